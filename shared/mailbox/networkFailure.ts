@@ -1,0 +1,186 @@
+import { Failure } from '../failure/failure.ts';
+import type { MailboxOptions } from './mailbox.ts';
+import { quoteServerText } from './serverText.ts';
+
+/** Which mail server was being spoken to, and how far the conversation had come. */
+export interface MailServerContact {
+  readonly protocol: 'IMAP' | 'POP3';
+  readonly host: string;
+  readonly port: number;
+  readonly security: MailboxOptions['security'];
+  /**
+   * `connect`: DNS and TCP; `tls`: a handshake, at once or after STARTTLS; `greeting`: the server's first
+   * line; `login`: from there to a mailbox that can be used; `session`: everything later.
+   */
+  readonly phase: 'connect' | 'tls' | 'greeting' | 'login' | 'session';
+}
+
+const unknownHostCodes = new Set(['ENOTFOUND', 'EAI_NODATA', 'EAI_NONAME', 'EAI_FAIL']);
+const unreachableCodes = new Set([
+  ...['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EACCES', 'EPERM', 'EINVAL'],
+]);
+const timeoutCodes = new Set([
+  ...[
+    'ETIMEDOUT',
+    'ETIMEOUT',
+    'CONNECT_TIMEOUT',
+    'GREETING_TIMEOUT',
+    'UPGRADE_TIMEOUT',
+    'ERR_SOCKET_CONNECTION_TIMEOUT',
+  ],
+]);
+const untrustedCodes = new Set([
+  ...['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+  ...['UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_UNTRUSTED', 'INVALID_CA'],
+  ...['CERT_SIGNATURE_FAILURE', 'CERT_CHAIN_TOO_LONG'],
+]);
+const outdatedCodes = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
+const otherNameCodes = new Set(['ERR_TLS_CERT_ALTNAME_INVALID', 'HOSTNAME_MISMATCH']);
+const refusedCertificateCodes = new Set([
+  ...['CERT_REVOKED', 'CERT_REJECTED', 'INVALID_PURPOSE', 'PATH_LENGTH_EXCEEDED'],
+]);
+/** What OpenSSL says when the first bytes of the answer are no TLS record, such as a plain greeting. */
+const notTlsCodes = new Set([
+  ...['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST'],
+  ...['ERR_SSL_RECORD_LAYER_FAILURE', 'ERR_SSL_UNEXPECTED_MESSAGE', 'ERR_SSL_BAD_RECORD_TYPE'],
+]);
+const oldTlsCodes = new Set([
+  ...['ERR_SSL_UNSUPPORTED_PROTOCOL', 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'ERR_SSL_VERSION_TOO_LOW'],
+]);
+
+/**
+ * Says in one sentence why a mail server could not be reached, or was lost, from the error of a socket, of
+ * a TLS handshake or of DNS. Anything that is not known counts as a lost connection. A `Failure` is
+ * given back as it is.
+ */
+export function describeNetworkFailure(error: unknown, contact: MailServerContact): Failure {
+  if (error instanceof Failure) return error;
+  const code = codeOf(error);
+  return describeTlsFailure(code, error, contact) ?? describeSocketFailure(code, error, contact);
+}
+
+/** The failure of a server that did not answer within `waitedMs`. */
+export function describeTimeout(contact: MailServerContact, waitedMs?: number): Failure {
+  const server = nameOf(contact);
+  const within = waitedMs === undefined ? 'in time' : `within ${formatSeconds(waitedMs)}`;
+  const sentences: Record<MailServerContact['phase'], string> = {
+    connect: `${server} could not be reached ${within}. Check host, port and firewall.`,
+    tls: `${server} did not complete the TLS handshake ${within}. Check that this is its port for ${modeOf(contact)}.`,
+    greeting:
+      contact.security === 'tls'
+        ? `${server} sent no greeting ${within}. Check port, and whether the server is overloaded.`
+        : `${server} sent no greeting ${within}. If this is its SSL port, set useSsl to true; else check port.`,
+    login: `${server} did not finish the login ${within}. The server may be overloaded.`,
+    session: `${server} stopped answering: nothing came ${within}. The server may be overloaded.`,
+  };
+  return new Failure('timeout', sentences[contact.phase]);
+}
+
+function describeTlsFailure(code: string, error: unknown, contact: MailServerContact): Failure | undefined {
+  const server = nameOf(contact);
+  const fail = (sentence: string) => new Failure('tls', sentence, error);
+  if (untrustedCodes.has(code)) {
+    return fail(
+      `The TLS certificate of ${server} is not trusted (${code}). If its CA is private, put the CA's PEM in caCertificate.`,
+    );
+  }
+  if (outdatedCodes.has(code)) {
+    const state = code === 'CERT_HAS_EXPIRED' ? 'has expired' : 'is not valid yet';
+    return fail(`The TLS certificate of ${server} ${state} (${code}). The server's operator must renew it.`);
+  }
+  if (otherNameCodes.has(code)) {
+    return fail(
+      `The TLS certificate of ${server} is for other names${certificateNames(error)}. Set host to a name it holds.`,
+    );
+  }
+  if (refusedCertificateCodes.has(code)) {
+    return fail(`The TLS certificate of ${server} is not acceptable (${code}). Ask the server's operator.`);
+  }
+  if (
+    notTlsCodes.has(code) ||
+    (code === 'EPROTO' && /wrong version number|packet length/i.test(textOf(error)))
+  ) {
+    return fail(
+      `${server} does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.`,
+    );
+  }
+  if (oldTlsCodes.has(code)) {
+    return fail(`${server} offers no TLS version from 1.2 on (${code}). The server must be updated.`);
+  }
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_')) {
+    return fail(`The TLS handshake with ${server} failed (${code}). Check port, useSsl and startTls.`);
+  }
+  return undefined;
+}
+
+function describeSocketFailure(code: string, error: unknown, contact: MailServerContact): Failure {
+  const server = nameOf(contact);
+  if (unknownHostCodes.has(code)) {
+    return new Failure(
+      'unknown-host',
+      `${server} is unknown: DNS has no address for it (${code}). Check host.`,
+      error,
+    );
+  }
+  if (code === 'EAI_AGAIN') {
+    const sentence = `${server} could not be looked up: DNS gave no answer (${code}). Check host and DNS.`;
+    return new Failure('unknown-host', sentence, error);
+  }
+  if (code === 'ECONNREFUSED') {
+    const sentence = `${server} refused the connection: nothing listens there (${code}). Check host, port and firewall.`;
+    return new Failure('refused', sentence, error);
+  }
+  if (unreachableCodes.has(code)) {
+    const sentence = `${server} is unreachable (${code}). Check host, port and network.`;
+    return new Failure('refused', sentence, error);
+  }
+  if (timeoutCodes.has(code)) {
+    const phase =
+      code === 'GREETING_TIMEOUT' ? 'greeting' : code === 'UPGRADE_TIMEOUT' ? 'tls' : contact.phase;
+    const failure = describeTimeout({ ...contact, phase });
+    return new Failure(failure.reason, failure.message, error);
+  }
+  return new Failure('connection-lost', lostSentence(code, contact), error);
+}
+
+function lostSentence(code: string, contact: MailServerContact): string {
+  const server = nameOf(contact);
+  const how = code === '' ? '' : ` (${code})`;
+  const sentences: Record<MailServerContact['phase'], string> = {
+    connect: `The connection to ${server} failed${how}. Check host, port and firewall.`,
+    tls: `${server} closed the connection during the TLS handshake${how}. Check that this is its port for ${modeOf(contact)}.`,
+    greeting: `${server} closed the connection without a greeting${how}. Check port and useSsl; the server may be overloaded.`,
+    login: `${server} closed the connection during the login${how}. The server may be overloaded or refuse this client.`,
+    session: `The connection to ${server} was lost${how}. If it happens again, check server and network.`,
+  };
+  return sentences[contact.phase];
+}
+
+function nameOf({ protocol, host, port }: MailServerContact): string {
+  return `${protocol} server ${quoteServerText(host)}:${port}`;
+}
+
+function modeOf({ security }: MailServerContact): string {
+  return security === 'starttls' ? 'STARTTLS' : 'SSL';
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return '';
+  // A code is a word; anything else is text from outside.
+  return /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(error.code) ? error.code : '';
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : '';
+}
+
+function certificateNames(error: unknown): string {
+  const reason =
+    error instanceof Error && 'reason' in error && typeof error.reason === 'string' ? error.reason : '';
+  const names = /altnames: (.+)$/.exec(reason)?.[1];
+  return names === undefined ? '' : ` (${quoteServerText(names)})`;
+}
+
+function formatSeconds(ms: number): string {
+  return ms < 1000 ? `${ms} ms` : `${Math.round(ms / 1000)} s`;
+}
