@@ -1,0 +1,148 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { endChild, exited, onExit } from './child.ts';
+
+export interface AzuritePorts {
+  readonly blob: number;
+  readonly queue: number;
+  readonly table: number;
+}
+
+export interface AzuriteOptions {
+  /** Free ones are taken when absent. */
+  readonly ports?: AzuritePorts;
+  /**
+   * Where data is kept on disk, so that it outlives `kill` and `restart`. In memory when absent: then a
+   * restart begins empty.
+   */
+  readonly folder?: string;
+}
+
+export interface Azurite {
+  /** With explicit BlobEndpoint, QueueEndpoint and TableEndpoint. */
+  readonly connectionString: string;
+  readonly blobPort: number;
+  readonly queuePort: number;
+  readonly tablePort: number;
+  /** Storage goes silent: connections are accepted by the kernel, nothing answers. */
+  pause(): void;
+  resume(): void;
+  /** Storage goes away: connections are reset, then refused. */
+  kill(): Promise<void>;
+  /** Storage comes back on the same ports, after `kill` or in its place. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const accountName = 'devstoreaccount1';
+/** Azurite's well-known key, the same for everyone. */
+const accountKey = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
+const startTimeoutMs = 30_000;
+
+/**
+ * Starts Azurite as a child process on this process's own Node; resolves when all three services listen. The
+ * child ends with `stop`, and by itself when this process ends in any way.
+ */
+export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurite> {
+  let ports = options.ports ?? { blob: 0, queue: 0, table: 0 };
+  let child: ChildProcess | undefined;
+  const start = async (): Promise<void> => {
+    const started = spawnAzurite(ports, options.folder);
+    child = started;
+    ports = await listening(started);
+  };
+  const kill = async (): Promise<void> => {
+    if (child === undefined) return;
+    const ended = exited(child);
+    child.kill('SIGKILL');
+    await ended;
+  };
+  const offExit = onExit(() => child?.kill('SIGKILL'));
+  await start();
+
+  const endpoint = (port: number) => `http://127.0.0.1:${port}/${accountName}`;
+  return {
+    connectionString: [
+      'DefaultEndpointsProtocol=http',
+      `AccountName=${accountName}`,
+      `AccountKey=${accountKey}`,
+      `BlobEndpoint=${endpoint(ports.blob)}`,
+      `QueueEndpoint=${endpoint(ports.queue)}`,
+      `TableEndpoint=${endpoint(ports.table)}`,
+    ].join(';'),
+    blobPort: ports.blob,
+    queuePort: ports.queue,
+    tablePort: ports.table,
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
+    kill,
+    restart: async () => {
+      await (options.folder === undefined ? kill() : stopGently(child));
+      await start();
+    },
+    stop: async () => {
+      await stopGently(child);
+      offExit();
+    },
+  };
+}
+
+/** On disk, Azurite writes its tables out at intervals and at its end: a SIGKILL would lose the last of them. */
+async function stopGently(child: ChildProcess | undefined): Promise<void> {
+  child?.kill('SIGCONT');
+  if (child !== undefined) await endChild(child, 2_000);
+}
+
+function spawnAzurite(ports: AzuritePorts, folder: string | undefined): ChildProcess {
+  const main = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
+  return spawn(
+    process.execPath,
+    [
+      '--import',
+      fileURLToPath(new URL('./exitWithParent.ts', import.meta.url)),
+      main,
+      '--silent',
+      '--disableTelemetry',
+      '--skipApiVersionCheck',
+      ...(folder === undefined ? ['--inMemoryPersistence'] : ['--location', folder]),
+      ...['--blobPort', String(ports.blob)],
+      ...['--queuePort', String(ports.queue)],
+      ...['--tablePort', String(ports.table)],
+    ],
+    { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH } },
+  );
+}
+
+/** The ports it listens on, read from its output: with port 0 only Azurite knows them. */
+function listening(child: ChildProcess): Promise<AzuritePorts> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const fail = (sentence: string) => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      reject(new Error(`${sentence} It said: ${output.slice(-1_000)}`));
+    };
+    const timer = setTimeout(() => fail(`Azurite did not start in ${startTimeoutMs} ms.`), startTimeoutMs);
+    const portOf = (service: string) =>
+      Number(
+        new RegExp(`Azurite ${service} service is successfully listening at \\S+:(\\d+)`).exec(output)?.[1] ??
+          0,
+      );
+    const read = (piece: Buffer) => {
+      output = (output + piece.toString()).slice(-10_000);
+      const ports = { blob: portOf('Blob'), queue: portOf('Queue'), table: portOf('Table') };
+      if (ports.blob === 0 || ports.queue === 0 || ports.table === 0) return;
+      clearTimeout(timer);
+      child.off('exit', ended);
+      child.stdout?.off('data', read).resume();
+      child.stderr?.off('data', read).resume();
+      resolve(ports);
+    };
+    const ended = () => fail('Azurite ended while it started.');
+    child.stdout?.on('data', read);
+    child.stderr?.on('data', read);
+    child.once('exit', ended);
+    child.once('error', (error) => fail(`Azurite could not be started: ${error.message}.`));
+  });
+}

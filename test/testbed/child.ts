@@ -1,0 +1,83 @@
+import type { ChildProcess } from 'node:child_process';
+import { createServer, connect as tcpConnect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/**
+ * Has `clean` run when this process exits, however it does short of SIGKILL. Returns a function that takes
+ * it off again, for what was cleaned up already.
+ */
+export function onExit(clean: () => void): () => void {
+  process.on('exit', clean);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    // Without a listener a signal ends the process with no 'exit' event.
+    if (process.listenerCount(signal) === 0) process.once(signal, () => process.exit(130));
+  }
+  return () => {
+    process.off('exit', clean);
+  };
+}
+
+/** Resolves when the child has ended, at once if it has already. */
+export function exited(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+/** Asks the child to end, and kills it when it has not within `graceMs`. */
+export async function endChild(child: ChildProcess, graceMs = 5_000): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = exited(child);
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  await ended;
+  clearTimeout(timer);
+}
+
+/**
+ * Ports of 127.0.0.1 that nothing listens on, taken from below the range that outgoing connections use, so
+ * that none of those takes one before the server that is to have it.
+ */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  for (let attempt = 0; ports.size < count; attempt += 1) {
+    if (attempt > 1_000) throw new Error('No free ports between 12000 and 32000 on 127.0.0.1.');
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (await canListen(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+/** Resolves when every port of 127.0.0.1 accepts connections; rejects after `timeoutMs` or when `check` throws. */
+export async function portsAnswer(
+  ports: readonly number[],
+  timeoutMs: number,
+  check: () => void,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  for (const port of ports) {
+    while (!(await accepts(port))) {
+      check();
+      if (Date.now() > deadline) throw new Error(`Port ${port} did not answer within ${timeoutMs} ms.`);
+      await delay(10);
+    }
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = tcpConnect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}

@@ -1,0 +1,211 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { type Certificate, testCertificate } from './certificates.ts';
+import { endChild, exited, freePorts, onExit, portsAnswer } from './child.ts';
+import { dovecotConfig } from './dovecotConfig.ts';
+
+export interface DovecotUser {
+  readonly user: string;
+  readonly password: string;
+}
+
+export interface DovecotOptions {
+  readonly users: readonly DovecotUser[];
+  /** The usual testbed certificate when absent. */
+  readonly certificate?: Certificate;
+  /** `mail_max_userip_connections`; a login beyond it is refused. 1,000 when absent. */
+  readonly maxConnectionsPerUser?: number;
+  /** Whether the server has TLS: STARTTLS and STLS on the plain ports, and the two TLS ports. True when absent. */
+  readonly tls?: boolean;
+  /** IMAP capabilities that it does not announce, as `UIDPLUS`. */
+  readonly withoutImapCapabilities?: readonly string[];
+  /** Lets one POP3 session at a time into a mailbox; the next gets `[IN-USE]`. */
+  readonly lockPop3Sessions?: boolean;
+  /** More of dovecot.conf, put last. */
+  readonly extraConfig?: string;
+}
+
+export interface Dovecot {
+  readonly host: '127.0.0.1';
+  readonly imapPort: number;
+  readonly imapsPort: number;
+  readonly pop3Port: number;
+  readonly pop3sPort: number;
+  /** PEM, for a connection's `caCertificate`. */
+  readonly caCertificate: string;
+  /** The user's Maildir; `folder` is a folder below INBOX, absent for INBOX itself. */
+  maildir(user: string, folder?: string): string;
+  /** Adds a user, or gives one another password; holds from the next login. */
+  setPassword(user: string, password: string): void;
+  /** What the server logged. */
+  log(): string;
+  /** The server goes silent, open connections and all. */
+  pause(): void;
+  resume(): void;
+  /** The server goes away: open connections break, new ones are refused. The mails stay. */
+  kill(): Promise<void>;
+  /** The server comes back on the same ports, after `kill` or in its place. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const startTimeoutMs = 20_000;
+
+/**
+ * Starts Dovecot 2.3 as a child process on free ports of 127.0.0.1, with an empty Maildir for each user;
+ * resolves when it accepts connections. It ends, and its folder goes, with `stop` or when this process
+ * exits; after a SIGKILL of this process the server ends by itself.
+ */
+export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
+  const certificate = options.certificate ?? (await testCertificate());
+  const home = mkdtempSync(join(tmpdir(), 'testbed-dovecot-'));
+  const mailRoot = join(home, 'mail');
+  const passwords = new Map<string, string>();
+  const owner = mailOwner();
+  let rewrites = 0;
+  let child: ChildProcess | undefined;
+
+  const maildir = (user: string, folder?: string) =>
+    folder === undefined ? join(mailRoot, user) : join(mailRoot, user, `.${folder}`);
+  const setPassword = (user: string, password: string) => {
+    for (const dir of ['', 'cur', 'new', 'tmp']) {
+      mkdirSync(join(maildir(user), dir), { recursive: true });
+      chownSync(join(maildir(user), dir), owner.uid, owner.gid);
+    }
+    passwords.set(user, password);
+    const path = join(home, 'passwd');
+    writeFileSync(path, passwdFile(passwords));
+    // Dovecot reads the file again when its time changed, and looks at whole seconds.
+    rewrites += 1;
+    utimesSync(path, new Date(), new Date(Date.now() + rewrites * 1_000));
+  };
+
+  mkdirSync(mailRoot);
+  chownSync(mailRoot, owner.uid, owner.gid);
+  // mkdtemp lets only its owner in, and the mail belongs to another user.
+  chmodSync(home, 0o755);
+  for (const { user, password } of options.users) setPassword(user, password);
+
+  const [imap = 0, imaps = 0, pop3 = 0, pop3s = 0] = await freePorts(4);
+  const tls = options.tls ?? true;
+  const configPath = join(home, 'dovecot.conf');
+  const logPath = join(home, 'dovecot.log');
+  writeFileSync(
+    configPath,
+    dovecotConfig({
+      ...options,
+      home,
+      mailRoot,
+      logPath,
+      owner,
+      certificate,
+      tls,
+      ports: { imap, imaps, pop3, pop3s },
+    }),
+  );
+  const log = () => {
+    try {
+      return readFileSync(logPath, 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  const signal = (name: NodeJS.Signals) => signalGroup(child, name);
+  const start = async (): Promise<void> => {
+    const started = spawnDovecot(configPath);
+    child = started;
+    let output = '';
+    started.stderr?.on('data', (piece: Buffer) => {
+      output = (output + piece.toString()).slice(-2_000);
+    });
+    let failed: Error | undefined;
+    started.once('error', (error) => {
+      failed = error;
+    });
+    await portsAnswer(tls ? [imap, imaps, pop3, pop3s] : [imap, pop3], startTimeoutMs, () => {
+      if (failed !== undefined || started.exitCode !== null) {
+        throw new Error(`Dovecot did not start. ${failed?.message ?? ''} ${output} ${log().slice(-2_000)}`);
+      }
+    });
+  };
+  const kill = async (): Promise<void> => {
+    if (child === undefined) return;
+    const ended = exited(child);
+    signal('SIGKILL');
+    await ended;
+  };
+  const offExit = onExit(() => {
+    signal('SIGKILL');
+    rmSync(home, { recursive: true, force: true });
+  });
+  await start();
+
+  return {
+    host: '127.0.0.1',
+    imapPort: imap,
+    imapsPort: imaps,
+    pop3Port: pop3,
+    pop3sPort: pop3s,
+    caCertificate: certificate.caCertificate,
+    maildir,
+    setPassword,
+    log,
+    pause: () => signal('SIGSTOP'),
+    resume: () => signal('SIGCONT'),
+    kill,
+    restart: async () => {
+      await kill();
+      await start();
+    },
+    stop: async () => {
+      // Its master first, which ends and collects all the others.
+      signal('SIGCONT');
+      if (child !== undefined) await endChild(child, 2_000);
+      await kill();
+      offExit();
+      rmSync(home, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}
+
+/** A group of its own, so that one signal reaches every process of the server. */
+function spawnDovecot(configPath: string): ChildProcess {
+  // setpriv has the kernel end it when this process dies by SIGKILL.
+  return spawn('setpriv', ['--pdeathsig', 'TERM', 'dovecot', '-F', '-c', configPath], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` },
+  });
+}
+
+function signalGroup(child: ChildProcess | undefined, name: NodeJS.Signals): void {
+  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, name);
+  } catch {
+    // The group has just ended.
+  }
+}
+
+/** Dovecot won't touch mail as root; as anyone else it can only be who it is. */
+function mailOwner(): { uid: number; gid: number } {
+  const { uid, gid } = userInfo();
+  return uid === 0 ? { uid: 65_534, gid: 65_534 } : { uid, gid };
+}
+
+function passwdFile(passwords: ReadonlyMap<string, string>): string {
+  return [...passwords]
+    .map(([user, password]) => `${user}:{PLAIN.b64}${Buffer.from(password).toString('base64')}\n`)
+    .join('');
+}

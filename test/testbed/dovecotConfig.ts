@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { Certificate } from './certificates.ts';
+
+export interface DovecotConfig {
+  readonly home: string;
+  readonly mailRoot: string;
+  readonly logPath: string;
+  readonly owner: { readonly uid: number; readonly gid: number };
+  readonly certificate: Certificate;
+  readonly tls: boolean;
+  readonly ports: {
+    readonly imap: number;
+    readonly imaps: number;
+    readonly pop3: number;
+    readonly pop3s: number;
+  };
+  readonly maxConnectionsPerUser?: number;
+  readonly withoutImapCapabilities?: readonly string[];
+  readonly lockPop3Sessions?: boolean;
+  readonly extraConfig?: string;
+}
+
+/** What Dovecot 2.3 announces after login, from its own `imap_capability` default. */
+const imapCapabilities =
+  'IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES THREAD=REFS ' +
+  'THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED ' +
+  'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE ' +
+  'SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY';
+
+/** The whole dovecot.conf of the test server: nothing of the machine's own configuration is read. */
+export function dovecotConfig(config: DovecotConfig): string {
+  const { home, ports, owner } = config;
+  const limit = config.maxConnectionsPerUser ?? 1_000;
+  const tlsListener = (name: string, port: number) =>
+    `inet_listener ${name} {\n    port = ${config.tls ? port : 0}\n    ssl = yes\n  }`;
+  const loginService = (protocol: 'imap' | 'pop3', plainPort: number, tlsPort: number) => `
+service ${protocol}-login {
+  inet_listener ${protocol} {
+    port = ${plainPort}
+  }
+  ${tlsListener(`${protocol}s`, tlsPort)}
+  service_count = 0
+  client_limit = 1000
+  chroot =
+}
+service ${protocol} {
+  process_limit = 1024
+}`;
+  return `
+base_dir = ${join(home, 'run')}
+state_dir = ${join(home, 'state')}
+log_path = ${config.logPath}
+protocols = imap pop3
+listen = 127.0.0.1
+${internalUsers()}
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+${config.tls ? tlsSettings(config.certificate) : 'ssl = no'}
+mail_location = maildir:${config.mailRoot}/%u
+mail_fsync = never
+first_valid_uid = 1
+default_vsz_limit = 1G
+default_client_limit = 4096
+default_process_limit = 1024
+mail_max_userip_connections = ${limit}
+passdb {
+  driver = passwd-file
+  args = username_format=%u ${join(home, 'passwd')}
+}
+userdb {
+  driver = static
+  args = uid=${owner.uid} gid=${owner.gid} home=${config.mailRoot}/%u allow_all_users=yes
+}
+service anvil {
+  chroot =
+  # Without it a refused login makes every later one wait.
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+service stats {
+  chroot =
+}
+${loginService('imap', ports.imap, ports.imaps)}
+${loginService('pop3', ports.pop3, ports.pop3s)}
+${capabilityOverride(config.withoutImapCapabilities ?? [])}
+pop3_lock_session = ${config.lockPop3Sessions === true ? 'yes' : 'no'}
+${config.extraConfig ?? ''}
+`;
+}
+
+function tlsSettings(certificate: Certificate): string {
+  return `ssl = yes
+ssl_cert = <${certificate.certificatePath}
+ssl_key = <${certificate.keyPath}
+ssl_min_protocol = TLSv1.2`;
+}
+
+/** Run by anyone but root, every process of the server stays that user. */
+function internalUsers(): string {
+  const { uid, username } = userInfo();
+  if (uid === 0) return '';
+  const group = execFileSync('id', ['-gn'], { encoding: 'utf8' }).trim();
+  return `default_internal_user = ${username}
+default_login_user = ${username}
+default_internal_group = ${group}`;
+}
+
+function capabilityOverride(without: readonly string[]): string {
+  if (without.length === 0) return '';
+  const kept = imapCapabilities.split(' ').filter((capability) => !without.includes(capability));
+  return `imap_capability = ${kept.join(' ')}`;
+}
