@@ -1,0 +1,64 @@
+/**
+ * Makes the bundle that is published: `dist/main.cjs` and the chunks it loads when first needed.
+ *
+ * esbuild splits code into chunks for ES modules only, and the Functions worker loads CommonJS several
+ * times faster; so the bundle is split as ES modules first and each chunk is then turned into CommonJS.
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { build, transform } from 'esbuild';
+
+const outDir = join(import.meta.dirname, 'dist');
+const target = 'node22';
+
+const bundle = await build({
+  entryPoints: [join(import.meta.dirname, 'functions', 'main.ts')],
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target,
+  outdir: outDir,
+  chunkNames: 'chunk-[name]-[hash]',
+  external: ['@azure/functions-core'],
+  keepNames: true,
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  conditions: ['node', 'require'],
+  mainFields: ['main', 'module'],
+  write: false,
+  logLevel: 'warning',
+  metafile: true,
+});
+
+await rm(outDir, { recursive: true, force: true });
+await mkdir(outDir, { recursive: true });
+await Promise.all(
+  bundle.outputFiles.map(async (file) => {
+    const { code } = await transform(renameImports(file.text), {
+      format: 'cjs',
+      platform: 'node',
+      target,
+      keepNames: true,
+      minifyWhitespace: true,
+      supported: { 'dynamic-import': false },
+      define: { 'import.meta.url': '__fileUrl' },
+      banner: 'const __fileUrl=require("node:url").pathToFileURL(__filename).href;',
+    });
+    await writeFile(join(outDir, toCjs(basename(file.path))), code);
+  }),
+);
+
+function toCjs(name: string): string {
+  return name.replace(/\.js$/, '.cjs');
+}
+
+/** The chunks name each other by file; they are written with the ending that Node takes for CommonJS. */
+function renameImports(code: string): string {
+  return code.replace(/(["'])(\.\/(?:chunk-)?[\w.-]+)\.js\1/g, (whole, quote: string, path: string) =>
+    bundle.outputFiles.some((file) => file.path.endsWith(`${path.slice(1)}.js`))
+      ? `${quote}${path}.cjs${quote}`
+      : whole,
+  );
+}

@@ -1,0 +1,36 @@
+import { QueueClient, type StoragePipelineOptions } from '@azure/storage-queue';
+import { type GetCredential, requestLimits, type StorageAccess } from './access.ts';
+import { codeOf } from './storageFailure.ts';
+
+const options: StoragePipelineOptions = {
+  retryOptions: {
+    maxTries: requestLimits.tries,
+    tryTimeoutInMs: requestLimits.tryTimeoutMs,
+    retryDelayInMs: requestLimits.firstDelayMs,
+    maxRetryDelayInMs: requestLimits.maxDelayMs,
+  },
+};
+
+/** Makes a client for one storage queue. No request is sent. */
+export async function openQueue(
+  access: StorageAccess,
+  name: string,
+  getCredential: GetCredential,
+): Promise<QueueClient> {
+  if (access.kind === 'connectionString') {
+    return new QueueClient(access.connectionString, name, options);
+  }
+  const uri = `${access.queueServiceUri.replace(/\/$/, '')}/${name}`;
+  return new QueueClient(uri, await getCredential(access.identity), options);
+}
+
+/** Runs `request`; where the queue is missing, makes it and runs `request` once more. */
+export async function withQueue<T>(queue: QueueClient, request: () => Promise<T>): Promise<T> {
+  try {
+    return await request();
+  } catch (error) {
+    if (codeOf(error) !== 'QueueNotFound') throw error;
+    await queue.createIfNotExists();
+    return await request();
+  }
+}

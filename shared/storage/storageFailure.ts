@@ -1,0 +1,59 @@
+import { Failure } from '../failure/failure.ts';
+
+/** The HTTP status of a storage SDK's error; undefined for anything else. */
+export function statusOf(error: unknown): number | undefined {
+  const status = field(error, 'statusCode');
+  return typeof status === 'number' ? status : undefined;
+}
+
+/** The service's own code (`EntityAlreadyExists`, `LeaseAlreadyPresent`), or Node's (`ECONNREFUSED`). */
+export function codeOf(error: unknown): string | undefined {
+  const code = text(error, 'code');
+  // Table errors carry it in the body that the SDK has parsed, save those of a transaction.
+  return code || text(field(field(error, 'details'), 'odataError'), 'code') || text(error, 'name');
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+function text(value: unknown, name: string): string | undefined {
+  const found = field(value, name);
+  return typeof found === 'string' && found !== '' ? found : undefined;
+}
+
+export function isMissing(error: unknown): boolean {
+  return statusOf(error) === 404;
+}
+
+/**
+ * Says what storage refused and what to do. `doing` completes "while …"; the host is named, the rest of the
+ * request's address is not, since it may hold a signature.
+ */
+export function storageFailure(error: unknown, doing: string): Failure {
+  if (error instanceof Failure) return error;
+  const status = statusOf(error);
+  const code = codeOf(error) ?? 'unknown error';
+  const where = hostOf(error);
+  const account = where ? `Storage at ${where}` : 'The storage account';
+  if (status === 401 || status === 403) {
+    return new Failure(
+      'storage',
+      `${account} refused access (${status} ${code}) while ${doing}. Check AzureWebJobsStorage and the roles of the app's identity.`,
+      error,
+    );
+  }
+  if (status !== undefined) {
+    return new Failure('storage', `${account} answered ${status} ${code} while ${doing}.`, error);
+  }
+  return new Failure(
+    'storage',
+    `${account} could not be reached (${code}) while ${doing}. Check AzureWebJobsStorage and the network; the app tries again by itself.`,
+    error,
+  );
+}
+
+function hostOf(error: unknown): string | undefined {
+  const url = text(field(error, 'request'), 'url');
+  return url !== undefined && URL.canParse(url) ? new URL(url).host : undefined;
+}
