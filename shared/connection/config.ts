@@ -1,0 +1,78 @@
+import type { SplitRules } from '../mail/mail.ts';
+import type { MailboxOptions } from '../mailbox/mailbox.ts';
+import type { Schedule } from '../schedule/schedule.ts';
+
+/** A connection's config, decoded: nothing in it is left to check. */
+export interface ConnectionConfig
+  extends Pick<
+    MailboxOptions,
+    'protocol' | 'host' | 'port' | 'security' | 'caCertificate' | 'username' | 'folder' | 'deleteMails'
+  > {
+  /** The PartitionKey. */
+  readonly customer: string;
+  /** The RowKey. */
+  readonly connection: string;
+  readonly enabled: boolean;
+  readonly auth: ConnectionAuth;
+  readonly rules: Omit<SplitRules, 'maxMailBytes'>;
+  readonly schedule: Schedule;
+  readonly useProcessLock: boolean;
+  /** Absent: the app's own default queue. */
+  readonly queueName?: string;
+  readonly sessions: 'none' | 'connection' | 'mail';
+}
+
+export type ConnectionAuth =
+  | { readonly kind: 'password'; readonly password: string }
+  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant };
+
+export type OAuth2Grant =
+  | {
+      readonly kind: 'clientCredentials';
+      readonly authority: OAuth2Authority;
+      readonly clientId: string;
+      readonly clientSecret: string;
+      readonly scope?: string;
+    }
+  | {
+      readonly kind: 'refreshToken';
+      readonly authority: OAuth2Authority;
+      readonly clientId: string;
+      /** Public clients have none. */
+      readonly clientSecret?: string;
+      readonly refreshToken: string;
+      /** Where it stands, and so whether a rotated one can be written back. */
+      readonly refreshTokenFrom: 'column' | 'setting';
+      readonly scope?: string;
+    }
+  /** `clientId` picks a user-assigned identity. */
+  | { readonly kind: 'managedIdentity'; readonly clientId?: string; readonly scope: string };
+
+export type OAuth2Authority =
+  | { readonly kind: 'tenant'; readonly tenantId: string }
+  | { readonly kind: 'endpoint'; readonly url: string };
+
+/** What is wrong with one column, as a sentence that names it and the rule, and quotes no secret. */
+export interface ColumnError {
+  readonly column: string;
+  readonly message: string;
+}
+
+export type Decoded =
+  | { readonly ok: true; readonly config: ConnectionConfig }
+  | { readonly ok: false; readonly errors: readonly ColumnError[] };
+
+const maxSummaryLength = 1024;
+
+/** All errors as one text for `lastError`, at most 1,024 characters; says how many it had to leave out. */
+export function summarizeErrors(errors: readonly ColumnError[]): string {
+  let summary = '';
+  for (const [index, { message }] of errors.entries()) {
+    const longer = summary === '' ? message : `${summary} ${message}`;
+    const rest = ` (${errors.length - index} more)`;
+    const room = index === errors.length - 1 ? maxSummaryLength : maxSummaryLength - rest.length;
+    if (longer.length > room) return summary === '' ? message.slice(0, maxSummaryLength) : summary + rest;
+    summary = longer;
+  }
+  return summary;
+}

@@ -1,0 +1,204 @@
+import { decodeAuth, type Findings } from './auth.ts';
+import {
+  type ConfigColumn,
+  type ConfigColumnName,
+  configColumnNames,
+  configColumns,
+  isConfigColumn,
+  keyRule,
+  normalizeColumn,
+} from './columns.ts';
+import type { ColumnError, ConnectionConfig, Decoded } from './config.ts';
+import { type Columns, partialSchema } from './schema.ts';
+import type { ReadSetting } from './secret.ts';
+import { stateColumns } from './state.ts';
+import { toHost } from './syntax.ts';
+
+// Imports zod and croner (100 ms to load): reach this module by a dynamic import.
+
+const required = ['host', 'hostType', 'username'] as const;
+const tableColumns = new Set([
+  'PartitionKey',
+  'RowKey',
+  'partitionKey',
+  'rowKey',
+  'etag',
+  'timestamp',
+  'Timestamp',
+]);
+
+export interface DecodeOptions {
+  /** For the HTTP API: unknown columns are wrong too, and the keys are called `customer` and `connection`. */
+  readonly strict?: boolean;
+}
+
+/**
+ * Decodes one entity of the table of connections. Every wrong column gets one sentence; no sentence holds
+ * a secret. `readSetting` looks up the app settings that hold secrets. Never throws.
+ */
+export function decodeConnection(
+  entity: Readonly<Record<string, unknown>>,
+  readSetting: ReadSetting,
+  { strict = false }: DecodeOptions = {},
+): Decoded {
+  const errors = new Map<string, string>();
+  const raw = normalize(entity);
+  const columns = parseColumns(raw, errors, strict);
+  const findings: Findings = {
+    // One sentence a column: the first one, since what is wrong by itself is wrong in any company.
+    report: (column, message) => {
+      if (!errors.has(column)) errors.set(column, message);
+    },
+    has: (column) => raw[column] !== undefined,
+  };
+  for (const name of required) {
+    if (!findings.has(name))
+      findings.report(name, `${name} is missing; it must be ${configColumns[name].rule}.`);
+  }
+  checkTogether(raw, columns, findings);
+  const auth = decodeAuth(columns, findings, readSetting);
+  if (strict) reportUnknown(entity, findings);
+  const { PartitionKey: customer, RowKey: connection, hostType, username } = columns;
+  const host = columns.host === undefined ? undefined : toHost(columns.host);
+  if (
+    errors.size > 0 ||
+    auth === undefined ||
+    customer === undefined ||
+    connection === undefined ||
+    hostType === undefined ||
+    host === undefined ||
+    username === undefined
+  ) {
+    return { ok: false, errors: [...errors].map(([column, message]): ColumnError => ({ column, message })) };
+  }
+  return { ok: true, config: assemble(columns, { customer, connection, hostType, host, username, auth }) };
+}
+
+function normalize(entity: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const raw: Record<string, unknown> = {
+    PartitionKey: entity.PartitionKey ?? entity.partitionKey,
+    RowKey: entity.RowKey ?? entity.rowKey,
+  };
+  for (const name of configColumnNames) {
+    const value = Object.hasOwn(entity, name) ? normalizeColumn(name, entity[name]) : undefined;
+    if (value !== undefined) raw[name] = value;
+  }
+  return raw;
+}
+
+/** The columns that are right by themselves, with their defaults; the others are reported. */
+function parseColumns(raw: Record<string, unknown>, errors: Map<string, string>, strict: boolean): Columns {
+  const keys = {
+    PartitionKey: strict ? 'customer' : 'PartitionKey',
+    RowKey: strict ? 'connection' : 'RowKey',
+  };
+  const good = { ...raw };
+  for (const key of ['PartitionKey', 'RowKey'] as const) {
+    if (raw[key] === undefined) errors.set(keys[key], `${keys[key]} is missing; it must be ${keyRule}.`);
+  }
+  const first = partialSchema.safeParse(raw);
+  if (first.success) return first.data;
+  for (const issue of first.error.issues) {
+    const name = String(issue.path[0]);
+    delete good[name];
+    if (name === 'PartitionKey' || name === 'RowKey') {
+      errors.set(keys[name], `${keys[name]} is ${quote(raw[name])}; it must be ${keyRule}.`);
+    } else if (isConfigColumn(name)) {
+      errors.set(name, columnSentence(name, raw[name]));
+    }
+  }
+  return partialSchema.parse(good);
+}
+
+function columnSentence(name: ConfigColumnName, value: unknown): string {
+  const column: ConfigColumn = configColumns[name];
+  // A name that can't be a setting's may be the secret itself, put into the wrong column.
+  const hidden =
+    column.secret || name === 'caCertificate' || name.endsWith('Setting') || name === 'oauth2TokenEndpoint';
+  return `${name} is ${hidden ? 'not valid' : quote(value)}; it must be ${column.rule}.`;
+}
+
+const maxQuoteLength = 80;
+
+function quote(value: unknown): string {
+  if (typeof value === 'string') {
+    return JSON.stringify(value.length > maxQuoteLength ? `${value.slice(0, maxQuoteLength)}…` : value);
+  }
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
+    return String(value);
+  return `of type ${value === null ? 'null' : typeof value}`;
+}
+
+function checkTogether(raw: Record<string, unknown>, columns: Columns, { report, has }: Findings): void {
+  if (columns.startTls === true && columns.useSsl === true) {
+    report('startTls', 'startTls is true while useSsl is true; it must be false unless useSsl is false.');
+  }
+  if (has('cron') && has('pollingIntervalSeconds')) {
+    report('cron', 'cron is given together with pollingIntervalSeconds; only one of them may be given.');
+  }
+  if (raw.sendAttachments === false && raw.sendMessageBody === false) {
+    report(
+      'sendMessageBody',
+      'sendMessageBody and sendAttachments are both false; one of them must be true, or mail would be consumed and nothing sent.',
+    );
+  }
+}
+
+function reportUnknown(entity: Readonly<Record<string, unknown>>, { report }: Findings): void {
+  const states: readonly string[] = stateColumns;
+  for (const name of Object.keys(entity)) {
+    if (isConfigColumn(name) || tableColumns.has(name) || name.startsWith('odata.')) continue;
+    const shown = name.slice(0, maxQuoteLength);
+    const why = states.includes(name)
+      ? 'is written by the app and can not be set'
+      : 'is not a column of a connection';
+    report(shown, `${JSON.stringify(shown)} ${why}; leave it out.`);
+  }
+}
+
+interface Required {
+  readonly customer: string;
+  readonly connection: string;
+  readonly hostType: 'IMAP' | 'POP3';
+  readonly host: string;
+  readonly username: string;
+  readonly auth: ConnectionConfig['auth'];
+}
+
+function assemble(columns: Columns, known: Required): ConnectionConfig {
+  const { customer, connection, host, username, auth } = known;
+  const protocol = known.hostType === 'IMAP' ? 'imap' : 'pop3';
+  const { useSsl = true, cron } = columns;
+  return {
+    customer,
+    connection,
+    enabled: columns.enabled ?? true,
+    protocol,
+    host,
+    port: columns.port ?? defaultPort(protocol, useSsl),
+    security: useSsl ? 'tls' : columns.startTls ? 'starttls' : 'plain',
+    ...(columns.caCertificate === undefined ? {} : { caCertificate: columns.caCertificate }),
+    username,
+    auth,
+    rules: {
+      sendBody: columns.sendMessageBody ?? true,
+      sendAttachments: columns.sendAttachments ?? true,
+      inlineAttachments: columns.inlineAttachments ?? false,
+      bodyFormat: columns.bodyFormat ?? 'text',
+    },
+    deleteMails: protocol === 'pop3' || (columns.deleteMessages ?? false),
+    folder: columns.folder ?? 'INBOX',
+    schedule:
+      cron === undefined
+        ? { kind: 'interval', intervalSeconds: columns.pollingIntervalSeconds ?? 60 }
+        : { kind: 'cron', cron, timeZone: columns.timeZone ?? 'UTC' },
+    useProcessLock: columns.useProcessLock ?? false,
+    ...(columns.queueName === undefined ? {} : { queueName: columns.queueName }),
+    sessions: columns.sessions ?? 'none',
+  };
+}
+
+function defaultPort(protocol: 'imap' | 'pop3', useSsl: boolean): number {
+  if (protocol === 'imap') return useSsl ? 993 : 143;
+  return useSsl ? 995 : 110;
+}

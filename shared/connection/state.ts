@@ -1,0 +1,77 @@
+import { readTime } from '../schedule/due.ts';
+
+export const runStatuses = ['running', 'ok', 'failed', 'skipped'] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+/** What the app writes beside a connection's config, and only ever merges. */
+export interface ConnectionState {
+  readonly nextRunAt: Date | undefined;
+  readonly lastRunStartedAt: Date | undefined;
+  readonly lastRunEndedAt: Date | undefined;
+  readonly heartbeatAt: Date | undefined;
+  readonly lastStatus: RunStatus | undefined;
+  /** One sentence, at most 1,024 characters; empty after an `ok`. */
+  readonly lastError: string | undefined;
+  readonly consecutiveFailures: number | undefined;
+  readonly lastMailCount: number | undefined;
+  readonly lastMessageCount: number | undefined;
+  readonly runId: string | undefined;
+  /** What the interval's grid hangs on. */
+  readonly scheduleAnchor: Date | undefined;
+}
+
+export type StateColumn = keyof ConnectionState;
+
+export const stateColumns = [
+  'nextRunAt',
+  'lastRunStartedAt',
+  'lastRunEndedAt',
+  'heartbeatAt',
+  'lastStatus',
+  'lastError',
+  'consecutiveFailures',
+  'lastMailCount',
+  'lastMessageCount',
+  'runId',
+  'scheduleAnchor',
+] as const satisfies readonly StateColumn[];
+
+export const maxLastErrorLength = 1024;
+
+/** Reads the state columns; what isn't there or can't be read is undefined. Never throws. */
+export function readState(entity: Readonly<Record<string, unknown>>): ConnectionState {
+  return {
+    nextRunAt: readTime(entity.nextRunAt),
+    lastRunStartedAt: readTime(entity.lastRunStartedAt),
+    lastRunEndedAt: readTime(entity.lastRunEndedAt),
+    heartbeatAt: readTime(entity.heartbeatAt),
+    lastStatus: runStatuses.find((status) => status === entity.lastStatus),
+    lastError: readText(entity.lastError),
+    consecutiveFailures: readCount(entity.consecutiveFailures),
+    lastMailCount: readCount(entity.lastMailCount),
+    lastMessageCount: readCount(entity.lastMessageCount),
+    runId: readText(entity.runId),
+    scheduleAnchor: readTime(entity.scheduleAnchor),
+  };
+}
+
+/** The columns to merge for a change of state: times as ISO 8601 UTC, `lastError` cut to its length. */
+export function writeState(change: Partial<ConnectionState>): Record<string, string | number> {
+  const columns: Record<string, string | number> = {};
+  for (const name of stateColumns) {
+    const value = change[name];
+    if (value === undefined) continue;
+    if (value instanceof Date) columns[name] = value.toISOString();
+    else columns[name] = name === 'lastError' ? String(value).slice(0, maxLastErrorLength) : value;
+  }
+  return columns;
+}
+
+function readText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function readCount(value: unknown): number | undefined {
+  const count = typeof value === 'bigint' ? Number(value) : value;
+  return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
+}

@@ -1,0 +1,135 @@
+import { Failure } from '../failure/failure.ts';
+import { readServiceBus, readStorage, type ServiceBusSettings, type StorageSettings } from './account.ts';
+import { readHostPatterns } from './hostPattern.ts';
+import { queueNamePattern } from './queueName.ts';
+import { type SettingReader, wrongSetting } from './reader.ts';
+
+/** The environment, as `process.env` gives it. */
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** The app settings, decoded. */
+export interface Settings {
+  readonly storage: StorageSettings;
+  readonly serviceBus: ServiceBusSettings;
+  /** Where connections without a `queueName` of their own send to. */
+  readonly queueName: string;
+  /** Lowers the limit that the queue's link allows; absent: that limit alone. */
+  readonly maxMessageBytes?: number;
+  /** A larger mail is sent raw, unparsed. */
+  readonly maxMailBytes: number;
+  /** A run takes no new mail after this. */
+  readonly pollTimeBudgetMs: number;
+  /** An undelivered record that is older is abandoned. */
+  readonly retryMaxAgeMs: number;
+  /** Lower-case host patterns, `*.example.com` or a whole name; absent: any host. */
+  readonly mailHostsAllowed?: readonly string[];
+  readonly denyPrivateNetworks: boolean;
+  readonly applicationInsightsConnectionString?: string;
+}
+
+export type ReadSettings =
+  | { readonly ok: true; readonly settings: Settings }
+  /** `failure.message` has one sentence for each wrong setting and quotes no secret. */
+  | { readonly ok: false; readonly failure: Failure };
+
+/** Reads the app settings. Never throws: an app that fails while it loads looks like one without functions. */
+export function readSettings(env: Env): ReadSettings {
+  const sentences: string[] = [];
+  const reader: SettingReader = {
+    get: (name) => env[name]?.trim() || undefined,
+    report: (sentence) => sentences.push(sentence),
+  };
+  const storage = readStorage(reader);
+  const serviceBus = readServiceBus(reader);
+  const maxMessageBytes = readNumber(
+    reader,
+    'EMAIL_MAX_MESSAGE_BYTES',
+    undefined,
+    wholeBytes(1024, 104_857_600),
+  );
+  const mailHostsAllowed = readHostPatterns(reader);
+  const insights = readInsights(reader);
+  const rest = {
+    queueName: readQueueName(reader),
+    maxMailBytes: readNumber(reader, 'EMAIL_MAX_MAIL_BYTES', 157_286_400, wholeBytes(1024, 2_147_483_648)),
+    pollTimeBudgetMs: 1000 * readNumber(reader, 'POLL_TIME_BUDGET_SECONDS', 240, wholeSeconds),
+    retryMaxAgeMs: 3_600_000 * readNumber(reader, 'RETRY_MAX_AGE_HOURS', 168, hours),
+    denyPrivateNetworks: readBoolean(reader, 'MAIL_DENY_PRIVATE_NETWORKS', false),
+  };
+  if (storage === undefined || serviceBus === undefined || sentences.length > 0) {
+    return { ok: false, failure: new Failure('setting', sentences.join(' ')) };
+  }
+  return {
+    ok: true,
+    settings: {
+      storage,
+      serviceBus,
+      ...rest,
+      ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
+      ...(mailHostsAllowed === undefined ? {} : { mailHostsAllowed }),
+      ...(insights === undefined ? {} : { applicationInsightsConnectionString: insights }),
+    },
+  };
+}
+
+interface NumberRule {
+  readonly whole: boolean;
+  readonly min: number;
+  readonly max: number;
+  readonly text: string;
+}
+
+function wholeBytes(min: number, max: number): NumberRule {
+  return { whole: true, min, max, text: `a whole number of bytes from ${min} to ${max}` };
+}
+
+const wholeSeconds: NumberRule = {
+  whole: true,
+  min: 1,
+  max: 86_400,
+  text: 'a whole number of seconds from 1 to 86400',
+};
+
+const hours: NumberRule = { whole: false, min: 0, max: 87_600, text: 'a number of hours from 0 to 87600' };
+
+function readNumber<Default extends number | undefined>(
+  reader: SettingReader,
+  name: string,
+  defaultValue: Default,
+  rule: NumberRule,
+): number | Default {
+  const text = reader.get(name);
+  if (text === undefined) return defaultValue;
+  const number = /^\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN;
+  const fits = number >= rule.min && number <= rule.max && (!rule.whole || Number.isInteger(number));
+  if (!fits) reader.report(wrongSetting(name, text, rule.text));
+  return fits ? number : defaultValue;
+}
+
+function readBoolean(reader: SettingReader, name: string, defaultValue: boolean): boolean {
+  const text = reader.get(name);
+  const lower = text?.toLowerCase();
+  if (text === undefined) return defaultValue;
+  if (lower !== 'true' && lower !== 'false') reader.report(wrongSetting(name, text, 'true or false'));
+  return lower === 'true';
+}
+
+function readQueueName(reader: SettingReader): string {
+  const name = reader.get('EMAIL_QUEUE_NAME') ?? 'email-inbound';
+  if (!queueNamePattern.test(name)) {
+    const rule = 'a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them)';
+    reader.report(wrongSetting('EMAIL_QUEUE_NAME', name, rule));
+  }
+  return name;
+}
+
+function readInsights(reader: SettingReader): string | undefined {
+  const name = 'APPLICATIONINSIGHTS_CONNECTION_STRING';
+  const text = reader.get(name);
+  if (text !== undefined && !/(^|;)\s*InstrumentationKey\s*=\s*[^;\s]/i.test(text)) {
+    reader.report(
+      `App setting ${name} is not valid; it must be the connection string of an Application Insights resource (InstrumentationKey=…), or be left out.`,
+    );
+  }
+  return text;
+}
