@@ -1,0 +1,112 @@
+import { Socket } from 'node:net';
+import type { AmqpError, Connection, Delivery, link, Sender, Session } from 'rhea';
+import rhea from 'rhea';
+
+/** The parts of rhea's objects that its typings leave out and a broker needs. */
+interface LinkInternals {
+  readonly state: { local_open: boolean; open_requests: number };
+  readonly local: {
+    readonly attach: {
+      max_message_size?: number;
+      snd_settle_mode?: number;
+      properties?: Record<string, unknown>;
+    };
+  };
+  readonly credit: number;
+}
+
+interface TransferFrame {
+  readonly performative: { message_format?: number };
+}
+
+/** What a raw message of AMQP's own format (0) is marked with, so that rhea hands it over undecoded. */
+export const rawFormat = 0x7261_7700;
+
+function internals(of: link): LinkInternals {
+  return of as unknown as LinkInternals;
+}
+
+/** Makes rhea hand over messages of format 0 as the bytes that came; it would decode each of them otherwise. */
+export function takeMessagesRaw(session: Session): void {
+  const inner = session as unknown as { on_transfer(frame: TransferFrame): void };
+  const original = inner.on_transfer.bind(session);
+  inner.on_transfer = (frame) => {
+    if (frame.performative.message_format === 0) frame.performative.message_format = rawFormat;
+    original(frame);
+  };
+}
+
+/** Leaves the peer's attach unanswered until `answerAttach`; to be called while the link opens. */
+export function withholdAttach(of: link): void {
+  const { state } = internals(of);
+  state.local_open = false;
+  state.open_requests = 0;
+}
+
+/** Answers an attach that was withheld. */
+export function answerAttach(of: link): void {
+  of.open();
+}
+
+/** Announces the link's limit in the attach that is about to be written. */
+export function announceMaxMessageSize(of: link, sizeBytes: number): void {
+  internals(of).local.attach.max_message_size = sizeBytes;
+}
+
+/** Sets the properties of the attach that is about to be written. */
+export function announceProperties(of: link, properties: Record<string, unknown>): void {
+  internals(of).local.attach.properties = properties;
+}
+
+/** Makes a sender send its messages settled: receive-and-delete. */
+export function sendSettled(sender: Sender): void {
+  internals(sender).local.attach.snd_settle_mode = 1;
+}
+
+/** How many messages the peer still asks for. */
+export function creditOf(sender: Sender): number {
+  return internals(sender).credit;
+}
+
+/** How many deliveries the session has room for. */
+export function roomOf(sender: Sender): number {
+  return (sender.session as unknown as { outgoing: { available(): number } }).outgoing.available();
+}
+
+/** Tells a receiver that its way of settling was carried out. */
+export function settleAccepted(delivery: Delivery): void {
+  settle(delivery, outcomes.accepted({}));
+}
+
+/** Tells a receiver why its way of settling was not carried out. */
+export function settleRejected(delivery: Delivery, error: AmqpError): void {
+  settle(delivery, outcomes.rejected({ error }));
+}
+
+const outcomes = rhea.message as unknown as {
+  accepted(fields: object): { described(): unknown };
+  rejected(fields: { error: AmqpError }): { described(): unknown };
+};
+
+/** The SDK sends no disposition after ours, so rhea would hold the delivery for ever if it weren't told. */
+function settle(delivery: Delivery, outcome: { described(): unknown }): void {
+  delivery.update(true, outcome.described());
+  (delivery as unknown as { remote_settled: boolean }).remote_settled = true;
+}
+
+/** The socket under a connection. */
+export function socketOf(connection: Connection): Socket | undefined {
+  const socket: unknown = connection.socket;
+  return socket instanceof Socket ? socket : undefined;
+}
+
+/** Cuts a connection at once, with whatever was still to be written. The error makes rhea stop its timers. */
+export function cut(connection: Connection): void {
+  socketOf(connection)?.destroy(new Error('The broker dropped the connection.'));
+}
+
+/** Whether the connection can still carry an answer. */
+export function isAlive(connection: Connection): boolean {
+  const socket = socketOf(connection);
+  return socket !== undefined && !socket.destroyed && socket.writable;
+}

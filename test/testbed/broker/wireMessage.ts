@@ -1,0 +1,216 @@
+import rhea from 'rhea';
+
+/** One section of an encoded AMQP message (AMQP 1.0, 3.2): its descriptor code and where it lies. */
+interface Section {
+  readonly code: number;
+  readonly start: number;
+  readonly valueStart: number;
+  readonly end: number;
+}
+
+const sectionCodes = {
+  messageAnnotations: 0x72,
+  properties: 0x73,
+  applicationProperties: 0x74,
+  data: 0x75,
+} as const;
+
+/** What routing and duplicate detection need of a message; read without decoding the rest. */
+export interface RoutingProperties {
+  readonly messageId: string | undefined;
+  readonly sessionId: string | undefined;
+}
+
+/** A message as a reader of the queue sees it. */
+export interface MessageContent {
+  readonly body: Buffer;
+  readonly messageId: string | undefined;
+  readonly correlationId: string | undefined;
+  readonly subject: string | undefined;
+  readonly contentType: string | undefined;
+  readonly sessionId: string | undefined;
+  readonly applicationProperties: Readonly<Record<string, unknown>>;
+}
+
+/** The encoded messages in a Service Bus batch (message format 0x80013700): one data section each. Views, not copies. */
+export function splitBatch(batch: Buffer): Buffer[] {
+  const messages: Buffer[] = [];
+  for (const section of sectionsOf(batch)) {
+    if (section.code === sectionCodes.data) messages.push(binaryAt(batch, section.valueStart));
+  }
+  return messages;
+}
+
+/** Reads message id and group id (the Service Bus session id) from the properties section only. */
+export function readRouting(raw: Buffer): RoutingProperties {
+  for (const section of sectionsOf(raw)) {
+    if (section.code !== sectionCodes.properties) continue;
+    const fields = listFieldStarts(raw, section.valueStart);
+    return { messageId: idAt(raw, fields[0]), sessionId: idAt(raw, fields[10]) };
+  }
+  return { messageId: undefined, sessionId: undefined };
+}
+
+/** Decodes a whole message. */
+export function decodeContent(raw: Buffer): MessageContent {
+  const message = rhea.message.decode(raw);
+  return {
+    body: bodyBytes(message.body),
+    messageId: idText(message.message_id),
+    correlationId: idText(message.correlation_id),
+    subject: text(message.subject),
+    contentType: text(message.content_type),
+    sessionId: text(message.group_id),
+    applicationProperties: isRecord(message.application_properties) ? message.application_properties : {},
+  };
+}
+
+/** The message as it goes to a receiver: a header and annotations of the broker's before the sender's own sections. */
+export function encodeForDelivery(
+  raw: Buffer,
+  deliveryCount: number,
+  annotations: Readonly<Record<string, unknown>>,
+): Buffer {
+  let bareStart = raw.length;
+  let sent: Record<string, unknown> = {};
+  for (const section of sectionsOf(raw)) {
+    if (section.code > sectionCodes.messageAnnotations) {
+      bareStart = section.start;
+      break;
+    }
+    if (section.code !== sectionCodes.messageAnnotations) continue;
+    const decoded = rhea.message.decode(raw.subarray(section.start, section.end)).message_annotations;
+    if (isRecord(decoded)) sent = decoded;
+  }
+  const preamble = rhea.message.encode({
+    delivery_count: deliveryCount,
+    message_annotations: { ...sent, ...annotations },
+  });
+  let preambleEnd = 0;
+  for (const section of sectionsOf(preamble)) {
+    if (section.code <= sectionCodes.messageAnnotations) preambleEnd = section.end;
+  }
+  return Buffer.concat([preamble.subarray(0, preambleEnd), raw.subarray(bareStart)]);
+}
+
+/** The same message with some application properties set, as abandoning and dead-lettering do. */
+export function withApplicationProperties(
+  raw: Buffer,
+  properties: Readonly<Record<string, unknown>>,
+): Buffer {
+  if (Object.keys(properties).length === 0) return raw;
+  const message = rhea.message.decode(raw);
+  const before = isRecord(message.application_properties) ? message.application_properties : {};
+  message.application_properties = { ...before, ...properties };
+  return rhea.message.encode(message);
+}
+
+function* sectionsOf(raw: Buffer): Generator<Section> {
+  let position = 0;
+  while (position < raw.length) {
+    const start = position;
+    if (raw[position] !== 0) throw new Error('An AMQP message section must be a described type.');
+    const descriptor = position + 1;
+    const valueStart = skipValue(raw, descriptor);
+    const code = raw[descriptor] === 0x53 ? raw.readUInt8(descriptor + 1) : longDescriptor(raw, descriptor);
+    position = skipValue(raw, valueStart);
+    if (position > raw.length) throw new Error('An AMQP message section is cut short.');
+    yield { code, start, valueStart, end: position };
+  }
+}
+
+function longDescriptor(raw: Buffer, position: number): number {
+  if (raw[position] === 0x80) return Number(raw.readBigUInt64BE(position + 1));
+  throw new Error('Only numeric section descriptors are understood.');
+}
+
+/** Where the value after the one at `position` starts, by the format code's width (AMQP 1.0, 1.2). */
+function skipValue(raw: Buffer, position: number): number {
+  const code = raw.readUInt8(position);
+  if (code === 0) return skipValue(raw, skipValue(raw, position + 1));
+  switch (code >>> 4) {
+    case 0x4:
+      return position + 1;
+    case 0x5:
+      return position + 2;
+    case 0x6:
+      return position + 3;
+    case 0x7:
+      return position + 5;
+    case 0x8:
+      return position + 9;
+    case 0x9:
+      return position + 17;
+    case 0xa:
+    case 0xc:
+    case 0xe:
+      return position + 2 + raw.readUInt8(position + 1);
+    case 0xb:
+    case 0xd:
+    case 0xf:
+      return position + 5 + raw.readUInt32BE(position + 1);
+    default:
+      throw new Error(`Unknown AMQP format code ${code}.`);
+  }
+}
+
+function binaryAt(raw: Buffer, position: number): Buffer {
+  const code = raw[position];
+  if (code === 0xa0) return raw.subarray(position + 2, position + 2 + raw.readUInt8(position + 1));
+  if (code === 0xb0) return raw.subarray(position + 5, position + 5 + raw.readUInt32BE(position + 1));
+  throw new Error('A data section must hold binary.');
+}
+
+function listFieldStarts(raw: Buffer, position: number): number[] {
+  const code = raw[position];
+  if (code === 0x45) return [];
+  const wide = code === 0xd0;
+  const count = wide ? raw.readUInt32BE(position + 5) : raw.readUInt8(position + 2);
+  const starts: number[] = [];
+  let next = position + (wide ? 9 : 3);
+  for (let index = 0; index < count; index++) {
+    starts.push(next);
+    next = skipValue(raw, next);
+  }
+  return starts;
+}
+
+function idAt(raw: Buffer, position: number | undefined): string | undefined {
+  if (position === undefined) return undefined;
+  switch (raw[position]) {
+    case 0x40:
+      return undefined;
+    case 0xa1:
+      return raw.toString('utf8', position + 2, position + 2 + raw.readUInt8(position + 1));
+    case 0xb1:
+      return raw.toString('utf8', position + 5, position + 5 + raw.readUInt32BE(position + 1));
+    default:
+      return raw.toString('hex', position + 1, skipValue(raw, position));
+  }
+}
+
+function bodyBytes(body: unknown): Buffer {
+  if (body === undefined || body === null) return Buffer.alloc(0);
+  if (Buffer.isBuffer(body)) return body;
+  if (typeof body === 'string') return Buffer.from(body);
+  if (!isRecord(body) || !('content' in body)) return Buffer.from(JSON.stringify(body));
+  const content = body.content;
+  if (Buffer.isBuffer(content)) return content;
+  if (Array.isArray(content) && content.every((piece) => Buffer.isBuffer(piece)))
+    return Buffer.concat(content);
+  return Buffer.from(JSON.stringify(content));
+}
+
+function idText(value: unknown): string | undefined {
+  if (Buffer.isBuffer(value)) return value.toString('hex');
+  return value === undefined || value === null ? undefined : String(value);
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** Narrows what came off the wire to a map with string keys. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !Buffer.isBuffer(value);
+}
