@@ -1,0 +1,88 @@
+import type { ImapFlow } from 'imapflow';
+import { Failure } from '../../failure/failure.ts';
+
+type Command = (client: ImapFlow, ...args: readonly unknown[]) => Promise<unknown>;
+
+/** Commands that are left out at first and sent only where a server turns out to want them. */
+export interface DeferredCommands {
+  /** ID (RFC 2971), which a few servers demand before SELECT. */
+  identify(): Promise<void>;
+  /** NAMESPACE (RFC 2342): gives the prefix of the user's own folders, empty when there is none. */
+  namespacePrefix(): Promise<string>;
+}
+
+/**
+ * Takes out what imapflow sends at login and does not need for polling one known folder: ID (twice with
+ * most servers), NAMESPACE, and LIST before SELECT; and logs in by LOGIN, one round trip, where the server
+ * has it and the credentials are ASCII. Each costs a whole round trip, and a poll has few others.
+ *
+ * CAPABILITY stays; `onCapability` is called before it, first when the greeting has come.
+ *
+ * It leans on `commands`, imapflow's own registry, so imapflow is pinned and a test counts round trips. A
+ * version without the registry would still work, at full length.
+ */
+export function deferCommands(client: ImapFlow, onCapability: () => void): DeferredCommands {
+  const original = registryOf(client);
+  const call = async (name: string, ...args: readonly unknown[]): Promise<unknown> =>
+    original.get(name)?.(client, ...args);
+  const replaced = new Map<string, Command>([
+    ['ID', async () => ({})],
+    ['NAMESPACE', async () => undefined],
+    ['LIST', async () => []],
+    [
+      'CAPABILITY',
+      async () => {
+        onCapability();
+        return call('CAPABILITY');
+      },
+    ],
+    [
+      'AUTHENTICATE',
+      async (_client, username, details) => {
+        preferXoauth2(client);
+        if (!isRecord(details)) throw new TypeError('imapflow passed no credentials to AUTHENTICATE');
+        if (typeof details.accessToken === 'string') requireOauth(client);
+        const { password } = details;
+        if (isAsciiText(username) && isAsciiText(password) && !client.capabilities.has('LOGINDISABLED')) {
+          return call('LOGIN', username, password);
+        }
+        return call('AUTHENTICATE', username, details);
+      },
+    ],
+  ]);
+  if (original.size > 0) Object.assign(client, { commands: new Map([...original, ...replaced]) });
+  return {
+    identify: async () => {
+      if (client.capabilities.has('ID')) await call('ID', client.clientInfo);
+    },
+    namespacePrefix: async () => {
+      await call('NAMESPACE');
+      return client.namespace?.prefix ?? '';
+    },
+  };
+}
+
+/** imapflow takes OAUTHBEARER first; XOAUTH2 is what the large providers document and test. */
+function preferXoauth2({ capabilities }: ImapFlow): void {
+  if (capabilities.has('AUTH=XOAUTH2')) capabilities.delete('AUTH=OAUTHBEARER');
+}
+
+function requireOauth({ capabilities }: ImapFlow): void {
+  if (capabilities.has('AUTH=XOAUTH2') || capabilities.has('AUTH=OAUTHBEARER')) return;
+  throw new Failure(
+    'login',
+    'The IMAP server takes no OAuth2 login: it offers neither XOAUTH2 nor OAUTHBEARER. Check host, or set authType to password.',
+  );
+}
+
+function registryOf(client: ImapFlow): ReadonlyMap<string, Command> {
+  return 'commands' in client && client.commands instanceof Map ? client.commands : new Map();
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isAsciiText(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x20-\x7e]+$/.test(value);
+}

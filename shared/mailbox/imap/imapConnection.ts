@@ -1,0 +1,244 @@
+import { ImapFlow, type ImapFlowOptions, type MailboxObject } from 'imapflow';
+import { Failure } from '../../failure/failure.ts';
+import type { MailboxOptions } from '../mailbox.ts';
+import { describeTimeout } from '../networkFailure.ts';
+import { within } from './deadlines.ts';
+import { type DeferredCommands, deferCommands } from './fewerRoundTrips.ts';
+import {
+  type ConnectionState,
+  describeFolderRefusal,
+  describeImapError,
+  describeLoginRefusal,
+  type Refusal,
+  refusalOf,
+} from './imapFailure.ts';
+import { createTransport } from './transport.ts';
+
+/** A secret that goes to the server: the password, or this attempt's access token. */
+export type LoginSecret =
+  | { readonly kind: 'password'; readonly password: string }
+  | { readonly kind: 'oauth2'; readonly accessToken: string };
+
+const dayMs = 86_400_000;
+const mebibyte = 1024 * 1024;
+/** A SEARCH answer is one line: this holds about three million UIDs. */
+const maxLineBytes = 32 * mebibyte;
+/** What a mail may exceed the size that the server gave: some servers give an estimate. */
+const literalSlackBytes = 32 * mebibyte;
+const logoutMs = 1_000;
+
+/** One connection to an IMAP server, with the knowledge needed to say why something on it failed. */
+export class ImapConnection {
+  readonly client: ImapFlow;
+  readonly #options: MailboxOptions;
+  readonly #deferred: DeferredCommands;
+  readonly #secrets: readonly string[];
+  #phase: ConnectionState['phase'] = 'connect';
+  #socketError: Error | undefined;
+  #lastRefusal: Refusal | undefined;
+  #failure: Failure | undefined;
+
+  constructor(options: MailboxOptions, secret: LoginSecret) {
+    this.#options = options;
+    this.#secrets = [secret.kind === 'password' ? secret.password : secret.accessToken];
+    this.client = new ImapFlow(
+      clientOptions(options, secret, {
+        onPhase: (phase) => {
+          this.#phase = phase;
+        },
+        onLogged: (error) => {
+          this.#lastRefusal = refusalOf(error) ?? this.#lastRefusal;
+        },
+      }),
+    );
+    // Without a listener, for good, a lost connection would end the process.
+    this.client.on('error', (error: Error) => {
+      this.#socketError ??= error;
+    });
+    this.#deferred = deferCommands(this.client, () => this.#beginLogin());
+  }
+
+  get state(): ConnectionState {
+    const { host, port, security, username, credential } = this.#options;
+    return {
+      ...{ protocol: 'IMAP' as const, host, port, security, username },
+      authentication: credential.kind,
+      phase: this.#phase,
+      secrets: this.#secrets,
+      startTlsOffered: this.client.capabilities.has('STARTTLS'),
+      ...(this.#socketError === undefined ? {} : { socketError: this.#socketError }),
+      ...(this.client.byeReason === undefined ? {} : { byeReason: this.client.byeReason }),
+    };
+  }
+
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
+  get receivedBytes(): number {
+    return this.client.stats().received;
+  }
+
+  /** Connects, logs in and selects the folder, within `timeoutMs`; rejects with a `Failure`. */
+  async open(timeoutMs: number): Promise<MailboxObject> {
+    try {
+      return await within(this.#login(), timeoutMs, () =>
+        describeTimeout(this.state, this.#options.timeouts.connectMs),
+      );
+    } catch (error) {
+      throw this.fail(error, 'the login');
+    }
+  }
+
+  async #login(): Promise<MailboxObject> {
+    try {
+      await this.client.connect();
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      throw describeLoginRefusal(refusal, this.state);
+    }
+    const mailbox = await this.#select(this.#options.folder);
+    this.#phase = 'session';
+    return mailbox;
+  }
+
+  /** Before the first command of the session: the greeting is there. */
+  #beginLogin(): void {
+    if (this.#phase === 'greeting' && this.client.authenticated === true) {
+      throw new Failure(
+        'protocol',
+        `IMAP server ${this.#options.host}:${this.#options.port} greets as logged in already (PREAUTH), so nobody knows whose mailbox it is. Check host and port.`,
+      );
+    }
+    this.#phase = 'login';
+  }
+
+  /** What some servers want first, an ID or a folder's namespace prefix, is found out when they refuse. */
+  async #select(folder: string): Promise<MailboxObject> {
+    const refused = await this.#trySelect(folder);
+    if (!('status' in refused)) return refused;
+    const again = await this.#mendSelect(folder, refused);
+    const second = again ? await this.#trySelect(folder) : refused;
+    if (!('status' in second)) return second;
+    throw describeFolderRefusal(second, folder, this.state);
+  }
+
+  async #mendSelect(folder: string, { text }: Refusal): Promise<boolean> {
+    if (/unsafe login|\bID\b command/i.test(text)) {
+      await this.#deferred.identify();
+      return true;
+    }
+    if (folder.toUpperCase() === 'INBOX') return false;
+    // With the namespace known, imapflow itself puts the prefix before the name.
+    const prefix = await this.#deferred.namespacePrefix();
+    return prefix !== '' && !folder.startsWith(prefix);
+  }
+
+  async #trySelect(folder: string): Promise<MailboxObject | Refusal> {
+    try {
+      return await this.client.mailboxOpen(folder);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      return refusal;
+    }
+  }
+
+  /**
+   * What the server last refused: imapflow answers some refused commands with `false` and only logs the
+   * server's words.
+   */
+  takeRefusal(): Refusal {
+    const refusal = this.#lastRefusal ?? { status: 'NO', text: '' };
+    this.#lastRefusal = undefined;
+    return refusal;
+  }
+
+  /** Bounds what one mail may make this process hold, by the size that the server gave for it. */
+  limitLiterals(sizeBytes: number): void {
+    const streamer: unknown = Reflect.get(this.client, 'streamer');
+    if (typeof streamer !== 'object' || streamer === null || !('maxLiteralSize' in streamer)) return;
+    Object.assign(streamer, literalLimits(sizeBytes));
+  }
+
+  /** Turns an error into the connection's one `Failure` and ends the connection. */
+  fail(error: unknown, doing: string): Failure {
+    this.#failure ??= describeImapError(error, doing, this.state);
+    this.client.close();
+    return this.#failure;
+  }
+
+  /** LOGOUT is sent and its answer is awaited by nobody: what was settled is settled. */
+  logout(): void {
+    if (this.client.isClosed) return;
+    const { client } = this;
+    const giveUp = setTimeout(() => client.close(), Math.min(logoutMs, this.#options.timeouts.commandMs));
+    client
+      .logout()
+      .catch(() => {})
+      .finally(() => {
+        clearTimeout(giveUp);
+        client.close();
+      });
+  }
+}
+
+/** The most that arrives for one mail of this size without being a flood, in bytes. */
+export function literalLimit(sizeBytes: number): number {
+  return 2 * sizeBytes + literalSlackBytes;
+}
+
+function literalLimits(sizeBytes: number): { maxLiteralSize: number; maxResponseSize: number } {
+  const maxLiteralSize = literalLimit(sizeBytes);
+  return { maxLiteralSize, maxResponseSize: maxLiteralSize + mebibyte };
+}
+
+interface ConnectionEvents {
+  readonly onPhase: (phase: ConnectionState['phase']) => void;
+  readonly onLogged: (error: unknown) => void;
+}
+
+function clientOptions(
+  { host, port, security, username, caCertificate, address }: MailboxOptions,
+  secret: LoginSecret,
+  { onPhase, onLogged }: ConnectionEvents,
+): ImapFlowOptions {
+  return {
+    host,
+    port,
+    secure: security === 'tls',
+    ...(security === 'tls' ? {} : { doSTARTTLS: security === 'starttls' }),
+    auth:
+      secret.kind === 'password'
+        ? { user: username, pass: secret.password }
+        : { user: username, accessToken: secret.accessToken },
+    transport: createTransport({
+      ...{ host, port, onPhase },
+      ...(address === undefined ? {} : { address }),
+      ...(caCertificate === undefined ? {} : { caCertificate }),
+    }),
+    clientInfo: { name: 'email-inbound-adapter', version: false, vendor: false, 'support-url': false },
+    logger: refusalLogger(onLogged),
+    disableAutoIdle: true,
+    disableCompression: true,
+    disableAutoEnable: true,
+    disableIMAP4rev2: true,
+    // The deadlines are ours; imapflow's own would end a session whose mails take long to deliver.
+    connectionTimeout: dayMs,
+    greetingTimeout: dayMs,
+    socketTimeout: dayMs,
+    maxLineLength: maxLineBytes,
+    ...{ maxLiteralSize: literalLimit(0), maxResponseSize: literalLimit(0) + mebibyte },
+    maxResponseTokens: 100_000,
+  };
+}
+
+/** Writes nothing anywhere: it picks out the errors, and keeps imapflow from making up log lines. */
+function refusalLogger(onLogged: (error: unknown) => void) {
+  const pick = (entry: unknown): void => {
+    if (typeof entry === 'object' && entry !== null && 'err' in entry) onLogged(entry.err);
+  };
+  const drop = (): void => {};
+  return { isLevelEnabled: () => false, trace: drop, debug: drop, info: drop, warn: pick, error: pick };
+}

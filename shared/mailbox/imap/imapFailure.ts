@@ -1,0 +1,159 @@
+import { Failure } from '../../failure/failure.ts';
+import { describeNetworkFailure, type MailServerContact } from '../networkFailure.ts';
+import { quoteServerText } from '../serverText.ts';
+
+/** What is known about the connection when something on it fails. */
+export interface ConnectionState extends MailServerContact {
+  readonly username: string;
+  readonly authentication: 'password' | 'oauth2';
+  /** Struck out of whatever the server said. */
+  readonly secrets: readonly string[];
+  /** From the `error` event: imapflow's own rejections don't hold the cause. */
+  readonly socketError?: Error;
+  /** Whether the server announced STARTTLS. */
+  readonly startTlsOffered?: boolean;
+  /** The text of the server's BYE. */
+  readonly byeReason?: string;
+}
+
+/** A tagged NO or BAD: the server is there, and won't do this. */
+export interface Refusal {
+  readonly status: 'NO' | 'BAD';
+  /** The response code (RFC 5530), such as `LIMIT`. */
+  readonly code?: string;
+  readonly text: string;
+}
+
+/** imapflow's codes for a connection that is no more; they tell nothing about why. */
+const goneCodes = new Set([
+  ...['NoConnection', 'EConnectionClosed', 'StateLogout', 'NoMailboxSelected'],
+  ...['ClosedAfterConnectText', 'ClosedAfterConnectTLS'],
+]);
+const protocolCodes = new Set([
+  ...['LineTooLarge', 'LiteralTooLarge', 'ResponseTooLarge', 'TooManyTokens', 'TooManyResponses'],
+  ...['UnexpectedTag', 'MissingTag', 'InvalidResponse', 'ResponseProcessingFailed'],
+]);
+/** Response codes of a server that would take the same command at another time. */
+const busyCodes = new Set(['LIMIT', 'UNAVAILABLE', 'INUSE', 'OVERQUOTA', 'THROTTLED']);
+const busyText =
+  /too many|maximum number of connections|connections? limit|rate limit|throttl|try again|temporar(y|ily)/i;
+
+/** Reads a tagged NO or BAD out of what imapflow threw or logged. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  const status = field(error, 'responseStatus');
+  if (status !== 'NO' && status !== 'BAD') return undefined;
+  const code = field(error, 'serverResponseCode');
+  const text = field(error, 'responseText') ?? '';
+  return { status, text, ...(code === undefined ? {} : { code: code.toUpperCase() }) };
+}
+
+/** Whether the server refused for its own present state and not for the sake of this command. */
+export function isBusy({ code, text }: Refusal): boolean {
+  return (code !== undefined && busyCodes.has(code)) || busyText.test(text);
+}
+
+/** The server's words for a refusal: `NO [LIMIT] Too many connections`, cleaned and cut. */
+export function quoteRefusal(refusal: Refusal, secrets: readonly string[]): string {
+  const code = refusal.code === undefined ? '' : `[${refusal.code}]`;
+  const words = [refusal.status, code, refusal.text].filter((word) => word !== '').join(' ');
+  return quoteServerText(words, secrets);
+}
+
+/** The failure of a login that the server refused. */
+export function describeLoginRefusal(refusal: Refusal, state: ConnectionState): Failure {
+  const login = `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)}`;
+  const said = quoteServerText(refusal.code ?? refusal.text, state.secrets) || refusal.status;
+  if (isBusy(refusal)) {
+    const words = quoteRefusal(refusal, state.secrets);
+    return new Failure(
+      'busy',
+      `${login} was put off by the server: ${words}. Too many sessions may be open; it is tried again.`,
+    );
+  }
+  const advice =
+    state.authentication === 'password'
+      ? 'Check username and password.'
+      : 'Check username, the OAuth2 settings, and that the app may read this mailbox.';
+  return new Failure('login', `${login} was refused: ${endless(said)}. ${advice}`);
+}
+
+/** The failure of a folder that could not be selected. */
+export function describeFolderRefusal(refusal: Refusal, folder: string, state: ConnectionState): Failure {
+  const words = quoteRefusal(refusal, state.secrets);
+  const where = `IMAP server ${quoteServerText(state.host)}:${state.port}`;
+  if (/authenticated but not connected/i.test(refusal.text)) {
+    const sentence = `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)} gave no mailbox: ${endless(words)}. Check username, and that the login may open this mailbox.`;
+    return new Failure('login', sentence);
+  }
+  if (isBusy(refusal)) return describeRefusal(refusal, 'opening the folder', state);
+  const sentence = `Folder "${quoteServerText(folder)}" on ${where} can't be opened for ${quoteServerText(state.username)}: ${endless(words)}. Check folder.`;
+  return new Failure('folder', sentence);
+}
+
+/** The failure of any other command that the server refused; `doing` as in "listing the mails". */
+export function describeRefusal(refusal: Refusal, doing: string, state: ConnectionState): Failure {
+  const server = `IMAP server ${quoteServerText(state.host)}:${state.port}`;
+  const words = endless(quoteRefusal(refusal, state.secrets));
+  return isBusy(refusal)
+    ? new Failure('busy', `${server} refused ${doing} for now: ${words}. It is tried again.`)
+    : new Failure('protocol', `${server} refused ${doing}: ${words}. Check the mailbox on the server.`);
+}
+
+/** Turns whatever imapflow threw, other than a refusal, into a `Failure`. */
+export function describeImapError(error: unknown, doing: string, state: ConnectionState): Failure {
+  if (error instanceof Failure) return error;
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return describeRefusal(refusal, doing, state);
+  const server = `IMAP server ${quoteServerText(state.host)}:${state.port}`;
+  const tlsFailure = describeStartTlsError(error, server, state);
+  if (tlsFailure !== undefined) return tlsFailure;
+  for (const known of [state.socketError, error]) {
+    const code = field(known, 'code') ?? '';
+    if (protocolCodes.has(code) || code.startsWith('ParserError')) {
+      return new Failure('protocol', `${server} gave an answer outside the IMAP protocol (${code}).`, known);
+    }
+  }
+  if (state.byeReason !== undefined) return describeBye(state.byeReason, server, state, error);
+  const cause = state.socketError ?? (goneCodes.has(field(error, 'code') ?? '') ? undefined : error);
+  return describeNetworkFailure(cause, state);
+}
+
+function describeStartTlsError(error: unknown, server: string, state: ConnectionState): Failure | undefined {
+  if (field(error, 'code') === 'STARTTLS_INJECTION') {
+    const sentence = `${server} sent data between STARTTLS and TLS, as an attacker on the way would. Nothing was sent to it.`;
+    return new Failure('tls', sentence, error);
+  }
+  const tlsFailed =
+    typeof error === 'object' && error !== null && 'tlsFailed' in error && error.tlsFailed === true;
+  if (!tlsFailed || field(error, 'code') !== undefined) return undefined;
+  if (state.startTlsOffered === true) {
+    if (state.socketError !== undefined || state.byeReason !== undefined) return undefined;
+    const sentence = `${server} offers STARTTLS and did not start TLS when asked, so no login was tried. Check the server.`;
+    return new Failure('tls', sentence, error);
+  }
+  const sentence = `${server} offers no STARTTLS, so no login was tried. Set useSsl to true with its SSL port, or startTls to false for a plain connection.`;
+  return new Failure('tls', sentence, error);
+}
+
+function describeBye(reason: string, server: string, state: ConnectionState, cause: unknown): Failure {
+  const words = endless(quoteServerText(reason, state.secrets)) || 'BYE';
+  if (state.phase !== 'session') {
+    return new Failure(
+      'busy',
+      `${server} ended the connection at its start: ${words}. It is tried again.`,
+      cause,
+    );
+  }
+  return new Failure('connection-lost', `${server} ended the session: ${words}. It is tried again.`, cause);
+}
+
+function field(error: unknown, name: string): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const value: unknown = Reflect.get(error, name);
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** Without the full stop, since a sentence goes on or ends after it. */
+function endless(text: string): string {
+  return text.replace(/\.+$/, '');
+}

@@ -1,0 +1,288 @@
+import type { FetchMessageObject, MailboxObject } from 'imapflow';
+import { Failure } from '../../failure/failure.ts';
+import type {
+  FetchedMail,
+  MailboxOptions,
+  MailboxSession,
+  MailRef,
+  MeasuredMail,
+  StreamedMail,
+} from '../mailbox.ts';
+import { describeTimeout } from '../networkFailure.ts';
+import { quoteServerText } from '../serverText.ts';
+import { CommandQueue } from './commandQueue.ts';
+import { within } from './deadlines.ts';
+import type { ImapConnection } from './imapConnection.ts';
+import { describeRefusal, quoteRefusal, type Refusal } from './imapFailure.ts';
+import { streamPieces } from './pieceStream.ts';
+import { fetchByUid } from './uidFetch.ts';
+import { compactUids } from './uidSet.ts';
+
+/** A piece of a streamed mail: a round trip each, and about three of them in memory. */
+const pieceBytes = 4 * 1024 * 1024;
+/** A row without a body takes no more than this on the wire. */
+const rowBytes = 1024 * 1024;
+
+/**
+ * A logged-in session on one IMAP folder.
+ *
+ * Candidates are the mails that are neither \Seen nor \Deleted: a mail flagged \Deleted is one that someone
+ * removed already, or that this app delivered and had to leave flagged on a server without UIDPLUS.
+ */
+export class ImapSession implements MailboxSession {
+  readonly endpoint: string;
+  readonly #connection: ImapConnection;
+  readonly #queue = new CommandQueue();
+  readonly #commandMs: number;
+  readonly #deleteMails: boolean;
+  readonly #folder: string;
+  readonly #uidValidity: bigint;
+  /** What this session flagged \Deleted and has not seen expunged, on a server without UIDPLUS. */
+  readonly #leftFlagged = new Set<number>();
+  #running = 0;
+
+  /** Throws a `Failure` when the folder can't be polled as configured. */
+  constructor(options: MailboxOptions, connection: ImapConnection, mailbox: MailboxObject) {
+    const { host, port, security, folder, timeouts, deleteMails } = options;
+    this.#connection = connection;
+    this.#commandMs = timeouts.commandMs;
+    this.#deleteMails = deleteMails;
+    this.#folder = folder.toUpperCase() === 'INBOX' ? 'INBOX' : folder;
+    this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${host}:${port}/${this.#folder}`;
+    this.#uidValidity = uidValidityOf(mailbox);
+    this.#requireWritable(mailbox);
+  }
+
+  async list(limit: number): Promise<readonly MailRef[]> {
+    const uids = await this.#run('listing the unread mails', async () => {
+      const found = await this.#connection.client.search({ seen: false, deleted: false }, { uid: true });
+      if (!Array.isArray(found)) throw this.#refused('listing the unread mails');
+      return found;
+    });
+    return uids.slice(0, limit).map((uid) => ({ key: this.#keyOf(uid), id: uid }));
+  }
+
+  async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
+    const measured = new Map<number, MeasuredMail>();
+    await this.#run('measuring mails', async () => {
+      const request = {
+        mails,
+        query: { uid: true, size: true, internalDate: true },
+        answers: (row: FetchMessageObject) => row.size !== undefined,
+        ...{ silenceMs: this.#commandMs, largestBytes: rowBytes },
+      };
+      for await (const answer of fetchByUid(this.#connection, request, () => {})) {
+        const { mail } = answer;
+        if (answer.kind === 'row') measured.set(mail.id, { ...mail, ...measureOf(answer.row) });
+        // It is there; that it can't be handed over is said by the fetch.
+        if (answer.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: 0 });
+      }
+    });
+    return mails.flatMap((mail) => measured.get(mail.id) ?? []);
+  }
+
+  async *fetch(mails: readonly MeasuredMail[]): AsyncGenerator<FetchedMail, void, undefined> {
+    if (mails.length === 0) return;
+    const release = await this.#enter();
+    let abandoned = Promise.resolve();
+    try {
+      const request = {
+        mails,
+        query: { uid: true, flags: true, source: true },
+        answers: isWhole,
+        silenceMs: this.#commandMs,
+        largestBytes: mails.reduce((largest, { sizeBytes }) => Math.max(largest, sizeBytes), 0),
+      };
+      const answers = fetchByUid(this.#connection, request, (ended) => {
+        abandoned = ended;
+      });
+      for await (const answer of answers) {
+        if (answer.kind === 'missing') yield { kind: 'gone', mail: answer.mail };
+        else if (answer.kind === 'refused') yield this.#unavailable(answer.mail, answer.refusal);
+        else yield this.#fetched(answer.mail, answer.row);
+      }
+    } catch (error) {
+      throw this.#connection.fail(error, 'a fetch');
+    } finally {
+      abandoned.then(release);
+    }
+  }
+
+  async openStream(mail: MeasuredMail): Promise<StreamedMail> {
+    const first = await this.#fetchPiece(mail, 0);
+    if (first.kind !== 'mail') return first;
+    const stream = streamPieces(first.source, mail.sizeBytes, pieceBytes, async (offset) => {
+      const piece = await this.#fetchPiece(mail, offset);
+      if (piece.kind === 'mail') return piece.source;
+      throw new Failure(
+        'mail',
+        `A mail in folder "${quoteServerText(this.#folder)}" could not be read to its end: ${
+          piece.kind === 'gone' ? 'it was removed meanwhile.' : piece.sentence
+        }`,
+      );
+    });
+    return { kind: 'mail', mail, stream };
+  }
+
+  async settle(mails: readonly MailRef[]): Promise<void> {
+    if (mails.length === 0) return;
+    const uids = mails.map((mail) => mail.id);
+    for (const set of compactUids(uids)) {
+      if (this.#deleteMails) await this.#delete(set);
+      else await this.#flag(set, ['\\Seen']);
+    }
+    if (this.#deleteMails && !this.#hasUidPlus) await this.#expungeOwn(uids);
+  }
+
+  async close(): Promise<boolean> {
+    if (this.#connection.failure !== undefined || this.#running > 0) this.#connection.client.close();
+    else this.#connection.logout();
+    return true;
+  }
+
+  /** A whole mail or, from `offset` on, one piece of it; an empty piece is past the end. */
+  async #fetchPiece(mail: MeasuredMail, offset: number): Promise<FetchedMail> {
+    const release = await this.#enter();
+    let abandoned = Promise.resolve();
+    try {
+      const request = {
+        mails: [mail],
+        query: { uid: true, flags: true, source: { start: offset, maxLength: pieceBytes } },
+        answers: isWhole,
+        ...{ silenceMs: this.#commandMs, largestBytes: pieceBytes },
+      };
+      const answers = fetchByUid(this.#connection, request, (ended) => {
+        abandoned = ended;
+      });
+      for await (const answer of answers) {
+        if (answer.kind === 'missing') return { kind: 'gone', mail };
+        if (answer.kind === 'refused') return this.#unavailable(mail, answer.refusal);
+        if (offset === 0) return this.#fetched(mail, answer.row);
+        return { kind: 'mail', mail, source: answer.row.source || Buffer.alloc(0) };
+      }
+      return { kind: 'gone', mail };
+    } catch (error) {
+      throw this.#connection.fail(error, 'a fetch');
+    } finally {
+      abandoned.then(release);
+    }
+  }
+
+  #fetched(mail: MeasuredMail, { flags, source }: FetchMessageObject): FetchedMail {
+    if (flags?.has('\\Seen') || flags?.has('\\Deleted')) return { kind: 'gone', mail };
+    if (Buffer.isBuffer(source) && (source.length > 0 || mail.sizeBytes === 0)) {
+      return { kind: 'mail', mail, source };
+    }
+    return this.#unavailable(mail, { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` });
+  }
+
+  #unavailable(mail: MeasuredMail, refusal: Refusal): FetchedMail & { kind: 'unavailable' } {
+    const words = quoteRefusal(refusal, this.#connection.state.secrets).replace(/\.+$/, '');
+    const sentence = `The mail with UID ${mail.id} in folder "${quoteServerText(this.#folder)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
+    return { kind: 'unavailable', mail, sentence };
+  }
+
+  async #flag(set: string, flags: string[]): Promise<void> {
+    await this.#run('flagging mails', async () => {
+      const done = await this.#connection.client.messageFlagsAdd(set, flags, { uid: true, silent: true });
+      if (!done) throw this.#refused('flagging mails');
+    });
+  }
+
+  /** With UIDPLUS only these are expunged; without, they are flagged, and read in case they stay. */
+  async #delete(set: string): Promise<void> {
+    if (!this.#hasUidPlus) return this.#flag(set, ['\\Deleted', '\\Seen']);
+    await this.#run('deleting mails', async () => {
+      if (!(await this.#connection.client.messageDelete(set, { uid: true }))) {
+        throw this.#refused('deleting mails');
+      }
+    });
+  }
+
+  /** EXPUNGE takes every mail that is flagged \Deleted, so it is sent only when all of those are ours. */
+  async #expungeOwn(uids: readonly number[]): Promise<void> {
+    for (const uid of uids) this.#leftFlagged.add(uid);
+    await this.#run('expunging mails', async () => {
+      const { client } = this.#connection;
+      const flagged = await client.search({ deleted: true }, { uid: true });
+      if (!Array.isArray(flagged)) throw this.#refused('looking for deleted mails');
+      if (flagged.length === 0 || !flagged.every((uid) => this.#leftFlagged.has(uid))) return;
+      // imapflow has no EXPUNGE alone; flagging one of ours again changes nothing.
+      if (!(await client.messageDelete(`${flagged[0]}`, { uid: true })))
+        throw this.#refused('expunging mails');
+      this.#leftFlagged.clear();
+    });
+  }
+
+  /** Gives `command` its turn and its deadline; whatever goes wrong ends the session with a `Failure`. */
+  async #run<T>(doing: string, command: () => Promise<T>): Promise<T> {
+    const release = await this.#enter();
+    try {
+      return await within(command(), this.#commandMs, () =>
+        describeTimeout(this.#connection.state, this.#commandMs),
+      );
+    } catch (error) {
+      throw this.#connection.fail(error, doing);
+    } finally {
+      release();
+    }
+  }
+
+  async #enter(): Promise<() => void> {
+    const release = await this.#queue.acquire();
+    if (this.#connection.failure !== undefined) {
+      release();
+      throw this.#connection.failure;
+    }
+    this.#running += 1;
+    return () => {
+      this.#running -= 1;
+      release();
+    };
+  }
+
+  #refused(doing: string): Failure {
+    return describeRefusal(this.#connection.takeRefusal(), doing, this.#connection.state);
+  }
+
+  #requireWritable({ readOnly, permanentFlags }: MailboxObject): void {
+    const flag = this.#deleteMails ? '\\Deleted' : '\\Seen';
+    const keeps = permanentFlags === undefined || permanentFlags.has('\\*') || permanentFlags.has(flag);
+    if (readOnly !== true && keeps) return;
+    throw new Failure(
+      'folder',
+      `Folder "${quoteServerText(this.#folder)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,
+    );
+  }
+
+  get #hasUidPlus(): boolean {
+    return this.#connection.client.capabilities.has('UIDPLUS');
+  }
+
+  #keyOf(uid: number): string {
+    return `imap:${this.#uidValidity}:${uid}:${this.#folder}`;
+  }
+}
+
+/** A row that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */
+function isWhole(row: FetchMessageObject): boolean {
+  return row.source !== undefined;
+}
+
+function measureOf({
+  size,
+  internalDate,
+}: FetchMessageObject): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
+  const receivedAt = internalDate === undefined ? undefined : new Date(internalDate);
+  const dated = receivedAt !== undefined && !Number.isNaN(receivedAt.getTime());
+  return { sizeBytes: size ?? 0, ...(dated ? { receivedAt } : {}) };
+}
+
+/** Not every type that imapflow declares is what a server sends. */
+function uidValidityOf({ uidValidity }: Partial<MailboxObject>): bigint {
+  if (uidValidity !== undefined) return uidValidity;
+  throw new Failure(
+    'protocol',
+    'The IMAP server gives no UIDVALIDITY for the folder, so its mails could not be told apart. Poll it by POP3.',
+  );
+}

@@ -1,0 +1,142 @@
+import type { FetchMessageObject, FetchQueryObject } from 'imapflow';
+import type { Failure } from '../../failure/failure.ts';
+import type { MailRef } from '../mailbox.ts';
+import { describeTimeout } from '../networkFailure.ts';
+import { whileTrafficFlows } from './deadlines.ts';
+import { type ImapConnection, literalLimit } from './imapConnection.ts';
+import { isBusy, type Refusal, refusalOf } from './imapFailure.ts';
+import { compactUids } from './uidSet.ts';
+
+/** What the server said about one mail. */
+export type Answer<M extends MailRef> =
+  | { readonly kind: 'row'; readonly mail: M; readonly row: FetchMessageObject }
+  /** The command that asked for this mail alone got a NO or BAD. */
+  | { readonly kind: 'refused'; readonly mail: M; readonly refusal: Refusal }
+  /** The commands that asked for it went well and said nothing about it: expunged. */
+  | { readonly kind: 'missing'; readonly mail: M };
+
+export interface UidFetch<M extends MailRef> {
+  readonly mails: readonly M[];
+  readonly query: FetchQueryObject;
+  /** Whether the row holds what was asked for; a server may also send rows of its own about flags. */
+  readonly answers: (row: FetchMessageObject) => boolean;
+  /** For each silence on the wire. */
+  readonly silenceMs: number;
+  /** The largest mail asked for, in bytes: what may be on the wire before the next row. */
+  readonly largestBytes: number;
+}
+
+/**
+ * Fetches mails by UID, ranges compacted, and answers each exactly once, in the order of arrival. When the
+ * server refuses a whole range, the first unanswered mail is asked for alone and then the rest again, so
+ * one bad mail does not stop the others. Rejects with a `Failure` when the connection or its time is gone.
+ *
+ * A consumer that ends early leaves a command on the wire; `onAbandoned` gets the promise of its end.
+ */
+export async function* fetchByUid<M extends MailRef>(
+  connection: ImapConnection,
+  request: UidFetch<M>,
+  onAbandoned: (ended: Promise<void>) => void,
+): AsyncGenerator<Answer<M>, void, undefined> {
+  const waiting = new Map(request.mails.map((mail) => [mail.id, mail]));
+  const missing: M[] = [];
+  let refusal: Refusal | undefined;
+  while (waiting.size > 0) {
+    // After a refusal the first one in line is the suspect and is asked for alone.
+    const alone = refusal !== undefined;
+    const [first] = waiting.values();
+    const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
+    refusal = undefined;
+    for (const uids of compactUids(asked.map((mail) => mail.id))) {
+      const rows = rowsOf(connection, uids, request, onAbandoned);
+      for (let next = await rows.next(); ; next = await rows.next()) {
+        if (next.done === true) {
+          refusal ??= next.value;
+          break;
+        }
+        const { uid } = next.value;
+        const mail = waiting.get(uid);
+        if (mail === undefined || !request.answers(next.value)) continue;
+        waiting.delete(uid);
+        let taken = false;
+        try {
+          yield { kind: 'row', mail, row: next.value };
+          taken = true;
+        } finally {
+          if (!taken) await rows.return(undefined);
+        }
+      }
+      if (refusal !== undefined) break;
+    }
+    if (refusal === undefined) {
+      for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
+    } else if (alone && first !== undefined && waiting.delete(first.id)) {
+      if (isBusy(refusal)) throw connection.fail(new RefusedError(refusal), 'a fetch');
+      yield { kind: 'refused', mail: first, refusal };
+      refusal = undefined;
+    }
+  }
+  for (const mail of missing) yield { kind: 'missing', mail };
+}
+
+/** The rows of one command; returns the refusal when it ended with NO or BAD. */
+async function* rowsOf<M extends MailRef>(
+  connection: ImapConnection,
+  uids: string,
+  { query, silenceMs, largestBytes }: UidFetch<M>,
+  onAbandoned: (ended: Promise<void>) => void,
+): AsyncGenerator<FetchMessageObject, Refusal | undefined, undefined> {
+  connection.limitLiterals(largestBytes);
+  const rows = connection.client.fetch({ uid: uids }, query);
+  const traffic = {
+    receivedBytes: () => connection.receivedBytes,
+    floodBytes: literalLimit(largestBytes),
+  };
+  const onExpiry = (what: 'silence' | 'flood'): Failure => {
+    if (what === 'silence') return connection.fail(describeTimeout(connection.state, silenceMs), 'a fetch');
+    return connection.fail(Object.assign(new Error('flood'), { code: 'ResponseTooLarge' }), 'a fetch');
+  };
+  const nextRow = () => whileTrafficFlows(rows.next(), silenceMs, traffic, onExpiry);
+  let ended = false;
+  try {
+    for (;;) {
+      const next = await nextRow().catch((error: unknown) => {
+        ended = true;
+        throw error;
+      });
+      if (next.done === true) {
+        ended = true;
+        return undefined;
+      }
+      yield next.value;
+    }
+  } catch (error) {
+    const refusal = ended ? refusalOf(error) : undefined;
+    if (refusal === undefined) throw connection.fail(error, 'a fetch');
+    return refusal;
+  } finally {
+    if (!ended) onAbandoned(drain(nextRow));
+  }
+}
+
+/** Reads away what is still on the wire: no other command gets its turn before. */
+async function drain(nextRow: () => Promise<IteratorResult<unknown, unknown>>): Promise<void> {
+  try {
+    while ((await nextRow()).done !== true);
+  } catch {
+    // The connection is gone, or the rest was refused: either way the command has ended.
+  }
+}
+
+class RefusedError extends Error {
+  readonly responseStatus: string;
+  readonly responseText: string;
+  readonly serverResponseCode: string | undefined;
+
+  constructor(refusal: Refusal) {
+    super('The server refused the command');
+    this.responseStatus = refusal.status;
+    this.responseText = refusal.text;
+    this.serverResponseCode = refusal.code;
+  }
+}
