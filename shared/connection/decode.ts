@@ -1,3 +1,4 @@
+import { checkCron } from '../schedule/cron.ts';
 import { decodeAuth, type Findings } from './auth.ts';
 import {
   type ConfigColumn,
@@ -35,6 +36,7 @@ export interface DecodeOptions {
 /**
  * Decodes one entity of the table of connections. Every wrong column gets one sentence; no sentence holds
  * a secret. `readSetting` looks up the app settings that hold secrets. Never throws.
+ * The keys are expected as the columns `PartitionKey` and `RowKey`.
  */
 export function decodeConnection(
   entity: Readonly<Record<string, unknown>>,
@@ -111,6 +113,9 @@ function parseColumns(raw: Record<string, unknown>, errors: Map<string, string>,
 }
 
 function columnSentence(name: ConfigColumnName, value: unknown): string {
+  if (name === 'cron' && typeof value === 'string') {
+    return `cron is ${quote(value)}; ${checkCron(value) ?? 'it is too long'}.`;
+  }
   const column: ConfigColumn = configColumns[name];
   // A name that can't be a setting's may be the secret itself, put into the wrong column.
   const hidden =
@@ -165,6 +170,9 @@ interface Required {
   readonly auth: ConnectionConfig['auth'];
 }
 
+/** Keeps due times within what a Date can hold; 68 years are as good as never. */
+const maxIntervalSeconds = 2_147_483_647;
+
 function assemble(columns: Columns, known: Required): ConnectionConfig {
   const { customer, connection, host, username, auth } = known;
   const protocol = known.hostType === 'IMAP' ? 'imap' : 'pop3';
@@ -190,7 +198,10 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
     folder: columns.folder ?? 'INBOX',
     schedule:
       cron === undefined
-        ? { kind: 'interval', intervalSeconds: columns.pollingIntervalSeconds ?? 60 }
+        ? {
+            kind: 'interval',
+            intervalSeconds: Math.min(columns.pollingIntervalSeconds ?? 60, maxIntervalSeconds),
+          }
         : { kind: 'cron', cron, timeZone: columns.timeZone ?? 'UTC' },
     useProcessLock: columns.useProcessLock ?? false,
     ...(columns.queueName === undefined ? {} : { queueName: columns.queueName }),

@@ -11,7 +11,7 @@ const singleLine = (maxLength: number) =>
     .string()
     .min(1)
     .max(maxLength)
-    .regex(/^[^\r\n\0]*$/);
+    .regex(/^[^\r\n\u0000]*$/);
 const settingName = z
   .string()
   .max(256)
@@ -34,8 +34,7 @@ const shape = {
   sendAttachments: z.boolean().default(true),
   sendMessageBody: z.boolean().default(true),
   deleteMessages: z.boolean().default(false),
-  // The upper bound is the table's int; it keeps due times within what a Date can hold.
-  pollingIntervalSeconds: z.int().min(60).max(2_147_483_647).optional(),
+  pollingIntervalSeconds: z.int().min(60).optional(),
   cron: z
     .string()
     .max(256)

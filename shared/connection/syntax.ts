@@ -13,6 +13,8 @@ export function toHost(text: string): string | undefined {
   if (isIP(bare) === 6 && !bare.includes('%')) return bare;
   if (bare !== text) return undefined;
   if (isIP(text) === 4) return text;
+  // domainToASCII drops line breaks and tabs silently.
+  if (/[\s\x00-\x1f\x7f]/.test(text)) return undefined;
   const ascii = /^[\x21-\x7e]+$/.test(text) ? text : domainToASCII(text);
   if (ascii === '' || ascii.length > 253) return undefined;
   const labels = ascii.split('.');

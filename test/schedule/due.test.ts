@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type DueColumns, isDue, readTime } from '../../shared/schedule/due.ts';
+
+const now = new Date('2026-01-01T12:00:00.000Z');
+const due = (columns: DueColumns) => isDue(columns, now);
+
+const past = '2026-01-01T12:00:00.000Z';
+const future = '2026-01-01T12:01:00.000Z';
+const fresh = '2026-01-01T11:58:00.000Z';
+const stale = '2026-01-01T11:57:59.999Z';
+
+const cases: readonly (readonly [string, DueColumns, boolean])[] = [
+  ['a connection that never ran', {}, true],
+  ['a due time that is now', { nextRunAt: past }, true],
+  ['a due time in the future', { nextRunAt: future }, false],
+  ['a due time as the table editor stored it', { nextRunAt: new Date(future) }, false],
+  ['a due time that can not be read', { nextRunAt: 'soon' }, true],
+  ['a disabled connection', { enabled: false }, false],
+  ['a connection disabled by a string', { enabled: 'False' }, false],
+  ['enabled as a string', { enabled: 'true', nextRunAt: past }, true],
+  ['enabled as junk, whose run will say so', { enabled: 'maybe' }, true],
+  [
+    'a disabled connection whose run died',
+    { enabled: false, lastStatus: 'running', heartbeatAt: stale },
+    false,
+  ],
+  [
+    'a live run before its next time',
+    { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: future },
+    false,
+  ],
+  ['a live run past its next time', { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: past }, true],
+  [
+    'a live run past its next time with the process lock',
+    { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: past, useProcessLock: true },
+    false,
+  ],
+  [
+    'a live run with the process lock as a string',
+    { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: past, useProcessLock: 'TRUE' },
+    false,
+  ],
+  ['a dead run before its next time', { lastStatus: 'running', heartbeatAt: stale, nextRunAt: future }, true],
+  [
+    'a dead run with the process lock',
+    { lastStatus: 'running', heartbeatAt: stale, nextRunAt: future, useProcessLock: true },
+    true,
+  ],
+  ['a run without a heartbeat', { lastStatus: 'running', nextRunAt: future, useProcessLock: true }, true],
+  [
+    'an old heartbeat of a run that ended',
+    { lastStatus: 'ok', heartbeatAt: stale, nextRunAt: future },
+    false,
+  ],
+  [
+    'the process lock of a run that ended',
+    { lastStatus: 'failed', heartbeatAt: fresh, nextRunAt: past, useProcessLock: true },
+    true,
+  ],
+];
+
+for (const [name, columns, expected] of cases) {
+  test(`${name} is ${expected ? 'due' : 'not due'}`, () => assert.equal(due(columns), expected));
+}
+
+test('any junk in the columns gives an answer', () => {
+  const value = fc.anything();
+  const columns = fc.record({
+    enabled: value,
+    useProcessLock: value,
+    nextRunAt: value,
+    lastStatus: fc.oneof(value, fc.constant('running')),
+    heartbeatAt: value,
+  });
+  fc.assert(fc.property(columns, (junk) => typeof due(junk) === 'boolean'));
+});
+
+test('only a full ISO 8601 time with its zone is a time', () => {
+  assert.deepEqual(readTime('2026-01-01T12:00:00+02:00'), new Date('2026-01-01T10:00:00Z'));
+  for (const junk of [
+    '1',
+    '2026-01-01',
+    '2026-01-01T12:00:00',
+    '2026-13-01T12:00:00Z',
+    5,
+    null,
+    new Date(Number.NaN),
+  ]) {
+    assert.equal(readTime(junk), undefined);
+  }
+});

@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Failure } from '../../shared/failure/failure.ts';
+import { leaseEndsAt, nextMinute, nextRunAt } from '../../shared/schedule/nextTime.ts';
+import { minuteMs, type Schedule } from '../../shared/schedule/schedule.ts';
+
+const interval = (intervalSeconds: number): Schedule => ({ kind: 'interval', intervalSeconds });
+const cron = (text: string, timeZone = 'UTC'): Schedule => ({ kind: 'cron', cron: text, timeZone });
+const at = (text: string) => new Date(text);
+
+async function next(schedule: Schedule, now: string, anchor?: string): Promise<string> {
+  const { nextRunAt: time } = await nextRunAt(
+    schedule,
+    at(now),
+    anchor === undefined ? undefined : at(anchor),
+  );
+  return time.toISOString();
+}
+
+test('a poll started by the tick at second 0 is due again at the very next one', async () => {
+  assert.equal(await next(interval(60), '2026-01-01T12:00:00.400Z'), '2026-01-01T12:01:00.000Z');
+  assert.equal(
+    await next(interval(60), '2026-01-01T12:00:59.999Z', '2026-01-01T12:00:00Z'),
+    '2026-01-01T12:01:00.000Z',
+  );
+});
+
+test('a late start does not move the grid', async () => {
+  assert.equal(
+    await next(interval(300), '2026-01-01T12:03:20Z', '2026-01-01T12:00:00Z'),
+    '2026-01-01T12:05:00.000Z',
+  );
+});
+
+test('missed times are not caught up one by one', async () => {
+  assert.equal(
+    await next(interval(300), '2026-01-03T07:42:11Z', '2026-01-01T12:00:00Z'),
+    '2026-01-03T07:45:00.000Z',
+  );
+});
+
+test('an interval that is no whole number of minutes falls on its grid with the seconds cut off', async () => {
+  const anchor = '2026-01-01T12:00:00Z';
+  const times: string[] = [];
+  let now = anchor;
+  for (let run = 0; run < 4; run++) {
+    now = await next(interval(90), now, anchor);
+    times.push(now.slice(11, 16));
+  }
+  assert.deepEqual(times, ['12:01', '12:03', '12:04', '12:06']);
+});
+
+test('an anchor from the future or the far past still gives the next time', async () => {
+  assert.equal(
+    await next(interval(600), '2026-01-01T12:01:00Z', '2099-01-01T00:00:00Z'),
+    '2026-01-01T12:10:00.000Z',
+  );
+  assert.equal(
+    await next(interval(600), '2026-01-01T12:01:00Z', '1990-01-01T00:05:00Z'),
+    '2026-01-01T12:05:00.000Z',
+  );
+});
+
+test('the grid begins at the minute of the first run, and a given anchor is handed back', async () => {
+  const now = at('2026-01-01T12:34:21.7Z');
+  const first = await nextRunAt(interval(300), now, undefined);
+  assert.equal(first.anchor.toISOString(), '2026-01-01T12:34:00.000Z');
+  assert.equal(first.nextRunAt.toISOString(), '2026-01-01T12:39:00.000Z');
+  const anchor = at('2026-01-01T00:00:00Z');
+  assert.equal((await nextRunAt(interval(300), now, anchor)).anchor, anchor);
+});
+
+test('the next minute is later than now, also at second 0', () => {
+  assert.equal(nextMinute(at('2026-01-01T12:00:00Z')).toISOString(), '2026-01-01T12:01:00.000Z');
+  assert.equal(nextMinute(at('2026-01-01T12:00:59.999Z')).toISOString(), '2026-01-01T12:01:00.000Z');
+});
+
+test('a lease lasts one interval, or until the next time of a cron expression', async () => {
+  const startedAt = at('2026-01-01T12:00:07.5Z');
+  assert.equal((await leaseEndsAt(interval(90), startedAt)).toISOString(), '2026-01-01T12:01:37.500Z');
+  assert.equal((await leaseEndsAt(cron('0 6 * * *'), startedAt)).toISOString(), '2026-01-02T06:00:00.000Z');
+});
+
+test('a cron expression falls in its own time zone', async () => {
+  const morning = cron('0 6 * * MON-FRI', 'Europe/Berlin');
+  assert.equal(await next(morning, '2026-01-01T12:00:00Z'), '2026-01-02T05:00:00.000Z');
+  assert.equal(await next(morning, '2026-01-02T05:00:00.300Z'), '2026-01-05T05:00:00.000Z');
+  assert.equal(await next(morning, '2026-07-01T00:00:00Z'), '2026-07-01T04:00:00.000Z');
+});
+
+test('a fixed time inside the hour that clocks skip falls right after it, once', async () => {
+  const night = cron('30 2 * * *', 'Europe/Berlin');
+  assert.equal(await next(night, '2026-03-28T12:00:00Z'), '2026-03-29T01:00:00.000Z');
+  assert.equal(await next(night, '2026-03-29T01:00:00Z'), '2026-03-30T00:30:00.000Z');
+});
+
+test('a fixed time in the hour that clocks repeat falls once', async () => {
+  const night = cron('30 2 * * *', 'Europe/Berlin');
+  assert.equal(await next(night, '2026-10-24T12:00:00Z'), '2026-10-25T00:30:00.000Z');
+  assert.equal(await next(night, '2026-10-25T00:30:00Z'), '2026-10-26T01:30:00.000Z');
+});
+
+test('a repeating expression goes on through both of the repeated hours', async () => {
+  const times: string[] = [];
+  let now = '2026-10-24T23:45:00Z';
+  for (let run = 0; run < 5; run++) {
+    now = await next(cron('*/30 * * * *', 'Europe/Berlin'), now);
+    times.push(now.slice(11, 16));
+  }
+  assert.deepEqual(times, ['00:00', '00:30', '01:00', '01:30', '02:00']);
+});
+
+test('a cron expression that never comes is a config failure', async () => {
+  await assert.rejects(nextRunAt(cron('0 0 30 2 *'), new Date(), undefined), (error) => {
+    assert.ok(error instanceof Failure);
+    assert.equal(error.reason, 'config');
+    assert.equal(error.message, 'cron is "0 0 30 2 *"; it must name a time that comes.');
+    return true;
+  });
+});
+
+const instant = fc.date({
+  min: at('2000-01-01T00:00:00Z'),
+  max: at('2100-01-01T00:00:00Z'),
+  noInvalidDate: true,
+});
+const anySchedule = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 60, max: 2_147_483_647 }).map(interval) },
+  { weight: 4, arbitrary: fc.integer({ min: 60, max: 7200 }).map(interval) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      cron('*/15 6-20 * * MON-FRI', 'America/New_York'),
+      cron('30 2 * * *', 'Australia/Lord_Howe'),
+      cron('0 0 29 2 *', 'Asia/Kathmandu'),
+    ),
+  },
+);
+
+test('whatever the schedule, now and anchor: a whole minute after now', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      anySchedule,
+      instant,
+      fc.option(instant, { nil: undefined }),
+      async (schedule, now, anchor) => {
+        const { nextRunAt: time } = await nextRunAt(schedule, now, anchor);
+        assert.ok(time.getTime() > now.getTime());
+        assert.equal(time.getTime() % minuteMs, 0);
+      },
+    ),
+  );
+});
+
+test('an interval stays within a minute of its grid over many late runs, and skips none that is due', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 60, max: 7200 }),
+      instant,
+      fc.array(fc.integer({ min: 0, max: 59_999 }), { minLength: 50, maxLength: 50 }),
+      async (seconds, start, delaysMs) => {
+        let now = start;
+        let anchor: Date | undefined;
+        let count = 0;
+        let previous: Date | undefined;
+        for (const delayMs of delaysMs) {
+          const result = await nextRunAt(interval(seconds), now, anchor);
+          anchor ??= result.anchor;
+          assert.deepEqual(result.anchor, anchor);
+          count = Math.ceil((result.nextRunAt.getTime() - anchor.getTime()) / (seconds * 1000));
+          const gridMs = anchor.getTime() + count * seconds * 1000;
+          assert.ok(gridMs - result.nextRunAt.getTime() < minuteMs);
+          // The delay is shorter than the shortest interval, so no time of the grid may be left out.
+          if (previous !== undefined) {
+            assert.ok(result.nextRunAt.getTime() - previous.getTime() <= seconds * 1000 + minuteMs);
+          }
+          previous = result.nextRunAt;
+          now = new Date(result.nextRunAt.getTime() + delayMs);
+        }
+      },
+    ),
+    { numRuns: 50 },
+  );
+});

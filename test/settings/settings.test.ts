@@ -1,0 +1,286 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type Env, readSettings, type Settings } from '../../shared/settings/settings.ts';
+
+const key = 'S3cretKeyThatMustNotShow==';
+const storage = `DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=${key};EndpointSuffix=core.windows.net`;
+const serviceBus = `Endpoint=sb://acme.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey=${key}`;
+const base: Env = { AzureWebJobsStorage: storage, ServiceBusConnection: serviceBus };
+
+function good(env: Env): Settings {
+  const read = readSettings(env);
+  assert.ok(read.ok, read.ok ? '' : read.failure.message);
+  return read.settings;
+}
+
+function sentence(env: Env): string {
+  const read = readSettings({ ...base, ...env });
+  assert.ok(!read.ok);
+  assert.equal(read.failure.reason, 'setting');
+  assert.ok(!read.failure.message.includes(key));
+  return read.failure.message;
+}
+
+test('two connection strings are enough; the rest has defaults', () => {
+  assert.deepEqual(good(base), {
+    storage: { kind: 'connectionString', connectionString: storage },
+    serviceBus: { kind: 'connectionString', connectionString: serviceBus },
+    queueName: 'email-inbound',
+    maxMailBytes: 157_286_400,
+    pollTimeBudgetMs: 240_000,
+    retryMaxAgeMs: 168 * 3_600_000,
+    denyPrivateNetworks: false,
+  });
+});
+
+test('every setting is taken, with white space around it cut', () => {
+  const settings = good({
+    ...base,
+    EMAIL_QUEUE_NAME: 'orders/mail',
+    EMAIL_MAX_MESSAGE_BYTES: ' 200000 ',
+    EMAIL_MAX_MAIL_BYTES: '1048576',
+    POLL_TIME_BUDGET_SECONDS: '30',
+    RETRY_MAX_AGE_HOURS: '0.5',
+    MAIL_HOSTS_ALLOWED: 'Mail.Example.com, *.example.org,192.0.2.1,::1,',
+    MAIL_DENY_PRIVATE_NETWORKS: 'True',
+    APPLICATIONINSIGHTS_CONNECTION_STRING: 'InstrumentationKey=0;IngestionEndpoint=https://x/',
+  });
+  assert.equal(settings.queueName, 'orders/mail');
+  assert.equal(settings.maxMessageBytes, 200_000);
+  assert.equal(settings.maxMailBytes, 1_048_576);
+  assert.equal(settings.pollTimeBudgetMs, 30_000);
+  assert.equal(settings.retryMaxAgeMs, 1_800_000);
+  assert.deepEqual(settings.mailHostsAllowed, ['mail.example.com', '*.example.org', '192.0.2.1', '::1']);
+  assert.equal(settings.denyPrivateNetworks, true);
+  assert.match(settings.applicationInsightsConnectionString ?? '', /^InstrumentationKey/);
+});
+
+test('empty settings count as missing', () => {
+  const names = ['EMAIL_QUEUE_NAME', 'EMAIL_MAX_MESSAGE_BYTES', 'MAIL_HOSTS_ALLOWED', 'RETRY_MAX_AGE_HOURS'];
+  assert.deepEqual(good({ ...base, ...Object.fromEntries(names.map((name) => [name, ' '])) }), good(base));
+});
+
+test('the storage account by identity: its name stands for the three services', () => {
+  const { storage: read } = good({
+    ServiceBusConnection: serviceBus,
+    AzureWebJobsStorage__accountName: 'acme',
+    AzureWebJobsStorage__credential: 'managedidentity',
+    AzureWebJobsStorage__clientId: 'client',
+  });
+  assert.deepEqual(read, {
+    kind: 'identity',
+    blobServiceUri: 'https://acme.blob.core.windows.net',
+    queueServiceUri: 'https://acme.queue.core.windows.net',
+    tableServiceUri: 'https://acme.table.core.windows.net',
+    identity: { kind: 'managedIdentity', clientId: 'client' },
+  });
+});
+
+test('the storage account by identity: its services by their addresses', () => {
+  const env = {
+    ServiceBusConnection: serviceBus,
+    AzureWebJobsStorage__blobServiceUri: 'https://b.example.com/',
+    AzureWebJobsStorage__queueServiceUri: 'https://q.example.com',
+    AzureWebJobsStorage__tableServiceUri: 'https://t.example.com',
+  };
+  assert.deepEqual(good(env).storage, {
+    kind: 'identity',
+    blobServiceUri: 'https://b.example.com',
+    queueServiceUri: 'https://q.example.com',
+    tableServiceUri: 'https://t.example.com',
+    identity: { kind: 'default' },
+  });
+  const missing = readSettings({ ...env, AzureWebJobsStorage__queueServiceUri: '' });
+  assert.equal(
+    missing.ok ? '' : missing.failure.message,
+    'App setting AzureWebJobsStorage__queueServiceUri is missing; set it too, or AzureWebJobsStorage__accountName for all three.',
+  );
+});
+
+test('Service Bus by identity', () => {
+  const { serviceBus: read } = good({
+    AzureWebJobsStorage: storage,
+    ServiceBusConnection__fullyQualifiedNamespace: 'acme.servicebus.windows.net',
+  });
+  assert.deepEqual(read, {
+    kind: 'identity',
+    fullyQualifiedNamespace: 'acme.servicebus.windows.net',
+    identity: { kind: 'default' },
+  });
+});
+
+test('other forms of connection strings are taken', () => {
+  const sas = `BlobEndpoint=https://b/;QueueEndpoint=https://q/;TableEndpoint=https://t/;SharedAccessSignature=sv=1&sig=${key}`;
+  for (const text of ['UseDevelopmentStorage=true', 'usedevelopmentstorage=TRUE;', sas]) {
+    assert.equal(good({ ...base, AzureWebJobsStorage: text }).storage.kind, 'connectionString');
+  }
+  for (const text of [
+    'Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true;',
+    `Endpoint=sb://acme.servicebus.windows.net;SharedAccessSignature=SharedAccessSignature sr=x&sig=${key}`,
+  ]) {
+    assert.equal(good({ ...base, ServiceBusConnection: text }).serviceBus.kind, 'connectionString');
+  }
+});
+
+const refused: readonly (readonly [Env, string])[] = [
+  [
+    { POLL_TIME_BUDGET_SECONDS: 'abc' },
+    'App setting POLL_TIME_BUDGET_SECONDS is "abc"; it must be a whole number of seconds from 1 to 86400.',
+  ],
+  [
+    { POLL_TIME_BUDGET_SECONDS: '0' },
+    'App setting POLL_TIME_BUDGET_SECONDS is "0"; it must be a whole number of seconds from 1 to 86400.',
+  ],
+  [
+    { EMAIL_MAX_MAIL_BYTES: '1e9' },
+    'App setting EMAIL_MAX_MAIL_BYTES is "1e9"; it must be a whole number of bytes from 1024 to 2147483648.',
+  ],
+  [
+    { EMAIL_MAX_MESSAGE_BYTES: '1500.5' },
+    'App setting EMAIL_MAX_MESSAGE_BYTES is "1500.5"; it must be a whole number of bytes from 1024 to 104857600.',
+  ],
+  [
+    { RETRY_MAX_AGE_HOURS: '-1' },
+    'App setting RETRY_MAX_AGE_HOURS is "-1"; it must be a number of hours from 0 to 87600.',
+  ],
+  [
+    { MAIL_DENY_PRIVATE_NETWORKS: 'yes' },
+    'App setting MAIL_DENY_PRIVATE_NETWORKS is "yes"; it must be true or false.',
+  ],
+  [
+    { MAIL_HOSTS_ALLOWED: 'ok.example.com,https://x' },
+    'App setting MAIL_HOSTS_ALLOWED is "https://x"; it must be a comma-separated list of host names, IP addresses or patterns such as *.example.com.',
+  ],
+  [
+    { MAIL_HOSTS_ALLOWED: ',' },
+    'App setting MAIL_HOSTS_ALLOWED is ","; it must be a comma-separated list of host names, IP addresses or patterns such as *.example.com.',
+  ],
+  [
+    { EMAIL_QUEUE_NAME: 'a queue' },
+    'App setting EMAIL_QUEUE_NAME is "a queue"; it must be a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them).',
+  ],
+  [
+    { APPLICATIONINSIGHTS_CONNECTION_STRING: key },
+    'App setting APPLICATIONINSIGHTS_CONNECTION_STRING is not valid; it must be the connection string of an Application Insights resource (InstrumentationKey=…), or be left out.',
+  ],
+  [
+    { AzureWebJobsStorage: '' },
+    'App setting AzureWebJobsStorage is missing; set it to a storage connection string, or AzureWebJobsStorage__accountName to use a managed identity.',
+  ],
+  [
+    { AzureWebJobsStorage: `AccountName=;AccountKey=${key}` },
+    'App setting AzureWebJobsStorage is not valid; it must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by AzureWebJobsStorage__accountName.',
+  ],
+  [
+    { AzureWebJobsStorage: '@Microsoft.KeyVault(SecretUri=https://v/secrets/s)' },
+    "App setting AzureWebJobsStorage is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.",
+  ],
+  [
+    { AzureWebJobsStorage: '', AzureWebJobsStorage__accountName: 'Not A Name' },
+    'App setting AzureWebJobsStorage__accountName is "Not A Name"; it must be a storage account name of 3 to 24 lower-case letters and digits.',
+  ],
+  [
+    {
+      AzureWebJobsStorage: '',
+      AzureWebJobsStorage__accountName: 'acme',
+      AzureWebJobsStorage__tableServiceUri: `https://t.example.com?sig=${key}`,
+    },
+    'App setting AzureWebJobsStorage__tableServiceUri is not valid; it must be an https URL such as https://example.table.core.windows.net, without a query.',
+  ],
+  [
+    {
+      AzureWebJobsStorage: '',
+      AzureWebJobsStorage__accountName: 'acme',
+      AzureWebJobsStorage__credential: 'mine',
+    },
+    'App setting AzureWebJobsStorage__credential is "mine"; it must be managedidentity, or left out.',
+  ],
+  [
+    { ServiceBusConnection: '' },
+    'App setting ServiceBusConnection is missing; set it to a Service Bus connection string, or ServiceBusConnection__fullyQualifiedNamespace to use a managed identity.',
+  ],
+  [
+    { ServiceBusConnection: `Endpoint=https://x/;SharedAccessKeyName=a;SharedAccessKey=${key}` },
+    'App setting ServiceBusConnection is not valid; it must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ServiceBusConnection__fullyQualifiedNamespace.',
+  ],
+  [
+    { ServiceBusConnection: '', ServiceBusConnection__fullyQualifiedNamespace: 'sb://acme' },
+    'App setting ServiceBusConnection__fullyQualifiedNamespace is "sb://acme"; it must be a host name such as example.servicebus.windows.net, without scheme or path.',
+  ],
+];
+
+for (const [env, expected] of refused) {
+  test(`${Object.keys(env).at(-1)} is refused: ${expected.slice(0, 70)}`, () => {
+    assert.equal(sentence(env), expected);
+  });
+}
+
+test('several wrong settings are named together', () => {
+  const text = sentence({
+    POLL_TIME_BUDGET_SECONDS: 'x',
+    RETRY_MAX_AGE_HOURS: 'y',
+    ServiceBusConnection: '',
+  });
+  for (const name of ['POLL_TIME_BUDGET_SECONDS', 'RETRY_MAX_AGE_HOURS', 'ServiceBusConnection']) {
+    assert.ok(text.includes(`App setting ${name} is`), name);
+  }
+});
+
+test('whatever the environment holds, reading it throws nothing and shows no connection string', () => {
+  const names = fc.constantFrom(
+    'AzureWebJobsStorage__accountName',
+    'AzureWebJobsStorage__blobServiceUri',
+    'AzureWebJobsStorage__clientId',
+    'ServiceBusConnection__fullyQualifiedNamespace',
+    'EMAIL_QUEUE_NAME',
+    'EMAIL_MAX_MAIL_BYTES',
+    'MAIL_HOSTS_ALLOWED',
+    'RETRY_MAX_AGE_HOURS',
+  );
+  fc.assert(
+    fc.property(fc.dictionary(names, fc.string({ unit: 'binary' })), fc.string(), (env, noise) => {
+      for (const name of ['AzureWebJobsStorage', 'ServiceBusConnection']) {
+        const read = readSettings({ ...base, ...env, [name]: `${noise};${key}` });
+        if (!read.ok) assert.ok(!read.failure.message.includes(key));
+      }
+    }),
+  );
+});
+
+test('the settings sample is valid as it stands and names every setting', async () => {
+  const sample: unknown = JSON.parse(
+    await readFile(new URL('../../local.settings.sample.json', import.meta.url), 'utf8'),
+  );
+  assert.ok(typeof sample === 'object' && sample !== null && 'Values' in sample);
+  const values = sample.Values as Record<string, string>;
+  const settings = good(values);
+  assert.equal(settings.maxMailBytes, 157_286_400);
+  assert.equal(values.FUNCTIONS_WORKER_RUNTIME, 'node');
+  assert.equal(values.POLL_SCHEDULE, '0 * * * * *');
+  assert.equal(values.RETRY_SCHEDULE, '30 * * * * *');
+  for (const name of [
+    'EMAIL_QUEUE_NAME',
+    'EMAIL_MAX_MESSAGE_BYTES',
+    'POLL_TIME_BUDGET_SECONDS',
+    'RETRY_MAX_AGE_HOURS',
+    'MAIL_HOSTS_ALLOWED',
+    'MAIL_DENY_PRIVATE_NETWORKS',
+    'APPLICATIONINSIGHTS_CONNECTION_STRING',
+  ]) {
+    assert.ok(name in values, name);
+  }
+});
+
+test('the host keeps a poll longer than its time budget and hands orders on quickly', async () => {
+  const host = JSON.parse(await readFile(new URL('../../host.json', import.meta.url), 'utf8'));
+  const [hours, minutes, seconds] = String(host.functionTimeout).split(':').map(Number);
+  const timeoutMs = ((hours ?? 0) * 3600 + (minutes ?? 0) * 60 + (seconds ?? 0)) * 1000;
+  // Consumption allows ten minutes; a run may need a minute's endpoint retry after its budget, and the last mail.
+  assert.equal(timeoutMs, 600_000);
+  assert.ok(timeoutMs >= good(base).pollTimeBudgetMs + 120_000);
+  assert.equal(host.extensions.queues.messageEncoding, 'base64');
+  assert.equal(host.extensions.queues.maxDequeueCount, 5);
+  assert.equal(host.telemetryMode, 'OpenTelemetry');
+});
