@@ -1,0 +1,100 @@
+import { Failure } from '../../failure/failure.ts';
+import { commandDeadline } from './deadline.ts';
+import { readLines } from './multiLine.ts';
+import { describeRefusal } from './refusal.ts';
+import { type Pop3Reply, readReply } from './reply.ts';
+import type { Pop3Wire } from './wire.ts';
+
+/** A mail as LIST and UIDL give it; without `uidl` where the server gives none that can serve as a key. */
+export interface ListedMail {
+  readonly id: number;
+  readonly sizeBytes: number;
+  readonly uidl: string | undefined;
+}
+
+const maxLines = 1_000_000;
+/** A mailbox with more is seen in part, oldest mails first, until these are gone. */
+const maxMails = 200_000;
+
+/** How to speak to this server. */
+export interface ListingManner {
+  readonly pipelining: boolean;
+  /** CAPA says that the server has UIDL. */
+  readonly uidlPromised: boolean;
+  readonly commandMs: number;
+}
+
+/**
+ * Asks for the numbers, sizes and UIDLs of all mails, oldest first. LIST says which mails there are, UIDL only
+ * names them. Rejects with a `Failure`.
+ */
+export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<readonly ListedMail[]> {
+  wire.expectSilence();
+  wire.write(manner.pipelining ? 'LIST\r\nUIDL\r\n' : 'LIST\r\n');
+  const sizes = new Map<number, number>();
+  const listReply = await readList(wire, 'LIST', manner.commandMs, (id, value) => {
+    const sizeBytes = parseSize(value);
+    if (!sizes.has(id) && sizes.size < maxMails) sizes.set(id, sizeBytes);
+  });
+  if (!manner.pipelining && listReply.ok) wire.write('UIDL\r\n');
+  if (!manner.pipelining && !listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
+
+  const uidls = new Map<number, string>();
+  const bearers = new Map<string, number>();
+  const uidlReply = await readList(wire, 'UIDL', manner.commandMs, (id, uidl) => {
+    if (!isUidl(uidl) || bearers.size >= maxMails) return;
+    bearers.set(uidl, (bearers.get(uidl) ?? 0) + 1);
+    if (!uidls.has(id)) uidls.set(id, uidl);
+  });
+  if (!listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
+  // A server that has UIDL and fails to give them now must not make the same mails look new under other keys.
+  if (!uidlReply.ok && (manner.uidlPromised || uidlReply.code !== undefined)) {
+    throw describeRefusal(wire, 'UIDL', uidlReply);
+  }
+  return [...sizes]
+    .sort(([one], [other]) => one - other)
+    .map(([id, sizeBytes]) => {
+      const uidl = uidls.get(id);
+      // Two mails with one UIDL, which RFC 1939 forbids, would count as one.
+      return { id, sizeBytes, uidl: uidl !== undefined && bearers.get(uidl) === 1 ? uidl : undefined };
+    });
+}
+
+/** Whether a server still has the mail: LIST of a deleted or unknown number is refused. */
+export async function isListed(wire: Pop3Wire, id: number, commandMs: number): Promise<boolean> {
+  wire.write(`LIST ${id}\r\n`);
+  return (await readReply(wire, commandDeadline(commandMs))).ok;
+}
+
+async function readList(
+  wire: Pop3Wire,
+  command: string,
+  commandMs: number,
+  take: (id: number, value: string) => void,
+): Promise<Pop3Reply> {
+  const deadline = commandDeadline(commandMs);
+  const reply = await readReply(wire, deadline);
+  if (!reply.ok) return reply;
+  await readLines(wire, deadline, { maxLines, command }, (line) => {
+    const match = /^\s*(\d{1,9})[ \t]+(.*?)[ \t]*$/.exec(line);
+    const id = Number(match?.[1] ?? 0);
+    if (match !== null && id > 0) take(id, match[2] ?? '');
+  });
+  return reply;
+}
+
+/** Zero for a size that is none: the mail is there all the same. */
+function parseSize(value: string): number {
+  const digits = /^\d{1,15}(?=$|[ \t])/.exec(value)?.[0];
+  return digits === undefined ? 0 : Number(digits);
+}
+
+/** RFC 1939 allows 70 characters; some servers use file names, which are longer. */
+function isUidl(value: string): boolean {
+  return /^[\x21-\x7e]{1,255}$/.test(value);
+}
+
+/** The failure of a caller that names mails of another session: numbers mean something else in each. */
+export function foreignMail(wire: Pop3Wire): Failure {
+  return new Failure('internal', `A mail was asked of ${wire.server} that this session has not listed.`);
+}

@@ -1,0 +1,88 @@
+import { Readable } from 'node:stream';
+import { Failure, toFailure } from '../../failure/failure.ts';
+import type { Pop3Body } from './multiLine.ts';
+import type { Pop3Wire } from './wire.ts';
+
+/** Smaller ones are put together from their pieces, larger ones written into their place as they come. */
+const maxPiecemealBytes = 256 * 1024;
+/** A size that was listed is no reason to take more memory than this before the bytes are there. */
+const maxTrustedBytes = 256 * 1024 * 1024;
+const streamHighWaterMarkBytes = 256 * 1024;
+
+/** Reads a whole mail, holding it once; `sizeBytes` is what the server listed. */
+export async function collectMail(body: Pop3Body, sizeBytes: number): Promise<Buffer> {
+  if (sizeBytes <= maxPiecemealBytes || sizeBytes > maxTrustedBytes) {
+    const all: Buffer[] = [];
+    for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next())
+      all.push(...pieces);
+    return Buffer.concat(all);
+  }
+  let mail = Buffer.allocUnsafeSlow(sizeBytes);
+  let filledBytes = 0;
+  for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
+    for (const piece of pieces) {
+      if (filledBytes + piece.length > mail.length) {
+        const larger = Buffer.allocUnsafeSlow(
+          Math.max(mail.length + mail.length / 4, filledBytes + piece.length),
+        );
+        mail.copy(larger, 0, 0, filledBytes);
+        mail = larger;
+      }
+      filledBytes += piece.copy(mail, filledBytes);
+    }
+  }
+  return filledBytes * 2 < mail.length
+    ? Buffer.from(mail.subarray(0, filledBytes))
+    : mail.subarray(0, filledBytes);
+}
+
+/**
+ * A mail as a stream that reads from the server at its consumer's pace. `done` is called once, when the
+ * connection is free for something else: after the last byte, or after what a consumer left unread has been
+ * read and forgotten, for which there are `patienceMs`; then the connection is ended instead.
+ */
+export function streamMail(wire: Pop3Wire, body: Pop3Body, patienceMs: number, done: () => void): Readable {
+  let left = false;
+  let pumping: Promise<void> | undefined;
+
+  const pump = async () => {
+    for (let wanted = true; wanted && !left; ) {
+      const pieces = await body.next();
+      if (pieces === undefined) {
+        stream.push(null);
+        return;
+      }
+      for (const piece of pieces) wanted = stream.push(piece);
+    }
+  };
+  const leave = async () => {
+    left = true;
+    await pumping;
+    const timer = setTimeout(() => wire.fail(unreadMail(wire)), patienceMs);
+    await body.discard().catch(() => {});
+    clearTimeout(timer);
+    done();
+  };
+  const stream = new Readable({
+    highWaterMark: streamHighWaterMarkBytes,
+    read() {
+      pumping ??= pump()
+        .catch((error: unknown) => {
+          stream.destroy(wire.fail(toFailure(error, 'reading a mail from a POP3 server')));
+        })
+        .finally(() => {
+          pumping = undefined;
+        });
+    },
+    destroy(error, callback) {
+      void leave();
+      callback(error);
+    },
+  });
+  return stream;
+}
+
+function unreadMail(wire: Pop3Wire): Failure {
+  const sentence = `The rest of a mail that was not wanted took too long to arrive from ${wire.server}. The next run tries again.`;
+  return new Failure('timeout', sentence);
+}

@@ -1,0 +1,222 @@
+import type { Socket } from 'node:net';
+import * as tls from 'node:tls';
+import { Failure } from '../../failure/failure.ts';
+import { describeNetworkFailure, describeTimeout, type MailServerContact } from '../networkFailure.ts';
+import { quoteServerText } from '../serverText.ts';
+import type { Deadline } from './deadline.ts';
+
+/** Beyond this the socket is paused until the reader has caught up. */
+const maxUnreadBytes = 1024 * 1024;
+const resumeAtBytes = maxUnreadBytes / 2;
+/** RFC 2449 allows 512; SASL challenges are longer. */
+const maxLineBytes = 8 * 1024;
+
+/**
+ * The bytes of one POP3 connection: read by line or by piece, each wait with a deadline, whatever way they
+ * are cut on the network. Holds a little more than 1 MiB that was not asked for yet; more stays with the
+ * server. Has one reader at a time. Once it has failed, what came before the failure can still be read;
+ * then every read rejects with that same failure.
+ */
+export class Pop3Wire {
+  readonly contact: Omit<MailServerContact, 'phase'>;
+  phase: MailServerContact['phase'] = 'connect';
+  /** Resolves when the connection is over. */
+  readonly over: Promise<void>;
+  #socket: Socket;
+  /** What TLS runs over. */
+  #plainSocket: Socket | undefined;
+  #connected = false;
+  #paused = false;
+  #unread: Buffer[] = [];
+  #unreadBytes = 0;
+  #failure: Failure | undefined;
+  #wake: (() => void) | undefined;
+  #signalOver: () => void = () => {};
+
+  /** Takes over a socket that connects; it must have no other reader. */
+  constructor(socket: Socket, contact: Omit<MailServerContact, 'phase'>) {
+    this.contact = contact;
+    this.over = new Promise((resolve) => {
+      this.#signalOver = resolve;
+    });
+    this.#socket = socket;
+    this.#listen(socket, 'connect');
+  }
+
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
+  get server(): string {
+    return `POP3 server ${quoteServerText(this.contact.host)}:${this.contact.port}`;
+  }
+
+  /** Waits until TCP, or after `secure` TLS, is set up. */
+  async connected(deadline: Deadline): Promise<void> {
+    while (!this.#connected) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.#wait(deadline);
+    }
+  }
+
+  /**
+   * Starts TLS on this connection and waits for it. Refuses bytes that came before: they were sent in the
+   * clear, by anyone, and would be taken for answers within TLS (response injection).
+   */
+  async secure(options: tls.ConnectionOptions, deadline: Deadline): Promise<void> {
+    if (this.#unreadBytes > 0) {
+      const sentence = `${this.server} sent data ahead of the TLS handshake, as an attacker on the way would. Check the network.`;
+      throw this.fail(new Failure('tls', sentence));
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    this.phase = 'tls';
+    this.#connected = false;
+    const plain = this.#socket;
+    plain.removeAllListeners('data');
+    this.#plainSocket = plain;
+    this.#socket = tls.connect({ ...options, socket: plain });
+    this.#listen(this.#socket, 'secureConnect');
+    await this.connected(deadline);
+  }
+
+  /** Sends command lines. Never throws: what comes of them shows in reading the answers. */
+  write(lines: string): void {
+    if (this.#failure === undefined) this.#socket.write(lines, 'utf8');
+  }
+
+  /** To be called before a command when no answer is awaited: nothing may have come unasked. */
+  expectSilence(): void {
+    if (this.#unreadBytes === 0) return;
+    const text = Buffer.concat(this.#unread).subarray(0, maxLineBytes).toString('utf8');
+    const quoted = quoteServerText(text.split('\n', 1)[0] ?? '');
+    this.#unread = [];
+    this.#unreadBytes = 0;
+    throw this.fail(
+      quoted.startsWith('-ERR')
+        ? new Failure(
+            'connection-lost',
+            `${this.server} ended the session: ${quoted}. The next run tries again.`,
+          )
+        : new Failure(
+            'protocol',
+            `${this.server} sent what nobody asked for: "${quoted}". Check the server.`,
+          ),
+    );
+  }
+
+  /** The next bytes, as many as there are; at least one. */
+  async piece(deadline: Deadline): Promise<Buffer> {
+    for (;;) {
+      const piece = this.#unread.shift();
+      if (piece !== undefined) {
+        this.#unreadBytes -= piece.length;
+        this.#resumeWhenLow();
+        return piece;
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.#wait(deadline);
+    }
+  }
+
+  /** Gives back bytes that belong to the next reader. */
+  putBack(rest: Buffer): void {
+    if (rest.length === 0) return;
+    this.#unread.unshift(rest);
+    this.#unreadBytes += rest.length;
+  }
+
+  /** The next line, without its end (CRLF; a bare LF is let pass). */
+  async line(deadline: Deadline): Promise<string> {
+    const parts: Buffer[] = [];
+    let sizeBytes = 0;
+    for (;;) {
+      const piece = await this.piece(deadline);
+      const end = piece.indexOf(0x0a);
+      parts.push(end === -1 ? piece : piece.subarray(0, end));
+      sizeBytes += end === -1 ? piece.length : end;
+      if (sizeBytes > maxLineBytes) {
+        const sentence = `${this.server} sent a line of more than ${maxLineBytes} bytes, which is not POP3. Check host and port.`;
+        throw this.fail(new Failure('protocol', sentence));
+      }
+      if (end === -1) continue;
+      this.putBack(piece.subarray(end + 1));
+      const line = Buffer.concat(parts).toString('utf8');
+      return line.endsWith('\r') ? line.slice(0, -1) : line;
+    }
+  }
+
+  /** Ends the connection at once for this reason, if it has not failed before; returns what it failed for. */
+  fail(failure: Failure): Failure {
+    this.#end(failure);
+    this.#socket.destroy();
+    this.#plainSocket?.destroy();
+    return this.#failure ?? failure;
+  }
+
+  /** Ends the connection in order, after the server's last answer. */
+  finish(): void {
+    this.#end(new Failure('internal', `The session with ${this.server} is closed already.`));
+    this.#socket.destroySoon();
+  }
+
+  #listen(socket: Socket, connectEvent: 'connect' | 'secureConnect'): void {
+    // The listeners stay for good: an error without one would end the process. Under TLS the plain socket's
+    // events say nothing that the TLS socket's don't.
+    const ended = (error?: Error) => {
+      if (socket === this.#socket) this.#end(describeNetworkFailure(error, this.#contactNow()));
+    };
+    socket.on('error', ended);
+    socket.on('end', () => ended());
+    socket.on('close', () => ended());
+    socket.once(connectEvent, () => {
+      this.#connected = true;
+      this.#wake?.();
+    });
+    socket.on('data', (chunk: Buffer) => {
+      this.#unread.push(chunk);
+      this.#unreadBytes += chunk.length;
+      if (this.#unreadBytes > maxUnreadBytes && !this.#paused) {
+        this.#paused = true;
+        this.#socket.pause();
+      }
+      this.#wake?.();
+    });
+  }
+
+  #resumeWhenLow(): void {
+    if (!this.#paused || this.#unreadBytes > resumeAtBytes) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  #end(failure: Failure): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = failure;
+    this.#signalOver();
+    this.#wake?.();
+  }
+
+  #contactNow(): MailServerContact {
+    return { ...this.contact, phase: this.phase };
+  }
+
+  async #wait(deadline: Deadline): Promise<void> {
+    const startedAt = performance.now();
+    await new Promise<void>((resolve) => {
+      let waiting = true;
+      const timer = setTimeout(() => {
+        // After a long turn of the event loop timers run before bytes that have arrived: let these in first.
+        setImmediate(() => {
+          if (waiting) this.fail(describeTimeout(this.#contactNow(), deadline.silenceMs));
+        });
+      }, deadline.waitMs);
+      this.#wake = () => {
+        waiting = false;
+        this.#wake = undefined;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    deadline.spend(performance.now() - startedAt);
+  }
+}

@@ -1,0 +1,37 @@
+import { X509Certificate } from 'node:crypto';
+import * as tls from 'node:tls';
+import { Failure } from '../failure/failure.ts';
+
+const pemBlock = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/**
+ * The certificates to trust: the system's and those of a connection's `caCertificate`. Undefined, which
+ * is Node's own default, when there is none. Throws a `Failure` (config) when it holds no usable PEM.
+ */
+export function trustedRoots(caCertificate: string | undefined): string[] | undefined {
+  if (caCertificate === undefined || caCertificate.trim() === '') return undefined;
+  const blocks = caCertificate.match(pemBlock) ?? [];
+  if (blocks.length === 0 || !blocks.every(isCertificate)) {
+    throw new Failure(
+      'config',
+      'caCertificate is not a PEM certificate. Paste it whole, with its BEGIN and END lines.',
+    );
+  }
+  // Node's option `ca` replaces the default roots instead of adding to them.
+  return [...systemRoots(), ...blocks];
+}
+
+function systemRoots(): readonly string[] {
+  // Also has those of NODE_EXTRA_CA_CERTS, but is missing before Node 22.15.
+  return typeof tls.getCACertificates === 'function'
+    ? tls.getCACertificates('default')
+    : tls.rootCertificates;
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
