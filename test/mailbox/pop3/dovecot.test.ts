@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import { type Dovecot, startDovecot } from '../../testbed/dovecot.ts';
+import { listMaildir, seedMaildir } from '../../testbed/seed.ts';
+import { drain, failureOf, measured, password, pop3Options, sources } from './sessions.ts';
+import { variedMails } from './variedMails.ts';
+
+const users = ['plain', 'starttls', 'tls', 'stream', 'locked', 'early'];
+
+describe('POP3 against Dovecot', () => {
+  let dovecot: Dovecot;
+  before(async () => {
+    dovecot = await startDovecot({ users: users.map((user) => ({ user, password })) });
+  });
+  after(() => dovecot.stop());
+
+  const optionsFor = (user: string, changes: Partial<MailboxOptions> = {}) =>
+    pop3Options(dovecot.pop3Port, { username: user, caCertificate: dovecot.caCertificate, ...changes });
+
+  for (const security of ['plain', 'starttls', 'tls'] as const) {
+    it(`drains 200 varied mails byte for byte and deletes them (${security})`, async () => {
+      const mails = variedMails(200);
+      await seedMaildir(dovecot.maildir(security), mails);
+      const port = security === 'tls' ? dovecot.pop3sPort : dovecot.pop3Port;
+      const options = optionsFor(security, { security, port });
+      const session = await openPop3Mailbox(options);
+      assert.equal(session.endpoint, `${security === 'tls' ? 'pop3s' : 'pop3'}://127.0.0.1:${port}`);
+
+      const { answers, confirmed } = await drain(session);
+
+      assert.equal(confirmed, true);
+      assert.equal(answers.length, mails.length);
+      for (const [index, source] of sources(answers).entries()) {
+        assert.ok(source.equals(mails[index] ?? Buffer.alloc(0)), `mail ${index} differs`);
+      }
+      assert.equal(new Set(answers.map(({ mail }) => mail.key)).size, mails.length);
+      assert.ok(answers.every(({ mail }) => mail.key.startsWith('pop3:')));
+      assert.deepEqual(await listMaildir(dovecot.maildir(security)), []);
+    });
+  }
+
+  it('gives the same keys in the next session, and the oldest first', async () => {
+    await seedMaildir(dovecot.maildir('stream'), variedMails(10));
+    const first = await openPop3Mailbox(optionsFor('stream'));
+    const all = await first.list(100);
+    assert.equal(await first.close(), true);
+    const second = await openPop3Mailbox(optionsFor('stream'));
+    const oldest = await second.list(3);
+    await second.close();
+    assert.deepEqual(
+      oldest.map(({ key }) => key),
+      all.slice(0, 3).map(({ key }) => key),
+    );
+  });
+
+  it('streams a mail with the same bytes, and deletes nothing unasked', async () => {
+    await seedMaildir(dovecot.maildir('early'), variedMails(10));
+    const session = await openPop3Mailbox(optionsFor('early'));
+    const mails = await measured(session);
+    const streamed: Buffer[] = [];
+    for (const mail of mails) {
+      const opened = await session.openStream(mail);
+      assert.equal(opened.kind, 'mail');
+      if (opened.kind === 'mail') streamed.push(Buffer.concat(await opened.stream.toArray()));
+    }
+    assert.deepEqual(streamed, variedMails(10));
+    await session.close();
+    assert.equal((await listMaildir(dovecot.maildir('early'))).length, 10);
+  });
+
+  it('says what to do when the password is wrong', async () => {
+    const wrong = { kind: 'password', password: 'wrong-secret' } as const;
+    const failure = await failureOf(openPop3Mailbox(optionsFor('plain', { credential: wrong })), 'login');
+    assert.equal(
+      failure.message,
+      `POP3 login to 127.0.0.1:${dovecot.pop3Port} as plain was refused: [AUTH] Authentication failed. Check username and password.`,
+    );
+  });
+});

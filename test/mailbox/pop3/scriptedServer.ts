@@ -1,0 +1,262 @@
+import * as net from 'node:net';
+import * as tls from 'node:tls';
+import type { Certificate } from '../../testbed/certificates.ts';
+
+/** How a connection's bytes reach the client, counted from its first byte. */
+export interface Delivery {
+  /** Every piece has this many bytes. */
+  readonly chunkBytes?: number;
+  /** One cut, before the byte of this number. */
+  readonly cutAt?: number;
+  /** After so many bytes the connection ends by FIN or RST, or falls silent. */
+  readonly dropAt?: number;
+  readonly drop?: 'fin' | 'rst' | 'silence';
+}
+
+export interface Script {
+  readonly mails?: readonly Buffer[];
+  /** UIDL of each mail; undefined leaves its line out. False: the server has no UIDL. */
+  readonly uidls?: readonly (string | undefined)[] | false;
+  /** The lines of CAPA. False: the server has no CAPA. */
+  readonly capa?: readonly string[] | false;
+  readonly greeting?: string | Buffer;
+  readonly delivery?: Delivery;
+  /** TLS from the first byte. */
+  readonly tls?: Certificate;
+  /** STLS is offered with this certificate. */
+  readonly stls?: Certificate;
+  /** Answers a command in place of the usual way: bytes, `silence`, or undefined for the usual way. */
+  readonly answer?: (
+    command: string,
+    connection: { readonly secure: boolean; readonly number: number },
+  ) => string | Buffer | 'silence' | 'fin' | 'rst' | undefined;
+}
+
+/** A server for faults that a real one won't produce. */
+export interface ScriptedServer {
+  readonly port: number;
+  /** Every line that came, in order, of all connections. */
+  readonly commands: readonly string[];
+  readonly connections: () => number;
+  /** How many mails a QUIT has deleted. */
+  readonly deleted: () => number;
+  /** The most bytes that any connection has been sent. */
+  readonly sentBytes: () => number;
+  readonly stop: () => Promise<void>;
+}
+
+export const fullCapabilities = ['TOP', 'UIDL', 'RESP-CODES', 'PIPELINING', 'USER', 'SASL PLAIN'];
+
+export async function startScriptedServer(script: Script): Promise<ScriptedServer> {
+  const commands: string[] = [];
+  const sockets = new Set<net.Socket>();
+  let connections = 0;
+  let deleted = 0;
+  let sentBytes = 0;
+  const server = net.createServer((socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+    socket.setNoDelay(true);
+    const connection = new ScriptedConnection(script, connections, {
+      command: (line) => commands.push(line),
+      deleted: (count) => {
+        deleted += count;
+      },
+      sent: (bytes) => {
+        sentBytes = Math.max(sentBytes, bytes);
+      },
+    });
+    connection.serve(
+      script.tls === undefined ? socket : serverTls(socket, script.tls),
+      script.tls !== undefined,
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    port: address !== null && typeof address === 'object' ? address.port : 0,
+    commands,
+    connections: () => connections,
+    deleted: () => deleted,
+    sentBytes: () => sentBytes,
+    stop: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+interface Events {
+  readonly command: (line: string) => void;
+  readonly deleted: (count: number) => void;
+  readonly sent: (bytes: number) => void;
+}
+
+class ScriptedConnection {
+  readonly #script: Script;
+  readonly #number: number;
+  readonly #events: Events;
+  readonly #marked = new Set<number>();
+  #socket: net.Socket | undefined;
+  #secure = false;
+  #received = '';
+  #sentBytes = 0;
+  #dropped = false;
+  #sending: Promise<void> = Promise.resolve();
+
+  constructor(script: Script, number: number, events: Events) {
+    this.#script = script;
+    this.#number = number;
+    this.#events = events;
+  }
+
+  serve(socket: net.Socket, secure: boolean, greet = true): void {
+    this.#socket = socket;
+    this.#secure = secure;
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      if (socket === this.#socket) this.#receive(chunk.toString('utf8'));
+    });
+    if (greet) this.#send(this.#script.greeting ?? '+OK ready\r\n');
+  }
+
+  #receive(text: string): void {
+    this.#received += text;
+    for (let end = this.#received.indexOf('\n'); end !== -1; end = this.#received.indexOf('\n')) {
+      const line = this.#received.slice(0, end).replace(/\r$/, '');
+      this.#received = this.#received.slice(end + 1);
+      this.#events.command(line);
+      this.#obey(line);
+    }
+  }
+
+  #obey(line: string): void {
+    const own = this.#script.answer?.(line, { secure: this.#secure, number: this.#number });
+    if (own === 'silence') return;
+    if (own === 'fin' || own === 'rst') {
+      this.#sending = this.#sending.then(() => this.#drop(own));
+      return;
+    }
+    if (own !== undefined) {
+      this.#send(own);
+      return;
+    }
+    const [command = '', argument = ''] = line.split(' ', 2);
+    if (command === 'STLS') this.#startTls();
+    else this.#send(this.#answer(command.toUpperCase(), Number(argument)), command === 'QUIT');
+  }
+
+  #startTls(): void {
+    const certificate = this.#script.stls;
+    const plain = this.#socket;
+    if (certificate === undefined || plain === undefined) {
+      this.#send('-ERR no TLS here\r\n');
+      return;
+    }
+    this.#send('+OK begin\r\n');
+    this.#sending = this.#sending.then(() => {
+      plain.removeAllListeners('data');
+      this.serve(serverTls(plain, certificate), true, false);
+    });
+  }
+
+  #answer(command: string, id: number): string | Buffer {
+    const { mails = [], uidls, capa } = this.#script;
+    const mail = mails[id - 1];
+    const numbers = mails.map((_, index) => index + 1).filter((number) => !this.#marked.has(number));
+    switch (command) {
+      case 'CAPA':
+        return capa === false ? '-ERR what?\r\n' : multiLine(capa ?? fullCapabilities);
+      case 'USER':
+      case 'PASS':
+        return '+OK\r\n';
+      case 'LIST':
+        if (id > 0)
+          return mail !== undefined && !this.#marked.has(id)
+            ? `+OK ${id} ${mail.length}\r\n`
+            : '-ERR none\r\n';
+        return multiLine(numbers.map((number) => `${number} ${mails[number - 1]?.length ?? 0}`));
+      case 'UIDL':
+        if (uidls === false) return '-ERR what?\r\n';
+        return multiLine(
+          numbers.flatMap((number) => {
+            const uidl = uidls === undefined ? `uid-${number}` : uidls[number - 1];
+            return uidl === undefined ? [] : [`${number} ${uidl}`];
+          }),
+        );
+      case 'RETR':
+        if (mail === undefined || this.#marked.has(id)) return '-ERR no such message\r\n';
+        return Buffer.concat([
+          Buffer.from(`+OK ${mail.length} octets\r\n`),
+          stuff(mail),
+          Buffer.from('.\r\n'),
+        ]);
+      case 'DELE':
+        if (mail === undefined || this.#marked.has(id)) return '-ERR no such message\r\n';
+        this.#marked.add(id);
+        return '+OK marked\r\n';
+      case 'QUIT':
+        this.#events.deleted(this.#marked.size);
+        return '+OK bye\r\n';
+      default:
+        return '-ERR what?\r\n';
+    }
+  }
+
+  #send(answer: string | Buffer, last = false): void {
+    const bytes = typeof answer === 'string' ? Buffer.from(answer, 'utf8') : answer;
+    this.#sending = this.#sending.then(async () => {
+      for (const piece of this.#cut(bytes)) {
+        if (this.#dropped) return;
+        this.#socket?.write(piece);
+        this.#sentBytes += piece.length;
+        this.#events.sent(this.#sentBytes);
+        const { dropAt, drop, cutAt, chunkBytes } = this.#script.delivery ?? {};
+        // The client, in the same process, reads what has come before the next piece follows.
+        if (cutAt !== undefined || chunkBytes !== undefined) await turns(2);
+        if (dropAt !== undefined && this.#sentBytes >= dropAt) this.#drop(drop ?? 'fin');
+      }
+      if (last && !this.#dropped) this.#socket?.end();
+    });
+  }
+
+  #cut(bytes: Buffer): Buffer[] {
+    const { chunkBytes, cutAt, dropAt } = this.#script.delivery ?? {};
+    const from = this.#sentBytes;
+    const until = dropAt === undefined ? bytes.length : Math.min(bytes.length, Math.max(0, dropAt - from));
+    const cuts = [cutAt === undefined ? 0 : cutAt - from, until].filter((at) => at > 0 && at <= until);
+    const step = chunkBytes ?? Number.POSITIVE_INFINITY;
+    const pieces: Buffer[] = [];
+    for (let at = 0; at < until; ) {
+      const end = Math.min(at + step, ...cuts.filter((cut) => cut > at));
+      pieces.push(bytes.subarray(at, end));
+      at = end;
+    }
+    return pieces;
+  }
+
+  #drop(how: 'fin' | 'rst' | 'silence'): void {
+    this.#dropped = true;
+    if (how === 'fin') this.#socket?.end();
+    if (how === 'rst') this.#socket?.resetAndDestroy();
+  }
+}
+
+export function multiLine(lines: readonly string[]): string {
+  return ['+OK', ...lines, '.', ''].join('\r\n');
+}
+
+/** Dot-stuffing by the letter of RFC 1939, byte by byte. */
+export function stuff(mail: Buffer): Buffer {
+  return Buffer.from(mail.toString('latin1').replace(/(^|\r\n)\./g, '$1..'), 'latin1');
+}
+
+function serverTls(socket: net.Socket, { key, certificate }: Certificate): net.Socket {
+  return new tls.TLSSocket(socket, { isServer: true, key, cert: certificate });
+}
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
