@@ -1,15 +1,20 @@
 import type { PartKind } from '../mail/mail.ts';
 
-/** A message for the queue, built from one part of one mail. Free of SDK types. */
-export interface OutboundMessage {
+/** All of a message but its body, so that its weight is known before the body is read. Free of SDK types. */
+export interface MessageHead {
   /** Hex SHA-256; the same on every repeat, so a duplicate-detecting queue drops it. */
   readonly messageId: string;
   readonly correlationId: string;
   readonly subject: PartKind;
+  /** Printable ASCII, as AMQP wants it. */
   readonly contentType: string;
   readonly sessionId?: string;
-  readonly body: Buffer;
   readonly applicationProperties: Readonly<Record<string, string | number>>;
+}
+
+/** A message for the queue, built from one part of one mail. */
+export interface OutboundMessage extends MessageHead {
+  readonly body: Buffer;
 }
 
 /**
@@ -19,11 +24,14 @@ export interface OutboundMessage {
 export interface Destination {
   /** What one message may weigh, properties included, in bytes. */
   readonly maxMessageBytes: number;
-  /** Whether the message fits `maxMessageBytes`, encoded, with its properties. */
-  fits(message: OutboundMessage): boolean;
-  /** Resolves when Service Bus has accepted the message; rejects with a `Failure` after the endpoint retry. */
+  /** Whether the message, encoded with its properties and a body of `bodyBytes`, fits `maxMessageBytes`. */
+  fits(head: MessageHead, bodyBytes: number): boolean;
+  /**
+   * Resolves when Service Bus has accepted the message. Rejects with a `Failure` after the endpoint retry,
+   * or at once where a retry can't help; with a `MessageTooLarge` when only this message is at fault.
+   */
   send(message: OutboundMessage): Promise<void>;
-  /** Never rejects. */
+  /** Ends within seconds and never rejects; what is not accepted by then is rejected. */
   close(): Promise<void>;
 }
 
