@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endChild, exited, onExit } from './child.ts';
 
@@ -82,7 +84,7 @@ export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurit
       await start();
     },
     stop: async () => {
-      await stopGently(child);
+      await kill();
       offExit();
     },
   };
@@ -110,7 +112,10 @@ function spawnAzurite(ports: AzuritePorts, folder: string | undefined): ChildPro
       ...['--queuePort', String(ports.queue)],
       ...['--tablePort', String(ports.table)],
     ],
-    { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH } },
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: join(tmpdir(), 'testbed-compile-cache') },
+    },
   );
 }
 

@@ -2,19 +2,31 @@ import type { ChildProcess } from 'node:child_process';
 import { createServer, connect as tcpConnect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
+const cleanings = new Set<() => void>();
+let watching = false;
+
 /**
  * Has `clean` run when this process exits, however it does short of SIGKILL. Returns a function that takes
  * it off again, for what was cleaned up already.
  */
 export function onExit(clean: () => void): () => void {
-  process.on('exit', clean);
+  cleanings.add(clean);
+  watchExit();
+  return () => {
+    cleanings.delete(clean);
+  };
+}
+
+function watchExit(): void {
+  if (watching) return;
+  watching = true;
+  process.on('exit', () => {
+    for (const clean of cleanings) clean();
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // Without a listener a signal ends the process with no 'exit' event.
+    // Without a listener a signal ends the process with no 'exit' event; a program with its own decides.
     if (process.listenerCount(signal) === 0) process.once(signal, () => process.exit(130));
   }
-  return () => {
-    process.off('exit', clean);
-  };
 }
 
 /** Resolves when the child has ended, at once if it has already. */
@@ -66,6 +78,17 @@ export async function portsAnswer(
     while (!(await accepts(port))) {
       check();
       if (Date.now() > deadline) throw new Error(`Port ${port} did not answer within ${timeoutMs} ms.`);
+      await delay(10);
+    }
+  }
+}
+
+/** Resolves when no port of 127.0.0.1 accepts connections any more; rejects after `timeoutMs`. */
+export async function portsRefuse(ports: readonly number[], timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  for (const port of ports) {
+    while (await accepts(port)) {
+      if (Date.now() > deadline) throw new Error(`Port ${port} still answers after ${timeoutMs} ms.`);
       await delay(10);
     }
   }

@@ -11,8 +11,9 @@ import {
 } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Certificate, testCertificate } from './certificates.ts';
-import { endChild, exited, freePorts, onExit, portsAnswer } from './child.ts';
+import { exited, freePorts, onExit, portsAnswer, portsRefuse } from './child.ts';
 import { dovecotConfig } from './dovecotConfig.ts';
 
 export interface DovecotUser {
@@ -46,8 +47,8 @@ export interface Dovecot {
   readonly caCertificate: string;
   /** The user's Maildir; `folder` is a folder below INBOX, absent for INBOX itself. */
   maildir(user: string, folder?: string): string;
-  /** Adds a user, or gives one another password; holds from the next login. */
-  setPassword(user: string, password: string): void;
+  /** Adds a user, or gives one another password; resolves when it holds. */
+  setPassword(user: string, password: string): Promise<void>;
   /** What the server logged. */
   log(): string;
   /** The server goes silent, open connections and all. */
@@ -61,6 +62,7 @@ export interface Dovecot {
 }
 
 const startTimeoutMs = 20_000;
+const killTimeoutMs = 5_000;
 
 /**
  * Starts Dovecot 2.3 as a child process on free ports of 127.0.0.1, with an empty Maildir for each user;
@@ -78,7 +80,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
 
   const maildir = (user: string, folder?: string) =>
     folder === undefined ? join(mailRoot, user) : join(mailRoot, user, `.${folder}`);
-  const setPassword = (user: string, password: string) => {
+  const writeUser = (user: string, password: string) => {
     for (const dir of ['', 'cur', 'new', 'tmp']) {
       mkdirSync(join(maildir(user), dir), { recursive: true });
       chownSync(join(maildir(user), dir), owner.uid, owner.gid);
@@ -86,7 +88,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     passwords.set(user, password);
     const path = join(home, 'passwd');
     writeFileSync(path, passwdFile(passwords));
-    // Dovecot reads the file again when its time changed, and looks at whole seconds.
+    // Dovecot reads the file again when its time has changed, in whole seconds.
     rewrites += 1;
     utimesSync(path, new Date(), new Date(Date.now() + rewrites * 1_000));
   };
@@ -95,7 +97,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   chownSync(mailRoot, owner.uid, owner.gid);
   // mkdtemp lets only its owner in, and the mail belongs to another user.
   chmodSync(home, 0o755);
-  for (const { user, password } of options.users) setPassword(user, password);
+  for (const { user, password } of options.users) writeUser(user, password);
 
   const [imap = 0, imaps = 0, pop3 = 0, pop3s = 0] = await freePorts(4);
   const tls = options.tls ?? true;
@@ -144,6 +146,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     const ended = exited(child);
     signal('SIGKILL');
     await ended;
+    await portsRefuse([imap, imaps, pop3, pop3s], killTimeoutMs);
   };
   const offExit = onExit(() => {
     signal('SIGKILL');
@@ -159,7 +162,10 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     pop3sPort: pop3s,
     caCertificate: certificate.caCertificate,
     maildir,
-    setPassword,
+    setPassword: async (user, password) => {
+      writeUser(user, password);
+      await passwordHolds(configPath, user, password);
+    },
     log,
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
@@ -169,14 +175,23 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
       await start();
     },
     stop: async () => {
-      // Its master first, which ends and collects all the others.
-      signal('SIGCONT');
-      if (child !== undefined) await endChild(child, 2_000);
       await kill();
       offExit();
       rmSync(home, { recursive: true, force: true, maxRetries: 3 });
     },
   };
+}
+
+/** Dovecot looks at its password file once a second at most. */
+async function passwordHolds(configPath: string, user: string, password: string): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  for (;;) {
+    const tried = spawn('doveadm', ['-c', configPath, 'auth', 'test', user, password], { stdio: 'ignore' });
+    await exited(tried);
+    if (tried.exitCode === 0) return;
+    if (Date.now() > deadline) throw new Error(`Dovecot did not take the new password of ${user} in 5 s.`);
+    await delay(50);
+  }
 }
 
 /** A group of its own, so that one signal reaches every process of the server. */

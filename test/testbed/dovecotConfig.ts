@@ -57,6 +57,7 @@ listen = 127.0.0.1
 ${internalUsers()}
 disable_plaintext_auth = no
 auth_mechanisms = plain login
+auth_failure_delay = 0
 ${config.tls ? tlsSettings(config.certificate) : 'ssl = no'}
 mail_location = maildir:${config.mailRoot}/%u
 mail_fsync = never

@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { QueueServiceClient } from '@azure/storage-queue';
+import { build } from 'esbuild';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { type Host, startHost } from '../testbed/host/host.ts';
+import { startHostProcess } from '../testbed/host/hostProcess.ts';
+import { matchRoute } from '../testbed/host/http.ts';
+import type { LogEntry } from '../testbed/host/invoke.ts';
+
+const never = '0 0 0 1 1 *';
+let azurite: Azurite;
+let folder: string;
+let main: string;
+let queueNumber = 0;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'testbed-host-'));
+  main = join(folder, 'dist', 'main.cjs');
+  await writeFile(
+    join(folder, 'host.json'),
+    JSON.stringify({ version: '2.0', extensions: { queues: { batchSize: 16, newBatchThreshold: 8 } } }),
+  );
+  await Promise.all([
+    startAzurite().then((started) => {
+      azurite = started;
+    }),
+    build({
+      entryPoints: [fileURLToPath(new URL('./fixtures/app.ts', import.meta.url))],
+      outfile: main,
+      bundle: true,
+      format: 'cjs',
+      platform: 'node',
+      external: ['@azure/functions-core'],
+      logLevel: 'error',
+    }),
+  ]);
+});
+after(async () => {
+  await azurite.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('what the app registers is shown with its bindings', async () => {
+  await withHost({}, async (host) => {
+    assert.deepEqual(Object.keys(host.functions).sort(), ['page', 'things', 'tick', 'work']);
+    assert.equal(host.functions.tick?.type, 'timerTrigger');
+    assert.equal(host.functions.tick?.bindings[0]?.schedule, '%TICK_SCHEDULE%');
+    assert.equal(host.functions.work?.bindings[0]?.queueName, '%WORK_QUEUE%');
+    assert.equal(host.functions.things?.bindings[0]?.authLevel, 'function');
+  });
+});
+
+test('a timer never overlaps itself, and a failure reaches whoever fired it', async () => {
+  await withHost({ TICK_MS: '50' }, async (host) => {
+    const outcomes = await Promise.all([host.fireTimer('tick'), host.fireTimer('tick')]);
+    assert.deepEqual(outcomes, ['ran', 'skipped']);
+    assert.equal(await host.fireTimer('tick'), 'ran');
+    assert.equal(userLogs(host.logs).length, 2);
+    assert.match(userLogs(host.logs)[0] ?? '', /tick 1, next \d{4}-01-01T00:00:00.000Z/);
+  });
+  await withHost({ TICK_FAILS: 'true' }, async (host) => {
+    await assert.rejects(host.fireTimer('tick'), /the tick failed/);
+    await assert.rejects(host.fireTimer('tock'), /no timer function tock/);
+  });
+});
+
+test('by schedule a timer fires again and again, six fields', async () => {
+  await withHost(
+    { TICK_SCHEDULE: '* * * * * *' },
+    async (host) => until(() => userLogs(host.logs).length >= 2),
+    'schedule',
+  );
+});
+
+test('a setting that a binding names and nobody set is an error that names it', async () => {
+  const { TICK_SCHEDULE: _left, ...env } = settings();
+  await assert.rejects(
+    startHost({ main, env, storageConnectionString: azurite.connectionString }),
+    /no app setting TICK_SCHEDULE/,
+  );
+});
+
+test('queue messages arrive parsed, with their metadata, all of many batches', async () => {
+  await withHost({}, async (host, queue) => {
+    assert.deepEqual(await host.drainQueue(), { succeeded: 0, failed: 0, poisoned: 0 });
+    await queue.create();
+    for (let n = 0; n < 40; n += 1) await queue.sendMessage(base64(JSON.stringify({ n })));
+    assert.equal(await host.runQueueOnce(), 16);
+    assert.deepEqual(await host.drainQueue(), { succeeded: 24, failed: 0, poisoned: 0 });
+    assert.equal(
+      userLogs(host.logs).includes('work {"message":{"n":39},"dequeueCount":1,"hasId":true}'),
+      true,
+    );
+    assert.equal((await queue.getProperties()).approximateMessagesCount, 0);
+  });
+});
+
+test('a message whose function fails five times, or that is not base64, goes to the poison queue', async () => {
+  await withHost({}, async (host, queue, service) => {
+    await queue.create();
+    await queue.sendMessage(base64(JSON.stringify({ fail: true })));
+    await queue.sendMessage('not base64!');
+    assert.deepEqual(await host.drainQueue(), { succeeded: 0, failed: 5, poisoned: 2 });
+    const poison = service.getQueueClient(`${queue.name}-poison`);
+    const { receivedMessageItems } = await poison.receiveMessages({ numberOfMessages: 10 });
+    const texts = receivedMessageItems.map((item) => item.messageText).sort();
+    assert.deepEqual(texts, [base64('{"fail":true}'), 'not base64!'].sort());
+  });
+});
+
+test('the listener takes messages as they come, until it is stopped', async () => {
+  await withHost({}, async (host, queue) => {
+    await queue.create();
+    host.startQueueListener();
+    await queue.sendMessage(base64('{"n":1}'));
+    await until(() => userLogs(host.logs).length === 1);
+    await host.stopQueueListener();
+    await queue.sendMessage(base64('{"n":2}'));
+    assert.equal((await queue.peekMessages()).peekedMessageItems.length, 1);
+    assert.deepEqual(await host.drainQueue(), { succeeded: 1, failed: 0, poisoned: 0 });
+  });
+});
+
+test('HTTP functions answer by name and by route', async () => {
+  await withHost({}, async (host) => {
+    const got = await host.invokeHttp('GET /api/things/a%20b?filter=x');
+    assert.equal(got.status, 200);
+    assert.equal(got.headers.etag, '"1"');
+    assert.deepEqual(got.json(), { thing: 'a b', filter: 'x', ticks: 0 });
+    const put = await host.invokeHttp('things', {
+      method: 'PUT',
+      params: { thing: 'c' },
+      body: { on: true },
+    });
+    assert.equal(put.status, 201);
+    assert.deepEqual(put.json(), { thing: 'c', filter: null, body: { on: true }, ticks: 0 });
+    assert.equal((await host.invokeHttp('GET /api/things/broken')).status, 500);
+    assert.equal((await host.invokeHttp('DELETE /api/things/a')).status, 405);
+    assert.equal((await host.invokeHttp('GET /api/nothing')).status, 404);
+    assert.equal((await host.invokeHttp('GET /things/a')).status, 404);
+  });
+});
+
+test('over real HTTP a function key is demanded where the function is not anonymous', async () => {
+  await withHost({}, async (host) => {
+    const server = await host.serveHttp({ functionKey: 'k' });
+    try {
+      const get = (path: string, headers: Record<string, string> = {}) =>
+        fetch(`${server.url}${path}`, { headers });
+      assert.equal(await (await get('/api/page')).text(), 'hello');
+      assert.equal((await get('/api/things/a')).status, 401);
+      assert.equal((await get('/api/things/a', { 'x-functions-key': 'k' })).status, 200);
+      assert.equal((await get('/api/things/a?code=k')).status, 200);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+test('routes: literals win over parameters, optional and catch-all parameters match', () => {
+  const routes = ['things/{thing}', 'things/all', 'files/{*path}', 'maybe/{id?}'].map((route) => ({
+    functionName: route,
+    bindingName: 'req',
+    methods: ['GET'],
+    route,
+    authLevel: 'anonymous',
+  }));
+  const match = (path: string) => {
+    const found = matchRoute(routes, 'GET', path);
+    return found.kind === 'found' ? [found.route.route, found.params] : found.kind;
+  };
+  assert.deepEqual(match('things/all'), ['things/all', {}]);
+  assert.deepEqual(match('things/one'), ['things/{thing}', { thing: 'one' }]);
+  assert.deepEqual(match('files/a/b'), ['files/{*path}', { path: 'a/b' }]);
+  assert.deepEqual(match('maybe'), ['maybe/{id?}', {}]);
+  assert.equal(match('things'), 'not-found');
+});
+
+test('settings are in the environment while the host runs, and the terminate hooks run at its end', async () => {
+  delete process.env.FIXTURE_TERMINATED;
+  await withHost({}, async (host) => {
+    assert.equal(process.env.TICK_SCHEDULE, never);
+    assert.equal(process.env.AzureWebJobsStorage, azurite.connectionString);
+    await host.invokeHttp('page');
+    await assert.rejects(
+      startHost({
+        main,
+        env: { ...settings(), OTHER: '1' },
+        storageConnectionString: azurite.connectionString,
+      }),
+      /other settings/,
+    );
+  });
+  assert.equal(process.env.TICK_SCHEDULE, undefined);
+  assert.equal(process.env.FIXTURE_TERMINATED, 'true');
+});
+
+test('two hosts in one process share no state of the app', async () => {
+  const options = { main, env: settings(), storageConnectionString: azurite.connectionString };
+  const [first, second] = await Promise.all([startHost(options), startHost(options)]);
+  await first.fireTimer('tick');
+  const ticks = async (host: Host) => (await host.invokeHttp('GET /api/things/a')).json();
+  assert.deepEqual(await ticks(first), { thing: 'a', filter: null, ticks: 1 });
+  assert.deepEqual(await ticks(second), { thing: 'a', filter: null, ticks: 0 });
+  await first.stop();
+  await second.stop();
+});
+
+test('an entry file that throws while it loads is an error', async () => {
+  const broken = join(folder, 'broken.cjs');
+  await writeFile(broken, 'throw new Error("at load")');
+  await assert.rejects(
+    startHost({ main: broken, env: {}, storageConnectionString: azurite.connectionString }),
+    /threw while it loaded/,
+  );
+});
+
+test('as a child process: works, ends in order, and can be killed in the middle', async () => {
+  const env = { ...settings(), TICK_MS: '60000', SAY_WHEN_TERMINATED: 'true' };
+  const options = { main, env, storageConnectionString: azurite.connectionString };
+  const host = await startHostProcess(options);
+  assert.deepEqual(Object.keys(host.functions).sort(), ['page', 'things', 'tick', 'work']);
+  assert.equal((await host.invokeHttp('page')).text(), 'hello');
+  assert.deepEqual(await host.drainQueue(), { succeeded: 0, failed: 0, poisoned: 0 });
+  assert.equal((await host.usage()).maxRssBytes > 1_000_000, true);
+  const tick = host.fireTimer('tick');
+  const refused = assert.rejects(tick, /SIGKILL/);
+  await until(() => userLogs(host.logs).length === 1);
+  await host.kill();
+  await refused;
+
+  const next = await startHostProcess(options);
+  await next.startQueueListener();
+  await next.stop();
+  await next.ended;
+  assert.match(next.output(), /fixture terminated/);
+  assert.equal(process.env.TICK_SCHEDULE, undefined);
+});
+
+function settings(): Record<string, string> {
+  queueNumber += 1;
+  return { TICK_SCHEDULE: never, WORK_QUEUE: `work-${queueNumber}` };
+}
+
+async function withHost(
+  extra: Record<string, string>,
+  use: (
+    host: Host,
+    queue: ReturnType<QueueServiceClient['getQueueClient']>,
+    service: QueueServiceClient,
+  ) => Promise<void>,
+  timers: 'manual' | 'schedule' = 'manual',
+): Promise<void> {
+  const env = { ...settings(), ...extra };
+  const service = QueueServiceClient.fromConnectionString(azurite.connectionString);
+  const host = await startHost({ main, env, storageConnectionString: azurite.connectionString, timers });
+  try {
+    await use(host, service.getQueueClient(env.WORK_QUEUE ?? ''), service);
+  } finally {
+    await host.stop();
+  }
+}
+
+function userLogs(logs: readonly LogEntry[]): string[] {
+  return logs.filter((entry) => entry.category === 'user').map((entry) => entry.message);
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!condition()) {
+    if (Date.now() > deadline) assert.fail('It did not come about within 10 s.');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,158 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { endChild, exited, onExit } from '../child.ts';
+import type { Host, HostOptions } from './host.ts';
+import { answer, type HttpAnswer, type HttpRequestOptions } from './http.ts';
+import type { LogEntry } from './invoke.ts';
+import type { FromChild, Order, Result, ToChild, Usage } from './ipc.ts';
+import type { QueueTally } from './queue.ts';
+
+export interface HostProcessOptions extends HostOptions {
+  /** For Node, as `--cpu-prof`. */
+  readonly execArgv?: readonly string[];
+}
+
+export interface HostProcess {
+  readonly pid: number;
+  readonly functions: Host['functions'];
+  /** The last 20,000 entries. */
+  readonly logs: readonly LogEntry[];
+  /** What the process wrote to stdout and stderr, its last 64 KiB. */
+  output(): string;
+  fireTimer(name: string): Promise<'ran' | 'skipped'>;
+  runQueueOnce(): Promise<number>;
+  drainQueue(): Promise<QueueTally>;
+  startQueueListener(): Promise<void>;
+  stopQueueListener(): Promise<void>;
+  invokeHttp(target: string, request?: HttpRequestOptions): Promise<HttpAnswer>;
+  usage(): Promise<Usage>;
+  /** SIGKILL, at once: everything asked for and unanswered rejects. */
+  kill(): Promise<void>;
+  /** As an instance that is taken away in order: waits for what runs, runs the appTerminate hooks, exits. */
+  stop(graceMs?: number): Promise<void>;
+  /** Resolves when the process has ended, for whatever reason. */
+  readonly ended: Promise<void>;
+}
+
+const maxLogEntries = 20_000;
+const maxOutputChars = 65_536;
+
+/**
+ * Starts the app in a host of its own process, on this process's Node. It sees the settings given and nothing
+ * else of this process's environment but PATH, HOME, TMPDIR and TZ.
+ */
+export async function startHostProcess(options: HostProcessOptions): Promise<HostProcess> {
+  const { execArgv, onLog, ...hostOptions } = options;
+  const child = fork(fileURLToPath(new URL('./hostMain.ts', import.meta.url)), {
+    execArgv: [...(execArgv ?? [])],
+    env: { ...inherited(), ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    serialization: 'advanced',
+  });
+  const offExit = onExit(() => child.kill('SIGKILL'));
+  const ended = exited(child).then(offExit);
+  const output = collectOutput(child);
+  const logs: LogEntry[] = [];
+  const { order, listening } = orders(child, output, (entry) => {
+    logs.push(entry);
+    if (logs.length > maxLogEntries) logs.splice(0, maxLogEntries / 10);
+    onLog?.(entry);
+  });
+  const started = await listening
+    .then(() => order('start', { do: 'start', options: hostOptions }))
+    .catch((error: unknown) => {
+      child.kill('SIGKILL');
+      throw error;
+    });
+
+  return {
+    pid: child.pid ?? 0,
+    functions: started.functions,
+    logs,
+    output,
+    fireTimer: async (name) => (await order('fireTimer', { do: 'fireTimer', name })).outcome,
+    runQueueOnce: async () => (await order('runQueueOnce', { do: 'runQueueOnce' })).taken,
+    drainQueue: async () => (await order('drainQueue', { do: 'drainQueue' })).tally,
+    startQueueListener: async () => void (await order('done', { do: 'startQueueListener' })),
+    stopQueueListener: async () => void (await order('done', { do: 'stopQueueListener' })),
+    invokeHttp: async (target, request = {}) => {
+      const plain = (await order('invokeHttp', { do: 'invokeHttp', target, request })).answer;
+      return answer(plain.status, plain.headers, Buffer.from(plain.body));
+    },
+    usage: async () => (await order('usage', { do: 'usage' })).usage,
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+    stop: async (graceMs = 10_000) => {
+      await order('done', { do: 'stop', graceMs }).catch(() => undefined);
+      await endChild(child);
+    },
+    ended,
+  };
+}
+
+function orders(child: ChildProcess, output: () => string, log: (entry: LogEntry) => void) {
+  const open = new Map<number, { resolve(result: Result): void; reject(error: Error): void }>();
+  let lastId = 0;
+  let gone: Error | undefined;
+  const listening = new Promise<void>((resolve, reject) => {
+    child.on('message', (message: FromChild) => {
+      if (message.kind === 'listening') resolve();
+      else if (message.kind === 'log') log(message.entry);
+      else {
+        if (message.kind === 'result') open.get(message.id)?.resolve(message.result);
+        else open.get(message.id)?.reject(new Error(message.message));
+        open.delete(message.id);
+      }
+    });
+    child.once('exit', (code, signal) => {
+      gone = new Error(`The host process has ended (${signal ?? code}). ${output().slice(-2_000)}`);
+      reject(gone);
+      for (const { reject: fail } of open.values()) fail(gone);
+      open.clear();
+    });
+    child.once('error', reject);
+  });
+
+  const order = async <Of extends Result['of']>(
+    of: Of,
+    given: Order,
+  ): Promise<Extract<Result, { of: Of }>> => {
+    if (gone !== undefined) throw gone;
+    lastId += 1;
+    const message: ToChild = { id: lastId, order: given };
+    const result = await new Promise<Result>((resolve, reject) => {
+      open.set(message.id, { resolve, reject });
+      child.send(message, (error) => {
+        if (error !== null) reject(error);
+      });
+    });
+    if (!isOf(result, of)) throw new Error(`The host process answered ${result.of} to ${given.do}.`);
+    return result;
+  };
+  return { order, listening };
+}
+
+function isOf<Of extends Result['of']>(result: Result, of: Of): result is Extract<Result, { of: Of }> {
+  return result.of === of;
+}
+
+function collectOutput(child: ChildProcess): () => string {
+  let text = '';
+  const collect = (piece: Buffer) => {
+    text = (text + piece.toString()).slice(-maxOutputChars);
+  };
+  child.stdout?.on('data', collect);
+  child.stderr?.on('data', collect);
+  return () => text;
+}
+
+function inherited(): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const name of ['PATH', 'HOME', 'TMPDIR', 'TZ']) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
+}

@@ -1,0 +1,139 @@
+import type { HttpData, InvocationRequest, InvocationResponse } from './coreTypes.ts';
+
+export interface HttpRequestOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A string or bytes go as they are, anything else as JSON. */
+  readonly body?: unknown;
+  readonly query?: Readonly<Record<string, string>>;
+  /** For a function that is called by its name: the values for its route. */
+  readonly params?: Readonly<Record<string, string>>;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  text(): string;
+  /** The body parsed as JSON. */
+  json(): unknown;
+}
+
+export interface HttpRoute {
+  readonly functionName: string;
+  readonly bindingName: string;
+  readonly methods: readonly string[];
+  /** Without prefix, as `connections/{customer}/{connection?}`. */
+  readonly route: string;
+  readonly authLevel: string;
+}
+
+export type RouteMatch =
+  | { readonly kind: 'found'; readonly route: HttpRoute; readonly params: Readonly<Record<string, string>> }
+  | { readonly kind: 'method-not-allowed' }
+  | { readonly kind: 'not-found' };
+
+/** Finds the function for a path below the prefix; among several the one with most literal segments. */
+export function matchRoute(routes: readonly HttpRoute[], method: string, path: string): RouteMatch {
+  const matches = routes
+    .map((route) => ({ route, params: matchTemplate(route.route, path) }))
+    .filter(
+      (match): match is { route: HttpRoute; params: Record<string, string> } => match.params !== undefined,
+    )
+    .sort((a, b) => literals(b.route.route) - literals(a.route.route));
+  const found = matches.find((match) => match.route.methods.includes(method.toUpperCase()));
+  if (found !== undefined) return { kind: 'found', ...found };
+  return { kind: matches.length > 0 ? 'method-not-allowed' : 'not-found' };
+}
+
+/** Fills a route's parameters in, encoded. */
+export function fillRoute(route: string, params: Readonly<Record<string, string>>): string {
+  return segments(route)
+    .flatMap((segment) => {
+      const parameter = parameterOf(segment);
+      if (parameter === undefined) return [segment];
+      const value = params[parameter.name];
+      return value === undefined ? [] : [encodeURIComponent(value)];
+    })
+    .join('/');
+}
+
+/** The request that the host sends to the worker. */
+export function httpRequest(
+  route: HttpRoute,
+  url: URL,
+  params: Readonly<Record<string, string>>,
+  options: HttpRequestOptions,
+): InvocationRequest {
+  const { bytes, contentType } = encodeBody(options.body);
+  const headers: Record<string, string> = contentType === undefined ? {} : { 'content-type': contentType };
+  for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = value;
+  const http: HttpData = {
+    url: url.href,
+    method: (options.method ?? 'GET').toUpperCase(),
+    headers,
+    query: Object.fromEntries(url.searchParams),
+    params,
+    ...(bytes === undefined ? {} : { body: { bytes } }),
+  };
+  return { inputData: [{ name: route.bindingName, data: { http } }] };
+}
+
+/** The worker's answer as a client sees it. */
+export function httpAnswer(response: InvocationResponse): HttpAnswer {
+  const http = response.returnValue?.http;
+  // The host answers 204 for a function that returns nothing.
+  if (http === undefined) return answer(204, {}, Buffer.alloc(0));
+  const body = http.body?.bytes ?? http.body?.string ?? '';
+  return answer(Number(http.statusCode ?? 200), http.headers ?? {}, Buffer.from(body));
+}
+
+export function answer(status: number, headers: Readonly<Record<string, string>>, body: Buffer): HttpAnswer {
+  return {
+    status,
+    headers,
+    body,
+    text: () => body.toString('utf8'),
+    json: () => JSON.parse(body.toString('utf8')) as unknown,
+  };
+}
+
+function encodeBody(body: unknown): { bytes?: Uint8Array; contentType?: string } {
+  if (body === undefined) return {};
+  if (body instanceof Uint8Array) return { bytes: body };
+  if (typeof body === 'string') return { bytes: Buffer.from(body) };
+  return { bytes: Buffer.from(JSON.stringify(body)), contentType: 'application/json' };
+}
+
+function matchTemplate(template: string, path: string): Record<string, string> | undefined {
+  const parts = segments(path);
+  const params: Record<string, string> = {};
+  for (const segment of segments(template)) {
+    const parameter = parameterOf(segment);
+    if (parameter?.kind === 'rest') {
+      params[parameter.name] = parts.splice(0).map(decodeURIComponent).join('/');
+      continue;
+    }
+    const part = parts.shift();
+    if (part === undefined) {
+      if (parameter?.kind !== 'optional') return undefined;
+    } else if (parameter !== undefined) params[parameter.name] = decodeURIComponent(part);
+    else if (segment.toLowerCase() !== part.toLowerCase()) return undefined;
+  }
+  return parts.length === 0 ? params : undefined;
+}
+
+function parameterOf(segment: string): { name: string; kind: 'one' | 'optional' | 'rest' } | undefined {
+  const match = /^\{(\*?)(\w+)(?::[^?}]*)?(\??)\}$/.exec(segment);
+  const name = match?.[2];
+  if (match === null || name === undefined) return undefined;
+  return { name, kind: match[1] === '*' ? 'rest' : match[3] === '?' ? 'optional' : 'one' };
+}
+
+function literals(template: string): number {
+  return segments(template).filter((segment) => parameterOf(segment) === undefined).length;
+}
+
+function segments(path: string): string[] {
+  return path.split('/').filter((segment) => segment !== '');
+}

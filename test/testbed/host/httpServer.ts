@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { HttpAnswer, HttpRequestOptions } from './http.ts';
+
+export interface HttpServerOptions {
+  /** A free one when absent. */
+  readonly port?: number;
+  /** Demanded of functions that are not anonymous, as `x-functions-key` or `?code=`; when absent none is. */
+  readonly functionKey?: string;
+}
+
+export interface RunningHttpServer {
+  /** `http://127.0.0.1:port`, without a slash at the end. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface HttpCall extends HttpRequestOptions {
+  readonly url: URL;
+  readonly key: string | undefined;
+}
+
+const maxBodyBytes = 100 * 1024 * 1024;
+
+/** Serves the app's HTTP functions over real HTTP, for browsers and curl. */
+export async function serveHttp(
+  options: HttpServerOptions,
+  call: (request: HttpCall) => Promise<HttpAnswer>,
+): Promise<RunningHttpServer> {
+  const server = createServer((request, response) => {
+    handle(request, response, call).catch(() => {
+      if (!response.headersSent) response.writeHead(500);
+      response.end();
+    });
+  });
+  server.listen(options.port ?? 0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    stop: async () => {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  call: (request: HttpCall) => Promise<HttpAnswer>,
+): Promise<void> {
+  const body = await readBody(request);
+  const url = new URL(request.url ?? '/', `http://${request.headers.host ?? '127.0.0.1'}`);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  const answer = await call({
+    method: request.method ?? 'GET',
+    url,
+    headers,
+    key: headers['x-functions-key'] ?? url.searchParams.get('code') ?? undefined,
+    ...(body.length === 0 ? {} : { body }),
+  });
+  response.writeHead(answer.status, answer.headers);
+  response.end(request.method === 'HEAD' ? undefined : answer.body);
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const piece of request) {
+    if (!Buffer.isBuffer(piece)) continue;
+    sizeBytes += piece.length;
+    if (sizeBytes > maxBodyBytes) throw new Error('The request body is larger than the host takes.');
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,82 @@
+import { Cron } from 'croner';
+import type { InvocationRequest } from './coreTypes.ts';
+
+export interface Timer {
+  /** Runs the function now, or skips when it still runs: a timer never overlaps itself. */
+  fire(): Promise<'ran' | 'skipped'>;
+  /** Fires at the schedule's times, the next one counted from the end of the last run. */
+  start(): void;
+  stop(): void;
+}
+
+export interface TimerOptions {
+  /** NCRONTAB with six fields, UTC. */
+  readonly schedule: string;
+  readonly runOnStartup: boolean;
+  readonly run: (timerInfo: string) => Promise<void>;
+}
+
+/** A timer trigger. Throws when the schedule is not NCRONTAB. */
+export function makeTimer(options: TimerOptions): Timer {
+  // NCRONTAB wants both of day of month and day of week to match, cron either.
+  const cron = new Cron(options.schedule, { timezone: 'UTC', domAndDow: true, paused: true, mode: '6-part' });
+  let running = false;
+  let last: Date | undefined;
+  let waiting: NodeJS.Timeout | undefined;
+  let stopped = true;
+
+  const fire = async (): Promise<'ran' | 'skipped'> => {
+    if (running) return 'skipped';
+    running = true;
+    try {
+      const next = cron.nextRun();
+      await options.run(timerInfo(last, next));
+      return 'ran';
+    } finally {
+      last = new Date();
+      running = false;
+    }
+  };
+  const wait = () => {
+    const next = cron.nextRun();
+    if (stopped || next === null) return;
+    // A timer of Node holds 24 days at most; a year's schedule is waited for in pieces.
+    const waitMs = Math.min(Math.max(next.getTime() - Date.now(), 0), 86_400_000);
+    waiting = setTimeout(() => {
+      if (Date.now() < next.getTime()) return wait();
+      // A failed run is logged where it ran; the timer goes on.
+      fire().then(wait, wait);
+    }, waitMs);
+  };
+  return {
+    fire,
+    start: () => {
+      if (!stopped) return;
+      stopped = false;
+      if (options.runOnStartup) fire().then(wait, wait);
+      else wait();
+    },
+    stop: () => {
+      stopped = true;
+      clearTimeout(waiting);
+    },
+  };
+}
+
+/** The request that a tick makes. */
+export function timerRequest(bindingName: string, timerInfo: string): InvocationRequest {
+  return { inputData: [{ name: bindingName, data: { json: timerInfo } }] };
+}
+
+function timerInfo(last: Date | undefined, next: Date | null): string {
+  const never = '0001-01-01T00:00:00+00:00';
+  return JSON.stringify({
+    Schedule: { AdjustForDST: true },
+    ScheduleStatus: {
+      Last: last?.toISOString() ?? never,
+      Next: next?.toISOString() ?? never,
+      LastUpdated: last?.toISOString() ?? never,
+    },
+    IsPastDue: false,
+  });
+}
