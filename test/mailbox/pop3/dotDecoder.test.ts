@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { DotDecoder } from '../../../shared/mailbox/pop3/dotDecoder.ts';
+import { stuff } from './scriptedServer.ts';
+
+interface Decoded {
+  readonly content: string;
+  readonly rest: string;
+}
+
+/** Decodes what comes in these chunks; fails unless it ends in the last one. */
+function decode(chunks: readonly Buffer[]): Decoded {
+  const decoder = new DotDecoder();
+  const pieces: Buffer[] = [];
+  for (const [index, chunk] of chunks.entries()) {
+    const end = decoder.decode(chunk, pieces);
+    if (end === -1) continue;
+    const rest = Buffer.concat([chunk.subarray(end), ...chunks.slice(index + 1)]);
+    return { content: Buffer.concat(pieces).toString('latin1'), rest: rest.toString('latin1') };
+  }
+  return assert.fail('no end was found');
+}
+
+const contents: readonly string[] = [
+  '',
+  'a\r\n',
+  '\r\n',
+  '.\r\n',
+  '..\r\n',
+  '.a\r\n.\r\n..b\r\n',
+  '\r\n\r\n.\r\n\r\n',
+  'bare\n.\nlf\r\n',
+  'bare\n.\r\nlf\r\n',
+  'bare\r.\rcr\r\r\n',
+  '.\r\r\n.\n\r\n.\r.\r\n',
+  'nul\0\0.\r\n\0\r\n',
+  '\xff\xfe\r\n',
+];
+
+describe('dot-decoding of a multi-line reply', () => {
+  it('keeps every byte and finds the end at every pair of cuts', () => {
+    for (const content of contents) {
+      const wire = Buffer.concat([stuff(Buffer.from(content, 'latin1')), Buffer.from('.\r\n+OK next\r\n')]);
+      for (let first = 0; first <= wire.length; first += 1) {
+        for (let second = first; second <= wire.length; second += 1) {
+          const chunks = [wire.subarray(0, first), wire.subarray(first, second), wire.subarray(second)];
+          assert.deepEqual(
+            decode(chunks),
+            { content, rest: '+OK next\r\n' },
+            `${JSON.stringify(content)} cut at ${first} and ${second}`,
+          );
+        }
+      }
+    }
+  });
+
+  it('keeps every byte in chunks of one', () => {
+    for (const content of contents) {
+      const wire = Buffer.concat([stuff(Buffer.from(content, 'latin1')), Buffer.from('.\r\n')]);
+      assert.equal(decode(Array.from(wire, (byte) => Buffer.from([byte]))).content, content);
+    }
+  });
+
+  it('takes the first dot from a line that the server did not stuff, as RFC 1939 has it', () => {
+    assert.equal(decode([Buffer.from('.a\r\n.\r\n')]).content, 'a\r\n');
+  });
+
+  it('does not take a bare LF for the end of a line', () => {
+    const decoder = new DotDecoder();
+    assert.equal(decoder.decode(Buffer.from('a\n.\n.\r\n'), []), -1);
+  });
+});
