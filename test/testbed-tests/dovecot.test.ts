@@ -92,7 +92,7 @@ test('both plain ports offer the upgrade to TLS, and do not when it is off', asy
 
 test('a new password holds from the next login, a wrong one is refused at once', async () => {
   await assert.rejects(imap(dovecot, 'carl', dovecot.imapPort, false, 'wrong').connect());
-  for (const password of ['second', 'third1', 'fourth']) {
+  for (const password of ['second', 'third1']) {
     await dovecot.setPassword('carl', password);
     const client = imap(dovecot, 'carl', dovecot.imapPort, false, password);
     await client.connect();
