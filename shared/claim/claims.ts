@@ -14,10 +14,11 @@ import {
 } from './claimTable.ts';
 
 /**
- * What a claim says of a mail: `mine`, to be delivered by this run; `delivered` already, to be settled
- * only; `taken` by another live run, to be left to it.
+ * What a claim says of a mail: `mine`, to be delivered by this run; `orphaned`, likewise, but a run that
+ * died may have stored its parts before; `delivered` already, to be settled only; `taken` by another live
+ * run, to be left to it.
  */
-export type ClaimVerdict = 'mine' | 'delivered' | 'taken';
+export type ClaimVerdict = 'mine' | 'orphaned' | 'delivered' | 'taken';
 
 /**
  * One run's claims on the mails of one mailbox, in table `EmailClaims`. They keep two runs from pushing the
@@ -108,16 +109,16 @@ export function openClaims(options: ClaimsOptions): Claims {
     return options.holdsLease() && liveRuns.size === 0;
   };
 
-  /** The action that makes a claim mine, or the verdict that there is nothing to do. */
-  const planTake = (rowKey: string): TransactionAction | ClaimVerdict => {
+  /** The verdict and the action that it takes, if any. */
+  const planTake = (rowKey: string): { verdict: ClaimVerdict; action?: TransactionAction } => {
     const status = mine.get(rowKey);
-    if (status !== undefined) return status === 'claimed' ? 'mine' : 'delivered';
+    if (status !== undefined) return { verdict: status === 'claimed' ? 'mine' : 'delivered' };
     const claim = others.get(rowKey);
     const entity = { partitionKey, rowKey, runId, status: 'claimed' satisfies ClaimStatus };
-    if (!claim) return ['create', entity];
-    if (claim.status !== 'claimed') return 'delivered';
-    if (liveRuns.has(claim.runId)) return 'taken';
-    return ['update', entity, 'Replace', { etag: claim.etag }];
+    if (!claim) return { verdict: 'mine', action: ['create', entity] };
+    if (claim.status !== 'claimed') return { verdict: 'delivered' };
+    if (liveRuns.has(claim.runId)) return { verdict: 'taken' };
+    return { verdict: 'orphaned', action: ['update', entity, 'Replace', { etag: claim.etag }] };
   };
 
   /** Takes what can be taken at once and gives the mails that another run came in between for. */
@@ -127,22 +128,22 @@ export function openClaims(options: ClaimsOptions): Claims {
     onRefusal: 'stop' | 'skip',
   ): Promise<MailRef[]> => {
     const actions: TransactionAction[] = [];
-    const asked: { mail: MailRef; rowKey: string }[] = [];
+    const asked: { mail: MailRef; rowKey: string; verdict: ClaimVerdict }[] = [];
     for (const mail of mails) {
       const rowKey = claimRowKey(mail.key);
-      const plan = planTake(rowKey);
-      if (typeof plan === 'string') {
-        verdicts.set(mail, plan);
+      const { verdict, action } = planTake(rowKey);
+      if (action) {
+        actions.push(action);
+        asked.push({ mail, rowKey, verdict });
       } else {
-        actions.push(plan);
-        asked.push({ mail, rowKey });
+        verdicts.set(mail, verdict);
       }
     }
     const refused = await runActions(table, actions, onRefusal);
-    for (const [index, { mail, rowKey }] of asked.entries()) {
+    for (const [index, { mail, rowKey, verdict }] of asked.entries()) {
       if (refused.has(index)) continue;
       mine.set(rowKey, 'claimed');
-      verdicts.set(mail, 'mine');
+      verdicts.set(mail, verdict);
     }
     return asked.filter((_, index) => refused.has(index)).map(({ mail }) => mail);
   };

@@ -12,7 +12,7 @@ export type DueColumns = { readonly [Column in (typeof dueColumns)[number]]?: un
  * a wrong config as enabled, so that its run fails and says why.
  */
 export function isDue(columns: DueColumns, now: Date): boolean {
-  if (isText(columns.enabled, 'false')) return false;
+  if (!isEnabled(columns)) return false;
   const running = isText(columns.lastStatus, 'running');
   const heartbeatAt = running ? readTime(columns.heartbeatAt) : undefined;
   const alive = heartbeatAt !== undefined && now.getTime() - heartbeatAt.getTime() <= staleHeartbeatMs;
@@ -20,6 +20,11 @@ export function isDue(columns: DueColumns, now: Date): boolean {
   if (running && isText(columns.useProcessLock, 'true')) return false;
   const dueAt = readTime(columns.nextRunAt);
   return dueAt === undefined || dueAt.getTime() <= now.getTime();
+}
+
+/** Whether the connection is to be polled at all; what can't be read counts as enabled. */
+export function isEnabled(columns: Pick<DueColumns, 'enabled'>): boolean {
+  return !isText(columns.enabled, 'false');
 }
 
 const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;

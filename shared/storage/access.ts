@@ -1,22 +1,11 @@
 import type { TokenCredential } from '@azure/identity';
+import type { Identity, StorageSettings } from '../settings/account.ts';
 
-/** How Azure is reached without a key: the identity's kind and, for a user-assigned one, its client id. */
-export interface IdentityChoice {
-  /** `managedidentity`, or undefined for the default chain (managed identity, then the developer's login). */
-  readonly credential?: 'managedidentity';
-  readonly clientId?: string;
-}
+/** Where the storage account is and how to authenticate. */
+export type StorageAccess = StorageSettings;
 
-/** Where the storage account is and how to authenticate, under the names that the Functions host takes. */
-export type StorageAccess =
-  | { readonly kind: 'connectionString'; readonly connectionString: string }
-  | {
-      readonly kind: 'identity';
-      readonly blobServiceUri: string;
-      readonly queueServiceUri: string;
-      readonly tableServiceUri: string;
-      readonly identity: IdentityChoice;
-    };
+/** How Azure is reached without a key. */
+export type IdentityChoice = Identity;
 
 /** Gives the credential for an identity. The library behind it is loaded only when this is called. */
 export type GetCredential = (identity: IdentityChoice) => Promise<TokenCredential>;

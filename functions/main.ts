@@ -1,0 +1,9 @@
+import './pollMailbox.ts';
+import './retryDeliveries.ts';
+import './schedulePolls.ts';
+import { app } from '@azure/functions';
+import { adapter } from './adapter.ts';
+
+app.hook.appStart(() => {
+  if (adapter.settingsError !== undefined) console.error(adapter.settingsError);
+});

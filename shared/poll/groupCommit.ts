@@ -1,0 +1,37 @@
+/**
+ * Commits what comes in while the last commit runs as one group, so that a slow server or table costs one
+ * round trip for many mails. Groups run one after the other.
+ */
+export class GroupCommit<T> {
+  readonly #commit: (items: readonly T[]) => Promise<void>;
+  readonly #maxItems: number;
+  #pending: { readonly item: T; readonly done: () => void; readonly failed: (error: unknown) => void }[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(maxItems: number, commit: (items: readonly T[]) => Promise<void>) {
+    this.#maxItems = maxItems;
+    this.#commit = commit;
+  }
+
+  /** Resolves when the group with `item` is committed; rejects with what its commit rejected with. */
+  add(item: T): Promise<void> {
+    const committed = new Promise<void>((done, failed) => this.#pending.push({ item, done, failed }));
+    this.#running ??= this.#run();
+    return committed;
+  }
+
+  async #run(): Promise<void> {
+    // What is added in the same turn belongs to the first group already.
+    await undefined;
+    while (this.#pending.length > 0) {
+      const group = this.#pending.splice(0, this.#maxItems);
+      try {
+        await this.#commit(group.map(({ item }) => item));
+        for (const { done } of group) done();
+      } catch (error) {
+        for (const { failed } of group) failed(error);
+      }
+    }
+    this.#running = undefined;
+  }
+}

@@ -1,0 +1,232 @@
+import type { Claims } from '../claim/claims.ts';
+import { Failure, toFailure } from '../failure/failure.ts';
+import type { MailSource } from '../mail/mail.ts';
+import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
+import { GroupCommit } from './groupCommit.ts';
+import type { MemoryBudget } from './memoryBudget.ts';
+import type { Outlet, PreparedMail, Run } from './run.ts';
+
+/** What a run has done so far; it only grows. */
+export interface Tally {
+  mails: number;
+  messages: number;
+  bytes: number;
+}
+
+/** What one mail costs beside its bytes while it is on its way: objects, promises, properties. */
+const mailOverheadBytes = 16_384;
+/** What is held of a mail that is streamed: parts that fit a message, a few blocks of those that don't. */
+const streamBytes = 12 * 1_048_576;
+const maxGroup = 500;
+
+export interface FlowOptions {
+  readonly run: Run;
+  readonly session: MailboxSession;
+  readonly claims: Claims;
+  readonly outlet: Outlet;
+  readonly memory: MemoryBudget;
+  readonly tally: Tally;
+  readonly warn: (sentence: string) => void;
+}
+
+/**
+ * The way of one session's mails from the fetch to the settle: take apart, push, record as delivered,
+ * settle. Many are on their way at once; the memory budget holds the fetch back.
+ */
+export class MailFlow {
+  readonly #options: FlowOptions;
+  readonly #onTheirWay = new Set<Promise<void>>();
+  readonly #delivered: GroupCommit<MailRef>;
+  readonly #settles: GroupCommit<MailRef>;
+  readonly #settled: MailRef[] = [];
+  readonly #passedOver: MailRef[] = [];
+  #failure: Failure | undefined;
+  #warned = 0;
+
+  constructor(options: FlowOptions) {
+    this.#options = options;
+    this.#delivered = new GroupCommit(maxGroup, (mails) => options.claims.markDelivered(mails));
+    this.#settles = new GroupCommit(maxGroup, (mails) => options.session.settle(mails));
+  }
+
+  /** The first thing that went wrong; the run takes no further mail after it. */
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
+  /** Mails that are settled on the server, or were gone from it. */
+  get settled(): readonly MailRef[] {
+    return this.#settled;
+  }
+
+  /** Mails that this run leaves where they are. */
+  get passedOver(): readonly MailRef[] {
+    return this.#passedOver;
+  }
+
+  /** Whether the run may pick up another mail. */
+  mayTakeMore(): boolean {
+    const { run } = this.#options;
+    if (run.lease.state === 'lost' || run.heartbeat.isFailing) {
+      this.fail(
+        new Failure(
+          'storage',
+          'The lease or heartbeat of this run could not be renewed, so it took no further mail; the next run goes on. Check the storage account.',
+        ),
+      );
+    }
+    return this.#failure === undefined && !run.isOverBudget();
+  }
+
+  fail(failure: Failure): void {
+    this.#failure ??= failure;
+  }
+
+  /** Sends a mail on its way; resolves when the next one may be fetched. */
+  async takeWhole(mail: MeasuredMail, source: Buffer): Promise<void> {
+    const release = await this.#options.memory.acquire(source.length + mailOverheadBytes);
+    const whole: MailSource = { sizeBytes: source.length, open: async () => once(source) };
+    this.#send(
+      mail,
+      this.#options.outlet.prepare(mail, whole).catch((error: unknown) => this.#cannotPrepare(mail, error)),
+      release,
+    );
+  }
+
+  /** Reads a large mail to its end, then sends it on its way. Rejects when the session fails. */
+  async takeStream(mail: MeasuredMail): Promise<void> {
+    const { session, memory, outlet } = this.#options;
+    const release = await memory.acquire(streamBytes);
+    try {
+      const opened = await session.openStream(mail);
+      if (opened.kind === 'gone') return this.takeGone(mail);
+      if (opened.kind === 'unavailable') return this.takeUnavailable(mail, opened.sentence);
+      let first: AsyncIterable<Buffer> | undefined = opened.stream;
+      const source: MailSource = {
+        sizeBytes: mail.sizeBytes,
+        open: async () => {
+          const stream = first ?? (await reopen(session, mail));
+          first = undefined;
+          return stream;
+        },
+      };
+      const prepared = await outlet.prepare(mail, source).catch((error: unknown) => {
+        if (error instanceof Failure && error.reason !== 'storage') throw error;
+        return this.#cannotPrepare(mail, error);
+      });
+      this.#send(mail, Promise.resolve(prepared), release);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** A mail that was delivered before, by this mailbox's dead or overlapping run. */
+  takeDelivered(mail: MailRef): void {
+    this.#track(this.#settle(mail));
+  }
+
+  /** Settles the mail if the undelivered store has it already; gives whether that is so. */
+  async takeStored(mail: MailRef): Promise<boolean> {
+    const isStored = await this.#options.outlet.isStored(mail);
+    if (isStored) this.#track(this.#recordAndSettle(mail));
+    return isStored;
+  }
+
+  /** A mail that another run or a person dealt with since it was listed. */
+  takeGone(mail: MailRef): void {
+    this.#settled.push(mail);
+  }
+
+  /** A mail that another live run has claimed. */
+  takeClaimed(mail: MailRef): void {
+    this.#passedOver.push(mail);
+  }
+
+  takeUnavailable(mail: MailRef, sentence: string): void {
+    this.#options.run.troubles.add(mail, sentence);
+    this.#track(this.#leave(mail));
+  }
+
+  /** Resolves when no mail is on its way any more. */
+  async finish(): Promise<void> {
+    while (this.#onTheirWay.size > 0) await Promise.all(this.#onTheirWay);
+  }
+
+  #send(mail: MeasuredMail, preparing: Promise<PreparedMail | undefined>, release: () => void): void {
+    this.#track(this.#pushAndSettle(mail, preparing).finally(release));
+  }
+
+  async #pushAndSettle(mail: MeasuredMail, preparing: Promise<PreparedMail | undefined>): Promise<void> {
+    const prepared = await preparing;
+    if (!prepared) return await this.#leave(mail);
+    this.#warnOnce(mail, prepared.warning);
+    const outcome = await prepared.push();
+    if (outcome.kind !== 'pushed') this.fail(outcome.failure);
+    if (outcome.kind === 'left') return await this.#leave(mail);
+    const { tally } = this.#options;
+    tally.mails += 1;
+    tally.messages += outcome.messages;
+    tally.bytes += mail.sizeBytes;
+    await this.#recordAndSettle(mail);
+  }
+
+  async #recordAndSettle(mail: MailRef): Promise<void> {
+    // A mail whose delivery can't be recorded is settled all the same: that is what keeps it from going twice.
+    await this.#delivered.add(mail).catch((error: unknown) => this.#failWith(error, 'recording deliveries'));
+    await this.#settle(mail);
+  }
+
+  /** A part that could not be kept is storage's fault; anything else is this mail's, and no other waits for it. */
+  #cannotPrepare(mail: MailRef, error: unknown): undefined {
+    const failure = toFailure(error, 'taking a mail apart');
+    if (failure.reason === 'storage') this.fail(failure);
+    else this.#options.run.troubles.add(mail, failure.message);
+  }
+
+  async #settle(mail: MailRef): Promise<void> {
+    try {
+      await this.#settles.add(mail);
+      this.#settled.push(mail);
+    } catch (error) {
+      this.#failWith(error, 'settling mail');
+    }
+  }
+
+  async #leave(mail: MailRef): Promise<void> {
+    this.#passedOver.push(mail);
+    await this.#options.claims
+      .free([mail])
+      .catch((error: unknown) => this.#failWith(error, 'freeing claims'));
+  }
+
+  #failWith(error: unknown, doing: string): void {
+    this.fail(toFailure(error, doing));
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => this.#failWith(error, 'delivering mail'))
+      .finally(() => this.#onTheirWay.delete(tracked));
+    this.#onTheirWay.add(tracked);
+  }
+
+  /** A mailbox full of odd mail must not fill the log. */
+  #warnOnce(mail: MailRef, warning: string | undefined): void {
+    if (warning === undefined) return;
+    this.#warned += 1;
+    if (this.#warned <= 5) this.#options.warn(`Mail ${mail.id}: ${warning}`);
+    if (this.#warned === 5) this.#options.warn('Further warnings about mails of this session are left out.');
+  }
+}
+
+async function* once(source: Buffer): AsyncIterable<Buffer> {
+  yield source;
+}
+
+async function reopen(session: MailboxSession, mail: MeasuredMail): Promise<AsyncIterable<Buffer>> {
+  const opened = await session.openStream(mail);
+  if (opened.kind === 'mail') return opened.stream;
+  const why = opened.kind === 'gone' ? 'it was removed while it was read' : opened.sentence;
+  throw new Failure('mail', `Mail ${mail.id} could not be read a second time: ${why}`);
+}

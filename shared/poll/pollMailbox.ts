@@ -1,0 +1,192 @@
+import { type ConnectionConfig, type Decoded, summarizeErrors } from '../connection/config.ts';
+import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
+import { readState } from '../connection/state.ts';
+import { Failure, toFailure } from '../failure/failure.ts';
+import type { Lease, TakeLease } from '../lease/lease.ts';
+import { isEnabled, staleHeartbeatMs } from '../schedule/due.ts';
+import { leaseEndsAt, nextMinute, nextRunAt } from '../schedule/nextTime.ts';
+import type { Log } from '../telemetry/log.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import type { Run, RunResult } from './run.ts';
+import { RunState, type StateChange } from './runState.ts';
+import { Troubles } from './troubles.ts';
+
+export interface PollDependencies {
+  readonly connections: ConnectionStore;
+  readonly takeLease: TakeLease;
+  readonly decode: (entity: ConnectionEntity) => Promise<Decoded>;
+  readonly drain: (run: Run) => Promise<RunResult>;
+  readonly log: Log;
+  readonly now: () => Date;
+  readonly newRunId: () => string;
+  readonly pollTimeBudgetMs: number;
+  readonly heartbeatMs: number;
+}
+
+/** A beat that fails for this long: soon, others may take the run for dead. */
+const heartbeatFailingMs = staleHeartbeatMs - 30_000;
+
+/**
+ * Carries out one order to poll: takes the lease, polls, writes the outcome. A failed mailbox is an
+ * outcome; rejects only when storage can't be read or the outcome can't be written.
+ */
+export async function pollMailbox(order: unknown, dependencies: PollDependencies): Promise<void> {
+  const { connections, log } = dependencies;
+  const key = readOrder(order);
+  if (!key) return log.warn('Dropped an order to poll that is not {"customer": "…", "connection": "…"}.');
+  const name = `${key.customer}/${key.connection}`;
+
+  const [reading, leasing] = await Promise.allSettled([connections.read(key), takeLease(key, dependencies)]);
+  const lease =
+    leasing.status === 'fulfilled' && typeof leasing.value === 'object' ? leasing.value : undefined;
+  try {
+    if (reading.status === 'rejected') throw reading.reason;
+    const entity = reading.value;
+    if (!entity) return log.info(`Connection ${name} is gone; its order to poll was dropped.`);
+    if (!isEnabled(entity.columns))
+      return log.info(`Connection ${name} is disabled; its order to poll was dropped.`);
+    if (leasing.status === 'rejected')
+      return await refuse(entity, toFailure(leasing.reason, 'taking the lease'), dependencies);
+    if (leasing.value === 'taken') return await skip(entity, dependencies);
+    await run(entity, lease, dependencies);
+  } finally {
+    await lease?.release();
+  }
+}
+
+const keyPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** Keys that could name another's blob take no lease: such a connection is refused by its config anyway. */
+async function takeLease(
+  { customer, connection }: ConnectionKey,
+  dependencies: PollDependencies,
+): Promise<Lease | 'taken' | undefined> {
+  if (!keyPattern.test(customer) || !keyPattern.test(connection)) return undefined;
+  return await dependencies.takeLease(customer, connection);
+}
+
+function readOrder(order: unknown): ConnectionKey | undefined {
+  if (typeof order === 'string') {
+    try {
+      return readOrder(JSON.parse(order));
+    } catch {
+      return undefined;
+    }
+  }
+  if (typeof order !== 'object' || order === null) return undefined;
+  const { customer, connection } = order as Record<string, unknown>;
+  return typeof customer === 'string' && typeof connection === 'string'
+    ? { customer, connection }
+    : undefined;
+}
+
+/** Another run has the lease: nothing is consumed, and the columns of a live run are left to it. */
+async function skip(entity: ConnectionEntity, { connections, log, now }: PollDependencies): Promise<void> {
+  const { customer, connection } = entity.key;
+  log.info(`Poll of ${customer}/${connection} skipped: another run holds its lease.`);
+  const state = readState(entity.columns);
+  const heartbeatAgeMs = now().getTime() - (state.heartbeatAt?.getTime() ?? 0);
+  if (state.lastStatus === 'running' && heartbeatAgeMs <= staleHeartbeatMs) return;
+  const change = { lastStatus: 'skipped', nextRunAt: nextMinute(now()).toISOString() };
+  await connections.merge(entity.key, change, entity.etag);
+}
+
+/** A run that could not even begin. */
+async function refuse(
+  entity: ConnectionEntity,
+  failure: Failure,
+  dependencies: PollDependencies,
+): Promise<void> {
+  const { connections, now, newRunId } = dependencies;
+  const startedAt = now();
+  const state = new RunState(connections, entity, newRunId());
+  const nothing: RunResult = { mails: 0, messages: 0, bytes: 0, failure, unfinished: false };
+  await state.begin({
+    lastRunStartedAt: startedAt,
+    heartbeatAt: startedAt,
+    ...outcomeOf(nothing, entity, startedAt),
+  });
+  report(entity.key, nothing, 0, dependencies);
+}
+
+async function run(
+  entity: ConnectionEntity,
+  lease: Lease | undefined,
+  dependencies: PollDependencies,
+): Promise<void> {
+  const { connections, now, newRunId } = dependencies;
+  const decoded = await dependencies.decode(entity);
+  if (!decoded.ok || !lease) {
+    const sentence = decoded.ok
+      ? 'The keys of this connection are not valid.'
+      : summarizeErrors(decoded.errors);
+    return await refuse(entity, new Failure('config', sentence), dependencies);
+  }
+  const { config } = decoded;
+  const startedAt = now();
+  const startedAtMs = performance.now();
+  const runId = newRunId();
+  const state = new RunState(connections, entity, runId);
+  lease.keepUntil(config.useProcessLock ? undefined : await leaseEndsAt(config.schedule, startedAt));
+  await state.begin(await firstState(config, entity, startedAt));
+
+  const heartbeat = startHeartbeat(dependencies.heartbeatMs, heartbeatFailingMs);
+  heartbeat.add(() => state.write({ heartbeatAt: now() }));
+  const troubles = new Troubles(entity.columns.unfetchable, startedAt);
+  const result = await dependencies.drain({
+    runId,
+    config,
+    startedAt,
+    lease,
+    heartbeat,
+    troubles,
+    isOverBudget: () => performance.now() - startedAtMs >= dependencies.pollTimeBudgetMs,
+  });
+  await heartbeat.stop();
+  const before = typeof entity.columns.unfetchable === 'string' ? entity.columns.unfetchable : '';
+  const unfetchable = troubles.toColumn();
+  await state.write({
+    ...outcomeOf(result, entity, now()),
+    ...(unfetchable === before ? {} : { unfetchable }),
+  });
+  report(entity.key, result, performance.now() - startedAtMs, dependencies);
+}
+
+async function firstState(
+  config: ConnectionConfig,
+  entity: ConnectionEntity,
+  startedAt: Date,
+): Promise<StateChange> {
+  const anchorBefore = readState(entity.columns).scheduleAnchor;
+  const next = await nextRunAt(config.schedule, startedAt, anchorBefore);
+  return {
+    lastStatus: 'running',
+    lastRunStartedAt: startedAt,
+    heartbeatAt: startedAt,
+    nextRunAt: next.nextRunAt,
+    scheduleAnchor: next.anchor,
+  };
+}
+
+function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): StateChange {
+  const failures = readState(entity.columns).consecutiveFailures ?? 0;
+  const { failure } = result;
+  return {
+    lastStatus: failure ? 'failed' : 'ok',
+    lastError: failure?.message ?? '',
+    consecutiveFailures: failure ? failures + 1 : 0,
+    lastMailCount: result.mails,
+    lastMessageCount: result.messages,
+    lastRunEndedAt: now,
+    ...(failure || result.unfinished ? { nextRunAt: nextMinute(now) } : {}),
+  };
+}
+
+/** The one line that a run leaves in the log. */
+function report(key: ConnectionKey, result: RunResult, durationMs: number, { log }: PollDependencies): void {
+  const { mails, messages, bytes, failure } = result;
+  const fields = { ...key, mails, messages, bytes, durationMs: Math.round(durationMs) };
+  const name = `${key.customer}/${key.connection}`;
+  if (failure) log.error(`Poll of ${name} failed: ${failure.message}`, { ...fields, reason: failure.reason });
+  else log.info(`Poll of ${name}: ${mails} mails, ${messages} messages in ${fields.durationMs} ms.`, fields);
+}

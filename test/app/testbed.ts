@@ -1,0 +1,102 @@
+import { join } from 'node:path';
+import { TableClient as Table, type TableClient, TableServiceClient } from '@azure/data-tables';
+import { QueueClient } from '@azure/storage-queue';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { type Dovecot, type DovecotOptions, startDovecot } from '../testbed/dovecot.ts';
+import { type Host, startHost } from '../testbed/host/host.ts';
+
+export const mainFile = join(import.meta.dirname, '..', '..', 'dist', 'main.cjs');
+export const queueName = 'email-inbound';
+export const password = 'correct horse 7 Battery';
+
+/** The app as it is published, and all that it works with, as real parts on this machine. */
+export interface AppTestbed {
+  readonly azurite: Azurite;
+  readonly broker: Broker;
+  readonly dovecot: Dovecot;
+  readonly host: Host;
+  readonly connections: TableClient;
+  table(name: string): TableClient;
+  /** Writes a connection of customer `acme`; a mailbox is `{user}` on the given protocol's plain port. */
+  addConnection(name: string, columns: Record<string, unknown>): Promise<void>;
+  /** Orders a poll and waits until it is done. */
+  poll(name: string): Promise<Record<string, unknown>>;
+  /** One tick of the schedule, and all the polls that it orders. */
+  tick(): Promise<void>;
+  state(name: string): Promise<Record<string, unknown>>;
+  stop(): Promise<void>;
+}
+
+export interface AppTestbedOptions {
+  readonly users: readonly string[];
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly dovecot?: Omit<DovecotOptions, 'users'>;
+  readonly maxMessageSizeBytes?: number;
+}
+
+export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTestbed> {
+  const maxMessageSizeBytes = options.maxMessageSizeBytes ?? 1_048_576;
+  const [azurite, broker, dovecot] = await Promise.all([
+    startAzurite(),
+    startBroker({ queues: [{ name: queueName, maxMessageSizeBytes, duplicateDetectionWindowMs: 600_000 }] }),
+    startDovecot({ ...options.dovecot, users: options.users.map((user) => ({ user, password })) }),
+  ]);
+  const host = await startHost({
+    main: mainFile,
+    storageConnectionString: azurite.connectionString,
+    env: {
+      AzureWebJobsStorage: azurite.connectionString,
+      ServiceBusConnection: broker.connectionString,
+      POLL_SCHEDULE: '0 * * * * *',
+      RETRY_SCHEDULE: '30 * * * * *',
+      ...options.settings,
+    },
+  });
+  const insecure = { allowInsecureConnection: true };
+  const table = (name: string) => Table.fromConnectionString(azurite.connectionString, name, insecure);
+  const connections = table('EmailConnections');
+  await TableServiceClient.fromConnectionString(azurite.connectionString, insecure).createTable(
+    'EmailConnections',
+  );
+  const orders = new QueueClient(azurite.connectionString, 'email-polls');
+  await orders.createIfNotExists();
+
+  const state = async (name: string) => await connections.getEntity<Record<string, unknown>>('acme', name);
+  return {
+    azurite,
+    broker,
+    dovecot,
+    host,
+    connections,
+    table,
+    state,
+    async addConnection(name, columns) {
+      await connections.upsertEntity({ partitionKey: 'acme', rowKey: name, ...columns }, 'Replace');
+    },
+    async poll(name) {
+      const order = JSON.stringify({ customer: 'acme', connection: name });
+      await orders.sendMessage(Buffer.from(order).toString('base64'));
+      await host.drainQueue();
+      return await state(name);
+    },
+    async tick() {
+      await host.fireTimer('schedulePolls');
+      await host.drainQueue();
+    },
+    async stop() {
+      await host.stop();
+      await Promise.all([azurite.stop(), broker.stop(), dovecot.stop()]);
+    },
+  };
+}
+
+/** The columns of a connection to a mailbox of the testbed's server, on the plain port of `hostType`. */
+export function mailboxColumns(
+  dovecot: Dovecot,
+  hostType: 'IMAP' | 'POP3',
+  user: string,
+): Record<string, unknown> {
+  const port = hostType === 'IMAP' ? dovecot.imapPort : dovecot.pop3Port;
+  return { host: '127.0.0.1', hostType, port, useSsl: false, username: user, password };
+}
