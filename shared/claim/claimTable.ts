@@ -24,6 +24,7 @@ export interface RunRow {
   readonly kind: 'run';
   readonly rowKey: string;
   readonly runId: string;
+  readonly etag: string;
   readonly heartbeatAt: Date;
 }
 
@@ -75,7 +76,8 @@ function toRow(entity: Record<string, unknown>): ClaimsRow | undefined {
   if (typeof partitionKey !== 'string' || typeof rowKey !== 'string' || typeof runId !== 'string')
     return undefined;
   if (rowKey.startsWith('run-')) {
-    return { kind: 'run', partitionKey, rowKey, runId, heartbeatAt: new Date(String(heartbeatAt)) };
+    const run = { partitionKey, rowKey, runId, etag: String(etag) };
+    return { kind: 'run', ...run, heartbeatAt: new Date(String(heartbeatAt)) };
   }
   return {
     kind: 'claim',

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
+import type { PayloadOwner } from '../delivery/blobPayloadStore.ts';
 import { type PartMessage, withContent } from '../delivery/message.ts';
 import { Failure } from '../failure/failure.ts';
 import { withContainer } from '../storage/blobs.ts';
@@ -16,8 +17,8 @@ export interface RecordBlobs {
   readParts(folder: string, id: string): Promise<readonly StoredPart[]>;
   /** The bytes that its message carries; checked against their SHA-256. */
   readBody(folder: string, part: StoredPart): Promise<Buffer>;
-  /** Copies the part to `email-payloads`, a block at a time. */
-  toClaimCheck(folder: string, part: StoredPart): Promise<StoredPart>;
+  /** Copies the part to `email-payloads`, into the folder of its customer and connection, a block at a time. */
+  toClaimCheck(folder: string, part: StoredPart, owner: PayloadOwner): Promise<StoredPart>;
   removeFolder(folder: string): Promise<void>;
 }
 
@@ -30,8 +31,8 @@ export interface RecordContainers {
 
 const blockBytes = 4 * 1_024 * 1_024;
 const requestsAtOnce = 8;
-/** For all blobs of one mail. */
-const writeMs = 180_000;
+/** For all blobs of one mail, and for one that moves to the payloads. */
+const writeMs = 120_000;
 /** For one blob, and for removing a folder. */
 const blobMs = 60_000;
 
@@ -90,10 +91,10 @@ export function openRecordBlobs({ undelivered, payloads }: RecordContainers): Re
       return body;
     },
 
-    async toClaimCheck(folder, part) {
+    async toClaimCheck(folder, part, owner) {
       if (isClaimCheck(part)) return part;
-      // The folder is of this record alone, and the same on every repeat, which so leaves no second blob.
-      const name = `${folder}/${part.partNumber}`;
+      // The same on every repeat: a queue that is away for days must not leave a blob for each try.
+      const name = `${owner.customer}/${owner.connection}/undelivered/${folder}/${part.partNumber}`;
       const payload = payloads.getBlockBlobClient(name);
       const abortSignal = AbortSignal.timeout(writeMs);
       try {
@@ -110,11 +111,8 @@ export function openRecordBlobs({ undelivered, payloads }: RecordContainers): Re
       }
       const { sizeBytes, sha256 } = part;
       const claimCheck = `${payloads.containerName}/${name}`;
-      const moved = withContent(
-        { ...part, content: { kind: 'blob', claimCheck, sizeBytes, sha256 } },
-        { kind: 'blob', claimCheck, sizeBytes, sha256 },
-      );
-      return { ...part, head: moved.head };
+      const content = { kind: 'blob', claimCheck, sizeBytes, sha256 } as const;
+      return { ...part, head: withContent({ ...part, content }, content).head };
     },
 
     async removeFolder(folder) {

@@ -58,7 +58,7 @@ export function openRetryQueue(table: RecordTable, blobs: RecordBlobs, now: () =
       return parts.filter(({ partNumber }) => unsent.has(partNumber));
     },
     readBody: (part) => blobs.readBody(row.folder, part),
-    toClaimCheck: (part) => blobs.toClaimCheck(row.folder, part),
+    toClaimCheck: (part) => blobs.toClaimCheck(row.folder, part, record),
     async remove() {
       // This write decides that nothing of it is sent again; whoever finds the row later only clears it.
       const delivered = { status: 'delivered', nextTryAt: now().toISOString() };
