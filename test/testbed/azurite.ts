@@ -93,7 +93,7 @@ export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurit
 /** On disk, Azurite writes its tables out at intervals and at its end: a SIGKILL would lose the last of them. */
 async function stopGently(child: ChildProcess | undefined): Promise<void> {
   child?.kill('SIGCONT');
-  if (child !== undefined) await endChild(child, 2_000);
+  if (child !== undefined) await endChild(child);
 }
 
 function spawnAzurite(ports: AzuritePorts, folder: string | undefined): ChildProcess {
