@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { TableClient as Table, type TableClient, TableServiceClient } from '@azure/data-tables';
+import { TableClient, TableServiceClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
@@ -22,6 +22,8 @@ export interface AppTestbed {
   addConnection(name: string, columns: Record<string, unknown>): Promise<void>;
   /** Orders a poll and waits until it is done. */
   poll(name: string): Promise<Record<string, unknown>>;
+  /** Orders these polls at once; the same name twice makes two runs. */
+  pollTogether(names: readonly string[]): Promise<void>;
   /** One tick of the schedule, and all the polls that it orders. */
   tick(): Promise<void>;
   state(name: string): Promise<Record<string, unknown>>;
@@ -54,7 +56,7 @@ export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTe
     },
   });
   const insecure = { allowInsecureConnection: true };
-  const table = (name: string) => Table.fromConnectionString(azurite.connectionString, name, insecure);
+  const table = (name: string) => TableClient.fromConnectionString(azurite.connectionString, name, insecure);
   const connections = table('EmailConnections');
   await TableServiceClient.fromConnectionString(azurite.connectionString, insecure).createTable(
     'EmailConnections',
@@ -63,6 +65,14 @@ export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTe
   await orders.createIfNotExists();
 
   const state = async (name: string) => await connections.getEntity<Record<string, unknown>>('acme', name);
+  const pollTogether = async (names: readonly string[]): Promise<void> => {
+    for (const connection of names) {
+      await orders.sendMessage(
+        Buffer.from(JSON.stringify({ customer: 'acme', connection })).toString('base64'),
+      );
+    }
+    await host.drainQueue();
+  };
   return {
     azurite,
     broker,
@@ -75,11 +85,10 @@ export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTe
       await connections.upsertEntity({ partitionKey: 'acme', rowKey: name, ...columns }, 'Replace');
     },
     async poll(name) {
-      const order = JSON.stringify({ customer: 'acme', connection: name });
-      await orders.sendMessage(Buffer.from(order).toString('base64'));
-      await host.drainQueue();
+      await pollTogether([name]);
       return await state(name);
     },
+    pollTogether,
     async tick() {
       await host.fireTimer('schedulePolls');
       await host.drainQueue();

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { builtinModules } from 'node:module';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { startHost } from '../testbed/host/host.ts';
+import { mainFile } from './testbed.ts';
+
+const schedules = { POLL_SCHEDULE: '0 * * * * *', RETRY_SCHEDULE: '30 * * * * *' };
+
+test('the bundle registers exactly the functions of the contract, with their bindings', async () => {
+  const host = await startHost({
+    main: mainFile,
+    storageConnectionString: 'UseDevelopmentStorage=true',
+    env: schedules,
+  });
+  try {
+    const registered = Object.entries(host.functions).map(([name, { bindings }]) => ({
+      name,
+      bindings: bindings.map(({ name: _, properties: __, ...binding }) => binding),
+    }));
+    registered.sort((a, b) => a.name.localeCompare(b.name));
+    assert.deepEqual(registered, [
+      {
+        name: 'pollMailbox',
+        bindings: [
+          {
+            type: 'queueTrigger',
+            direction: 'in',
+            queueName: 'email-polls',
+            connection: 'AzureWebJobsStorage',
+          },
+        ],
+      },
+      {
+        name: 'retryDeliveries',
+        bindings: [{ type: 'timerTrigger', direction: 'in', schedule: '%RETRY_SCHEDULE%' }],
+      },
+      {
+        name: 'schedulePolls',
+        bindings: [{ type: 'timerTrigger', direction: 'in', schedule: '%POLL_SCHEDULE%' }],
+      },
+    ]);
+  } finally {
+    await host.stop();
+  }
+});
+
+test('the bundle needs no node_modules', async () => {
+  const known = new Set([
+    ...builtinModules,
+    ...builtinModules.map((name) => `node:${name}`),
+    '@azure/functions-core',
+  ]);
+  const folder = dirname(mainFile);
+  const files = await readdir(folder);
+  const unknown: string[] = [];
+  for (const file of files) {
+    const code = await readFile(join(folder, file), 'utf8');
+    for (const [, name = ''] of code.matchAll(/\brequire\("([^"]+)"\)/g)) {
+      const isChunk = name.startsWith('./') && files.includes(name.slice(2));
+      if (!known.has(name) && !isChunk) unknown.push(`${file}: ${name}`);
+    }
+  }
+  assert.deepEqual(unknown, []);
+});
+
+test('wrong settings do not throw while the app loads: each function fails with the sentence that names them', async () => {
+  const host = await startHost({
+    main: mainFile,
+    storageConnectionString: 'UseDevelopmentStorage=true',
+    env: { ...schedules, AzureWebJobsStorage: 'UseDevelopmentStorage=true', POLL_TIME_BUDGET_SECONDS: 'abc' },
+  });
+  try {
+    assert.equal(Object.keys(host.functions).length, 3);
+    for (const timer of ['schedulePolls', 'retryDeliveries']) {
+      await assert.rejects(
+        host.fireTimer(timer),
+        /POLL_TIME_BUDGET_SECONDS is "abc".*ServiceBusConnection is missing|ServiceBusConnection is missing.*POLL_TIME_BUDGET_SECONDS is "abc"/s,
+      );
+    }
+  } finally {
+    await host.stop();
+  }
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { seedMaildir } from '../testbed/seed.ts';
+import { type AppTestbed, mailboxColumns, startAppTestbed } from './testbed.ts';
+
+let bed: AppTestbed;
+before(async () => {
+  bed = await startAppTestbed({ users: ['anna', 'bert', 'carl'] });
+});
+after(() => bed.stop());
+
+const mails = Array.from({ length: 20 }, (_, index) =>
+  Buffer.from(`Subject: ${index}\r\n\r\nMail ${index}\r\n`),
+);
+
+function leaseOf(name: string) {
+  const container = BlobServiceClient.fromConnectionString(bed.azurite.connectionString).getContainerClient(
+    'email-leases',
+  );
+  return container.getBlobClient(`acme/${name}`);
+}
+
+test('of two runs at once on one mailbox one works and one is skipped, consuming nothing', async () => {
+  await seedMaildir(bed.dovecot.maildir('anna'), mails);
+  await bed.addConnection('locked', { ...mailboxColumns(bed.dovecot, 'IMAP', 'anna'), useProcessLock: true });
+  bed.broker.faults.acceptDelayMs = 300;
+  try {
+    await bed.pollTogether(['locked', 'locked']);
+  } finally {
+    bed.broker.faults.acceptDelayMs = 0;
+  }
+  const state = await bed.state('locked');
+  assert.equal(state.lastStatus, 'ok');
+  assert.equal(state.lastMailCount, mails.length);
+  assert.equal(bed.broker.queue('email-inbound').messages.length, mails.length);
+  assert.equal(bed.host.logs.filter(({ message }) => /acme\/locked skipped/.test(message)).length, 1);
+});
+
+test('a run that finds the lease taken is skipped and due the next minute', async () => {
+  await seedMaildir(bed.dovecot.maildir('bert'), mails);
+  await bed.addConnection('taken', {
+    ...mailboxColumns(bed.dovecot, 'IMAP', 'bert'),
+    pollingIntervalSeconds: 3600,
+  });
+  await bed.poll('taken');
+  await seedMaildir(bed.dovecot.maildir('bert'), mails);
+  const sent = bed.broker.queue('email-inbound').accepted;
+  const lease = leaseOf('taken').getBlobLeaseClient();
+  await lease.acquireLease(60);
+  const state = await bed.poll('taken');
+  await lease.releaseLease();
+  assert.equal(state.lastStatus, 'skipped');
+  assert.ok(new Date(String(state.nextRunAt)).getTime() - Date.now() <= 60_000);
+  assert.equal(bed.broker.queue('email-inbound').accepted, sent);
+});
+
+test('a skipped run leaves the columns of a live run alone', async () => {
+  const live = {
+    lastStatus: 'running',
+    runId: 'another',
+    heartbeatAt: new Date().toISOString(),
+    nextRunAt: '2030-01-01T00:00:00.000Z',
+  };
+  await bed.addConnection('live', { ...mailboxColumns(bed.dovecot, 'IMAP', 'carl'), ...live });
+  await bed.poll('live');
+  const lease = leaseOf('live').getBlobLeaseClient();
+  await bed.connections.updateEntity(
+    { partitionKey: 'acme', rowKey: 'live', ...live, heartbeatAt: new Date().toISOString() },
+    'Merge',
+  );
+  await lease.acquireLease(60);
+  const state = await bed.poll('live');
+  await lease.releaseLease();
+  assert.equal(state.lastStatus, 'running');
+  assert.equal(state.runId, 'another');
+  assert.equal(state.nextRunAt, live.nextRunAt);
+});
+
+test('a finished run has released its lease', async () => {
+  await bed.addConnection('released', mailboxColumns(bed.dovecot, 'POP3', 'carl'));
+  await bed.poll('released');
+  assert.equal((await leaseOf('released').getProperties()).leaseState, 'available');
+});
