@@ -39,7 +39,7 @@ export class Base64Decoder {
 
   decode(piece: Buffer): Buffer {
     let characters = 0;
-    for (const byte of piece) characters += weights[byte] ?? 0;
+    for (let i = 0; i < piece.length; i++) characters += weights[piece[i] ?? 0] ?? 0;
     const clean = characters < needsCare;
     const decoded = Buffer.allocUnsafe(Math.ceil(((clean ? characters : piece.length) * 3) / 4) + 3);
     if (!clean || characters < 8) return decoded.subarray(0, this.#decodeByHand(piece, decoded, 0));
@@ -60,7 +60,8 @@ export class Base64Decoder {
 
   #decodeByHand(piece: Buffer, target: Buffer, start: number): number {
     let at = start;
-    for (const byte of piece) {
+    for (let i = 0; i < piece.length; i++) {
+      const byte = piece[i] ?? 0;
       const value = sextets[byte] ?? none;
       if (value !== none) {
         this.#quartet = (this.#quartet << 6) | value;

@@ -4,6 +4,7 @@ import { decodeWords, type HeaderField, parseHeaderBlock, unfoldedValue } from '
 import type { MailEnvelope } from './mail.ts';
 
 const maxLength = 1024;
+const minYear = 1900;
 /** What is read of a field: enough for 1,024 characters however they are encoded, and bounded. */
 const maxFieldLength = 16 * 1024;
 
@@ -149,12 +150,13 @@ function toIso(time: number): string | undefined {
   if (Number.isNaN(time)) return undefined;
   const date = new Date(time);
   const year = date.getUTCFullYear();
-  return year >= 1900 && year <= 9999 ? date.toISOString() : undefined;
+  return year >= minYear && year <= 9999 ? date.toISOString() : undefined;
 }
 
 /** RFC 5322, 4.3: years of two and three digits. */
 function fullYear(text: string): number {
   const year = Number(text);
   if (text.length === 2) return year < 50 ? 2000 + year : 1900 + year;
-  return text.length === 3 ? 1900 + year : year;
+  if (text.length === 3) return 1900 + year;
+  return year < minYear ? Number.NaN : year;
 }

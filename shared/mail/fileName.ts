@@ -36,20 +36,20 @@ export function cutText(text: string, length: number): string {
 /** What a nameless part is called: `attachment-3.pdf`. */
 export function fallbackFileName(partNumber: number, contentType: string): string {
   const mediaType = contentType.replace(/;.*$/s, '').trim();
-  return `attachment-${partNumber}.${extensions[mediaType] ?? libmime.detectExtension(mediaType)}`;
+  return `attachment-${partNumber}.${extensions.get(mediaType) ?? libmime.detectExtension(mediaType)}`;
 }
 
 /** Where the library's table has no extension or an uncommon one. */
-const extensions: Readonly<Record<string, string>> = {
-  'application/gzip': 'gz',
-  'application/pgp-signature': 'asc',
-  'application/ms-tnef': 'dat',
-  'application/vnd.ms-tnef': 'dat',
-  'audio/mpeg': 'mp3',
-  'image/jpeg': 'jpg',
-  'image/webp': 'webp',
-  'message/delivery-status': 'txt',
-  'message/disposition-notification': 'txt',
-  'text/rfc822-headers': 'txt',
-  'text/vcard': 'vcf',
-};
+const extensions: ReadonlyMap<string, string> = new Map([
+  ['application/gzip', 'gz'],
+  ['application/pgp-signature', 'asc'],
+  ['application/ms-tnef', 'dat'],
+  ['application/vnd.ms-tnef', 'dat'],
+  ['audio/mpeg', 'mp3'],
+  ['image/jpeg', 'jpg'],
+  ['image/webp', 'webp'],
+  ['message/delivery-status', 'txt'],
+  ['message/disposition-notification', 'txt'],
+  ['text/rfc822-headers', 'txt'],
+  ['text/vcard', 'vcf'],
+]);

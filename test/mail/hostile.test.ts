@@ -1,0 +1,303 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Failure } from '../../shared/failure/failure.ts';
+import type { ContentStore, MailSource } from '../../shared/mail/mail.ts';
+import { memoryStore } from '../../shared/mail/memoryStore.ts';
+import { splitMail } from '../../shared/mail/splitMail.ts';
+import { base64Lines } from './encode.ts';
+import { defaultRules, lines, seen, sourceOf, split, splitInBlocks } from './support.ts';
+
+async function assertRaw(source: Buffer | string, why: RegExp): Promise<void> {
+  const mail = await split(source);
+  const parts = seen(mail);
+  assert.deepEqual(
+    parts.map(({ kind, contentType, fileName }) => [kind, contentType, fileName]),
+    [['raw', 'message/rfc822', 'mail.eml']],
+  );
+  assert.ok(parts[0]?.bytes.equals(Buffer.from(source)), 'all its bytes');
+  assert.match(mail.warning ?? '', why);
+}
+
+const head = lines('From: a@example.com', 'Subject: hostile', 'Message-ID: <1@x>');
+
+describe('a mail goes raw, whole and with a warning', () => {
+  test('with 10,000 parts', async () => {
+    const part = lines('--b', 'Content-Type: text/plain', '', 'x');
+    await assertRaw(
+      `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${part.repeat(10_000)}--b--\r\n`,
+      /1,000 parts/,
+    );
+  });
+
+  test('with 10,000 multiparts in each other', async () => {
+    let mail = head;
+    for (let depth = 0; depth < 10_000; depth++) {
+      mail += `Content-Type: multipart/mixed; boundary=b${depth}\r\n\r\n--b${depth}\r\n`;
+    }
+    await assertRaw(mail, /1,000 parts/);
+  });
+
+  test('with a header of more than 1 MiB, in one line or in many', async () => {
+    await assertRaw(`${head}X: ${'x'.repeat(1_100_000)}\r\n\r\nbody`, /larger than 1 MiB/);
+    await assertRaw(`${head}${'X: y\r\n'.repeat(20_000)}\r\nbody`, /larger than 1 MiB/);
+  });
+
+  test('with 100,000 recipients, and its envelope is read all the same', async () => {
+    const to = Array.from({ length: 100_000 }, (_, n) => `user${n}@example.com`).join(',\r\n ');
+    const source = `${head}To: ${to}\r\n\r\nbody\r\n`;
+    await assertRaw(source, /larger than 1 MiB/);
+    const { envelope } = await split(source);
+    assert.equal(envelope.subject, 'hostile');
+    assert.ok(envelope.to?.startsWith('user0@example.com, user1@example.com, '));
+    assert.ok((envelope.to?.length ?? 0) > 1000 && (envelope.to?.length ?? 0) <= 1024);
+  });
+
+  test('when its multipart names no boundary, or never shows it', async () => {
+    await assertRaw(`${head}Content-Type: multipart/mixed\r\n\r\n--b\r\n\r\nlost\r\n--b--\r\n`, /no parts/);
+    await assertRaw(
+      `${head}Content-Type: multipart/mixed; boundary=other\r\n\r\n--b\r\n\r\nlost\r\n--b--\r\n`,
+      /no parts/,
+    );
+    const inner = lines('--a', '', 'seen', '--a', 'Content-Type: multipart/alternative', '', 'lost', '--a--');
+    await assertRaw(`${head}Content-Type: multipart/mixed; boundary=a\r\n\r\n${inner}`, /no parts/);
+  });
+
+  test('when it has no header', async () => {
+    await assertRaw('just some text\r\n', /header/);
+    await assertRaw('just some text\r\n\r\nand more\r\n', /header/);
+    await assertRaw(Buffer.from('ff00fe0a0d0a1b5b', 'hex'), /header/);
+  });
+
+  test('when a part is all header', async () => {
+    const mail = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nlost text without a header\r\n--b--\r\n`;
+    await assertRaw(mail, /./);
+  });
+
+  test('when its text is none that can be decoded', async () => {
+    await assertRaw(`${head}Content-Transfer-Encoding: base64\r\n\r\n!!!!!\r\n`, /decoded/);
+  });
+
+  test('when it is larger than the limit, by what the server said or by what came', async () => {
+    const source = `${head}\r\n${'x'.repeat(2000)}\r\n`;
+    for (const sizeBytes of [source.length, 10]) {
+      const mail = await splitMail(
+        { ...sourceOf(source), sizeBytes },
+        { ...defaultRules, maxMailBytes: 1000 },
+        memoryStore(),
+      );
+      assert.equal(seen(mail)[0]?.kind, 'raw');
+      assert.equal(seen(mail)[0]?.bytes.toString(), source);
+      assert.match(mail.warning ?? '', /limit of 1000 bytes/);
+      assert.equal(mail.envelope.subject, 'hostile');
+    }
+  });
+
+  test('when it holds more text than is held in memory', async () => {
+    await assertRaw(`${head}\r\n${'long line of text\r\n'.repeat(1_000_000)}`, /16 MiB/);
+  });
+});
+
+describe('a mail is split all the same', () => {
+  test('with 900 parts, and with 300 multiparts in each other', async () => {
+    const part = lines('--b', 'Content-Type: image/png', '', 'x');
+    const wide = await split(
+      `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${part.repeat(900)}--b--\r\n`,
+    );
+    assert.equal(wide.parts.length, 900);
+    let deep = head;
+    for (let depth = 0; depth < 300; depth++)
+      deep += `Content-Type: multipart/mixed; boundary=b${depth}\r\n\r\n--b${depth}\r\n`;
+    assert.equal(seen(await split(`${deep}\r\ninnermost`))[0]?.bytes.toString(), 'innermost');
+  });
+
+  test('with 5 MB of unclosed tags, deeply nested html, a zip bomb: all bytes are there', async () => {
+    const tags = '<b><div><table>'.repeat(350_000);
+    const mail = await split(`${head}Content-Type: text/html\r\n\r\n${tags}`);
+    assert.equal(seen(mail)[0]?.bytes.length, tags.length);
+    assert.equal(seen(mail)[0]?.contentType, 'text/html; charset=utf-8');
+  });
+
+  test('with its end missing', async () => {
+    const mail = await split(
+      `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\nPNG`,
+    );
+    assert.equal(seen(mail)[0]?.bytes.toString(), 'PNG');
+  });
+
+  test('with invalid UTF-8, unknown charsets and charsets that hide markup', async () => {
+    const body = async (type: string, bytes: Buffer) =>
+      seen(
+        await split(Buffer.concat([Buffer.from(`${head}Content-Type: ${type}\r\n\r\n`), bytes])),
+      )[0]?.bytes.toString();
+    const invalid = Buffer.from('a\xffb\xfc', 'latin1');
+    assert.equal(await body('text/plain; charset=utf-8', invalid), 'a\ufffdb\ufffd');
+    assert.equal(await body('text/plain', invalid), 'aÿbü');
+    assert.equal(await body('text/plain; charset=x-klingon', invalid), 'aÿbü');
+    assert.equal(await body('text/plain; charset=utf-7', Buffer.from('+ADw-b+AD4-')), '+ADw-b+AD4-');
+    assert.equal(await body('text/plain; charset=__proto__', invalid), 'aÿbü');
+  });
+
+  test('with a delimiter within a header, as mailparser splits it', async () => {
+    const source = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${lines('--b', 'Content-Type: text/plain', '--b', '', 'text', '--b--')}`;
+    const mail = await split(source);
+    assert.equal(mail.warning, undefined);
+    assert.equal(seen(mail)[0]?.bytes.toString(), 'text');
+    assert.equal(mail.envelope.subject, 'hostile');
+  });
+});
+
+describe('time grows no faster than the mail', () => {
+  const cases: [string, (size: number) => string][] = [
+    [
+      'lines that look like delimiters',
+      (size) =>
+        `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n${'--x\r\n'.repeat(size / 5)}`,
+    ],
+    [
+      'padded base64 quartets',
+      (size) =>
+        `${head}Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n${'AA=='.repeat(size / 4)}`,
+    ],
+    [
+      'white space in quoted-printable',
+      (size) => `${head}Content-Transfer-Encoding: quoted-printable\r\n\r\nx${' '.repeat(size)}x`,
+    ],
+    ['encoded words', (size) => `${head}To: ${'=?utf-8?Q?'.repeat(Math.min(size, 900_000) / 10)}\r\n\r\nx`],
+    ['comments', (size) => `${head}Content-Type: text/plain${'('.repeat(Math.min(size, 900_000))}\r\n\r\nx`],
+    ['meta tags', (size) => `${head}Content-Type: text/html\r\n\r\n${'<meta '.repeat(size / 6)}\xff`],
+    ['folded header lines', (size) => `${head}X: y${'\r\n '.repeat(Math.min(size, 40_000) / 3)}\r\n\r\nx`],
+    [
+      'parameters',
+      (size) => `${head}Content-Type: text/plain${';a*1=x'.repeat(Math.min(size, 900_000) / 6)}\r\n\r\nx`,
+    ],
+  ];
+  for (const [name, make] of cases) {
+    test(name, async () => {
+      const started = process.cpuUsage();
+      await split(make(4_000_000));
+      const { user } = process.cpuUsage(started);
+      assert.ok(user < 4_000_000, `${user / 1000} ms`);
+    });
+  }
+});
+
+describe('what fails outside the mail', () => {
+  const source = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\n${'x'.repeat(500_000)}\r\n--b--\r\n`;
+  const storageFailure = new Failure('storage', 'Storage is away.');
+
+  function failingStore(failing: 'put' | 'write' | 'end'): { store: ContentStore; aborted: () => number } {
+    let aborted = 0;
+    const memory = memoryStore();
+    const fail = (when: string) => {
+      if (when === failing) throw storageFailure;
+    };
+    const store: ContentStore = {
+      put: async (bytes) => {
+        fail('put');
+        return memory.put(bytes);
+      },
+      begin: () => {
+        const writer = memory.begin();
+        return {
+          write: async () => fail('write'),
+          end: async () => {
+            fail('end');
+            return writer.end();
+          },
+          abort: async () => {
+            aborted++;
+          },
+        };
+      },
+    };
+    return { store, aborted: () => aborted };
+  }
+
+  for (const failing of ['write', 'end'] as const) {
+    test(`a store that fails at ${failing} is the caller’s to handle, and its writers are aborted`, async () => {
+      const { store, aborted } = failingStore(failing);
+      const pieces = [Buffer.from(source.slice(0, 200_000)), Buffer.from(source.slice(200_000))];
+      await assert.rejects(splitInBlocks(pieces, 1, {}, store), (error) => error === storageFailure);
+      assert.equal(aborted(), 1);
+    });
+  }
+
+  test('a store that fails to keep a small part, or the raw mail', async () => {
+    await assert.rejects(
+      splitInBlocks([Buffer.from(source)], 1, {}, failingStore('put').store),
+      storageFailure,
+    );
+    await assert.rejects(
+      splitInBlocks([Buffer.from('raw')], 1, {}, failingStore('put').store),
+      storageFailure,
+    );
+  });
+
+  test('a source that breaks off', async () => {
+    const lost = new Failure('connection-lost', 'The server has gone.');
+    const broken: MailSource = {
+      sizeBytes: source.length,
+      open: async () =>
+        (async function* () {
+          yield Buffer.from(source.slice(0, 200_000));
+          yield Buffer.from(source.slice(200_000, 300_000));
+          throw lost;
+        })(),
+    };
+    const { store, aborted } = failingStore('put');
+    await assert.rejects(splitMail(broken, defaultRules, store), (error) => error === lost);
+    assert.equal(aborted(), 1);
+  });
+
+  test('writers of a mail that turns out unsplittable are aborted, and it goes raw', async () => {
+    let aborted = 0;
+    const memory = memoryStore();
+    const store: ContentStore = {
+      put: memory.put,
+      begin: () => ({ ...memory.begin(), abort: async () => void aborted++ }),
+    };
+    const more = 'x'.repeat(100_000);
+    const bad = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\n${more}`;
+    const mail = await splitMail(
+      { ...sourceOf(...[bad, more, more]), sizeBytes: 1 },
+      { ...defaultRules, maxMailBytes: 250_000 },
+      store,
+    );
+    assert.equal(mail.parts[0]?.kind, 'raw');
+    assert.equal(aborted, 1);
+  });
+});
+
+test('a large mail passes through at the store’s pace, never held whole', async () => {
+  const piece = Buffer.from(`${base64Lines(Buffer.alloc(57 * 1000, 7))}\r\n`);
+  const count = 600;
+  let inFlight = 0;
+  let most = 0;
+  let stored = 0;
+  const source: MailSource = {
+    sizeBytes: piece.length * count,
+    open: async () =>
+      (async function* () {
+        yield Buffer.from(`${head}Content-Type: video/mp4\r\nContent-Transfer-Encoding: base64\r\n\r\n`);
+        for (let n = 0; n < count; n++) {
+          most = Math.max(most, ++inFlight);
+          yield piece;
+        }
+      })(),
+  };
+  const store: ContentStore = {
+    put: memoryStore().put,
+    begin: () => ({
+      write: async (bytes) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        stored += bytes.length;
+        inFlight = 0;
+      },
+      end: async () => ({ kind: 'blob', claimCheck: 'c/b', sizeBytes: stored, sha256: '' }),
+      abort: async () => undefined,
+    }),
+  };
+  const mail = await splitMail(source, defaultRules, store);
+  assert.equal(mail.parts[0]?.content.sizeBytes, 57 * 1000 * count);
+  assert.ok(most <= 3, `${most} pieces ahead of the store`);
+});

@@ -1,0 +1,73 @@
+import { simpleParser } from 'mailparser';
+import type { ContentStore, MailSource, SplitMail, SplitRules } from '../../shared/mail/mail.ts';
+import { memoryStore } from '../../shared/mail/memoryStore.ts';
+import { splitMail } from '../../shared/mail/splitMail.ts';
+
+export const defaultRules: SplitRules = {
+  sendBody: true,
+  sendAttachments: true,
+  inlineAttachments: false,
+  bodyFormat: 'text',
+  maxMailBytes: 157_286_400,
+};
+
+/** A mail that comes in these pieces, each time it is opened. */
+export function sourceOf(...pieces: (Buffer | string)[]): MailSource {
+  const buffers = pieces.map((piece) => Buffer.from(piece));
+  return {
+    sizeBytes: buffers.reduce((sum, buffer) => sum + buffer.length, 0),
+    open: async () =>
+      (async function* () {
+        yield* buffers;
+      })(),
+  };
+}
+
+export function split(mail: Buffer | string, rules: Partial<SplitRules> = {}): Promise<SplitMail> {
+  return splitMail(sourceOf(mail), { ...defaultRules, ...rules }, memoryStore());
+}
+
+/** A part, easy to compare. */
+export interface SeenPart {
+  readonly kind: string;
+  readonly contentType: string;
+  readonly fileName: string;
+  readonly bytes: Buffer;
+}
+
+export function seen(mail: SplitMail): SeenPart[] {
+  return mail.parts.map(({ kind, contentType, fileName, content }) => {
+    if (content.kind !== 'bytes') throw new Error('The store keeps bytes.');
+    return { kind, contentType, fileName, bytes: content.bytes };
+  });
+}
+
+export async function splitInBlocks(
+  pieces: readonly Buffer[],
+  blockBytes: number,
+  rules: Partial<SplitRules> = {},
+  store: ContentStore = memoryStore(),
+): Promise<SplitMail> {
+  return splitMail(sourceOf(...pieces), { ...defaultRules, ...rules }, store, blockBytes);
+}
+
+/** What the reference finds in a mail, in our terms. */
+export async function reference(mail: Buffer) {
+  const parsed = await simpleParser(mail, {
+    ignoreEmbedded: true,
+    keepDeliveryStatus: true,
+    keepCidLinks: true,
+    skipHtmlToText: true,
+    skipTextLinks: true,
+  });
+  return {
+    text: parsed.text,
+    html: parsed.html || undefined,
+    attachments: parsed.attachments.map(({ filename, content }) => ({ filename, bytes: content })),
+  };
+}
+
+/** Text with its lines ended by CRLF, as on the wire. */
+export function lines(...texts: string[]): string {
+  return texts.map((text) => `${text}\r\n`).join('');
+}
