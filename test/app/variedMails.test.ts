@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { type SampleMail, sampleMails } from '../mail/mails.ts';
+import type { QueueMessage } from '../testbed/broker/queue.ts';
+import { listMaildir, seedMaildir } from '../testbed/seed.ts';
+import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from './testbed.ts';
+
+const mailCount = 200;
+const mails = sampleMails(mailCount, 7);
+
+let bed: AppTestbed;
+before(async () => {
+  bed = await startAppTestbed({ users: ['anna', 'bert', 'carl', 'dora'] });
+});
+after(() => bed.stop());
+
+interface SentPart {
+  readonly kind: unknown;
+  readonly sha256: string;
+}
+
+/** What must arrive of a mail: the hashes of its parts in order. */
+function expectedParts({ expected }: SampleMail): SentPart[] {
+  const body =
+    expected.body === undefined ? [] : [{ kind: 'body', sha256: sha256(Buffer.from(expected.body)) }];
+  return [
+    ...body,
+    ...expected.attachments.map(({ bytes }) => ({ kind: 'attachment', sha256: sha256(bytes) })),
+  ];
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The parts of each mail that arrived, by mail, in part order; every property of theirs is checked on the way. */
+function arrivedParts(messages: readonly QueueMessage[], connection: string): SentPart[][] {
+  const byMail = new Map<unknown, QueueMessage[]>();
+  for (const message of messages) {
+    const properties = message.applicationProperties ?? {};
+    if (properties.connection !== connection) continue;
+    assert.equal(properties.customer, 'acme');
+    assert.equal(properties.inboundAdapter, 'Email');
+    assert.equal(properties.partKind, message.subject);
+    assert.equal(properties.size, message.body.length);
+    assert.equal(properties.sha256, sha256(message.body));
+    assert.match(String(message.messageId), /^[0-9a-f]{64}$/);
+    byMail.set(message.correlationId, [...(byMail.get(message.correlationId) ?? []), message]);
+  }
+  return [...byMail.values()].map((parts) => {
+    const ordered = parts.toSorted((a, b) => partNumber(a) - partNumber(b));
+    assert.deepEqual(
+      ordered.map(partNumber),
+      ordered.map((_, index) => index + 1),
+    );
+    assert.ok(
+      ordered.every(({ applicationProperties }) => applicationProperties?.partCount === parts.length),
+    );
+    return ordered.map((part) => ({ kind: part.subject, sha256: sha256(part.body) }));
+  });
+}
+
+function partNumber({ applicationProperties }: QueueMessage): number {
+  return Number(applicationProperties?.partNumber);
+}
+
+function inAnyOrder(mailParts: SentPart[][]): string[] {
+  return mailParts.map((parts) => JSON.stringify(parts)).toSorted();
+}
+
+const cases = [
+  { name: 'imap', hostType: 'IMAP', user: 'anna', columns: {}, left: { count: mailCount, seen: mailCount } },
+  {
+    name: 'imap-delete',
+    hostType: 'IMAP',
+    user: 'bert',
+    columns: { deleteMessages: true },
+    left: { count: 0, seen: 0 },
+  },
+  { name: 'pop3', hostType: 'POP3', user: 'carl', columns: {}, left: { count: 0, seen: 0 } },
+] as const;
+
+for (const { name, hostType, user, columns, left } of cases) {
+  test(`${name}: a mailbox of ${mailCount} varied mails arrives complete and byte-exact, and is settled`, async () => {
+    const maildir = bed.dovecot.maildir(user);
+    await seedMaildir(
+      maildir,
+      mails.map(({ source }) => source),
+    );
+    await bed.addConnection(name, { ...mailboxColumns(bed.dovecot, hostType, user), ...columns });
+    const state = await bed.poll(name);
+    assert.equal(state.lastError, '');
+    assert.equal(state.lastMailCount, mailCount);
+
+    const queue = bed.broker.queue(queueName);
+    const expected = mails.map(expectedParts);
+    assert.deepEqual(
+      inAnyOrder(arrivedParts(queue.messages, name)),
+      inAnyOrder(expected.filter((parts) => parts.length > 0)),
+    );
+    assert.equal(state.lastMessageCount, expected.flat().length);
+    const found = await listMaildir(maildir);
+    assert.deepEqual({ count: found.length, seen: found.filter(({ seen }) => seen).length }, left);
+
+    const before = queue.transfers;
+    const again = await bed.poll(name);
+    assert.equal(again.lastMailCount, 0);
+    assert.equal(queue.transfers, before);
+    assert.equal(queue.duplicates, 0);
+  });
+}
+
+test('all four ports are read, with TLS by a private CA', async () => {
+  const { dovecot } = bed;
+  const { caCertificate } = dovecot;
+  const one = Buffer.from('Subject: hello\r\n\r\nHello\r\n');
+  const ports = {
+    'port-imap': mailboxColumns(dovecot, 'IMAP', 'dora'),
+    'port-imaps': {
+      ...mailboxColumns(dovecot, 'IMAP', 'dora'),
+      useSsl: true,
+      port: dovecot.imapsPort,
+      caCertificate,
+    },
+    'port-imap-starttls': { ...mailboxColumns(dovecot, 'IMAP', 'dora'), startTls: true, caCertificate },
+    'port-pop3': mailboxColumns(dovecot, 'POP3', 'dora'),
+    'port-pop3s': {
+      ...mailboxColumns(dovecot, 'POP3', 'dora'),
+      useSsl: true,
+      port: dovecot.pop3sPort,
+      caCertificate,
+    },
+    'port-pop3-stls': { ...mailboxColumns(dovecot, 'POP3', 'dora'), startTls: true, caCertificate },
+  };
+  for (const [name, columns] of Object.entries(ports)) {
+    await bed.addConnection(name, { ...columns, deleteMessages: true });
+    await seedMaildir(dovecot.maildir('dora'), [one]);
+    const state = await bed.poll(name);
+    assert.equal(state.lastError, '', name);
+    assert.equal(state.lastMailCount, 1, name);
+  }
+});
+
+test('no claim is left when nothing is in flight', async () => {
+  for await (const row of bed.table('EmailClaims').listEntities()) assert.fail(`left: ${row.rowKey}`);
+});
