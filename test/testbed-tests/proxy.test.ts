@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type ProxyOptions, startProxy, type TcpProxy } from '../testbed/proxy.ts';
+
+const deadline = { timeout: 20_000 };
+
+interface Ends {
+  readonly proxy: TcpProxy;
+  /** What the server behind the proxy has accepted, in order. */
+  readonly accepted: Socket[];
+  open(): Promise<Socket>;
+}
+
+async function startEnds(
+  t: TestContext,
+  serve: (socket: Socket) => void,
+  options: Partial<ProxyOptions> = {},
+): Promise<Ends> {
+  const accepted: Socket[] = [];
+  const clients: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    accepted.push(socket);
+    serve(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const targetPort = (server.address() as AddressInfo).port;
+  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort, ...options });
+  t.after(async () => {
+    for (const client of clients) client.destroy();
+    for (const socket of accepted) socket.destroy();
+    await proxy.stop();
+    server.close();
+  });
+  return {
+    proxy,
+    accepted,
+    async open() {
+      const client = connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true });
+      client.on('error', () => {});
+      clients.push(client);
+      await once(client, 'connect');
+      return client;
+    },
+  };
+}
+
+const echo = (socket: Socket) => socket.pipe(socket);
+
+async function read(socket: Socket, byteCount: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size >= byteCount) break;
+  }
+  return Buffer.concat(chunks);
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function outcomeOf(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    socket.on('end', () => resolve('end'));
+    socket.on('error', (error) => resolve('code' in error ? String(error.code) : error.name));
+  });
+}
+
+async function waitFor(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+test('bytes pass both ways unchanged and are counted', deadline, async (t) => {
+  const { proxy, open } = await startEnds(t, echo);
+  const client = await open();
+  const sent = randomBytes(5_000_000);
+  client.write(sent);
+  assert.equal(sha256(await read(client, sent.length)), sha256(sent));
+  assert.deepEqual(proxy.bytes, { toServer: sent.length, toClient: sent.length });
+  assert.deepEqual(proxy.connections, { open: 1, total: 1 });
+});
+
+test('a delay holds back each way, and costs neither order nor throughput', deadline, async (t) => {
+  const { open } = await startEnds(t, echo, { oneWayDelayMs: 30 });
+  const client = await open();
+  const startedMs = performance.now();
+  client.write('ping');
+  await read(client, 4);
+  const roundTripMs = performance.now() - startedMs;
+  assert.ok(roundTripMs >= 60 && roundTripMs < 160, `round trip ${roundTripMs} ms`);
+
+  const sent = randomBytes(20_000_000);
+  const bulkStartedMs = performance.now();
+  client.write(sent);
+  assert.equal(sha256(await read(client, sent.length)), sha256(sent));
+  // In 64 KiB chunks one after the other it would be 300 delays, 9 s.
+  const bulkMs = performance.now() - bulkStartedMs;
+  assert.ok(bulkMs < 3_000, `20 MB took ${bulkMs} ms`);
+});
+
+test('a delay can be changed while a connection is open', deadline, async (t) => {
+  const { proxy, open } = await startEnds(t, echo);
+  const client = await open();
+  proxy.setDelay(50);
+  const startedMs = performance.now();
+  client.write('ping');
+  await read(client, 4);
+  assert.ok(performance.now() - startedMs >= 100);
+});
+
+test('a delayed handshake keeps the greeting for two round trips', deadline, async (t) => {
+  const { open } = await startEnds(t, (socket) => socket.write('* OK'), {
+    oneWayDelayMs: 20,
+    delaysHandshake: true,
+  });
+  const startedMs = performance.now();
+  const client = await open();
+  await read(client, 4);
+  assert.ok(performance.now() - startedMs >= 79);
+});
+
+test('one side may end before the other', deadline, async (t) => {
+  const { open } = await startEnds(t, (socket) => {
+    socket.resume().on('end', () => socket.end('late answer'));
+  });
+  const client = await open();
+  client.end('question');
+  assert.equal((await read(client, 11)).toString(), 'late answer');
+});
+
+test('a server that resets takes the client with it', deadline, async (t) => {
+  const { open, accepted } = await startEnds(t, echo);
+  const client = await open();
+  const outcome = outcomeOf(client.resume());
+  await waitFor(() => accepted.length === 1);
+  accepted[0]?.resetAndDestroy();
+  assert.equal(await outcome, 'ECONNRESET');
+});
+
+for (const [how, expected] of [
+  ['fin', 'end'],
+  ['rst', 'ECONNRESET'],
+] as const) {
+  test(`dropAll ends every connection by ${how}, and new ones work`, deadline, async (t) => {
+    const { proxy, open, accepted } = await startEnds(t, echo);
+    const clients = [await open(), await open()];
+    await waitFor(() => accepted.length === 2);
+    const outcomes = clients.map((client) => outcomeOf(client.resume()));
+    proxy.dropAll(how);
+    assert.deepEqual(await Promise.all(outcomes), [expected, expected]);
+    const next = await open();
+    next.write('still there');
+    await read(next, 11);
+  });
+}
+
+test('dropAll by silence keeps connections open and carries nothing more', deadline, async (t) => {
+  const { proxy, open, accepted } = await startEnds(t, echo);
+  const client = await open();
+  client.write('one');
+  await read(client, 3);
+  proxy.dropAll('silence');
+  let heard = 0;
+  client.on('data', () => heard++);
+  client.on('end', () => heard++);
+  accepted[0]?.resetAndDestroy();
+  client.write('two');
+  const other = await open();
+  other.write('round trip after it');
+  await read(other, 19);
+  assert.equal(heard, 0);
+  assert.equal(client.readyState, 'open');
+});
+
+test('new connections can be met with silence', deadline, async (t) => {
+  const { proxy, open } = await startEnds(t, (socket) => socket.write('* OK'));
+  proxy.silenceNew(true);
+  const silent = await open();
+  let heard = 0;
+  silent.on('data', () => heard++);
+  await proxy.restore();
+  await read(await open(), 4);
+  assert.equal(heard, 0);
+});
+
+test('refusing leaves open connections alone, and restore listens on the same port', deadline, async (t) => {
+  const { proxy, open } = await startEnds(t, echo);
+  const client = await open();
+  client.write('a');
+  await read(client, 1);
+  await proxy.refuse(true);
+  await assert.rejects(open(), { code: 'ECONNREFUSED' });
+  client.write('b');
+  await read(client, 1);
+  await proxy.restore();
+  await open();
+});
+
+for (const direction of ['toClient', 'toServer'] as const) {
+  test(`cutAfterBytes cuts ${direction} after exactly so many bytes, once`, deadline, async (t) => {
+    const received: Buffer[] = [];
+    const { proxy, open } = await startEnds(t, (socket) => {
+      socket.on('data', (chunk) => received.push(chunk));
+      if (direction === 'toClient') socket.write(Buffer.alloc(100_000, 'x'));
+    });
+    proxy.cutAfterBytes(direction, 70_001, 'fin');
+    const client = await open();
+    if (direction === 'toServer') client.write(Buffer.alloc(100_000, 'x'));
+    const got = await read(client, 100_000);
+    assert.equal(got.length, direction === 'toClient' ? 70_001 : 0);
+    if (direction === 'toServer') await waitFor(() => Buffer.concat(received).length === 70_001);
+    assert.equal(proxy.bytes[direction], 70_001);
+
+    const next = await open();
+    if (direction === 'toClient') assert.equal((await read(next, 100_000)).length, 100_000);
+  });
+}
+
+test('what was let through arrives before a reset', deadline, async (t) => {
+  const { proxy, open } = await startEnds(t, (socket) => {
+    socket.once('data', () => socket.write('0123456789'));
+  });
+  proxy.cutAfterBytes('toClient', 5, 'rst');
+  const client = await open();
+  client.write('RETR 1');
+  let got = '';
+  client.on('data', (chunk) => {
+    got += chunk;
+  });
+  assert.equal(await outcomeOf(client), 'ECONNRESET');
+  assert.equal(got, '01234');
+});
+
+test('segmentBytes hands the client one piece a chunk', deadline, async (t) => {
+  const { proxy, open } = await startEnds(t, (socket) => {
+    socket.once('data', () => socket.write('+OK\r\nline\r\n..\r\n.\r\n'));
+  });
+  proxy.segmentBytes = 3;
+  const client = await open();
+  client.write('RETR 1');
+  const chunks: string[] = [];
+  while (chunks.join('').length < 18) chunks.push((await once(client, 'data'))[0].toString());
+  assert.deepEqual(chunks, ['+OK', '\r\nl', 'ine', '\r\n.', '.\r\n', '.\r\n']);
+});
+
+test('one connection can be dropped as it comes', deadline, async (t) => {
+  const { proxy, open } = await startEnds(t, echo);
+  const ids: number[] = [];
+  proxy.onConnection((connection) => {
+    ids.push(connection.id);
+    if (connection.id === 1) connection.drop('rst');
+  });
+  // The reset may come before or after the client has seen itself connected.
+  await open().then(
+    (first) => once(first.resume(), 'close'),
+    (error) => assert.equal(error.code, 'ECONNRESET'),
+  );
+  const second = await open();
+  second.write('x');
+  await read(second, 1);
+  assert.deepEqual(ids, [1, 2]);
+});
+
+test('a slow reader holds the sender back instead of filling memory', deadline, async (t) => {
+  let written = 0;
+  const { proxy, open } = await startEnds(t, (socket) => {
+    const chunk = Buffer.alloc(1_000_000);
+    const pump = () => {
+      while (written < 200_000_000) {
+        written += chunk.length;
+        if (!socket.write(chunk)) return;
+      }
+    };
+    socket.on('drain', pump);
+    pump();
+  });
+  await open();
+  let seen = -1;
+  while (seen !== proxy.bytes.toClient) {
+    seen = proxy.bytes.toClient;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.ok(written < 50_000_000, `${written} bytes left the server`);
+});
+
+test('as a process of its own it says its port and ends with its parent', deadline, async (t) => {
+  const { accepted, proxy } = await startEnds(t, echo);
+  const main = fileURLToPath(new URL('../testbed/proxyMain.ts', import.meta.url));
+  const args = [main, '--target', `127.0.0.1:${proxy.port}`, '--delay', '5', '--until-stdin-closes'];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const [line] = await once(child.stdout, 'data');
+  const client = connect(JSON.parse(String(line)).port, '127.0.0.1');
+  client.write('through two');
+  assert.equal((await read(client, 11)).toString(), 'through two');
+  client.destroy();
+  assert.equal(accepted.length, 1);
+  child.stdin.end();
+  const [code] = await once(child, 'exit');
+  assert.equal(code, 0);
+});

@@ -1,0 +1,148 @@
+import type { Socket } from 'node:net';
+
+/** How a connection ends: an orderly close, a reset, or both sides waiting for ever. */
+export type CutMode = 'fin' | 'rst' | 'silence';
+
+/** What a lane asks of the proxy as it forwards; read anew for every chunk. */
+export interface LaneRules {
+  delayMs(): number;
+  /** Pieces to cut the stream into, in bytes; `undefined` leaves the chunks as they come. */
+  segmentBytes(): number | undefined;
+  /** How many of so many bytes may pass, and whether the lane ends with them. */
+  admit(byteCount: number): { admittedBytes: number; isLast: boolean };
+  /** The lane has forwarded its last bytes and stopped. */
+  ended(): void;
+}
+
+interface Parcel {
+  readonly dueMs: number;
+  /** `undefined` is the end of the stream. */
+  readonly chunk: Buffer | undefined;
+}
+
+/** What may be under way, as in a TCP window: 16 MiB with a delay, and little without, so that back-pressure passes. */
+const windowBytes = { delayed: 16 * 1024 * 1024, direct: 256 * 1024 };
+
+/**
+ * One direction of a proxied connection. Every chunk is due a delay after it came, whatever is before it,
+ * so a delay costs no throughput; the order stays.
+ */
+export class Lane {
+  readonly #from: Socket;
+  readonly #to: Socket;
+  readonly #rules: LaneRules;
+  #parcels: Parcel[] = [];
+  #head = 0;
+  #underWayBytes = 0;
+  #lastDueMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #immediate: NodeJS.Immediate | undefined;
+  #blocked = true;
+  #stopped = false;
+
+  constructor(from: Socket, to: Socket, rules: LaneRules) {
+    this.#from = from;
+    this.#to = to;
+    this.#rules = rules;
+    from.on('data', (chunk) => this.#take(chunk));
+    from.on('end', () => this.#push(undefined));
+    to.on('drain', () => this.unblock());
+  }
+
+  /** Starts, or goes on, forwarding; to be called when the receiving side can take data. */
+  unblock(): void {
+    this.#blocked = false;
+    this.#forward();
+  }
+
+  /** Forwards nothing more; what still comes is read and thrown away. */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
+    this.#parcels = [];
+    this.#head = 0;
+    this.#from.resume();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#stopped) return;
+    this.#underWayBytes += chunk.length;
+    if (this.#underWayBytes >= this.#limitBytes()) this.#from.pause();
+    this.#push(chunk);
+  }
+
+  #limitBytes(): number {
+    return this.#rules.delayMs() > 0 ? windowBytes.delayed : windowBytes.direct;
+  }
+
+  #push(chunk: Buffer | undefined): void {
+    if (this.#stopped) return;
+    this.#lastDueMs = Math.max(this.#lastDueMs, performance.now() + this.#rules.delayMs());
+    this.#parcels.push({ dueMs: this.#lastDueMs, chunk });
+    this.#forward();
+  }
+
+  #forward(): void {
+    if (this.#timer !== undefined || this.#immediate !== undefined) return;
+    while (!this.#blocked && !this.#stopped) {
+      const parcel = this.#parcels[this.#head];
+      if (parcel === undefined) return;
+      const waitMs = parcel.dueMs - performance.now();
+      if (waitMs > 0) {
+        this.#timer = setTimeout(() => {
+          this.#timer = undefined;
+          this.#forward();
+        }, waitMs);
+        return;
+      }
+      this.#advance();
+      if (parcel.chunk === undefined) {
+        this.#to.end();
+        return;
+      }
+      if (!this.#write(parcel.chunk, parcel.dueMs)) return;
+    }
+  }
+
+  #advance(): void {
+    this.#head++;
+    if (this.#head > 256 && this.#head * 2 > this.#parcels.length) {
+      this.#parcels = this.#parcels.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** Writes a chunk, or a first piece of it; false when the lane has to wait before it goes on. */
+  #write(chunk: Buffer, dueMs: number): boolean {
+    const segmentBytes = this.#rules.segmentBytes() ?? chunk.length;
+    let piece = chunk;
+    if (segmentBytes < chunk.length) {
+      piece = chunk.subarray(0, segmentBytes);
+      this.#head--;
+      this.#parcels[this.#head] = { dueMs, chunk: chunk.subarray(segmentBytes) };
+    }
+    const { admittedBytes, isLast } = this.#rules.admit(piece.length);
+    this.#underWayBytes -= piece.length;
+    const flowing = admittedBytes === 0 || this.#to.write(piece.subarray(0, admittedBytes));
+    if (isLast) {
+      this.stop();
+      this.#rules.ended();
+      return false;
+    }
+    if (this.#from.isPaused() && this.#underWayBytes < this.#limitBytes() / 2) this.#from.resume();
+    if (!flowing) {
+      this.#blocked = true;
+      return false;
+    }
+    if (this.#rules.segmentBytes() === undefined) return true;
+    // A whole turn of the event loop between two pieces, or a reader in this process would get them in one chunk.
+    this.#immediate = setImmediate(() => {
+      this.#immediate = setImmediate(() => {
+        this.#immediate = undefined;
+        this.#forward();
+      });
+    });
+    return false;
+  }
+}
