@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { TableClient, TransactionAction } from '@azure/data-tables';
+import { readTime } from '../schedule/due.ts';
 import { codeOf, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
 import { withTable } from '../storage/tables.ts';
 
@@ -17,6 +18,8 @@ export interface ClaimRow {
   readonly status: ClaimStatus;
   readonly etag: string;
   readonly writtenAt: Date;
+  /** When `clearClaims` has seen that no run is at work on the mailbox; gone with the next write. */
+  readonly orphanedAt: Date | undefined;
 }
 
 /** A run that is, or was, at work on the mailbox; alive while its heartbeat is young. */
@@ -87,6 +90,7 @@ function toRow(entity: Record<string, unknown>): ClaimsRow | undefined {
     status: status === 'delivered' || status === 'settled' ? status : 'claimed',
     etag: String(etag),
     writtenAt: new Date(String(timestamp)),
+    orphanedAt: readTime(entity.orphanedAt),
   };
 }
 

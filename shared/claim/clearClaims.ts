@@ -1,17 +1,21 @@
 import type { TableClient } from '@azure/data-tables';
 import type { ConnectionStore } from '../connection/connectionStore.ts';
-import { readState } from '../connection/state.ts';
+import { type ConnectionState, readState } from '../connection/state.ts';
 import { isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
-import { type ClaimRow, type ClaimsRow, deadAfterMs, type RunRow, readClaims } from './claimTable.ts';
+import { type ClaimsRow, deadAfterMs, readClaims } from './claimTable.ts';
 
 export interface ClearClaimsOptions {
   /** `EmailClaims` */
   readonly table: TableClient;
   readonly connections: ConnectionStore;
   readonly now: () => Date;
+  /** POLL_TIME_BUDGET_SECONDS: a run that took as long may not have come to all mails. */
+  readonly pollTimeBudgetMs: number;
 }
 
-const deletesAtOnce = 16;
+const writesAtOnce = 16;
+/** By how much the clocks of two instances may differ. */
+const clockSkewMs = 30_000;
 /** What is left over after this is left to the next time. */
 const budgetMs = 60_000;
 
@@ -24,7 +28,7 @@ export async function clearClaims(options: ClearClaimsOptions): Promise<number> 
   const startedAtMs = performance.now();
   let cleared = 0;
   for await (const rows of byMailbox(readClaims(options.table, { kind: 'all' }))) {
-    cleared += await remove(options.table, await findLeftovers(rows, options));
+    cleared += await clearMailbox(rows, options);
     if (performance.now() - startedAtMs > budgetMs) break;
   }
   return cleared;
@@ -43,56 +47,90 @@ async function* byMailbox(rows: AsyncIterable<ClaimsRow>): AsyncIterable<readonl
   if (mailbox.length > 0) yield mailbox;
 }
 
-async function findLeftovers(
-  rows: readonly ClaimsRow[],
-  { connections, now }: ClearClaimsOptions,
-): Promise<readonly ClaimsRow[]> {
+async function clearMailbox(rows: readonly ClaimsRow[], options: ClearClaimsOptions): Promise<number> {
+  const { table, now } = options;
   const isYoung = (time: Date) => now().getTime() - time.getTime() < deadAfterMs;
-  const runs = rows.filter((row): row is RunRow & ClaimsRow => row.kind === 'run');
-  const claims = rows.filter((row): row is ClaimRow & ClaimsRow => row.kind === 'claim');
-  const dead = runs.filter(({ heartbeatAt }) => !isYoung(heartbeatAt));
-  const live = new Set(runs.filter((run) => !dead.includes(run)).map(({ runId }) => runId));
+  const dead = rows.filter((row) => row.kind === 'run' && !isYoung(row.heartbeatAt));
+  const isIdle = rows.every((row) => row.kind !== 'run' || !isYoung(row.heartbeatAt));
+  const removed = await forEachRow(dead, (row) => removeRow(table, row));
+  // A live run may have the mail of any claim on a list that it took before; so may one that has just come back.
+  if (!isIdle || removed < dead.length) return removed;
 
-  const free = claims.filter(({ status, runId }) => status === 'claimed' && !live.has(runId));
-  // A live run may still have the mail of any other claim on a list that it took before.
-  if (live.size > 0) return [...dead, ...free];
-  const settled = claims.filter(({ status, writtenAt }) => status === 'settled' && !isYoung(writtenAt));
-  const delivered = claims.filter(({ status, writtenAt }) => status === 'delivered' && !isYoung(writtenAt));
-  return [...dead, ...free, ...settled, ...(await findGone(delivered, connections))];
+  const settled = rows.filter(
+    (row) => row.kind === 'claim' && row.status === 'settled' && !isYoung(row.writtenAt),
+  );
+  const unsettled = rows.filter((row) => row.kind === 'claim' && row.status !== 'settled');
+  return (
+    removed +
+    (await forEachRow(settled, (row) => removeRow(table, row))) +
+    (await clearUnsettled(unsettled, options))
+  );
 }
 
 /**
- * Those of `claims` whose mail can't be on the server, as far as the app will ever know: the connection was
- * removed, or a run that began after the claim was written found no mail at all. A later run that finds mail
- * settles them itself. Were a claim forgotten before, its mail would be pushed again.
+ * Removes the claims whose mail can't be on the server any more, as far as the app will ever know: the
+ * connection was removed; or a run found no mail that began when all could see that the claim's own run was
+ * dead, and so would have come to it. Were a claim forgotten before, its mail could be pushed again. A later
+ * run that finds mail takes or clears them itself.
  */
-async function findGone(
-  claims: readonly (ClaimRow & ClaimsRow)[],
-  connections: ConnectionStore,
-): Promise<readonly (ClaimRow & ClaimsRow)[]> {
+async function clearUnsettled(claims: readonly ClaimsRow[], options: ClearClaimsOptions): Promise<number> {
+  const { table, connections, now, pollTimeBudgetMs } = options;
   const [customer = '', connection = ''] = claims[0]?.partitionKey.split('|') ?? [];
-  if (claims.length === 0) return [];
+  if (claims.length === 0) return 0;
   const found = await connections.read({ customer, connection });
-  if (!found) return claims;
-  const { lastStatus, lastMailCount, lastRunStartedAt } = readState(found.columns);
-  if (lastStatus !== 'ok' || lastMailCount !== 0 || lastRunStartedAt === undefined) return [];
-  return claims.filter(({ writtenAt }) => writtenAt < lastRunStartedAt);
+  if (!found) return await forEachRow(claims, (row) => removeRow(table, row));
+
+  const emptyAtMs = foundEmptyAt(readState(found.columns), pollTimeBudgetMs)?.getTime() ?? 0;
+  const unseen = claims.filter((row) => row.kind === 'claim' && row.orphanedAt === undefined);
+  await forEachRow(unseen, (row) => markOrphaned(table, row, now()));
+  const gone = claims.filter(
+    (row) =>
+      row.kind === 'claim' &&
+      row.orphanedAt !== undefined &&
+      row.orphanedAt.getTime() + clockSkewMs < emptyAtMs,
+  );
+  return await forEachRow(gone, (row) => removeRow(table, row));
 }
 
-async function remove(table: TableClient, rows: readonly ClaimsRow[]): Promise<number> {
-  let removed = 0;
-  // One by one: a transaction of the SDK can't delete a row on the condition of its version.
-  for (let from = 0; from < rows.length; from += deletesAtOnce) {
-    const slice = rows.slice(from, from + deletesAtOnce);
-    const outcomes = await Promise.all(slice.map((row) => removeRow(table, row)));
-    removed += outcomes.filter(Boolean).length;
+/** When the last run began, if it went through the whole mailbox and sent nothing. */
+function foundEmptyAt(state: ConnectionState, pollTimeBudgetMs: number): Date | undefined {
+  const { lastStatus, lastMailCount, lastRunStartedAt, lastRunEndedAt } = state;
+  if (lastStatus !== 'ok' || lastMailCount !== 0 || !lastRunStartedAt || !lastRunEndedAt) return undefined;
+  const durationMs = lastRunEndedAt.getTime() - lastRunStartedAt.getTime();
+  return durationMs >= 0 && durationMs < pollTimeBudgetMs ? lastRunStartedAt : undefined;
+}
+
+/**
+ * Writes rows a few at a time, and gives how many were. One by one: a transaction of the SDK can't delete a
+ * row on the condition of its version.
+ */
+async function forEachRow(
+  rows: readonly ClaimsRow[],
+  write: (row: ClaimsRow) => Promise<unknown>,
+): Promise<number> {
+  let written = 0;
+  for (let from = 0; from < rows.length; from += writesAtOnce) {
+    const slice = rows.slice(from, from + writesAtOnce);
+    const outcomes = await Promise.all(slice.map((row) => onlyThisVersion(write(row))));
+    written += outcomes.filter(Boolean).length;
   }
-  return removed;
+  return written;
 }
 
-async function removeRow(table: TableClient, row: ClaimsRow): Promise<boolean> {
+const removeRow = (table: TableClient, { partitionKey, rowKey, etag }: ClaimsRow): Promise<unknown> =>
+  table.deleteEntity(partitionKey, rowKey, { etag });
+
+const markOrphaned = (
+  table: TableClient,
+  { partitionKey, rowKey, etag }: ClaimsRow,
+  at: Date,
+): Promise<unknown> =>
+  table.updateEntity({ partitionKey, rowKey, orphanedAt: at.toISOString() }, 'Merge', { etag });
+
+/** Whether the row was still the version that was read. */
+async function onlyThisVersion(write: Promise<unknown>): Promise<boolean> {
   try {
-    await table.deleteEntity(row.partitionKey, row.rowKey, { etag: row.etag });
+    await write;
     return true;
   } catch (error) {
     if (statusOf(error) === 412 || isMissing(error)) return false;

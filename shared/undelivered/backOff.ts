@@ -17,10 +17,10 @@ export function nextTryAt(failedTries: number, from: Date): Date {
 export function afterFailure(
   record: { readonly storedAt: Date; readonly tries: number },
   triedAt: Date,
-  maxAgeHours: number,
+  maxAgeMs: number,
 ): RecordChange {
   const tries = record.tries + 1;
-  const endsAt = wholeMinute(new Date(record.storedAt.getTime() + maxAgeHours * 60 * minuteMs));
+  const endsAt = wholeMinute(new Date(record.storedAt.getTime() + maxAgeMs));
   if (triedAt >= endsAt) return { status: 'abandoned', nextTryAt: undefined, tries };
   const dueAtMs = Math.min(nextTryAt(tries, triedAt).getTime(), endsAt.getTime());
   return { status: 'waiting', nextTryAt: new Date(dueAtMs), tries };

@@ -13,8 +13,8 @@ export interface RetryOptions {
   readonly openDestination: OpenDestination;
   readonly log: Log;
   readonly now: () => Date;
-  /** RETRY_MAX_AGE_HOURS */
-  readonly maxAgeHours: number;
+  /** RETRY_MAX_AGE_HOURS: a record that fails and is as old is abandoned. */
+  readonly maxAgeMs: number;
   /** After this nothing more is begun; what is on its way ends within two minutes more. Default 240,000. */
   readonly budgetMs?: number;
 }
@@ -202,7 +202,7 @@ async function putOff(tick: Tick, health: QueueHealth, due: DueRecord, outage: F
 
 /** Counted from the start of the tick, so that a slow one does not push the next try past its minute. */
 function failedChange(tick: Tick, record: UndeliveredRecord, failure: Failure) {
-  const change = afterFailure(record, tick.startedAt, tick.maxAgeHours);
+  const change = afterFailure(record, tick.startedAt, tick.maxAgeMs);
   return { ...change, lastTryAt: tick.startedAt, lastError: failure.message };
 }
 
@@ -211,7 +211,7 @@ function noteFailed(tick: Tick, health: QueueHealth, record: UndeliveredRecord, 
   summary.failed += 1;
   health.failed += 1;
   health.lastFailure = failure;
-  if (afterFailure(record, tick.startedAt, tick.maxAgeHours).status !== 'abandoned') return;
+  if (afterFailure(record, tick.startedAt, tick.maxAgeMs).status !== 'abandoned') return;
   summary.abandoned += 1;
   if (summary.abandoned > maxNamed) return;
   log.error(
