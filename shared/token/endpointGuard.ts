@@ -1,0 +1,39 @@
+import { Failure } from '../failure/failure.ts';
+import { type LookUpHost, matchesHostPattern, resolvePublicAddress } from '../mailbox/hostGuard.ts';
+import { quoteServerText } from '../mailbox/serverText.ts';
+
+/** Which token endpoints a config may name; the same rules as for mail servers. */
+export interface EndpointRules {
+  /** MAIL_HOSTS_ALLOWED; absent: any endpoint. */
+  readonly allowed?: readonly string[];
+  /** MAIL_DENY_PRIVATE_NETWORKS. */
+  readonly denyPrivate: boolean;
+  readonly lookUp?: LookUpHost;
+}
+
+/** Endpoints of the large providers: a secret sent there reaches nobody who could not have had it. */
+const providerHosts = [
+  ...['login.microsoftonline.com', 'login.microsoftonline.us', 'login.partner.microsoftonline.cn'],
+  ...['login.live.com', 'oauth2.googleapis.com', 'accounts.google.com', 'api.login.yahoo.com'],
+];
+
+/**
+ * Checks an endpoint before anything is sent to it. With `denyPrivate` its name is resolved, once, and
+ * `address` is what must be connected to. Rejects with a `Failure`.
+ */
+export async function guardEndpoint(
+  url: URL,
+  rules: EndpointRules,
+  timeoutMs: number,
+): Promise<{ readonly address?: string }> {
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const subject = 'Token endpoint';
+  if (rules.allowed !== undefined && !matchesHostPattern(host, [...providerHosts, ...rules.allowed])) {
+    throw new Failure(
+      'host-denied',
+      `${subject} ${quoteServerText(host)} is not allowed: it is not in MAIL_HOSTS_ALLOWED. Add it there, or correct oauth2TokenEndpoint.`,
+    );
+  }
+  if (!rules.denyPrivate) return {};
+  return { address: await resolvePublicAddress(subject, host, timeoutMs, rules.lookUp) };
+}

@@ -1,0 +1,101 @@
+import http from 'node:http';
+import https from 'node:https';
+import { isIP, type LookupFunction } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** How often and how long a token is asked for. */
+export interface RequestLimits {
+  readonly tries: number;
+  /** From the first byte of a try to the last of its answer. */
+  readonly tryTimeoutMs: number;
+  readonly retryDelayMs: number;
+}
+
+export const defaultLimits: RequestLimits = { tries: 2, tryTimeoutMs: 10_000, retryDelayMs: 300 };
+
+export interface TokenRequest {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** Connected to in place of what the URL's host resolves to; TLS still verifies the host. */
+  readonly address?: string;
+}
+
+export type TokenAnswer =
+  | { readonly kind: 'answer'; readonly status: number; readonly contentType: string; readonly body: Buffer }
+  | { readonly kind: 'unreachable'; readonly code: string }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'oversized' };
+
+const maxAnswerBytes = 256 * 1024;
+
+/**
+ * Posts a form to a token endpoint, once more after a network fault, silence or a 5xx. Follows no redirect,
+ * uses no proxy, reads at most 256 KiB. Never rejects.
+ */
+export async function exchange(request: TokenRequest, limits: RequestLimits): Promise<TokenAnswer> {
+  for (let tried = 1; ; tried += 1) {
+    const answer = await exchangeOnce(request, limits.tryTimeoutMs);
+    if (tried >= limits.tries || !isPassing(answer)) return answer;
+    await wait(limits.retryDelayMs);
+  }
+}
+
+function isPassing(answer: TokenAnswer): boolean {
+  if (answer.kind === 'answer') return answer.status >= 500;
+  return answer.kind !== 'oversized';
+}
+
+function exchangeOnce(
+  { url, headers, body, address }: TokenRequest,
+  timeoutMs: number,
+): Promise<TokenAnswer> {
+  const { promise, resolve } = Promise.withResolvers<TokenAnswer>();
+  const options = {
+    method: 'POST',
+    headers: { ...headers, 'content-length': Buffer.byteLength(body) },
+    // A pooled connection could be one to another address.
+    agent: false,
+    minVersion: 'TLSv1.2',
+    ...(address === undefined ? {} : { lookup: lookUpAs(address) }),
+  } as const;
+  const outgoing = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
+  const end = (answer: TokenAnswer): void => {
+    clearTimeout(timer);
+    resolve(answer);
+    outgoing.destroy();
+  };
+  const timer = setTimeout(() => end({ kind: 'timeout' }), timeoutMs);
+  const onError = (error: unknown): void => end({ kind: 'unreachable', code: codeOf(error) });
+  outgoing.on('error', onError);
+  outgoing.on('response', (incoming) => {
+    const pieces: Buffer[] = [];
+    let sizeBytes = 0;
+    incoming.on('error', onError);
+    incoming.on('data', (piece: Buffer) => {
+      sizeBytes += piece.length;
+      if (sizeBytes > maxAnswerBytes) end({ kind: 'oversized' });
+      else pieces.push(piece);
+    });
+    incoming.on('end', () => {
+      const status = incoming.statusCode ?? 0;
+      const contentType = incoming.headers['content-type'] ?? '';
+      end({ kind: 'answer', status, contentType, body: Buffer.concat(pieces) });
+    });
+  });
+  outgoing.end(body);
+  return promise;
+}
+
+function lookUpAs(address: string): LookupFunction {
+  const family = isIP(address);
+  return (_host, { all }, callback) => {
+    if (all === true) callback(null, [{ address, family }]);
+    else callback(null, address, family);
+  };
+}
+
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && /^\w{1,64}$/.test(code) ? code : 'no connection';
+}

@@ -1,0 +1,62 @@
+import type { OAuth2Grant } from '../connection/config.ts';
+import { Failure } from '../failure/failure.ts';
+import { quoteServerText } from '../mailbox/serverText.ts';
+import type { GetCredential } from '../storage/access.ts';
+import { defaultLimits, type RequestLimits } from './exchange.ts';
+import { checkAccessToken } from './issuedToken.ts';
+import type { IssuedToken } from './tokenCache.ts';
+
+/**
+ * The app's identity also opens storage, queues and vaults, and a token goes to whatever host the config
+ * names: only tokens that are good for mail alone may be asked for.
+ */
+const mailScope =
+  /^(https:\/\/(outlook\.office365\.com|outlook\.office\.com|outlook(-dod)?\.office365\.us|partner\.outlook\.cn)\/{1,2}|00000002-0000-0ff1-ce00-000000000000\/)\.default$/i;
+
+/**
+ * Asks for a token of the function app's managed identity, within the time of all tries. The platform caches
+ * it and gives the same one until shortly before its end. Rejects with a `Failure`.
+ */
+export async function requestIdentityToken(
+  { clientId, scope }: Extract<OAuth2Grant, { kind: 'managedIdentity' }>,
+  getCredential: GetCredential,
+  limits: RequestLimits = defaultLimits,
+): Promise<IssuedToken> {
+  const quotedScope = quoteServerText(scope);
+  if (!mailScope.test(scope)) {
+    throw new Failure(
+      'config',
+      `oauth2Scope ${quotedScope} is not for mail; with a managed identity it must be Exchange Online's, such as https://outlook.office365.com/.default.`,
+    );
+  }
+  const identity =
+    clientId === undefined ? "the app's managed identity" : `managed identity ${quoteServerText(clientId)}`;
+  const timeout = AbortSignal.timeout(limits.tries * limits.tryTimeoutMs);
+  try {
+    const credential = await getCredential({
+      kind: 'managedIdentity',
+      ...(clientId === undefined ? {} : { clientId }),
+    });
+    const asked = credential.getToken(scope, { abortSignal: timeout });
+    const token = await Promise.race([asked, rejectAtTimeout(timeout)]);
+    if (token !== null && checkAccessToken(token.token)) {
+      return { accessToken: token.token, expiresAt: token.expiresOnTimestamp };
+    }
+  } catch (error) {
+    const why = timeout.aborted ? 'timeout' : error instanceof Error ? quoteServerText(error.name) : 'error';
+    throw new Failure(
+      'token',
+      `No token for ${quotedScope} from ${identity} (${why}). Check that the function app has this identity and oauth2ClientId.`,
+    );
+  }
+  throw new Failure(
+    'token',
+    `The token for ${quotedScope} from ${identity} is malformed. Check oauth2ClientId.`,
+  );
+}
+
+function rejectAtTimeout(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

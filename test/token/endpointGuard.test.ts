@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import { type AddressInfo, Socket } from 'node:net';
+import { test } from 'node:test';
+import tls from 'node:tls';
+import { guardEndpoint } from '../../shared/token/endpointGuard.ts';
+import { exchange } from '../../shared/token/exchange.ts';
+import { requestToken } from '../../shared/token/tokenEndpoint.ts';
+import { testCertificate } from '../testbed/certificates.ts';
+import { clientCredentials, quickLimits } from './fixtures.ts';
+import { issuing, startEndpoint } from './localEndpoint.ts';
+
+const denyPrivate = { denyPrivate: true };
+
+test('an endpoint inside the network is asked nothing when private networks are denied', async (context) => {
+  const endpoint = await startEndpoint(context, issuing());
+  await assert.rejects(requestToken(clientCredentials(endpoint.url), denyPrivate, 0, quickLimits), {
+    reason: 'host-denied',
+    message:
+      'Token endpoint 127.0.0.1 is not allowed: it is a private address and MAIL_DENY_PRIVATE_NETWORKS is on. Use a public host.',
+  });
+  assert.equal(endpoint.requests.length, 0);
+});
+
+test('every spelling of a private endpoint is denied', async () => {
+  const hosts = ['[::1]', '[::ffff:10.0.0.1]', '169.254.169.254', '2130706433', '0x7f.1', '[fd00:ec2::254]'];
+  for (const host of hosts) {
+    await assert.rejects(guardEndpoint(new URL(`https://${host}/token`), denyPrivate, 5_000), {
+      reason: 'host-denied',
+    });
+  }
+  const lookUp = async () => [{ address: '10.0.0.5' }];
+  await assert.rejects(guardEndpoint(new URL('https://login.example/'), { ...denyPrivate, lookUp }, 5_000), {
+    message:
+      /^Token endpoint login\.example is not allowed: it resolves to a private address \(10\.0\.0\.5\)/,
+  });
+});
+
+test('with MAIL_HOSTS_ALLOWED only listed endpoints and those of known providers are asked', async () => {
+  const rules = { allowed: ['*.example.com'], denyPrivate: false };
+  for (const host of ['login.example.com', 'oauth2.googleapis.com', 'login.microsoftonline.com']) {
+    assert.deepEqual(await guardEndpoint(new URL(`https://${host}/token`), rules, 5_000), {});
+  }
+  await assert.rejects(guardEndpoint(new URL('https://evil.example/token'), rules, 5_000), {
+    reason: 'host-denied',
+    message: /^Token endpoint evil\.example is not allowed: it is not in MAIL_HOSTS_ALLOWED\./,
+  });
+});
+
+test('the address that was checked is the one connected to, though DNS changes its mind', async () => {
+  // Never assigned to anyone, so that nobody is bothered.
+  const answers = ['3ffe::1', '127.0.0.1'];
+  let lookUps = 0;
+  const lookUp = async () => [{ address: answers[lookUps++] ?? '127.0.0.1' }];
+  const attempts = new Set<string>();
+  const onSocket = (message: unknown): void => {
+    if (typeof message !== 'object' || message === null || !('socket' in message)) return;
+    if (message.socket instanceof Socket) {
+      message.socket.on('connectionAttempt', (address: string) => attempts.add(address));
+    }
+  };
+  subscribe('net.client.socket', onSocket);
+  const limits = { ...quickLimits, tryTimeoutMs: 200 };
+  const grant = clientCredentials('https://login.example/token');
+  await assert.rejects(requestToken(grant, { denyPrivate: true, lookUp }, 0, limits), { reason: 'token' });
+  unsubscribe('net.client.socket', onSocket);
+  assert.equal(lookUps, 1);
+  assert.deepEqual([...attempts], ['3ffe::1']);
+});
+
+test('at a given address TLS still verifies the endpoint’s name', async () => {
+  const { caCertificate, certificate, key } = await testCertificate({ names: ['login.test'] });
+  const before = tls.getCACertificates('default');
+  tls.setDefaultCACertificates([...before, caCertificate]);
+  const names: unknown[] = [];
+  const server = createServer({ cert: certificate, key }, (incoming, response) => {
+    if (incoming.socket instanceof tls.TLSSocket) names.push(incoming.socket.servername);
+    incoming.resume();
+    response.end('{}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const post = (host: string) => {
+    const url = new URL(`https://${host}:${port}/token`);
+    return exchange({ url, headers: {}, body: '', address: '127.0.0.1' }, quickLimits);
+  };
+  const [right, wrong] = [await post('login.test'), await post('other.test')];
+  tls.setDefaultCACertificates(before);
+  await new Promise((resolve) => server.close(resolve));
+  assert.equal(right.kind, 'answer');
+  assert.deepEqual(names, ['login.test']);
+  assert.deepEqual(wrong, { kind: 'unreachable', code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+});
+
+test('an endpoint whose certificate nobody vouches for is not spoken to', async () => {
+  const { certificate, key } = await testCertificate({ names: ['login.test'] });
+  let requests = 0;
+  const server = createServer({ cert: certificate, key }, (_incoming, response) => {
+    requests += 1;
+    response.end('{}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const url = new URL(`https://login.test:${port}/token`);
+  const answer = await exchange({ url, headers: {}, body: '', address: '127.0.0.1' }, quickLimits);
+  await new Promise((resolve) => server.close(resolve));
+  assert.equal(answer.kind, 'unreachable');
+  assert.equal(requests, 0);
+});

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import type { GetCredential } from '../../shared/storage/access.ts';
+import { createGetCredential } from '../../shared/storage/credential.ts';
+import { requestIdentityToken } from '../../shared/token/managedIdentity.ts';
+import { createTokenSource } from '../../shared/token/tokenSource.ts';
+import { quickLimits, tokenDeps } from './fixtures.ts';
+
+const scope = 'https://outlook.office365.com/.default';
+const grant = { kind: 'managedIdentity', scope } as const;
+
+function giving(token: string, asked: unknown[] = []): GetCredential {
+  return async (identity) => ({
+    getToken: async (scopes) => {
+      asked.push([identity, scopes]);
+      return { token, expiresOnTimestamp: 5_000_000 };
+    },
+  });
+}
+
+test('the identity is asked once and its token kept', async () => {
+  const asked: unknown[] = [];
+  const deps = tokenDeps({ getCredential: giving('at-1', asked), now: () => 1_000_000 });
+  const source = createTokenSource({ ...grant, clientId: 'id-1' }, deps);
+  assert.deepEqual([await source.getToken(false), await source.getToken(false)], ['at-1', 'at-1']);
+  assert.deepEqual(asked, [[{ kind: 'managedIdentity', clientId: 'id-1' }, scope]]);
+});
+
+test('a token goes to the host that a config names, so it is got for mail only', async () => {
+  const asked: unknown[] = [];
+  const scopes = [
+    'https://storage.azure.com/.default',
+    'https://vault.azure.net/.default',
+    'https://management.azure.com/.default',
+    'https://graph.microsoft.com/.default',
+    'api://AzureADTokenExchange/.default',
+    'https://outlook.office365.com.evil.example/.default',
+    'https://outlook.office365.com/.default https://vault.azure.net/.default',
+  ];
+  for (const foreign of scopes) {
+    await assert.rejects(
+      requestIdentityToken({ ...grant, scope: foreign }, giving('at', asked), quickLimits),
+      {
+        reason: 'config',
+        message: /^oauth2Scope .* is not for mail; /,
+      },
+    );
+  }
+  assert.deepEqual(asked, []);
+});
+
+test('an app without the identity gets a sentence', async () => {
+  const failing: GetCredential = async () => ({
+    getToken: async () => {
+      const error = new Error('IMDS said: secret-internal');
+      error.name = 'CredentialUnavailableError';
+      throw error;
+    },
+  });
+  await assert.rejects(requestIdentityToken({ ...grant, clientId: 'id-1' }, failing, quickLimits), {
+    reason: 'token',
+    message:
+      'No token for https://outlook.office365.com/.default from managed identity id-1 (CredentialUnavailableError). Check that the function app has this identity and oauth2ClientId.',
+  });
+});
+
+test('an identity that never answers ends at the deadline', async (context) => {
+  // What keeps a process alive in which nothing but an unanswered request is left.
+  const alive = setInterval(() => {}, 1_000);
+  context.after(() => clearInterval(alive));
+  const silent: GetCredential = async () => ({ getToken: () => new Promise(() => {}) });
+  await assert.rejects(requestIdentityToken(grant, silent, { ...quickLimits, tryTimeoutMs: 20 }), {
+    reason: 'token',
+    message: /\(timeout\)/,
+  });
+});
+
+test('a token that would break the login line is refused', async () => {
+  await assert.rejects(requestIdentityToken(grant, giving('a\r\nb'), quickLimits), { reason: 'token' });
+});
+
+test('@azure/identity gets the token from the endpoint of the Functions host', async (context) => {
+  const seen: { url: string; header: unknown }[] = [];
+  const server = createServer((incoming, response) => {
+    seen.push({ url: incoming.url ?? '', header: incoming.headers['x-identity-header'] });
+    response.writeHead(200, { 'content-type': 'application/json' });
+    const expires_on = String(Math.floor(Date.now() / 1000) + 3600);
+    response.end(
+      JSON.stringify({ access_token: 'identity-token', token_type: 'Bearer', expires_on, resource: 'x' }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  process.env.IDENTITY_ENDPOINT = `http://127.0.0.1:${(server.address() as AddressInfo).port}/msi/token`;
+  process.env.IDENTITY_HEADER = 'header-1';
+  context.after(async () => {
+    delete process.env.IDENTITY_ENDPOINT;
+    delete process.env.IDENTITY_HEADER;
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const source = createTokenSource(grant, tokenDeps({ getCredential: createGetCredential() }));
+  assert.equal(await source.getToken(false), 'identity-token');
+  const [request] = seen;
+  assert.equal(request?.header, 'header-1');
+  assert.equal(
+    new URL(request?.url ?? '', 'http://x').searchParams.get('resource'),
+    'https://outlook.office365.com',
+  );
+});
