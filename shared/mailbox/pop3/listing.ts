@@ -48,7 +48,7 @@ export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<
   });
   if (!listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
   // A server that has UIDL and fails to give them now must not make the same mails look new under other keys.
-  if (!uidlReply.ok && (manner.uidlPromised || uidlReply.code !== undefined)) {
+  if (!uidlReply.ok && (uidlReply.code !== undefined || (manner.uidlPromised && !saysUnknown(uidlReply)))) {
     throw describeRefusal(wire, 'UIDL', uidlReply);
   }
   return [...sizes]
@@ -64,6 +64,12 @@ export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<
 export async function isListed(wire: Pop3Wire, id: number, commandMs: number): Promise<boolean> {
   wire.write(`LIST ${id}\r\n`);
   return (await readReply(wire, commandDeadline(commandMs))).ok;
+}
+
+function saysUnknown({ text }: Pop3Reply): boolean {
+  return /\b(unknown|unrecogni[sz]ed|unsupported|unimplemented|not (supported|implemented|available|recogni[sz]ed)|(invalid|bad) command)\b/i.test(
+    text,
+  );
 }
 
 async function readList(

@@ -64,6 +64,8 @@ export class Retrieval<Mail extends Retrievable> {
     this.#answered += 1;
     this.#outstandingBytes -= mail.sizeBytes;
     this.#body = reply.ok ? mailBody(this.#wire, mail, this.#commandMs) : undefined;
+    // One mail is on its way always, also behind a large one: no round trip is waited for between two.
+    if (this.#maxMails > 1) this.#ask();
     return { mail, reply, body: this.#body };
   }
 
@@ -82,7 +84,7 @@ export class Retrieval<Mail extends Retrievable> {
     const outstanding = this.#asked - this.#answered;
     if (outstanding > this.#maxMails / 2 || (outstanding > 0 && this.#outstandingBytes > windowBytes / 2))
       return;
-    if (outstanding === 0) this.#wire.expectSilence();
+    if (outstanding === 0 && this.#body?.ended !== false) this.#wire.expectSilence();
     let commands = '';
     for (;;) {
       const mail = this.#mails[this.#asked];

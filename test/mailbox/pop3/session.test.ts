@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { MailboxSession } from '../../../shared/mailbox/mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
+import { failureOf, measured, pop3Options } from './sessions.ts';
+import { variedMails } from './variedMails.ts';
+
+const mails = variedMails(200);
+
+async function withSession(
+  script: Script,
+  use: (session: MailboxSession, server: ScriptedServer) => Promise<void>,
+): Promise<void> {
+  const server = await startScriptedServer({ mails, ...script });
+  try {
+    const session = await openPop3Mailbox(pop3Options(server.port));
+    await use(session, server);
+    await session.close();
+  } finally {
+    await server.stop();
+  }
+}
+
+const count = (server: ScriptedServer, command: string) =>
+  server.commands.filter((line) => line.startsWith(command)).length;
+
+describe('POP3 session', () => {
+  it('keeps at most 64 mails on the wire while its consumer is slow', () =>
+    withSession({ mails: mails.map(() => Buffer.from('small\r\n')) }, async (session, server) => {
+      let given = 0;
+      for await (const answer of session.fetch(await measured(session))) {
+        assert.equal(answer.kind, 'mail');
+        given += 1;
+        // The window was full before this one came, and is not filled beyond it.
+        assert.ok(count(server, 'RETR') <= given + 64, `${count(server, 'RETR')} asked, ${given} given`);
+      }
+      assert.equal(given, mails.length);
+    }));
+
+  it('keeps at most 4 MiB on the wire, but one mail always', () => {
+    const large = Array.from({ length: 8 }, () => Buffer.from(`${'x'.repeat(1_500_000)}\r\n`));
+    return withSession({ mails: large }, async (session, server) => {
+      const asked: number[] = [];
+      let given = 0;
+      for await (const answer of session.fetch(await measured(session))) {
+        assert.ok(answer.kind === 'mail' && answer.source.length === 1_500_002);
+        given += 1;
+        asked.push(count(server, 'RETR') - given);
+      }
+      assert.ok(Math.max(...asked) <= 3, asked.join());
+      assert.ok(Math.max(...asked) >= 1, asked.join());
+    });
+  });
+
+  it('asks for one mail at a time where the server has no pipelining', () =>
+    withSession({ capa: ['UIDL', 'USER'] }, async (session, server) => {
+      let given = 0;
+      for await (const answer of session.fetch((await measured(session)).slice(0, 20))) {
+        given += 1;
+        assert.equal(answer.mail.id, given);
+        assert.equal(count(server, 'RETR'), given);
+      }
+    }));
+
+  it('can be used on when the loop over fetch ends early', () =>
+    withSession({}, async (session, server) => {
+      const all = await measured(session);
+      for await (const answer of session.fetch(all)) {
+        if (answer.mail.id === 7) break;
+      }
+      await session.settle(all.slice(0, 7));
+      assert.equal(await session.close(), true);
+      assert.equal(server.deleted(), 7);
+    }));
+
+  it('can be used on when a stream is left early', () =>
+    withSession(
+      { mails: [Buffer.from(`${'x'.repeat(3_000_000)}\r\n`), Buffer.from('two\r\n')] },
+      async (session, server) => {
+        const [first, second] = await measured(session);
+        assert.ok(first && second);
+        const opened = await session.openStream(first);
+        assert.ok(opened.kind === 'mail');
+        for await (const piece of opened.stream) {
+          assert.ok(piece.length > 0);
+          break;
+        }
+        const next = await session.openStream(second);
+        assert.ok(next.kind === 'mail');
+        assert.equal(Buffer.concat(await next.stream.toArray()).toString(), 'two\r\n');
+        assert.equal(await session.close(), true);
+        assert.equal(server.deleted(), 0);
+      },
+    ));
+
+  it('can be used on when a stream is destroyed with an error before it was read', () =>
+    withSession({}, async (session) => {
+      const [first, second] = await measured(session);
+      assert.ok(first && second);
+      const opened = await session.openStream(first);
+      assert.ok(opened.kind === 'mail');
+      opened.stream.on('error', () => {});
+      opened.stream.destroy(new Error('no longer wanted'));
+      const next = await session.openStream(second);
+      assert.ok(next.kind === 'mail');
+      assert.deepEqual(Buffer.concat(await next.stream.toArray()), mails[1]);
+    }));
+
+  it('queues what is asked meanwhile', () =>
+    withSession({}, async (session, server) => {
+      const all = await measured(session);
+      const given: number[] = [];
+      const settled: Promise<void>[] = [];
+      for await (const { mail } of session.fetch(all.slice(0, 50))) {
+        given.push(mail.id);
+        settled.push(session.settle([mail]));
+      }
+      await Promise.all(settled);
+      assert.equal(given.length, 50);
+      assert.equal(await session.close(), true);
+      assert.equal(server.deleted(), 50);
+    }));
+
+  it('streams a mail that is gone or withheld as such', () =>
+    withSession(
+      {
+        answer: (line) =>
+          line === 'RETR 1' ? '-ERR no such message\r\n' : line === 'RETR 2' ? '-ERR oops\r\n' : undefined,
+      },
+      async (session, server) => {
+        const [first, second, third] = await measured(session);
+        assert.ok(first && second && third);
+        assert.deepEqual(await session.openStream(first), { kind: 'gone', mail: first });
+        assert.deepEqual(await session.openStream(second), {
+          kind: 'unavailable',
+          mail: second,
+          sentence: `POP3 server 127.0.0.1:${server.port} would not hand over its mail 2: oops`,
+        });
+        const opened = await session.openStream(third);
+        assert.ok(opened.kind === 'mail');
+        assert.deepEqual(Buffer.concat(await opened.stream.toArray()), mails[2]);
+      },
+    ));
+
+  it('answers for a mail that it has deleted itself that it is gone', () =>
+    withSession({}, async (session) => {
+      const all = await measured(session);
+      await session.settle(all.slice(0, 2));
+      const kinds: string[] = [];
+      for await (const { kind } of session.fetch(all.slice(0, 3))) kinds.push(kind);
+      assert.deepEqual(kinds, ['gone', 'gone', 'mail']);
+      assert.equal((await session.measure(all)).length, mails.length - 2);
+      assert.equal((await session.list(1_000)).length, mails.length - 2);
+    }));
+
+  it('counts a mail as deleted that was gone already, and deletes the others', () =>
+    withSession(
+      {
+        answer: (line) => {
+          if (line === 'DELE 2') return '-ERR message 2 already deleted\r\n';
+          // Says nothing that tells why; LIST then does.
+          if (line === 'DELE 3') return '-ERR 17\r\n';
+          return line === 'LIST 3' ? '-ERR 18\r\n' : undefined;
+        },
+      },
+      async (session, server) => {
+        await session.settle((await measured(session)).slice(0, 5));
+        assert.equal(await session.close(), true);
+        assert.equal(server.deleted(), 3);
+      },
+    ));
+
+  it('says so when a mail cannot be deleted, and still deletes the others', () =>
+    withSession(
+      { answer: (line) => (line === 'DELE 2' ? '-ERR read-only\r\n' : undefined) },
+      async (session, server) => {
+        const failure = await failureOf(session.settle((await measured(session)).slice(0, 5)), 'protocol');
+        assert.match(failure.message, /refused DELE 2: read-only\./);
+        assert.equal(await session.close(), true);
+        assert.equal(server.deleted(), 4);
+      },
+    ));
+
+  it('pipelines deletes, and sends each once', () =>
+    withSession({}, async (session, server) => {
+      const all = await measured(session);
+      await Promise.all([session.settle(all), session.settle(all)]);
+      assert.equal(count(server, 'DELE'), mails.length);
+    }));
+
+  it('closes once, however often it is asked, and is of no more use then', () =>
+    withSession({}, async (session, server) => {
+      await session.list(1);
+      assert.deepEqual(await Promise.all([session.close(), session.close()]), [true, true]);
+      assert.equal(count(server, 'QUIT'), 1);
+      await failureOf(session.list(1), 'internal');
+    }));
+
+  it('finds an empty mailbox empty', () =>
+    withSession({ mails: [] }, async (session) => {
+      assert.deepEqual(await session.list(10), []);
+      assert.deepEqual(await session.measure([]), []);
+      for await (const answer of session.fetch([])) assert.fail(answer.kind);
+      await session.settle([]);
+    }));
+});
