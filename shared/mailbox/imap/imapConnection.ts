@@ -1,4 +1,4 @@
-import { ImapFlow, type ImapFlowOptions, type MailboxObject } from 'imapflow';
+import { AuthenticationFailure, ImapFlow, type ImapFlowOptions, type MailboxObject } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
@@ -9,6 +9,8 @@ import {
   describeFolderRefusal,
   describeImapError,
   describeLoginRefusal,
+  describeNoMechanism,
+  describeRefusal,
   type Refusal,
   refusalOf,
 } from './imapFailure.ts';
@@ -95,8 +97,8 @@ export class ImapConnection {
       await this.client.connect();
     } catch (error) {
       const refusal = refusalOf(error);
-      if (refusal === undefined) throw error;
-      throw describeLoginRefusal(refusal, this.state);
+      if (refusal !== undefined) throw describeLoginRefusal(refusal, this.state);
+      throw error instanceof AuthenticationFailure ? describeNoMechanism(this.state) : error;
     }
     const mailbox = await this.#select(this.#options.folder);
     this.#phase = 'session';
@@ -146,13 +148,16 @@ export class ImapConnection {
   }
 
   /**
-   * What the server last refused: imapflow answers some refused commands with `false` and only logs the
-   * server's words.
+   * Why a command gave `false`: imapflow answers some commands so, refused or lost, and logs the cause only.
+   * Looks at what was logged since `forgetRefusal`.
    */
-  takeRefusal(): Refusal {
-    const refusal = this.#lastRefusal ?? { status: 'NO', text: '' };
+  describeFalse(doing: string): Failure {
+    if (this.#lastRefusal !== undefined) return describeRefusal(this.#lastRefusal, doing, this.state);
+    return describeImapError(undefined, doing, this.state);
+  }
+
+  forgetRefusal(): void {
     this.#lastRefusal = undefined;
-    return refusal;
   }
 
   /** Bounds what one mail may make this process hold, by the size that the server gave for it. */

@@ -16,9 +16,9 @@ export interface ConnectionState extends MailServerContact {
   readonly byeReason?: string;
 }
 
-/** A tagged NO or BAD: the server is there, and won't do this. */
+/** A tagged NO or BAD, or a BYE over it: the server is there, and won't do this. */
 export interface Refusal {
-  readonly status: 'NO' | 'BAD';
+  readonly status: 'NO' | 'BAD' | 'BYE';
   /** The response code (RFC 5530), such as `LIMIT`. */
   readonly code?: string;
   readonly text: string;
@@ -42,9 +42,16 @@ const busyText =
 export function refusalOf(error: unknown): Refusal | undefined {
   const status = field(error, 'responseStatus');
   if (status !== 'NO' && status !== 'BAD') return undefined;
-  const code = field(error, 'serverResponseCode');
+  const code = field(error, 'serverResponseCode') ?? responseCodeOf(error);
   const text = field(error, 'responseText') ?? '';
   return { status, text, ...(code === undefined ? {} : { code: code.toUpperCase() }) };
+}
+
+/** Some commands leave the response code where imapflow's parser put it. */
+function responseCodeOf(error: unknown): string | undefined {
+  let node = error;
+  for (const step of ['response', 'attributes', 0, 'section', 0]) node = member(node, step);
+  return field(node, 'value');
 }
 
 /** Whether the server refused for its own present state and not for the sake of this command. */
@@ -75,6 +82,19 @@ export function describeLoginRefusal(refusal: Refusal, state: ConnectionState): 
       ? 'Check username and password.'
       : 'Check username, the OAuth2 settings, and that the app may read this mailbox.';
   return new Failure('login', `${login} was refused: ${endless(said)}. ${advice}`);
+}
+
+/** The failure of a login that was not tried, since the server takes none of that kind. */
+export function describeNoMechanism(state: ConnectionState): Failure {
+  const login = `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)}`;
+  const advice =
+    state.security === 'plain'
+      ? 'Set useSsl or startTls to true, since many servers take a password only then.'
+      : 'Check whether the server demands OAuth2 (authType).';
+  return new Failure(
+    'login',
+    `${login} was not tried: the server takes no login by password here. ${advice}`,
+  );
 }
 
 /** The failure of a folder that could not be selected. */
@@ -148,9 +168,12 @@ function describeBye(reason: string, server: string, state: ConnectionState, cau
 }
 
 function field(error: unknown, name: string): string | undefined {
-  if (typeof error !== 'object' || error === null) return undefined;
-  const value: unknown = Reflect.get(error, name);
+  const value = member(error, name);
   return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function member(value: unknown, name: string | number): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }
 
 /** Without the full stop, since a sentence goes on or ends after it. */

@@ -3,6 +3,7 @@ import { Failure } from '../../failure/failure.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { within } from './deadlines.ts';
+import type { OpenFolder } from './folderConnection.ts';
 import { ImapConnection, type LoginSecret } from './imapConnection.ts';
 import { ImapSession } from './imapSession.ts';
 
@@ -13,30 +14,34 @@ import { ImapSession } from './imapSession.ts';
  */
 export const openImapMailbox: OpenMailbox = async (options): Promise<MailboxSession> => {
   refuseUnsafeOptions(options);
-  const startedAt = performance.now();
-  const leftMs = (): number => options.timeouts.connectMs - (performance.now() - startedAt);
+  const first = await connect(options);
   try {
-    return await openOnce(options, false, leftMs);
+    return new ImapSession(options, first, () => connect(options));
   } catch (error) {
-    const refused = error instanceof Failure && error.reason === 'login';
-    if (!refused || options.credential.kind !== 'oauth2') throw error;
-    return openOnce(options, true, leftMs);
+    first.connection.logout();
+    throw error;
   }
 };
 
-async function openOnce(
+async function connect(options: MailboxOptions): Promise<OpenFolder> {
+  const startedAt = performance.now();
+  const leftMs = (): number => options.timeouts.connectMs - (performance.now() - startedAt);
+  try {
+    return await connectOnce(options, false, leftMs);
+  } catch (error) {
+    const refused = error instanceof Failure && error.reason === 'login';
+    if (!refused || options.credential.kind !== 'oauth2') throw error;
+    return connectOnce(options, true, leftMs);
+  }
+}
+
+async function connectOnce(
   options: MailboxOptions,
   freshToken: boolean,
   leftMs: () => number,
-): Promise<MailboxSession> {
+): Promise<OpenFolder> {
   const connection = new ImapConnection(options, await loginSecret(options, freshToken, leftMs()));
-  const mailbox = await connection.open(leftMs());
-  try {
-    return new ImapSession(options, connection, mailbox);
-  } catch (error) {
-    connection.logout();
-    throw error;
-  }
+  return { connection, mailbox: await connection.open(leftMs()) };
 }
 
 async function loginSecret(

@@ -8,15 +8,12 @@ import type {
   MeasuredMail,
   StreamedMail,
 } from '../mailbox.ts';
-import { describeTimeout } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
-import { CommandQueue } from './commandQueue.ts';
-import { within } from './deadlines.ts';
-import type { ImapConnection } from './imapConnection.ts';
-import { describeRefusal, quoteRefusal, type Refusal } from './imapFailure.ts';
+import { FolderConnection, type OpenFolder } from './folderConnection.ts';
+import { quoteRefusal, type Refusal } from './imapFailure.ts';
 import { streamPieces } from './pieceStream.ts';
+import { Settling } from './settling.ts';
 import { fetchByUid } from './uidFetch.ts';
-import { compactUids } from './uidSet.ts';
 
 /** A piece of a streamed mail: a round trip each, and about three of them in memory. */
 const pieceBytes = 4 * 1024 * 1024;
@@ -31,32 +28,30 @@ const rowBytes = 1024 * 1024;
  */
 export class ImapSession implements MailboxSession {
   readonly endpoint: string;
-  readonly #connection: ImapConnection;
-  readonly #queue = new CommandQueue();
+  readonly #folder: FolderConnection;
+  readonly #settling: Settling;
   readonly #commandMs: number;
   readonly #deleteMails: boolean;
-  readonly #folder: string;
+  readonly #folderName: string;
   readonly #uidValidity: bigint;
-  /** What this session flagged \Deleted and has not seen expunged, on a server without UIDPLUS. */
-  readonly #leftFlagged = new Set<number>();
-  #running = 0;
 
-  /** Throws a `Failure` when the folder can't be polled as configured. */
-  constructor(options: MailboxOptions, connection: ImapConnection, mailbox: MailboxObject) {
+  /** Throws a `Failure` when the folder can't be polled as configured. `connect` makes the connection anew. */
+  constructor(options: MailboxOptions, opened: OpenFolder, connect: () => Promise<OpenFolder>) {
     const { host, port, security, folder, timeouts, deleteMails } = options;
-    this.#connection = connection;
     this.#commandMs = timeouts.commandMs;
     this.#deleteMails = deleteMails;
-    this.#folder = folder.toUpperCase() === 'INBOX' ? 'INBOX' : folder;
-    this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${host}:${port}/${this.#folder}`;
-    this.#uidValidity = uidValidityOf(mailbox);
-    this.#requireWritable(mailbox);
+    this.#folderName = folder.toUpperCase() === 'INBOX' ? 'INBOX' : folder;
+    this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${host}:${port}/${this.#folderName}`;
+    this.#uidValidity = uidValidityOf(opened.mailbox);
+    this.#requireWritable(opened.mailbox);
+    this.#folder = new FolderConnection(opened, connect, timeouts.commandMs);
+    this.#settling = new Settling(this.#folder);
   }
 
   async list(limit: number): Promise<readonly MailRef[]> {
-    const uids = await this.#run('listing the unread mails', async () => {
-      const found = await this.#connection.client.search({ seen: false, deleted: false }, { uid: true });
-      if (!Array.isArray(found)) throw this.#refused('listing the unread mails');
+    const uids = await this.#folder.run('listing the unread mails', async (connection) => {
+      const found = await connection.client.search({ seen: false, deleted: false }, { uid: true });
+      if (!Array.isArray(found)) throw connection.describeFalse('listing the unread mails');
       return found;
     });
     return uids.slice(0, limit).map((uid) => ({ key: this.#keyOf(uid), id: uid }));
@@ -64,14 +59,14 @@ export class ImapSession implements MailboxSession {
 
   async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
     const measured = new Map<number, MeasuredMail>();
-    await this.#run('measuring mails', async () => {
+    await this.#folder.run('measuring mails', async () => {
       const request = {
         mails,
         query: { uid: true, size: true, internalDate: true },
         answers: (row: FetchMessageObject) => row.size !== undefined,
         ...{ silenceMs: this.#commandMs, largestBytes: rowBytes },
       };
-      for await (const answer of fetchByUid(this.#connection, request, () => {})) {
+      for await (const answer of fetchByUid(this.#folder, request, () => {})) {
         const { mail } = answer;
         if (answer.kind === 'row') measured.set(mail.id, { ...mail, ...measureOf(answer.row) });
         // It is there; that it can't be handed over is said by the fetch.
@@ -83,7 +78,7 @@ export class ImapSession implements MailboxSession {
 
   async *fetch(mails: readonly MeasuredMail[]): AsyncGenerator<FetchedMail, void, undefined> {
     if (mails.length === 0) return;
-    const release = await this.#enter();
+    const release = await this.#folder.enter();
     let abandoned = Promise.resolve();
     try {
       const request = {
@@ -93,7 +88,7 @@ export class ImapSession implements MailboxSession {
         silenceMs: this.#commandMs,
         largestBytes: mails.reduce((largest, { sizeBytes }) => Math.max(largest, sizeBytes), 0),
       };
-      const answers = fetchByUid(this.#connection, request, (ended) => {
+      const answers = fetchByUid(this.#folder, request, (ended) => {
         abandoned = ended;
       });
       for await (const answer of answers) {
@@ -102,7 +97,7 @@ export class ImapSession implements MailboxSession {
         else yield this.#fetched(answer.mail, answer.row);
       }
     } catch (error) {
-      throw this.#connection.fail(error, 'a fetch');
+      throw this.#folder.connection.fail(error, 'a fetch');
     } finally {
       abandoned.then(release);
     }
@@ -116,7 +111,7 @@ export class ImapSession implements MailboxSession {
       if (piece.kind === 'mail') return piece.source;
       throw new Failure(
         'mail',
-        `A mail in folder "${quoteServerText(this.#folder)}" could not be read to its end: ${
+        `A mail in folder "${quoteServerText(this.#folderName)}" could not be read to its end: ${
           piece.kind === 'gone' ? 'it was removed meanwhile.' : piece.sentence
         }`,
       );
@@ -127,22 +122,17 @@ export class ImapSession implements MailboxSession {
   async settle(mails: readonly MailRef[]): Promise<void> {
     if (mails.length === 0) return;
     const uids = mails.map((mail) => mail.id);
-    for (const set of compactUids(uids)) {
-      if (this.#deleteMails) await this.#delete(set);
-      else await this.#flag(set, ['\\Seen']);
-    }
-    if (this.#deleteMails && !this.#hasUidPlus) await this.#expungeOwn(uids);
+    await (this.#deleteMails ? this.#settling.delete(uids) : this.#settling.markRead(uids));
   }
 
   async close(): Promise<boolean> {
-    if (this.#connection.failure !== undefined || this.#running > 0) this.#connection.client.close();
-    else this.#connection.logout();
+    this.#folder.close();
     return true;
   }
 
   /** A whole mail or, from `offset` on, one piece of it; an empty piece is past the end. */
   async #fetchPiece(mail: MeasuredMail, offset: number): Promise<FetchedMail> {
-    const release = await this.#enter();
+    const release = await this.#folder.enter();
     let abandoned = Promise.resolve();
     try {
       const request = {
@@ -151,7 +141,7 @@ export class ImapSession implements MailboxSession {
         answers: isWhole,
         ...{ silenceMs: this.#commandMs, largestBytes: pieceBytes },
       };
-      const answers = fetchByUid(this.#connection, request, (ended) => {
+      const answers = fetchByUid(this.#folder, request, (ended) => {
         abandoned = ended;
       });
       for await (const answer of answers) {
@@ -162,7 +152,7 @@ export class ImapSession implements MailboxSession {
       }
       return { kind: 'gone', mail };
     } catch (error) {
-      throw this.#connection.fail(error, 'a fetch');
+      throw this.#folder.connection.fail(error, 'a fetch');
     } finally {
       abandoned.then(release);
     }
@@ -177,72 +167,9 @@ export class ImapSession implements MailboxSession {
   }
 
   #unavailable(mail: MeasuredMail, refusal: Refusal): FetchedMail & { kind: 'unavailable' } {
-    const words = quoteRefusal(refusal, this.#connection.state.secrets).replace(/\.+$/, '');
-    const sentence = `The mail with UID ${mail.id} in folder "${quoteServerText(this.#folder)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
+    const words = quoteRefusal(refusal, this.#folder.connection.state.secrets).replace(/\.+$/, '');
+    const sentence = `The mail with UID ${mail.id} in folder "${quoteServerText(this.#folderName)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
     return { kind: 'unavailable', mail, sentence };
-  }
-
-  async #flag(set: string, flags: string[]): Promise<void> {
-    await this.#run('flagging mails', async () => {
-      const done = await this.#connection.client.messageFlagsAdd(set, flags, { uid: true, silent: true });
-      if (!done) throw this.#refused('flagging mails');
-    });
-  }
-
-  /** With UIDPLUS only these are expunged; without, they are flagged, and read in case they stay. */
-  async #delete(set: string): Promise<void> {
-    if (!this.#hasUidPlus) return this.#flag(set, ['\\Deleted', '\\Seen']);
-    await this.#run('deleting mails', async () => {
-      if (!(await this.#connection.client.messageDelete(set, { uid: true }))) {
-        throw this.#refused('deleting mails');
-      }
-    });
-  }
-
-  /** EXPUNGE takes every mail that is flagged \Deleted, so it is sent only when all of those are ours. */
-  async #expungeOwn(uids: readonly number[]): Promise<void> {
-    for (const uid of uids) this.#leftFlagged.add(uid);
-    await this.#run('expunging mails', async () => {
-      const { client } = this.#connection;
-      const flagged = await client.search({ deleted: true }, { uid: true });
-      if (!Array.isArray(flagged)) throw this.#refused('looking for deleted mails');
-      if (flagged.length === 0 || !flagged.every((uid) => this.#leftFlagged.has(uid))) return;
-      // imapflow has no EXPUNGE alone; flagging one of ours again changes nothing.
-      if (!(await client.messageDelete(`${flagged[0]}`, { uid: true })))
-        throw this.#refused('expunging mails');
-      this.#leftFlagged.clear();
-    });
-  }
-
-  /** Gives `command` its turn and its deadline; whatever goes wrong ends the session with a `Failure`. */
-  async #run<T>(doing: string, command: () => Promise<T>): Promise<T> {
-    const release = await this.#enter();
-    try {
-      return await within(command(), this.#commandMs, () =>
-        describeTimeout(this.#connection.state, this.#commandMs),
-      );
-    } catch (error) {
-      throw this.#connection.fail(error, doing);
-    } finally {
-      release();
-    }
-  }
-
-  async #enter(): Promise<() => void> {
-    const release = await this.#queue.acquire();
-    if (this.#connection.failure !== undefined) {
-      release();
-      throw this.#connection.failure;
-    }
-    this.#running += 1;
-    return () => {
-      this.#running -= 1;
-      release();
-    };
-  }
-
-  #refused(doing: string): Failure {
-    return describeRefusal(this.#connection.takeRefusal(), doing, this.#connection.state);
   }
 
   #requireWritable({ readOnly, permanentFlags }: MailboxObject): void {
@@ -251,16 +178,12 @@ export class ImapSession implements MailboxSession {
     if (readOnly !== true && keeps) return;
     throw new Failure(
       'folder',
-      `Folder "${quoteServerText(this.#folder)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,
+      `Folder "${quoteServerText(this.#folderName)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,
     );
   }
 
-  get #hasUidPlus(): boolean {
-    return this.#connection.client.capabilities.has('UIDPLUS');
-  }
-
   #keyOf(uid: number): string {
-    return `imap:${this.#uidValidity}:${uid}:${this.#folder}`;
+    return `imap:${this.#uidValidity}:${uid}:${this.#folderName}`;
   }
 }
 

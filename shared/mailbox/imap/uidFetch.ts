@@ -4,16 +4,26 @@ import type { MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { whileTrafficFlows } from './deadlines.ts';
 import { type ImapConnection, literalLimit } from './imapConnection.ts';
-import { isBusy, type Refusal, refusalOf } from './imapFailure.ts';
+import { describeRefusal, isBusy, type Refusal, refusalOf } from './imapFailure.ts';
 import { compactUids } from './uidSet.ts';
+
+/** RFC 5530: what a NO says when the mail was expunged by someone else. */
+const goneCodes = new Set(['EXPUNGEISSUED', 'NONEXISTENT']);
 
 /** What the server said about one mail. */
 export type Answer<M extends MailRef> =
   | { readonly kind: 'row'; readonly mail: M; readonly row: FetchMessageObject }
-  /** The command that asked for this mail alone got a NO or BAD. */
+  /** The command that asked for this mail alone got a NO or BAD, or cost the connection. */
   | { readonly kind: 'refused'; readonly mail: M; readonly refusal: Refusal }
   /** The commands that asked for it went well and said nothing about it: expunged. */
   | { readonly kind: 'missing'; readonly mail: M };
+
+/** The connection to fetch over, which the server may drop because of one mail. */
+export interface Line {
+  readonly connection: ImapConnection;
+  /** Connects anew, or rejects: with `lost` when that has happened too often. */
+  reconnect(lost: Failure): Promise<void>;
+}
 
 export interface UidFetch<M extends MailRef> {
   readonly mails: readonly M[];
@@ -28,17 +38,20 @@ export interface UidFetch<M extends MailRef> {
 
 /**
  * Fetches mails by UID, ranges compacted, and answers each exactly once, in the order of arrival. When the
- * server refuses a whole range, the first unanswered mail is asked for alone and then the rest again, so
- * one bad mail does not stop the others. Rejects with a `Failure` when the connection or its time is gone.
+ * server refuses a whole range, or drops the connection over it (as Dovecot does for a mail that it can't
+ * read), the first unanswered mail is asked for alone and then the rest again, so one bad mail does not
+ * stop the others. Rejects with a `Failure` when the connection or its time is gone.
  *
  * A consumer that ends early leaves a command on the wire; `onAbandoned` gets the promise of its end.
  */
 export async function* fetchByUid<M extends MailRef>(
-  connection: ImapConnection,
+  line: Line,
   request: UidFetch<M>,
   onAbandoned: (ended: Promise<void>) => void,
 ): AsyncGenerator<Answer<M>, void, undefined> {
-  const waiting = new Map(request.mails.map((mail) => [mail.id, mail]));
+  // In the order in which a server goes through them.
+  const ascending = [...request.mails].sort((one, other) => one.id - other.id);
+  const waiting = new Map(ascending.map((mail) => [mail.id, mail]));
   const missing: M[] = [];
   let refusal: Refusal | undefined;
   while (waiting.size > 0) {
@@ -48,7 +61,7 @@ export async function* fetchByUid<M extends MailRef>(
     const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
     refusal = undefined;
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
-      const rows = rowsOf(connection, uids, request, onAbandoned);
+      const rows = rowsOf(line, uids, request, onAbandoned);
       for (let next = await rows.next(); ; next = await rows.next()) {
         if (next.done === true) {
           refusal ??= next.value;
@@ -71,21 +84,25 @@ export async function* fetchByUid<M extends MailRef>(
     if (refusal === undefined) {
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
     } else if (alone && first !== undefined && waiting.delete(first.id)) {
-      if (isBusy(refusal)) throw connection.fail(new RefusedError(refusal), 'a fetch');
-      yield { kind: 'refused', mail: first, refusal };
+      const { connection } = line;
+      if (isBusy(refusal))
+        throw connection.fail(describeRefusal(refusal, 'a fetch', connection.state), 'a fetch');
+      if (goneCodes.has(refusal.code ?? '')) missing.push(first);
+      else yield { kind: 'refused', mail: first, refusal };
       refusal = undefined;
     }
   }
   for (const mail of missing) yield { kind: 'missing', mail };
 }
 
-/** The rows of one command; returns the refusal when it ended with NO or BAD. */
+/** The rows of one command; returns the refusal when it ended with NO, BAD or a lost connection. */
 async function* rowsOf<M extends MailRef>(
-  connection: ImapConnection,
+  line: Line,
   uids: string,
   { query, silenceMs, largestBytes }: UidFetch<M>,
   onAbandoned: (ended: Promise<void>) => void,
 ): AsyncGenerator<FetchMessageObject, Refusal | undefined, undefined> {
+  const { connection } = line;
   connection.limitLiterals(largestBytes);
   const rows = connection.client.fetch({ uid: uids }, query);
   const traffic = {
@@ -112,8 +129,11 @@ async function* rowsOf<M extends MailRef>(
     }
   } catch (error) {
     const refusal = ended ? refusalOf(error) : undefined;
-    if (refusal === undefined) throw connection.fail(error, 'a fetch');
-    return refusal;
+    if (refusal !== undefined) return refusal;
+    const failure = connection.fail(error, 'a fetch');
+    if (failure.reason !== 'connection-lost') throw failure;
+    await line.reconnect(failure);
+    return { status: 'BYE', text: connection.state.byeReason ?? 'the connection was dropped' };
   } finally {
     if (!ended) onAbandoned(drain(nextRow));
   }
@@ -125,18 +145,5 @@ async function drain(nextRow: () => Promise<IteratorResult<unknown, unknown>>): 
     while ((await nextRow()).done !== true);
   } catch {
     // The connection is gone, or the rest was refused: either way the command has ended.
-  }
-}
-
-class RefusedError extends Error {
-  readonly responseStatus: string;
-  readonly responseText: string;
-  readonly serverResponseCode: string | undefined;
-
-  constructor(refusal: Refusal) {
-    super('The server refused the command');
-    this.responseStatus = refusal.status;
-    this.responseText = refusal.text;
-    this.serverResponseCode = refusal.code;
   }
 }

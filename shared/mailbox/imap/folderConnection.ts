@@ -1,0 +1,90 @@
+import type { MailboxObject } from 'imapflow';
+import type { Failure } from '../../failure/failure.ts';
+import { describeTimeout } from '../networkFailure.ts';
+import { CommandQueue } from './commandQueue.ts';
+import { within } from './deadlines.ts';
+import type { ImapConnection } from './imapConnection.ts';
+
+/** Twice for each mail that makes the server drop the connection. */
+const maxReconnects = 20;
+
+/** A connection that is logged in and has selected the folder. */
+export interface OpenFolder {
+  readonly connection: ImapConnection;
+  readonly mailbox: MailboxObject;
+}
+
+/**
+ * The connection of one session, used by one command at a time, and made anew where a fetch may go on over
+ * another one. What fails on it fails for good: every later use rejects with the same `Failure`.
+ */
+export class FolderConnection {
+  readonly #connect: () => Promise<OpenFolder>;
+  readonly #commandMs: number;
+  readonly #uidValidity: bigint;
+  readonly #queue = new CommandQueue();
+  #connection: ImapConnection;
+  #reconnects = 0;
+  #running = 0;
+  #closed = false;
+
+  constructor({ connection, mailbox }: OpenFolder, connect: () => Promise<OpenFolder>, commandMs: number) {
+    this.#connection = connection;
+    this.#uidValidity = mailbox.uidValidity;
+    this.#connect = connect;
+    this.#commandMs = commandMs;
+  }
+
+  /** Valid until the next `reconnect`. */
+  get connection(): ImapConnection {
+    return this.#connection;
+  }
+
+  /** Waits for its turn; resolves with the release, which must be called once. */
+  async enter(): Promise<() => void> {
+    const release = await this.#queue.acquire();
+    if (this.#connection.failure !== undefined) {
+      release();
+      throw this.#connection.failure;
+    }
+    this.#running += 1;
+    return () => {
+      this.#running -= 1;
+      release();
+    };
+  }
+
+  /** Gives `command` its turn and its deadline; `doing` as in "listing the mails". */
+  async run<T>(doing: string, command: (connection: ImapConnection) => Promise<T>): Promise<T> {
+    const release = await this.enter();
+    this.#connection.forgetRefusal();
+    try {
+      return await within(command(this.#connection), this.#commandMs, () =>
+        describeTimeout(this.#connection.state, this.#commandMs),
+      );
+    } catch (error) {
+      throw this.#connection.fail(error, doing);
+    } finally {
+      release();
+    }
+  }
+
+  /** Connects anew; rejects with `lost` after too often, or when the folder's UIDs mean other mails now. */
+  async reconnect(lost: Failure): Promise<void> {
+    this.#reconnects += 1;
+    if (this.#closed || this.#reconnects > maxReconnects) throw lost;
+    const { connection, mailbox } = await this.#connect();
+    if (this.#closed || mailbox.uidValidity !== this.#uidValidity) {
+      connection.logout();
+      throw lost;
+    }
+    this.#connection = connection;
+  }
+
+  /** Never rejects, and waits for nobody. */
+  close(): void {
+    this.#closed = true;
+    if (this.#connection.failure !== undefined || this.#running > 0) this.#connection.client.close();
+    else this.#connection.logout();
+  }
+}

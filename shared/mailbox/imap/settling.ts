@@ -1,0 +1,58 @@
+import type { FolderConnection } from './folderConnection.ts';
+import { compactUids } from './uidSet.ts';
+
+/** Marks mails as done: read, or deleted and expunged without touching anyone else's. */
+export class Settling {
+  readonly #folder: FolderConnection;
+  /** Flagged \Deleted here and not seen expunged, on a server without UIDPLUS. */
+  readonly #leftFlagged = new Set<number>();
+
+  constructor(folder: FolderConnection) {
+    this.#folder = folder;
+  }
+
+  /** One STORE for all, or a few when the command line would get too long. */
+  async markRead(uids: readonly number[]): Promise<void> {
+    await this.#flag(uids, ['\\Seen']);
+  }
+
+  /** With UIDPLUS (RFC 4315) just these are expunged. Without, they are flagged, and read in case they stay. */
+  async delete(uids: readonly number[]): Promise<void> {
+    if (this.#folder.connection.client.capabilities.has('UIDPLUS')) {
+      for (const set of compactUids(uids)) await this.#expunge(set);
+      return;
+    }
+    await this.#flag(uids, ['\\Deleted', '\\Seen']);
+    for (const uid of uids) this.#leftFlagged.add(uid);
+    const flagged = await this.#findDeleted();
+    // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
+    if (flagged.length === 0 || !flagged.every((uid) => this.#leftFlagged.has(uid))) return;
+    // imapflow has no EXPUNGE by itself; flagging one of ours again changes nothing.
+    await this.#expunge(`${flagged[0]}`);
+    this.#leftFlagged.clear();
+  }
+
+  async #flag(uids: readonly number[], flags: string[]): Promise<void> {
+    for (const set of compactUids(uids)) {
+      await this.#folder.run('flagging mails', async (connection) => {
+        const done = await connection.client.messageFlagsAdd(set, flags, { uid: true, silent: true });
+        if (!done) throw connection.describeFalse('flagging mails');
+      });
+    }
+  }
+
+  async #expunge(set: string): Promise<void> {
+    await this.#folder.run('deleting mails', async (connection) => {
+      const done = await connection.client.messageDelete(set, { uid: true });
+      if (!done) throw connection.describeFalse('deleting mails');
+    });
+  }
+
+  async #findDeleted(): Promise<readonly number[]> {
+    return this.#folder.run('looking for deleted mails', async (connection) => {
+      const found = await connection.client.search({ deleted: true }, { uid: true });
+      if (!Array.isArray(found)) throw connection.describeFalse('looking for deleted mails');
+      return found;
+    });
+  }
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
+import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
+import type {
+  FetchedMail,
+  MailboxOptions,
+  MailboxSession,
+  MeasuredMail,
+} from '../../../shared/mailbox/mailbox.ts';
+
+export async function listAndMeasure(session: MailboxSession): Promise<readonly MeasuredMail[]> {
+  return session.measure(await session.list(100_000));
+}
+
+export async function fetchAll(
+  session: MailboxSession,
+  mails: readonly MeasuredMail[],
+): Promise<FetchedMail[]> {
+  const fetched: FetchedMail[] = [];
+  for await (const mail of session.fetch(mails)) fetched.push(mail);
+  return fetched;
+}
+
+/** The sources of those that came as mails. */
+export function sourcesOf(fetched: readonly FetchedMail[]): Buffer[] {
+  return fetched.flatMap((one) => (one.kind === 'mail' ? [one.source] : []));
+}
+
+/** Opens, runs and closes, whatever happens. */
+export async function withSession<T>(
+  options: MailboxOptions,
+  use: (session: MailboxSession) => Promise<T>,
+): Promise<T> {
+  const session = await openImapMailbox(options);
+  try {
+    return await use(session);
+  } finally {
+    await session.close();
+  }
+}
+
+/** A whole poll: list, measure, fetch, settle. */
+export async function drain(options: MailboxOptions): Promise<Buffer[]> {
+  return withSession(options, async (session) => {
+    const mails = await listAndMeasure(session);
+    const fetched = await fetchAll(session, mails);
+    await session.settle(fetched.flatMap((one) => (one.kind === 'mail' ? [one.mail] : [])));
+    return sourcesOf(fetched);
+  });
+}
+
+/** The `Failure` that `work` rejects with; anything else is a defect. */
+export async function failureOf(work: Promise<unknown>): Promise<Failure> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof Failure, `a Failure, not ${String(error)}`);
+    assert.ok(!error.message.includes('pass-7391-word'), `no password in: ${error.message}`);
+    assert.ok(!/[\r\n\0]/.test(error.message));
+    return error;
+  }
+  throw new assert.AssertionError({ message: 'it did not fail' });
+}
+
+export async function assertFails(
+  work: Promise<unknown>,
+  reason: FailureReason,
+  sentence: RegExp,
+): Promise<void> {
+  const failure = await failureOf(work);
+  assert.equal(failure.reason, reason, failure.message);
+  assert.match(failure.message, sentence);
+}

@@ -1,0 +1,369 @@
+import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import { type Dovecot, type DovecotOptions, startDovecot } from '../../testbed/dovecot.ts';
+import { listMaildir, readMaildir, seedMaildir } from '../../testbed/seed.ts';
+import { variedMails } from '../pop3/variedMails.ts';
+import { assertFails, drain, fetchAll, listAndMeasure, sourcesOf, withSession } from './drain.ts';
+import { optionsFor } from './scriptedImapServer.ts';
+
+const password = 'pass-7391-word';
+const names = Array.from({ length: 30 }, (_, index) => `user${index}`);
+let server: Dovecot;
+
+before(async () => {
+  server = await startServer();
+});
+after(() => server.stop());
+
+function startServer(more: Partial<DovecotOptions> = {}): Promise<Dovecot> {
+  return startDovecot({ users: names.map((user) => ({ user, password })), ...more });
+}
+
+/** A user of its own for each test, so that none sees another's mails. */
+async function newUser(mails: readonly Buffer[], on = server): Promise<string> {
+  const user = names.pop();
+  assert.ok(user !== undefined, 'more users are needed');
+  await seedMaildir(on.maildir(user), mails);
+  return user;
+}
+
+function options(username: string, changes: Partial<MailboxOptions> = {}, on = server): MailboxOptions {
+  return optionsFor(on.imapPort, { username, ...changes });
+}
+
+function mails(count: number): Buffer[] {
+  return Array.from({ length: count }, (_, index) => Buffer.from(`Subject: ${index + 1}\r\n\r\nbody\r\n`));
+}
+
+for (const security of ['plain', 'starttls', 'tls'] as const) {
+  test(`200 varied mails come byte for byte and are marked read, ${security}`, async () => {
+    const seeded = variedMails(200).map(withCrlf);
+    const user = await newUser(seeded);
+    const secure = options(user, {
+      security,
+      port: security === 'tls' ? server.imapsPort : server.imapPort,
+      caCertificate: server.caCertificate,
+    });
+    const drained = await drain(secure);
+    assert.equal(drained.length, 200);
+    for (const [index, source] of drained.entries())
+      assert.ok(source.equals(seeded[index] ?? Buffer.alloc(0)), `mail ${index}`);
+    const after = await listMaildir(server.maildir(user));
+    assert.ok(after.every(({ seen }) => seen));
+    assert.deepEqual(await drain(secure), [], 'a second poll finds nothing');
+  });
+}
+
+/** A server sends every line end as CRLF, whatever lies in the Maildir. */
+function withCrlf(mail: Buffer): Buffer {
+  return Buffer.from(mail.toString('latin1').replace(/\r?\n/g, '\r\n'), 'latin1');
+}
+
+test('listing, measuring and fetching mark nothing', async () => {
+  const user = await newUser(mails(3));
+  await withSession(options(user), async (session) => {
+    const measured = await listAndMeasure(session);
+    assert.equal((await fetchAll(session, measured)).length, 3);
+    for (const mail of measured) {
+      const streamed = await session.openStream(mail);
+      assert.equal(streamed.kind, 'mail');
+      if (streamed.kind === 'mail') await buffer(streamed.stream);
+    }
+  });
+  assert.ok((await listMaildir(server.maildir(user))).every(({ seen }) => !seen));
+});
+
+test('keys hold UIDVALIDITY, UID and folder, and stay the same in every session', async () => {
+  const user = await newUser(mails(3));
+  const keys = async (): Promise<string[]> =>
+    withSession(options(user, { folder: 'inbox' }), async (session) => {
+      assert.equal(session.endpoint, `imap://127.0.0.1:${server.imapPort}/INBOX`);
+      return (await session.list(10)).map(({ key }) => key);
+    });
+  const first = await keys();
+  assert.match(first[0] ?? '', /^imap:\d{5,}:1:INBOX$/);
+  assert.equal(new Set(first).size, 3);
+  assert.deepEqual(await keys(), first);
+});
+
+test('the oldest come first, as many as asked for, with size and date', async () => {
+  const user = await newUser(mails(5));
+  await withSession(options(user), async (session) => {
+    assert.deepEqual(
+      (await session.list(2)).map(({ id }) => id),
+      [1, 2],
+    );
+    const [first] = await listAndMeasure(session);
+    assert.equal(first?.sizeBytes, mails(1)[0]?.length);
+    assert.ok(Math.abs(Date.now() - (first?.receivedAt?.getTime() ?? 0)) < 60_000);
+    assert.deepEqual(await session.list(0), []);
+    assert.deepEqual(await session.measure([]), []);
+    assert.deepEqual(await fetchAll(session, []), []);
+    await session.settle([]);
+  });
+});
+
+test('deleting expunges the settled mails and no foreign one, flagged or not', async () => {
+  const user = await newUser(mails(6));
+  await flagDeleted(options(user), [2]);
+  await withSession(options(user, { deleteMails: true }), async (session) => {
+    const listed = await session.list(10);
+    assert.deepEqual(
+      listed.map(({ id }) => id),
+      [1, 3, 4, 5, 6],
+      'a mail flagged \\Deleted is no candidate',
+    );
+    await session.settle(listed.slice(0, 3));
+  });
+  const left = await readMaildir(server.maildir(user));
+  assert.deepEqual(left, [mails(2)[1], mails(5)[4], mails(6)[5]]);
+});
+
+/** As a mail program does that keeps deleted mails until it is told to expunge. */
+async function flagDeleted(to: MailboxOptions, uids: readonly number[]): Promise<void> {
+  const { ImapFlow } = await import('imapflow');
+  const client = new ImapFlow({
+    ...{ host: to.host, port: to.port, secure: false, doSTARTTLS: false, logger: false },
+    auth: { user: to.username, pass: password },
+  });
+  await client.connect();
+  await client.mailboxOpen('INBOX');
+  await client.messageFlagsAdd(uids.join(','), ['\\Deleted'], { uid: true });
+  await client.logout();
+}
+
+async function expunge(to: MailboxOptions, uids: readonly number[]): Promise<void> {
+  await withSession({ ...to, deleteMails: true }, (session) =>
+    session.settle(uids.map((id) => ({ id, key: `${id}` }))),
+  );
+}
+
+test('without UIDPLUS: expunged when all flagged mails are ours, else left flagged and read', async () => {
+  const old = await startServer({ withoutImapCapabilities: ['UIDPLUS'] });
+  try {
+    const alone = await newUser(mails(4), old);
+    const first = options(alone, { deleteMails: true }, old);
+    await withSession(first, async (session) => {
+      const listed = await session.list(10);
+      await session.settle(listed.slice(0, 2));
+      await session.settle(listed.slice(2, 3));
+    });
+    assert.deepEqual(await readMaildir(old.maildir(alone)), [mails(4)[3]]);
+
+    const shared = await newUser(mails(4), old);
+    const second = options(shared, { deleteMails: true }, old);
+    await flagDeleted(second, [1]);
+    assert.equal((await drain(second)).length, 3);
+    assert.deepEqual(await readMaildir(old.maildir(shared)), mails(4), 'nothing is gone');
+    const left = await listMaildir(old.maildir(shared));
+    assert.deepEqual(
+      left.map(({ deleted }) => deleted),
+      [true, true, true, true],
+    );
+    assert.deepEqual(
+      left.map(({ seen }) => seen),
+      [false, true, true, true],
+    );
+    assert.deepEqual(await drain(second), [], 'what was left flagged is not sent again');
+  } finally {
+    await old.stop();
+  }
+});
+
+test('mails expunged or read by someone else between list, measure and fetch are gone', async () => {
+  const user = await newUser(mails(8));
+  await withSession(options(user), async (session) => {
+    const listed = await session.list(10);
+    await expunge(options(user), [1]);
+    const measured = await session.measure(listed);
+    await expunge(options(user), [3]);
+    await withSession(options(user), (other) => other.settle([{ id: 5, key: '5' }]));
+    await flagDeleted(options(user), [7]);
+    const fetched = await fetchAll(session, measured);
+    assert.equal(fetched.length, measured.length, 'each is answered once');
+    const kinds = new Map(fetched.map((one) => [one.mail.id, one.kind]));
+    for (const id of [3, 5, 7]) assert.equal(kinds.get(id), 'gone', `UID ${id}`);
+    for (const id of [2, 4, 6, 8]) assert.equal(kinds.get(id), 'mail', `UID ${id}`);
+    for (const id of [3, 5, 7]) {
+      const mail = measured.find((one) => one.id === id);
+      if (mail !== undefined) assert.equal((await session.openStream(mail)).kind, 'gone');
+    }
+    await session.settle(listed);
+  });
+  assert.deepEqual(await drain(options(user)), []);
+});
+
+test('a mail that the server lists and can not read is unavailable, and the rest comes', async () => {
+  const user = await newUser(mails(5));
+  const files = await listMaildir(server.maildir(user));
+  chmodSync(files[2]?.file ?? '', 0);
+  await withSession(options(user), async (session) => {
+    const fetched = await fetchAll(session, await listAndMeasure(session));
+    assert.deepEqual(fetched.map((one) => `${one.mail.id} ${one.kind}`).sort(), [
+      '1 mail',
+      '2 mail',
+      '3 unavailable',
+      '4 mail',
+      '5 mail',
+    ]);
+    const bad = fetched.find((one) => one.kind === 'unavailable');
+    assert.match(
+      bad?.kind === 'unavailable' ? bad.sentence : '',
+      /^The mail with UID 3 in folder "INBOX" can't be fetched/,
+    );
+    const streamed = await session.openStream(bad?.mail ?? { id: 0, key: '', sizeBytes: 0 });
+    assert.equal(streamed.kind, 'unavailable');
+  });
+});
+
+test('folders with spaces, quotes, ampersands and letters beyond ASCII are opened', async () => {
+  const folders = ['Orders & Co', 'Größe "A"', '注文', 'a.b'];
+  const { ImapFlow } = await import('imapflow');
+  const user = await newUser([]);
+  const client = new ImapFlow({
+    ...{ host: '127.0.0.1', port: server.imapPort, secure: false, doSTARTTLS: false, logger: false },
+    auth: { user, pass: password },
+  });
+  await client.connect();
+  for (const folder of folders) {
+    await client.mailboxCreate(folder);
+    await client.append(folder, mails(1)[0] ?? '');
+  }
+  await client.logout();
+  for (const folder of folders) {
+    await withSession(options(user, { folder }), async (session) => {
+      assert.equal((await session.list(10))[0]?.key.split(':').slice(3).join(':'), folder);
+    });
+    assert.deepEqual(await drain(options(user, { folder })), mails(1));
+  }
+  await assertFails(
+    openImapMailbox(options(user, { folder: 'Nö' })),
+    'folder',
+    /^Folder "Nö" on IMAP server/,
+  );
+});
+
+test('another UIDVALIDITY gives other keys', async () => {
+  const user = await newUser(mails(1));
+  const { ImapFlow } = await import('imapflow');
+  const keyAfterCreate = async (): Promise<string> => {
+    const client = new ImapFlow({
+      ...{ host: '127.0.0.1', port: server.imapPort, secure: false, doSTARTTLS: false, logger: false },
+      auth: { user, pass: password },
+    });
+    await client.connect();
+    await client.mailboxCreate('Shop');
+    await client.append('Shop', mails(1)[0] ?? '');
+    await client.logout();
+    const key = await withSession(options(user, { folder: 'Shop' }), async (session) => {
+      return (await session.list(1))[0]?.key ?? '';
+    });
+    const again = new ImapFlow({
+      ...{ host: '127.0.0.1', port: server.imapPort, secure: false, doSTARTTLS: false, logger: false },
+      auth: { user, pass: password },
+    });
+    await again.connect();
+    await again.mailboxDelete('Shop');
+    await again.logout();
+    return key;
+  };
+  const first = await keyAfterCreate();
+  const second = await keyAfterCreate();
+  assert.match(first, /^imap:\d+:1:Shop$/);
+  assert.match(second, /^imap:\d+:1:Shop$/);
+  assert.notEqual(first, second);
+});
+
+test('a large mail streams byte for byte and in bounded memory, whatever its size field says', async () => {
+  const lines = Buffer.alloc(20 * 1024 * 1024 + 13, `${'x'.repeat(74)}\r\n`);
+  const large = Buffer.concat([Buffer.from('Subject: large\r\n\r\n'), lines]);
+  const user = await newUser([large]);
+  await withSession(options(user), async (session) => {
+    const [mail] = await listAndMeasure(session);
+    assert.ok(mail !== undefined);
+    for (const sizeBytes of [mail.sizeBytes, 0, 4 * 1024 * 1024, mail.sizeBytes + 5_000]) {
+      const streamed = await session.openStream({ ...mail, sizeBytes });
+      assert.equal(streamed.kind, 'mail');
+      if (streamed.kind === 'mail')
+        assert.ok((await buffer(streamed.stream)).equals(large), `size ${sizeBytes}`);
+    }
+    const abandoned = await session.openStream(mail);
+    if (abandoned.kind === 'mail') abandoned.stream.destroy();
+    assert.equal((await session.list(5)).length, 1, 'the session goes on');
+  });
+});
+
+test('a consumer that leaves the fetch early can go on with the session', async () => {
+  const seeded = Array.from({ length: 40 }, (_, index) =>
+    Buffer.from(`Subject: ${index}\r\n\r\n${'z'.repeat(99_998)}\r\n`),
+  );
+  const user = await newUser(seeded);
+  await withSession(options(user), async (session) => {
+    const measured = await listAndMeasure(session);
+    for await (const one of session.fetch(measured)) {
+      assert.equal(one.kind, 'mail');
+      break;
+    }
+    await session.settle(measured.slice(0, 1));
+    assert.equal((await session.list(100)).length, 39);
+    assert.equal(sourcesOf(await fetchAll(session, measured)).length, 39);
+  });
+});
+
+test('sparse UIDs are measured and settled', async () => {
+  const user = await newUser(mails(400));
+  await withSession(options(user), async (session) => {
+    const listed = await session.list(10_000);
+    const odd = listed.filter(({ id }) => id % 2 === 1);
+    assert.equal((await session.measure(odd)).length, 200);
+    await session.settle(odd);
+    assert.deepEqual(
+      (await session.list(10_000)).map(({ id }) => id),
+      listed.map(({ id }) => id).filter((id) => id % 2 === 0),
+    );
+  });
+});
+
+test('too many connections are busy, a wrong password is not', async () => {
+  const small = await startServer({ maxConnectionsPerUser: 1 });
+  try {
+    const user = await newUser(mails(1), small);
+    await withSession(options(user, {}, small), async () => {
+      await assertFails(openImapMailbox(options(user, {}, small)), 'busy', /Maximum number of connections/);
+    });
+    const credential = { kind: 'password' as const, password: 'wrong' };
+    await assertFails(
+      openImapMailbox(options(user, { credential }, small)),
+      'login',
+      /refused: AUTHENTICATIONFAILED\. Check username and password\.$/,
+    );
+  } finally {
+    await small.stop();
+  }
+});
+
+test('a server that goes away while mails come is a lost connection, and after its return all is there', async () => {
+  const own = await startServer();
+  try {
+    const seeded = Array.from({ length: 60 }, (_, index) =>
+      Buffer.from(`Subject: ${index}\r\n\r\n${'w'.repeat(499_998)}\r\n`),
+    );
+    const user = await newUser(seeded, own);
+    const to = options(user, {}, own);
+    const session = await openImapMailbox(to);
+    const measured = await listAndMeasure(session);
+    const fetching = async (): Promise<void> => {
+      for await (const one of session.fetch(measured)) if (one.mail.id === 2) await own.kill();
+    };
+    await assertFails(fetching(), 'connection-lost', /was lost/);
+    await session.close();
+    await own.restart();
+    assert.equal((await drain(to)).length, 60);
+  } finally {
+    await own.stop();
+  }
+});

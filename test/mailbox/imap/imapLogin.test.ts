@@ -1,0 +1,301 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import { assertFails, drain, failureOf, withSession } from './drain.ts';
+import {
+  type Command,
+  optionsFor,
+  type Script,
+  type ScriptedImapServer,
+  startScriptedImapServer,
+  type Wire,
+} from './scriptedImapServer.ts';
+
+async function withServer<T>(script: Script, use: (server: ScriptedImapServer) => Promise<T>): Promise<T> {
+  const server = await startScriptedImapServer(script);
+  try {
+    return await use(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+function refuse(name: string, answer: string): Script {
+  return {
+    onCommand: (command, wire) => {
+      if (command.name !== name) return false;
+      wire.send(`${command.tag} ${answer}\r\n`);
+      return true;
+    },
+  };
+}
+
+const refusals: readonly [string, 'login' | 'busy', RegExp][] = [
+  [
+    'NO [AUTHENTICATIONFAILED] Authentication failed.',
+    'login',
+    /^IMAP login to 127\.0\.0\.1:\d+ as anna was refused: AUTHENTICATIONFAILED\. Check username and password\.$/,
+  ],
+  ['NO LOGIN failed.', 'login', /was refused: LOGIN failed\. Check username/],
+  ['BAD no', 'login', /was refused: no\. Check/],
+  ['NO', 'login', /was refused: NO\. Check/],
+  ['NO [LIMIT] Too many simultaneous connections', 'busy', /put off by the server: NO \[LIMIT\] Too many/],
+  ['NO [ALERT] Too many simultaneous connections. (Failure)', 'busy', /Too many simultaneous/],
+  ['NO [UNAVAILABLE] Temporary authentication failure.', 'busy', /\[UNAVAILABLE\]/],
+  ['NO Maximum number of connections from user+IP exceeded', 'busy', /Maximum number of connections/],
+  ['NO wrong password pass-7391-word for you', 'login', /wrong password \*\*\* for you/],
+  [`NO ${'x'.repeat(5_000)}`, 'login', /refused: x{199}…\. Check/],
+];
+
+for (const [answer, reason, sentence] of refusals) {
+  test(`login refused with "${answer.slice(0, 60)}" is ${reason}`, async () => {
+    await withServer(refuse('LOGIN', answer), async ({ port, commands }) => {
+      await assertFails(openImapMailbox(optionsFor(port)), reason, sentence);
+      assert.ok(!commands.some(({ name }) => name === 'SELECT'));
+    });
+  });
+}
+
+test('CR, LF and NUL never reach a server', async () => {
+  await withServer({}, async (server) => {
+    for (const bad of ['a\r\nA1 LOGOUT', 'a\nb', 'a\rb', 'a\0b', '']) {
+      const changes: readonly [string, Partial<MailboxOptions>][] = [
+        ['username', { username: bad }],
+        ['password', { credential: { kind: 'password', password: bad } }],
+        ['folder', { folder: bad }],
+        ['host', { host: bad }],
+      ];
+      for (const [column, change] of changes) {
+        await assertFails(
+          openImapMailbox(optionsFor(server.port, change)),
+          'config',
+          new RegExp(`Column ${column} `),
+        );
+      }
+    }
+    await assertFails(
+      openImapMailbox(optionsFor(server.port, { caCertificate: 'junk' })),
+      'config',
+      /caCertificate/,
+    );
+    assert.equal(server.connections, 0);
+  });
+});
+
+test('a password with quotes, backslashes and outer spaces arrives as it is', async () => {
+  await withServer({}, async ({ port, commands }) => {
+    const credential = { kind: 'password' as const, password: ' a"b\\c{3} ' };
+    await withSession(optionsFor(port, { credential }), async () => {});
+    assert.equal(commands.find(({ name }) => name === 'LOGIN')?.args, '"anna" " a\\"b\\\\c{3} "');
+  });
+});
+
+test('credentials beyond ASCII, or a server without LOGIN, go by AUTHENTICATE PLAIN', async () => {
+  const plain = async (credentials: Partial<MailboxOptions>, capabilities: string): Promise<string> => {
+    let response = '';
+    const onCommand = async ({ tag, name }: Command, wire: Wire): Promise<boolean> => {
+      assert.notEqual(name, 'LOGIN');
+      if (name !== 'AUTHENTICATE') return false;
+      wire.send('+ \r\n');
+      response = Buffer.from(await wire.readLine(), 'base64').toString('utf8');
+      wire.send(`${tag} OK [CAPABILITY ${capabilities}] done\r\n`);
+      return true;
+    };
+    await withServer({ capabilities, onCommand }, ({ port }) =>
+      withSession(optionsFor(port, credentials), async () => {}),
+    );
+    return response;
+  };
+  const credential = { kind: 'password' as const, password: 'pä€' };
+  assert.equal(await plain({ credential }, 'IMAP4rev1 AUTH=PLAIN'), '\0anna\0pä€');
+  assert.equal(await plain({}, 'IMAP4rev1 LOGINDISABLED AUTH=PLAIN'), '\0anna\0pass-7391-word');
+});
+
+test('a plain server that takes no login without TLS says so', async () => {
+  await withServer({ capabilities: 'IMAP4rev1 LOGINDISABLED' }, async ({ port, commands }) => {
+    const failure = await failureOf(openImapMailbox(optionsFor(port)));
+    assert.equal(failure.reason, 'login');
+    assert.match(failure.message, /takes no login/);
+    assert.ok(!commands.some(({ name }) => name === 'LOGIN' || name === 'AUTHENTICATE'));
+  });
+});
+
+test('a greeting that skips the login is not trusted', async () => {
+  for (const security of ['plain', 'starttls'] as const) {
+    await withServer(
+      { greeting: '* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hi root\r\n' },
+      async ({ port }) => {
+        await assertFails(openImapMailbox(optionsFor(port, { security })), 'protocol', /PREAUTH/);
+      },
+    );
+  }
+});
+
+interface Tokens {
+  readonly asked: boolean[];
+  readonly credential: MailboxOptions['credential'];
+}
+
+function tokens(): Tokens {
+  const asked: boolean[] = [];
+  const getToken = async (fresh: boolean): Promise<string> => {
+    asked.push(fresh);
+    return fresh ? 'fresh-token' : 'stale-token';
+  };
+  return { asked, credential: { kind: 'oauth2', getToken } };
+}
+
+/** Takes the fresh token only; refuses as Google and Microsoft do, by a challenge first. */
+function oauthScript(capabilities: string, seen: string[]): Script {
+  const onCommand = async ({ tag, name, args }: Command, wire: Wire): Promise<boolean> => {
+    if (name !== 'AUTHENTICATE') return false;
+    const [mechanism = '', initial] = args.split(' ');
+    if (initial === undefined) wire.send('+ \r\n');
+    const payload = Buffer.from(initial ?? (await wire.readLine()), 'base64').toString('latin1');
+    seen.push(`${mechanism} ${payload.replaceAll('\x01', '|')}`);
+    if (payload.includes('fresh-token')) {
+      wire.send(`${tag} OK [CAPABILITY ${capabilities}] in\r\n`);
+      return true;
+    }
+    wire.send(`+ ${Buffer.from('{"status":"401","schemes":"bearer"}').toString('base64')}\r\n`);
+    seen.push(`answer "${await wire.readLine()}"`);
+    wire.send(`${tag} NO [AUTHENTICATIONFAILED] SASL authentication failed stale-token\r\n`);
+    return true;
+  };
+  return { capabilities, onCommand };
+}
+
+test('XOAUTH2: the error challenge is answered, and a fresh token is tried once', async () => {
+  const seen: string[] = [];
+  const { asked, credential } = tokens();
+  const capabilities = 'IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER';
+  await withServer(oauthScript(capabilities, seen), async ({ port, connections }) => {
+    await withSession(optionsFor(port, { credential }), async () => {});
+    assert.deepEqual(asked, [false, true]);
+    assert.deepEqual(seen, [
+      'XOAUTH2 user=anna|auth=Bearer stale-token||',
+      'answer ""',
+      'XOAUTH2 user=anna|auth=Bearer fresh-token||',
+    ]);
+    assert.equal(connections, 0);
+  });
+});
+
+test('XOAUTH2 without SASL-IR waits for the server before it sends the token', async () => {
+  const seen: string[] = [];
+  const { credential } = tokens();
+  await withServer(oauthScript('IMAP4rev1 AUTH=XOAUTH2', seen), async ({ port }) => {
+    await withSession(optionsFor(port, { credential }), async () => {});
+    assert.equal(seen.at(-1), 'XOAUTH2 user=anna|auth=Bearer fresh-token||');
+  });
+});
+
+test('OAUTHBEARER is used where it alone is offered', async () => {
+  const seen: string[] = [];
+  const { credential } = tokens();
+  await withServer(oauthScript('IMAP4rev1 SASL-IR AUTH=OAUTHBEARER', seen), async ({ port }) => {
+    await withSession(optionsFor(port, { credential }), async () => {});
+    assert.deepEqual(seen.slice(0, 2), [
+      `OAUTHBEARER n,a=anna,|host=127.0.0.1|port=${port}|auth=Bearer stale-token||`,
+      'answer "AQ=="',
+    ]);
+  });
+});
+
+test('OAuth2 refused twice is a login failure that shows no token; without the mechanism it is one at once', async () => {
+  const { asked } = tokens();
+  const credential = {
+    kind: 'oauth2' as const,
+    getToken: async (fresh: boolean) => {
+      asked.push(fresh);
+      return 'stale-token';
+    },
+  };
+  await withServer(oauthScript('IMAP4rev1 SASL-IR AUTH=XOAUTH2', []), async ({ port }) => {
+    const failure = await failureOf(openImapMailbox(optionsFor(port, { credential })));
+    assert.equal(failure.reason, 'login');
+    assert.match(failure.message, /AUTHENTICATIONFAILED.*OAuth2 settings/);
+    assert.ok(!failure.message.includes('stale-token'));
+    assert.deepEqual(asked, [false, true]);
+  });
+  await withServer({ capabilities: 'IMAP4rev1 AUTH=PLAIN' }, async ({ port }) => {
+    await assertFails(
+      openImapMailbox(optionsFor(port, { credential })),
+      'login',
+      /neither XOAUTH2 nor OAUTHBEARER/,
+    );
+  });
+});
+
+test('a token that never comes ends with the connect deadline', async () => {
+  await withServer({}, async ({ port }) => {
+    const credential = { kind: 'oauth2' as const, getToken: () => new Promise<string>(() => {}) };
+    const timeouts = { connectMs: 80, commandMs: 5_000 };
+    await assertFails(openImapMailbox(optionsFor(port, { credential, timeouts })), 'timeout', /within 80 ms/);
+  });
+});
+
+test('a folder that is refused is named; one under a namespace prefix is found', async () => {
+  const onCommand = ({ tag, name, args }: Command, wire: Wire): boolean => {
+    if (name === 'NAMESPACE') {
+      wire.send(`* NAMESPACE (("INBOX." ".")) NIL NIL\r\n${tag} OK done\r\n`);
+      return true;
+    }
+    if (name !== 'SELECT' || args === 'INBOX.Orders') return false;
+    wire.send(`${tag} NO [NONEXISTENT] No such mailbox\r\n`);
+    return true;
+  };
+  await withServer({ onCommand }, async ({ port }) => {
+    assert.equal((await drain(optionsFor(port, { folder: 'Orders' }))).length, 2);
+    await assertFails(
+      openImapMailbox(optionsFor(port, { folder: 'Nowhere' })),
+      'folder',
+      /^Folder "Nowhere" on IMAP server 127\.0\.0\.1:\d+ can't be opened for anna: NO \[NONEXISTENT\] No such mailbox\. Check folder\.$/,
+    );
+  });
+});
+
+test('a server that wants an ID before SELECT gets one', async () => {
+  const onCommand = ({ tag, name, earlier }: Command, wire: Wire): boolean => {
+    if (name !== 'SELECT' || earlier > 0) return false;
+    wire.send(`${tag} NO Select Unsafe Login. Please contact kefu@188.com for help\r\n`);
+    return true;
+  };
+  await withServer({ onCommand }, async ({ port, commands }) => {
+    assert.equal((await drain(optionsFor(port))).length, 2);
+    assert.match(commands.find(({ name }) => name === 'ID')?.args ?? '', /email-inbound-adapter/);
+  });
+});
+
+test('Exchange Online: logged in, but no mailbox', async () => {
+  await withServer(refuse('SELECT', 'BAD User is authenticated but not connected.'), async ({ port }) => {
+    await assertFails(openImapMailbox(optionsFor(port)), 'login', /authenticated but not connected/);
+  });
+});
+
+test('a folder that can not keep \\Seen fails before anything is fetched', async () => {
+  const answers = [
+    '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK [READ-ONLY] ok\r\n',
+    '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS ()] ok\r\nTAG OK [READ-WRITE] ok\r\n',
+  ];
+  for (const answer of answers) {
+    const onCommand = ({ tag, name }: Command, wire: Wire): boolean => {
+      if (name === 'SELECT') wire.send(answer.replace('TAG', tag));
+      return name === 'SELECT';
+    };
+    await withServer({ onCommand }, async ({ port }) => {
+      await assertFails(openImapMailbox(optionsFor(port)), 'folder', /read-only for this login/);
+    });
+  }
+});
+
+test('a folder without UIDVALIDITY is not polled', async () => {
+  const onCommand = ({ tag, name }: Command, wire: Wire): boolean => {
+    if (name === 'SELECT') wire.send(`* 1 EXISTS\r\n${tag} OK [READ-WRITE] ok\r\n`);
+    return name === 'SELECT';
+  };
+  await withServer({ onCommand }, async ({ port }) => {
+    await assertFails(openImapMailbox(optionsFor(port)), 'protocol', /no UIDVALIDITY/);
+  });
+});

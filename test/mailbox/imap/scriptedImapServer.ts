@@ -1,0 +1,191 @@
+import net from 'node:net';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+
+export interface Command {
+  readonly tag: string;
+  /** Upper case, with UID before it: `UID FETCH`. */
+  readonly name: string;
+  readonly args: string;
+  /** How often this command came before, over all connections. */
+  readonly earlier: number;
+}
+
+export interface Wire {
+  send(text: string | Buffer): void;
+  /** FIN, after what was sent. */
+  end(): void;
+  /** RST. */
+  reset(): void;
+  /** The next line that comes is no command. */
+  readLine(): Promise<string>;
+}
+
+export interface ScriptedImapServer {
+  readonly port: number;
+  readonly commands: readonly Command[];
+  readonly connections: number;
+  stop(): Promise<void>;
+}
+
+export interface Script {
+  /** Absent: the usual one. `false`: none at all. */
+  readonly greeting?: string | false;
+  readonly capabilities?: string;
+  readonly mails?: readonly Buffer[];
+  /** Returns true when it has answered, or means to stay silent. */
+  readonly onCommand?: (command: Command, wire: Wire) => boolean | Promise<boolean>;
+  /** The server's output is cut off here, in all: `cut` then ends the connection. */
+  readonly cutAfterBytes?: number;
+  readonly cut?: 'end' | 'reset';
+}
+
+/** A small IMAP server for the faults that a real one won't produce on demand. */
+export async function startScriptedImapServer(script: Script = {}): Promise<ScriptedImapServer> {
+  const commands: Command[] = [];
+  const sockets = new Set<net.Socket>();
+  let connections = 0;
+  const server = net.createServer((socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => {});
+    serve(socket, script, commands);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    commands,
+    get connections() {
+      return connections;
+    },
+    stop: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function serve(socket: net.Socket, script: Script, commands: Command[]): void {
+  const capabilities = script.capabilities ?? 'IMAP4rev1 SASL-IR ID NAMESPACE UIDPLUS AUTH=PLAIN';
+  const mails = script.mails ?? [
+    Buffer.from('Subject: one\r\n\r\n1\r\n'),
+    Buffer.from('Subject: two\r\n\r\n2\r\n'),
+  ];
+  let sentBytes = 0;
+  let onLine: ((line: string) => void) | undefined;
+  const wire: Wire = {
+    send: (text) => {
+      const bytes = Buffer.isBuffer(text) ? text : Buffer.from(text, 'latin1');
+      const left = (script.cutAfterBytes ?? Number.POSITIVE_INFINITY) - sentBytes;
+      sentBytes += bytes.length;
+      if (socket.destroyed || left <= 0) return;
+      if (bytes.length < left) {
+        socket.write(bytes);
+        return;
+      }
+      if (script.cut === 'reset') socket.write(bytes.subarray(0, left), () => socket.resetAndDestroy());
+      else socket.end(bytes.subarray(0, left));
+    },
+    end: () => socket.end(),
+    reset: () => socket.resetAndDestroy(),
+    readLine: () =>
+      new Promise((resolve) => {
+        onLine = resolve;
+      }),
+  };
+  const answer = async (line: string): Promise<void> => {
+    const [, tag = '', name = '', args = ''] = /^(\S+) ((?:UID )?\S+) ?(.*)$/i.exec(line) ?? [];
+    const command = {
+      ...{ tag, name: name.toUpperCase(), args },
+      earlier: commands.filter((one) => one.name === name.toUpperCase()).length,
+    };
+    commands.push(command);
+    if ((await script.onCommand?.(command, wire)) === true) return;
+    wire.send(usualAnswer(command, mails, capabilities));
+    if (command.name === 'LOGOUT') socket.end();
+  };
+  let buffered = '';
+  socket.on('data', (bytes: Buffer) => {
+    buffered += bytes.toString('latin1');
+    for (let end = buffered.indexOf('\r\n'); end >= 0; end = buffered.indexOf('\r\n')) {
+      const line = buffered.slice(0, end);
+      buffered = buffered.slice(end + 2);
+      const reader = onLine;
+      onLine = undefined;
+      if (reader === undefined) void answer(line);
+      else reader(line);
+    }
+  });
+  if (script.greeting !== false) wire.send(script.greeting ?? `* OK [CAPABILITY ${capabilities}] ready\r\n`);
+}
+
+function usualAnswer(
+  { tag, name, args }: Command,
+  mails: readonly Buffer[],
+  capabilities: string,
+): string | Buffer {
+  const ok = `${tag} OK done\r\n`;
+  switch (name) {
+    case 'CAPABILITY':
+      return `* CAPABILITY ${capabilities}\r\n${ok}`;
+    case 'LOGIN':
+    case 'AUTHENTICATE':
+      return `${tag} OK [CAPABILITY ${capabilities}] logged in\r\n`;
+    case 'SELECT':
+      return `* FLAGS (\\Seen \\Deleted)\r\n* ${mails.length} EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS (\\Seen \\Deleted \\*)] ok\r\n${tag} OK [READ-WRITE] selected\r\n`;
+    case 'UID SEARCH':
+      return `* SEARCH ${mails.map((_, index) => index + 1).join(' ')}\r\n${ok}`;
+    case 'UID FETCH':
+      return Buffer.concat([
+        ...uidsIn(args, mails.length).map((uid) => fetchRow(uid, args, mails[uid - 1] ?? Buffer.alloc(0))),
+        Buffer.from(ok),
+      ]);
+    case 'LOGOUT':
+      return `* BYE bye\r\n${ok}`;
+    default:
+      return ok;
+  }
+}
+
+/** One FETCH row as the command asked for it. */
+export function fetchRow(uid: number, args: string, mail: Buffer, flags = ''): Buffer {
+  if (!args.includes('BODY.PEEK[]')) {
+    return Buffer.from(
+      `* ${uid} FETCH (UID ${uid} INTERNALDATE "24-Nov-2026 10:00:00 +0000" RFC822.SIZE ${mail.length})\r\n`,
+    );
+  }
+  const [, start, length] = /BODY\.PEEK\[\]<(\d+)\.(\d+)>/.exec(args) ?? [];
+  const piece = start === undefined ? mail : mail.subarray(Number(start), Number(start) + Number(length));
+  const origin = start === undefined ? '' : `<${start}>`;
+  return Buffer.concat([
+    Buffer.from(`* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[]${origin} {${piece.length}}\r\n`),
+    piece,
+    Buffer.from(')\r\n'),
+  ]);
+}
+
+/** The UIDs of a command's sequence set. */
+export function uidsIn(args: string, last: number): number[] {
+  const [set = ''] = args.split(' ');
+  return set.split(',').flatMap((range) => {
+    const [first = 0, end = first] = range.split(':').map(Number);
+    return Array.from({ length: Math.min(end, last) - first + 1 }, (_, index) => first + index);
+  });
+}
+
+/** Options for a server on this machine, with deadlines fit for tests. */
+export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}): MailboxOptions {
+  return {
+    protocol: 'imap',
+    host: '127.0.0.1',
+    port,
+    security: 'plain',
+    username: 'anna',
+    credential: { kind: 'password', password: 'pass-7391-word' },
+    folder: 'INBOX',
+    deleteMails: false,
+    timeouts: { connectMs: 10_000, commandMs: 10_000 },
+    ...changes,
+  };
+}
