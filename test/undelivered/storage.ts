@@ -6,8 +6,8 @@ import { Failure } from '../../shared/failure/failure.ts';
 import type { Content, Part } from '../../shared/mail/mail.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openTable } from '../../shared/storage/tables.ts';
-import { openRecordBlobs } from '../../shared/undelivered/recordBlobs.ts';
-import { openRecordTable } from '../../shared/undelivered/recordTable.ts';
+import { openRecordBlobs, type RecordBlobs } from '../../shared/undelivered/recordBlobs.ts';
+import { openRecordTable, type RecordTable } from '../../shared/undelivered/recordTable.ts';
 import { openRetryQueue } from '../../shared/undelivered/retryQueue.ts';
 import type { RetryQueue, UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undelivered.ts';
 import { openUndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
@@ -21,6 +21,8 @@ export interface Storage {
   readonly clock: Clock;
   readonly store: UndeliveredStore;
   readonly queue: RetryQueue;
+  /** As `queue`, over parts that fail as `records` and `blobs` say. */
+  queueOver(records: Partial<RecordTable>, blobs: Partial<RecordBlobs>): RetryQueue;
   /** Names of all blobs in the container of undelivered mails. */
   blobs(): Promise<string[]>;
   rows(): Promise<Record<string, unknown>[]>;
@@ -48,6 +50,8 @@ export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): P
     clock,
     store: openUndeliveredStore(records, blobs, now),
     queue: openRetryQueue(records, blobs, now),
+    queueOver: (overRecords, overBlobs) =>
+      openRetryQueue({ ...records, ...overRecords }, { ...blobs, ...overBlobs }, now),
     blobs: async () => {
       if (!(await undelivered.exists())) return [];
       const names: string[] = [];
