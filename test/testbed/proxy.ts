@@ -99,8 +99,9 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
         ended: () => {
           const how = cuts[direction]?.how ?? 'rst';
           cuts[direction] = undefined;
-          // Not before the last bytes are with the kernel: a reset drops what is still to be written.
-          setImmediate(() => connection.drop(how));
+          // A reset takes back what has not been read, and some kernels then report an orderly end: leave the
+          // reader a moment.
+          setTimeout(() => connection.drop(how), how === 'rst' ? 5 : 0);
         },
       });
     const toServer = lane(client, server, 'toServer');
