@@ -92,13 +92,19 @@ async function authenticate(
   const answer = await wire.line(deadline);
   if (isChallenge(answer)) {
     wire.write(`${acknowledgement}\r\n`);
-    const refused = await readStatus(wire, attempt, deadline);
+    const refused = await readStatus(wire, attempt, deadline).catch(closedForRefusal);
     if (refused.ok) throw wire.fail(notPop3(wire, answer, attempt.secrets));
     return refused;
   }
   const reply = parseReply(answer);
   if (reply === undefined) throw wire.fail(notPop3(wire, answer, attempt.secrets));
   return reply;
+}
+
+/** Some servers hang up where the -ERR should come; the credentials were refused all the same. */
+function closedForRefusal(error: unknown): Pop3Reply {
+  if (!(error instanceof Failure) || error.reason !== 'connection-lost') throw error;
+  return { ok: false, text: 'the token was not accepted', code: undefined };
 }
 
 async function readStatus(wire: Pop3Wire, attempt: LoginAttempt, deadline: Deadline): Promise<Pop3Reply> {

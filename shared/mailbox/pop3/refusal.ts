@@ -6,8 +6,16 @@ import type { Pop3Wire } from './wire.ts';
 const tooManyConnections =
   /\b(too many|maximum|max(imum)? number|limit)\b.*\b(connections?|sessions?|logins|clients)\b|connections? (limit|exceeded)/i;
 const tooManyFailures = /\b(failed|failures?|attempts|invalid|incorrect)\b/i;
-const lockedMailbox =
-  /\b(lock(ed)?|in use|already (open|opened|logged|connected|active)|another (session|client|pop3?)|busy)\b/i;
+const lockedMailbox = new RegExp(
+  [
+    String.raw`\b(mail ?box|mail ?drop|spool|session)\b.*\b(lock(ed)?|busy)\b`,
+    String.raw`\block(ed)? (by|the)\b`,
+    String.raw`\bin use\b`,
+    String.raw`\balready (open|opened|logged|connected|active|locked)\b`,
+    String.raw`\banother (session|client|pop3?)\b`,
+  ].join('|'),
+  'i',
+);
 
 /** Who tried to log in, and what must not show in a sentence. */
 export interface LoginAttempt {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import * as net from 'node:net';
 import { describe, it } from 'node:test';
+import { mailDeadline } from '../../../shared/mailbox/pop3/deadline.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
-import { testCertificate } from '../../testbed/certificates.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
 import { drain, failureOf, measured, pop3Options } from './sessions.ts';
 
@@ -29,6 +29,11 @@ async function endsWithin<Result>(limitMs: number, work: Promise<Result>): Promi
   const tookMs = performance.now() - startedAt;
   assert.ok(tookMs < limitMs + graceMs, `took ${tookMs} ms`);
   return result;
+}
+
+async function pass(ms: number): Promise<void> {
+  const until = performance.now() + ms;
+  while (performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 const silentOn = (pattern: RegExp): Script => ({
@@ -67,18 +72,35 @@ describe('POP3 server that stalls', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('has one deadline for all of connect, however it trickles', async () => {
-    const certificate = await testCertificate();
-    await withServer({ stls: certificate, delivery: { chunkBytes: 1 } }, async ({ port }) => {
-      // Each byte comes quickly; all of them together do not.
-      const options = pop3Options(port, {
-        security: 'starttls',
-        caCertificate: certificate.caCertificate,
-        timeouts: { connectMs: 1, commandMs: 5_000 },
-      });
-      await endsWithin(1, failureOf(openPop3Mailbox(options), 'timeout'));
-    });
-  });
+  it('has one deadline for all of connect, though each answer alone comes in time', () =>
+    withServer({ capa: false, delivery: { delayMs: 50 } }, async ({ port, commands }) => {
+      const options = pop3Options(port, { timeouts: { connectMs: 120, commandMs: 120 } });
+      await endsWithin(120, failureOf(openPop3Mailbox(options), 'timeout'));
+      assert.ok(!commands.some((line) => line.startsWith('PASS')), commands.join());
+    }));
+
+  it('is not what a slow consumer is taken for', () =>
+    withServer({ mails: [Buffer.from(`${'x'.repeat(4_000_000)}\r\n`), ...mails] }, async ({ port }) => {
+      const session = await openPop3Mailbox(
+        pop3Options(port, { timeouts: { connectMs: 5_000, commandMs: 500 } }),
+      );
+      const all = await measured(session);
+      const [first] = all;
+      assert.ok(first);
+      const opened = await session.openStream(first);
+      assert.ok(opened.kind === 'mail');
+      let sizeBytes = 0;
+      for await (const piece of opened.stream) {
+        if (sizeBytes === 0) await pass(600);
+        sizeBytes += piece.length;
+      }
+      assert.equal(sizeBytes, 4_000_002);
+      for await (const { kind } of session.fetch(all)) {
+        assert.equal(kind, 'mail');
+        await pass(200);
+      }
+      assert.equal(await session.close(), true);
+    }));
 
   for (const command of ['LIST', 'UIDL', 'RETR', 'DELE']) {
     for (const capa of [undefined, false] as const) {
@@ -141,5 +163,18 @@ describe('POP3 server that stalls', () => {
       assert.equal(await endsWithin(timeouts.commandMs, session.close()), true);
       await queued;
     });
+  });
+});
+
+describe('POP3 deadline', () => {
+  it('ends a mail that trickles for ever, by the slowest rate that a network may have', () => {
+    const deadline = mailDeadline(60_000, 640 * 1024);
+    let waitedMs = 0;
+    while (deadline.waitMs > 0) {
+      assert.ok(deadline.waitMs <= 60_000);
+      deadline.spend(59_000);
+      waitedMs += 59_000;
+    }
+    assert.ok(waitedMs >= 12 * 60_000 && waitedMs < 13 * 60_000);
   });
 });

@@ -7,7 +7,7 @@ import { listMaildir, seedMaildir } from '../../testbed/seed.ts';
 import { drain, failureOf, measured, password, pop3Options, sources } from './sessions.ts';
 import { variedMails } from './variedMails.ts';
 
-const users = ['plain', 'starttls', 'tls', 'stream', 'locked', 'early'];
+const users = ['plain', 'starttls', 'tls', 'stream', 'early'];
 
 describe('POP3 against Dovecot', () => {
   let dovecot: Dovecot;
@@ -78,4 +78,38 @@ describe('POP3 against Dovecot', () => {
       `POP3 login to 127.0.0.1:${dovecot.pop3Port} as plain was refused: [AUTH] Authentication failed. Check username and password.`,
     );
   });
+});
+
+describe('POP3 against a Dovecot that lets few in', () => {
+  const only = [{ user: 'x', password }];
+  const cases = [
+    [
+      'while another session has the mailbox',
+      { lockPop3Sessions: true },
+      /found the mailbox in use: \[IN-USE\]/,
+    ],
+    [
+      'when there are too many connections',
+      { maxConnectionsPerUser: 1 },
+      /met too many connections: \[IN-USE\]/,
+    ],
+  ] as const;
+  for (const [when, limits, sentence] of cases) {
+    it(`fails as busy ${when}, and gets in later`, async () => {
+      const dovecot = await startDovecot({ users: only, ...limits });
+      try {
+        const first = await openPop3Mailbox(pop3Options(dovecot.pop3Port));
+        const failure = await failureOf(openPop3Mailbox(pop3Options(dovecot.pop3Port)), 'busy');
+        assert.match(failure.message, sentence);
+        assert.equal(await first.close(), true);
+        // The server notices a little later that a session is over.
+        let opened = await openPop3Mailbox(pop3Options(dovecot.pop3Port)).catch(() => undefined);
+        while (opened === undefined)
+          opened = await openPop3Mailbox(pop3Options(dovecot.pop3Port)).catch(() => undefined);
+        await opened.close();
+      } finally {
+        await dovecot.stop();
+      }
+    });
+  }
 });

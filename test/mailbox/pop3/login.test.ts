@@ -57,6 +57,11 @@ describe('POP3 login with a password', () => {
       'met too many connections: [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10). Close other clients of this mailbox, or poll it less often.',
     ],
     [
+      '-ERR account locked after failed logins',
+      'login',
+      'was refused: account locked after failed logins. Check username and password.',
+    ],
+    [
       '-ERR too many failed logins for this connection',
       'login',
       'was refused: too many failed logins for this connection. Check username and password.',
@@ -212,6 +217,22 @@ describe('POP3 login with an OAuth2 token', () => {
         assert.equal(await session.close(), true);
       },
     ));
+
+  it('takes it for a refusal when the server hangs up where its -ERR should come', () => {
+    const asked: boolean[] = [];
+    return withServer(
+      {
+        capa: xoauth2,
+        answer: (line) =>
+          challenge(line) ?? (line === '' ? 'fin' : line.length > 20 ? '+ e30=\r\n' : undefined),
+      },
+      async ({ port }) => {
+        const options = pop3Options(port, oauth2(['token-1', 'token-2'], asked));
+        await failureOf(openPop3Mailbox(options), 'login');
+        assert.deepEqual(asked, [false, true]);
+      },
+    );
+  });
 
   it('is no login when the server says +OK before it has seen the token', () =>
     withServer(

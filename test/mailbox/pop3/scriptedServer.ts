@@ -6,6 +6,8 @@ import type { Certificate } from '../../testbed/certificates.ts';
 export interface Delivery {
   /** Every piece has this many bytes. */
   readonly chunkBytes?: number;
+  /** Every answer is so late. */
+  readonly delayMs?: number;
   /** One cut, before the byte of this number. */
   readonly cutAt?: number;
   /** After so many bytes the connection ends by FIN or RST, or falls silent. */
@@ -208,6 +210,7 @@ class ScriptedConnection {
   #send(answer: string | Buffer, last = false): void {
     const bytes = typeof answer === 'string' ? Buffer.from(answer, 'utf8') : answer;
     this.#sending = this.#sending.then(async () => {
+      await delay(this.#script.delivery?.delayMs);
       for (const piece of this.#cut(bytes)) {
         if (this.#dropped) return;
         this.#socket?.write(piece);
@@ -215,7 +218,7 @@ class ScriptedConnection {
         this.#events.sent(this.#sentBytes);
         const { dropAt, drop, cutAt, chunkBytes } = this.#script.delivery ?? {};
         // The client, in the same process, reads what has come before the next piece follows.
-        if (cutAt !== undefined || chunkBytes !== undefined) await turns(2);
+        if (cutAt === this.#sentBytes || chunkBytes !== undefined) await turns(2);
         if (dropAt !== undefined && this.#sentBytes >= dropAt) this.#drop(drop ?? 'fin');
       }
       if (last && !this.#dropped) this.#socket?.end();
@@ -255,6 +258,10 @@ export function stuff(mail: Buffer): Buffer {
 
 function serverTls(socket: net.Socket, { key, certificate }: Certificate): net.Socket {
   return new tls.TLSSocket(socket, { isServer: true, key, cert: certificate });
+}
+
+async function delay(ms: number | undefined): Promise<void> {
+  if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function turns(count: number): Promise<void> {

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Failure, type FailureReason } from '../../shared/failure/failure.ts';
+import {
+  describeNetworkFailure,
+  describeTimeout,
+  type MailServerContact,
+} from '../../shared/mailbox/networkFailure.ts';
+
+const contact: MailServerContact = {
+  protocol: 'IMAP',
+  host: 'mail.example.com',
+  port: 993,
+  security: 'tls',
+  phase: 'connect',
+};
+const coded = (code: string, message = code) => Object.assign(new Error(message), { code });
+
+describe('network failure', () => {
+  const cases: readonly (readonly [string, FailureReason, string])[] = [
+    ['ENOTFOUND', 'unknown-host', 'is unknown: DNS has no address for it (ENOTFOUND). Check host.'],
+    [
+      'EAI_AGAIN',
+      'unknown-host',
+      'could not be looked up: DNS gave no answer (EAI_AGAIN). Check host and DNS.',
+    ],
+    [
+      'ECONNREFUSED',
+      'refused',
+      'refused the connection: nothing listens there (ECONNREFUSED). Check host, port and firewall.',
+    ],
+    ['EHOSTUNREACH', 'refused', 'is unreachable (EHOSTUNREACH). Check host, port and network.'],
+    ['ETIMEDOUT', 'timeout', 'could not be reached in time. Check host, port and firewall.'],
+    [
+      'GREETING_TIMEOUT',
+      'timeout',
+      'sent no greeting in time. Check port, and whether the server is overloaded.',
+    ],
+    [
+      'ERR_SSL_WRONG_VERSION_NUMBER',
+      'tls',
+      'does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.',
+    ],
+    [
+      'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+      'tls',
+      'offers no TLS version from 1.2 on (ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION). The server must be updated.',
+    ],
+  ];
+  for (const [code, reason, sentence] of cases) {
+    it(`by ${code} says what to do`, () => {
+      const failure = describeNetworkFailure(coded(code), contact);
+      assert.equal(failure.reason, reason);
+      assert.equal(failure.message, `IMAP server mail.example.com:993 ${sentence}`);
+    });
+  }
+
+  for (const code of [
+    'DEPTH_ZERO_SELF_SIGNED_CERT',
+    'SELF_SIGNED_CERT_IN_CHAIN',
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  ]) {
+    it(`by ${code} points at caCertificate`, () => {
+      const failure = describeNetworkFailure(coded(code), contact);
+      assert.equal(failure.reason, 'tls');
+      assert.match(failure.message, /is not trusted .* put the CA's PEM in caCertificate\.$/);
+    });
+  }
+
+  it('names the phase in which the connection was lost', () => {
+    const sentences = (['connect', 'tls', 'greeting', 'login', 'session'] as const).map((phase) => {
+      const failure = describeNetworkFailure(coded('ECONNRESET'), { ...contact, phase });
+      assert.equal(failure.reason, 'connection-lost');
+      assert.match(failure.message, /\(ECONNRESET\)/);
+      return failure.message;
+    });
+    assert.equal(new Set(sentences).size, sentences.length);
+  });
+
+  it('quotes nothing of a foreign error but a code that is a word', () => {
+    const error = coded('hunter2 is the password', 'hunter2');
+    assert.doesNotMatch(describeNetworkFailure(error, contact).message, /hunter2/);
+  });
+
+  it('gives a Failure back as it is', () => {
+    const failure = new Failure('login', 'No.');
+    assert.equal(describeNetworkFailure(failure, contact), failure);
+  });
+
+  it('points at useSsl when a plain port gives no greeting', () => {
+    const plain = { ...contact, security: 'plain', phase: 'greeting' } as const;
+    assert.match(
+      describeTimeout(plain, 30_000).message,
+      /no greeting within 30 s\. If this is its SSL port, set useSsl to true/,
+    );
+  });
+});
