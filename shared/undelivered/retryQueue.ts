@@ -55,7 +55,10 @@ export function openRetryQueue(table: RecordTable, blobs: RecordBlobs, now: () =
     async readParts() {
       const unsent = new Set(row.unsent);
       const parts = await blobs.readParts(row.folder, row.id);
-      return parts.filter(({ partNumber }) => unsent.has(partNumber));
+      const left = parts.filter(({ partNumber }) => unsent.has(partNumber));
+      if (left.length > 0) return left;
+      // Else nothing left to send would pass for everything sent.
+      throw new Failure('storage', `Undelivered mail ${row.id} has none of the parts that its record names.`);
     },
     readBody: (part) => blobs.readBody(row.folder, part),
     toClaimCheck: (part) => blobs.toClaimCheck(row.folder, part, record),

@@ -333,9 +333,10 @@ test('a broker that goes away for good in the middle ends the tick in time, and 
     broker.faults.silentTransfers = true;
   });
   const startedAtMs = performance.now();
-  const first = await tick(storage);
+  const retry = { ...quickRetry, sendTotalMs: 1_000, tryMs: 400 };
+  const first = await tick(storage, { openDestination: openerFor(broker.connectionString, retry) });
   stop();
-  assert.ok(performance.now() - startedAtMs < 4 * quickRetry.sendTotalMs);
+  assert.ok(performance.now() - startedAtMs < 10_000);
   assert.ok(first.failed > 0);
   broker.faults.silentTransfers = false;
   passMinutes(storage, 2);
@@ -376,6 +377,23 @@ test('content that was changed in the store is not sent', async () => {
   passMinutes(storage, 1);
   assert.equal((await tick(storage)).failed, 1);
   assert.equal(queue.count, 0);
+});
+
+test('a record whose parts can’t be found is kept, not taken for sent', async () => {
+  const storage = await openStorage(azurite);
+  await storeMails(storage, 'inbound', 1);
+  const [row] = await storage.rows();
+  const keys = { partitionKey: String(row?.partitionKey), rowKey: String(row?.rowKey) };
+  await storage.table.updateEntity({ ...keys, unsent: '7' }, 'Merge');
+  passMinutes(storage, 1);
+  const openDestination: OpenDestination = async () => ({
+    maxMessageBytes: 1_000_000,
+    fits: () => true,
+    send: async () => undefined,
+    close: async () => undefined,
+  });
+  assert.equal((await tick(storage, { openDestination })).failed, 1);
+  assert.equal((await storage.store.list(10)).length, 1);
 });
 
 test('records that have failed less often come first', async () => {
