@@ -208,8 +208,11 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
   };
 }
 
-/** Resets a connection. Node's `resetAndDestroy` sends a FIN before the RST, and a peer may then see an orderly end. */
+/**
+ * Resets a connection, or just closes one that has sent its FIN or is not made yet, which can't be reset. Node's
+ * `resetAndDestroy` sends a FIN before the RST, and a peer may then see an orderly end.
+ */
 function reset(socket: Socket): void {
-  Object.assign(socket, { resetAndClosing: true });
+  if (!socket.connecting && !socket.writableEnded) Object.assign(socket, { resetAndClosing: true });
   socket.destroy();
 }

@@ -24,6 +24,6 @@ const proxy = await startProxy({
   delaysHandshake: values.handshake,
   port: Number(values.port),
 });
-if (values['until-stdin-closes']) process.stdin.on('close', () => process.exit(0)).resume();
+if (values['until-stdin-closes']) process.stdin.on('end', () => process.exit(0)).resume();
 process.on('SIGTERM', () => process.exit(0));
 console.log(JSON.stringify({ port: proxy.port }));
