@@ -11,7 +11,7 @@ const openNothing = AbortSignal.abort();
  */
 export class LinkWatch {
   readonly #makeBatch: (signal: AbortSignal) => Promise<unknown>;
-  readonly #waiting = new Set<(error: LinkLost) => void>();
+  readonly #waiting = new Set<(error: unknown) => void>();
   #timer: NodeJS.Timeout | undefined;
   #isLost = false;
 
@@ -26,7 +26,7 @@ export class LinkWatch {
     await this.#check();
     if (this.#isLost) throw lost();
     this.#timer ??= setInterval(() => void this.#check(), checkEveryMs);
-    let lose: (error: LinkLost) => void = () => {};
+    let lose: (error: unknown) => void = () => {};
     const lostMeanwhile = new Promise<never>((_, reject) => {
       lose = reject;
     });
@@ -39,11 +39,11 @@ export class LinkWatch {
     }
   }
 
-  /** The link is being closed: whoever still waits has lost it. */
-  stop(): void {
+  /** The link is lost or being closed: whoever still waits on it is told why. */
+  stop(because: unknown = lost()): void {
     this.#stopTimer();
     this.#isLost = true;
-    for (const lose of this.#waiting) lose(lost());
+    for (const lose of this.#waiting) lose(because);
   }
 
   async #check(): Promise<void> {

@@ -194,7 +194,7 @@ class ServiceBusDestination implements Destination {
       } catch (error) {
         if (signal.aborted) return { retry: 'no', scope: 'queue', failure: this.#closedFailure() };
         const problem = toDeliveryProblem(error, this.#queue);
-        if (problem.retry === 'reconnect') this.#discardLink(used);
+        if (problem.retry === 'reconnect') this.#discardLink(used, error);
         // A batch refused for no known reason may hold one bad message: no minute is spent on the whole.
         if (problem.retry === 'no' || (problem.scope === 'message' && messages.length > 1)) return problem;
         if (!(await waitForRetry(attempt, this.#retry, deadline, signal))) return problem;
@@ -209,10 +209,10 @@ class ServiceBusDestination implements Destination {
   }
 
   /** Only if it is still the current one: several sends fail together when a connection is lost. */
-  #discardLink(link: Promise<QueueLink> | undefined): void {
+  #discardLink(link: Promise<QueueLink> | undefined, because: unknown): void {
     if (link === undefined || this.#link !== link) return;
     this.#link = undefined;
-    void closeLink(link);
+    void closeLink(link, because);
   }
 
   /** What would meet the same fate does not get a minute of its own, one after the other. */
@@ -233,7 +233,7 @@ class ServiceBusDestination implements Destination {
   }
 }
 
-async function closeLink(link: Promise<QueueLink> | undefined): Promise<void> {
+async function closeLink(link: Promise<QueueLink> | undefined, because?: unknown): Promise<void> {
   const opened = await link?.catch(() => undefined);
-  await opened?.close();
+  await opened?.close(because);
 }

@@ -39,6 +39,7 @@ type Kind =
   | 'unknown-host'
   | 'refused'
   | 'lost'
+  | 'unfit'
   | 'unexpected';
 
 interface Rule {
@@ -128,6 +129,12 @@ const rules: Readonly<Record<Kind, Rule>> = {
     sentence: (queue, code) =>
       `The connection to ${inNamespace(queue)} was lost (${code}). Check the network; the app tries again by itself.`,
   },
+  unfit: {
+    retry: 'no',
+    scope: 'message',
+    reason: 'delivery',
+    sentence: (queue, code) => `A message for ${inNamespace(queue)} could not be built (${code}).`,
+  },
   unexpected: {
     retry: 'reconnect',
     scope: 'message',
@@ -160,7 +167,7 @@ export function toDeliveryProblem(error: unknown, queue: QueueName): DeliveryPro
   if (error instanceof Failure) return { retry: 'no', scope: 'queue', failure: error };
   const cause = lastOf(error);
   const code = socketCodeOf(cause) ?? codeOf(cause);
-  const kind = kindByCode[code] ?? (speaksOfSession(cause) ? 'session-missing' : 'unexpected');
+  const kind = kindByCode[code] ?? kindOf(cause);
   const rule = rules[kind];
   const sentence = rule.sentence(queue, code);
   const failure =
@@ -178,9 +185,12 @@ function socketCodeOf(error: unknown): string | undefined {
   )?.[0];
 }
 
-/** For a message without a session on a queue that requires one, the SDK has no code. */
-function speaksOfSession(error: unknown): boolean {
-  return error instanceof Error && /sessionId/i.test(error.message);
+function kindOf(error: unknown): Kind {
+  if (!(error instanceof Error)) return 'unexpected';
+  // For a message without a session on a queue that requires one, the SDK has no code.
+  if (/sessionId/i.test(error.message) && 'code' in error) return 'session-missing';
+  // What comes from the wire has a code; what the SDK finds wrong with a message by itself has none.
+  return 'code' in error ? 'unexpected' : 'unfit';
 }
 
 /** After its last try the SDK throws an AggregateError without a text. */

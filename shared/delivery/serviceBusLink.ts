@@ -20,8 +20,8 @@ export interface QueueLink {
   readonly maxMessageBytes: number;
   /** Sends one message, or several as one batch; rejects with what the SDK throws. */
   send(messages: readonly OutboundMessage[], signal: AbortSignal): Promise<void>;
-  /** Ends in `closeTimeoutMs` and never rejects. */
-  close(): Promise<void>;
+  /** Sends still in flight reject with `because`. Ends in `closeTimeoutMs` and never rejects. */
+  close(because?: unknown): Promise<void>;
 }
 
 /** Standard tier's limit, for a link that states none. */
@@ -66,8 +66,8 @@ class SdkQueueLink implements QueueLink {
     await this.#watch.guard(() => send(this.#sender, messages, signal));
   }
 
-  async close(): Promise<void> {
-    this.#watch.stop();
+  async close(because?: unknown): Promise<void> {
+    this.#watch.stop(because);
     await closeClient(this.#client);
   }
 }

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { Destination } from '../../shared/delivery/destination.ts';
+import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { noFaults } from '../testbed/broker/faults.ts';
+import { bytesOf, failureOf, messageOf, openerFor, quickRetry } from './support.ts';
+
+let broker: Broker;
+let destination: Destination;
+
+beforeEach(async () => {
+  broker = await startBroker({
+    queues: [{ name: 'orders', maxMessageSizeBytes: 1_048_576, duplicateDetectionWindowMs: 600_000 }],
+  });
+  destination = await openerFor(broker.connectionString)('orders');
+});
+
+afterEach(async () => {
+  Object.assign(broker.faults, noFaults());
+  await destination.close();
+  await broker.stop();
+});
+
+const many = (count: number, size = 3_000) =>
+  Array.from({ length: count }, (_, n) => messageOf(bytesOf(size, n)));
+
+async function sendAll(messages: ReturnType<typeof many>): Promise<void> {
+  await Promise.all(messages.map((message) => destination.send(message)));
+}
+
+function assertAllOnce(messages: ReturnType<typeof many>): void {
+  const ids = broker.queue('orders').messages.map(({ messageId }) => messageId);
+  assert.deepEqual(new Set(ids), new Set(messages.map(({ messageId }) => messageId)));
+  assert.equal(ids.length, messages.length);
+}
+
+test('throttling that ends is waited out', async () => {
+  broker.faults.serverBusyTransfers = 5;
+  const messages = many(100);
+  await sendAll(messages);
+  assertAllOnce(messages);
+});
+
+test('a slow queue is waited for', async () => {
+  broker.faults.acceptDelayMs = 300;
+  const messages = many(200);
+  await sendAll(messages);
+  assertAllOnce(messages);
+  assert.equal(broker.queue('orders').duplicates, 0);
+});
+
+test('a connection dropped before anything was stored is replaced', async () => {
+  broker.faults.dropOnTransfer = 2;
+  const messages = many(500, 5_000);
+  await sendAll(messages);
+  assertAllOnce(messages);
+});
+
+test('a message accepted on a connection lost before it said so is repeated, and the repeat dropped', async () => {
+  broker.faults.loseDispositionTransfers = 1;
+  const messages = many(20);
+  const startedAt = Date.now();
+  await sendAll(messages);
+  assertAllOnce(messages);
+  assert.equal(broker.queue('orders').duplicates, 20);
+  // Noticed at the loss, not at the time-out of the try.
+  assert.ok(Date.now() - startedAt < quickRetry.tryMs, `${Date.now() - startedAt} ms`);
+});
+
+test('a broker away for a while in the middle is waited for', async () => {
+  const first = many(50);
+  await sendAll(first);
+  await broker.stop();
+  const second = many(50);
+  const sending = sendAll(second);
+  await failedOnce();
+  await broker.restart();
+  await sending;
+  assertAllOnce([...first, ...second]);
+});
+
+test('a connection lost while idle is replaced without anyone noticing', async () => {
+  broker.dropConnections();
+  await until(() => broker.connections.open === 0);
+  const messages = many(3);
+  await sendAll(messages);
+  assertAllOnce(messages);
+});
+
+test('a queue deleted in the middle is named at once', async () => {
+  const other = await startBroker({ port: 0 });
+  const port = broker.port;
+  await broker.stop();
+  const empty = await startBroker({
+    port,
+    key: /SharedAccessKey=([^;]+)/.exec(broker.connectionString)?.[1] ?? '',
+  });
+  try {
+    const failure = await failureOf(destination.send(messageOf(bytesOf(10))));
+    assert.match(failure.message, /^Service Bus queue orders doesn't exist in namespace/);
+  } finally {
+    await empty.stop();
+    await other.stop();
+  }
+});
+
+test('a broker that takes messages and answers nothing ends all of them within the endpoint retry', async () => {
+  broker.faults.silentTransfers = true;
+  const startedAt = Date.now();
+  const failures = await Promise.all(
+    many(60, 100_000).map((message) => failureOf(destination.send(message))),
+  );
+  const tookMs = Date.now() - startedAt;
+  for (const failure of failures) assert.match(failure.message, /did not answer in time/);
+  assert.ok(tookMs <= quickRetry.sendTotalMs + 1_000, `${tookMs} ms`);
+});
+
+test('a broker that stays away fails all messages within the endpoint retry, and works again when it is back', async () => {
+  await broker.stop();
+  const startedAt = Date.now();
+  const failures = await Promise.all(
+    many(60, 100_000).map((message) => failureOf(destination.send(message))),
+  );
+  const tookMs = Date.now() - startedAt;
+  for (const failure of failures) assert.match(failure.message, /refused the connection \(ECONNREFUSED\)/);
+  assert.ok(tookMs <= quickRetry.sendTotalMs + 1_000, `${tookMs} ms`);
+  await broker.restart();
+  const messages = many(10);
+  await sendAll(messages);
+  assertAllOnce(messages);
+});
+
+test('connections dropped again and again lose and repeat nothing', async () => {
+  const messages = many(400, 20_000);
+  let drops = 0;
+  const queue = broker.queue('orders');
+  const stopListening = queue.onMessage(() => {
+    if (queue.accepted % 90 !== 0 || drops >= 4) return;
+    drops += 1;
+    setImmediate(() => broker.dropConnections());
+  });
+  await sendAll(messages);
+  stopListening();
+  assert.ok(drops > 0);
+  assertAllOnce(messages);
+});
+
+/** A try to connect to the stopped broker has failed by now: the first comes at once. */
+async function failedOnce(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 3 * quickRetry.firstDelayMs));
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, 'It did not happen in 5 s.');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
