@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { isConfigColumn } from '../../shared/connection/columns.ts';
+import type { ConnectionConfig } from '../../shared/connection/config.ts';
+import { decodeConnection } from '../../shared/connection/decode.ts';
+import { DemoError } from './arguments.ts';
+
+/** A connection as its file has it: the columns of the table, and the keys. */
+export interface ConnectionFile {
+  readonly config: ConnectionConfig;
+  readonly columns: Readonly<Record<string, unknown>>;
+  /** Names in the file that are no column. */
+  readonly unknown: readonly string[];
+}
+
+const keyNames = ['customer', 'connection', 'PartitionKey', 'RowKey'];
+
+/** Throws a `DemoError` with a sentence for each wrong column; none of them holds a secret. */
+export function readConnectionFile(
+  file: string,
+  env: Readonly<Record<string, string | undefined>>,
+): ConnectionFile {
+  const given = parse(file);
+  const keys = {
+    PartitionKey: given.customer ?? given.PartitionKey ?? 'demo',
+    RowKey: given.connection ?? given.RowKey ?? 'own-mailbox',
+  };
+  const names = Object.keys(given);
+  const columns = Object.fromEntries(Object.entries(given).filter(([name]) => isConfigColumn(name)));
+  const decoded = decodeConnection({ ...columns, ...keys }, (name) => env[name]);
+  if (!decoded.ok) {
+    throw new DemoError(
+      [`${file} is not a connection:`, ...decoded.errors.map(({ message }) => message)].join('\n'),
+    );
+  }
+  return {
+    config: decoded.config,
+    columns,
+    unknown: names.filter((name) => !isConfigColumn(name) && !keyNames.includes(name)),
+  };
+}
+
+/** Whether polling it takes the mails off the server for good. */
+export function deletes({ protocol, deleteMails }: ConnectionConfig): boolean {
+  return protocol === 'pop3' || deleteMails;
+}
+
+/** Throws a `DemoError` where mails would be deleted and `mayDelete` is false. */
+export function checkDeletes(config: ConnectionConfig, mayDelete: boolean): void {
+  if (!deletes(config) || mayDelete) return;
+  const why = config.protocol === 'pop3' ? 'POP3 knows no read mark' : 'deleteMessages is true';
+  throw new DemoError(
+    `This would delete every mail it sends (${why}), and the demo's queue ends with the demo. To do it all the same, add --yes.`,
+  );
+}
+
+function parse(file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    throw new DemoError(`${file} could not be read: ${code}.`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, which may be the password.
+    throw new DemoError(`${file} is not JSON.`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new DemoError(`${file} must hold one JSON object, such as {"host": "…", "hostType": "IMAP", …}.`);
+  }
+  return Object.fromEntries(Object.entries(value));
+}

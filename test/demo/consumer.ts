@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto';
+import { ServiceBusClient, type ServiceBusReceivedMessage } from '@azure/service-bus';
+import { BlobServiceClient } from '@azure/storage-blob';
+
+/** A message as a consumer sees it, its bytes taken from blob storage where it says so. */
+export interface ReceivedMessage {
+  readonly receivedAt: Date;
+  readonly connection: string;
+  /** `body`, `attachment` or `raw`. */
+  readonly kind: string;
+  readonly fileName: string;
+  readonly contentType: string;
+  readonly sizeBytes: number;
+  readonly subject: string;
+  /** Container and blob of a message whose bytes did not fit into it. */
+  readonly claimCheck: string | undefined;
+  /** Whether size and SHA-256 of the bytes are what the message says. */
+  readonly intact: boolean;
+}
+
+export interface Consumer {
+  /** Received since the start. */
+  readonly count: number;
+  /** Those of them whose bytes are not what the message says. */
+  readonly damaged: number;
+  /** Resolves when there are that many, or with false after `timeoutMs`. */
+  received(count: number, timeoutMs: number): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+export interface ConsumerOptions {
+  readonly serviceBusConnectionString: string;
+  readonly storageConnectionString: string;
+  readonly queueName: string;
+  readonly onMessage: (message: ReceivedMessage) => void;
+  /** Called once for each failure, with one sentence. */
+  readonly onError: (sentence: string) => void;
+}
+
+/** Takes messages off the queue as any consumer would: peek-lock, checked, completed. */
+export function startConsumer(options: ConsumerOptions): Consumer {
+  const client = new ServiceBusClient(options.serviceBusConnectionString);
+  const blobs = BlobServiceClient.fromConnectionString(options.storageConnectionString);
+  const receiver = client.createReceiver(options.queueName, { receiveMode: 'peekLock' });
+  const waiting = new Set<() => void>();
+  let count = 0;
+  let damaged = 0;
+  const subscription = receiver.subscribe(
+    {
+      processMessage: async (message) => {
+        const seen = await look(message, blobs);
+        options.onMessage(seen);
+        count += 1;
+        if (!seen.intact) damaged += 1;
+        for (const wake of waiting) wake();
+      },
+      processError: async ({ error }) => options.onError(`Receiving failed: ${error.message}`),
+    },
+    { autoCompleteMessages: true, maxConcurrentCalls: 1 },
+  );
+  return {
+    get count() {
+      return count;
+    },
+    get damaged() {
+      return damaged;
+    },
+    received: (wanted, timeoutMs) =>
+      new Promise((resolve) => {
+        const finish = (all: boolean) => {
+          clearTimeout(timer);
+          waiting.delete(check);
+          resolve(all);
+        };
+        const check = () => {
+          if (count >= wanted) finish(true);
+        };
+        const timer = setTimeout(() => finish(false), timeoutMs);
+        waiting.add(check);
+        check();
+      }),
+    stop: async () => {
+      await subscription.close();
+      await client.close();
+    },
+  };
+}
+
+async function look(message: ServiceBusReceivedMessage, blobs: BlobServiceClient): Promise<ReceivedMessage> {
+  const properties = message.applicationProperties ?? {};
+  const text = (name: string) => (properties[name] === undefined ? '' : String(properties[name]));
+  const claimCheck = properties.claimCheck === undefined ? undefined : text('claimCheck');
+  const bytes = claimCheck === undefined ? bodyOf(message) : await readBlob(blobs, claimCheck);
+  return {
+    receivedAt: new Date(),
+    connection: text('connection'),
+    kind: message.subject ?? '',
+    fileName: text('inboundFileName'),
+    contentType: message.contentType ?? '',
+    sizeBytes: bytes.length,
+    subject: text('emailSubject'),
+    claimCheck,
+    intact:
+      properties.size === bytes.length &&
+      properties.sha256 === createHash('sha256').update(bytes).digest('hex'),
+  };
+}
+
+function bodyOf({ body }: ServiceBusReceivedMessage): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.from(body ?? '');
+}
+
+async function readBlob(blobs: BlobServiceClient, claimCheck: string): Promise<Buffer> {
+  const slash = claimCheck.indexOf('/');
+  const container = blobs.getContainerClient(claimCheck.slice(0, slash));
+  return container.getBlobClient(claimCheck.slice(slash + 1)).downloadToBuffer();
+}

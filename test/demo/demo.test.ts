@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
+import { requireDebianPackages } from '../testbed/packages.ts';
+import { listMaildir, seedMaildir } from '../testbed/seed.ts';
+import { readArguments } from './arguments.ts';
+import { faxMails, orderMails } from './demoMails.ts';
+import { type DemoProcess, makeWorkFolder, startDemo } from './demoProcess.ts';
+import { fit, openTerminal, printable } from './terminal.ts';
+
+const password = 'S3cret of mine';
+const users = ['imap', 'pop3', 'refused', 'kept'];
+let folder: string;
+/** One for all demos, so that Node's compile cache in it is made once. */
+let workFolder: string;
+let dovecot: Dovecot;
+before(async () => {
+  requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+  folder = mkdtempSync(join(tmpdir(), 'demo-connections-'));
+  workFolder = makeWorkFolder();
+  dovecot = await startDovecot({ users: users.map((user) => ({ user, password })) });
+});
+after(async () => {
+  await dovecot.stop();
+  for (const each of [folder, workFolder]) rmSync(each, { recursive: true, force: true });
+});
+
+/** connection, kind, file name, type, size and subject of each row, as the table shows them. */
+const expectedRows = [
+  ['orders-imap', 'body', 'body.txt', 'text/plain; charset=utf-8', '51 B', 'Purchase order 4711'],
+  ['orders-imap', 'body', 'body.html', 'text/html; charset=utf-8', '39 B', 'Größenänderung für'],
+  ['orders-imap', 'body', 'body.txt', 'text/plain; charset=utf-8', '14 B', 'Lieferschein und Preise'],
+  ['orders-imap', 'attachment', 'Lieferschein 0815.pdf', 'application/pdf', '46.9 KiB', 'Lieferschein und'],
+  ['orders-imap', 'attachment', 'Preise für Köln.csv', 'text/csv', '14 B', 'Lieferschein und Preise'],
+  ['orders-imap', 'body', 'body.txt', 'text/plain; charset=utf-8', '44 B', 'Счет готов'],
+  ['orders-imap', 'body', 'body.txt', 'text/plain; charset=utf-8', '23 B', 'Fwd: complaint'],
+  ['orders-imap', 'attachment', 'attachment-2.eml', 'message/rfc822', '', 'Fwd: complaint'],
+  ['orders-imap', 'body', 'body.txt', 'text/plain; charset=utf-8', '0 B', '(no text)'],
+  ['orders-imap', 'body', 'body.txt', 'text/plain; charset=utf-8', '34 B', 'Drawing of the new hall'],
+  ['orders-imap', 'attachment', 'hall.tif', 'image/tiff', '1.4 MiB*', 'Drawing of the new hall'],
+  ['faxes-pop3', 'attachment', 'fax-0001.tif', 'image/tiff', '29.3 KiB', 'Fax from +49 421 555 0100'],
+  ['faxes-pop3', 'body', 'body.txt', 'text/plain; charset=utf-8', '30 B', 'Zamówienie nr 7 📦'],
+  ['faxes-pop3', 'body', 'body.txt', 'text/plain; charset=utf-8', '21 B', 'A name that tries'],
+  ['faxes-pop3', 'attachment', 'passwd', 'application/octet-stream', '6 B', 'A name that tries'],
+  ['faxes-pop3', 'body', 'body.html', 'text/html; charset=utf-8', '', 'Newsletter with a logo'],
+  ['faxes-pop3', 'raw', 'mail.eml', 'message/rfc822', '', 'A mail that is broken'],
+] as const;
+
+test('the demo shows every part of every mail, settles them, sends nothing again, ends with 0 and leaves nothing', async () => {
+  const demo = startDemo(workFolder, []);
+  assert.equal(await demo.ended, 0, demo.output());
+  assertRows(demo.output(), expectedRows);
+  assert.match(demo.output(), /IMAP orders: 7 of 7 mails still there, 7 marked read, 0 unread/);
+  assert.match(demo.output(), /POP3 faxes: 5 of 5 mails deleted, 0 left/);
+  assert.match(
+    demo.output(),
+    /Second tick[\s\S]*orders-imap: ok, 0 mails, 0 messages[\s\S]*faxes-pop3: ok, 0 mails, 0 messages/,
+  );
+  assert.match(demo.output(), /12 mails of 12 picked up, 17 messages received/);
+  assert.match(demo.output(), /Size and SHA-256 of every message are what it says/);
+  assert.doesNotMatch(demo.output(), /\x1b|password/i);
+  assertLines(demo.output(), 120);
+  assertNothingLeft(demo);
+});
+
+test('--watch runs by the schedule, tells how to drop a mail in, and ends with 0 on Ctrl-C', async () => {
+  const demo = startDemo(workFolder, ['--watch'], { POLL_SCHEDULE: '* * * * * *' });
+  await demo.says('A mail that is broken');
+  await demo.says('hall.tif');
+  assert.match(demo.output(), /IMAP: cp mail\.eml \/.*\/mail\/orders\/new\//);
+  assert.match(
+    demo.output(),
+    /With a mail program: 127\.0\.0\.1, IMAP \d+ \(TLS \d+\), POP3 \d+ \(TLS \d+\)/,
+  );
+  demo.child.kill('SIGINT');
+  assert.equal(await demo.ended, 0, demo.output());
+  assert.match(demo.output(), /17 messages received\. Everything stopped\./);
+  assertNothingLeft(demo);
+});
+
+test('interrupted while it works, the demo takes all it started with it', async () => {
+  const demo = startDemo(workFolder, []);
+  await demo.says('Mail server');
+  demo.child.kill('SIGTERM');
+  assert.equal(await demo.ended, 130);
+  assertNothingLeft(demo);
+});
+
+test('--connection polls an IMAP mailbox of one’s own and marks its mails read', async () => {
+  const mails = orderMails();
+  await seedMaildir(dovecot.maildir('imap'), mails);
+  const demo = startDemo(workFolder, ['--connection', connectionFile('imap', 'IMAP', { note: 'mine' })]);
+  assert.equal(await demo.ended, 0, demo.output());
+  const rows = expectedRows.filter(([connection]) => connection === 'orders-imap');
+  assertRows(
+    demo.output(),
+    rows.map(([, ...cells]) => ['mailbox', ...cells]),
+  );
+  assert.match(demo.output(), /7 mails marked read, 11 messages received/);
+  assert.match(demo.output(), /Not a column, and ignored: note\./);
+  assert.ok(!demo.output().includes(password));
+  assert.deepEqual(
+    (await listMaildir(dovecot.maildir('imap'))).map(({ seen }) => seen),
+    mails.map(() => true),
+  );
+  assertNothingLeft(demo);
+});
+
+test('--connection takes the password from the environment, and deletes over POP3 only with --yes', async () => {
+  const maildir = dovecot.maildir('pop3');
+  await seedMaildir(maildir, faxMails());
+  const file = connectionFile('pop3', 'POP3', { password: undefined, passwordSetting: 'MY_PASSWORD' });
+  const env = { MY_PASSWORD: password };
+
+  const refused = startDemo(workFolder, ['--connection', file], env);
+  assert.equal(await refused.ended, 2);
+  assert.match(refused.output(), /would delete every mail it sends \(POP3 knows no read mark\).*add --yes/);
+  assert.equal((await listMaildir(maildir)).length, 5);
+  assertNothingLeft(refused);
+
+  const demo = startDemo(workFolder, ['--connection', file, '--yes'], env);
+  assert.equal(await demo.ended, 0, demo.output());
+  assert.match(demo.output(), /5 mails deleted, 6 messages received/);
+  assert.ok(!demo.output().includes(password));
+  assert.deepEqual(await listMaildir(maildir), []);
+  assertNothingLeft(demo);
+});
+
+test('--connection with a refused login ends with 1 and the sentence that the table would show', async () => {
+  const wrong = `${password}, but wrong`;
+  const demo = startDemo(workFolder, [
+    '--connection',
+    connectionFile('refused', 'IMAP', { password: wrong }),
+  ]);
+  assert.equal(await demo.ended, 1, demo.output());
+  assert.match(
+    demo.output(),
+    /IMAP login to 127\.0\.0\.1:\d+ as refused was refused.*Check username and password/,
+  );
+  assert.ok(!demo.output().includes(password));
+  assertNothingLeft(demo);
+});
+
+for (const { name, content, says } of [
+  { name: 'no JSON', content: `{"password": "${password}"`, says: /is not JSON/ },
+  { name: 'no object', content: '[]', says: /must hold one JSON object/ },
+  {
+    name: 'wrong columns',
+    content: JSON.stringify({ host: 'https://x', hostType: 'SMTP', username: 'a', password }),
+    says: /host is "https:\/\/x"; it must be[\s\S]*hostType is "SMTP"; it must be IMAP or POP3/,
+  },
+]) {
+  test(`a connection file with ${name} is refused in a sentence without the password, and nothing is started`, async () => {
+    const file = join(folder, `${name}.json`);
+    writeFileSync(file, content);
+    const demo = startDemo(workFolder, ['--connection', file]);
+    assert.equal(await demo.ended, 2);
+    assert.match(demo.output(), says);
+    assert.ok(!demo.output().includes(password));
+    assertNothingLeft(demo);
+  });
+}
+
+test('what the demo does not know is answered with what it knows', () => {
+  assert.deepEqual(readArguments([]), { kind: 'show' });
+  assert.deepEqual(readArguments(['--watch']), { kind: 'watch' });
+  assert.deepEqual(readArguments(['--connection=a.json', '--yes']), {
+    kind: 'own-mailbox',
+    file: 'a.json',
+    mayDelete: true,
+  });
+  assert.throws(() => readArguments(['--wach']), /does not know "--wach"[\s\S]*--watch/);
+  assert.throws(() => readArguments(['--connection']), /needs the name of a JSON file/);
+  assert.throws(() => readArguments(['--connection', 'a.json', '--watch']), /leave it out/);
+  assert.throws(() => readArguments(['--yes']), /goes with --connection/);
+});
+
+test('colours are for terminals only, and not for those who set NO_COLOR', () => {
+  const stream = (isTTY: boolean) => Object.assign(Object.create(process.stdout), { isTTY, columns: 200 });
+  assert.equal(openTerminal(stream(false), {}).paint('a', 'bold'), 'a');
+  assert.equal(openTerminal(stream(true), { NO_COLOR: '1' }).paint('a', 'bold'), 'a');
+  assert.equal(openTerminal(stream(true), {}).paint('a', 'bold'), '\x1b[1ma\x1b[22m');
+  assert.equal(openTerminal(stream(true), {}).width, 120);
+});
+
+test('a mail’s texts can neither steer the terminal nor break the table', () => {
+  assert.equal(printable('a\x1b[2J\r\nb\u202ec\u200b\x00\x9b1m'), 'a[2J bc1m');
+  assert.equal(fit('日本語', 5), '日本…');
+  assert.equal(fit('日本語', 8), '日本語  ');
+  assert.equal(fit('Zoë', 5, 'right'), '  Zoë');
+});
+
+function connectionFile(user: string, hostType: 'IMAP' | 'POP3', more: Record<string, unknown> = {}): string {
+  const { host, caCertificate, imapsPort, pop3sPort } = dovecot;
+  const port = hostType === 'IMAP' ? imapsPort : pop3sPort;
+  const columns = {
+    connection: 'mailbox',
+    host,
+    hostType,
+    port,
+    caCertificate,
+    username: user,
+    password,
+    ...more,
+  };
+  const file = join(folder, `${user}.json`);
+  writeFileSync(file, JSON.stringify(columns));
+  return file;
+}
+
+/** Each row is in the output exactly once, in any order, and no other row is. */
+function assertRows(output: string, expected: readonly (readonly string[])[]): void {
+  const rows = output.split('\n').filter((line) => /^\d\d:\d\d:\d\d .* (body|attachment|raw) /.test(line));
+  for (const cells of expected) {
+    const at = rows.findIndex((row) => holdsInOrder(row, cells));
+    assert.notEqual(at, -1, `No row for ${cells.join(', ')} in\n${output}`);
+    rows.splice(at, 1);
+  }
+  assert.deepEqual(rows, []);
+}
+
+function holdsInOrder(row: string, cells: readonly string[]): boolean {
+  let from = 0;
+  for (const cell of cells) {
+    const at = row.indexOf(cell, from);
+    if (at === -1) return false;
+    from = at + cell.length;
+  }
+  return true;
+}
+
+function assertLines(output: string, width: number): void {
+  for (const line of output.split('\n'))
+    assert.ok([...line].length <= width, `Longer than ${width}: ${line}`);
+}
+
+function assertNothingLeft(demo: DemoProcess): void {
+  assert.deepEqual(demo.survivors(), []);
+  assert.deepEqual(demo.leftFiles(), []);
+}

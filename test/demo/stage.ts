@@ -1,0 +1,167 @@
+import { TableClient } from '@azure/data-tables';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
+import { type Host, startHost } from '../testbed/host/host.ts';
+import type { LogEntry } from '../testbed/host/invoke.ts';
+import { requireDebianPackages } from '../testbed/packages.ts';
+import { DemoError } from './arguments.ts';
+import { ensureBundle, mainFile } from './bundle.ts';
+import { type Consumer, startConsumer } from './consumer.ts';
+import { MessageTable } from './messageTable.ts';
+import { printable, type Terminal } from './terminal.ts';
+
+/** The row of `EmailConnections` after a poll. */
+export type ConnectionRow = Readonly<Record<string, unknown>>;
+
+/** The app, and everything that it works with except mail servers, running on this machine. */
+export interface Stage {
+  readonly host: Host;
+  readonly consumer: Consumer;
+  addConnection(
+    customer: string,
+    connection: string,
+    columns: Readonly<Record<string, unknown>>,
+  ): Promise<void>;
+  row(customer: string, connection: string): Promise<ConnectionRow>;
+  /** Makes the connection due whatever its schedule, as an operator would. */
+  makeDue(customer: string, connection: string): Promise<void>;
+  /** One tick of the schedule and the polls it orders. */
+  tick(): Promise<void>;
+  /** At most `graceMs` for what still runs. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+export interface StageOptions {
+  readonly terminal: Terminal;
+  readonly queueName: string;
+  /** Timers fire by this schedule (six fields), as in Azure. Absent: only `tick` fires them. */
+  readonly pollSchedule?: string;
+  readonly onLog?: (entry: LogEntry) => void;
+}
+
+/** What one message may have on a queue of the Standard tier. */
+const maxMessageSizeBytes = 262_144;
+const duplicateDetectionWindowMs = 600_000;
+
+export async function startStage(options: StageOptions): Promise<Stage> {
+  const { terminal, queueName } = options;
+  const [, azurite, broker] = await Promise.all([
+    started(terminal, 'Bundle', ensureBundle, (state) => `dist/main.cjs, ${state}`),
+    started(terminal, 'Storage', startAzurite, describeAzurite),
+    started(
+      terminal,
+      'Service Bus',
+      () => startBroker({ queues: [{ name: queueName, maxMessageSizeBytes, duplicateDetectionWindowMs }] }),
+      ({ port }) => `development broker, 127.0.0.1:${port}, queue ${queueName} with duplicate detection`,
+    ),
+  ]);
+  const host = await started(
+    terminal,
+    'Functions',
+    () => startApp(azurite, broker, options),
+    ({ functions }) => Object.keys(functions).join(', '),
+  );
+  const connections = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
+    allowInsecureConnection: true,
+  });
+  await connections.createTable();
+  const table = new MessageTable(terminal);
+  const consumer = startConsumer({
+    serviceBusConnectionString: broker.connectionString,
+    storageConnectionString: azurite.connectionString,
+    queueName,
+    onMessage: (message) => table.add(message),
+    onError: (sentence) => terminal.line(terminal.paint(printable(sentence), 'red')),
+  });
+  return {
+    host,
+    consumer,
+    addConnection: async (customer, connection, columns) => {
+      await connections.createEntity({ partitionKey: customer, rowKey: connection, ...columns });
+    },
+    row: (customer, connection) => connections.getEntity(customer, connection),
+    makeDue: async (customer, connection) => {
+      await connections.updateEntity({ partitionKey: customer, rowKey: connection, nextRunAt: '' }, 'Merge');
+    },
+    tick: async () => {
+      await host.fireTimer('schedulePolls');
+      await host.drainQueue();
+    },
+    stop: async (graceMs) => {
+      await host.stop(graceMs);
+      await consumer.stop();
+      await Promise.all([azurite.stop(), broker.stop()]);
+    },
+  };
+}
+
+/** Throws a `DemoError` that says what to install when there is no mail server and it can't be installed. */
+export function requireMailServer(): void {
+  try {
+    requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+  } catch (error) {
+    throw new DemoError(
+      `The demo's mail server is Dovecot. ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+export function startMailServer(
+  terminal: Terminal,
+  users: readonly { user: string; password: string }[],
+): Promise<Dovecot> {
+  return started(
+    terminal,
+    'Mail server',
+    () => startDovecot({ users }),
+    ({ imapsPort, pop3sPort }) =>
+      `Dovecot, IMAP with TLS on 127.0.0.1:${imapsPort}, POP3 with TLS on :${pop3sPort}`,
+  );
+}
+
+function startApp(
+  azurite: Azurite,
+  broker: Broker,
+  { queueName, pollSchedule, onLog }: StageOptions,
+): Promise<Host> {
+  return startHost({
+    main: mainFile,
+    storageConnectionString: azurite.connectionString,
+    timers: pollSchedule === undefined ? 'manual' : 'schedule',
+    // Each is set, so that none of this shell's own has a say.
+    env: {
+      AzureWebJobsStorage: azurite.connectionString,
+      ServiceBusConnection: broker.connectionString,
+      EMAIL_QUEUE_NAME: queueName,
+      EMAIL_MAX_MESSAGE_BYTES: '',
+      EMAIL_MAX_MAIL_BYTES: '',
+      POLL_TIME_BUDGET_SECONDS: '',
+      POLL_SCHEDULE: pollSchedule ?? '0 * * * * *',
+      RETRY_SCHEDULE: '30 * * * * *',
+      RETRY_MAX_AGE_HOURS: '',
+      MAIL_HOSTS_ALLOWED: '',
+      MAIL_DENY_PRIVATE_NETWORKS: '',
+      APPLICATIONINSIGHTS_CONNECTION_STRING: '',
+    },
+    ...(onLog === undefined ? {} : { onLog }),
+  });
+}
+
+function describeAzurite({ blobPort, queuePort, tablePort }: Azurite): string {
+  return `Azurite, 127.0.0.1: blobs :${blobPort}, queues :${queuePort}, tables :${tablePort}`;
+}
+
+/** Starts a part and says so in one line, with the time it took. */
+async function started<T>(
+  terminal: Terminal,
+  name: string,
+  start: () => Promise<T>,
+  describe: (part: T) => string,
+): Promise<T> {
+  const beganMs = performance.now();
+  const part = await start();
+  const seconds = ((performance.now() - beganMs) / 1000).toFixed(1);
+  terminal.line(`${name.padEnd(12)} ${describe(part)} ${terminal.paint(`(${seconds} s)`, 'dim')}`);
+  return part;
+}
