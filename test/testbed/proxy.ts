@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
+import { freePorts } from './child.ts';
 import { type CutMode, Lane } from './proxyLane.ts';
 
 export type { CutMode } from './proxyLane.ts';
@@ -150,7 +151,9 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     return started;
   }
 
-  let listening: Server | undefined = await listen(options.port ?? 0);
+  // Not an ephemeral one, which another connection could take while the proxy refuses.
+  const [freePort] = options.port ? [options.port] : await freePorts(1);
+  let listening: Server | undefined = await listen(freePort ?? 0);
   const { port } = listening.address() as AddressInfo;
 
   async function refuse(refuses: boolean): Promise<void> {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Connection, EventContext, Receiver, Sender } from 'rhea';
 import rhea from 'rhea';
+import { freePorts } from '../child.ts';
 import { type AmqpCondition, type BrokerFaults, conditions, noFaults } from './faults.ts';
 import { openIntake } from './intake.ts';
 import { openOutlet } from './outlet.ts';
@@ -82,7 +83,9 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     for (const socket of sockets) socket.destroy(new Error('The broker dropped the connection.'));
   }
 
-  let server: Server | undefined = await listen(options.port ?? 0);
+  // Not an ephemeral one, which another connection could take while the broker is stopped.
+  const [freePort] = options.port === undefined ? await freePorts(1) : [options.port];
+  let server: Server | undefined = await listen(freePort ?? 0);
   const { port } = server.address() as AddressInfo;
 
   async function stop(): Promise<void> {

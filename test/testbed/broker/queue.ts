@@ -1,5 +1,6 @@
+import { DuplicateDetection } from './duplicateDetection.ts';
 import { type AmqpCondition, conditions } from './faults.ts';
-import { newDeliveryTag } from './lockToken.ts';
+import { type LockedMessage, MessageLocks } from './messageLocks.ts';
 import { Shelf } from './shelf.ts';
 import { decodeContent, type MessageContent, readRouting, withApplicationProperties } from './wireMessage.ts';
 
@@ -37,13 +38,6 @@ export interface StoredMessage {
   deliveryCount: number;
 }
 
-/** A message handed to one receiver; `tag` is its delivery tag. */
-export interface LockedMessage {
-  readonly tag: Buffer;
-  readonly message: StoredMessage;
-  readonly untilMs: number;
-}
-
 /** A queue held in memory, with the rules of a Service Bus queue; knows nothing of connections. */
 export class BrokerQueue {
   readonly name: string;
@@ -64,14 +58,12 @@ export class BrokerQueue {
   readonly #shelves = new Map<string, Shelf>();
   /** Held as long as their receivers' links are open. */
   readonly #lockedSessions = new Set<string>();
-  /** In the order in which they expire, since every lock lasts the same time from being taken or renewed. */
-  readonly #locks = new Map<string, LockedMessage>();
-  readonly #seenAtMs = new Map<string, number>();
+  readonly #locks: MessageLocks;
+  readonly #seen: DuplicateDetection;
   readonly #listeners = new Set<(message: QueueMessage) => void>();
   readonly #waiting = new Set<() => void>();
   #nextSequenceNumber = 1;
   #sizeBytes = 0;
-  #lockTimer: NodeJS.Timeout | undefined;
 
   constructor(options: QueueOptions, isDeadLetterQueue = false) {
     this.#options = options;
@@ -80,6 +72,8 @@ export class BrokerQueue {
     this.requiresSession = options.requiresSession ?? false;
     this.lockDurationMs = options.lockDurationMs ?? 30_000;
     this.disabled = options.disabled ?? false;
+    this.#locks = new MessageLocks(this.lockDurationMs, (message) => this.#giveBack(message));
+    this.#seen = new DuplicateDetection(options.duplicateDetectionWindowMs);
     if (!isDeadLetterQueue) {
       this.deadLetterQueue = new BrokerQueue(
         {
@@ -117,7 +111,7 @@ export class BrokerQueue {
     this.#active.clear();
     this.#shelves.clear();
     this.#locks.clear();
-    this.#seenAtMs.clear();
+    this.#seen.clear();
     this.#sizeBytes = 0;
     this.accepted = 0;
     this.duplicates = 0;
@@ -136,7 +130,7 @@ export class BrokerQueue {
       return conditions.quotaExceeded(this.name);
     }
     for (const arrival of arrivals) {
-      if (this.#isDuplicate(arrival.messageId, nowMs)) this.duplicates++;
+      if (this.#seen.isRepeat(arrival.messageId, nowMs)) this.duplicates++;
       else this.#store(arrival.raw, arrival.messageId, arrival.sessionId, nowMs);
     }
     this.#wake();
@@ -153,45 +147,35 @@ export class BrokerQueue {
   /** Locks the next message for a receiver. */
   takeAndLock(sessionId: string | undefined, nowMs: number): LockedMessage | undefined {
     const message = this.#shelves.get(shelfKey(sessionId))?.take();
-    if (message === undefined) return undefined;
-    const lock = { tag: newDeliveryTag(), message, untilMs: nowMs + this.lockDurationMs };
-    this.#locks.set(lock.tag.toString('hex'), lock);
-    this.#watchLocks(nowMs);
-    return lock;
+    return message === undefined ? undefined : this.#locks.take(message, nowMs);
   }
 
   /** Renews a lock; answers until when, or nothing when it is lost. */
   renewLock(tag: Buffer, nowMs: number): Date | undefined {
-    const key = tag.toString('hex');
-    const lock = this.#locks.get(key);
-    if (lock === undefined) return undefined;
-    this.#locks.delete(key);
-    this.#locks.set(key, { ...lock, untilMs: nowMs + this.lockDurationMs });
-    return new Date(nowMs + this.lockDurationMs);
+    return this.#locks.renew(tag, nowMs);
   }
 
   /** Removes a locked message; false when the lock is lost. So with the other ways to settle. */
   complete(tag: Buffer): boolean {
-    const lock = this.#unlock(tag);
-    if (lock !== undefined) this.#remove(lock.message);
-    return lock !== undefined;
+    const message = this.#locks.end(tag);
+    if (message !== undefined) this.#remove(message);
+    return message !== undefined;
   }
 
   abandon(tag: Buffer, properties: Readonly<Record<string, unknown>>): boolean {
-    const lock = this.#unlock(tag);
-    if (lock !== undefined) {
-      const raw = withApplicationProperties(lock.message.raw, properties);
-      this.#sizeBytes += raw.length - lock.message.raw.length;
-      lock.message.raw = raw;
-      this.#giveBack(lock.message);
-    }
-    return lock !== undefined;
+    const message = this.#locks.end(tag);
+    if (message === undefined) return false;
+    const raw = withApplicationProperties(message.raw, properties);
+    this.#sizeBytes += raw.length - message.raw.length;
+    message.raw = raw;
+    this.#giveBack(message);
+    return true;
   }
 
   deadLetter(tag: Buffer, reason: string, description: string): boolean {
-    const lock = this.#unlock(tag);
-    if (lock !== undefined) this.#bury(lock.message, reason, description);
-    return lock !== undefined;
+    const message = this.#locks.end(tag);
+    if (message !== undefined) this.#bury(message, reason, description);
+    return message !== undefined;
   }
 
   /** Up to `limit` active messages from a sequence number on. */
@@ -226,14 +210,14 @@ export class BrokerQueue {
   renewSession(sessionId: string, nowMs: number): Date | undefined {
     if (!this.#lockedSessions.has(sessionId)) return undefined;
     const untilMs = nowMs + this.lockDurationMs;
-    for (const { tag } of this.#locksOf(sessionId)) this.renewLock(tag, nowMs);
+    for (const { tag } of this.#locks.ofSession(sessionId)) this.renewLock(tag, nowMs);
     return new Date(untilMs);
   }
 
   /** Gives a session back, with the messages its receiver had locked. */
   releaseSession(sessionId: string): void {
     this.#lockedSessions.delete(sessionId);
-    for (const { tag } of this.#locksOf(sessionId)) this.abandon(tag, {});
+    for (const { tag } of this.#locks.ofSession(sessionId)) this.abandon(tag, {});
     this.#wake();
   }
 
@@ -241,22 +225,6 @@ export class BrokerQueue {
   whenAvailable(wake: () => void): () => void {
     this.#waiting.add(wake);
     return () => this.#waiting.delete(wake);
-  }
-
-  #locksOf(sessionId: string): LockedMessage[] {
-    return [...this.#locks.values()].filter((lock) => lock.message.sessionId === sessionId);
-  }
-
-  #isDuplicate(messageId: string | undefined, nowMs: number): boolean {
-    const windowMs = this.#options.duplicateDetectionWindowMs;
-    if (windowMs === undefined || messageId === undefined) return false;
-    for (const [id, seenAtMs] of this.#seenAtMs) {
-      if (seenAtMs + windowMs > nowMs) break;
-      this.#seenAtMs.delete(id);
-    }
-    if (this.#seenAtMs.has(messageId)) return true;
-    this.#seenAtMs.set(messageId, nowMs);
-    return false;
   }
 
   #store(raw: Buffer, messageId: string | undefined, sessionId: string | undefined, nowMs: number): void {
@@ -287,13 +255,6 @@ export class BrokerQueue {
     if (this.#active.delete(message.sequenceNumber)) this.#sizeBytes -= message.raw.length;
   }
 
-  #unlock(tag: Buffer): LockedMessage | undefined {
-    const key = tag.toString('hex');
-    const lock = this.#locks.get(key);
-    this.#locks.delete(key);
-    return lock;
-  }
-
   #giveBack(message: StoredMessage): void {
     message.deliveryCount++;
     if (message.deliveryCount >= (this.#options.maxDeliveryCount ?? 10)) {
@@ -312,22 +273,6 @@ export class BrokerQueue {
     this.#remove(message);
     const properties = { DeadLetterReason: reason, DeadLetterErrorDescription: description };
     this.deadLetterQueue?.offer([withApplicationProperties(message.raw, properties)], Date.now());
-  }
-
-  #watchLocks(nowMs: number): void {
-    const first = this.#locks.values().next().value;
-    if (first === undefined || this.#lockTimer !== undefined) return;
-    this.#lockTimer = setTimeout(() => this.#expireLocks(), Math.max(1, first.untilMs - nowMs)).unref();
-  }
-
-  #expireLocks(): void {
-    this.#lockTimer = undefined;
-    const nowMs = Date.now();
-    for (const lock of this.#locks.values()) {
-      if (lock.untilMs > nowMs) break;
-      this.abandon(lock.tag, {});
-    }
-    this.#watchLocks(nowMs);
   }
 
   #wake(): void {
