@@ -21,8 +21,18 @@ export function decodeText(bytes: Buffer, charset: string | undefined, html: boo
   return isUtf8(bytes) ? bytes.toString('utf8') : decode(bytes, 'windows-1252');
 }
 
-function isSupported(charset: string): boolean {
-  return libmime.createDecodeStream(charset).supported;
+/** Answers of `isSupported`, since asking for an unknown charset is slow and a mail may do so often. */
+const known = new Map<string, boolean>();
+const maxKnown = 200;
+
+/** Whether mail in this charset can be decoded; UTF-7, which hides markup, is none of these. */
+export function isSupported(charset: string): boolean {
+  const answer = known.get(charset);
+  if (answer !== undefined) return answer;
+  if (known.size >= maxKnown) known.clear();
+  const { supported } = libmime.createDecodeStream(charset);
+  known.set(charset, supported);
+  return supported;
 }
 
 function metaCharset(bytes: Buffer): string | undefined {

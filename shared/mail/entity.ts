@@ -98,7 +98,7 @@ function readEncoding(value: string): Entity['encoding'] {
 }
 
 function readDisposition(value: string): Entity['disposition'] {
-  const disposition = lower(decodeWords(value));
+  const disposition = lower(decodeWords(value.slice(0, 100)));
   if (disposition === '') return 'none';
   return disposition === 'inline' ? 'inline' : 'attachment';
 }

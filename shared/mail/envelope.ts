@@ -39,18 +39,34 @@ function readText(fields: readonly HeaderField[], key: string): string | undefin
 }
 
 function readAddresses(fields: readonly HeaderField[], key: string): string | undefined {
-  const values = fields.filter((field) => field.key === key).slice(0, 100);
   const texts: string[] = [];
   let length = 0;
-  for (const field of values) {
-    for (const address of addressparser(boundedValue(field))) {
-      const text = addressText(address);
+  let read = 0;
+  for (const field of fields) {
+    if (field.key !== key) continue;
+    for (const text of addressTexts(boundedValue(field))) {
       if (text) texts.push(text);
       length += text.length;
       if (length > maxLength) return clean(texts.join(', '));
     }
+    read += field.line.length;
+    if (read > maxFieldLength) break;
   }
   return clean(texts.join(', '));
+}
+
+/** `a@b` and `Name <a@b>`, which most addresses are, and which need no parser. */
+const simpleAddress =
+  /^(?:("?)([\w =?!#$%&'*+/.-]*)\1\s*<([\w=!#$%&'*+/.-]+@[\w.-]+)>|([\w=!#$%&'*+/.-]+@[\w.-]+))$/;
+
+function* addressTexts(value: string): Generator<string> {
+  const simple = value.split(',').map((piece) => simpleAddress.exec(piece.trim()));
+  if (simple.every((found) => found !== null)) {
+    for (const [, , name, mailbox, bare] of simple)
+      yield addressText({ name: name ?? '', address: mailbox ?? bare ?? '' });
+  } else {
+    for (const address of addressparser(value)) yield addressText(address);
+  }
 }
 
 type Address = ReturnType<typeof addressparser>[number];
@@ -73,6 +89,7 @@ function boundedValue(field: HeaderField): string {
 }
 
 function clean(text: string): string | undefined {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.trim().slice(0, maxLength).trimEnd() || undefined;
   const safe = text
     .replace(/[\t\r\n\u2028\u2029]+/g, ' ')
     .replace(/\p{Cc}/gu, '')

@@ -21,6 +21,8 @@ export interface MailText extends TextPart {
   readonly contentType: string;
   readonly fileName: string | undefined;
   bytes(): Buffer;
+  /** The content ids that it refers to by `cid:`. */
+  shownIds(): ReadonlySet<string>;
 }
 
 /** What a mail holds. */
@@ -106,9 +108,7 @@ export class LeafCollector {
   #isShown(entity: Entity): boolean {
     const id = entity.contentId;
     if (id === undefined) return false;
-    return this.#texts.some(
-      (text) => text.subtype === 'html' && refersTo(text.bytes().toString('latin1'), id),
-    );
+    return this.#texts.some((text) => text.shownIds().has(id));
   }
 }
 
@@ -132,6 +132,7 @@ function readText(
   const bytes = decodeTransfer(entity.encoding, encoded);
   if (bytes.length === 0 && !isBlank(encoded)) throw new Unsplittable('a text in it can’t be decoded');
   const html = entity.mediaType === 'text/html';
+  let shownIds: ReadonlySet<string> | undefined;
   return {
     order,
     subtype: html ? 'html' : 'plain',
@@ -140,6 +141,10 @@ function readText(
     contentType: entity.declaredType,
     fileName: entity.fileName,
     bytes: () => bytes,
+    shownIds: () => {
+      shownIds ??= html ? findShownIds(bytes.toString('latin1')) : new Set();
+      return shownIds;
+    },
     text: () =>
       decodeText(entity.flowed ? unfold(bytes, entity.delSp) : bytes, entity.charset, html).replaceAll(
         '\r\n',
@@ -153,7 +158,17 @@ function unfold(bytes: Buffer, delSp: boolean): Buffer {
   return Buffer.from(libmime.decodeFlowed(bytes.toString('latin1'), delSp), 'latin1');
 }
 
-function refersTo(html: string, contentId: string): boolean {
-  const forms = [contentId, encodeURIComponent(contentId), encodeURI(contentId)];
-  return forms.some((form) => html.includes(`cid:${form}`));
+/** The ids of the parts that an HTML text shows, as they are and percent-decoded. */
+function findShownIds(html: string): ReadonlySet<string> {
+  const ids = new Set<string>();
+  for (const [, id = ''] of html.matchAll(/cid:([^"'\s<>)]{1,256})/gi)) {
+    ids.add(id);
+    if (!id.includes('%')) continue;
+    try {
+      ids.add(decodeURIComponent(id));
+    } catch {
+      // Not percent-encoded then.
+    }
+  }
+  return ids;
 }

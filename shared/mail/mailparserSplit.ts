@@ -118,6 +118,7 @@ function textOf(subtype: TextPart['subtype'], text: string): MailText {
     contentType: `text/${subtype}; charset=utf-8`,
     fileName: undefined,
     bytes: () => Buffer.from(text),
+    shownIds: () => new Set(),
     text: () => text,
   };
 }

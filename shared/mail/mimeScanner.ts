@@ -33,6 +33,8 @@ const noBytes = Buffer.alloc(0);
 const maxHeadBytes = 1024 * 1024;
 const maxHeadLines = maxHeadBytes / 64;
 const maxEntities = 1000;
+/** A sane mail takes a few. */
+const maxScanMs = 10_000;
 /** What a delimiter line may hold besides the boundary: dashes, RFC 2046 white space, the line end. */
 const maxDelimiterExtra = 1004;
 
@@ -59,6 +61,8 @@ export class MimeScanner {
   #boundaries = new Set<string>();
   #maxBoundaryBytes = 0;
   #events: ScanEvent[] = [];
+  #spentMs = 0;
+  #runStartedAt = 0;
 
   push(block: Buffer): ScanEvent[] {
     const rest = this.#buffer.length - this.#at;
@@ -76,7 +80,9 @@ export class MimeScanner {
 
   #run(final: boolean): ScanEvent[] {
     this.#events = [];
+    this.#runStartedAt = performance.now() - this.#spentMs;
     while (this.#state === 'head' ? this.#scanHead(final) : this.#scanBody(final));
+    this.#spentMs = performance.now() - this.#runStartedAt;
     return this.#events;
   }
 
@@ -116,6 +122,8 @@ export class MimeScanner {
     this.#headScanned = 0;
     this.#headLines = 0;
     if (++this.#entities > maxEntities) throw new Unsplittable('it has more than 1,000 parts');
+    if (performance.now() - this.#runStartedAt > maxScanMs)
+      throw new Unsplittable('it takes too long to read');
     const fields = parseHeaderBlock(block);
     const root = this.#entities === 1;
     if (root) this.rootFields = fields;

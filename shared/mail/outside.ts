@@ -1,5 +1,7 @@
 import type { ContentStore, ContentWriter, MailSource } from './mail.ts';
 
+const maxBlockBytes = 64 * 1024;
+
 /**
  * The mail's source and the store, watched while a mail is split: what fails in them is not the mail's
  * fault and goes to the caller as it is, and no writer stays open behind a failure.
@@ -23,19 +25,37 @@ export class Outside {
     return this.#failure;
   }
 
-  /** The mail from its beginning, in blocks of at least `blockBytes`, but for the last one. */
+  /**
+   * The mail from its beginning: in one block if it comes in one piece; else in blocks of at least
+   * `blockBytes`, but for the last one, and of 64 KiB at most where that is more.
+   */
   async *readBlocks(blockBytes: number): AsyncGenerator<Buffer> {
-    let pieces: Buffer[] = [];
-    let held = 0;
-    for await (const piece of this.#readPieces()) {
-      pieces.push(piece);
-      held += piece.length;
-      if (held < blockBytes) continue;
-      yield join(pieces);
-      pieces = [];
-      held = 0;
+    const opened = await this.#watch(() => this.#source.open());
+    const pieces = opened[Symbol.asyncIterator]();
+    const nextPiece = () => this.#watch(() => pieces.next());
+    try {
+      const first = await nextPiece();
+      if (first.done) return;
+      let next = await nextPiece();
+      if (next.done) {
+        yield first.value;
+        return;
+      }
+      let held: Buffer[] = [first.value];
+      let heldBytes = first.value.length;
+      for (; !next.done; next = await nextPiece()) {
+        if (heldBytes >= blockBytes) {
+          yield* slices(join(held), Math.max(blockBytes, maxBlockBytes));
+          held = [];
+          heldBytes = 0;
+        }
+        held.push(next.value);
+        heldBytes += next.value.length;
+      }
+      yield* slices(join(held), Math.max(blockBytes, maxBlockBytes));
+    } finally {
+      await pieces.return?.();
     }
-    if (held > 0) yield join(pieces);
   }
 
   /** Aborts all writers that were begun and not ended. Never rejects. */
@@ -43,16 +63,6 @@ export class Outside {
     const writers = [...this.#writers];
     this.#writers.clear();
     await Promise.allSettled(writers.map(async (writer) => writer.abort()));
-  }
-
-  async *#readPieces(): AsyncGenerator<Buffer> {
-    const pieces = await this.#watch(() => this.#source.open());
-    try {
-      yield* pieces;
-    } catch (error) {
-      this.#failure ??= { error };
-      throw error;
-    }
   }
 
   #watchWriter(store: ContentStore): ContentWriter {
@@ -87,6 +97,10 @@ export class Outside {
       throw error;
     }
   }
+}
+
+function* slices(block: Buffer, bytes: number): Generator<Buffer> {
+  for (let at = 0; at < block.length; at += bytes) yield block.subarray(at, at + bytes);
 }
 
 function join(pieces: readonly Buffer[]): Buffer {

@@ -97,7 +97,8 @@ function softBreakEnd(lines: Buffer, from: number): number {
   const at = skipSpace(lines, from);
   if (at === lines.length) return at;
   if (lines[at] === LF) return at + 1;
-  return lines[at] === CR && lines[at + 1] === LF ? at + 2 : -1;
+  const behindCr = lines[at] === CR ? skipSpace(lines, at + 1) : at;
+  return lines[behindCr] === LF ? behindCr + 1 : -1;
 }
 
 /** Decodes in place. `cutOff` is how many bytes at the end are an escape that was cut off. */

@@ -5,7 +5,7 @@ import { LeafCollector } from './leafCollector.ts';
 import type { Content, ContentStore, MailSource, SplitMail, SplitRules } from './mail.ts';
 import { MimeScanner, type ScanEvent } from './mimeScanner.ts';
 import { Outside } from './outside.ts';
-import { Unsplittable, Unusual } from './refusal.ts';
+import { Unsplittable } from './refusal.ts';
 
 /** How much of a mail is read for the envelope where it is not parsed. */
 const envelopeBytes = 64 * 1024;
@@ -57,8 +57,8 @@ async function tryTo(
   } catch (error) {
     await outside.abortWriters();
     if (outside.failure) throw outside.failure.error;
-    const why = error instanceof Unsplittable ? error.message : 'it could not be parsed';
-    return { kind: 'refused', unusual: error instanceof Unusual, why };
+    if (error instanceof Unsplittable) return { kind: 'refused', unusual: false, why: error.message };
+    return { kind: 'refused', unusual: true, why: 'it could not be parsed' };
   }
 }
 

@@ -165,6 +165,16 @@ describe('time grows no faster than the mail', () => {
     ['encoded words', (size) => `${head}To: ${'=?utf-8?Q?'.repeat(Math.min(size, 900_000) / 10)}\r\n\r\nx`],
     ['comments', (size) => `${head}Content-Type: text/plain${'('.repeat(Math.min(size, 900_000))}\r\n\r\nx`],
     ['meta tags', (size) => `${head}Content-Type: text/html\r\n\r\n${'<meta '.repeat(size / 6)}\xff`],
+    [
+      'attachments that are looked for in the html',
+      (size) =>
+        `${head}Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${'cid: '.repeat(size / 5)}\r\n${lines('--b', 'Content-Type: image/png', 'Content-ID: <x>', '', 'x').repeat(900)}`,
+    ],
+    [
+      'file names of encoded words',
+      (size) =>
+        `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${lines('--b', `Content-Disposition: attachment; filename="${'=?a?Q?x?= =?b?Q?x?= '.repeat(size / 20_000)}"`, '', 'x').repeat(900)}`,
+    ],
     ['folded header lines', (size) => `${head}X: y${'\r\n '.repeat(Math.min(size, 40_000) / 3)}\r\n\r\nx`],
     [
       'parameters',

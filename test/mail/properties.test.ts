@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import libbase64 from 'libbase64';
+import libmime from 'libmime';
 import libqp from 'libqp';
 import { Base64Decoder, decodeBase64 } from '../../shared/mail/base64.ts';
 import { readEnvelope } from '../../shared/mail/envelope.ts';
 import { fallbackFileName, safeFileName } from '../../shared/mail/fileName.ts';
-import { parseHeaderBlock } from '../../shared/mail/headers.ts';
+import { decodeWords, parseHeaderBlock } from '../../shared/mail/headers.ts';
 import { decodeQuotedPrintable, QuotedPrintableDecoder } from '../../shared/mail/quotedPrintable.ts';
 import { base64Lines, quotedPrintable } from './encode.ts';
 import { sampleMails } from './mails.ts';
@@ -107,6 +108,29 @@ describe('quoted-printable', () => {
       }),
     );
   });
+});
+
+test('encoded words are decoded as libmime does', () => {
+  const piece = fc.constantFrom(
+    '=?utf-8?Q?=C3?=',
+    '=?utf-8?q?=BC_x?=',
+    '=?UTF-8?B?w7w=?=',
+    '=?iso-8859-1?Q?=FC?=',
+    '=?gbk?B?xOO6ww==?=',
+    ' ',
+    '\t',
+    'x',
+    '=?x-none?Q?=C3=BC?=',
+    '=?utf-8*de?Q?y?=',
+    'ü',
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const text = pieces.join('');
+      assert.equal(decodeWords(text), libmime.decodeWords(text));
+    }),
+    { numRuns: 3000 },
+  );
 });
 
 describe('file names', () => {
