@@ -39,7 +39,7 @@ export async function createPolling(
   ]);
   const takeLease = leasesIn(leases);
   const memory = new MemoryBudget(mailMemoryBytes);
-  const openSession = createSessions(settings);
+  const openSession = createSessions(settings, storage);
   const openOutlet = createOutlets(settings, storage);
   const now = () => new Date();
 
@@ -64,7 +64,7 @@ export async function createPolling(
           ),
         drain: (run) =>
           drainMailbox(run, {
-            openSession,
+            openSession: ({ config }) => openSession(config, log),
             openOutlet,
             openClaims: openRunClaims,
             memory,

@@ -1,22 +1,62 @@
-import { Failure } from '../failure/failure.ts';
-import { defaultTimeouts, type MailboxOptions, type MailboxSession } from '../mailbox/mailbox.ts';
-import type { Run } from '../poll/run.ts';
+import type { ConnectionConfig, OAuth2Grant } from '../connection/config.ts';
+import { resolveMailHost } from '../mailbox/hostGuard.ts';
+import {
+  defaultTimeouts,
+  type MailboxOptions,
+  type MailboxSession,
+  type MailCredential,
+} from '../mailbox/mailbox.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { Log } from '../telemetry/log.ts';
+import { createTokenCache } from '../token/tokenCache.ts';
+import type { Storage } from './storage.ts';
 
-/** Opens mailbox sessions; the adapter of each protocol is loaded when its first mailbox is polled. */
-export function createSessions(_settings: Settings): (run: Run) => Promise<MailboxSession> {
-  return async ({ config }) => {
-    if (config.auth.kind === 'oauth2') throw new Failure('token', 'OAuth2 is not there yet.');
+/** Opens a session on a connection's mailbox. Rejects with a `Failure`. */
+export type OpenSession = (config: ConnectionConfig, log: Log) => Promise<MailboxSession>;
+
+/** Opens mailbox sessions; what a protocol or a kind of login needs is loaded when it is first used. */
+export function createSessions(settings: Settings, storage: Storage): OpenSession {
+  const tokens = createTokenCache();
+  const hostRules = {
+    denyPrivate: settings.denyPrivateNetworks,
+    ...(settings.mailHostsAllowed === undefined ? {} : { allowed: settings.mailHostsAllowed }),
+  };
+
+  const saveRefreshToken = async (
+    { customer, connection }: ConnectionConfig,
+    token: string,
+    replaced: string,
+  ) => {
+    const connections = await storage.connections();
+    const entity = await connections.read({ customer, connection });
+    if (entity?.columns.oauth2RefreshToken !== replaced) return;
+    await connections.merge(entity.key, { oauth2RefreshToken: token }, entity.etag);
+  };
+
+  const oauth2 = async (config: ConnectionConfig, grant: OAuth2Grant, log: Log): Promise<MailCredential> => {
+    const { createTokenSource } = await import('../token/tokenSource.ts');
+    const source = createTokenSource(grant, {
+      customer: config.customer,
+      connection: config.connection,
+      cache: tokens,
+      getCredential: storage.getCredential,
+      saveRefreshToken: (token, replaced) => saveRefreshToken(config, token, replaced),
+      log,
+      endpointRules: hostRules,
+    });
+    return { kind: 'oauth2', getToken: source.getToken };
+  };
+
+  return async (config, log) => {
+    const guarded = await resolveMailHost(config.host, {
+      ...hostRules,
+      timeoutMs: defaultTimeouts.connectMs,
+    });
     const options: MailboxOptions = {
-      protocol: config.protocol,
-      host: config.host,
-      port: config.port,
-      security: config.security,
-      ...(config.caCertificate === undefined ? {} : { caCertificate: config.caCertificate }),
-      username: config.username,
-      credential: config.auth,
-      folder: config.folder,
-      deleteMails: config.deleteMails,
+      ...config,
+      ...guarded,
+      credential:
+        config.auth.kind === 'password' ? config.auth : await oauth2(config, config.auth.grant, log),
       timeouts: defaultTimeouts,
     };
     if (config.protocol === 'imap') {

@@ -4,7 +4,7 @@ import type { MailSource } from '../mail/mail.ts';
 import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
 import { GroupCommit } from './groupCommit.ts';
 import type { MemoryBudget } from './memoryBudget.ts';
-import type { Outlet, PreparedMail, Run } from './run.ts';
+import type { MailOutcome, Outlet, PreparedMail, Run } from './run.ts';
 
 /** What a run has done so far; it only grows. */
 export interface Tally {
@@ -154,14 +154,18 @@ export class MailFlow {
   }
 
   #send(mail: MeasuredMail, preparing: Promise<PreparedMail | undefined>, release: () => void): void {
-    this.#track(this.#pushAndSettle(mail, preparing).finally(release));
+    // Its memory is free once it is pushed: the settle may have to wait for the fetch, which waits for memory.
+    const pushing = preparing.then((prepared) => this.#push(mail, prepared)).finally(release);
+    this.#track(pushing.then((outcome) => this.#afterPush(mail, outcome)));
   }
 
-  async #pushAndSettle(mail: MeasuredMail, preparing: Promise<PreparedMail | undefined>): Promise<void> {
-    const prepared = await preparing;
-    if (!prepared) return await this.#leave(mail);
-    this.#warnOnce(mail, prepared.warning);
-    const outcome = await prepared.push();
+  async #push(mail: MailRef, prepared: PreparedMail | undefined): Promise<MailOutcome | undefined> {
+    this.#warnOnce(mail, prepared?.warning);
+    return await prepared?.push();
+  }
+
+  async #afterPush(mail: MeasuredMail, outcome: MailOutcome | undefined): Promise<void> {
+    if (!outcome) return await this.#leave(mail);
     if (outcome.kind !== 'pushed') this.fail(outcome.failure);
     if (outcome.kind === 'left') return await this.#leave(mail);
     const { tally } = this.#options;
