@@ -154,6 +154,11 @@ export class MimeScanner {
     this.#state = 'leaf';
   }
 
+  #checkTime(): void {
+    if (performance.now() - this.#runStartedAt > maxScanMs)
+      throw new Unsplittable('it takes too long to read');
+  }
+
   /** Goes to the next delimiter; false when there is none in what has come so far. */
   #scanBody(final: boolean): boolean {
     const buffer = this.#buffer;
@@ -177,6 +182,7 @@ export class MimeScanner {
         this.#enter(delimiter);
         return true;
       }
+      this.#checkTime();
       this.#atLineStart = false;
       from = lf < 0 ? buffer.length : lf;
     }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { sampleMails, seededRandom } from './mails.ts';
+import { seededRandom } from './build.ts';
+import { sampleMails } from './mails.ts';
 import { lines, reference, seen, split, splitInBlocks } from './support.ts';
 
 describe('varied mails', () => {

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import type { ContentStore, MailSource, SplitMail, SplitRules } from '../../shared/mail/mail.ts';
 import { memoryStore } from '../../shared/mail/memoryStore.ts';
@@ -71,3 +72,13 @@ export async function reference(mail: Buffer) {
 export function lines(...texts: string[]): string {
   return texts.map((text) => `${text}\r\n`).join('');
 }
+
+/** Cuts bytes into pieces at these places. */
+export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
+  const at = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort(
+    (one, other) => one - other,
+  );
+  return [0, ...at].map((start, index) => bytes.subarray(start, at[index] ?? bytes.length));
+}
+
+export const places = fc.array(fc.nat(), { maxLength: 6 });

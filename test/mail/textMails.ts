@@ -1,0 +1,167 @@
+import {
+  base64Entity,
+  between,
+  crlf,
+  entity,
+  htmlFields,
+  type Made,
+  mail,
+  multipart,
+  paragraph,
+  plain,
+  type Random,
+  randomBytes,
+  sentence,
+  textFields,
+} from './build.ts';
+import { base64Lines, encodedWords, quotedPrintable, windows1251 } from './encode.ts';
+
+export function plainText(random: Random, index: number): Made {
+  const text = `${paragraph(random)}\n`;
+  return {
+    source: mail(index, 'Content-Type: text/plain; charset=us-ascii', crlf(text)),
+    expected: plain(text),
+  };
+}
+
+export function noMimeAtAll(random: Random, index: number): Made {
+  const text = `${paragraph(random)}\n`;
+  const source = Buffer.from(`From: a@example.com\r\nSubject: Old ${index}\r\n\r\n${crlf(text)}`);
+  return { source, expected: plain(text) };
+}
+
+export function latin1Text(_: Random, index: number): Made {
+  const text = 'Grüße aus Köln\nÇa va\n';
+  const fields = 'Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit';
+  return { source: mail(index, fields, Buffer.from(crlf(text), 'latin1')), expected: plain(text) };
+}
+
+export function latin1QuotedPrintable(random: Random, index: number): Made {
+  const text = `Schöne Grüße = gut\n${paragraph(random)}  \nEnde\n`;
+  const fields =
+    'Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: Quoted-Printable';
+  return {
+    source: mail(index, fields, quotedPrintable(Buffer.from(crlf(text), 'latin1'))),
+    expected: plain(text),
+  };
+}
+
+export function utf8QuotedPrintable(random: Random, index: number): Made {
+  const text = `${paragraph(random, false)}\n😀 ${'lang '.repeat(60)}\n`;
+  const fields = 'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable';
+  return { source: mail(index, fields, quotedPrintable(Buffer.from(crlf(text)))), expected: plain(text) };
+}
+
+export function utf8Base64(random: Random, index: number): Made {
+  const text = `${paragraph(random, false)}\n`;
+  const fields = 'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64';
+  const source = mail(
+    index,
+    fields,
+    `${base64Lines(Buffer.from(crlf(text)))}\r\n`,
+    encodedWords('Größe – 大'),
+  );
+  return { source, expected: plain(text) };
+}
+
+export function windows1251Text(_: Random, index: number): Made {
+  const text = 'Привет, мир\nСчет готов\n';
+  const fields = 'Content-Type: text/plain; charset=windows-1251\r\nContent-Transfer-Encoding: 8bit';
+  return { source: mail(index, fields, windows1251(crlf(text))), expected: plain(text) };
+}
+
+export function gbkBase64(_: Random, index: number): Made {
+  const bytes = Buffer.from('c4e3bac3a3accac0bde70d0a', 'hex');
+  const fields = 'Content-Type: text/plain; charset=gbk\r\nContent-Transfer-Encoding: base64';
+  return { source: mail(index, fields, `${base64Lines(bytes)}\r\n`), expected: plain('你好，世界\n') };
+}
+
+export function japanese(_: Random, index: number): Made {
+  const body = '\x1b$BF|K\\8l%F%9%H\x1b(B ok\r\n';
+  const fields = 'Content-Type: text/plain; charset=iso-2022-jp\r\nContent-Transfer-Encoding: 7bit';
+  return { source: mail(index, fields, body), expected: plain('日本語テスト ok\n') };
+}
+
+export function htmlWithoutCharset(_: Random, index: number): Made {
+  const html = '<html><head><meta charset="windows-1251"></head><body>Привет</body></html>\n';
+  const source = mail(index, 'Content-Type: text/html', windows1251(crlf(html)));
+  return { source, expected: { body: html, bodyType: 'text/html', attachments: [] } };
+}
+
+export function alternative(random: Random, index: number): Made {
+  const text = `${paragraph(random, false)}`;
+  const parts = multipart(
+    `alt_${index}`,
+    entity(textFields, crlf(text)),
+    entity(htmlFields, quotedPrintable(Buffer.from(`<p class="x">${sentence(random, false)}</p>\r\n`))),
+  );
+  return {
+    source: mail(index, `Content-Type: multipart/alternative; boundary=alt_${index}`, parts),
+    expected: plain(text),
+  };
+}
+
+export function relatedImage(random: Random, index: number): Made {
+  const html = `<p>Look: <img src="cid:logo${index}@x"></p>`;
+  const image = 'Content-Type: image/png; name=logo.png\r\nContent-Disposition: inline; filename=logo.png';
+  const parts = multipart(
+    `rel-${index}`,
+    entity(htmlFields, quotedPrintable(Buffer.from(html))),
+    base64Entity(`${image}\r\nContent-ID: <logo${index}@x>`, randomBytes(random, 300)),
+  );
+  const fields = `Content-Type: multipart/related; type="text/html";\r\n boundary="rel-${index}"`;
+  return {
+    source: mail(index, fields, parts),
+    expected: { body: html, bodyType: 'text/html', attachments: [] },
+  };
+}
+
+export function mixedPdf(random: Random, index: number): Made {
+  const text = paragraph(random, false);
+  const bytes = randomBytes(random, between(random, 1, 5000));
+  const fields = `Content-Type: application/pdf; name="Rechnung ${index}.pdf"`;
+  const parts = multipart(
+    `=_mix.${index}`,
+    entity(textFields, crlf(text)),
+    base64Entity(`${fields}\r\nContent-Disposition: attachment; filename="Rechnung ${index}.pdf"`, bytes),
+  );
+  const source = mail(index, `Content-Type: multipart/mixed; boundary="=_mix.${index}"`, parts);
+  return {
+    source,
+    expected: plain(text, [{ name: `Rechnung ${index}.pdf`, type: 'application/pdf', bytes }]),
+  };
+}
+
+export function nested(random: Random, index: number): Made {
+  const text = `${paragraph(random)}\n`;
+  const bytes = randomBytes(random, 777);
+  const shown = `<b>${sentence(random)}</b><img src="cid:pic@y">`;
+  const inner = multipart(
+    'inner',
+    entity(textFields, crlf(text)),
+    entity(
+      'Content-Type: multipart/related; boundary="inner-related"',
+      multipart(
+        'inner-related',
+        entity(htmlFields, quotedPrintable(Buffer.from(shown))),
+        base64Entity('Content-Type: image/gif\r\nContent-ID: <pic@y>', randomBytes(random, 50)),
+      ),
+    ),
+  );
+  const parts = multipart(
+    'outer',
+    entity('Content-Type: multipart/alternative; boundary="inner"', inner),
+    base64Entity(
+      'Content-Type: application/zip\r\nContent-Disposition: attachment; filename=a.zip',
+      bytes,
+      60,
+    ),
+  );
+  const preamble = Buffer.from('This is a multi-part message in MIME format.\r\n');
+  const source = mail(
+    index,
+    'Content-Type: multipart/mixed; boundary=outer',
+    Buffer.concat([preamble, parts]),
+  );
+  return { source, expected: plain(text, [{ name: 'a.zip', type: 'application/zip', bytes }]) };
+}
