@@ -33,7 +33,7 @@ export function createAdapter(env: Env): Adapter {
 
     async schedulePolls(log) {
       const { storage } = await wired();
-      const { schedulePolls } = await import('../schedule/schedulePolls.ts');
+      const { schedulePolls } = await import('../poll/schedulePolls.ts');
       await schedulePolls({
         connections: await storage.connections(),
         openOrders: storage.orders,

@@ -1,7 +1,7 @@
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { ConnectionStore } from '../connection/connectionStore.ts';
-import type { PutOrder } from '../schedule/schedulePolls.ts';
+import type { PutOrder } from '../poll/schedulePolls.ts';
 import type { GetCredential, StorageAccess } from '../storage/access.ts';
 import { lazily } from './lazy.ts';
 
@@ -39,7 +39,7 @@ export function createStorage(access: StorageAccess): Storage {
     orders: lazily(async () => {
       const [{ openQueue }, { ordersOn }] = await Promise.all([
         import('../storage/queues.ts'),
-        import('../schedule/orderQueue.ts'),
+        import('../poll/orderQueue.ts'),
       ]);
       return ordersOn(await openQueue(access, 'email-polls', getCredential));
     }),
