@@ -8,6 +8,11 @@ export interface Waiting {
   readonly refuse: (error: unknown) => void;
 }
 
+/** Weighed once, when it comes in. */
+interface Weighed extends Waiting {
+  readonly bytes: number;
+}
+
 export interface Batch {
   readonly sessionId: string | undefined;
   readonly members: readonly Waiting[];
@@ -28,7 +33,7 @@ export interface BatchLimits {
  */
 export class Lanes {
   readonly #limits: BatchLimits;
-  readonly #lanes = new Map<string | undefined, Waiting[]>();
+  readonly #lanes = new Map<string | undefined, Weighed[]>();
   readonly #out = new Set<string>();
 
   constructor(limits: BatchLimits) {
@@ -36,10 +41,11 @@ export class Lanes {
   }
 
   add(waiting: Waiting): void {
-    const { sessionId } = waiting.message;
-    const lane = this.#lanes.get(sessionId);
-    if (lane === undefined) this.#lanes.set(sessionId, [waiting]);
-    else lane.push(waiting);
+    const { message } = waiting;
+    const weighed = { ...waiting, bytes: bytesInBatch(message, message.body.length) };
+    const lane = this.#lanes.get(message.sessionId);
+    if (lane === undefined) this.#lanes.set(message.sessionId, [weighed]);
+    else lane.push(weighed);
   }
 
   /** The batch that would leave next; the lanes take turns. It stays until `take`. */
@@ -72,18 +78,17 @@ export class Lanes {
     return all;
   }
 
-  #cut(sessionId: string | undefined, lane: readonly Waiting[]): Batch | undefined {
+  #cut(sessionId: string | undefined, lane: readonly Weighed[]): Batch | undefined {
     const { maxBytes, maxMessages } = this.#limits;
     const [first] = lane;
     if (first === undefined) return undefined;
     let bytes = batchEnvelopeBytes(first.message);
     let count = 0;
-    for (const { message } of lane) {
-      const added = bytesInBatch(message, message.body.length);
-      const fits = bytes + added <= maxBytes && count < maxMessages;
+    for (const next of lane) {
+      const fits = bytes + next.bytes <= maxBytes && count < maxMessages;
       // One that no batch takes goes alone.
       if (!fits && count > 0) break;
-      bytes += added;
+      bytes += next.bytes;
       count += 1;
     }
     const full = count < lane.length || count >= maxMessages || bytes >= maxBytes;

@@ -10,8 +10,8 @@ export interface PayloadOwner {
   readonly connection: string;
 }
 
-/** Two are in flight and one is being filled: this bounds what an upload holds, and a blob to 200 GB. */
-const blockBytes = 4 * 1_024 * 1_024;
+/** Two are in flight and one is being filled: this bounds what an upload holds, and a blob to 100 GB. */
+const blockBytes = 2 * 1_024 * 1_024;
 const maxBlocksInFlight = 2;
 const doing = 'storing a payload in email-payloads';
 

@@ -18,8 +18,6 @@ export interface DestinationOptions {
 const maxBatchBytes = 512 * 1_024;
 const maxBatchMessages = 200;
 const maxSendsInFlight = 4;
-/** Beyond this many in flight a batch waits until it is full: larger batches cost less. */
-const maxPartialSendsInFlight = 2;
 /** The SDK holds an encoded copy of what is in flight. */
 const maxBytesInFlight = 8 * 1_024 * 1_024;
 const closeTimeoutMs = 5_000;
@@ -130,7 +128,8 @@ class ServiceBusDestination implements Destination {
     const inFlight = this.#sends.size;
     if (inFlight === 0) return true;
     if (inFlight >= maxSendsInFlight || this.#bytesInFlight + batch.bytes > maxBytesInFlight) return false;
-    return batch.full || inFlight < maxPartialSendsInFlight;
+    // Meanwhile a batch grows until it is full, which costs less than several small ones.
+    return batch.full;
   }
 
   #start(batch: Batch): void {

@@ -39,6 +39,7 @@ type Kind =
   | 'unknown-host'
   | 'refused'
   | 'lost'
+  | 'no-token'
   | 'unfit'
   | 'unexpected';
 
@@ -129,6 +130,13 @@ const rules: Readonly<Record<Kind, Rule>> = {
     sentence: (queue, code) =>
       `The connection to ${inNamespace(queue)} was lost (${code}). Check the network; the app tries again by itself.`,
   },
+  'no-token': {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'token',
+    sentence: ({ namespace }, code) =>
+      `The app's identity got no token for Service Bus namespace ${namespace} (${code}). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.`,
+  },
   unfit: {
     retry: 'no',
     scope: 'message',
@@ -151,11 +159,13 @@ const kindByCode: Readonly<Record<string, Kind>> = {
   MessageSizeExceeded: 'too-large',
   ServiceBusy: 'throttled',
   ServiceTimeout: 'timeout',
+  OperationTimeoutError: 'timeout',
   ETIMEDOUT: 'timeout',
   ENOTFOUND: 'unknown-host',
   EAI_AGAIN: 'unknown-host',
   ECONNREFUSED: 'refused',
   ServiceCommunicationProblem: 'lost',
+  AbortError: 'lost',
   ECONNRESET: 'lost',
   EPIPE: 'lost',
   EHOSTUNREACH: 'lost',
@@ -187,10 +197,13 @@ function socketCodeOf(error: unknown): string | undefined {
 
 function kindOf(error: unknown): Kind {
   if (!(error instanceof Error)) return 'unexpected';
-  // For a message without a session on a queue that requires one, the SDK has no code.
-  if (/sessionId/i.test(error.message) && 'code' in error) return 'session-missing';
-  // What comes from the wire has a code; what the SDK finds wrong with a message by itself has none.
-  return 'code' in error ? 'unexpected' : 'unfit';
+  // The identity library's errors are told by their names.
+  if (/Credential|Authentication/.test(error.name)) return 'no-token';
+  // What the SDK finds wrong with a message by itself has no code.
+  const isFromWire = 'code' in error || error.name === 'MessagingError' || error.name === 'ServiceBusError';
+  if (!isFromWire) return 'unfit';
+  // For a message without a session on a queue that requires one there is no code of its own.
+  return /sessionId/i.test(error.message) ? 'session-missing' : 'unexpected';
 }
 
 /** After its last try the SDK throws an AggregateError without a text. */

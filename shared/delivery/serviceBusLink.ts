@@ -1,18 +1,13 @@
 import { ServiceBusClient, type ServiceBusMessage, type ServiceBusSender } from '@azure/service-bus';
 import { Failure } from '../failure/failure.ts';
-import type { GetCredential, IdentityChoice } from '../storage/access.ts';
+import type { ServiceBusSettings } from '../settings/account.ts';
+import type { GetCredential } from '../storage/access.ts';
 import type { MessageHead, OutboundMessage } from './destination.ts';
 import { inTime } from './endpointRetry.ts';
 import { LinkWatch } from './linkWatch.ts';
 
 /** How Service Bus is reached: the app setting ServiceBusConnection in one of its two forms. */
-export type ServiceBusAccess =
-  | { readonly kind: 'connectionString'; readonly connectionString: string }
-  | {
-      readonly kind: 'identity';
-      readonly fullyQualifiedNamespace: string;
-      readonly identity: IdentityChoice;
-    };
+export type ServiceBusAccess = ServiceBusSettings;
 
 /** One AMQP connection with one sender link on it. Once a call failed for the connection's sake, open another. */
 export interface QueueLink {

@@ -127,6 +127,16 @@ for (const connectionString of [
   });
 }
 
+test('an identity that gets no token is told apart from one that is refused', () => {
+  const error = Object.assign(new Error('secret'), { name: 'CredentialUnavailableError' });
+  const { failure, retry } = toDeliveryProblem(error, { queueName: 'orders', namespace: 'ns' });
+  assert.deepEqual([failure.reason, retry], ['token', 'reconnect']);
+  assert.equal(
+    failure.message,
+    "The app's identity got no token for Service Bus namespace ns (CredentialUnavailableError). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.",
+  );
+});
+
 test('a connection string for another queue is told apart from a missing queue', async () => {
   const { reason, message } = await openFailure(`${broker.connectionString};EntityPath=other`);
   assert.equal(reason, 'queue');
