@@ -28,9 +28,11 @@ export function readConnectionFile(
   const columns = Object.fromEntries(Object.entries(given).filter(([name]) => isConfigColumn(name)));
   const decoded = decodeConnection({ ...columns, ...keys }, (name) => env[name]);
   if (!decoded.ok) {
-    throw new DemoError(
-      [`${file} is not a connection:`, ...decoded.errors.map(({ message }) => message)].join('\n'),
-    );
+    const sentences = decoded.errors.map(({ message }) => message);
+    if (decoded.errors.some(({ column }) => column.endsWith('Setting'))) {
+      sentences.push('In the demo, app settings are the environment variables of your shell.');
+    }
+    throw new DemoError([`${file} is not a connection:`, ...sentences].join('\n'));
   }
   return {
     config: decoded.config,

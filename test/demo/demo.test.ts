@@ -148,6 +148,11 @@ for (const { name, content, says } of [
   { name: 'no JSON', content: `{"password": "${password}"`, says: /is not JSON/ },
   { name: 'no object', content: '[]', says: /must hold one JSON object/ },
   {
+    name: 'a setting that is not there',
+    content: JSON.stringify({ host: 'x', hostType: 'IMAP', username: 'a', passwordSetting: 'NOT_SET' }),
+    says: /the app setting NOT_SET, which does not exist[\s\S]*environment variables of your shell/,
+  },
+  {
     name: 'wrong columns',
     content: JSON.stringify({ host: 'https://x', hostType: 'SMTP', username: 'a', password }),
     says: /host is "https:\/\/x"; it must be[\s\S]*hostType is "SMTP"; it must be IMAP or POP3/,

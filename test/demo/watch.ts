@@ -4,7 +4,8 @@ import { requireMailServer, startStage } from './stage.ts';
 import { clockText, countText, printable, type Terminal } from './terminal.ts';
 
 const defaultPollSchedule = '0 * * * * *';
-const stopGraceMs = 5_000;
+/** Ctrl-C reaches the storage too, so what waits for it may not end by itself. */
+const stopGraceMs = 2_000;
 
 /** Runs by the schedule until `stopped` resolves. Gives the process's exit code. */
 export async function watch(terminal: Terminal, stopped: Promise<void>): Promise<number> {
