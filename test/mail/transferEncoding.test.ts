@@ -48,6 +48,30 @@ describe('base64', () => {
   });
 });
 
+test('base64 lines with a foreign character among them are decoded as libbase64 does', () => {
+  const foreign = fc.constantFrom('-', '_', '=', '!', ' ', '\r', '\n', 'A', '\xff');
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 200, maxLength: 900 }),
+      foreign,
+      fc.nat(),
+      places,
+      (array, character, where, at) => {
+        const encoded = Buffer.from(base64Lines(Buffer.from(array), 40));
+        encoded.write(character, where % encoded.length, 'latin1');
+        const expected = Buffer.from(
+          libbase64.decode(encoded.toString('latin1').replace(/[^A-Za-z0-9+/=]/g, '')),
+        );
+        assert.deepEqual(Buffer.from(decodeBase64(encoded)), expected);
+        const decoder = new Base64Decoder();
+        const pieces = cut(encoded, at).map((piece) => decoder.decode(piece));
+        assert.deepEqual(Buffer.concat([...pieces, decoder.end()]), expected);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
 describe('quoted-printable', () => {
   const junk = fc
     .array(
