@@ -11,12 +11,15 @@ import type {
 import { quoteServerText } from '../serverText.ts';
 import { FolderConnection, type OpenFolder } from './folderConnection.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
+import { nilSource } from './leanFetch.ts';
 import { streamPieces } from './pieceStream.ts';
 import { Settling } from './settling.ts';
 import { fetchByUid } from './uidFetch.ts';
 
 /** A piece of a streamed mail: a round trip each, and about three of them in memory. */
 const pieceBytes = 4 * 1024 * 1024;
+/** Not 0, which would let an empty answer pass for an empty mail. */
+const unknownSizeBytes = 1;
 /** A row without a body takes no more than this on the wire. */
 const rowBytes = 1024 * 1024;
 
@@ -70,7 +73,7 @@ export class ImapSession implements MailboxSession {
         const { mail } = answer;
         if (answer.kind === 'row') measured.set(mail.id, { ...mail, ...measureOf(answer.row) });
         // It is there; that it can't be handed over is said by the fetch.
-        if (answer.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: 0 });
+        if (answer.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
       }
     });
     return mails.flatMap((mail) => measured.get(mail.id) ?? []);
@@ -148,7 +151,7 @@ export class ImapSession implements MailboxSession {
         if (answer.kind === 'missing') return { kind: 'gone', mail };
         if (answer.kind === 'refused') return this.#unavailable(mail, answer.refusal);
         if (offset === 0) return this.#fetched(mail, answer.row);
-        return { kind: 'mail', mail, source: answer.row.source || Buffer.alloc(0) };
+        return { kind: 'mail', mail, source: answer.row.source ?? nilSource };
       }
       return { kind: 'gone', mail };
     } catch (error) {
@@ -160,9 +163,8 @@ export class ImapSession implements MailboxSession {
 
   #fetched(mail: MeasuredMail, { flags, source }: FetchMessageObject): FetchedMail {
     if (flags?.has('\\Seen') || flags?.has('\\Deleted')) return { kind: 'gone', mail };
-    if (Buffer.isBuffer(source) && (source.length > 0 || mail.sizeBytes === 0)) {
-      return { kind: 'mail', mail, source };
-    }
+    const isEmptyMail = mail.sizeBytes === 0 && source !== nilSource;
+    if (source !== undefined && (source.length > 0 || isEmptyMail)) return { kind: 'mail', mail, source };
     return this.#unavailable(mail, { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` });
   }
 

@@ -4,14 +4,12 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
-import { type Dovecot, type DovecotOptions, startDovecot } from '../../testbed/dovecot.ts';
-import { listMaildir, readMaildir, seedMaildir } from '../../testbed/seed.ts';
+import type { Dovecot } from '../../testbed/dovecot.ts';
+import { listMaildir, readMaildir } from '../../testbed/seed.ts';
 import { variedMails } from '../pop3/variedMails.ts';
+import { newUser, optionsOn, smallMails, startServer, withMailProgram } from './dovecotUsers.ts';
 import { assertFails, drain, fetchAll, listAndMeasure, sourcesOf, withSession } from './drain.ts';
-import { optionsFor } from './scriptedImapServer.ts';
 
-const password = 'pass-7391-word';
-const names = Array.from({ length: 30 }, (_, index) => `user${index}`);
 let server: Dovecot;
 
 before(async () => {
@@ -19,31 +17,11 @@ before(async () => {
 });
 after(() => server.stop());
 
-function startServer(more: Partial<DovecotOptions> = {}): Promise<Dovecot> {
-  return startDovecot({ users: names.map((user) => ({ user, password })), ...more });
-}
-
-/** A user of its own for each test, so that none sees another's mails. */
-async function newUser(mails: readonly Buffer[], on = server): Promise<string> {
-  const user = names.pop();
-  assert.ok(user !== undefined, 'more users are needed');
-  await seedMaildir(on.maildir(user), mails);
-  return user;
-}
-
-function options(username: string, changes: Partial<MailboxOptions> = {}, on = server): MailboxOptions {
-  return optionsFor(on.imapPort, { username, ...changes });
-}
-
-function mails(count: number): Buffer[] {
-  return Array.from({ length: count }, (_, index) => Buffer.from(`Subject: ${index + 1}\r\n\r\nbody\r\n`));
-}
-
 for (const security of ['plain', 'starttls', 'tls'] as const) {
   test(`200 varied mails come byte for byte and are marked read, ${security}`, async () => {
     const seeded = variedMails(200).map(withCrlf);
-    const user = await newUser(seeded);
-    const secure = options(user, {
+    const user = await newUser(seeded, server);
+    const secure = optionsOn(server, user, {
       security,
       port: security === 'tls' ? server.imapsPort : server.imapPort,
       caCertificate: server.caCertificate,
@@ -64,8 +42,8 @@ function withCrlf(mail: Buffer): Buffer {
 }
 
 test('listing, measuring and fetching mark nothing', async () => {
-  const user = await newUser(mails(3));
-  await withSession(options(user), async (session) => {
+  const user = await newUser(smallMails(3), server);
+  await withSession(optionsOn(server, user), async (session) => {
     const measured = await listAndMeasure(session);
     assert.equal((await fetchAll(session, measured)).length, 3);
     for (const mail of measured) {
@@ -78,9 +56,9 @@ test('listing, measuring and fetching mark nothing', async () => {
 });
 
 test('keys hold UIDVALIDITY, UID and folder, and stay the same in every session', async () => {
-  const user = await newUser(mails(3));
+  const user = await newUser(smallMails(3), server);
   const keys = async (): Promise<string[]> =>
-    withSession(options(user, { folder: 'inbox' }), async (session) => {
+    withSession(optionsOn(server, user, { folder: 'inbox' }), async (session) => {
       assert.equal(session.endpoint, `imap://127.0.0.1:${server.imapPort}/INBOX`);
       return (await session.list(10)).map(({ key }) => key);
     });
@@ -91,14 +69,14 @@ test('keys hold UIDVALIDITY, UID and folder, and stay the same in every session'
 });
 
 test('the oldest come first, as many as asked for, with size and date', async () => {
-  const user = await newUser(mails(5));
-  await withSession(options(user), async (session) => {
+  const user = await newUser(smallMails(5), server);
+  await withSession(optionsOn(server, user), async (session) => {
     assert.deepEqual(
       (await session.list(2)).map(({ id }) => id),
       [1, 2],
     );
     const [first] = await listAndMeasure(session);
-    assert.equal(first?.sizeBytes, mails(1)[0]?.length);
+    assert.equal(first?.sizeBytes, smallMails(1)[0]?.length);
     assert.ok(Math.abs(Date.now() - (first?.receivedAt?.getTime() ?? 0)) < 60_000);
     assert.deepEqual(await session.list(0), []);
     assert.deepEqual(await session.measure([]), []);
@@ -108,9 +86,9 @@ test('the oldest come first, as many as asked for, with size and date', async ()
 });
 
 test('deleting expunges the settled mails and no foreign one, flagged or not', async () => {
-  const user = await newUser(mails(6));
-  await flagDeleted(options(user), [2]);
-  await withSession(options(user, { deleteMails: true }), async (session) => {
+  const user = await newUser(smallMails(6), server);
+  await flagDeleted(optionsOn(server, user), [2]);
+  await withSession(optionsOn(server, user, { deleteMails: true }), async (session) => {
     const listed = await session.list(10);
     assert.deepEqual(
       listed.map(({ id }) => id),
@@ -120,20 +98,15 @@ test('deleting expunges the settled mails and no foreign one, flagged or not', a
     await session.settle(listed.slice(0, 3));
   });
   const left = await readMaildir(server.maildir(user));
-  assert.deepEqual(left, [mails(2)[1], mails(5)[4], mails(6)[5]]);
+  assert.deepEqual(left, [smallMails(2)[1], smallMails(5)[4], smallMails(6)[5]]);
 });
 
 /** As a mail program does that keeps deleted mails until it is told to expunge. */
 async function flagDeleted(to: MailboxOptions, uids: readonly number[]): Promise<void> {
-  const { ImapFlow } = await import('imapflow');
-  const client = new ImapFlow({
-    ...{ host: to.host, port: to.port, secure: false, doSTARTTLS: false, logger: false },
-    auth: { user: to.username, pass: password },
+  await withMailProgram(to, async (client) => {
+    await client.mailboxOpen('INBOX');
+    await client.messageFlagsAdd(uids.join(','), ['\\Deleted'], { uid: true });
   });
-  await client.connect();
-  await client.mailboxOpen('INBOX');
-  await client.messageFlagsAdd(uids.join(','), ['\\Deleted'], { uid: true });
-  await client.logout();
 }
 
 async function expunge(to: MailboxOptions, uids: readonly number[]): Promise<void> {
@@ -145,20 +118,20 @@ async function expunge(to: MailboxOptions, uids: readonly number[]): Promise<voi
 test('without UIDPLUS: expunged when all flagged mails are ours, else left flagged and read', async () => {
   const old = await startServer({ withoutImapCapabilities: ['UIDPLUS'] });
   try {
-    const alone = await newUser(mails(4), old);
-    const first = options(alone, { deleteMails: true }, old);
+    const alone = await newUser(smallMails(4), old);
+    const first = optionsOn(old, alone, { deleteMails: true });
     await withSession(first, async (session) => {
       const listed = await session.list(10);
       await session.settle(listed.slice(0, 2));
       await session.settle(listed.slice(2, 3));
     });
-    assert.deepEqual(await readMaildir(old.maildir(alone)), [mails(4)[3]]);
+    assert.deepEqual(await readMaildir(old.maildir(alone)), [smallMails(4)[3]]);
 
-    const shared = await newUser(mails(4), old);
-    const second = options(shared, { deleteMails: true }, old);
+    const shared = await newUser(smallMails(4), old);
+    const second = optionsOn(old, shared, { deleteMails: true });
     await flagDeleted(second, [1]);
     assert.equal((await drain(second)).length, 3);
-    assert.deepEqual(await readMaildir(old.maildir(shared)), mails(4), 'nothing is gone');
+    assert.deepEqual(await readMaildir(old.maildir(shared)), smallMails(4), 'nothing is gone');
     const left = await listMaildir(old.maildir(shared));
     assert.deepEqual(
       left.map(({ deleted }) => deleted),
@@ -175,14 +148,14 @@ test('without UIDPLUS: expunged when all flagged mails are ours, else left flagg
 });
 
 test('mails expunged or read by someone else between list, measure and fetch are gone', async () => {
-  const user = await newUser(mails(8));
-  await withSession(options(user), async (session) => {
+  const user = await newUser(smallMails(8), server);
+  await withSession(optionsOn(server, user), async (session) => {
     const listed = await session.list(10);
-    await expunge(options(user), [1]);
+    await expunge(optionsOn(server, user), [1]);
     const measured = await session.measure(listed);
-    await expunge(options(user), [3]);
-    await withSession(options(user), (other) => other.settle([{ id: 5, key: '5' }]));
-    await flagDeleted(options(user), [7]);
+    await expunge(optionsOn(server, user), [3]);
+    await withSession(optionsOn(server, user), (other) => other.settle([{ id: 5, key: '5' }]));
+    await flagDeleted(optionsOn(server, user), [7]);
     const fetched = await fetchAll(session, measured);
     assert.equal(fetched.length, measured.length, 'each is answered once');
     const kinds = new Map(fetched.map((one) => [one.mail.id, one.kind]));
@@ -194,14 +167,14 @@ test('mails expunged or read by someone else between list, measure and fetch are
     }
     await session.settle(listed);
   });
-  assert.deepEqual(await drain(options(user)), []);
+  assert.deepEqual(await drain(optionsOn(server, user)), []);
 });
 
 test('a mail that the server lists and can not read is unavailable, and the rest comes', async () => {
-  const user = await newUser(mails(5));
+  const user = await newUser(smallMails(5), server);
   const files = await listMaildir(server.maildir(user));
   chmodSync(files[2]?.file ?? '', 0);
-  await withSession(options(user), async (session) => {
+  await withSession(optionsOn(server, user), async (session) => {
     const fetched = await fetchAll(session, await listAndMeasure(session));
     assert.deepEqual(fetched.map((one) => `${one.mail.id} ${one.kind}`).sort(), [
       '1 mail',
@@ -220,69 +193,11 @@ test('a mail that the server lists and can not read is unavailable, and the rest
   });
 });
 
-test('folders with spaces, quotes, ampersands and letters beyond ASCII are opened', async () => {
-  const folders = ['Orders & Co', 'Größe "A"', '注文', 'a.b'];
-  const { ImapFlow } = await import('imapflow');
-  const user = await newUser([]);
-  const client = new ImapFlow({
-    ...{ host: '127.0.0.1', port: server.imapPort, secure: false, doSTARTTLS: false, logger: false },
-    auth: { user, pass: password },
-  });
-  await client.connect();
-  for (const folder of folders) {
-    await client.mailboxCreate(folder);
-    await client.append(folder, mails(1)[0] ?? '');
-  }
-  await client.logout();
-  for (const folder of folders) {
-    await withSession(options(user, { folder }), async (session) => {
-      assert.equal((await session.list(10))[0]?.key.split(':').slice(3).join(':'), folder);
-    });
-    assert.deepEqual(await drain(options(user, { folder })), mails(1));
-  }
-  await assertFails(
-    openImapMailbox(options(user, { folder: 'Nö' })),
-    'folder',
-    /^Folder "Nö" on IMAP server/,
-  );
-});
-
-test('another UIDVALIDITY gives other keys', async () => {
-  const user = await newUser(mails(1));
-  const { ImapFlow } = await import('imapflow');
-  const keyAfterCreate = async (): Promise<string> => {
-    const client = new ImapFlow({
-      ...{ host: '127.0.0.1', port: server.imapPort, secure: false, doSTARTTLS: false, logger: false },
-      auth: { user, pass: password },
-    });
-    await client.connect();
-    await client.mailboxCreate('Shop');
-    await client.append('Shop', mails(1)[0] ?? '');
-    await client.logout();
-    const key = await withSession(options(user, { folder: 'Shop' }), async (session) => {
-      return (await session.list(1))[0]?.key ?? '';
-    });
-    const again = new ImapFlow({
-      ...{ host: '127.0.0.1', port: server.imapPort, secure: false, doSTARTTLS: false, logger: false },
-      auth: { user, pass: password },
-    });
-    await again.connect();
-    await again.mailboxDelete('Shop');
-    await again.logout();
-    return key;
-  };
-  const first = await keyAfterCreate();
-  const second = await keyAfterCreate();
-  assert.match(first, /^imap:\d+:1:Shop$/);
-  assert.match(second, /^imap:\d+:1:Shop$/);
-  assert.notEqual(first, second);
-});
-
 test('a large mail streams byte for byte and in bounded memory, whatever its size field says', async () => {
   const lines = Buffer.alloc(20 * 1024 * 1024 + 13, `${'x'.repeat(74)}\r\n`);
   const large = Buffer.concat([Buffer.from('Subject: large\r\n\r\n'), lines]);
-  const user = await newUser([large]);
-  await withSession(options(user), async (session) => {
+  const user = await newUser([large], server);
+  await withSession(optionsOn(server, user), async (session) => {
     const [mail] = await listAndMeasure(session);
     assert.ok(mail !== undefined);
     for (const sizeBytes of [mail.sizeBytes, 0, 4 * 1024 * 1024, mail.sizeBytes + 5_000]) {
@@ -301,8 +216,8 @@ test('a consumer that leaves the fetch early can go on with the session', async 
   const seeded = Array.from({ length: 40 }, (_, index) =>
     Buffer.from(`Subject: ${index}\r\n\r\n${'z'.repeat(99_998)}\r\n`),
   );
-  const user = await newUser(seeded);
-  await withSession(options(user), async (session) => {
+  const user = await newUser(seeded, server);
+  await withSession(optionsOn(server, user), async (session) => {
     const measured = await listAndMeasure(session);
     for await (const one of session.fetch(measured)) {
       assert.equal(one.kind, 'mail');
@@ -315,8 +230,8 @@ test('a consumer that leaves the fetch early can go on with the session', async 
 });
 
 test('sparse UIDs are measured and settled', async () => {
-  const user = await newUser(mails(400));
-  await withSession(options(user), async (session) => {
+  const user = await newUser(smallMails(400), server);
+  await withSession(optionsOn(server, user), async (session) => {
     const listed = await session.list(10_000);
     const odd = listed.filter(({ id }) => id % 2 === 1);
     assert.equal((await session.measure(odd)).length, 200);
@@ -331,13 +246,13 @@ test('sparse UIDs are measured and settled', async () => {
 test('too many connections are busy, a wrong password is not', async () => {
   const small = await startServer({ maxConnectionsPerUser: 1 });
   try {
-    const user = await newUser(mails(1), small);
-    await withSession(options(user, {}, small), async () => {
-      await assertFails(openImapMailbox(options(user, {}, small)), 'busy', /Maximum number of connections/);
+    const user = await newUser(smallMails(1), small);
+    await withSession(optionsOn(small, user), async () => {
+      await assertFails(openImapMailbox(optionsOn(small, user)), 'busy', /Maximum number of connections/);
     });
     const credential = { kind: 'password' as const, password: 'wrong' };
     await assertFails(
-      openImapMailbox(options(user, { credential }, small)),
+      openImapMailbox(optionsOn(small, user, { credential })),
       'login',
       /refused: AUTHENTICATIONFAILED\. Check username and password\.$/,
     );
@@ -353,7 +268,7 @@ test('a server that goes away while mails come is a lost connection, and after i
       Buffer.from(`Subject: ${index}\r\n\r\n${'w'.repeat(499_998)}\r\n`),
     );
     const user = await newUser(seeded, own);
-    const to = options(user, {}, own);
+    const to = optionsOn(own, user);
     const session = await openImapMailbox(to);
     const measured = await listAndMeasure(session);
     const fetching = async (): Promise<void> => {

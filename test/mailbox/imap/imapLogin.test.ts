@@ -3,23 +3,7 @@ import { test } from 'node:test';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { assertFails, drain, failureOf, withSession } from './drain.ts';
-import {
-  type Command,
-  optionsFor,
-  type Script,
-  type ScriptedImapServer,
-  startScriptedImapServer,
-  type Wire,
-} from './scriptedImapServer.ts';
-
-async function withServer<T>(script: Script, use: (server: ScriptedImapServer) => Promise<T>): Promise<T> {
-  const server = await startScriptedImapServer(script);
-  try {
-    return await use(server);
-  } finally {
-    await server.stop();
-  }
-}
+import { type Command, optionsFor, type Script, type Wire, withServer } from './scriptedImapServer.ts';
 
 function refuse(name: string, answer: string): Script {
   return {

@@ -189,3 +189,36 @@ export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}):
     ...changes,
   };
 }
+
+export const aMail: Buffer = Buffer.from('Subject: a mail\r\n\r\nwith a body\r\n');
+
+/** Gives `use` the server and stops it after. */
+export async function withServer<T>(
+  script: Script,
+  use: (server: ScriptedImapServer) => Promise<T>,
+): Promise<T> {
+  const server = await startScriptedImapServer(script);
+  try {
+    return await use(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Does `fault` in place of an answer to `name`; with `half`, in the middle of one. */
+export function faultAt(name: string, fault: (wire: Wire) => void, half = ''): Script {
+  return {
+    mails: [aMail],
+    onCommand: (command, wire) => {
+      if (stepOf(command) !== name) return false;
+      if (half !== '') wire.send(half);
+      fault(wire);
+      return true;
+    },
+  };
+}
+
+/** As the command's name, with the two kinds of fetch told apart. */
+export function stepOf({ name, args }: Command): string {
+  return name === 'UID FETCH' ? (args.includes('BODY') ? 'FETCH' : 'MEASURE') : name;
+}

@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FailureReason } from '../../../shared/failure/failure.ts';
+import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
+import type { MailboxSession } from '../../../shared/mailbox/mailbox.ts';
+import { assertFails, drain, failureOf, fetchAll, listAndMeasure, withSession } from './drain.ts';
+import {
+  aMail,
+  type Command,
+  faultAt,
+  fetchRow,
+  optionsFor,
+  type Script,
+  stepOf,
+  type Wire,
+  withServer,
+} from './scriptedImapServer.ts';
+
+const steps: readonly { step: string; half: string }[] = [
+  { step: 'LOGIN', half: '* CAPABILITY IMAP4rev1\r\n' },
+  { step: 'SELECT', half: '* 1 EXISTS\r\n* OK [UIDVALID' },
+  { step: 'UID SEARCH', half: '* SEARCH 1' },
+  { step: 'MEASURE', half: '* 1 FETCH (UID 1 ' },
+  { step: 'FETCH', half: `* 1 FETCH (UID 1 FLAGS () BODY[] {${aMail.length}}\r\nSubject: a` },
+  { step: 'UID STORE', half: '* 1 FETCH (FLAGS' },
+  { step: 'UID EXPUNGE', half: '* 1 EXPUNGE\r\n' },
+];
+
+const faults: readonly { fault: string; act: (wire: Wire) => void; reasons: readonly FailureReason[] }[] = [
+  { fault: 'FIN', act: (wire) => wire.end(), reasons: ['connection-lost'] },
+  { fault: 'RST', act: (wire) => wire.reset(), reasons: ['connection-lost'] },
+  { fault: 'silence', act: () => {}, reasons: ['timeout'] },
+  {
+    fault: 'BYE',
+    act: (wire) => {
+      wire.send('\r\n* BYE going down\r\n');
+      wire.end();
+    },
+    reasons: ['connection-lost', 'busy'],
+  },
+];
+
+for (const { step, half } of steps) {
+  for (const { fault, act, reasons } of faults) {
+    for (const partial of ['', half]) {
+      if (fault === 'BYE' && partial !== '') continue;
+      test(`${fault} ${partial === '' ? 'instead of' : 'inside'} the answer to ${step} ends in time`, async () => {
+        await withServer(faultAt(step, act, partial), async (server) => {
+          const allowedMs = fault === 'silence' ? 150 : 5_000;
+          const timeouts = { connectMs: allowedMs, commandMs: allowedMs };
+          const startedAt = performance.now();
+          const polling = drain(optionsFor(server.port, { deleteMails: true, timeouts }));
+          // What costs the connection twice over one mail is that mail's fault, and the session goes on.
+          if (fault !== 'silence' && (step === 'MEASURE' || step === 'FETCH')) {
+            assert.equal((await polling).length, step === 'FETCH' ? 0 : 1);
+            assert.equal(server.connections, 3);
+          } else {
+            const failure = await failureOf(polling);
+            assert.ok(reasons.includes(failure.reason), `${failure.reason}: ${failure.message}`);
+            assert.match(failure.message, /IMAP server 127\.0\.0\.1:\d+/);
+          }
+          assert.ok(performance.now() - startedAt < 2_000, `${performance.now() - startedAt} ms`);
+        });
+      });
+    }
+  }
+}
+
+test('a connection that drops in a fetch is made again, and every mail comes once', async () => {
+  const mails = Array.from({ length: 5 }, (_, index) => Buffer.from(`Subject: ${index}\r\n\r\nbody\r\n`));
+  const script: Script = {
+    mails,
+    onCommand: (command, wire) => {
+      if (stepOf(command) !== 'FETCH' || command.args.startsWith('3 ') || command.args.startsWith('4'))
+        return false;
+      for (const uid of [1, 2]) wire.send(fetchRow(uid, command.args, mails[uid - 1] ?? aMail));
+      wire.send('* 3 FETCH (UID 3 FLAGS () BODY[] {20}\r\nSub');
+      wire.end();
+      return true;
+    },
+  };
+  await withServer(script, async (server) => {
+    assert.deepEqual(await drain(optionsFor(server.port)), mails);
+    assert.equal(server.connections, 2);
+    const fetches = server.commands
+      .filter((one) => stepOf(one) === 'FETCH')
+      .map(({ args }) => args.split(' ')[0]);
+    assert.deepEqual(fetches, ['1:5', '3', '4:5']);
+  });
+});
+
+test('a server that is gone for good after a drop is a failure, and one that drops for ever is too', async () => {
+  const mails = Array.from({ length: 40 }, () => aMail);
+  const script: Script = {
+    mails,
+    onCommand: (command, wire) => {
+      if (stepOf(command) !== 'FETCH') return false;
+      wire.reset();
+      return true;
+    },
+  };
+  await withServer(script, async (server) => {
+    await assertFails(drain(optionsFor(server.port)), 'connection-lost', /was lost/);
+    assert.equal(server.connections, 21);
+  });
+  await withServer(
+    faultAt('FETCH', () => {}),
+    async (server) => {
+      await withSession(optionsFor(server.port), async (session) => {
+        const fetching = fetchAll(session, await listAndMeasure(session));
+        await server.stop();
+        const { reason } = await failureOf(fetching);
+        assert.ok(reason === 'refused' || reason === 'connection-lost', reason);
+      });
+    },
+  );
+});
+
+test('a folder that was made anew during a drop ends the session: its UIDs mean other mails', async () => {
+  const script: Script = {
+    mails: [aMail],
+    onCommand: (command, wire) => {
+      if (stepOf(command) === 'FETCH') wire.end();
+      if (command.name === 'SELECT' && command.earlier > 0) {
+        wire.send(`* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\n${command.tag} OK [READ-WRITE] ok\r\n`);
+      }
+      return stepOf(command) === 'FETCH' || (command.name === 'SELECT' && command.earlier > 0);
+    },
+  };
+  await withServer(script, async (server) => {
+    await assertFails(drain(optionsFor(server.port)), 'connection-lost', /was lost/);
+  });
+});
+
+test('a server that never greets, or greets with BYE, fails in time', async () => {
+  const timeouts = { connectMs: 100, commandMs: 100 };
+  await withServer({ greeting: false }, async ({ port }) => {
+    await assertFails(
+      openImapMailbox(optionsFor(port, { timeouts })),
+      'timeout',
+      /no greeting within 100 ms/,
+    );
+  });
+  await withServer({ greeting: '* BYE Too many connections\r\n' }, async ({ port }) => {
+    await assertFails(openImapMailbox(optionsFor(port)), 'busy', /Too many connections/);
+  });
+  await withServer({ greeting: '* OK hel' }, async ({ port }) => {
+    await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /greeting/);
+  });
+});
+
+test('the deadline spans the whole connect: each step in time, all of them not', async () => {
+  const slowly = async (_command: Command, _wire: Wire): Promise<boolean> => {
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    return false;
+  };
+  await withServer({ greeting: '* OK hi\r\n', onCommand: slowly }, async ({ port }) => {
+    const startedAt = performance.now();
+    const timeouts = { connectMs: 200, commandMs: 5_000 };
+    await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /within 200 ms/);
+    assert.ok(performance.now() - startedAt < 1_000);
+  });
+});
+
+for (const cut of ['end', 'reset'] as const) {
+  test(`connections cut off by ${cut} after any byte end cleanly and give no mail cut short`, async () => {
+    const mails = [aMail, Buffer.from('Subject: b\r\n\r\n')];
+    let failures = 0;
+    let settled = 0;
+    for (let cutAfterBytes = 1; cutAfterBytes < 1_000; cutAfterBytes += cut === 'end' ? 7 : 13) {
+      await withServer({ mails, cutAfterBytes, cut }, async ({ port }) => {
+        let session: MailboxSession | undefined;
+        try {
+          session = await openImapMailbox(optionsFor(port, { deleteMails: true }));
+          const measured = await listAndMeasure(session);
+          const fetched = await fetchAll(session, measured);
+          assert.equal(fetched.length, 2);
+          for (const one of fetched) {
+            assert.notEqual(one.kind, 'gone', 'a mail that is there is not called gone');
+            if (one.kind === 'mail') assert.deepEqual(one.source, mails[one.mail.id - 1]);
+          }
+          await session.settle(measured);
+          settled += 1;
+        } catch (error) {
+          await failureOf(Promise.reject(error));
+          failures += 1;
+        } finally {
+          await session?.close();
+        }
+      });
+    }
+    assert.ok(failures > 10 && settled > 5, `${failures} failures, ${settled} settled`);
+  });
+}
+
+test('close ends at once while a command hangs, and twice is no harm', async () => {
+  await withServer(
+    faultAt('UID SEARCH', () => {}),
+    async ({ port }) => {
+      const session = await openImapMailbox(optionsFor(port));
+      const listing = failureOf(session.list(10));
+      const startedAt = performance.now();
+      assert.equal(await session.close(), true);
+      assert.equal(await session.close(), true);
+      assert.ok(performance.now() - startedAt < 500);
+      assert.equal((await listing).reason, 'connection-lost');
+      await failureOf(session.list(10));
+    },
+  );
+});
+
+test('a server that answers LOGOUT never, or with nonsense, does not hold close', async () => {
+  for (const answer of ['', '* ?? {\r\n', '+ go on\r\n']) {
+    await withServer(
+      faultAt('LOGOUT', (wire) => wire.send(answer)),
+      async ({ port }) => {
+        const session = await openImapMailbox(optionsFor(port));
+        const startedAt = performance.now();
+        assert.equal(await session.close(), true);
+        assert.ok(performance.now() - startedAt < 500);
+      },
+    );
+  }
+});
+
+test('a trickle that never becomes an answer is a timeout', async () => {
+  const trickle = (wire: Wire): void => {
+    const timer = setInterval(() => wire.send('x'), 10);
+    setTimeout(() => clearInterval(timer), 2_000).unref();
+  };
+  for (const [step, half] of [
+    ['UID SEARCH', '* SEARCH '],
+    ['FETCH', '* 1 FETCH (UID 1 BODY[] {500000}\r\n'],
+  ] as const) {
+    await withServer(faultAt(step, trickle, half), async ({ port }) => {
+      const timeouts = { connectMs: 5_000, commandMs: 200 };
+      await assertFails(drain(optionsFor(port, { timeouts })), 'timeout', /nothing came within 200 ms/);
+    });
+  }
+});

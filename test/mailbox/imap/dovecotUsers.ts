@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { ImapFlow } from 'imapflow';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import { type Dovecot, type DovecotOptions, startDovecot } from '../../testbed/dovecot.ts';
+import { seedMaildir } from '../../testbed/seed.ts';
+import { optionsFor } from './scriptedImapServer.ts';
+
+export const password = 'pass-7391-word';
+const names = Array.from({ length: 30 }, (_, index) => `user${index}`);
+
+export function startServer(more: Partial<DovecotOptions> = {}): Promise<Dovecot> {
+  return startDovecot({ users: names.map((user) => ({ user, password })), ...more });
+}
+
+/** A user of its own for each test, so that none sees another's mails. */
+export async function newUser(mails: readonly Buffer[], on: Dovecot): Promise<string> {
+  const user = names.pop();
+  assert.ok(user !== undefined, 'more users are needed');
+  await seedMaildir(on.maildir(user), mails);
+  return user;
+}
+
+export function optionsOn(
+  on: Dovecot,
+  username: string,
+  changes: Partial<MailboxOptions> = {},
+): MailboxOptions {
+  return optionsFor(on.imapPort, { username, ...changes });
+}
+
+export function smallMails(count: number): Buffer[] {
+  return Array.from({ length: count }, (_, index) => Buffer.from(`Subject: ${index + 1}\r\n\r\nbody\r\n`));
+}
+
+/** As another mail program does what this app never does. */
+export async function withMailProgram(
+  { host, port, username }: MailboxOptions,
+  use: (client: ImapFlow) => Promise<unknown>,
+): Promise<void> {
+  const client = new ImapFlow({
+    ...{ host, port, secure: false, doSTARTTLS: false, logger: false as const },
+    auth: { user: username, pass: password },
+  });
+  await client.connect();
+  await use(client);
+  await client.logout();
+}

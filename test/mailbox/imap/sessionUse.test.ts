@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertFails, drain, failureOf, listAndMeasure, withSession } from './drain.ts';
+import { aMail, faultAt, optionsFor, type Script, withServer } from './scriptedImapServer.ts';
+
+test('a refused STORE fails, in the words of the server', async () => {
+  const script: Script = {
+    onCommand: ({ tag, name }, wire) => {
+      if (name !== 'UID STORE') return false;
+      wire.send(`${tag} NO [NOPERM] Not yours\r\n`);
+      return true;
+    },
+  };
+  await withServer(script, async ({ port }) => {
+    await assertFails(
+      drain(optionsFor(port)),
+      'protocol',
+      /refused flagging mails: NO \[NOPERM\] Not yours\./,
+    );
+  });
+});
+
+test('tens of thousands of sparse UIDs are settled in command lines that any server takes', async () => {
+  await withServer({}, async ({ port, commands }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const mails = Array.from({ length: 20_000 }, (_, index) => ({ id: 2 * index + 1, key: `${index}` }));
+      await session.settle(mails);
+      const stores = commands.filter(({ name }) => name === 'UID STORE');
+      assert.ok(stores.length > 1 && stores.length < 20, `${stores.length} commands`);
+      for (const { args } of stores) assert.ok(args.length <= 8_000, `${args.length}`);
+      assert.equal(stores.flatMap(({ args }) => args.split(' ')[0]?.split(',')).length, 20_000);
+      await session.settle(mails.slice(0, 1));
+      assert.equal(commands.at(-1)?.args, '1 +FLAGS.SILENT (\\Seen)');
+    });
+  });
+});
+
+test('what failed once fails again with the same sentence, on the same session', async () => {
+  await withServer(
+    faultAt('UID SEARCH', (wire) => wire.reset()),
+    async ({ port }) => {
+      await withSession(optionsFor(port), async (session) => {
+        const first = await failureOf(session.list(1));
+        assert.equal(await failureOf(session.list(1)), first);
+        assert.equal(await failureOf(session.settle([{ key: 'k', id: 1 }])), first);
+      });
+    },
+  );
+});
+
+test('a command starts its deadline only when its turn has come', async () => {
+  const script: Script = { mails: [aMail, aMail] };
+  await withServer(script, async ({ port }) => {
+    const timeouts = { connectMs: 5_000, commandMs: 100 };
+    await withSession(optionsFor(port, { timeouts }), async (session) => {
+      const mails = await listAndMeasure(session);
+      let settled: Promise<void> | undefined;
+      let seen = 0;
+      for await (const one of session.fetch(mails)) {
+        settled ??= session.settle([one.mail]);
+        seen += 1;
+        await new Promise((resolve) => setTimeout(resolve, 150));
+      }
+      assert.equal(seen, 2);
+      await settled;
+    });
+  });
+});
