@@ -7,3 +7,7 @@ import { adapter } from './adapter.ts';
 app.hook.appStart(() => {
   if (adapter.settingsError !== undefined) console.error(adapter.settingsError);
 });
+
+app.hook.appTerminate(() => adapter.shutdown());
+
+if (adapter.sendsTelemetry) app.setup({ capabilities: { WorkerOpenTelemetryEnabled: true } });

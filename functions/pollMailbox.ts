@@ -1,9 +1,9 @@
 import { app } from '@azure/functions';
-import { logTo } from '../shared/telemetry/contextLog.ts';
 import { adapter } from './adapter.ts';
+import { callOf } from './hostCall.ts';
 
 app.storageQueue('pollMailbox', {
   queueName: 'email-polls',
   connection: 'AzureWebJobsStorage',
-  handler: (order, context) => adapter.pollMailbox(order, logTo(context)),
+  handler: (order, context) => adapter.pollMailbox(order, callOf(context)),
 });

@@ -1,8 +1,8 @@
 import { app } from '@azure/functions';
-import { logTo } from '../shared/telemetry/contextLog.ts';
 import { adapter } from './adapter.ts';
+import { callOf } from './hostCall.ts';
 
 app.timer('retryDeliveries', {
   schedule: '%RETRY_SCHEDULE%',
-  handler: (_timer, context) => adapter.retryDeliveries(logTo(context)),
+  handler: (_timer, context) => adapter.retryDeliveries(callOf(context)),
 });

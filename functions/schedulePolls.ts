@@ -1,8 +1,8 @@
 import { app } from '@azure/functions';
-import { logTo } from '../shared/telemetry/contextLog.ts';
 import { adapter } from './adapter.ts';
+import { callOf } from './hostCall.ts';
 
 app.timer('schedulePolls', {
   schedule: '%POLL_SCHEDULE%',
-  handler: (_timer, context) => adapter.schedulePolls(logTo(context)),
+  handler: (_timer, context) => adapter.schedulePolls(callOf(context)),
 });

@@ -1,16 +1,31 @@
 import { type Env, readSettings, type Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Invocation } from '../telemetry/telemetry.ts';
 import { lazily } from './lazy.ts';
 import { createStorage, type Storage } from './storage.ts';
+import { lazyTelemetry } from './telemetry.ts';
 
 /** The whole app behind its triggers. Every method rejects with a `Failure` that names a wrong setting. */
 export interface Adapter {
   /** The sentence for wrong settings, undefined when all are right. */
   readonly settingsError: string | undefined;
-  schedulePolls(log: Log): Promise<void>;
-  pollMailbox(order: unknown, log: Log): Promise<void>;
-  retryDeliveries(log: Log): Promise<void>;
+  /** Whether the app itself sends telemetry, so that the host need not send its log lines a second time. */
+  readonly sendsTelemetry: boolean;
+  schedulePolls(call: HostCall): Promise<void>;
+  pollMailbox(order: unknown, call: HostCall): Promise<void>;
+  retryDeliveries(call: HostCall): Promise<void>;
+  /** Sends what telemetry there still is; resolves within five seconds. */
+  shutdown(): Promise<void>;
 }
+
+/** What the host gives along when it calls a function. */
+export interface HostCall {
+  readonly log: Log;
+  /** Of the host's span; W3C Trace Context. */
+  readonly traceparent?: string;
+}
+
+const shutdownMs = 5_000;
 
 /**
  * Wires the app from its settings. Nothing is opened, and no library loaded, before a trigger needs it: an
@@ -22,6 +37,11 @@ export function createAdapter(env: Env): Adapter {
     if (!read.ok) throw read.failure;
     return { settings: read.settings, storage: createStorage(read.settings.storage) };
   });
+  const telemetry = lazyTelemetry(env);
+  const follow = async ({ log, traceparent }: HostCall): Promise<Invocation> => {
+    const { settings } = await wired();
+    return (await telemetry.open(settings, log)).follow(log, traceparent);
+  };
   const polling = lazily(async () => {
     const { createPolling } = await import('./polling.ts');
     const { settings, storage } = await wired();
@@ -31,8 +51,11 @@ export function createAdapter(env: Env): Adapter {
   return {
     settingsError: read.ok ? undefined : read.failure.message,
 
-    async schedulePolls(log) {
+    sendsTelemetry: read.ok && read.settings.applicationInsightsConnectionString !== undefined,
+
+    async schedulePolls(call) {
       const { storage } = await wired();
+      const { log } = await follow(call);
       const { schedulePolls } = await import('../poll/schedulePolls.ts');
       await schedulePolls({
         connections: await storage.connections(),
@@ -42,16 +65,21 @@ export function createAdapter(env: Env): Adapter {
       });
     },
 
-    async pollMailbox(order, log) {
-      const { poll } = await polling();
-      await poll(order, log);
+    async pollMailbox(order, call) {
+      const [{ poll }, invocation] = await Promise.all([polling(), follow(call)]);
+      await poll(order, invocation);
     },
 
-    async retryDeliveries(log) {
+    async retryDeliveries(call) {
       const { createRetrying } = await import('./retrying.ts');
       const { settings, storage } = await wired();
+      const { log } = await follow(call);
       await createRetrying(settings, storage).retry(log);
+      const { reportBacklog } = await import('./backlog.ts');
+      await reportBacklog(storage, await telemetry.open(settings, log), log);
     },
+
+    shutdown: () => telemetry.shutdown(shutdownMs),
   };
 }
 

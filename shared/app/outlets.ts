@@ -26,5 +26,5 @@ export function createOutlets(settings: Settings, storage: Storage): OpenOutlet 
       temporaryFolder: join(tmpdir(), 'email-inbound-adapter'),
     });
   });
-  return async (config, endpoint) => (await opening())(config, endpoint);
+  return async (config, endpoint, trace) => (await opening())(config, endpoint, trace);
 }

@@ -7,7 +7,9 @@ import { MemoryBudget } from '../poll/memoryBudget.ts';
 import { type PollDependencies, pollMailbox } from '../poll/pollMailbox.ts';
 import type { Run } from '../poll/run.ts';
 import type { Env, Settings } from '../settings/settings.ts';
-import type { Log } from '../telemetry/log.ts';
+import { boundedWarnings } from '../telemetry/boundedLog.ts';
+import type { LogFields } from '../telemetry/log.ts';
+import type { Invocation } from '../telemetry/telemetry.ts';
 import { createOutlets } from './outlets.ts';
 import { createSessions } from './sessions.ts';
 import type { Storage } from './storage.ts';
@@ -16,6 +18,9 @@ const mebibyte = 1_048_576;
 
 /** The bytes of mail that all runs of this process hold at a time. */
 const mailMemoryBytes = 24 * mebibyte;
+
+/** Lines about single mails that one run leaves in the log. */
+const maxMailLines = 10;
 
 const sessionLimits = {
   imapSessionMails: 2_000,
@@ -31,7 +36,7 @@ export async function createPolling(
   settings: Settings,
   storage: Storage,
   env: Env,
-): Promise<{ poll(order: unknown, log: Log): Promise<void> }> {
+): Promise<{ poll(order: unknown, invocation: Invocation): Promise<void> }> {
   const [connections, claimsTable, leases] = await Promise.all([
     storage.connections(),
     storage.claims(),
@@ -44,7 +49,8 @@ export async function createPolling(
   const now = () => new Date();
 
   return {
-    poll(order, log) {
+    poll(order, invocation) {
+      const { log } = invocation;
       const openRunClaims = (run: Run) =>
         openClaims({
           table: claimsTable,
@@ -69,9 +75,9 @@ export async function createPolling(
             openClaims: openRunClaims,
             memory,
             limits: sessionLimits,
-            warn: (sentence) => log.warn(sentence, nameOf(run)),
+            warn: boundedWarnings(log, maxMailLines, fieldsOf(run)),
           }),
-        log,
+        invocation,
         now,
         newRunId: randomUUID,
         pollTimeBudgetMs: settings.pollTimeBudgetMs,
@@ -82,6 +88,6 @@ export async function createPolling(
   };
 }
 
-function nameOf({ config }: Run): { customer: string; connection: string } {
-  return { customer: config.customer, connection: config.connection };
+function fieldsOf({ config, runId }: Run): LogFields {
+  return { customer: config.customer, connection: config.connection, runId };
 }

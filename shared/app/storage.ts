@@ -9,6 +9,8 @@ import { lazily } from './lazy.ts';
 export interface Storage {
   connections(): Promise<ConnectionStore>;
   orders(): Promise<PutOrder>;
+  /** Orders that the host has given up after five tries. */
+  countPoisonedOrders(): Promise<number>;
   claims(): Promise<TableClient>;
   undelivered(): Promise<TableClient>;
   container(name: 'email-leases' | 'email-payloads' | 'email-undelivered'): Promise<ContainerClient>;
@@ -43,6 +45,10 @@ export function createStorage(access: StorageAccess): Storage {
       ]);
       return ordersOn(await openQueue(access, 'email-polls', getCredential));
     }),
+    async countPoisonedOrders() {
+      const { countMessages, openQueue } = await import('../storage/queues.ts');
+      return await countMessages(await openQueue(access, 'email-polls-poison', getCredential));
+    },
     claims: lazily(() => openTable('EmailClaims')),
     undelivered: lazily(() => openTable('EmailUndelivered')),
     container(name) {

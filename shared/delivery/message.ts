@@ -28,12 +28,14 @@ export const maxPropertyCharacters = 1_024;
 
 /**
  * Builds the messages of one mail, in sending order. The same mail gives the same ids on every repeat, whatever
- * run or machine builds them, so a queue with duplicate detection drops what it has already.
+ * run or machine builds them, so a queue with duplicate detection drops what it has already. With `traceparent`
+ * (W3C Trace Context) they say which trace they belong to, by both names that Service Bus consumers look for.
  */
 export function buildMessages(
   mail: MailIdentity,
   split: SplitMail,
   sessions: SessionMode,
+  traceparent?: string,
 ): readonly PartMessage[] {
   const interchangeId = interchangeIdOf(mail);
   const sessionId = sessionIdOf(mail, sessions, interchangeId);
@@ -45,6 +47,7 @@ export function buildMessages(
     inboundEndpoint: cut(mail.endpoint),
     partCount: split.parts.length,
     ...envelopeProperties(split.envelope),
+    ...(traceparent === undefined ? {} : { 'Diagnostic-Id': traceparent, traceparent }),
   };
   return split.parts.map((part, index): PartMessage => {
     const partNumber = index + 1;

@@ -1,6 +1,7 @@
 import type { Claims } from '../claim/claims.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailboxSession, MailRef } from '../mailbox/mailbox.ts';
+import { traced } from '../telemetry/telemetry.ts';
 import { drainSession, type SessionLimits, type SessionOutcome } from './drainSession.ts';
 import type { Tally } from './mailFlow.ts';
 import type { MemoryBudget } from './memoryBudget.ts';
@@ -61,10 +62,11 @@ class MailboxDrain {
 
   /** One session, from login to logout. */
   async drainOnce(): Promise<SessionOutcome & { readonly goesOn: boolean }> {
-    const session = await this.#dependencies.openSession(this.#run);
+    const { trace } = this.#run;
+    const session = await traced(trace, 'connect', () => this.#dependencies.openSession(this.#run));
     try {
       const limit = this.#sessionMails() + this.#passedOver.size;
-      const listed = await session.list(limit);
+      const listed = await traced(trace, 'list', () => session.list(limit));
       const isComplete = listed.length < limit;
       const candidates = listed.filter((mail) => this.#isWanted(mail));
       if (candidates.length === 0) return nothingToDo;
@@ -100,7 +102,7 @@ class MailboxDrain {
 
   async #open(endpoint: string, completeList: readonly MailRef[] | undefined): Promise<Outlet> {
     if (this.#outlet) return await this.#outlet;
-    this.#outlet = this.#dependencies.openOutlet(this.#run.config, endpoint);
+    this.#outlet = this.#dependencies.openOutlet(this.#run.config, endpoint, this.#run.trace);
     const [outlet] = await Promise.all([this.#outlet, this.#claims.begin(completeList)]);
     this.#run.heartbeat.add(() => this.#claims.beat());
     return outlet;

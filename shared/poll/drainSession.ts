@@ -1,6 +1,7 @@
 import type { ClaimVerdict } from '../claim/claims.ts';
 import { Failure, type FailureReason, toFailure } from '../failure/failure.ts';
 import type { MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
+import { traced } from '../telemetry/telemetry.ts';
 import { type FlowOptions, MailFlow } from './mailFlow.ts';
 import { type FetchLimits, type FetchStep, planFetches } from './planFetches.ts';
 
@@ -41,6 +42,8 @@ export async function drainSession(
     for (let from = 0; from < candidates.length && !stopped; from += limits.measureMails) {
       const slice = candidates.slice(from, from + limits.measureMails);
       const measured = from === 0 ? await measuring : await session.measure(slice);
+      const oldest = oldestOf(measured);
+      if (oldest) options.run.trace.pickUp(oldest);
       stopped = !(await takeSteps(planFetches(measured, limits), flow, options));
     }
   } catch (error) {
@@ -137,7 +140,7 @@ async function suspecting(
   fetch: () => Promise<void>,
 ): Promise<void> {
   try {
-    await fetch();
+    await traced(run.trace, 'fetch', fetch);
   } catch (error) {
     const suspect = typeof mail === 'function' ? mail() : mail;
     if (suspect && error instanceof Failure && suspicious.has(error.reason)) {
@@ -145,6 +148,13 @@ async function suspecting(
     }
     throw error;
   }
+}
+
+function oldestOf(mails: readonly MeasuredMail[]): Date | undefined {
+  return mails.reduce<Date | undefined>(
+    (oldest, { receivedAt }) => (receivedAt && !(oldest && oldest <= receivedAt) ? receivedAt : oldest),
+    undefined,
+  );
 }
 
 function unconfirmed(mails: number): Failure {

@@ -2,6 +2,7 @@ import type { Claims } from '../claim/claims.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailSource } from '../mail/mail.ts';
 import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
+import { traced } from '../telemetry/telemetry.ts';
 import { GroupCommit } from './groupCommit.ts';
 import type { MemoryBudget } from './memoryBudget.ts';
 import type { MailOutcome, Outlet, PreparedMail, Run } from './run.ts';
@@ -26,6 +27,7 @@ export interface FlowOptions {
   readonly outlet: Outlet;
   readonly memory: MemoryBudget;
   readonly tally: Tally;
+  /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
   readonly warn: (sentence: string) => void;
 }
 
@@ -41,12 +43,13 @@ export class MailFlow {
   readonly #settled: MailRef[] = [];
   readonly #passedOver: MailRef[] = [];
   #failure: Failure | undefined;
-  #warned = 0;
 
   constructor(options: FlowOptions) {
     this.#options = options;
     this.#delivered = new GroupCommit(maxGroup, (mails) => options.claims.markDelivered(mails));
-    this.#settles = new GroupCommit(maxGroup, (mails) => options.session.settle(mails));
+    this.#settles = new GroupCommit(maxGroup, (mails) =>
+      traced(options.run.trace, 'settle', () => options.session.settle(mails)),
+    );
   }
 
   /** The first thing that went wrong; the run takes no further mail after it. */
@@ -145,6 +148,7 @@ export class MailFlow {
 
   takeUnavailable(mail: MailRef, sentence: string): void {
     this.#options.run.troubles.add(mail, sentence);
+    this.#warn(mail, sentence);
     this.#track(this.#leave(mail));
   }
 
@@ -160,13 +164,17 @@ export class MailFlow {
   }
 
   async #push(mail: MailRef, prepared: PreparedMail | undefined): Promise<MailOutcome | undefined> {
-    this.#warnOnce(mail, prepared?.warning);
+    if (prepared?.warning !== undefined) this.#warn(mail, prepared.warning);
     return await prepared?.push();
   }
 
   async #afterPush(mail: MeasuredMail, outcome: MailOutcome | undefined): Promise<void> {
     if (!outcome) return await this.#leave(mail);
-    if (outcome.kind !== 'pushed') this.fail(outcome.failure);
+    if (outcome.kind !== 'pushed') {
+      this.fail(outcome.failure);
+      const fate = outcome.kind === 'stored' ? 'is kept to be sent later' : 'stays on the server';
+      this.#warn(mail, `it could not be sent and ${fate}: ${outcome.failure.message}`);
+    }
     if (outcome.kind === 'left') return await this.#leave(mail);
     const { tally } = this.#options;
     tally.mails += 1;
@@ -184,6 +192,7 @@ export class MailFlow {
   /** A part that could not be kept is storage's fault; anything else is this mail's, and no other waits for it. */
   #cannotPrepare(mail: MailRef, error: unknown): undefined {
     const failure = toFailure(error, 'taking a mail apart');
+    this.#warn(mail, failure.message);
     if (failure.reason === 'storage') this.fail(failure);
     else this.#options.run.troubles.add(mail, failure.message);
   }
@@ -215,12 +224,8 @@ export class MailFlow {
     this.#onTheirWay.add(tracked);
   }
 
-  /** A mailbox full of odd mail must not fill the log. */
-  #warnOnce(mail: MailRef, warning: string | undefined): void {
-    if (warning === undefined) return;
-    this.#warned += 1;
-    if (this.#warned <= 5) this.#options.warn(`Mail ${mail.id}: ${warning}`);
-    if (this.#warned === 5) this.#options.warn('Further warnings about mails of this session are left out.');
+  #warn(mail: MailRef, sentence: string): void {
+    this.#options.warn(`Mail ${mail.id}: ${sentence}`);
   }
 }
 

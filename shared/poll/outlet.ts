@@ -10,6 +10,7 @@ import { type Failure, toFailure } from '../failure/failure.ts';
 import type { MailEnvelope, MailSource } from '../mail/mail.ts';
 import { splitMail } from '../mail/splitMail.ts';
 import type { MailRef } from '../mailbox/mailbox.ts';
+import { type PollTrace, type Step, traced } from '../telemetry/telemetry.ts';
 import type { UndeliveredStore } from '../undelivered/undelivered.ts';
 import type { MailOutcome, OpenOutlet, Outlet, PreparedMail } from './run.ts';
 
@@ -25,12 +26,12 @@ export interface OutletDependencies {
 
 /** Makes what opens the outlets of this process's runs. */
 export function createOpenOutlet(dependencies: OutletDependencies): OpenOutlet {
-  return async (config, endpoint) => {
+  return async (config, endpoint, trace) => {
     const [destination, payloads] = await Promise.all([
       dependencies.openDestination(config.queueName ?? dependencies.queueName),
       dependencies.openPayloads(config),
     ]);
-    return new QueueOutlet(dependencies, config, endpoint, destination, payloads);
+    return new QueueOutlet(dependencies, config, endpoint, trace, destination, payloads);
   };
 }
 
@@ -38,6 +39,7 @@ class QueueOutlet implements Outlet {
   readonly #dependencies: OutletDependencies;
   readonly #config: ConnectionConfig;
   readonly #endpoint: string;
+  readonly #trace: PollTrace;
   readonly #destination: Destination;
   readonly #payloads: PayloadStore;
 
@@ -45,12 +47,14 @@ class QueueOutlet implements Outlet {
     dependencies: OutletDependencies,
     config: ConnectionConfig,
     endpoint: string,
+    trace: PollTrace,
     destination: Destination,
     payloads: PayloadStore,
   ) {
     this.#dependencies = dependencies;
     this.#config = config;
     this.#endpoint = endpoint;
+    this.#trace = trace;
     this.#destination = destination;
     this.#payloads = payloads;
   }
@@ -63,15 +67,14 @@ class QueueOutlet implements Outlet {
       spillFolder: join(this.#dependencies.temporaryFolder, randomUUID()),
     });
     try {
-      const split = await splitMail(
-        source,
-        { ...rules, maxMailBytes: this.#dependencies.maxMailBytes },
-        contents,
+      const split = await traced(this.#trace, 'parse', () =>
+        splitMail(source, { ...rules, maxMailBytes: this.#dependencies.maxMailBytes }, contents),
       );
-      const messages = buildMessages(this.#identify(mail), split, sessions);
+      const pushing = this.#trace.startStep('push');
+      const messages = buildMessages(this.#identify(mail), split, sessions, pushing.traceparent);
       const { envelope, warning } = split;
       return {
-        push: () => this.#push(mail, envelope, messages, contents),
+        push: () => this.#push(mail, envelope, messages, contents, pushing),
         ...(warning === undefined ? {} : { warning }),
       };
     } catch (error) {
@@ -94,14 +97,18 @@ class QueueOutlet implements Outlet {
     envelope: MailEnvelope,
     messages: readonly PartMessage[],
     contents: MailContentStore,
+    pushing: Step,
   ): Promise<MailOutcome> {
     try {
       const { accepted, failed } = await deliverMail(this.#destination, messages, contents);
+      pushing.end(failed?.failure);
       if (!failed) return { kind: 'pushed', messages: accepted.length };
       await this.#store(mail, envelope, messages.length, failed);
       return { kind: 'stored', messages: accepted.length, failure: failed.failure };
     } catch (error) {
-      return { kind: 'left', failure: toFailure(error, 'pushing a mail') };
+      const failure = toFailure(error, 'pushing a mail');
+      pushing.end(failure);
+      return { kind: 'left', failure };
     } finally {
       await contents.dispose();
     }

@@ -6,6 +6,13 @@ import type { Lease, TakeLease } from '../lease/lease.ts';
 import { isEnabled, staleHeartbeatMs } from '../schedule/due.ts';
 import { leaseEndsAt, nextMinute, nextRunAt } from '../schedule/nextTime.ts';
 import type { Log } from '../telemetry/log.ts';
+import {
+  type ConnectionLabels,
+  type Invocation,
+  type PollOutcome,
+  type PollTrace,
+  protocolLabel,
+} from '../telemetry/telemetry.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { Run, RunResult } from './run.ts';
 import { RunState, type StateChange } from './runState.ts';
@@ -16,7 +23,8 @@ export interface PollDependencies {
   readonly takeLease: TakeLease;
   readonly decode: (entity: ConnectionEntity) => Promise<Decoded>;
   readonly drain: (run: Run) => Promise<RunResult>;
-  readonly log: Log;
+  /** Logs and watches. */
+  readonly invocation: Invocation;
   readonly now: () => Date;
   readonly newRunId: () => string;
   readonly pollTimeBudgetMs: number;
@@ -31,7 +39,8 @@ const heartbeatFailingMs = staleHeartbeatMs - 30_000;
  * outcome; rejects only when storage can't be read or the outcome can't be written.
  */
 export async function pollMailbox(order: unknown, dependencies: PollDependencies): Promise<void> {
-  const { connections, log } = dependencies;
+  const { connections, invocation } = dependencies;
+  const { log } = invocation;
   const key = readOrder(order);
   if (!key) return log.warn('Dropped an order to poll that is not {"customer": "…", "connection": "…"}.');
   const name = `${key.customer}/${key.connection}`;
@@ -81,9 +90,13 @@ function readOrder(order: unknown): ConnectionKey | undefined {
 }
 
 /** Another run has the lease: nothing is consumed, and the columns of a live run are left to it. */
-async function skip(entity: ConnectionEntity, { connections, log, now }: PollDependencies): Promise<void> {
+async function skip(
+  entity: ConnectionEntity,
+  { connections, invocation, now }: PollDependencies,
+): Promise<void> {
   const { customer, connection } = entity.key;
-  log.info(`Poll of ${customer}/${connection} skipped: another run holds its lease.`);
+  invocation.skipPoll({ ...entity.key, protocol: protocolLabel(entity.columns.hostType) });
+  invocation.log.info(`Poll of ${customer}/${connection} skipped: another run holds its lease.`);
   const state = readState(entity.columns);
   const heartbeatAgeMs = now().getTime() - (state.heartbeatAt?.getTime() ?? 0);
   if (state.lastStatus === 'running' && heartbeatAgeMs <= staleHeartbeatMs) return;
@@ -97,16 +110,18 @@ async function refuse(
   failure: Failure,
   dependencies: PollDependencies,
 ): Promise<void> {
-  const { connections, now, newRunId } = dependencies;
-  const startedAt = now();
-  const state = new RunState(connections, entity, newRunId());
-  const nothing: RunResult = { mails: 0, messages: 0, bytes: 0, failure, unfinished: false };
-  await state.begin({
-    lastRunStartedAt: startedAt,
-    heartbeatAt: startedAt,
-    ...outcomeOf(nothing, entity, startedAt),
+  const { connections, now } = dependencies;
+  await watch(entity, dependencies, async (runId) => {
+    const startedAt = now();
+    const state = new RunState(connections, entity, runId);
+    const result = failedWith(failure);
+    await state.begin({
+      lastRunStartedAt: startedAt,
+      heartbeatAt: startedAt,
+      ...outcomeOf(result, entity, startedAt),
+    });
+    return result;
   });
-  report(entity.key, nothing, 0, dependencies);
 }
 
 async function run(
@@ -114,33 +129,65 @@ async function run(
   lease: Lease | undefined,
   dependencies: PollDependencies,
 ): Promise<void> {
-  const { connections, now, newRunId } = dependencies;
   const decoded = await dependencies.decode(entity);
-  if (!decoded.ok || !lease) {
-    const sentence = decoded.ok
-      ? 'The keys of this connection are not valid.'
-      : summarizeErrors(decoded.errors);
-    return await refuse(entity, new Failure('config', sentence), dependencies);
+  if (decoded.ok && lease) {
+    const { config } = decoded;
+    return await watch(entity, dependencies, (runId, trace) =>
+      carryOut({ runId, trace, config, lease, startedAt: dependencies.now() }, entity, dependencies),
+    );
   }
-  const { config } = decoded;
-  const startedAt = now();
+  const sentence = decoded.ok
+    ? 'The keys of this connection are not valid.'
+    : summarizeErrors(decoded.errors);
+  await refuse(entity, new Failure('config', sentence), dependencies);
+}
+
+/** Reports what `poll` comes to, in the log and as telemetry; an outcome that can't be written is a failed poll. */
+async function watch(
+  entity: ConnectionEntity,
+  { invocation, newRunId }: PollDependencies,
+  poll: (runId: string, trace: PollTrace) => Promise<RunResult>,
+): Promise<void> {
   const startedAtMs = performance.now();
   const runId = newRunId();
+  const labels: ConnectionLabels = { ...entity.key, protocol: protocolLabel(entity.columns.hostType) };
+  const trace = invocation.startPoll(labels, runId);
+  const end = (result: RunResult): void => {
+    const durationMs = Math.round(performance.now() - startedAtMs);
+    report(labels, runId, { ...result, durationMs }, invocation.log);
+    trace.end({ ...result, durationMs });
+  };
+  try {
+    end(await poll(runId, trace));
+  } catch (error) {
+    end(failedWith(toFailure(error, 'polling a mailbox')));
+    throw error;
+  }
+}
+
+function failedWith(failure: Failure): RunResult {
+  return { mails: 0, messages: 0, bytes: 0, failure, unfinished: false };
+}
+
+async function carryOut(
+  begun: Pick<Run, 'runId' | 'trace' | 'config' | 'lease' | 'startedAt'>,
+  entity: ConnectionEntity,
+  { connections, now, drain, heartbeatMs, pollTimeBudgetMs }: PollDependencies,
+): Promise<RunResult> {
+  const { runId, config, lease, startedAt } = begun;
+  const startedAtMs = performance.now();
   const state = new RunState(connections, entity, runId);
   lease.keepUntil(config.useProcessLock ? undefined : await leaseEndsAt(config.schedule, startedAt));
   await state.begin(await firstState(config, entity, startedAt));
 
-  const heartbeat = startHeartbeat(dependencies.heartbeatMs, heartbeatFailingMs);
+  const heartbeat = startHeartbeat(heartbeatMs, heartbeatFailingMs);
   heartbeat.add(() => state.write({ heartbeatAt: now() }));
   const troubles = new Troubles(entity.columns.unfetchable, startedAt);
-  const result = await dependencies.drain({
-    runId,
-    config,
-    startedAt,
-    lease,
+  const result = await drain({
+    ...begun,
     heartbeat,
     troubles,
-    isOverBudget: () => performance.now() - startedAtMs >= dependencies.pollTimeBudgetMs,
+    isOverBudget: () => performance.now() - startedAtMs >= pollTimeBudgetMs,
   });
   await heartbeat.stop();
   const before = typeof entity.columns.unfetchable === 'string' ? entity.columns.unfetchable : '';
@@ -149,7 +196,7 @@ async function run(
     ...outcomeOf(result, entity, now()),
     ...(unfetchable === before ? {} : { unfetchable }),
   });
-  report(entity.key, result, performance.now() - startedAtMs, dependencies);
+  return result;
 }
 
 async function firstState(
@@ -183,10 +230,10 @@ function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Stat
 }
 
 /** The one line that a run leaves in the log. */
-function report(key: ConnectionKey, result: RunResult, durationMs: number, { log }: PollDependencies): void {
-  const { mails, messages, bytes, failure } = result;
-  const fields = { ...key, mails, messages, bytes, durationMs: Math.round(durationMs) };
-  const name = `${key.customer}/${key.connection}`;
+function report(labels: ConnectionLabels, runId: string, outcome: PollOutcome, log: Log): void {
+  const { mails, messages, bytes, durationMs, failure } = outcome;
+  const fields = { ...labels, runId, mails, messages, bytes, durationMs };
+  const name = `${labels.customer}/${labels.connection}`;
   if (failure) log.error(`Poll of ${name} failed: ${failure.message}`, { ...fields, reason: failure.reason });
-  else log.info(`Poll of ${name}: ${mails} mails, ${messages} messages in ${fields.durationMs} ms.`, fields);
+  else log.info(`Poll of ${name}: ${mails} mails, ${messages} messages in ${durationMs} ms.`, fields);
 }

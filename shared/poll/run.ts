@@ -4,6 +4,7 @@ import type { Failure } from '../failure/failure.ts';
 import type { Lease } from '../lease/lease.ts';
 import type { MailSource } from '../mail/mail.ts';
 import type { MailRef } from '../mailbox/mailbox.ts';
+import type { PollTrace } from '../telemetry/telemetry.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Troubles } from './troubles.ts';
 
@@ -15,6 +16,7 @@ export interface Run {
   readonly lease: Lease;
   readonly heartbeat: Heartbeat;
   readonly troubles: Troubles;
+  readonly trace: PollTrace;
   /** Whether the run's time budget is spent, so that it takes no new mail. */
   readonly isOverBudget: () => boolean;
 }
@@ -57,6 +59,6 @@ export interface Outlet {
 }
 
 /** Opens a run's outlet, which proves that the queue can be reached. Rejects with a `Failure` that names it. */
-export type OpenOutlet = (config: ConnectionConfig, endpoint: string) => Promise<Outlet>;
+export type OpenOutlet = (config: ConnectionConfig, endpoint: string, trace: PollTrace) => Promise<Outlet>;
 
 export type OpenRunClaims = (run: Run) => Claims;

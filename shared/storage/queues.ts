@@ -1,6 +1,6 @@
 import { QueueClient, type StoragePipelineOptions } from '@azure/storage-queue';
 import { type GetCredential, requestLimits, type StorageAccess } from './access.ts';
-import { codeOf } from './storageFailure.ts';
+import { codeOf, storageFailure } from './storageFailure.ts';
 
 const options: StoragePipelineOptions = {
   retryOptions: {
@@ -32,5 +32,15 @@ export async function withQueue<T>(queue: QueueClient, request: () => Promise<T>
     if (codeOf(error) !== 'QueueNotFound') throw error;
     await queue.createIfNotExists();
     return await request();
+  }
+}
+
+/** About how many messages lie there; none where the queue is missing. Rejects with a `Failure`. */
+export async function countMessages(queue: QueueClient): Promise<number> {
+  try {
+    return (await queue.getProperties()).approximateMessagesCount ?? 0;
+  } catch (error) {
+    if (codeOf(error) === 'QueueNotFound') return 0;
+    throw storageFailure(error, `reading the queue ${queue.name}`);
   }
 }

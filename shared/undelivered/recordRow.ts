@@ -24,6 +24,8 @@ export interface RecordRow {
   readonly takenUntil: Date | undefined;
   /** Who has taken it last. */
   readonly taker: string | undefined;
+  /** As the mail's key says. */
+  readonly protocol: 'imap' | 'pop3' | 'unknown';
   readonly record: Omit<UndeliveredRecord, 'status'>;
 }
 
@@ -100,6 +102,7 @@ export function readRow(entity: Readonly<Record<string, unknown>>): RecordRow | 
     unsent: numbers,
     takenUntil: readTime(entity.takenUntil),
     taker: isText(entity.taker) ? entity.taker : undefined,
+    protocol: protocolOf(entity.mailKey),
     record: {
       id: rowKey,
       customer,
@@ -125,6 +128,11 @@ export function visibleRecord(row: RecordRow | undefined): UndeliveredRecord | u
 }
 
 const statuses: readonly RowStatus[] = ['storing', 'waiting', 'abandoned', 'delivered'];
+
+function protocolOf(mailKey: unknown): RecordRow['protocol'] {
+  if (!isText(mailKey)) return 'unknown';
+  return mailKey.startsWith('imap:') ? 'imap' : mailKey.startsWith('pop3') ? 'pop3' : 'unknown';
+}
 
 function isText(value: unknown): value is string {
   return typeof value === 'string';

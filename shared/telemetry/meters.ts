@@ -1,0 +1,83 @@
+import type { Meter } from '@opentelemetry/api';
+import { BoundedLabels } from './boundedLabels.ts';
+import type { Backlog, ConnectionLabels, PollOutcome, UndeliveredCount } from './telemetry.ts';
+
+/** How many connections have metrics of their own. */
+export const maxLabelledConnections = 2_000;
+
+/** The app's metrics; their names are what alerts, workbook and queries go by. */
+export class Meters {
+  readonly #labels = new BoundedLabels(maxLabelledConnections);
+  readonly #mails;
+  readonly #messages;
+  readonly #bytes;
+  readonly #durations;
+  readonly #failures;
+  readonly #lags;
+  readonly #skips;
+  readonly #undelivered;
+  readonly #poisoned;
+  #lastUndelivered = new Map<string, UndeliveredCount>();
+
+  constructor(meter: Meter) {
+    this.#mails = meter.createCounter('email.mails', { description: 'Mails that are safe elsewhere' });
+    this.#messages = meter.createCounter('email.messages', { description: 'Messages Service Bus accepted' });
+    this.#bytes = meter.createCounter('email.bytes', { unit: 'By', description: 'Size of those mails' });
+    this.#durations = meter.createHistogram('email.poll.duration', { unit: 'ms' });
+    this.#failures = meter.createCounter('email.poll.failures', { description: 'Polls failed, by reason' });
+    this.#lags = meter.createHistogram('email.lag', {
+      unit: 's',
+      description: 'Age of the oldest unread mail when it was picked up',
+    });
+    this.#skips = meter.createCounter('email.lease.skipped', {
+      description: 'Polls while another held the lease',
+    });
+    this.#undelivered = meter.createGauge('email.undelivered', {
+      description: 'Mails kept to be sent later',
+    });
+    this.#poisoned = meter.createGauge('email.orders.poisoned', {
+      description: 'Orders the host has given up',
+    });
+  }
+
+  countPoll(labels: ConnectionLabels, { mails, messages, bytes, durationMs, failure }: PollOutcome): void {
+    const dimensions = { ...this.#labels.of(labels) };
+    this.#durations.record(durationMs, { ...dimensions, outcome: failure ? 'failed' : 'ok' });
+    if (failure) this.#failures.add(1, { ...dimensions, reason: failure.reason });
+    if (mails > 0) this.#mails.add(mails, dimensions);
+    if (messages > 0) this.#messages.add(messages, dimensions);
+    if (bytes > 0) this.#bytes.add(bytes, dimensions);
+  }
+
+  countLag(labels: ConnectionLabels, seconds: number): void {
+    this.#lags.record(seconds, { ...this.#labels.of(labels) });
+  }
+
+  countSkip(labels: ConnectionLabels): void {
+    this.#skips.add(1, { ...this.#labels.of(labels) });
+  }
+
+  /** A count that has gone since the last report is said to be 0 once. */
+  reportBacklog({ undelivered, poisonedOrders }: Backlog): void {
+    const now = this.#bounded(undelivered);
+    for (const [id, count] of this.#lastUndelivered) if (!now.has(id)) this.#record({ ...count, mails: 0 });
+    for (const count of now.values()) this.#record(count);
+    this.#lastUndelivered = now;
+    if (poisonedOrders !== undefined) this.#poisoned.record(poisonedOrders);
+  }
+
+  #record({ labels, status, mails }: UndeliveredCount): void {
+    this.#undelivered.record(mails, { ...labels, status });
+  }
+
+  /** Several connections may be `other`: a gauge keeps only the last of them, so they are added up. */
+  #bounded(counts: readonly UndeliveredCount[]): Map<string, UndeliveredCount> {
+    const sums = new Map<string, UndeliveredCount>();
+    for (const { labels, status, mails } of counts) {
+      const bounded = this.#labels.of(labels);
+      const id = JSON.stringify([bounded, status]);
+      sums.set(id, { labels: bounded, status, mails: mails + (sums.get(id)?.mails ?? 0) });
+    }
+    return sums;
+  }
+}

@@ -1,0 +1,108 @@
+import { type Context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
+import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace-base';
+import type { Failure } from '../failure/failure.ts';
+import type { ConnectionLabels, PollOutcome, PollStep, Step } from './telemetry.ts';
+
+/** A poll of a thousand mails has no more spans of one step than this. */
+export const maxSpansOfAStep = 50;
+
+const kinds: Readonly<Record<PollStep, SpanKind>> = {
+  connect: SpanKind.CLIENT,
+  list: SpanKind.CLIENT,
+  fetch: SpanKind.CLIENT,
+  parse: SpanKind.INTERNAL,
+  push: SpanKind.PRODUCER,
+  settle: SpanKind.CLIENT,
+};
+
+/** Keeps the ended spans of each poll together until it is known how the poll went. */
+export class SpanCollector implements SpanProcessor {
+  readonly #byPoll = new Map<string, ReadableSpan[]>();
+
+  /** Begins to keep the spans of a poll, told by the context of its root. */
+  open(root: Span): () => readonly ReadableSpan[] {
+    const spans: ReadableSpan[] = [];
+    const { traceId } = root.spanContext();
+    this.#byPoll.set(traceId, spans);
+    return () => {
+      if (this.#byPoll.get(traceId) === spans) this.#byPoll.delete(traceId);
+      return spans;
+    };
+  }
+
+  onStart(): void {}
+
+  onEnd(span: ReadableSpan): void {
+    this.#byPoll.get(span.spanContext().traceId)?.push(span);
+  }
+
+  async forceFlush(): Promise<void> {}
+
+  async shutdown(): Promise<void> {}
+}
+
+/** The spans of one poll: its own, and below it one a step, bounded. */
+export class PollSpans {
+  readonly context: Context;
+  readonly #tracer: Tracer;
+  readonly #root: Span;
+  readonly #started = new Map<PollStep, number>();
+  readonly #takeSpans: () => readonly ReadableSpan[];
+  readonly #beyond: Step;
+
+  constructor(
+    tracer: Tracer,
+    collector: SpanCollector,
+    parent: Context,
+    labels: ConnectionLabels,
+    runId: string,
+  ) {
+    this.#tracer = tracer;
+    this.#root = tracer.startSpan(
+      'poll',
+      // The exporter takes the name of what isn't HTTP from this attribute.
+      { kind: SpanKind.CONSUMER, attributes: { ...labels, runId, 'ai.operation.name': 'poll' } },
+      parent,
+    );
+    this.context = trace.setSpan(parent, this.#root);
+    this.#takeSpans = collector.open(this.#root);
+    this.#beyond = { traceparent: traceparentOf(this.#root), end() {} };
+  }
+
+  startStep(step: PollStep): Step {
+    const started = (this.#started.get(step) ?? 0) + 1;
+    this.#started.set(step, started);
+    if (started > maxSpansOfAStep) return this.#beyond;
+    const span = this.#tracer.startSpan(step, { kind: kinds[step] }, this.context);
+    return {
+      traceparent: traceparentOf(span),
+      end: (failure) => {
+        if (failure) markFailed(span, failure);
+        span.end();
+      },
+    };
+  }
+
+  /** Gives all spans that have ended; later ones are lost. */
+  end({ mails, messages, bytes, failure }: PollOutcome): readonly ReadableSpan[] {
+    this.#root.setAttributes({ mails, messages, bytes });
+    for (const [step, started] of this.#started) {
+      if (started > maxSpansOfAStep) this.#root.setAttribute(`${step}.count`, started);
+    }
+    if (failure) markFailed(this.#root, failure);
+    else this.#root.setStatus({ code: SpanStatusCode.OK });
+    this.#root.end();
+    return this.#takeSpans();
+  }
+}
+
+function markFailed(span: Span, failure: Failure): void {
+  span.setAttributes({ reason: failure.reason, error: failure.message });
+  span.setStatus({ code: SpanStatusCode.ERROR, message: failure.message });
+}
+
+/** W3C Trace Context, version 00; always with the flag `sampled`, as the decision falls at the end. */
+function traceparentOf(span: Span): string {
+  const { traceId, spanId } = span.spanContext();
+  return `00-${traceId}-${spanId}-01`;
+}
