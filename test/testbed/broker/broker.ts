@@ -92,10 +92,12 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     const stopping = server;
     server = undefined;
     if (stopping === undefined) return;
-    const closed = once(stopping, 'close');
+    const closings = [stopping, ...sockets].map((closing) => {
+      return new Promise<void>((resolve) => closing.once('close', () => resolve()));
+    });
     stopping.close();
     dropConnections();
-    await closed;
+    await Promise.all(closings);
   }
 
   const connectionStringFor = (at: number) =>
@@ -143,8 +145,7 @@ function serve(namespace: Namespace) {
   const grants = new WeakMap<Connection, Map<string, number>>();
   const closers = new WeakMap<Connection, Set<() => void>>();
 
-  function authorise(connection: Connection, request: ServiceRequest): ServiceAnswer | undefined {
-    if (faults.silentCredentials) return undefined;
+  function authorise(connection: Connection, request: ServiceRequest): ServiceAnswer {
     const grant = checkToken(String(request.body), namespace.keyName, namespace.key, Date.now());
     if (grant === undefined || faults.refuseCredentials) {
       return {

@@ -2,8 +2,6 @@
 export interface BrokerFaults {
   /** `$cbs` answers every token with 401. */
   refuseCredentials: boolean;
-  /** `$cbs` takes tokens and never answers. */
-  silentCredentials: boolean;
   /** The next so many transfers are rejected as `com.microsoft:server-busy` (SDK: ServiceBusy). */
   serverBusyTransfers: number;
   /** Milliseconds between taking a transfer in and telling its sender the outcome. */
@@ -29,7 +27,6 @@ export interface BrokerFaults {
 export function noFaults(): BrokerFaults {
   return {
     refuseCredentials: false,
-    silentCredentials: false,
     serverBusyTransfers: 0,
     acceptDelayMs: 0,
     loseDispositionTransfers: 0,
