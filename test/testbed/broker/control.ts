@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Broker } from './broker.ts';
 import type { BrokerFaults } from './faults.ts';
-import type { BrokerQueue, QueueMessage, QueueOptions } from './queue.ts';
+import type { BrokerQueue, QueueOptions } from './queue.ts';
+import type { QueueMessage } from './queueMessage.ts';
 
 /** A queue's numbers, as the control interface gives them. */
 export interface QueueState {

@@ -1,8 +1,11 @@
 import { DuplicateDetection } from './duplicateDetection.ts';
 import { type AmqpCondition, conditions } from './faults.ts';
 import { type LockedMessage, MessageLocks } from './messageLocks.ts';
+import { inspect, type QueueMessage } from './queueMessage.ts';
 import { Shelf } from './shelf.ts';
-import { decodeContent, type MessageContent, readRouting, withApplicationProperties } from './wireMessage.ts';
+import { readRouting, withApplicationProperties } from './wireMessage.ts';
+
+export type { QueueMessage } from './queueMessage.ts';
 
 /** How a queue is made; what is left out is as on a Standard queue without duplicate detection and sessions. */
 export interface QueueOptions {
@@ -19,13 +22,6 @@ export interface QueueOptions {
   readonly disabled?: boolean;
   /** Beyond it, transfers are rejected as over quota. Default unlimited. */
   readonly maxQueueSizeBytes?: number;
-}
-
-/** A message on the queue, decoded when looked at. */
-export interface QueueMessage extends MessageContent {
-  readonly sequenceNumber: number;
-  readonly enqueuedTime: Date;
-  readonly deliveryCount: number;
 }
 
 /** A message as it lies on the queue. */
@@ -282,34 +278,4 @@ export class BrokerQueue {
 
 function shelfKey(sessionId: string | undefined): string {
   return sessionId ?? '';
-}
-
-function inspect(message: StoredMessage): QueueMessage {
-  let content: MessageContent | undefined;
-  const decoded = () => {
-    content ??= decodeContent(message.raw);
-    return content;
-  };
-  return {
-    sequenceNumber: message.sequenceNumber,
-    enqueuedTime: message.enqueuedTime,
-    deliveryCount: message.deliveryCount,
-    messageId: message.messageId,
-    sessionId: message.sessionId,
-    get body() {
-      return decoded().body;
-    },
-    get correlationId() {
-      return decoded().correlationId;
-    },
-    get subject() {
-      return decoded().subject;
-    },
-    get contentType() {
-      return decoded().contentType;
-    },
-    get applicationProperties() {
-      return decoded().applicationProperties;
-    },
-  };
 }
