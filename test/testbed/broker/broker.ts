@@ -145,7 +145,8 @@ function serve(namespace: Namespace) {
   const grants = new WeakMap<Connection, Map<string, number>>();
   const closers = new WeakMap<Connection, Set<() => void>>();
 
-  function authorise(connection: Connection, request: ServiceRequest): ServiceAnswer {
+  function authorise(connection: Connection, request: ServiceRequest): ServiceAnswer | undefined {
+    if (faults.silentCredentials) return undefined;
     const grant = checkToken(String(request.body), namespace.keyName, namespace.key, Date.now());
     if (grant === undefined || faults.refuseCredentials) {
       return {

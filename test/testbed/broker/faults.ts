@@ -2,6 +2,8 @@
 export interface BrokerFaults {
   /** `$cbs` answers every token with 401. */
   refuseCredentials: boolean;
+  /** `$cbs` takes tokens and never answers; the SDK's `close` then waits for its own minute. */
+  silentCredentials: boolean;
   /** The next so many transfers are rejected as `com.microsoft:server-busy` (SDK: ServiceBusy). */
   serverBusyTransfers: number;
   /** Milliseconds between taking a transfer in and telling its sender the outcome. */
@@ -27,6 +29,7 @@ export interface BrokerFaults {
 export function noFaults(): BrokerFaults {
   return {
     refuseCredentials: false,
+    silentCredentials: false,
     serverBusyTransfers: 0,
     acceptDelayMs: 0,
     loseDispositionTransfers: 0,

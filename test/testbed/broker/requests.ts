@@ -17,11 +17,14 @@ export interface ServiceAnswer {
   readonly body?: unknown;
 }
 
-/** Answers the requests on a link; each answer goes out on the link of the same AMQP session and address. */
+/**
+ * Answers the requests on a link; each answer goes out on the link of the same AMQP session and address.
+ * `undefined` from `respond` leaves a request unanswered.
+ */
 export function serveRequests(
   receiver: Receiver,
   address: string,
-  respond: (request: ServiceRequest) => ServiceAnswer,
+  respond: (request: ServiceRequest) => ServiceAnswer | undefined,
 ): void {
   receiver.set_source({ address: receiver.source?.address ?? '' });
   receiver.set_target({ address });
@@ -34,6 +37,7 @@ export function serveRequests(
     const request = rhea.message.decode(encoded);
     const properties = isRecord(request.application_properties) ? request.application_properties : {};
     const answer = respond({ body: request.body, properties });
+    if (answer === undefined) return;
     const reply = receiver.session.find_sender((link: Sender) => link.source?.address === address);
     reply?.send(
       Buffer.from(
