@@ -1,0 +1,132 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TableClient } from '@azure/data-tables';
+import { QueueClient } from '@azure/storage-queue';
+import { mainFile } from '../demo/bundle.ts';
+import { type HostProcess, startHostProcess } from '../testbed/host/hostProcess.ts';
+import { clearMaildir } from '../testbed/seed.ts';
+import { type Parts, type PartsOptions, password, queueName, startParts } from './parts.ts';
+import { linkIntoMaildir, type StoredMail } from './stock.ts';
+import { checkArrived, checkMailbox } from './verify.ts';
+
+export type Protocol = 'IMAP' | 'POP3';
+
+export const benchFolder = join(import.meta.dirname, '..', '..', '.bench');
+
+/** All parts and the app, whole and warm. */
+export interface Bed {
+  readonly parts: Parts;
+  readonly host: HostProcess;
+  readonly connections: TableClient;
+  /** Empties the user's mailbox, puts these mails in, and lets the server take notice of them. */
+  fill(user: string, mails: readonly StoredMail[]): Promise<void>;
+  addConnection(user: string, protocol: Protocol): Promise<void>;
+  /** Orders polls of these users' connections, and works them off, all at once. Answers the milliseconds. */
+  poll(users: readonly string[]): Promise<number>;
+  /** Throws unless exactly this arrived and the mailboxes are as they should be; then empties the queue. */
+  check(users: readonly string[], mails: readonly StoredMail[], protocol: Protocol): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface BedOptions extends PartsOptions {
+  readonly profile?: boolean;
+  readonly main?: string | undefined;
+  /** Names the profile. */
+  readonly name: string;
+  /** Opens a session on a mailbox and closes it again. */
+  readonly open: (port: number, protocol: Protocol, user: string) => Promise<void>;
+}
+
+const insecure = { allowInsecureConnection: true };
+
+export async function startBed(options: BedOptions): Promise<Bed> {
+  const parts = await startParts(options);
+  const { azurite, broker, dovecot } = parts;
+  const host = await startAppHost(parts, options);
+  const connections = TableClient.fromConnectionString(
+    azurite.connectionString,
+    'EmailConnections',
+    insecure,
+  );
+  await connections.createTable();
+  const orders = new QueueClient(azurite.connectionString, 'email-polls');
+  await orders.createIfNotExists();
+
+  const stateOf = (user: string) => connections.getEntity<Record<string, unknown>>('bench', user);
+  return {
+    parts,
+    host,
+    connections,
+    async fill(user, mails) {
+      await clearMaildir(dovecot.maildir(user));
+      await linkIntoMaildir(dovecot.maildir(user), mails);
+      await options.open(dovecot.imapPort, 'IMAP', user);
+      await options.open(dovecot.pop3Port, 'POP3', user);
+    },
+    async addConnection(user, protocol) {
+      await connections.upsertEntity({
+        partitionKey: 'bench',
+        rowKey: user,
+        host: '127.0.0.1',
+        hostType: protocol,
+        port: protocol === 'IMAP' ? parts.imapPort : parts.pop3Port,
+        useSsl: false,
+        username: user,
+        password,
+      });
+    },
+    async poll(users) {
+      for (const connection of users) {
+        const order = JSON.stringify({ customer: 'bench', connection });
+        await orders.sendMessage(Buffer.from(order).toString('base64'));
+      }
+      const startedMs = performance.now();
+      await host.drainQueue();
+      return performance.now() - startedMs;
+    },
+    async check(users, mails, protocol) {
+      for (const user of users) {
+        const { lastStatus, lastError, lastMailCount, lastMessageCount } = await stateOf(user);
+        const partCount = mails.reduce((sum, mail) => sum + mail.parts.length, 0);
+        const state = `${lastStatus}, ${lastMailCount} mails, ${lastMessageCount} messages`;
+        if (state !== `ok, ${mails.length} mails, ${partCount} messages`) {
+          throw new Error(`The poll of ${user} ended as ${state}: ${lastError}`);
+        }
+        await checkMailbox(dovecot.maildir(user), protocol, mails.length);
+      }
+      const { duplicates } = await broker.state(queueName);
+      if (duplicates > 0) throw new Error(`${duplicates} messages were sent twice.`);
+      const messages = await broker.messages(queueName, 'sha256');
+      await checkArrived(messages, users, mails, azurite.connectionString);
+      await broker.clear(queueName);
+    },
+    async stop() {
+      await host.stop();
+      await parts.stop();
+    },
+  };
+}
+
+/** The app in a process of its own, with the parts as it sees them. */
+export async function startAppHost(
+  parts: Parts,
+  options: { readonly profile?: boolean; readonly name: string; readonly main?: string | undefined },
+): Promise<HostProcess> {
+  const profiling = options.profile
+    ? ['--cpu-prof', `--cpu-prof-dir=${benchFolder}`, `--cpu-prof-name=${options.name}-\x24{pid}.cpuprofile`]
+    : [];
+  await mkdir(benchFolder, { recursive: true });
+  return startHostProcess({
+    main: options.main ?? mainFile,
+    storageConnectionString: parts.azurite.connectionString,
+    env: {
+      AzureWebJobsStorage: parts.storageConnectionString,
+      ServiceBusConnection: parts.serviceBusConnectionString,
+      EMAIL_QUEUE_NAME: queueName,
+      POLL_TIME_BUDGET_SECONDS: '3600',
+      POLL_SCHEDULE: '0 * * * * *',
+      RETRY_SCHEDULE: '30 * * * * *',
+    },
+    execArgv: [...profiling, '--expose-gc', '--import', new URL('./hostPreload.ts', import.meta.url).href],
+  });
+}

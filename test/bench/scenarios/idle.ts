@@ -1,0 +1,88 @@
+import { TableClient } from '@azure/data-tables';
+import { QueueClient } from '@azure/storage-queue';
+import { startAppHost } from '../bed.ts';
+import { amountFigure, atMost, type Figure, type ScenarioResult } from '../figures.ts';
+import { startHttpCounter } from '../httpCounter.ts';
+import { type Parts, password, startParts, withPorts } from '../parts.ts';
+import type { Context } from './context.ts';
+
+/** What a poll of an empty mailbox costs: requests to storage and connections to Service Bus. */
+export async function measureIdle(context: Context): Promise<ScenarioResult> {
+  const users = ['imap', 'pop3'];
+  const parts = await startParts({ users, messageLimitBytes: context.options.messageLimitBytes });
+  const { azurite } = parts;
+  const direct = [azurite.blobPort, azurite.queuePort, azurite.tablePort];
+  const counters = await Promise.all(direct.map(startHttpCounter));
+  try {
+    const counted: Parts = {
+      ...parts,
+      storageConnectionString: withPorts(
+        azurite.connectionString,
+        direct,
+        counters.map(({ port }) => port),
+      ),
+    };
+    const requests = () => counters.flatMap((counter) => counter.requests);
+    const forget = () => {
+      for (const counter of counters) counter.requests.length = 0;
+    };
+    return await countPolls(context, counted, requests, forget);
+  } finally {
+    await Promise.all(counters.map((counter) => counter.stop()));
+    await parts.stop();
+  }
+}
+
+async function countPolls(
+  { options, say }: Context,
+  parts: Parts,
+  requests: () => string[],
+  forget: () => void,
+): Promise<ScenarioResult> {
+  const { azurite, broker, dovecot } = parts;
+  const table = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
+    allowInsecureConnection: true,
+  });
+  const orders = new QueueClient(azurite.connectionString, 'email-polls');
+  await Promise.all([table.createTable(), orders.create()]);
+  const host = await startAppHost(parts, { name: 'idle', main: options.main });
+  const figures: Figure[] = [];
+  for (const [user, hostType, port] of [
+    ['imap', 'IMAP', dovecot.imapPort],
+    ['pop3', 'POP3', dovecot.pop3Port],
+  ] as const) {
+    await table.createEntity({
+      partitionKey: 'bench',
+      rowKey: user,
+      ...{ host: '127.0.0.1', hostType, port, useSsl: false, username: user, password },
+    });
+    const counts: number[] = [];
+    const connections: number[] = [];
+    // The first poll makes what is missing; it is counted for Service Bus only.
+    for (let round = 0; round <= options.rounds; round += 1) {
+      forget();
+      const order = JSON.stringify({ customer: 'bench', connection: user });
+      await orders.sendMessage(Buffer.from(order).toString('base64'));
+      await host.drainQueue();
+      const { lastStatus, lastMailCount } = await table.getEntity<Record<string, unknown>>('bench', user);
+      if (lastStatus !== 'ok' || lastMailCount !== 0)
+        throw new Error(`The idle poll ended as ${lastStatus}.`);
+      connections.push((await broker.connections()).total);
+      if (round === 0) continue;
+      counts.push(requests().length);
+      if (round === 1) say(`  ${hostType}: ${requests().map(withoutQuery).join(', ')}`);
+    }
+    const stored = { name: 'storage requests', unit: 'requests', samples: counts } as const;
+    const connected = { name: 'Service Bus connections', unit: 'connections', samples: connections } as const;
+    figures.push(
+      amountFigure(`${hostType}, idle poll: requests to storage`, stored, atMost(5)),
+      amountFigure(`${hostType}, idle poll: connections to Service Bus`, connected, atMost(0)),
+    );
+  }
+  await host.stop();
+  return { figures };
+}
+
+function withoutQuery(request: string): string {
+  return request.replace('/devstoreaccount1', '');
+}
