@@ -11,6 +11,9 @@ export interface Exporters {
   readonly logs: AzureMonitorLogExporter;
 }
 
+/** What can't be sent at once the exporter keeps on disk and sends later, so there is no need to wait for it. */
+const retryOptions = { maxRetries: 1, retryDelayInMs: 500 };
+
 /** The exporter can be told these by the environment only, which it reads when it is made. */
 const quiet = {
   APPLICATION_INSIGHTS_NO_STATSBEAT: 'true',
@@ -22,7 +25,11 @@ const quiet = {
  * about itself. Throws when the connection string is not valid.
  */
 export function createExporters(connectionString: string): Exporters {
-  const options: AzureMonitorExporterOptions = { connectionString, ...localEndpoint(connectionString) };
+  const options: AzureMonitorExporterOptions = {
+    connectionString,
+    retryOptions,
+    ...localEndpoint(connectionString),
+  };
   return withEnvironment(quiet, () => ({
     spans: new AzureMonitorTraceExporter(options),
     metrics: new AzureMonitorMetricExporter(options),
@@ -33,12 +40,12 @@ export function createExporters(connectionString: string): Exporters {
 /** The exporter makes https of any http; a server on this machine, for tests, is taken at its word. */
 export function localEndpoint(
   connectionString: string,
-): Pick<AzureMonitorExporterOptions, 'host' | 'endpoint' | 'allowInsecureConnection'> {
+): Pick<AzureMonitorExporterOptions, 'host' | 'allowInsecureConnection'> {
   const url = /(?:^|;)\s*IngestionEndpoint\s*=\s*(http:[^;\s]+)/i.exec(connectionString)?.[1];
   if (url === undefined || !URL.canParse(url)) return {};
   const { hostname, origin } = new URL(url);
   if (!/^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname)) return {};
-  return { host: origin, endpoint: origin, allowInsecureConnection: true };
+  return { host: origin, allowInsecureConnection: true };
 }
 
 function withEnvironment<T>(values: Readonly<Record<string, string>>, make: () => T): T {
