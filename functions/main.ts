@@ -1,6 +1,9 @@
+import './connections.ts';
+import './openapi.ts';
 import './pollMailbox.ts';
 import './retryDeliveries.ts';
 import './schedulePolls.ts';
+import './undelivered.ts';
 import { app } from '@azure/functions';
 import { adapter } from './adapter.ts';
 

@@ -1,3 +1,6 @@
+import type { HttpResponseInit } from '@azure/functions';
+import type { ApiRequest } from '../http/request.ts';
+import type { Resource } from '../http/router.ts';
 import { type Env, readSettings, type Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
@@ -14,6 +17,8 @@ export interface Adapter {
   schedulePolls(call: HostCall): Promise<void>;
   pollMailbox(order: unknown, call: HostCall): Promise<void>;
   retryDeliveries(call: HostCall): Promise<void>;
+  /** Answers a call of an HTTP function; says itself what is wrong, and never rejects. */
+  answerHttp(resource: Resource, request: ApiRequest, call: HostCall): Promise<HttpResponseInit>;
   /** Sends what telemetry there still is; resolves within five seconds. */
   shutdown(): Promise<void>;
 }
@@ -77,6 +82,11 @@ export function createAdapter(env: Env): Adapter {
       await createRetrying(settings, storage).retry(log);
       const { reportBacklog } = await import('./backlog.ts');
       await reportBacklog(storage, await telemetry.open(settings, log), log);
+    },
+
+    async answerHttp(resource, request, { log }) {
+      const { answerHttp } = await import('./http.ts');
+      return await answerHttp({ resource, request, log }, wired, env);
     },
 
     shutdown: () => telemetry.shutdown(shutdownMs),

@@ -18,15 +18,7 @@ import { toHost } from './syntax.ts';
 // Imports zod and croner (100 ms to load): reach this module by a dynamic import.
 
 const required = ['host', 'hostType', 'username'] as const;
-const tableColumns = new Set([
-  'PartitionKey',
-  'RowKey',
-  'partitionKey',
-  'rowKey',
-  'etag',
-  'timestamp',
-  'Timestamp',
-]);
+const keyColumns = new Set(['PartitionKey', 'RowKey']);
 
 export interface DecodeOptions {
   /** For the HTTP API: unknown columns are wrong too, and the keys are called `customer` and `connection`. */
@@ -152,7 +144,7 @@ function checkTogether(raw: Record<string, unknown>, columns: Columns, { report,
 function reportUnknown(entity: Readonly<Record<string, unknown>>, { report }: Findings): void {
   const states: readonly string[] = stateColumns;
   for (const name of Object.keys(entity)) {
-    if (isConfigColumn(name) || tableColumns.has(name) || name.startsWith('odata.')) continue;
+    if (isConfigColumn(name) || keyColumns.has(name)) continue;
     const shown = name.slice(0, maxQuoteLength);
     const why = states.includes(name)
       ? 'is written by the app and can not be set'

@@ -22,6 +22,32 @@ test('the bundle registers exactly the functions of the contract, with their bin
     registered.sort((a, b) => a.name.localeCompare(b.name));
     assert.deepEqual(registered, [
       {
+        name: 'connections',
+        bindings: [
+          {
+            type: 'httpTrigger',
+            direction: 'in',
+            authLevel: 'function',
+            methods: ['GET', 'PUT', 'POST', 'DELETE'],
+            route: 'connections/{customer?}/{connection?}/{action?}',
+          },
+          { type: 'http', direction: 'out' },
+        ],
+      },
+      {
+        name: 'openapi',
+        bindings: [
+          {
+            type: 'httpTrigger',
+            direction: 'in',
+            authLevel: 'function',
+            methods: ['GET'],
+            route: 'openapi.json',
+          },
+          { type: 'http', direction: 'out' },
+        ],
+      },
+      {
         name: 'pollMailbox',
         bindings: [
           {
@@ -39,6 +65,19 @@ test('the bundle registers exactly the functions of the contract, with their bin
       {
         name: 'schedulePolls',
         bindings: [{ type: 'timerTrigger', direction: 'in', schedule: '%POLL_SCHEDULE%' }],
+      },
+      {
+        name: 'undelivered',
+        bindings: [
+          {
+            type: 'httpTrigger',
+            direction: 'in',
+            authLevel: 'function',
+            methods: ['GET', 'PUT', 'POST', 'DELETE'],
+            route: 'undelivered/{id?}/{action?}',
+          },
+          { type: 'http', direction: 'out' },
+        ],
       },
     ]);
   } finally {
@@ -65,6 +104,9 @@ test('the bundle needs no node_modules', async () => {
   assert.deepEqual(unknown, []);
 });
 
+const sentence =
+  /POLL_TIME_BUDGET_SECONDS is .?"abc.*ServiceBusConnection is missing|ServiceBusConnection is missing.*POLL_TIME_BUDGET_SECONDS is .?"abc/s;
+
 test('wrong settings do not throw while the app loads: each function fails with the sentence that names them', async () => {
   const host = await startHost({
     main: mainFile,
@@ -72,12 +114,14 @@ test('wrong settings do not throw while the app loads: each function fails with 
     env: { ...schedules, AzureWebJobsStorage: 'UseDevelopmentStorage=true', POLL_TIME_BUDGET_SECONDS: 'abc' },
   });
   try {
-    assert.equal(Object.keys(host.functions).length, 3);
+    assert.equal(Object.keys(host.functions).length, 6);
     for (const timer of ['schedulePolls', 'retryDeliveries']) {
-      await assert.rejects(
-        host.fireTimer(timer),
-        /POLL_TIME_BUDGET_SECONDS is "abc".*ServiceBusConnection is missing|ServiceBusConnection is missing.*POLL_TIME_BUDGET_SECONDS is "abc"/s,
-      );
+      await assert.rejects(host.fireTimer(timer), sentence);
+    }
+    for (const call of ['GET /api/connections', 'GET /api/undelivered', 'GET /api/openapi.json']) {
+      const answer = await host.invokeHttp(call);
+      assert.equal(answer.status, 500);
+      assert.match(answer.text(), sentence);
     }
   } finally {
     await host.stop();

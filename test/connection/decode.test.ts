@@ -160,6 +160,9 @@ test('an unknown column is ignored by the poll and refused over HTTP', () => {
   assert.deepEqual(wrong(noted, true), {
     notes: '"notes" is not a column of a connection; leave it out.',
     nextRunAt: '"nextRunAt" is written by the app and can not be set; leave it out.',
+    timestamp: '"timestamp" is not a column of a connection; leave it out.',
+    etag: '"etag" is not a column of a connection; leave it out.',
+    'odata.etag': '"odata.etag" is not a column of a connection; leave it out.',
   });
 });
 

@@ -1,0 +1,56 @@
+import type { HttpResponseInit } from '@azure/functions';
+import { type Failure, toFailure } from '../failure/failure.ts';
+import { type Answer, problem, toResponse } from '../http/answer.ts';
+import type { HttpDependencies } from '../http/dependencies.ts';
+import type { ApiRequest } from '../http/request.ts';
+import { type Resource, route } from '../http/router.ts';
+import type { Env, Settings } from '../settings/settings.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Storage } from './storage.ts';
+
+export interface HttpCall {
+  readonly resource: Resource;
+  readonly request: ApiRequest;
+  readonly log: Log;
+}
+
+/** Below the 230 s after which Azure's front end gives a request up. */
+const testTimeoutMs = 60_000;
+
+/** Answers one HTTP call; never rejects. What keeps it from an answer is logged and said in one sentence. */
+export async function answerHttp(
+  { resource, request, log }: HttpCall,
+  wire: () => Promise<{ settings: Settings; storage: Storage }>,
+  env: Env,
+): Promise<HttpResponseInit> {
+  try {
+    const { settings, storage } = await wire();
+    return toResponse(await route(resource, request, createDependencies(settings, storage, env, log)));
+  } catch (error) {
+    const failure = toFailure(error, `answering ${request.method} of ${resource}`);
+    log.error(failure.message, { reason: failure.reason });
+    return toResponse(failed(failure));
+  }
+}
+
+function failed({ reason, message }: Failure): Answer {
+  return reason === 'storage' ? problem(503, message, { 'Retry-After': '10' }) : problem(500, message);
+}
+
+function createDependencies(settings: Settings, storage: Storage, env: Env, log: Log): HttpDependencies {
+  return {
+    connections: storage.connections,
+    orders: storage.orders,
+    async undelivered() {
+      const { openUndelivered } = await import('./undelivered.ts');
+      return await openUndelivered(storage);
+    },
+    async openSession(config) {
+      const { createSessions } = await import('./sessions.ts');
+      return await createSessions(settings, storage)(config, log);
+    },
+    readSetting: (name) => env[name],
+    now: () => new Date(),
+    testTimeoutMs,
+  };
+}

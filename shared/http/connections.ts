@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import type { ConnectionEntity, ConnectionKey } from '../connection/connectionStore.ts';
+import { Failure } from '../failure/failure.ts';
+import { isEnabled } from '../schedule/due.ts';
+import { type Answer, problem, wrongColumns } from './answer.ts';
+import { readConnectionBody } from './connectionBody.ts';
+import type { HttpDependencies } from './dependencies.ts';
+import { readLimit } from './paging.ts';
+import { mayChange } from './preconditions.ts';
+import { configTag, connectionJson, versionColumn } from './representation.ts';
+import { type ApiRequest, readJsonObject } from './request.ts';
+
+/** How often a change is tried anew when a run writes its state in between. */
+const maxConflicts = 10;
+const minuteMs = 60_000;
+
+/** `GET /api/connections`: in the table's order, a page at a time. */
+export async function listConnections(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const limit = readLimit(request, { usual: 1_000, most: 1_000 });
+  if (limit === undefined) return problem(400, 'limit must be a whole number from 1 to 1000.');
+  const customer = request.query.get('customer');
+  const after = request.query.get('after');
+  const filter = [
+    ...(customer ? [`PartitionKey eq ${quoted(customer)}`] : []),
+    ...(after ? [filterAfter(after)] : []),
+  ].join(' and ');
+  const found: ConnectionEntity[] = [];
+  const store = await dependencies.connections();
+  for await (const entity of store.find(filter === '' ? undefined : filter)) {
+    found.push(entity);
+    if (found.length > limit) break;
+  }
+  const page = found.slice(0, limit);
+  const last = page.at(-1);
+  const isMore = found.length > limit && last !== undefined;
+  return {
+    status: 200,
+    json: { connections: page.map(connectionJson), ...(isMore ? { next: nameOf(last.key) } : {}) },
+  };
+}
+
+/** `GET /api/connections/{customer}/{connection}` */
+export async function readConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const key = keyOf(request);
+  const entity = await find(key, dependencies);
+  return entity === undefined ? missing(key) : shown(200, entity);
+}
+
+/** `PUT /api/connections/{customer}/{connection}`: makes it, or replaces its config; state and notes stay. */
+export async function putConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const key = keyOf(request);
+  const body = await readJsonObject(request);
+  if (!body.ok) return body.answer;
+  const [store, { decodeConnection }] = await Promise.all([
+    dependencies.connections(),
+    import('../connection/decode.ts'),
+  ]);
+  for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+    const stored = await find(key, dependencies);
+    if (!mayChange(request, stored && configTag(stored.columns))) return changed(key, stored);
+    const read = readConnectionBody(
+      body.value ?? {},
+      key,
+      stored,
+      decodeConnection,
+      dependencies.readSetting,
+    );
+    if (!read.ok) return wrongColumns(read.errors);
+    const columns = { ...read.columns, [versionColumn]: randomUUID() };
+    if (stored === undefined) {
+      if (await store.insert(key, columns)) return shown(201, { key, columns });
+      continue;
+    }
+    const replaced = await store.replaceConfig(stored, columns);
+    if (replaced.kind === 'replaced') return shown(200, { key, columns: replaced.columns });
+  }
+  throw tooManyChanges(key);
+}
+
+/** `DELETE /api/connections/{customer}/{connection}` */
+export async function deleteConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const key = keyOf(request);
+  const store = await dependencies.connections();
+  for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+    const stored = await find(key, dependencies);
+    if (stored === undefined) return missing(key);
+    if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
+    if ((await store.remove(key, stored.etag)) === 'removed') return { status: 204 };
+  }
+  throw tooManyChanges(key);
+}
+
+/** `POST …/poll`: orders a poll at once, and makes it due in case the order is lost. */
+export async function orderPoll(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const key = keyOf(request);
+  const entity = await find(key, dependencies);
+  if (entity === undefined) return missing(key);
+  if (!isEnabled(entity.columns)) {
+    return problem(409, `Connection ${nameOf(key)} is disabled. Set enabled to true first.`);
+  }
+  const [store, putOrder] = await Promise.all([dependencies.connections(), dependencies.orders()]);
+  // Before the order: a run that has begun has written when it is due next, and that must stand.
+  const nextRunAt = new Date(Math.floor(dependencies.now().getTime() / minuteMs) * minuteMs).toISOString();
+  if ((await store.merge(key, { nextRunAt })).kind === 'missing') return missing(key);
+  await putOrder(key);
+  return { status: 202, json: { ...key, nextRunAt } };
+}
+
+export function keyOf({ params }: ApiRequest): ConnectionKey {
+  return { customer: params.customer ?? '', connection: params.connection ?? '' };
+}
+
+/** Keys that the table can't have are of no connection. */
+export async function find(
+  key: ConnectionKey,
+  { connections }: HttpDependencies,
+): Promise<ConnectionEntity | undefined> {
+  const possible = /^[^/\\#?\u0000-\u001f\u007f-\u009f]{1,255}$/;
+  if (!possible.test(key.customer) || !possible.test(key.connection)) return undefined;
+  return await (await connections()).read(key);
+}
+
+export function missing(key: ConnectionKey): Answer {
+  return problem(404, `There is no connection ${nameOf(key)}.`);
+}
+
+function nameOf({ customer, connection }: ConnectionKey): string {
+  return `${customer}/${connection}`;
+}
+
+function shown(status: 200 | 201, entity: Omit<ConnectionEntity, 'etag'>): Answer {
+  return { status, headers: { ETag: configTag(entity.columns) }, json: connectionJson(entity) };
+}
+
+function changed(key: ConnectionKey, stored: ConnectionEntity | undefined): Answer {
+  const sentence =
+    stored === undefined
+      ? `There is no connection ${nameOf(key)} any more, which If-Match asks for.`
+      : `Connection ${nameOf(key)} is not as If-Match or If-None-Match asks: it has been made or changed meanwhile. Read it again and repeat the change.`;
+  return problem(412, sentence, stored && { ETag: configTag(stored.columns) });
+}
+
+function tooManyChanges(key: ConnectionKey): Failure {
+  return new Failure('storage', `Connection ${nameOf(key)} is being changed by others. Try again.`);
+}
+
+/** What comes after `customer/connection` in the table's order. */
+function filterAfter(after: string): string {
+  const slash = after.indexOf('/');
+  const customer = quoted(slash < 0 ? after : after.slice(0, slash));
+  const connection = quoted(slash < 0 ? '' : after.slice(slash + 1));
+  return `(PartitionKey gt ${customer} or (PartitionKey eq ${customer} and RowKey gt ${connection}))`;
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}

@@ -1,0 +1,19 @@
+import type { ConnectionConfig } from '../connection/config.ts';
+import type { ConnectionStore } from '../connection/connectionStore.ts';
+import type { ReadSetting } from '../connection/secret.ts';
+import type { MailboxSession } from '../mailbox/mailbox.ts';
+import type { PutOrder } from '../poll/schedulePolls.ts';
+import type { UndeliveredStore } from '../undelivered/undelivered.ts';
+
+/** What the HTTP API works with; each part is opened, and its library loaded, when a call needs it. */
+export interface HttpDependencies {
+  readonly connections: () => Promise<ConnectionStore>;
+  readonly orders: () => Promise<PutOrder>;
+  readonly undelivered: () => Promise<UndeliveredStore>;
+  /** Opens a session on a mailbox that shares no token with the polls. Rejects with a `Failure`. */
+  readonly openSession: (config: ConnectionConfig) => Promise<MailboxSession>;
+  readonly readSetting: ReadSetting;
+  readonly now: () => Date;
+  /** The longest that a test of a connection may take. */
+  readonly testTimeoutMs: number;
+}

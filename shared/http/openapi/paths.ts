@@ -1,0 +1,207 @@
+import { keySchema, reference } from './schemas.ts';
+
+type Node = Readonly<Record<string, unknown>>;
+
+const json = (schema: Node): Node => ({ 'application/json': { schema } });
+const answer = (description: string, schema: string, headers?: Node): Node => ({
+  description,
+  content: json(reference(schema)),
+  ...(headers === undefined ? {} : { headers }),
+});
+const problem = (description: string, headers?: Node): Node => answer(description, 'Problem', headers);
+
+const header = (description: string): Node => ({ description, schema: { type: 'string' } });
+const etag = { ETag: header('The version of the config. State and secrets are not in it.') };
+const retryAfter = { 'Retry-After': header('Seconds to wait.') };
+const allow = { Allow: header('The methods that are possible.') };
+
+/** What every call may answer. */
+const always = {
+  401: { description: 'The function key is missing or wrong. Answered by the platform, with an empty body.' },
+  405: problem('This method is not possible here.', allow),
+  500: problem('A wrong app setting, or a defect; the log has it too.'),
+  503: problem(
+    'The storage account could not be reached, or others keep changing the same thing.',
+    retryAfter,
+  ),
+};
+const noConnection = problem('There is no such connection.');
+const badBody = {
+  400: {
+    description: 'Wrong columns, each with its sentence; or a body that is not a JSON object.',
+    content: json({ oneOf: [reference('WrongColumns'), reference('Problem')] }),
+  },
+  413: problem('The body has more than 64 KiB.'),
+  415: problem('The body is not application/json.'),
+};
+const conflict = { 412: problem('If-Match or If-None-Match does not hold.', etag) };
+
+const inPath = (name: string, schema: Node, description: string): Node => ({
+  name,
+  in: 'path',
+  required: true,
+  description,
+  schema,
+});
+const inQuery = (name: string, schema: Node, description: string): Node => ({
+  name,
+  in: 'query',
+  description,
+  schema,
+});
+const inHeader = (name: string, description: string): Node => ({
+  name,
+  in: 'header',
+  description,
+  schema: { type: 'string' },
+});
+const connectionKeys = [
+  inPath('customer', keySchema, 'The PartitionKey.'),
+  inPath('connection', keySchema, 'The RowKey.'),
+];
+const undeliveredId = inPath('id', { type: 'string' }, 'The interchangeId of its messages.');
+const limit = (usual: number): Node =>
+  inQuery('limit', { type: 'integer', minimum: 1, maximum: 1000, default: usual }, 'The most to answer.');
+const ifMatch = inHeader('If-Match', 'The ETag that was read: else 412.');
+const ifNoneMatch = inHeader('If-None-Match', '`*`: only where there is none yet, else 412.');
+const input = (required: boolean): Node => ({ required, content: json(reference('ConnectionInput')) });
+
+const connections = { tags: ['connections'] };
+const undelivered = { tags: ['undelivered'] };
+
+/** The OpenAPI paths, written by hand; the tests hold the answers to them. */
+export const paths = {
+  '/api/connections': {
+    get: {
+      ...connections,
+      operationId: 'listConnections',
+      summary: 'All connections, or those of a customer, in the order of their keys',
+      parameters: [
+        inQuery('customer', { type: 'string' }, 'Only this customer’s.'),
+        inQuery('after', { type: 'string' }, 'Only those after this one: `next` of the page before.'),
+        limit(1000),
+      ],
+      responses: {
+        200: answer('A page of connections.', 'Connections'),
+        400: problem('A wrong limit.'),
+        ...always,
+      },
+    },
+  },
+  '/api/connections/{customer}/{connection}': {
+    parameters: connectionKeys,
+    get: {
+      ...connections,
+      operationId: 'readConnection',
+      summary: 'One connection',
+      responses: { 200: answer('The connection.', 'Connection', etag), 404: noConnection, ...always },
+    },
+    put: {
+      ...connections,
+      operationId: 'putConnection',
+      summary: 'Makes a connection or replaces its config; its state stays',
+      parameters: [ifMatch, ifNoneMatch],
+      requestBody: input(true),
+      responses: {
+        200: answer('Replaced.', 'Connection', etag),
+        201: answer('Made.', 'Connection', etag),
+        ...badBody,
+        ...conflict,
+        ...always,
+      },
+    },
+    delete: {
+      ...connections,
+      operationId: 'deleteConnection',
+      summary: 'Removes a connection; a run under way ends first',
+      parameters: [ifMatch],
+      responses: { 204: { description: 'Removed.' }, 404: noConnection, ...conflict, ...always },
+    },
+  },
+  '/api/connections/{customer}/{connection}/test': {
+    parameters: connectionKeys,
+    post: {
+      ...connections,
+      operationId: 'testConnection',
+      summary: 'Connects, logs in, counts, and touches nothing',
+      description:
+        'Tests the stored connection, or the columns of the body, saved or not. A stored secret, an app setting and the app’s identity are used only where the saved connection points.',
+      requestBody: input(false),
+      responses: {
+        200: answer('What came of it.', 'TestOutcome'),
+        404: noConnection,
+        ...badBody,
+        429: problem('Too many tests are running.', retryAfter),
+        ...always,
+      },
+    },
+  },
+  '/api/connections/{customer}/{connection}/poll': {
+    parameters: connectionKeys,
+    post: {
+      ...connections,
+      operationId: 'orderPoll',
+      summary: 'Polls now, whatever the schedule',
+      responses: {
+        202: answer('Ordered.', 'PollOrder'),
+        404: noConnection,
+        409: problem('The connection is disabled.'),
+        ...always,
+      },
+    },
+  },
+  '/api/undelivered': {
+    get: {
+      ...undelivered,
+      operationId: 'listUndelivered',
+      summary: 'The mails that wait to be sent or were given up, newest first',
+      parameters: [limit(100)],
+      responses: {
+        200: answer('The newest.', 'UndeliveredList'),
+        400: problem('A wrong limit.'),
+        ...always,
+      },
+    },
+  },
+  '/api/undelivered/{id}': {
+    parameters: [undeliveredId],
+    get: {
+      ...undelivered,
+      operationId: 'readUndelivered',
+      summary: 'One undelivered mail',
+      responses: {
+        200: answer('The record.', 'Undelivered'),
+        404: problem('There is none of this id.'),
+        ...always,
+      },
+    },
+  },
+  '/api/undelivered/{id}/resend': {
+    parameters: [undeliveredId],
+    post: {
+      ...undelivered,
+      operationId: 'resendUndelivered',
+      summary: 'Sends it at the next tick of the retry, also an abandoned one',
+      responses: {
+        202: answer('Due now.', 'ResendOrder'),
+        404: problem('There is none of this id.'),
+        ...always,
+      },
+    },
+  },
+  '/api/openapi.json': {
+    get: {
+      tags: ['description'],
+      operationId: 'readDescription',
+      summary: 'This document',
+      responses: {
+        200: {
+          description: 'An OpenAPI 3.1 document.',
+          content: json({ type: 'object', required: ['openapi', 'paths'] }),
+        },
+        401: always[401],
+        500: always[500],
+      },
+    },
+  },
+};

@@ -1,0 +1,198 @@
+import { z } from 'zod';
+import {
+  type ConfigColumn,
+  type ConfigColumnName,
+  configColumnNames,
+  configColumns,
+  keyPattern,
+  secretColumns,
+} from '../../connection/columns.ts';
+import { configSchema } from '../../connection/schema.ts';
+import { maxLastErrorLength, runStatuses } from '../../connection/state.ts';
+import { secretFlags } from '../representation.ts';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+export const keySchema: Schema = { type: 'string', pattern: keyPattern.source };
+export const reference = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+
+const time: Schema = { type: 'string', format: 'date-time' };
+const count: Schema = { type: 'integer', minimum: 0 };
+const flags = Object.fromEntries(
+  secretFlags.map((flag) => [
+    flag,
+    { type: 'boolean', readOnly: true, description: `Whether ${flag.replace(/Set$/, '')} is stored.` },
+  ]),
+);
+const state: Schema = {
+  type: 'object',
+  readOnly: true,
+  description: 'What the app has written: what the runs did, and when the next is due.',
+  properties: {
+    nextRunAt: { ...time, description: 'Missing or past: due now.' },
+    lastRunStartedAt: time,
+    lastRunEndedAt: time,
+    heartbeatAt: { ...time, description: 'Older than two minutes while running: the run has died.' },
+    lastStatus: { type: 'string', enum: [...runStatuses] },
+    lastError: { type: 'string', maxLength: maxLastErrorLength, description: 'Empty after an ok.' },
+    consecutiveFailures: count,
+    lastMailCount: count,
+    lastMessageCount: count,
+    runId: { type: 'string' },
+    scheduleAnchor: time,
+  },
+  additionalProperties: false,
+};
+
+/** What a request gives: the very schema that polls go by. */
+function inputSchema(): Schema {
+  const { properties = {}, required } = z.toJSONSchema(configSchema, { io: 'input' });
+  const columns = Object.entries(properties).map(([name, property]) => {
+    const schema = typeof property === 'object' ? property : {};
+    if (!secretColumns.some((secret) => secret === name)) return [name, schema];
+    const description = `${schema.description ?? ''} Left out or empty: the stored one is kept; null: it is removed.`;
+    return [name, { ...schema, type: ['string', 'null'], minLength: 0, description, writeOnly: true }];
+  });
+  return {
+    type: 'object',
+    description:
+      'The config of a connection. Bools and whole numbers may be strings too; an empty column counts as left out. What the API answers may come back: its read-only members change nothing.',
+    required,
+    properties: {
+      customer: { ...keySchema, readOnly: true },
+      connection: { ...keySchema, readOnly: true },
+      ...Object.fromEntries(columns),
+      ...flags,
+      state: { ...state, additionalProperties: true },
+    },
+    additionalProperties: false,
+  };
+}
+
+/** A column as it stands in the table, where an editor may have left anything. */
+function storedColumn(name: ConfigColumnName): Schema {
+  const { type, description }: ConfigColumn = configColumns[name];
+  return { type: type === 'string' ? type : [type, 'string'], description };
+}
+
+const shownColumns = configColumnNames.filter((name) => !secretColumns.includes(name));
+
+export const schemas: Readonly<Record<string, Schema>> = {
+  ConnectionInput: inputSchema(),
+  Connection: {
+    type: 'object',
+    description:
+      'A connection as it is stored. Columns that are not set are absent; one that a table editor has given another type is a string.',
+    required: ['customer', 'connection', ...secretFlags, 'state'],
+    properties: {
+      customer: { type: 'string' },
+      connection: { type: 'string' },
+      ...Object.fromEntries(shownColumns.map((name) => [name, storedColumn(name)])),
+      ...flags,
+      state,
+    },
+    additionalProperties: false,
+  },
+  Connections: {
+    type: 'object',
+    required: ['connections'],
+    properties: {
+      connections: { type: 'array', items: reference('Connection') },
+      next: { type: 'string', description: 'There are more: ask for them with after set to this.' },
+    },
+    additionalProperties: false,
+  },
+  TestOutcome: {
+    oneOf: [
+      {
+        type: 'object',
+        required: ['ok', 'mails'],
+        properties: { ok: { const: true }, mails: { ...count, description: 'What a poll would take.' } },
+        additionalProperties: false,
+      },
+      {
+        type: 'object',
+        required: ['ok', 'error'],
+        properties: { ok: { const: false }, error: { type: 'string' } },
+        additionalProperties: false,
+      },
+    ],
+  },
+  PollOrder: {
+    type: 'object',
+    required: ['customer', 'connection', 'nextRunAt'],
+    properties: { customer: { type: 'string' }, connection: { type: 'string' }, nextRunAt: time },
+    additionalProperties: false,
+  },
+  Undelivered: {
+    type: 'object',
+    required: [
+      'id',
+      'customer',
+      'connection',
+      'queueName',
+      'status',
+      'storedAt',
+      'tries',
+      'lastError',
+      'partsLeft',
+      'partCount',
+    ],
+    properties: {
+      id: { type: 'string', format: 'uuid', description: 'The interchangeId of its messages.' },
+      customer: { type: 'string' },
+      connection: { type: 'string' },
+      queueName: { type: 'string' },
+      status: {
+        type: 'string',
+        enum: ['waiting', 'abandoned'],
+        description: 'Abandoned: too old to be tried again, until someone asks for it.',
+      },
+      storedAt: time,
+      nextTryAt: { ...time, description: 'Absent when abandoned.' },
+      lastTryAt: time,
+      tries: count,
+      lastError: { type: 'string', maxLength: 1024 },
+      partsLeft: count,
+      partCount: count,
+      emailSubject: { type: 'string', maxLength: 256 },
+      emailMessageId: { type: 'string', maxLength: 256 },
+    },
+    additionalProperties: false,
+  },
+  UndeliveredList: {
+    type: 'object',
+    required: ['undelivered'],
+    properties: { undelivered: { type: 'array', items: reference('Undelivered') } },
+    additionalProperties: false,
+  },
+  ResendOrder: {
+    type: 'object',
+    required: ['id'],
+    properties: { id: { type: 'string' } },
+    additionalProperties: false,
+  },
+  Problem: {
+    type: 'object',
+    required: ['error'],
+    properties: { error: { type: 'string', description: 'One sentence: what is wrong, and what to do.' } },
+    additionalProperties: false,
+  },
+  WrongColumns: {
+    type: 'object',
+    required: ['errors'],
+    properties: {
+      errors: {
+        type: 'array',
+        minItems: 1,
+        items: {
+          type: 'object',
+          required: ['column', 'message'],
+          properties: { column: { type: 'string' }, message: { type: 'string' } },
+          additionalProperties: false,
+        },
+      },
+    },
+    additionalProperties: false,
+  },
+};

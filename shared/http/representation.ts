@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import {
+  type ConfigColumn,
+  type ConfigColumnName,
+  configColumnNames,
+  configColumns,
+  normalizeColumn,
+  secretColumns,
+} from '../connection/columns.ts';
+import type { ConnectionEntity } from '../connection/connectionStore.ts';
+import { readState } from '../connection/state.ts';
+import { isTokenEndpoint } from '../connection/syntax.ts';
+
+/** A new one is written with each change over HTTP, so that the ETag tells a change of secrets too. */
+export const versionColumn = 'configVersion';
+
+/** The members of the answer that say which secrets are stored. */
+export const secretFlags: readonly string[] = secretColumns.map(flagOf);
+
+/** A connection as the API gives it: config, which secrets are stored, state. No secret is in it. */
+export function connectionJson({ key, columns }: Omit<ConnectionEntity, 'etag'>): Record<string, unknown> {
+  const config: Record<string, unknown> = {};
+  for (const name of configColumnNames) {
+    const value = normalizeColumn(name, columns[name]);
+    if (secretColumns.includes(name)) config[flagOf(name)] = value !== undefined;
+    else if (value !== undefined && mayShow(name, value)) config[name] = toJsonValue(name, value);
+  }
+  return { ...key, ...config, state: stateJson(columns) };
+}
+
+/**
+ * The strong ETag of a connection's config. State is left out, since the app writes it all the time; so are
+ * the secrets themselves, since a hash over them would let a weak one be guessed.
+ */
+export function configTag(columns: ConnectionEntity['columns']): string {
+  const hash = createHash('sha256');
+  for (const name of configColumnNames) {
+    const value = normalizeColumn(name, columns[name]);
+    if (value === undefined) continue;
+    const shown = secretColumns.includes(name) ? 'set' : `${typeof value} ${String(value)}`;
+    hash.update(JSON.stringify([name, shown]));
+  }
+  hash.update(String(columns[versionColumn] ?? ''));
+  return `"${hash.digest('base64url').slice(0, 22)}"`;
+}
+
+function flagOf(name: ConfigColumnName): string {
+  return `${name}Set`;
+}
+
+/** Columns where a table's editor may have put a secret by mistake are shown only when they can't hold one. */
+function mayShow(name: ConfigColumnName, value: unknown): boolean {
+  if (name.endsWith('Setting')) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
+  if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
+  if (name === 'caCertificate') return typeof value === 'string' && !value.includes('PRIVATE KEY');
+  return true;
+}
+
+/** The column's own type, or text where a table's editor has put another. */
+function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
+  const { type }: ConfigColumn = configColumns[name];
+  const fits = type === 'integer' ? Number.isSafeInteger(value) : typeof value === type;
+  return fits ? value : String(value);
+}
+
+function stateJson(columns: ConnectionEntity['columns']): Record<string, unknown> {
+  const state: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(readState(columns))) {
+    if (value !== undefined) state[name] = value instanceof Date ? value.toISOString() : value;
+  }
+  return state;
+}

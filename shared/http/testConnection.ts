@@ -1,0 +1,91 @@
+import { type ConnectionConfig, summarizeErrors } from '../connection/config.ts';
+import type { ConnectionEntity } from '../connection/connectionStore.ts';
+import { Failure, toFailure } from '../failure/failure.ts';
+import { type Answer, problem, wrongColumns } from './answer.ts';
+import { type DecodeConnection, readConnectionBody } from './connectionBody.ts';
+import { find, keyOf, missing } from './connections.ts';
+import type { HttpDependencies } from './dependencies.ts';
+import { refuseHeldSecrets } from './heldSecrets.ts';
+import { type ApiRequest, readJsonObject } from './request.ts';
+
+/** Tests at a time in one process; each holds a connection to a mail server. */
+const maxTests = 8;
+let tests = 0;
+
+/**
+ * `POST …/test`: connects, logs in, counts the mails that a poll would take, and touches nothing. With a body
+ * it tests those columns, saved or not.
+ */
+export async function testConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const key = keyOf(request);
+  const body = await readJsonObject(request);
+  if (!body.ok) return body.answer;
+  const [stored, { decodeConnection }] = await Promise.all([
+    find(key, dependencies),
+    import('../connection/decode.ts'),
+  ]);
+  const { readSetting } = dependencies;
+  const saved = stored && decodeStored(stored, decodeConnection, dependencies);
+
+  if (body.value === undefined || Object.keys(body.value).length === 0) {
+    if (saved === undefined) return missing(key);
+    return saved.ok ? await tryMailbox(saved.config, dependencies) : outcome(summarizeErrors(saved.errors));
+  }
+  const read = readConnectionBody(body.value, key, stored, decodeConnection, readSetting);
+  if (!read.ok) return wrongColumns(read.errors);
+  const refused = refuseHeldSecrets(read, saved?.ok ? saved.config : undefined, stored);
+  return refused.length > 0 ? wrongColumns(refused) : await tryMailbox(read.config, dependencies);
+}
+
+function decodeStored(
+  { key, columns }: ConnectionEntity,
+  decode: DecodeConnection,
+  { readSetting }: HttpDependencies,
+): ReturnType<DecodeConnection> {
+  return decode({ ...columns, PartitionKey: key.customer, RowKey: key.connection }, readSetting);
+}
+
+async function tryMailbox(config: ConnectionConfig, dependencies: HttpDependencies): Promise<Answer> {
+  if (tests >= maxTests) {
+    return problem(429, `${maxTests} tests are running already. Try again in a minute.`, {
+      'Retry-After': '60',
+    });
+  }
+  tests += 1;
+  const counting = countMails(config, dependencies).finally(() => {
+    tests -= 1;
+  });
+  try {
+    const mails = await inTime(counting, dependencies.testTimeoutMs);
+    return { status: 200, json: { ok: true, mails } };
+  } catch (error) {
+    return outcome(toFailure(error, 'testing the connection').message);
+  }
+}
+
+async function countMails(config: ConnectionConfig, { openSession }: HttpDependencies): Promise<number> {
+  const session = await openSession(config);
+  try {
+    return (await session.list(Number.MAX_SAFE_INTEGER)).length;
+  } finally {
+    await session.close();
+  }
+}
+
+/** What takes longer goes on to its own deadlines and closes its connection; nobody waits for it. */
+async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const sentence = `The test took longer than ${timeoutMs / 1000} s. Try again, or see what the next poll says.`;
+    timer = setTimeout(() => reject(new Failure('timeout', sentence)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function outcome(error: string): Answer {
+  return { status: 200, json: { ok: false, error } };
+}
