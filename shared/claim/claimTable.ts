@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import type { TableClient, TransactionAction } from '@azure/data-tables';
+import { hash } from 'node:crypto';
+import type { TableClient } from '@azure/data-tables';
 import { readTime } from '../schedule/due.ts';
-import { codeOf, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
-import { withTable } from '../storage/tables.ts';
+import { codeOf, storageFailure } from '../storage/storageFailure.ts';
 
 /**
  * `claimed`: a run is delivering the mail. `delivered`: Service Bus, or the undelivered store, has all of
@@ -11,13 +10,14 @@ import { withTable } from '../storage/tables.ts';
  */
 export type ClaimStatus = 'claimed' | 'delivered' | 'settled';
 
-export interface ClaimRow {
-  readonly kind: 'claim';
+/** Claims that a run took together, by mail id: a row each would cost a request's work for every mail. */
+export interface GroupRow {
+  readonly kind: 'group';
   readonly rowKey: string;
   readonly runId: string;
-  readonly status: ClaimStatus;
   readonly etag: string;
   readonly writtenAt: Date;
+  readonly claims: ReadonlyMap<string, ClaimStatus>;
   /** When `clearClaims` has seen that no run is at work on the mailbox; gone with the next write. */
   readonly orphanedAt: Date | undefined;
 }
@@ -31,24 +31,69 @@ export interface RunRow {
   readonly heartbeatAt: Date;
 }
 
-export type ClaimsRow = (ClaimRow | RunRow) & { readonly partitionKey: string };
+/** Changes whenever claims are taken: who takes claims does so on the condition that it is as it was read. */
+export interface TurnRow {
+  readonly kind: 'turn';
+  readonly rowKey: string;
+  readonly etag: string;
+}
+
+export type ClaimsRow = (GroupRow | RunRow | TurnRow) & { readonly partitionKey: string };
 
 /** A run without a heartbeat for this long is dead, and its claims are free. */
 export const deadAfterMs = 120_000;
 
-const maxActions = 100;
+/** Sorts before the groups: a query that meets a new claim has read the old turn, which then is refused. */
+export const turnRowKey = '0-turn';
 
-/** The row key of a mail's claim; a mail key may hold anything, a row key may not. */
-export function claimRowKey(mailKey: string): string {
-  return `mail-${createHash('sha256').update(mailKey).digest('hex')}`;
+const idBytes = 16;
+/** The most that one group holds, far below the 64 KiB of a column. */
+export const maxGroupMails = 1_000;
+
+/** A mail's id in a group: the mail key may hold anything and be of any length. */
+export function claimId(mailKey: string): string {
+  return hash('sha256', mailKey, 'buffer').toString('latin1', 0, idBytes);
 }
 
 export function runRowKey(runId: string): string {
   return `run-${runId}`;
 }
 
+export function groupRowKey(runId: string, number: number): string {
+  return `group-${runId}-${number}`;
+}
+
 export function claimsPartition(customer: string, connection: string): string {
   return `${customer}|${connection}`;
+}
+
+/** The columns of a group; `mails` holds the ids one after the other, `statuses` one letter for each. */
+export function groupColumns(runId: string, claims: ReadonlyMap<string, ClaimStatus>): GroupColumns {
+  return {
+    runId,
+    mails: Buffer.from([...claims.keys()].join(''), 'latin1'),
+    statuses: [...claims.values()].map((status) => letters[status]).join(''),
+  };
+}
+
+export interface GroupColumns {
+  readonly runId: string;
+  readonly mails: Uint8Array;
+  readonly statuses: string;
+}
+
+const letters = { claimed: 'c', delivered: 'd', settled: 's' } as const satisfies Record<ClaimStatus, string>;
+
+function readGroup(mails: unknown, statuses: unknown): Map<string, ClaimStatus> {
+  const claims = new Map<string, ClaimStatus>();
+  if (!(mails instanceof Uint8Array) || typeof statuses !== 'string') return claims;
+  const ids = Buffer.from(mails).toString('latin1');
+  for (let index = 0; index < statuses.length; index += 1) {
+    const letter = statuses.charAt(index);
+    const status = letter === 'd' ? 'delivered' : letter === 's' ? 'settled' : 'claimed';
+    claims.set(ids.slice(index * idBytes, (index + 1) * idBytes), status);
+  }
+  return claims;
 }
 
 /** Which rows to read: all of the table, those of one mailbox, or only the runs of one mailbox. */
@@ -75,79 +120,21 @@ function filterOf(kind: 'mailbox' | 'runs', partitionKey: string): string {
 }
 
 function toRow(entity: Record<string, unknown>): ClaimsRow | undefined {
-  const { partitionKey, rowKey, etag, timestamp, runId, status, heartbeatAt } = entity;
-  if (typeof partitionKey !== 'string' || typeof rowKey !== 'string' || typeof runId !== 'string')
-    return undefined;
+  const { partitionKey, rowKey, timestamp, runId, mails, statuses, heartbeatAt, orphanedAt } = entity;
+  if (typeof partitionKey !== 'string' || typeof rowKey !== 'string') return undefined;
+  const row = { partitionKey, rowKey, etag: String(entity.etag) };
+  if (rowKey === turnRowKey) return { kind: 'turn', ...row };
+  if (typeof runId !== 'string') return undefined;
+  // A heartbeat that can't be read is one that has not come for long.
   if (rowKey.startsWith('run-')) {
-    const run = { partitionKey, rowKey, runId, etag: String(etag) };
-    return { kind: 'run', ...run, heartbeatAt: new Date(String(heartbeatAt)) };
+    return { kind: 'run', ...row, runId, heartbeatAt: readTime(heartbeatAt) ?? new Date(0) };
   }
   return {
-    kind: 'claim',
-    partitionKey,
-    rowKey,
+    kind: 'group',
+    ...row,
     runId,
-    status: status === 'delivered' || status === 'settled' ? status : 'claimed',
-    etag: String(etag),
-    writtenAt: new Date(String(timestamp)),
-    orphanedAt: readTime(entity.orphanedAt),
+    claims: readGroup(mails, statuses),
+    writtenAt: readTime(timestamp) ?? new Date(0),
+    orphanedAt: readTime(orphanedAt),
   };
-}
-
-/**
- * Runs the actions, all of one partition, in transactions of at most 100. Gives the indexes of those that
- * were not done because a row exists already, has changed or is gone. A transaction fails whole: with
- * `onRefusal` `stop` all of its actions count as not done, with `skip` the service's culprit is left out
- * and the rest tried again. Rejects with a `Failure` when storage can't be had.
- */
-export async function runActions(
-  table: TableClient,
-  actions: readonly TransactionAction[],
-  onRefusal: 'stop' | 'skip',
-): Promise<ReadonlySet<number>> {
-  const slices: IndexedAction[][] = [];
-  for (let from = 0; from < actions.length; from += maxActions) {
-    slices.push(
-      actions.slice(from, from + maxActions).map((action, index) => ({ action, index: from + index })),
-    );
-  }
-  const refused = await Promise.all(slices.map((slice) => runTransaction(table, slice, onRefusal)));
-  return new Set(refused.flat());
-}
-
-interface IndexedAction {
-  readonly action: TransactionAction;
-  readonly index: number;
-}
-
-async function runTransaction(
-  table: TableClient,
-  actions: readonly IndexedAction[],
-  onRefusal: 'stop' | 'skip',
-): Promise<number[]> {
-  const refused: number[] = [];
-  let left = actions;
-  while (left.length > 0) {
-    const batch = left.map(({ action }) => action);
-    try {
-      await withTable(table, () => table.submitTransaction(batch));
-      return refused;
-    } catch (error) {
-      const position = culpritOf(error);
-      const culprit = position === undefined ? undefined : left[position];
-      if (!culprit) throw storageFailure(error, 'writing the table EmailClaims');
-      if (onRefusal === 'stop') return actions.map(({ index }) => index);
-      refused.push(culprit.index);
-      left = left.filter((entry) => entry !== culprit);
-    }
-  }
-  return refused;
-}
-
-/** Table Storage begins the message of a failed transaction with the index of the action at fault. */
-function culpritOf(error: unknown): number | undefined {
-  const status = statusOf(error);
-  if (status !== 409 && status !== 412 && !isMissing(error)) return undefined;
-  const index = error instanceof Error ? /^(\d+):/.exec(error.message)?.[1] : undefined;
-  return index === undefined ? undefined : Number(index);
 }

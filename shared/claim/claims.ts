@@ -3,15 +3,19 @@ import type { MailRef } from '../mailbox/mailbox.ts';
 import { storageFailure } from '../storage/storageFailure.ts';
 import { withTable } from '../storage/tables.ts';
 import {
-  type ClaimRow,
   type ClaimStatus,
-  claimRowKey,
+  type ClaimsRow,
+  claimId,
   claimsPartition,
-  deadAfterMs,
+  groupColumns,
+  groupRowKey,
+  maxGroupMails,
   readClaims,
-  runActions,
   runRowKey,
+  turnRowKey,
 } from './claimTable.ts';
+import { type Group, MailboxClaims } from './mailboxClaims.ts';
+import { runActions, runTransaction } from './transaction.ts';
 
 /**
  * What a claim says of a mail: `mine`, to be delivered by this run; `orphaned`, likewise, but a run that
@@ -24,10 +28,16 @@ export type ClaimVerdict = 'mine' | 'orphaned' | 'delivered' | 'taken';
  * One run's claims on the mails of one mailbox, in table `EmailClaims`. They keep two runs from pushing the
  * same mail, and tell a later run which mails of a dead one have been pushed.
  *
+ * A run claims many mails with one row, so no key of the table keeps two runs from claiming the same mail:
+ * the row `turn` does. Whoever claims writes it too, in the same transaction, on the condition that it is as
+ * it was when the others' claims were read.
+ *
  * Why tombstones: a run that has listed a mail before another run settled it must still find a claim when
  * it comes to it. So a claim is only removed while this run holds the lease (nobody newer has started)
  * and no other run has a row here; otherwise it stays as `settled` until that is so. A run whose lease
  * has ended before its row was written takes its list anew.
+ *
+ * Every method rejects with a `Failure` of reason `storage` when the table can't be had.
  */
 export interface Claims {
   /**
@@ -61,162 +71,202 @@ export interface ClaimsOptions {
 }
 
 export function openClaims(options: ClaimsOptions): Claims {
-  const { table, runId, now } = options;
-  const partitionKey = claimsPartition(options.customer, options.connection);
-  const row = { partitionKey, rowKey: runRowKey(runId) };
-  /** What this run has in the table, by row key. */
-  const mine = new Map<string, ClaimStatus>();
-  let others = new Map<string, ClaimRow>();
-  let liveRuns = new Set<string>();
-  let begun = false;
-
-  const readOthers = async (kind: 'mailbox' | 'runs'): Promise<void> => {
-    const claims = new Map<string, ClaimRow>();
-    const live = new Set<string>();
-    const dead: string[] = [];
-    for await (const found of readClaims(table, { kind, partitionKey })) {
-      if (found.kind === 'run') {
-        if (found.runId === runId) continue;
-        if (now().getTime() - found.heartbeatAt.getTime() < deadAfterMs) live.add(found.runId);
-        else dead.push(found.rowKey);
-      } else if (found.runId !== runId) {
-        claims.set(found.rowKey, found);
-      } else if (!mine.has(found.rowKey)) {
-        // Written by this run though the answer was lost.
-        mine.set(found.rowKey, found.status);
-      }
-    }
-    if (kind === 'mailbox') others = claims;
-    liveRuns = live;
-    await remove(dead);
-  };
-
-  const remove = async (rowKeys: readonly string[]): Promise<void> => {
-    const actions = rowKeys.map((rowKey): TransactionAction => ['delete', { partitionKey, rowKey }]);
-    await runActions(table, actions, 'skip');
-  };
-
-  const mark = async (rowKeys: readonly string[], status: ClaimStatus): Promise<void> => {
-    const actions = rowKeys.map(
-      (rowKey): TransactionAction => ['upsert', { partitionKey, rowKey, runId, status }, 'Replace'],
-    );
-    await runActions(table, actions, 'skip');
-  };
-
-  const mayForget = async (): Promise<boolean> => {
-    if (!options.holdsLease()) return false;
-    await readOthers('runs');
-    return options.holdsLease() && liveRuns.size === 0;
-  };
-
-  /** The verdict and the action that it takes, if any. */
-  const planTake = (rowKey: string): { verdict: ClaimVerdict; action?: TransactionAction } => {
-    const status = mine.get(rowKey);
-    if (status !== undefined) return { verdict: status === 'claimed' ? 'mine' : 'delivered' };
-    const claim = others.get(rowKey);
-    const entity = { partitionKey, rowKey, runId, status: 'claimed' satisfies ClaimStatus };
-    if (!claim) return { verdict: 'mine', action: ['create', entity] };
-    if (claim.status !== 'claimed') return { verdict: 'delivered' };
-    if (liveRuns.has(claim.runId)) return { verdict: 'taken' };
-    return { verdict: 'orphaned', action: ['update', entity, 'Replace', { etag: claim.etag }] };
-  };
-
-  /** Takes what can be taken at once and gives the mails that another run came in between for. */
-  const takeOnce = async (
-    mails: readonly MailRef[],
-    verdicts: Map<MailRef, ClaimVerdict>,
-    onRefusal: 'stop' | 'skip',
-  ): Promise<MailRef[]> => {
-    const actions: TransactionAction[] = [];
-    const asked: { mail: MailRef; rowKey: string; verdict: ClaimVerdict }[] = [];
-    for (const mail of mails) {
-      const rowKey = claimRowKey(mail.key);
-      const { verdict, action } = planTake(rowKey);
-      if (action) {
-        actions.push(action);
-        asked.push({ mail, rowKey, verdict });
-      } else {
-        verdicts.set(mail, verdict);
-      }
-    }
-    const refused = await runActions(table, actions, onRefusal);
-    for (const [index, { mail, rowKey, verdict }] of asked.entries()) {
-      if (refused.has(index)) continue;
-      mine.set(rowKey, 'claimed');
-      verdicts.set(mail, verdict);
-    }
-    return asked.filter((_, index) => refused.has(index)).map(({ mail }) => mail);
-  };
-
-  return {
-    async begin(listed) {
-      try {
-        await withTable(table, () =>
-          table.upsertEntity({ ...row, runId, heartbeatAt: now().toISOString() }, 'Replace'),
-        );
-      } catch (error) {
-        throw storageFailure(error, 'writing the table EmailClaims');
-      }
-      begun = true;
-      await readOthers('mailbox');
-      if (liveRuns.size > 0 || !options.holdsLease()) return;
-      const onList = listed && new Set(listed.map((mail) => claimRowKey(mail.key)));
-      const isStale = (claim: ClaimRow): boolean =>
-        claim.status === 'settled' || (onList !== undefined && !onList.has(claim.rowKey));
-      const stale = [...others.values()].filter(isStale).map((claim) => claim.rowKey);
-      await remove(stale);
-      for (const rowKey of stale) others.delete(rowKey);
-    },
-
-    async take(mails) {
-      const verdicts = new Map<MailRef, ClaimVerdict>();
-      let contested = await takeOnce(mails, verdicts, 'stop');
-      for (const onRefusal of ['stop', 'skip'] as const) {
-        if (contested.length === 0) break;
-        await readOthers('mailbox');
-        contested = await takeOnce(contested, verdicts, onRefusal);
-      }
-      for (const mail of contested) verdicts.set(mail, 'taken');
-      return verdicts;
-    },
-
-    async markDelivered(mails) {
-      const rowKeys = rowKeysOf(mails);
-      await mark(rowKeys, 'delivered');
-      for (const rowKey of rowKeys) mine.set(rowKey, 'delivered');
-    },
-
-    async drop(mails) {
-      if (mails.length === 0) return;
-      const rowKeys = rowKeysOf(mails);
-      await ((await mayForget()) ? remove(rowKeys) : mark(rowKeys, 'settled'));
-      for (const rowKey of rowKeys) mine.delete(rowKey);
-    },
-
-    async free(mails) {
-      const rowKeys = rowKeysOf(mails);
-      await remove(rowKeys);
-      for (const rowKey of rowKeys) mine.delete(rowKey);
-    },
-
-    async beat() {
-      if (!begun) return;
-      await table
-        .updateEntity({ ...row, heartbeatAt: now().toISOString() }, 'Merge', { etag: '*' })
-        .catch((error: unknown) => {
-          throw storageFailure(error, 'writing the table EmailClaims');
-        });
-    },
-
-    async end() {
-      if (!begun) return;
-      begun = false;
-      const unsent = [...mine].filter(([, status]) => status === 'claimed').map(([rowKey]) => rowKey);
-      await remove([...unsent, row.rowKey]);
-    },
-  };
+  return new TableClaims(options);
 }
 
-function rowKeysOf(mails: readonly MailRef[]): string[] {
-  return mails.map((mail) => claimRowKey(mail.key));
+/** How often a run tries to claim while others claim on the same mailbox. */
+const maxTurns = 5;
+
+class TableClaims implements Claims {
+  readonly #options: ClaimsOptions;
+  readonly #partitionKey: string;
+  readonly #known: MailboxClaims;
+  #hasBegun = false;
+  #groups = 0;
+  /** One after the other: each writes whole rows, of which the last one counts. */
+  #lastWork: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options;
+    this.#partitionKey = claimsPartition(options.customer, options.connection);
+    this.#known = new MailboxClaims(options.runId);
+  }
+
+  begin(listed: readonly MailRef[] | undefined): Promise<void> {
+    return this.#inTurn(async () => {
+      const { table, now, runId } = this.#options;
+      const row = { ...this.#runRow, runId, heartbeatAt: now().toISOString() };
+      await withTable(table, () => table.upsertEntity(row, 'Replace')).catch((error: unknown) => {
+        throw storageFailure(error, 'writing the table EmailClaims');
+      });
+      this.#hasBegun = true;
+      await this.#readAll();
+      if (this.#known.hasCompany || !this.#options.holdsLease()) return;
+      const onList = listed && new Set(idsOf(listed));
+      const isStale = (id: string, status: ClaimStatus) =>
+        status === 'settled' || (onList !== undefined && !onList.has(id));
+      await this.#write(this.#known.removeStale(isStale));
+    });
+  }
+
+  take(mails: readonly MailRef[]): Promise<ReadonlyMap<MailRef, ClaimVerdict>> {
+    return this.#inTurn(async () => {
+      for (let turn = 1; ; turn += 1) {
+        const verdicts = new Map(mails.map((mail) => [mail, this.#judge(claimId(mail.key))]));
+        const unclaimed = mails.filter((mail) => this.#isToBeWritten(mail, verdicts));
+        if (unclaimed.length === 0 || (await this.#claim(unclaimed))) return verdicts;
+        if (turn === maxTurns) {
+          for (const mail of unclaimed) verdicts.set(mail, 'taken');
+          return verdicts;
+        }
+        await this.#readAll();
+      }
+    });
+  }
+
+  markDelivered(mails: readonly MailRef[]): Promise<void> {
+    return this.#inTurn(() => this.#write(this.#known.mark(idsOf(mails), 'delivered')));
+  }
+
+  drop(mails: readonly MailRef[]): Promise<void> {
+    return this.#inTurn(async () => {
+      if (mails.length === 0) return;
+      const ids = idsOf(mails);
+      const mayForget = await this.#isAlone();
+      await this.#write(mayForget ? this.#known.remove(ids, 'everywhere') : this.#known.mark(ids, 'settled'));
+    });
+  }
+
+  free(mails: readonly MailRef[]): Promise<void> {
+    return this.#inTurn(() => this.#write(this.#known.remove(idsOf(mails), 'mine')));
+  }
+
+  async beat(): Promise<void> {
+    if (!this.#hasBegun) return;
+    const { table, now } = this.#options;
+    const row = { ...this.#runRow, heartbeatAt: now().toISOString() };
+    await table.updateEntity(row, 'Merge', { etag: '*' }).catch((error: unknown) => {
+      throw storageFailure(error, 'writing the table EmailClaims');
+    });
+  }
+
+  end(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#hasBegun) return;
+      this.#hasBegun = false;
+      const claimed = this.#known.mine.flatMap(({ claims }) =>
+        [...claims].filter(([, status]) => status === 'claimed').map(([id]) => id),
+      );
+      const changed = this.#known.remove(claimed, 'mine');
+      const actions = [...this.#actionsFor(changed), this.#deletion(this.#runRow.rowKey)];
+      const isLast = (await this.#isAlone()) && this.#known.mine.length + this.#known.others.length === 0;
+      if (isLast && this.#known.turnEtag !== undefined) actions.push(this.#deletion(turnRowKey));
+      await runActions(this.#options.table, actions);
+    });
+  }
+
+  get #runRow() {
+    return { partitionKey: this.#partitionKey, rowKey: runRowKey(this.#options.runId) };
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#lastWork.then(work);
+    this.#lastWork = done.catch(() => undefined);
+    return done;
+  }
+
+  #judge(id: string): ClaimVerdict {
+    const status = this.#known.statusOf(id);
+    if (status !== undefined) return status === 'claimed' ? 'mine' : 'delivered';
+    const foreign = this.#known.foreignClaim(id);
+    if (foreign === 'none') return 'mine';
+    return foreign === 'live' ? 'taken' : foreign;
+  }
+
+  #isToBeWritten(mail: MailRef, verdicts: ReadonlyMap<MailRef, ClaimVerdict>): boolean {
+    const verdict = verdicts.get(mail);
+    return (
+      (verdict === 'mine' || verdict === 'orphaned') && this.#known.statusOf(claimId(mail.key)) === undefined
+    );
+  }
+
+  /** False when another run has claimed since the claims were read, or may have. */
+  async #claim(mails: readonly MailRef[]): Promise<boolean> {
+    const { table, runId } = this.#options;
+    const groups: Group[] = [];
+    for (let from = 0; from < mails.length; from += maxGroupMails) {
+      const ids = idsOf(mails.slice(from, from + maxGroupMails));
+      this.#groups += 1;
+      const claims = new Map(ids.map((id): [string, ClaimStatus] => [id, 'claimed']));
+      groups.push({ rowKey: groupRowKey(runId, this.#groups), runId, claims });
+    }
+    const turn = { partitionKey: this.#partitionKey, rowKey: turnRowKey, runId };
+    const etag = this.#known.turnEtag;
+    const takenOver = this.#known.takenOverFrom(idsOf(mails));
+    // The turn comes last: who should see half of this, as with Azurite, sees the claims before the new turn.
+    const outcome = await runTransaction(table, [
+      ...groups.map((group): TransactionAction => ['create', this.#entityOf(group)]),
+      ...takenOver.map((group) => this.#writing(group)),
+      etag === undefined ? ['create', turn] : ['update', turn, 'Replace', { etag }],
+    ]);
+    if ('index' in outcome) return false;
+    for (const group of groups) this.#known.addMine(group);
+    this.#known.replaceOthers(takenOver);
+    this.#known.turnEtag = outcome.subResponses.at(-1)?.etag;
+    // Without the new version the next claim could not be made on condition of it.
+    if (this.#known.turnEtag === undefined) await this.#readAll();
+    return true;
+  }
+
+  async #readAll(): Promise<void> {
+    this.#known.readAll(await this.#read('mailbox'), this.#options.now());
+    await this.#removeDeadRuns();
+  }
+
+  /** Whether nobody can have a mail on a list that this run has dealt with. */
+  async #isAlone(): Promise<boolean> {
+    if (!this.#options.holdsLease()) return false;
+    this.#known.readRuns(await this.#read('runs'), this.#options.now());
+    await this.#removeDeadRuns();
+    return this.#options.holdsLease() && !this.#known.hasCompany;
+  }
+
+  async #read(kind: 'mailbox' | 'runs'): Promise<readonly ClaimsRow[]> {
+    const rows: ClaimsRow[] = [];
+    const scope = { kind, partitionKey: this.#partitionKey };
+    for await (const row of readClaims(this.#options.table, scope)) rows.push(row);
+    return rows;
+  }
+
+  async #removeDeadRuns(): Promise<void> {
+    const deletions = this.#known.deadRunRows.map((rowKey) => this.#deletion(rowKey));
+    await runActions(this.#options.table, deletions);
+  }
+
+  async #write(groups: ReadonlySet<Group>): Promise<void> {
+    await runActions(this.#options.table, this.#actionsFor(groups));
+  }
+
+  #actionsFor(groups: ReadonlySet<Group>): TransactionAction[] {
+    const actions = [...groups].map((group) => this.#writing(group));
+    this.#known.forgetEmpty();
+    return actions;
+  }
+
+  #writing(group: Group): TransactionAction {
+    if (group.claims.size === 0) return this.#deletion(group.rowKey);
+    return ['upsert', this.#entityOf(group), 'Replace'];
+  }
+
+  #entityOf({ rowKey, runId, claims }: Group) {
+    return { partitionKey: this.#partitionKey, rowKey, ...groupColumns(runId, claims) };
+  }
+
+  #deletion(rowKey: string): TransactionAction {
+    return ['delete', { partitionKey: this.#partitionKey, rowKey }];
+  }
+}
+
+function idsOf(mails: readonly MailRef[]): string[] {
+  return mails.map((mail) => claimId(mail.key));
 }

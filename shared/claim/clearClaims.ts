@@ -2,7 +2,7 @@ import type { TableClient } from '@azure/data-tables';
 import type { ConnectionStore } from '../connection/connectionStore.ts';
 import { type ConnectionState, readState } from '../connection/state.ts';
 import { isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
-import { type ClaimsRow, deadAfterMs, readClaims } from './claimTable.ts';
+import { type ClaimsRow, deadAfterMs, type GroupRow, readClaims } from './claimTable.ts';
 
 export interface ClearClaimsOptions {
   /** `EmailClaims` */
@@ -53,18 +53,24 @@ async function clearMailbox(rows: readonly ClaimsRow[], options: ClearClaimsOpti
   const dead = rows.filter((row) => row.kind === 'run' && !isYoung(row.heartbeatAt));
   const isIdle = rows.every((row) => row.kind !== 'run' || !isYoung(row.heartbeatAt));
   const removed = await forEachRow(dead, (row) => removeRow(table, row));
-  // A live run may have the mail of any claim on a list that it took before; so may one that has just come back.
+  // A live run may have the mail of any group on a list that it took before; so may one that has just come back.
   if (!isIdle || removed < dead.length) return removed;
 
-  const settled = rows.filter(
-    (row) => row.kind === 'claim' && row.status === 'settled' && !isYoung(row.writtenAt),
-  );
-  const unsettled = rows.filter((row) => row.kind === 'claim' && row.status !== 'settled');
+  const groups = rows.filter((row): row is GroupOfMailbox => row.kind === 'group');
+  const [settled, unsettled] = [groups.filter(isSettled), groups.filter((row) => !isSettled(row))];
+  const old = settled.filter((row) => !isYoung(row.writtenAt));
+  const turns = groups.length === 0 ? rows.filter((row) => row.kind === 'turn') : [];
   return (
     removed +
-    (await forEachRow(settled, (row) => removeRow(table, row))) +
+    (await forEachRow([...old, ...turns], (row) => removeRow(table, row))) +
     (await clearUnsettled(unsettled, options))
   );
+}
+
+type GroupOfMailbox = Extract<ClaimsRow, GroupRow>;
+
+function isSettled({ claims }: GroupRow): boolean {
+  return [...claims.values()].every((status) => status === 'settled');
 }
 
 /**
@@ -73,21 +79,21 @@ async function clearMailbox(rows: readonly ClaimsRow[], options: ClearClaimsOpti
  * dead, and so would have come to it. Were a claim forgotten before, its mail could be pushed again. A later
  * run that finds mail takes or clears them itself.
  */
-async function clearUnsettled(claims: readonly ClaimsRow[], options: ClearClaimsOptions): Promise<number> {
+async function clearUnsettled(
+  groups: readonly GroupOfMailbox[],
+  options: ClearClaimsOptions,
+): Promise<number> {
   const { table, connections, now, pollTimeBudgetMs } = options;
-  const [customer = '', connection = ''] = claims[0]?.partitionKey.split('|') ?? [];
-  if (claims.length === 0) return 0;
+  const [customer = '', connection = ''] = groups[0]?.partitionKey.split('|') ?? [];
+  if (groups.length === 0) return 0;
   const found = await connections.read({ customer, connection });
-  if (!found) return await forEachRow(claims, (row) => removeRow(table, row));
+  if (!found) return await forEachRow(groups, (row) => removeRow(table, row));
 
   const emptyAtMs = foundEmptyAt(readState(found.columns), pollTimeBudgetMs)?.getTime() ?? 0;
-  const unseen = claims.filter((row) => row.kind === 'claim' && row.orphanedAt === undefined);
+  const unseen = groups.filter(({ orphanedAt }) => orphanedAt === undefined);
   await forEachRow(unseen, (row) => markOrphaned(table, row, now()));
-  const gone = claims.filter(
-    (row) =>
-      row.kind === 'claim' &&
-      row.orphanedAt !== undefined &&
-      row.orphanedAt.getTime() + clockSkewMs < emptyAtMs,
+  const gone = groups.filter(
+    ({ orphanedAt }) => orphanedAt !== undefined && orphanedAt.getTime() + clockSkewMs < emptyAtMs,
   );
   return await forEachRow(gone, (row) => removeRow(table, row));
 }

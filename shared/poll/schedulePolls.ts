@@ -1,7 +1,7 @@
 import type { ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { type Failure, toFailure } from '../failure/failure.ts';
-import type { Log } from '../telemetry/log.ts';
 import { dueColumns, isDue, staleHeartbeatMs } from '../schedule/due.ts';
+import type { Log } from '../telemetry/log.ts';
 
 /** Puts one order to poll on the queue `email-polls`. */
 export type PutOrder = (key: ConnectionKey) => Promise<void>;

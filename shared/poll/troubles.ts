@@ -1,4 +1,4 @@
-import { claimRowKey } from '../claim/claimTable.ts';
+import { hash } from 'node:crypto';
 import type { MailRef } from '../mailbox/mailbox.ts';
 
 /** A mail that fails in this many runs in a row is left on the server. */
@@ -67,7 +67,7 @@ export class Troubles {
 }
 
 function idOf(mail: MailRef): string {
-  return claimRowKey(mail.key).slice(5, 37);
+  return hash('sha256', mail.key, 'hex').slice(0, 32);
 }
 
 function parse(column: unknown): Map<string, Trouble> {

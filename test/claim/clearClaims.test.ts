@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
 import { openClaims } from '../../shared/claim/claims.ts';
-import { claimRowKey, readClaims } from '../../shared/claim/claimTable.ts';
+import { claimId, groupColumns, groupRowKey, readClaims } from '../../shared/claim/claimTable.ts';
 import { clearClaims } from '../../shared/claim/clearClaims.ts';
 import { type ConnectionStore, openConnectionStore } from '../../shared/connection/connectionStore.ts';
 import { openTable } from '../../shared/storage/tables.ts';
@@ -62,7 +62,10 @@ async function openMailbox(): Promise<Mailbox> {
     rows: async () => {
       const rows: string[] = [];
       for await (const row of readClaims(table, { kind: 'all' })) {
-        rows.push(row.kind === 'run' ? `run ${row.runId}` : `${row.status} of ${row.runId}`);
+        if (row.kind === 'run') rows.push(`run ${row.runId}`);
+        if (row.kind === 'group') {
+          for (const status of row.claims.values()) rows.push(`${status} of ${row.runId}`);
+        }
       }
       return rows.sort();
     },
@@ -164,9 +167,8 @@ test('while any run is alive, nothing but the rows of dead runs is cleared', asy
   await mailbox.run('alive', inMinutes(3)).begin(undefined);
   await mailbox.table.upsertEntity({
     partitionKey: 'acme|orders',
-    rowKey: claimRowKey('imap:1:2:INBOX'),
-    runId: 'earlier',
-    status: 'settled',
+    rowKey: groupRowKey('earlier', 1),
+    ...groupColumns('earlier', new Map([[claimId('imap:1:2:INBOX'), 'settled']])),
   });
   await mailbox.setState(okRun(inMinutes(4)));
   await mailbox.clear(inMinutes(4.5));
@@ -178,9 +180,8 @@ test('a tombstone goes after two minutes', async () => {
   await mailbox.table.createTable();
   await mailbox.table.createEntity({
     partitionKey: 'acme|orders',
-    rowKey: claimRowKey(mail.key),
-    runId: 'dead',
-    status: 'settled',
+    rowKey: groupRowKey('dead', 1),
+    ...groupColumns('dead', new Map([[claimId(mail.key), 'settled']])),
   });
   assert.equal(await mailbox.clear(inMinutes(1)), 0);
   assert.equal(await mailbox.clear(inMinutes(3)), 1);
@@ -210,9 +211,8 @@ test('what is left in many mailboxes is cleared in one go', async () => {
     const partitionKey = `acme|box${box}`;
     const rows = Array.from({ length: 100 }, (_, index) => ({
       partitionKey,
-      rowKey: claimRowKey(`pop3:${index}`),
-      runId: 'dead',
-      status: 'delivered',
+      rowKey: groupRowKey('dead', index),
+      ...groupColumns('dead', new Map([[claimId(`pop3:${index}`), 'delivered']])),
     }));
     await mailbox.table.submitTransaction(rows.map((row) => ['create', row]));
   }
