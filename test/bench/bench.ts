@@ -54,15 +54,16 @@ async function main(options: BenchOptions): Promise<void> {
   }
   await contenders.stop();
 
-  const table = toTable(figures);
+  const table = toTable(figures, !options.quick);
   const machine = `${options.rounds} rounds, medians; Node ${process.version}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 1_073_741_824)} GiB, queue limit ${(options.messageLimitBytes / 1_048_576).toFixed(0)} MiB (memory: 256 KiB), ${new Date().toISOString().slice(0, 10)}.`;
   const svg = relatives.length > 0 ? toSvg(relatives) : undefined;
-  await mkdir(benchFolder, { recursive: true });
+  const folder = options.quick ? join(benchFolder, 'quick') : benchFolder;
+  await mkdir(folder, { recursive: true });
   await writeFile(
-    join(benchFolder, 'results.json'),
+    join(folder, 'results.json'),
     JSON.stringify({ machine, options, figures, relatives }, null, 2),
   );
-  if (svg !== undefined) await writeFile(join(benchFolder, 'bench.svg'), svg);
+  if (svg !== undefined) await writeFile(join(folder, 'bench.svg'), svg);
   say(`\n${table}\n\n${machine}`);
   if (options.quick) say('A quick run: it shows that everything works, and its figures say nothing.');
   if (options.write) await publish(table, svg, machine);

@@ -1,7 +1,6 @@
-import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { type ChildProcess, execFile, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,6 +8,7 @@ import { exited, onExit } from '../testbed/child.ts';
 import { requireDebianPackages } from '../testbed/packages.ts';
 import type { Job, Outcome } from './contenderMain.ts';
 import { password } from './parts.ts';
+import { withTemporaryFolder } from './temporaryFolder.ts';
 
 const run = promisify(execFile);
 const jobTimeoutMs = 600_000;
@@ -44,21 +44,24 @@ async function answerTo(child: ChildProcess, job: Job): Promise<Outcome> {
   return outcome as Outcome;
 }
 
-/** Whether this Debian package is there, or could be installed; says so when not. */
-export function hasDebianPackage(name: string): boolean {
+const packages = { mbsync: 'isync', fetchmail: 'fetchmail' } as const;
+
+/** The program in an array, or none, said in a line, where it isn't there and can't or is not to be installed. */
+export function programIfThere<Name extends keyof typeof packages>(name: Name, install: boolean): Name[] {
+  if (spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0) return [name];
   try {
-    requireDebianPackages([name]);
-    return true;
+    if (!install) throw new Error(`${name} is not installed.`);
+    requireDebianPackages([packages[name]]);
+    return [name];
   } catch (error) {
     console.log(`Skipped: ${error instanceof Error ? error.message : error}`);
-    return false;
+    return [];
   }
 }
 
 /** mbsync with its defaults, into a new Maildir. Answers the milliseconds; throws when mails are missing. */
 export async function runMbsync(port: number, user: string, mailCount: number): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'bench-mbsync-'));
-  try {
+  return withTemporaryFolder('bench-mbsync-', async (folder) => {
     const config = join(folder, 'mbsyncrc');
     await writeFile(
       config,
@@ -93,15 +96,12 @@ export async function runMbsync(port: number, user: string, mailCount: number): 
     const alsoCopied = (await readdir(join(folder, 'inbox', 'cur'))).length;
     if (copied + alsoCopied !== mailCount) throw new Error(`mbsync copied ${copied + alsoCopied} mails.`);
     return ms;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** fetchmail by POP3 into one file, with no program started for each mail: its fastest way. */
 export async function runFetchmail(port: number, user: string, leastBytes: number): Promise<number> {
-  const folder = await mkdtemp(join(tmpdir(), 'bench-fetchmail-'));
-  try {
+  return withTemporaryFolder('bench-fetchmail-', async (folder) => {
     const config = join(folder, 'fetchmailrc');
     const target = join(folder, 'mails.bsmtp');
     await mkdir(join(folder, 'home'));
@@ -119,9 +119,7 @@ export async function runFetchmail(port: number, user: string, leastBytes: numbe
     const { size } = await stat(target);
     if (size < leastBytes) throw new Error(`fetchmail fetched ${size} of ${leastBytes} bytes.`);
     return ms;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 function environment(home: string): Record<string, string> {

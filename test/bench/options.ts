@@ -42,6 +42,8 @@ export interface BenchOptions {
   readonly handshake: boolean;
   /** The app's entry file; built first, unless it was named. */
   readonly main: string | undefined;
+  /** Whether mbsync and fetchmail are installed where they are missing, or skipped. */
+  readonly install: boolean;
   readonly sizes: Sizes;
 }
 
@@ -57,7 +59,7 @@ const fullSizes: Sizes = {
 };
 
 export const usage = `npm run bench -- [--only ${scenarioNames.join(',')}] [--rounds 3] [--quick] [--mails n]
-  [--write] [--profile] [--message-limit bytes] [--handshake] [--main dist/main.cjs]`;
+  [--write] [--profile] [--message-limit bytes] [--handshake] [--main dist/main.cjs] [--no-install]`;
 
 /** Reads the command line. Throws with the usage on what it doesn't know. */
 export function readOptions(args: readonly string[]): BenchOptions {
@@ -73,6 +75,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       'message-limit': { type: 'string', default: '104857600' },
       handshake: { type: 'boolean', default: false },
       main: { type: 'string' },
+      'no-install': { type: 'boolean', default: false },
     },
   });
   const { quick } = values;
@@ -90,6 +93,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
     profile: values.profile,
     messageLimitBytes: wholeNumber('message-limit', values['message-limit']),
     handshake: values.handshake,
+    install: !values['no-install'],
     main: values.main === undefined ? undefined : resolve(values.main),
     sizes:
       values.mails === undefined || quick ? sizes : { ...sizes, mails: wholeNumber('mails', values.mails) },

@@ -1,7 +1,7 @@
 import { type Figure, isMet, median, type Series } from './figures.ts';
 
-/** The result as a Markdown table, which a terminal shows well enough, too. */
-export function toTable(figures: readonly Figure[]): string {
+/** The result as a Markdown table, which a terminal shows well enough, too. Without `judges` it doesn't say which bars are met. */
+export function toTable(figures: readonly Figure[], judges: boolean): string {
   const rows = [
     ['scenario', 'measured', 'result', 'bar', 'met'],
     ...figures.map((figure) => [
@@ -11,7 +11,7 @@ export function toTable(figures: readonly Figure[]): string {
       figure.bar === undefined
         ? ''
         : `${figure.bar.is === 'at most' ? '≤' : '≥'} ${amount(figure, figure.bar.value)}`,
-      met(figure),
+      judges ? met(figure) : '',
     ]),
   ];
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));

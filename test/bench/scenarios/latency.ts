@@ -1,6 +1,6 @@
 import type { Bed, Protocol } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
-import { hasDebianPackage } from '../contenders.ts';
+import { programIfThere } from '../contenders.ts';
 import {
   atMost,
   type Figure,
@@ -26,8 +26,8 @@ export async function measureLatency(context: Context): Promise<ScenarioResult> 
   const { sizes, messageLimitBytes } = context.options;
   const stock = await makeStock(sizes.distantMails, mixedMail);
   const contendersOf: Record<Protocol, Contender[]> = {
-    IMAP: ['raw', 'app', ...(hasDebianPackage('isync') ? ['mbsync' as const] : []), 'plain'],
-    POP3: ['raw', 'app', ...(hasDebianPackage('fetchmail') ? ['fetchmail' as const] : [])],
+    IMAP: ['raw', 'app', ...programIfThere('mbsync', context.options.install), 'plain'],
+    POP3: ['raw', 'app', ...programIfThere('fetchmail', context.options.install)],
   };
   const figures: Figure[] = [];
   const relatives: Relative[] = [];

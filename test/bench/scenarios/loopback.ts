@@ -1,6 +1,6 @@
 import type { Protocol } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
-import { hasDebianPackage } from '../contenders.ts';
+import { programIfThere } from '../contenders.ts';
 import {
   atLeast,
   atMost,
@@ -21,7 +21,7 @@ export async function measureImap(context: Context): Promise<ScenarioResult> {
   const contenders: Contender[] = [
     'raw',
     'app',
-    ...(hasDebianPackage('isync') ? ['mbsync' as const] : []),
+    ...programIfThere('mbsync', context.options.install),
     'plain',
   ];
   const { series, relatives, title } = await race(context, 'IMAP', contenders);
@@ -37,11 +37,7 @@ export async function measureImap(context: Context): Promise<ScenarioResult> {
 
 /** The same by POP3, against raw fetch and fetchmail. */
 export async function measurePop3(context: Context): Promise<ScenarioResult> {
-  const contenders: Contender[] = [
-    'raw',
-    'app',
-    ...(hasDebianPackage('fetchmail') ? ['fetchmail' as const] : []),
-  ];
+  const contenders: Contender[] = ['raw', 'app', ...programIfThere('fetchmail', context.options.install)];
   const { series, relatives, title } = await race(context, 'POP3', contenders);
   const figures: Figure[] = [
     ratioFigure(`${title}: this app / raw pipelined fetch`, series.app, series.raw, atMost(5)),

@@ -1,11 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bed, Protocol } from '../bed.ts';
 import { attachmentMail, type BenchMail, mixedMail } from '../benchMails.ts';
 import { amountFigure, atMost, type Figure, type ScenarioResult } from '../figures.ts';
 import { makeStock, type Stock } from '../stock.ts';
+import { withTemporaryFolder } from '../temporaryFolder.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
 const mebibyte = 1_048_576;
@@ -74,15 +73,14 @@ async function measureOnce(
   stock: Stock,
 ): Promise<{ overIdleMiB: number; idleMiB: number; ms: number }> {
   // A gigabyte of payloads is not for the memory of a storage emulator.
-  const storageFolder = await mkdtemp(join(tmpdir(), 'bench-storage-'));
-  const bedOptions = {
-    name: 'memory',
-    users: ['app'],
-    messageLimitBytes: standardLimitBytes,
-    storageFolder,
-  };
-  try {
-    return await withBed(context, bedOptions, async (bed) => {
+  return withTemporaryFolder('bench-storage-', (storageFolder) => {
+    const bedOptions = {
+      name: 'memory',
+      users: ['app'],
+      messageLimitBytes: standardLimitBytes,
+      storageFolder,
+    };
+    return withBed(context, bedOptions, async (bed) => {
       await bed.addConnection('app', protocol);
       await bed.fill('app', warm.mails);
       await bed.poll(['app']);
@@ -95,9 +93,7 @@ async function measureOnce(
       await bed.check(['app'], stock.mails, protocol);
       return { overIdleMiB: peakMiB - idleMiB, idleMiB, ms };
     });
-  } finally {
-    await rm(storageFolder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Has the process collect its garbage until it gives nothing more back, for at most five seconds. */

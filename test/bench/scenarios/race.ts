@@ -85,8 +85,11 @@ async function runOne(
       const job = { do: 'plainScript', login, serviceBusConnectionString, queueName } as const;
       const { ms, amount } = await contenders.perform(job);
       const partCount = mails.reduce((sum, { parts }) => sum + parts.length, 0);
+      const { accepted } = await broker.state(queueName);
+      if (accepted !== partCount || amount !== partCount) {
+        throw new Error(`The plain script sent ${accepted} of ${partCount} messages.`);
+      }
       await broker.clear(queueName);
-      if (amount !== partCount) throw new Error(`The plain script sent ${amount} of ${partCount} messages.`);
       return ms;
     }
   }
