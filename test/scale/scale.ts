@@ -1,0 +1,144 @@
+/**
+ * Measures what many connections cost: `node test/scale/scale.ts [connections] [polls]`, by default 100,000
+ * connections in the table and 1,000 idle polls, against Azurite. Prints what docs/scale.md quotes. Bounded:
+ * the default takes some minutes on two cores.
+ */
+import { subscribe } from 'node:diagnostics_channel';
+import type { ClientRequest } from 'node:http';
+import { TableClient } from '@azure/data-tables';
+import { createAdapter } from '../../shared/app/adapter.ts';
+import { createStorage } from '../../shared/app/storage.ts';
+import { schedulePolls } from '../../shared/poll/schedulePolls.ts';
+import { readSettings } from '../../shared/settings/settings.ts';
+import type { Log } from '../../shared/telemetry/log.ts';
+import { startAzurite } from '../testbed/azurite.ts';
+import { startEmptyMailbox } from './emptyMailbox.ts';
+
+const [connections = 100_000, polls = 1_000] = process.argv.slice(2).map(Number);
+const customerSize = 1_000;
+const pollsInFlight = 24;
+const firstDue = Date.UTC(2030, 0, 1);
+const minuteMs = 60_000;
+
+const quiet: Log = { info() {}, warn: console.warn, error: console.error };
+const azurite = await startAzurite();
+const mailbox = await startEmptyMailbox();
+const env = {
+  AzureWebJobsStorage: azurite.connectionString,
+  ServiceBusConnection:
+    'Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true',
+};
+const services = new Map([
+  [azurite.blobPort, 'blob'],
+  [azurite.queuePort, 'queue'],
+  [azurite.tablePort, 'table'],
+]);
+const requests: Record<string, number> = {};
+subscribe('http.client.request.start', (message) => {
+  const { request } = message as { request: ClientRequest };
+  const service = services.get(Number(new URL(`http://${request.getHeader('host')}`).port));
+  if (service !== undefined) requests[service] = (requests[service] ?? 0) + 1;
+});
+
+/** Does `work` and prints how long it took, on which CPU time, and with how many requests. */
+async function measure(what: string, work: () => Promise<number>): Promise<void> {
+  for (const service of Object.keys(requests)) delete requests[service];
+  const startedAtMs = performance.now();
+  const cpuBefore = process.cpuUsage();
+  const done = await work();
+  const seconds = (performance.now() - startedAtMs) / 1_000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  console.log(
+    JSON.stringify({
+      what,
+      done,
+      seconds: round(seconds),
+      perSecond: Math.round(done / seconds),
+      cpuSeconds: round((user + system) / 1e6),
+      requests: { ...requests },
+      rssMiB: Math.round(process.memoryUsage().rss / 1_048_576),
+    }),
+  );
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+/** Connection number `index` is due from minute `index % 60` on. */
+async function fill(): Promise<number> {
+  const table = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
+    allowInsecureConnection: true,
+  });
+  await table.createTable();
+  const columns = {
+    host: '127.0.0.1',
+    hostType: 'POP3',
+    port: mailbox.port,
+    useSsl: false,
+    username: 'a',
+    password: 'b',
+  };
+  for (let from = 0; from < connections; from += 100) {
+    const actions = Array.from({ length: Math.min(100, connections - from) }, (_, offset) => {
+      const index = from + offset;
+      const entity = {
+        partitionKey: `customer-${Math.floor(index / customerSize)}`,
+        rowKey: `mailbox-${index}`,
+        ...columns,
+        lastStatus: 'ok',
+        nextRunAt: new Date(firstDue + (index % 60) * minuteMs).toISOString(),
+      };
+      return ['create', entity] as ['create', typeof entity];
+    });
+    await table.submitTransaction(actions);
+  }
+  return connections;
+}
+
+const read = readSettings(env);
+if (!read.ok) throw read.failure;
+const storage = createStorage(read.settings.storage);
+
+/** One tick as the timer does it, at a time of ours; gives how many polls it ordered. */
+async function tick(now: number): Promise<number> {
+  let ordered = 0;
+  await schedulePolls({
+    connections: await storage.connections(),
+    openOrders: async () => {
+      const put = await storage.orders();
+      return async (key) => {
+        await put(key);
+        ordered += 1;
+      };
+    },
+    now: () => new Date(now),
+    log: quiet,
+  });
+  return ordered;
+}
+
+async function poll(): Promise<number> {
+  const adapter = createAdapter(env);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let index = next++; index < polls; index = next++) {
+      const customer = `customer-${Math.floor(index / customerSize)}`;
+      await adapter.pollMailbox({ customer, connection: `mailbox-${index}` }, { log: quiet });
+    }
+  };
+  await Promise.all(Array.from({ length: pollsInFlight }, lane));
+  return polls;
+}
+
+try {
+  await measure('fill the table', fill);
+  await measure('tick, none due', () => tick(firstDue - minuteMs));
+  await measure('tick, one in 60 due', () => tick(firstDue));
+  await measure('tick, all due', () => tick(firstDue + 60 * minuteMs));
+  await measure('idle polls, the first of each connection', poll);
+  await measure('idle polls', poll);
+} finally {
+  await mailbox.stop();
+  await azurite.stop();
+}
