@@ -1,4 +1,5 @@
 import { readTime } from '../schedule/due.ts';
+import { type RunHistory, readHistory } from './history.ts';
 
 export const runStatuses = ['running', 'ok', 'failed', 'skipped'] as const;
 export type RunStatus = (typeof runStatuses)[number];
@@ -18,6 +19,8 @@ export interface ConnectionState {
   readonly runId: string | undefined;
   /** What the interval's grid hangs on. */
   readonly scheduleAnchor: Date | undefined;
+  /** In the table as JSON. */
+  readonly history: RunHistory | undefined;
 }
 
 export type StateColumn = keyof ConnectionState;
@@ -34,6 +37,7 @@ export const stateColumns = [
   'lastMessageCount',
   'runId',
   'scheduleAnchor',
+  'history',
 ] as const satisfies readonly StateColumn[];
 
 export const maxLastErrorLength = 1024;
@@ -52,16 +56,18 @@ export function readState(entity: Readonly<Record<string, unknown>>): Connection
     lastMessageCount: readCount(entity.lastMessageCount),
     runId: readText(entity.runId),
     scheduleAnchor: readTime(entity.scheduleAnchor),
+    history: readHistory(entity.history),
   };
 }
 
-/** The columns to merge for a change of state: times as ISO 8601 UTC, `lastError` cut to its length. */
+/** The columns to merge for a change of state: times as ISO 8601 UTC, `lastError` cut to its length, `history` as JSON. */
 export function writeState(change: Partial<ConnectionState>): Record<string, string | number> {
   const columns: Record<string, string | number> = {};
   for (const name of stateColumns) {
     const value = change[name];
     if (value === undefined) continue;
     if (value instanceof Date) columns[name] = value.toISOString();
+    else if (typeof value === 'object') columns[name] = JSON.stringify(value);
     else columns[name] = name === 'lastError' ? String(value).slice(0, maxLastErrorLength) : value;
   }
   return columns;

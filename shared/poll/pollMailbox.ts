@@ -1,5 +1,6 @@
 import { type ConnectionConfig, type Decoded, summarizeErrors } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
+import { addRun } from '../connection/history.ts';
 import { readState } from '../connection/state.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { Lease, TakeLease } from '../lease/lease.ts';
@@ -216,8 +217,9 @@ async function firstState(
 }
 
 function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): StateChange {
-  const failures = readState(entity.columns).consecutiveFailures ?? 0;
+  const { consecutiveFailures: failures = 0, history: before } = readState(entity.columns);
   const { failure } = result;
+  const history = addRun(before, { mails: result.mails, failed: failure !== undefined }, now);
   return {
     lastStatus: failure ? 'failed' : 'ok',
     lastError: failure?.message ?? '',
@@ -226,6 +228,7 @@ function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Stat
     lastMessageCount: result.messages,
     lastRunEndedAt: now,
     ...(failure || result.unfinished ? { nextRunAt: nextMinute(now) } : {}),
+    ...(history === undefined ? {} : { history }),
   };
 }
 

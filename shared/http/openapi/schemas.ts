@@ -7,6 +7,7 @@ import {
   keyPattern,
   secretColumns,
 } from '../../connection/columns.ts';
+import { historyHours } from '../../connection/history.ts';
 import { configSchema } from '../../connection/schema.ts';
 import { maxLastErrorLength, runStatuses } from '../../connection/state.ts';
 import { secretFlags } from '../representation.ts';
@@ -18,6 +19,7 @@ export const reference = (name: string): Schema => ({ $ref: `#/components/schema
 
 const time: Schema = { type: 'string', format: 'date-time' };
 const count: Schema = { type: 'integer', minimum: 0 };
+const hourly: Schema = { type: 'array', items: count, maxItems: historyHours };
 const flags = Object.fromEntries(
   secretFlags.map((flag) => [
     flag,
@@ -40,6 +42,17 @@ const state: Schema = {
     lastMessageCount: count,
     runId: { type: 'string' },
     scheduleAnchor: time,
+    history: {
+      type: 'object',
+      description: 'The last day by the hour; quiet hours at either end are left out.',
+      required: ['since', 'mails', 'failures'],
+      properties: {
+        since: { ...time, description: 'The first hour.' },
+        mails: hourly,
+        failures: { ...hourly, description: 'Runs that failed.' },
+      },
+      additionalProperties: false,
+    },
   },
   additionalProperties: false,
 };
