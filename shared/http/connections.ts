@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionEntity, ConnectionKey } from '../connection/connectionStore.ts';
 import { Failure } from '../failure/failure.ts';
 import { isEnabled } from '../schedule/due.ts';
@@ -73,6 +74,7 @@ export async function putConnection(request: ApiRequest, dependencies: HttpDepen
     }
     const replaced = await store.replaceConfig(stored, columns);
     if (replaced.kind === 'replaced') return shown(200, { key, columns: replaced.columns });
+    await stepBack(conflicts);
   }
   throw tooManyChanges(key);
 }
@@ -86,6 +88,7 @@ export async function deleteConnection(request: ApiRequest, dependencies: HttpDe
     if (stored === undefined) return missing(key);
     if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
     if ((await store.remove(key, stored.etag)) === 'removed') return { status: 204 };
+    await stepBack(conflicts);
   }
   throw tooManyChanges(key);
 }
@@ -138,6 +141,11 @@ function changed(key: ConnectionKey, stored: ConnectionEntity | undefined): Answ
       ? `There is no connection ${nameOf(key)} any more, which If-Match asks for.`
       : `Connection ${nameOf(key)} is not as If-Match or If-None-Match asks: it has been made or changed meanwhile. Read it again and repeat the change.`;
   return problem(412, sentence, stored && { ETag: configTag(stored.columns) });
+}
+
+/** Lets whoever was quicker finish: 10 to 320 ms, two seconds in all. */
+async function stepBack(conflicts: number): Promise<void> {
+  await delay((0.5 + Math.random() / 2) * 20 * 2 ** Math.min(conflicts, 4));
 }
 
 function tooManyChanges(key: ConnectionKey): Failure {

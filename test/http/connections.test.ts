@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
+import { type Api, list, type Operation, object, openApi, sentences } from './api.ts';
+
+let bed: AppTestbed;
+let api: Api;
+
+before(async () => {
+  bed = await startAppTestbed({ users: ['anna'], settings: { MAIL_PW: 'from a setting' } });
+  api = await openApi(bed.host);
+});
+after(() => bed.stop());
+
+const base = { host: 'mail.example.com', hostType: 'imap', username: 'anna', password: 'hunter2 horse' };
+const { password: _, ...withoutPassword } = base;
+
+const put = (name: string, body: object, headers: Record<string, string> = {}) =>
+  api.call(`PUT /api/connections/acme/${name}`, { body, headers });
+const get = (name: string) => api.call(`GET /api/connections/acme/${name}`);
+const entity = (name: string) => bed.connections.getEntity<Record<string, unknown>>('acme', name);
+
+test('a connection is made, read, replaced and removed', async () => {
+  assert.equal((await get('life')).status, 404);
+  const made = await put('life', base);
+  assert.equal(made.status, 201);
+  const shown = {
+    customer: 'acme',
+    connection: 'life',
+    host: 'mail.example.com',
+    hostType: 'IMAP',
+    username: 'anna',
+    passwordSet: true,
+    oauth2ClientSecretSet: false,
+    oauth2RefreshTokenSet: false,
+    state: {},
+  };
+  assert.deepEqual(made.json(), shown);
+  assert.deepEqual((await get('life')).json(), shown);
+  const replaced = await put('life', { ...base, port: '1993', useSsl: 'true', folder: '' });
+  assert.equal(replaced.status, 200);
+  assert.deepEqual((await get('life')).json(), { ...shown, port: 1993, useSsl: true });
+  assert.equal((await entity('life')).port, 1993);
+  assert.equal((await api.call('DELETE /api/connections/acme/life')).status, 204);
+  assert.equal((await get('life')).status, 404);
+  assert.equal((await api.call('DELETE /api/connections/acme/life')).status, 404);
+});
+
+test('what the API has stored is what polls read', async () => {
+  const { imapPort } = bed.dovecot;
+  const columns = { host: '127.0.0.1', port: imapPort, useSsl: false, passwordSetting: 'MAIL_PW' };
+  await put('polled', { ...withoutPassword, ...columns });
+  const { lastStatus, lastError } = await bed.poll('polled');
+  assert.equal(lastStatus, 'failed');
+  assert.match(String(lastError), /login to 127\.0\.0\.1:\d+ as anna was refused/);
+  assert.equal(object(object((await get('polled')).json()).state).lastStatus, 'failed');
+});
+
+test('a replaced config leaves state and the notes of the operator alone', async () => {
+  const state = {
+    nextRunAt: '2030-01-01T00:00:00.000Z',
+    lastStatus: 'failed',
+    lastError: 'No.',
+    consecutiveFailures: 3,
+    scheduleAnchor: '2026-01-01T00:00:00.000Z',
+  };
+  const notes = {
+    notes: 'ask Ann',
+    since: new Date('2026-01-02T03:04:05.678Z'),
+    big: 12_345_678_901_234n,
+    share: 0.5,
+    unfetchable: 'x',
+  };
+  await bed.addConnection('noted', { ...base, folder: 'Old', cron: '5 4 * * *', ...state, ...notes });
+  const answer = await put('noted', { ...base, pollingIntervalSeconds: 120 });
+  assert.equal(answer.status, 200);
+  const { folder, cron, ...stored } = await entity('noted');
+  assert.deepEqual([folder, cron], [undefined, undefined]);
+  for (const [name, value] of Object.entries({ ...state, ...notes, pollingIntervalSeconds: 120 })) {
+    assert.deepEqual(stored[name], value, name);
+  }
+  assert.deepEqual(object(answer.json()).state, state);
+  assert.doesNotMatch(answer.text(), /ask Ann/);
+});
+
+test('no answer has a secret in it, wherever a table editor has put it', async () => {
+  const secrets = {
+    password: 'secret horse',
+    oauth2ClientSecret: 'secret horse',
+    oauth2RefreshToken: 'secret horse',
+    passwordSetting: 'secret horse',
+    oauth2TokenEndpoint: 'https://me:secret@horse.example/',
+    caCertificate: '-----BEGIN PRIVATE KEY----- secret horse',
+  };
+  await bed.addConnection('hidden', { ...base, ...secrets });
+  const answers = [
+    await get('hidden'),
+    await api.call('GET /api/connections'),
+    await put('hidden', { ...base, ...secrets }),
+    await put('hidden', { ...withoutPassword }),
+    await api.call('POST /api/connections/acme/hidden/test'),
+    await get('hidden'),
+  ];
+  for (const answer of answers) assert.doesNotMatch(answer.text(), /horse|hunter2/);
+  const { passwordSet, oauth2ClientSecretSet, oauth2RefreshTokenSet } = object(answers[0]?.json());
+  assert.deepEqual([passwordSet, oauth2ClientSecretSet, oauth2RefreshTokenSet], [true, true, true]);
+});
+
+test('a stored secret is kept when it is left out or empty, replaced when given, dropped for a setting or null', async () => {
+  const stored = async () => (await entity('kept')).password;
+  await put('kept', base);
+  await put('kept', { ...withoutPassword, folder: 'A' });
+  assert.equal(await stored(), base.password);
+  await put('kept', { ...withoutPassword, password: '' });
+  assert.equal(await stored(), base.password);
+  await put('kept', { ...withoutPassword, password: ' other ' });
+  assert.equal(await stored(), ' other ');
+
+  const both = sentences(await put('kept', { ...base, passwordSetting: 'MAIL_PW' }));
+  assert.match(String(both.passwordSetting), /together with password; only one/);
+  const none = sentences(await put('kept', { ...withoutPassword, password: null }));
+  assert.match(String(none.password), /password is missing/);
+  assert.equal(await stored(), ' other ');
+
+  const switched = object((await put('kept', { ...withoutPassword, passwordSetting: 'MAIL_PW' })).json());
+  assert.deepEqual([switched.passwordSetting, switched.passwordSet], ['MAIL_PW', false]);
+  assert.equal(await stored(), undefined);
+  assert.match(String(sentences(await put('kept', withoutPassword)).password), /password is missing/);
+});
+
+test('a wrong column gets the sentence of the poll, and nothing is stored', async () => {
+  const body = {
+    ...base,
+    host: 'https://x',
+    port: 'abc',
+    cron: '* *',
+    startTls: true,
+    passwordSetting: 'a b',
+  };
+  const errors = sentences(await put('wrong', body));
+  assert.deepEqual(Object.keys(errors).sort(), ['cron', 'host', 'passwordSetting', 'port', 'startTls']);
+  assert.match(String(errors.host), /^host is "https:\/\/x"; it must be a host name/);
+  assert.equal((await get('wrong')).status, 404);
+  await bed.addConnection('wrong', { ...base, host: 'https://x' });
+  assert.equal((await bed.poll('wrong')).lastError, errors.host);
+});
+
+test('unknown columns and the columns of the app are refused, by whatever name', async () => {
+  const names = ['nonsense', 'nextRunAt', 'PartitionKey', 'RowKey', 'etag', 'configVersion', 'odata.etag'];
+  const body = `{"__proto__":{"host":"x"},"constructor":1,${JSON.stringify({
+    ...base,
+    ...Object.fromEntries(names.map((name) => [name, 'x'])),
+  }).slice(1)}`;
+  const answer = await api.call('PUT /api/connections/acme/unknown', { body });
+  assert.deepEqual(Object.keys(sentences(answer)).sort(), ['__proto__', 'constructor', ...names].sort());
+});
+
+test('keys come from the address alone, and must be such as polls take', async () => {
+  const body = { ...base, customer: 'other', connection: 'keys' };
+  assert.match(String(sentences(await put('keys', body)).customer), /not the one in the address, "acme"/);
+  assert.deepEqual(Object.keys(sentences(await put('a%20b', base))), ['connection']);
+  assert.equal((await api.call('GET /api/connections/acme/a%2Fb')).status, 404);
+  assert.equal((await api.call("GET /api/connections/a'b/c")).status, 404);
+});
+
+test('what was read may be sent back, with changes', async () => {
+  await put('back', base);
+  const read = object((await get('back')).json());
+  assert.equal((await put('back', { ...read, folder: 'New' })).status, 200);
+  assert.deepEqual((await get('back')).json(), { ...read, folder: 'New' });
+  assert.equal((await entity('back')).passwordSet, undefined);
+});
+
+test('a body that is no JSON object, too large, or of another type is refused', async () => {
+  const sent = async (body: unknown, headers: Record<string, string> = {}) =>
+    (await api.call('PUT /api/connections/acme/body', { body, headers })).status;
+  for (const body of ['{', '[]', '"x"', 'null', Buffer.from([0xff, 0xfe])])
+    assert.equal(await sent(body), 400);
+  assert.equal(await sent(undefined), 400);
+  assert.equal(await sent({ ...base, folder: 'x'.repeat(70_000) }), 413);
+  assert.equal(await sent('{}', { 'content-length': '70000' }), 413);
+  assert.equal(
+    await sent(JSON.stringify(base), { 'content-type': 'application/x-www-form-urlencoded' }),
+    415,
+  );
+  assert.equal(await sent(JSON.stringify(base), { 'content-type': 'application/json; charset=utf-8' }), 201);
+  const long = sentences(await put('body', { ...base, caCertificate: 'x'.repeat(40_000) }));
+  assert.match(String(long.caCertificate), /caCertificate/);
+});
+
+test('connections are listed by customer, a page at a time', async () => {
+  const names = ['a', 'b', 'c'];
+  for (const customer of ['list1', 'list2']) {
+    for (const name of names) {
+      await bed.connections.upsertEntity({ partitionKey: customer, rowKey: name, ...base }, 'Replace');
+    }
+  }
+  const page = async (query: Record<string, string>) => {
+    const answer = object((await api.call('GET /api/connections', { query })).json());
+    const keys = list(answer.connections).map(({ customer, connection }) => `${customer}/${connection}`);
+    return { keys, next: answer.next };
+  };
+  assert.deepEqual(await page({ customer: 'list1' }), {
+    keys: ['list1/a', 'list1/b', 'list1/c'],
+    next: undefined,
+  });
+  assert.deepEqual(await page({ customer: "no' or PartitionKey ne '" }), { keys: [], next: undefined });
+  assert.deepEqual(await page({ after: 'list1/a', limit: '3' }), {
+    keys: ['list1/b', 'list1/c', 'list2/a'],
+    next: 'list2/a',
+  });
+  assert.deepEqual((await page({ after: 'list2/a', customer: 'list2' })).keys, ['list2/b', 'list2/c']);
+  assert.equal((await page({})).keys.filter((key) => key.startsWith('list')).length, 6);
+  for (const limit of ['0', '-1', 'x', '1001']) {
+    assert.equal((await api.call('GET /api/connections', { query: { limit } })).status, 400);
+  }
+});
+
+test('a poll is ordered at once, whatever the schedule, unless the connection is disabled or gone', async () => {
+  const later = '2030-01-01T00:00:00.000Z';
+  const poll = (name: string) => api.call(`POST /api/connections/acme/${name}/poll`);
+  await bed.host.drainQueue();
+  await bed.addConnection('now', { ...base, host: '127.0.0.1', port: 1, nextRunAt: later });
+  const answer = object((await poll('now')).json());
+  assert.ok(new Date(String(answer.nextRunAt)).getTime() <= Date.now());
+  assert.equal((await entity('now')).nextRunAt, answer.nextRunAt);
+  assert.equal((await bed.host.drainQueue()).succeeded, 1);
+  assert.match(String((await entity('now')).lastError), /refused/);
+  assert.ok(new Date(String((await entity('now')).nextRunAt)).getTime() > Date.now());
+
+  await bed.addConnection('off', { ...base, enabled: false, nextRunAt: later });
+  const refused = await poll('off');
+  assert.equal(refused.status, 409);
+  assert.match(refused.text(), /acme\/off is disabled/);
+  assert.equal((await entity('off')).nextRunAt, later);
+  assert.equal((await poll('gone')).status, 404);
+});
+
+test('all that is described of these calls was seen', () => {
+  const elsewhere = ['401', '405', '412', '500', '503'];
+  const isMeant = ({ id, path }: Operation, status: string) =>
+    path.startsWith('/api/connections') && id !== 'testConnection' && !elsewhere.includes(status);
+  assert.deepEqual(api.unmet(isMeant), []);
+});

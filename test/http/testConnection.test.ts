@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { after, before, test } from 'node:test';
+import { type AppTestbed, mailboxColumns, startAppTestbed } from '../app/testbed.ts';
+import { listMaildir, seedMaildir } from '../testbed/seed.ts';
+import { type Api, object, openApi, sentences } from './api.ts';
+
+let bed: AppTestbed;
+let api: Api;
+let thief: Server;
+let stolen = '';
+
+before(async () => {
+  const settings = { MAIL_PW: 'a secret of another', OTHER_PW: 'one more' };
+  bed = await startAppTestbed({ users: ['anna', 'bert'], settings });
+  api = await openApi(bed.host);
+  // Answers as a POP3 server does until it has the password.
+  thief = createServer((socket) => {
+    socket.write('+OK hello\r\n');
+    socket.on('error', () => undefined);
+    socket.on('data', (bytes) => {
+      stolen += bytes.toString();
+      socket.write(bytes.toString().startsWith('USER') ? '+OK\r\n' : '-ERR\r\n');
+    });
+  }).listen(0, '127.0.0.1');
+  await once(thief, 'listening');
+});
+after(async () => {
+  thief.close();
+  await bed.stop();
+});
+
+const run = (name: string, body?: unknown, type = 'application/json') =>
+  api.call(`POST /api/connections/acme/${name}/test`, { body, headers: { 'content-type': type } });
+const outcome = async (name: string, body?: object) => {
+  const answer = await run(name, body);
+  assert.equal(answer.status, 200, answer.text());
+  return object(answer.json());
+};
+const thiefPort = () => {
+  const address = thief.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+};
+
+/** Dovecot says how long it took. */
+const timeless = (sentence: unknown) => String(sentence).replace(/\([\d.+ ]+secs\)/, '');
+
+const mails = [1, 2, 3].map((number) => Buffer.from(`Subject: ${number}\r\n\r\nHello\r\n`));
+
+test('a test counts what a poll would take, and touches nothing', async () => {
+  await seedMaildir(bed.dovecot.maildir('anna'), mails);
+  for (const hostType of ['IMAP', 'POP3'] as const) {
+    await bed.addConnection(hostType, mailboxColumns(bed.dovecot, hostType, 'anna'));
+    const before = await bed.state(hostType);
+    assert.deepEqual(await outcome(hostType), { ok: true, mails: 3 });
+    assert.deepEqual(await outcome(hostType, {}), { ok: true, mails: 3 });
+    assert.deepEqual(await bed.state(hostType), before);
+  }
+  const there = await listMaildir(bed.dovecot.maildir('anna'));
+  assert.deepEqual(
+    there.map(({ seen, deleted }) => [seen, deleted]),
+    mails.map(() => [false, false]),
+  );
+  assert.equal((await bed.poll('IMAP')).lastMailCount, 3);
+});
+
+test('a test says what a poll would say, without the password', async () => {
+  const columns = mailboxColumns(bed.dovecot, 'IMAP', 'bert');
+  const wrong = {
+    login: { ...columns, password: 'wrong horse' },
+    folder: { ...columns, folder: 'Nowhere' },
+    refused: { ...columns, port: 1 },
+    interval: { ...columns, pollingIntervalSeconds: 1 },
+  };
+  for (const [name, each] of Object.entries(wrong)) {
+    await bed.addConnection(name, each);
+    const { ok, error } = await outcome(name);
+    assert.equal(ok, false);
+    const { lastError } = await bed.poll(name);
+    assert.equal(timeless(error), timeless(lastError), name);
+    assert.doesNotMatch(String(error), /horse/);
+  }
+});
+
+test('columns can be tested before they are saved, and are not saved by it', async () => {
+  const columns = mailboxColumns(bed.dovecot, 'POP3', 'bert');
+  assert.equal((await run('unsaved')).status, 404);
+  assert.deepEqual(await outcome('unsaved', columns), { ok: true, mails: 0 });
+  assert.equal((await run('unsaved')).status, 404);
+  assert.match(String(sentences(await run('unsaved', { ...columns, port: 'x' })).port), /^port is "x"/);
+  assert.deepEqual(Object.keys(sentences(await run('unsaved', { ...columns, nonsense: 1 }))), ['nonsense']);
+  assert.equal((await run('unsaved', '[')).status, 400);
+  assert.equal((await run('unsaved', '{}', 'text/plain')).status, 415);
+  assert.equal((await run('unsaved', { folder: 'x'.repeat(70_000) })).status, 413);
+});
+
+test('a stored password is used for a test of the same server, and never sent to another', async () => {
+  const { password, ...columns } = mailboxColumns(bed.dovecot, 'POP3', 'bert');
+  await bed.addConnection('held', { ...columns, password });
+  assert.deepEqual(await outcome('held', { ...columns, sendAttachments: false }), { ok: true, mails: 0 });
+
+  const elsewhere = { ...columns, port: thiefPort() };
+  const refused = await run('held', elsewhere);
+  assert.match(String(sentences(refused).password), /enter it again/);
+  for (const change of [{ port: 1 }, { host: 'localhost' }, { startTls: true }, { useSsl: true }]) {
+    assert.deepEqual(Object.keys(sentences(await run('held', { ...columns, ...change }))), ['password']);
+  }
+  assert.equal(stolen, '');
+  assert.equal((await outcome('held', { ...elsewhere, password: 'typed' })).ok, false);
+  assert.match(stolen, /PASS typed/);
+});
+
+test('an app setting is used only where the saved connection has it sent already', async () => {
+  const { password: _, ...columns } = mailboxColumns(bed.dovecot, 'POP3', 'bert');
+  const own = { ...columns, passwordSetting: 'MAIL_PW' };
+  stolen = '';
+  const elsewhere = { ...own, port: thiefPort() };
+  assert.match(String(sentences(await run('new', elsewhere)).passwordSetting), /save the connection first/);
+  await bed.addConnection('setting', own);
+  for (const body of [elsewhere, { ...own, passwordSetting: 'OTHER_PW' }]) {
+    assert.deepEqual(Object.keys(sentences(await run('setting', body))), ['passwordSetting']);
+  }
+  assert.equal(stolen, '');
+  assert.match(String((await outcome('setting', own)).error), /login .* was refused/);
+});
+
+test('all that is described of it was seen', () => {
+  const elsewhere = ['401', '405', '429', '500', '503'];
+  assert.deepEqual(
+    api.unmet(({ id }, status) => id === 'testConnection' && !elsewhere.includes(status)),
+    [],
+  );
+});

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { createStorage } from '../../shared/app/storage.ts';
+import { openUndelivered } from '../../shared/app/undelivered.ts';
+import { type AppTestbed, queueName, startAppTestbed } from '../app/testbed.ts';
+import { undeliveredMail } from '../undelivered/storage.ts';
+import { type Api, list, type Operation, object, openApi } from './api.ts';
+
+let bed: AppTestbed;
+let api: Api;
+
+before(async () => {
+  bed = await startAppTestbed({ users: [] });
+  api = await openApi(bed.host);
+});
+after(() => bed.stop());
+
+/** Keeps a mail as a poll does whose queue is away; gives its id. */
+async function keep(uid: number): Promise<string> {
+  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
+  const store = await openUndelivered(createStorage(access));
+  const mail = undeliveredMail(['Hello', 'and more'], { uid, queueName, interchangeId: randomUUID() });
+  await store.store(mail);
+  return mail.interchangeId;
+}
+
+const records = async (query: Record<string, string> = {}) =>
+  list(object((await api.call('GET /api/undelivered', { query })).json()).undelivered);
+
+test('undelivered mails are listed newest first, read, and resent', async () => {
+  assert.deepEqual(await records(), []);
+  const older = await keep(1);
+  const newer = await keep(2);
+  assert.deepEqual(
+    (await records()).map(({ id }) => id),
+    [newer, older],
+  );
+  assert.deepEqual(
+    (await records({ limit: '1' })).map(({ id }) => id),
+    [newer],
+  );
+  const record = object((await api.call(`GET /api/undelivered/${older}`)).json());
+  const { storedAt, nextTryAt, ...rest } = record;
+  assert.deepEqual(rest, {
+    id: older,
+    customer: 'acme',
+    connection: 'orders',
+    queueName,
+    status: 'waiting',
+    tries: 0,
+    lastError: 'Service Bus queue inbound was away.',
+    partsLeft: 2,
+    partCount: 2,
+    emailSubject: 'Order 17 – Ümlaut',
+    emailMessageId: '<17@example.com>',
+  });
+  assert.ok(new Date(String(nextTryAt)) > new Date(String(storedAt)));
+
+  // As after the age limit: it is tried no more by itself.
+  const table = bed.table('EmailUndelivered');
+  const abandoned = { status: 'abandoned', nextTryAt: '', storedAt: '2026-01-01T00:00:00.000Z' };
+  await table.updateEntity({ partitionKey: 'undelivered', rowKey: older, ...abandoned }, 'Merge');
+  assert.equal(object((await api.call(`GET /api/undelivered/${older}`)).json()).status, 'abandoned');
+
+  const resent = await api.call(`POST /api/undelivered/${older}/resend`);
+  assert.equal(resent.status, 202);
+  assert.deepEqual(resent.json(), { id: older });
+  const due = object((await api.call(`GET /api/undelivered/${older}`)).json());
+  assert.equal(due.status, 'waiting');
+  assert.ok(new Date(String(due.nextTryAt)).getTime() <= Date.now());
+  await bed.host.fireTimer('retryDeliveries');
+  assert.deepEqual(
+    bed.broker
+      .queue(queueName)
+      .messages.map(({ applicationProperties }) => applicationProperties?.partNumber),
+    [1, 2],
+  );
+  assert.deepEqual(
+    (await records()).map(({ id }) => id),
+    [newer],
+  );
+  assert.equal((await api.call(`POST /api/undelivered/${older}/resend`)).status, 404);
+  assert.equal((await api.call(`GET /api/undelivered/${older}`)).status, 404);
+});
+
+test('an id that is none is not found, and a wrong limit is refused', async () => {
+  for (const id of [randomUUID(), 'x', "x' or '1' eq '1", '%00', '__proto__']) {
+    assert.equal((await api.call(`GET /api/undelivered/${encodeURIComponent(id)}`)).status, 404);
+    assert.equal((await api.call(`POST /api/undelivered/${encodeURIComponent(id)}/resend`)).status, 404);
+  }
+  assert.equal((await api.call('GET /api/undelivered', { query: { limit: 'all' } })).status, 400);
+});
+
+test('all that is described of these calls was seen', () => {
+  const elsewhere = ['401', '405', '500', '503'];
+  const isMeant = ({ path }: Operation, status: string) =>
+    path.startsWith('/api/undelivered') && !elsewhere.includes(status);
+  assert.deepEqual(api.unmet(isMeant), []);
+});
