@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { HostProcess } from '../testbed/host/hostProcess.ts';
+import { listMaildir } from '../testbed/seed.ts';
+import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { arrived, eachOnce, messagesOf, twoPartMails, until } from './mails.ts';
+
+const mailCount = 30;
+const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
+const users = protocols.flatMap((protocol) =>
+  ['unsettled', 'unrecorded', 'stored', 'claimed'].map((what) => `${what}-${protocol.toLowerCase()}`),
+);
+
+let bed: ReliabilityBed;
+before(async () => {
+  bed = await startReliabilityBed({ users });
+});
+after(() => bed.stop());
+
+/** Polls in a child that is killed once `isTime` holds. */
+async function killDuringPoll(name: string, isTime: () => boolean | Promise<boolean>): Promise<void> {
+  const child: HostProcess = await bed.startChild();
+  try {
+    await bed.order(name);
+    const polling = child.drainQueue().catch(() => undefined);
+    await until(`the moment to kill the run on ${name}`, isTime);
+    await child.kill();
+    await polling;
+  } finally {
+    await child.kill();
+    await bed.restore();
+  }
+}
+
+/** Runs `act` at the first message that comes from the mailbox. */
+function atFirstMessage(name: string, act: () => void): void {
+  const off = bed.broker.queue(queueName).onMessage(({ applicationProperties }) => {
+    if (applicationProperties?.connection !== name) return;
+    off();
+    act();
+  });
+}
+
+async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
+  const mails = await listMaildir(bed.dovecot.maildir(name));
+  return protocol === 'IMAP' ? mails.every(({ seen }) => seen) : mails.length === 0;
+}
+
+/** What a killed run has left is taken over; answers how many messages the next one sent. */
+async function takeOver(name: string, protocol: Protocol): Promise<number> {
+  await bed.letDie(name);
+  const queue = bed.broker.queue(queueName);
+  const before = queue.accepted + queue.duplicates;
+  const state = await bed.poll(name);
+  assert.equal(state.lastError, '');
+  assert.equal(state.lastStatus, 'ok');
+  assert.ok(await isSettled(name, protocol), 'every mail is settled');
+  assert.deepEqual(await bed.claims(name), [], 'no claim is left');
+  return queue.accepted + queue.duplicates - before;
+}
+
+for (const protocol of protocols) {
+  describe(`${protocol}: a run is killed`, () => {
+    test('between push and settle: the next one settles and sends nothing', async () => {
+      const name = `unsettled-${protocol.toLowerCase()}`;
+      await bed.addMailbox(name, protocol, twoPartMails(name, mailCount));
+      atFirstMessage(name, () => bed.mail[protocol].dropAll('silence'));
+      await killDuringPoll(name, async () => {
+        if (messagesOf(bed, name).length < 2 * mailCount) return false;
+        // The next run's look at the claims is what counts, so that is what is waited for.
+        return await areRecorded(name);
+      });
+      assert.ok(!(await isSettled(name, protocol)));
+      assert.equal(await takeOver(name, protocol), 0);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
+    });
+
+    test('before it could record what it pushed: the repeats are dropped by duplicate detection', async () => {
+      const name = `unrecorded-${protocol.toLowerCase()}`;
+      await bed.addMailbox(name, protocol, twoPartMails(name, mailCount));
+      atFirstMessage(name, () => {
+        bed.storage.table.dropAll('silence');
+        bed.storage.table.silenceNew(true);
+        bed.mail[protocol].dropAll('silence');
+      });
+      await killDuringPoll(name, () => messagesOf(bed, name).length === 2 * mailCount);
+      const { duplicates } = bed.broker.queue(queueName);
+      assert.equal(await takeOver(name, protocol), 2 * mailCount);
+      assert.equal(bed.broker.queue(queueName).duplicates - duplicates, 2 * mailCount);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
+    });
+
+    test('after it stored what it could not push: the next one settles, the retry delivers, all of it once', async () => {
+      const name = `stored-${protocol.toLowerCase()}`;
+      await bed.addMailbox(name, protocol, twoPartMails(name, 3));
+      const { duplicates } = bed.broker.queue(queueName);
+      // The refusal comes late enough for the mail server to fall silent before.
+      Object.assign(bed.broker.faults, { quotaExceeded: true, acceptDelayMs: 500 });
+      const before = bed.broker.queue(queueName).transfers;
+      let isSilent = false;
+      await killDuringPoll(name, async () => {
+        if (bed.broker.queue(queueName).transfers === before) return false;
+        if (!isSilent) bed.mail[protocol].dropAll('silence');
+        isSilent = true;
+        const rows = (await bed.undelivered()).filter(({ connection }) => connection === name);
+        return rows.length === 3 && rows.every(({ status }) => status === 'waiting');
+      });
+      assert.ok(!(await isSettled(name, protocol)));
+      assert.equal(await takeOver(name, protocol), 0);
+      await bed.retryDeliveries();
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 3));
+      assert.deepEqual(await bed.undelivered(), []);
+      assert.equal(bed.broker.queue(queueName).duplicates, duplicates);
+    });
+
+    test('after it claimed and before it pushed: the mails are left to it as long as it may be alive', async () => {
+      const name = `claimed-${protocol.toLowerCase()}`;
+      await bed.addMailbox(name, protocol, twoPartMails(name, mailCount));
+      bed.broker.faults.silentTransfers = true;
+      const transfers = () => bed.broker.queue(queueName).transfers;
+      const before = transfers();
+      await killDuringPoll(name, () => transfers() > before);
+      await bed.breakLease(name);
+      const early = await bed.poll(name);
+      assert.equal(early.lastStatus, 'ok');
+      assert.equal(early.lastMailCount, 0);
+      assert.deepEqual(arrived(bed, name), []);
+      assert.equal(await takeOver(name, protocol), 2 * mailCount);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
+    });
+  });
+}
+
+/** Whether all that the killed run pushed is recorded: then nothing is claimed that isn't delivered. */
+async function areRecorded(name: string): Promise<boolean> {
+  const rows = await bed.claims(name);
+  return rows.length > 1 && !rows.some(isUndelivered);
+}
+
+function isUndelivered(row: Record<string, unknown>): boolean {
+  if (typeof row.statuses === 'string') return row.statuses.includes('c');
+  return row.status === 'claimed';
+}
+
+test('a run that died is due again when its heartbeat is two minutes old, not before', async () => {
+  const name = 'unsettled-imap';
+  const orders = async () => {
+    const before = await bed.state(name);
+    await bed.host.fireTimer('schedulePolls');
+    await bed.host.drainQueue();
+    const state = await bed.state(name);
+    return state.runId === before.runId ? 'left' : 'polled';
+  };
+  const running = async (heartbeatAgeMs: number) => {
+    await bed.connections.updateEntity(
+      {
+        partitionKey: 'acme',
+        rowKey: name,
+        lastStatus: 'running',
+        runId: 'killed',
+        heartbeatAt: new Date(Date.now() - heartbeatAgeMs).toISOString(),
+        nextRunAt: new Date(Date.now() + 3_600_000).toISOString(),
+      },
+      'Merge',
+    );
+  };
+  for (const user of users) {
+    if (user !== name) await bed.connections.deleteEntity('acme', user).catch(() => undefined);
+  }
+  await running(110_000);
+  assert.equal(await orders(), 'left');
+  await running(121_000);
+  assert.equal(await orders(), 'polled');
+  const state = await bed.state(name);
+  assert.equal(state.lastStatus, 'ok');
+});

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { QueueMessage } from '../testbed/broker/queue.ts';
+import { queueName, type ReliabilityBed } from './bed.ts';
+
+/** Mails of a body and one attachment each; what they hold tells them apart. */
+export function twoPartMails(name: string, count: number, attachmentBytes = 2_000): Buffer[] {
+  return Array.from({ length: count }, (_, index) => {
+    const attachment = Buffer.alloc(attachmentBytes, `${name} ${index} `);
+    return Buffer.from(
+      [
+        'From: sender@example.com',
+        `Subject: ${name} ${index}`,
+        `Message-ID: <${index}@${name}>`,
+        'Content-Type: multipart/mixed; boundary=b',
+        '',
+        '--b',
+        'Content-Type: text/plain',
+        '',
+        `Body of ${name} ${index}`,
+        '--b',
+        'Content-Type: application/octet-stream; name=data.bin',
+        'Content-Disposition: attachment; filename=data.bin',
+        'Content-Transfer-Encoding: base64',
+        '',
+        ...(attachment.toString('base64').match(/.{1,76}/g) ?? []),
+        '--b--',
+        '',
+      ].join('\r\n'),
+    );
+  });
+}
+
+export function messagesOf(bed: Pick<ReliabilityBed, 'broker'>, name: string): QueueMessage[] {
+  return bed.broker
+    .queue(queueName)
+    .messages.filter(({ applicationProperties }) => applicationProperties?.connection === name);
+}
+
+/** `{subject}: {numbers of its parts}` of what has arrived from the mailbox, sorted; a part twice shows twice. */
+export function arrived(bed: Pick<ReliabilityBed, 'broker'>, name: string): string[] {
+  const bySubject = new Map<string, number[]>();
+  for (const message of messagesOf(bed, name)) {
+    const { emailSubject, partNumber, sha256 } = message.applicationProperties ?? {};
+    assert.equal(createHash('sha256').update(message.body).digest('hex'), sha256);
+    const parts = bySubject.get(String(emailSubject)) ?? [];
+    bySubject.set(String(emailSubject), [...parts, Number(partNumber)]);
+  }
+  return [...bySubject].map(([subject, parts]) => `${subject}: ${parts.sort().join(' ')}`).sort();
+}
+
+/** What `arrived` is when each of the two-part mails came just once. */
+export function eachOnce(name: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${name} ${index}: 1 2`).sort();
+}
+
+/** Waits until the condition holds; says what was waited for when it does not within the time. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 20_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`Not within ${timeoutMs} ms: ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
