@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
@@ -6,6 +9,11 @@ import { maxLabelledConnections } from '../../shared/telemetry/meters.ts';
 import { openTelemetry } from '../../shared/telemetry/openTelemetry.ts';
 import { type ConnectionLabels, noTelemetry } from '../../shared/telemetry/telemetry.ts';
 import { connectionStringFor, startIngestion } from './ingestion.ts';
+
+// What can't be sent the exporter keeps in the folder for temporary files, maybe after the last test has ended.
+const folder = mkdtempSync(join(tmpdir(), 'telemetry-'));
+process.env.TMPDIR = folder;
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 const quiet: Log = { info() {}, warn() {}, error() {} };
 const labels: ConnectionLabels = { customer: 'acme', connection: 'anna', protocol: 'imap' };
