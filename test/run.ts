@@ -9,7 +9,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { requireDebianPackages } from './testbed/packages.ts';
+import { cyrusPackages } from './testbed/cyrus.ts';
+import { requireDebianPackages, unpackDebianPackages } from './testbed/packages.ts';
 
 const root = join(import.meta.dirname, '..');
 const wholeRunMs = 10 * 60_000;
@@ -29,6 +30,7 @@ function finish(): never {
 function prepare(): void {
   try {
     requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+    unpackDebianPackages(cyrusPackages);
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     tally.failed += 1;

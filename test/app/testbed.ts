@@ -10,11 +10,10 @@ export const mainFile = join(import.meta.dirname, '..', '..', 'dist', 'main.cjs'
 export const queueName = 'email-inbound';
 export const password = 'correct horse 7 Battery';
 
-/** The app as it is published, and all that it works with, as real parts on this machine. */
-export interface AppTestbed {
+/** The app as it is published, and all that it works with but for mail servers, as real parts on this machine. */
+export interface RunningApp {
   readonly azurite: Azurite;
   readonly broker: Broker;
-  readonly dovecot: Dovecot;
   readonly host: Host;
   readonly connections: TableClient;
   table(name: string): TableClient;
@@ -30,19 +29,40 @@ export interface AppTestbed {
   stop(): Promise<void>;
 }
 
-export interface AppTestbedOptions {
-  readonly users: readonly string[];
+export interface AppTestbed extends RunningApp {
+  readonly dovecot: Dovecot;
+}
+
+export interface AppOptions {
   readonly settings?: Readonly<Record<string, string>>;
-  readonly dovecot?: Omit<DovecotOptions, 'users'>;
   readonly maxMessageSizeBytes?: number;
 }
 
+export interface AppTestbedOptions extends AppOptions {
+  readonly users: readonly string[];
+  readonly dovecot?: Omit<DovecotOptions, 'users'>;
+}
+
 export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTestbed> {
+  const [app, dovecot] = await Promise.all([
+    startApp(options),
+    startDovecot({ ...options.dovecot, users: options.users.map((user) => ({ user, password })) }),
+  ]);
+  return {
+    ...app,
+    dovecot,
+    async stop() {
+      await app.stop();
+      await dovecot.stop();
+    },
+  };
+}
+
+export async function startApp(options: AppOptions = {}): Promise<RunningApp> {
   const maxMessageSizeBytes = options.maxMessageSizeBytes ?? 1_048_576;
-  const [azurite, broker, dovecot] = await Promise.all([
+  const [azurite, broker] = await Promise.all([
     startAzurite(),
     startBroker({ queues: [{ name: queueName, maxMessageSizeBytes, duplicateDetectionWindowMs: 600_000 }] }),
-    startDovecot({ ...options.dovecot, users: options.users.map((user) => ({ user, password })) }),
   ]);
   const host = await startHost({
     main: mainFile,
@@ -76,7 +96,6 @@ export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTe
   return {
     azurite,
     broker,
-    dovecot,
     host,
     connections,
     table,
@@ -95,17 +114,17 @@ export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTe
     },
     async stop() {
       await host.stop();
-      await Promise.all([azurite.stop(), broker.stop(), dovecot.stop()]);
+      await Promise.all([azurite.stop(), broker.stop()]);
     },
   };
 }
 
 /** The columns of a connection to a mailbox of the testbed's server, on the plain port of `hostType`. */
 export function mailboxColumns(
-  dovecot: Dovecot,
+  { imapPort, pop3Port }: Pick<Dovecot, 'imapPort' | 'pop3Port'>,
   hostType: 'IMAP' | 'POP3',
   user: string,
 ): Record<string, unknown> {
-  const port = hostType === 'IMAP' ? dovecot.imapPort : dovecot.pop3Port;
+  const port = hostType === 'IMAP' ? imapPort : pop3Port;
   return { host: '127.0.0.1', hostType, port, useSsl: false, username: user, password };
 }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { type SampleMail, sampleMails } from '../mail/mails.ts';
-import type { QueueMessage } from '../testbed/broker/queue.ts';
+import { sampleMails } from '../mail/mails.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
+import { arrivedParts, expectedParts, inAnyOrder } from './arrived.ts';
 import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from './testbed.ts';
 
 const mailCount = 200;
@@ -14,60 +13,6 @@ before(async () => {
   bed = await startAppTestbed({ users: ['anna', 'bert', 'carl', 'dora'] });
 });
 after(() => bed.stop());
-
-interface SentPart {
-  readonly kind: unknown;
-  readonly sha256: string;
-}
-
-/** What must arrive of a mail: the hashes of its parts in order. */
-function expectedParts({ expected }: SampleMail): SentPart[] {
-  const body =
-    expected.body === undefined ? [] : [{ kind: 'body', sha256: sha256(Buffer.from(expected.body)) }];
-  return [
-    ...body,
-    ...expected.attachments.map(({ bytes }) => ({ kind: 'attachment', sha256: sha256(bytes) })),
-  ];
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** The parts of each mail that arrived, by mail, in part order; every property of theirs is checked on the way. */
-function arrivedParts(messages: readonly QueueMessage[], connection: string): SentPart[][] {
-  const byMail = new Map<unknown, QueueMessage[]>();
-  for (const message of messages) {
-    const properties = message.applicationProperties ?? {};
-    if (properties.connection !== connection) continue;
-    assert.equal(properties.customer, 'acme');
-    assert.equal(properties.inboundAdapter, 'Email');
-    assert.equal(properties.partKind, message.subject);
-    assert.equal(properties.size, message.body.length);
-    assert.equal(properties.sha256, sha256(message.body));
-    assert.match(String(message.messageId), /^[0-9a-f]{64}$/);
-    byMail.set(message.correlationId, [...(byMail.get(message.correlationId) ?? []), message]);
-  }
-  return [...byMail.values()].map((parts) => {
-    const ordered = parts.toSorted((a, b) => partNumber(a) - partNumber(b));
-    assert.deepEqual(
-      ordered.map(partNumber),
-      ordered.map((_, index) => index + 1),
-    );
-    assert.ok(
-      ordered.every(({ applicationProperties }) => applicationProperties?.partCount === parts.length),
-    );
-    return ordered.map((part) => ({ kind: part.subject, sha256: sha256(part.body) }));
-  });
-}
-
-function partNumber({ applicationProperties }: QueueMessage): number {
-  return Number(applicationProperties?.partNumber);
-}
-
-function inAnyOrder(mailParts: SentPart[][]): string[] {
-  return mailParts.map((parts) => JSON.stringify(parts)).toSorted();
-}
 
 const cases = [
   { name: 'imap', hostType: 'IMAP', user: 'anna', columns: {}, left: { count: mailCount, seen: mailCount } },

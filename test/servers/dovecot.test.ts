@@ -1,0 +1,4 @@
+import { testMailServer } from './behaviours.ts';
+import { startMailServer } from './mailServers.ts';
+
+testMailServer('Dovecot', startMailServer.Dovecot);
