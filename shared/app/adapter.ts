@@ -79,13 +79,18 @@ export function createAdapter(env: Env): Adapter {
       const { createRetrying } = await import('./retrying.ts');
       const { settings, storage } = await wired();
       const { log } = await follow(call);
-      await createRetrying(settings, storage).retry(log);
-      const { reportBacklog } = await import('./backlog.ts');
-      await reportBacklog(storage, await telemetry.open(settings, log), log);
+      try {
+        await createRetrying(settings, storage).retry(log);
+      } finally {
+        const { reportBacklog } = await import('./backlog.ts');
+        await reportBacklog(storage, await telemetry.open(settings, log), log);
+      }
     },
 
-    async answerHttp(resource, request, { log }) {
+    async answerHttp(resource, request, call) {
       const { answerHttp } = await import('./http.ts');
+      // With wrong settings there is no telemetry, and the answer says so.
+      const { log } = await follow(call).catch(() => call);
       return await answerHttp({ resource, request, log }, wired, env);
     },
 
