@@ -102,8 +102,12 @@ export class MailFlow {
     const release = await memory.acquire(streamBytes);
     try {
       const opened = await session.openStream(mail);
-      if (opened.kind === 'gone') return this.takeGone(mail);
-      if (opened.kind === 'unavailable') return this.takeUnavailable(mail, opened.sentence);
+      if (opened.kind !== 'mail') {
+        release();
+        if (opened.kind === 'gone') this.takeGone(mail);
+        else this.takeUnavailable(mail, opened.sentence);
+        return;
+      }
       let first: AsyncIterable<Buffer> | undefined = opened.stream;
       const source: MailSource = {
         sizeBytes: mail.sizeBytes,
@@ -136,9 +140,12 @@ export class MailFlow {
     return isStored;
   }
 
-  /** A mail that another run or a person dealt with since it was listed. */
+  /** A mail that another run or a person dealt with since it was listed; or so the server says. */
   takeGone(mail: MailRef): void {
+    this.#options.run.troubles.addGone(mail);
     this.#settled.push(mail);
+    // A server that lists it again in this run's next session would be asked again and again.
+    this.#passedOver.push(mail);
   }
 
   /** A mail that another live run has claimed. */

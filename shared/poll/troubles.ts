@@ -21,6 +21,7 @@ export class Troubles {
   readonly #now: number;
   readonly #next = new Map<string, Trouble>();
   #sentence: string | undefined;
+  #reported = 0;
 
   constructor(column: unknown, now: Date) {
     this.#known = parse(column);
@@ -33,24 +34,34 @@ export class Troubles {
     const trouble = this.#known.get(id);
     if (!trouble || trouble.tries < maxTries || this.#now - trouble.lastTriedAt >= retryLeftAfterMs)
       return false;
-    this.#remember(id, trouble);
-    this.#sentence ??= `Mail ${mail.id} could not be fetched in ${trouble.tries} runs in a row and was left on the server; look at it with a mail client, then move or remove it.`;
+    if (this.#remember(id, trouble))
+      this.#report(
+        `Mail ${mail.id} could not be fetched in ${trouble.tries} runs in a row and was left on the server; look at it with a mail client, then move or remove it.`,
+      );
     return true;
   }
 
   /** Counts one more failed try of this mail; `why` is a sentence. */
   add(mail: MailRef, why: string): void {
-    const id = idOf(mail);
-    if (this.#next.has(id)) return;
-    const tries = (this.#known.get(id)?.tries ?? 0) + 1;
-    this.#remember(id, { tries, lastTriedAt: this.#now });
+    const tries = this.#count(mail);
+    if (tries === undefined) return;
     const then = tries < maxTries ? 'it is tried again in the next run' : 'it was left on the server';
-    this.#sentence ??= `Mail ${mail.id} could not be fetched (try ${tries} of ${maxTries}; ${then}): ${why}`;
+    this.#report(`Mail ${mail.id} could not be fetched (try ${tries} of ${maxTries}; ${then}): ${why}`);
+  }
+
+  /**
+   * Notes that the server says of a listed mail that it is gone. Once that is nothing: someone has removed
+   * it. A server that lists it in the next run again can't hand it over (Dovecot's POP3 says so of a mail
+   * that it can't read).
+   */
+  addGone(mail: MailRef): void {
+    if (this.#known.has(idOf(mail))) this.add(mail, 'the server lists it, and says that it is gone.');
+    else this.#count(mail);
   }
 
   /** What to report of this run, undefined where every mail could be had. */
   get sentence(): string | undefined {
-    const more = this.#next.size - 1;
+    const more = this.#reported - 1;
     return more > 0 && this.#sentence !== undefined
       ? `${this.#sentence} (${more} more such mails)`
       : this.#sentence;
@@ -61,8 +72,22 @@ export class Troubles {
     return this.#next.size === 0 ? '' : JSON.stringify(Object.fromEntries(this.#next));
   }
 
-  #remember(id: string, trouble: Trouble): void {
-    if (this.#next.size < maxRemembered) this.#next.set(id, trouble);
+  /** Gives which try this was; undefined where it was counted already in this run, or there are too many. */
+  #count(mail: MailRef): number | undefined {
+    const id = idOf(mail);
+    const tries = (this.#known.get(id)?.tries ?? 0) + 1;
+    return this.#remember(id, { tries, lastTriedAt: this.#now }) ? tries : undefined;
+  }
+
+  #remember(id: string, trouble: Trouble): boolean {
+    if (this.#next.has(id) || this.#next.size >= maxRemembered) return false;
+    this.#next.set(id, trouble);
+    return true;
+  }
+
+  #report(sentence: string): void {
+    this.#sentence ??= sentence;
+    this.#reported += 1;
   }
 }
 
