@@ -6,7 +6,7 @@
  */
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { build, transform } from 'esbuild';
+import { build, type Plugin, transform } from 'esbuild';
 
 const outDir = join(import.meta.dirname, 'dist');
 const target = 'node22';
@@ -21,6 +21,7 @@ const bundle = await build({
   outdir: outDir,
   chunkNames: 'chunk-[name]-[hash]',
   external: ['@azure/functions-core'],
+  plugins: [connectionsPage()],
   keepNames: true,
   minifySyntax: true,
   minifyWhitespace: true,
@@ -51,6 +52,38 @@ await Promise.all(
 const written = new Set(bundle.outputFiles.map((file) => toCjs(basename(file.path))));
 const stale = (await readdir(outDir)).filter((name) => !written.has(name));
 await Promise.all(stale.map((name) => rm(join(outDir, name), { recursive: true })));
+
+/** Gives `ui:page`: the connections page's script and style, for browsers, as two strings. */
+function connectionsPage(): Plugin {
+  return {
+    name: 'connections-page',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^ui:page$/ }, ({ path }) => ({ path, namespace: 'page' }));
+      onLoad({ filter: /.*/, namespace: 'page' }, async () => {
+        const page = await build({
+          entryPoints: [join(import.meta.dirname, 'shared', 'ui', 'page', 'main.tsx')],
+          bundle: true,
+          minify: true,
+          format: 'esm',
+          target: ['es2022', 'chrome109', 'firefox115', 'safari16.4'],
+          jsx: 'automatic',
+          jsxImportSource: 'preact',
+          legalComments: 'none',
+          outdir: outDir,
+          write: false,
+          logLevel: 'warning',
+        });
+        const textOf = (ending: string) =>
+          page.outputFiles.find((file) => file.path.endsWith(ending))?.text.trim() ?? '';
+        const names = { script: textOf('.js'), style: textOf('.css') };
+        const exports = Object.entries(names).map(
+          ([name, text]) => `export const ${name} = ${JSON.stringify(text)};`,
+        );
+        return { contents: exports.join('\n') };
+      });
+    },
+  };
+}
 
 function toCjs(name: string): string {
   return name.replace(/\.js$/, '.cjs');

@@ -3,6 +3,7 @@ import './openapi.ts';
 import './pollMailbox.ts';
 import './retryDeliveries.ts';
 import './schedulePolls.ts';
+import './ui.ts';
 import './undelivered.ts';
 import { app } from '@azure/functions';
 import { adapter } from './adapter.ts';

@@ -1,0 +1,144 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { ApiError, forgetKey, hasKey, listUndelivered, serverNow } from './api.ts';
+import { useConnections } from './connections.ts';
+import { ConnectionPage } from './form/connectionPage.tsx';
+import { KeyDialog } from './keyDialog.tsx';
+import { ConnectionList } from './list/connectionList.tsx';
+import { useFilter } from './list/filter.tsx';
+import { nameOf } from './model.ts';
+import { usePolled } from './polled.ts';
+import { type Route, useRoute } from './route.ts';
+import { type Notice, type Shell, ShellContext } from './shell.ts';
+import { sortRows } from './status.ts';
+import { UndeliveredPage } from './undelivered.tsx';
+
+export function App() {
+  const route = useRoute();
+  const [notice, setNotice] = useState<Notice>();
+  const [asksKey, setAsksKey] = useState(false);
+  const shell = useMemo<Shell>(
+    () => ({
+      notify: (text) => setNotice({ kind: 'done', text }),
+      fail: (error) => {
+        if (error instanceof ApiError && error.status === 401) return setAsksKey(true);
+        setNotice({ kind: 'trouble', text: sentenceOf(error) });
+      },
+    }),
+    [],
+  );
+  // What loads by itself says what is wrong where its data would stand.
+  const quiet = useMemo<Shell>(
+    () => ({ ...shell, fail: (error) => (isUnauthorized(error) ? shell.fail(error) : undefined) }),
+    [shell],
+  );
+  const connections = useConnections(shell, quiet);
+  const undelivered = usePolled(listUndelivered, quiet.fail);
+  const filter = useFilter();
+  const rows = useMemo(
+    () => (connections.data === undefined ? undefined : sortRows(connections.data, serverNow())),
+    [connections.data],
+  );
+  useTitle(route);
+
+  return (
+    <ShellContext.Provider value={shell}>
+      <header class="top">
+        <p class="product">Email Inbound Adapter</p>
+        <nav aria-label="Pages">
+          <a href="#/" aria-current={route.page === 'undelivered' ? undefined : 'page'}>
+            Connections
+          </a>
+          <a href="#/undelivered" aria-current={route.page === 'undelivered' ? 'page' : undefined}>
+            Undelivered
+            {undelivered.data !== undefined && undelivered.data.length > 0 && (
+              <span class="badge">{undelivered.data.length.toLocaleString('en')}</span>
+            )}
+          </a>
+        </nav>
+        {hasKey() && (
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => {
+              forgetKey();
+              location.reload();
+            }}
+          >
+            Forget key
+          </button>
+        )}
+      </header>
+      <main>
+        {route.page === 'list' && <ConnectionList rows={rows} connections={connections} filter={filter} />}
+        {route.page === 'undelivered' && <UndeliveredPage undelivered={undelivered} />}
+        {(route.page === 'new' || route.page === 'copy' || route.page === 'edit') && (
+          <ConnectionPage
+            key={route.page === 'new' ? 'new' : `${route.page}/${nameOf(route.key)}`}
+            route={route}
+            connections={connections}
+            isReady={!asksKey}
+          />
+        )}
+      </main>
+      <Toast notice={notice} close={() => setNotice(undefined)} />
+      {asksKey && (
+        <KeyDialog
+          done={() => {
+            setAsksKey(false);
+            connections.reload();
+            undelivered.reload();
+          }}
+        />
+      )}
+    </ShellContext.Provider>
+  );
+}
+
+function Toast({ notice, close }: { notice: Notice | undefined; close: () => void }) {
+  return (
+    <div class="toasts" role="status">
+      {notice !== undefined && (
+        <div class={`toast ${notice.kind}`}>
+          <p>{notice.text}</p>
+          <button type="button" class="quiet" onClick={close}>
+            Close
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Names the tab, and puts the reader at the new page's heading, as a browser does for a new document. */
+function useTitle(route: Route): void {
+  const isFirst = useRef(true);
+  const name =
+    route.page === 'list'
+      ? 'Connections'
+      : route.page === 'undelivered'
+        ? 'Undelivered'
+        : route.page === 'new'
+          ? 'New connection'
+          : nameOf(route.key);
+  const at = `${route.page} ${name}`;
+  useEffect(() => {
+    document.title = `${name} · Email Inbound Adapter`;
+    if (isFirst.current) {
+      isFirst.current = false;
+      return;
+    }
+    scrollTo(0, 0);
+    const heading = document.querySelector('main h1');
+    if (at !== '' && heading instanceof HTMLElement) heading.focus({ preventScroll: true });
+  }, [name, at]);
+}
+
+function isUnauthorized(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 401;
+}
+
+export function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof ApiError) || error.columns.length === 0) return error.message;
+  return error.columns.map(({ message }) => message).join(' ');
+}

@@ -1,0 +1,124 @@
+import { type Connection, defaultPort, type Key, textOf } from '../model.ts';
+import { advancedFields, type Field, type FlagColumn, mainFields, type TextColumn } from './fields.ts';
+
+/** What stands in the form. */
+export interface Draft {
+  readonly key: Key;
+  readonly texts: Readonly<Record<TextColumn, string>>;
+  readonly flags: Readonly<Record<FlagColumn, boolean>>;
+  /** Whether the port is the user's own, and no longer follows the protocol. */
+  readonly portTyped: boolean;
+}
+
+export const fields: readonly Field[] = [...mainFields, ...advancedFields];
+
+const defaultFlags: Readonly<Record<FlagColumn, boolean>> = {
+  enabled: true,
+  useSsl: true,
+  startTls: false,
+  sendAttachments: true,
+  sendMessageBody: true,
+  deleteMessages: false,
+  useProcessLock: false,
+  inlineAttachments: false,
+};
+
+const defaultTexts: Readonly<Record<TextColumn, string>> = {
+  host: '',
+  port: '',
+  hostType: 'IMAP',
+  caCertificate: '',
+  username: '',
+  password: '',
+  passwordSetting: '',
+  pollingIntervalSeconds: '60',
+  cron: '',
+  timeZone: 'UTC',
+  folder: 'INBOX',
+  bodyFormat: 'text',
+  queueName: '',
+  sessions: 'none',
+  authType: 'password',
+  oauth2Grant: '',
+  oauth2TenantId: '',
+  oauth2TokenEndpoint: '',
+  oauth2ClientId: '',
+  oauth2Scope: '',
+  oauth2ClientSecret: '',
+  oauth2ClientSecretSetting: '',
+  oauth2RefreshToken: '',
+  oauth2RefreshTokenSetting: '',
+};
+
+export const emptyDraft: Draft = followPort({
+  key: { customer: '', connection: '' },
+  texts: defaultTexts,
+  flags: defaultFlags,
+  portTyped: false,
+});
+
+/** A stored connection in the form; its secrets are not known, and empty. */
+export function toDraft(connection: Connection): Draft {
+  const texts: Record<TextColumn, string> = { ...defaultTexts };
+  const flags: Record<FlagColumn, boolean> = { ...defaultFlags };
+  for (const { kind, column } of fields) {
+    const text = textOf(connection, column);
+    if (text === '') continue;
+    if (kind === 'flag') flags[column] = text.toLowerCase() === 'true';
+    else texts[column] = column === 'hostType' ? text.toUpperCase() : text;
+  }
+  const { customer, connection: name } = connection;
+  const portTyped = texts.port !== '' && texts.port !== defaultPort(texts.hostType, flags.useSsl);
+  return followPort({ key: { customer, connection: name }, texts, flags, portTyped });
+}
+
+export function setText(draft: Draft, column: TextColumn, value: string): Draft {
+  const changed = { ...draft, texts: { ...draft.texts, [column]: value } };
+  if (column === 'port') return { ...changed, portTyped: value !== '' };
+  return column === 'hostType' ? followPort(changed) : changed;
+}
+
+export function setFlag(draft: Draft, column: FlagColumn, value: boolean): Draft {
+  const changed = { ...draft, flags: { ...draft.flags, [column]: value } };
+  return column === 'useSsl' ? followPort(changed) : changed;
+}
+
+/** An emptied port shows what is used then. */
+export function leavePort(draft: Draft): Draft {
+  return draft.texts.port === '' ? followPort({ ...draft, portTyped: false }) : draft;
+}
+
+function followPort(draft: Draft): Draft {
+  if (draft.portTyped) return draft;
+  const port = defaultPort(draft.texts.hostType, draft.flags.useSsl);
+  return { ...draft, texts: { ...draft.texts, port } };
+}
+
+/** Told in the table even where they are the default. */
+const alwaysWritten: readonly string[] = mainFields.map(({ column }) => column);
+
+/**
+ * The columns to store. Secrets that were not typed are left out, so that the stored ones are kept; those
+ * that have no use any more are removed.
+ */
+export function toBody(draft: Draft, stored: Connection | undefined): Record<string, unknown> {
+  const body: Record<string, unknown> = {};
+  for (const field of fields) {
+    const { kind, column } = field;
+    const isUsed = field.fixed?.(draft) === undefined && (field.shownWhen?.(draft) ?? true);
+    if (kind === 'secret') {
+      if (isUsed && draft.texts[column] !== '') body[column] = draft.texts[column];
+      else if (!isUsed && stored?.[`${column}Set`] === true) body[column] = null;
+    } else if (!isUsed) {
+      // Left out.
+    } else if (kind === 'flag') {
+      const value = draft.flags[column];
+      if (value !== defaultFlags[column] || alwaysWritten.includes(column)) body[column] = value;
+    } else {
+      const value = draft.texts[column];
+      if (value === '' || (column === 'port' && !draft.portTyped)) continue;
+      if (value !== defaultTexts[column] || alwaysWritten.includes(column)) body[column] = value;
+    }
+  }
+  return body;
+}

@@ -1,0 +1,252 @@
+import type { ConfigColumnName, configColumns } from '../../../connection/columns.ts';
+import type { Draft } from './draft.ts';
+
+type ColumnOf<Type extends string> = {
+  [Name in ConfigColumnName]: (typeof configColumns)[Name]['type'] extends Type ? Name : never;
+}[ConfigColumnName];
+
+export type FlagColumn = ColumnOf<'boolean'>;
+export type TextColumn = Exclude<ConfigColumnName, FlagColumn>;
+
+interface Common {
+  readonly label: string;
+  readonly hint?: string;
+  /** Said beside the field while it can't be changed; undefined while it can. */
+  readonly fixed?: (draft: Draft) => string | undefined;
+  /** Absent: always shown. */
+  readonly shownWhen?: (draft: Draft) => boolean;
+}
+
+export interface FlagField extends Common {
+  readonly kind: 'flag';
+  readonly column: FlagColumn;
+  /** What it shows while it is fixed. */
+  readonly fixedTo?: boolean;
+}
+
+export interface TextField extends Common {
+  readonly kind: 'text' | 'secret' | 'number' | 'area';
+  readonly column: TextColumn;
+  readonly placeholder?: string;
+  /** Beside the field, as its unit. */
+  readonly unit?: string;
+}
+
+export interface ChoiceField extends Common {
+  readonly kind: 'choice';
+  readonly column: TextColumn;
+  readonly options: readonly (readonly [value: string, label: string])[];
+}
+
+export type Field = FlagField | TextField | ChoiceField;
+
+const isOAuth2 = ({ texts }: Draft) => texts.authType === 'oauth2';
+const isGrant =
+  (...grants: readonly string[]) =>
+  (draft: Draft) =>
+    isOAuth2(draft) && grants.includes(draft.texts.oauth2Grant);
+const withToken = isGrant('clientCredentials', 'refreshToken');
+const isPop3 = ({ texts }: Draft) => texts.hostType === 'POP3';
+
+/** The fields of the product that this adapter comes from, in its words and order. */
+export const mainFields: readonly Field[] = [
+  { kind: 'text', column: 'username', label: 'Username' },
+  {
+    kind: 'secret',
+    column: 'password',
+    label: 'Password',
+    fixed: (draft) =>
+      isOAuth2(draft)
+        ? 'Not used: the login is by OAuth2, see Advanced.'
+        : draft.texts.passwordSetting !== ''
+          ? 'Not used: the app setting under Advanced holds it.'
+          : undefined,
+  },
+  { kind: 'text', column: 'host', label: 'Host', placeholder: 'mail.example.com' },
+  {
+    kind: 'choice',
+    column: 'hostType',
+    label: 'Host Type',
+    options: [
+      ['IMAP', 'IMAP'],
+      ['POP3', 'POP3'],
+    ],
+  },
+  {
+    kind: 'number',
+    column: 'port',
+    label: 'Port',
+    hint: 'Follows Host Type and Use SSL until you type one.',
+  },
+  {
+    kind: 'flag',
+    column: 'sendAttachments',
+    label: 'Send Attachments',
+    hint: 'Each attachment is a message of its own.',
+  },
+  { kind: 'flag', column: 'sendMessageBody', label: 'Send Message Body', hint: 'The body is one message.' },
+  {
+    kind: 'flag',
+    column: 'deleteMessages',
+    label: 'Delete Messages',
+    hint: 'Delete a mail once it was sent, rather than mark it read.',
+    fixed: (draft) =>
+      isPop3(draft)
+        ? 'Always on for POP3: it has no read mark, so mails are deleted once they were sent.'
+        : undefined,
+    fixedTo: true,
+  },
+  { kind: 'flag', column: 'useSsl', label: 'Use SSL', hint: 'Encrypted from the first byte.' },
+  {
+    kind: 'number',
+    column: 'pollingIntervalSeconds',
+    label: 'Polling Interval',
+    unit: 'seconds',
+    fixed: ({ texts }) =>
+      texts.cron === '' ? undefined : 'Not used: the cron expression under Advanced decides.',
+  },
+  {
+    kind: 'flag',
+    column: 'useProcessLock',
+    label: 'Use Process Lock',
+    hint: 'One run at a time, however long it takes.',
+  },
+];
+
+export const advancedFields: readonly Field[] = [
+  { kind: 'flag', column: 'enabled', label: 'Enabled', hint: 'Polled by its schedule.' },
+  {
+    kind: 'text',
+    column: 'passwordSetting',
+    label: 'Password Setting',
+    hint: 'The app setting that holds the password, in place of Password.',
+    shownWhen: (draft) => !isOAuth2(draft),
+  },
+  {
+    kind: 'flag',
+    column: 'startTls',
+    label: 'Start TLS',
+    hint: 'Upgrade to TLS before the login, or fail.',
+    fixed: ({ flags }) => (flags.useSsl ? 'Only without Use SSL.' : undefined),
+    fixedTo: false,
+  },
+  {
+    kind: 'area',
+    column: 'caCertificate',
+    label: 'CA Certificate',
+    hint: 'PEM to trust as well, for a server with a private CA.',
+    placeholder: '-----BEGIN CERTIFICATE-----',
+  },
+  {
+    kind: 'text',
+    column: 'cron',
+    label: 'Cron',
+    hint: 'Minute, hour, day of month, month, day of week; in place of Polling Interval.',
+    placeholder: '0 6 * * 1-5',
+  },
+  {
+    kind: 'text',
+    column: 'timeZone',
+    label: 'Time Zone',
+    hint: 'That cron is meant in, as Europe/Berlin.',
+    shownWhen: ({ texts }) => texts.cron !== '',
+  },
+  { kind: 'text', column: 'folder', label: 'Folder', shownWhen: (draft) => !isPop3(draft) },
+  {
+    kind: 'choice',
+    column: 'bodyFormat',
+    label: 'Body Format',
+    options: [
+      ['text', 'Text'],
+      ['html', 'HTML'],
+      ['eml', 'The raw mail (eml)'],
+    ],
+  },
+  {
+    kind: 'flag',
+    column: 'inlineAttachments',
+    label: 'Inline Attachments',
+    hint: 'Also send the images that the HTML shows.',
+  },
+  {
+    kind: 'text',
+    column: 'queueName',
+    label: 'Queue Name',
+    hint: 'The Service Bus queue; empty for the app’s own.',
+  },
+  {
+    kind: 'choice',
+    column: 'sessions',
+    label: 'Sessions',
+    options: [
+      ['none', 'None'],
+      ['connection', 'One for the connection'],
+      ['mail', 'One for each mail'],
+    ],
+  },
+  {
+    kind: 'choice',
+    column: 'authType',
+    label: 'Login',
+    options: [
+      ['password', 'Password'],
+      ['oauth2', 'OAuth2'],
+    ],
+  },
+  {
+    kind: 'choice',
+    column: 'oauth2Grant',
+    label: 'OAuth2 Grant',
+    options: [
+      ['', 'Choose…'],
+      ['clientCredentials', 'Client credentials'],
+      ['refreshToken', 'Refresh token'],
+      ['managedIdentity', 'Managed identity'],
+    ],
+    shownWhen: isOAuth2,
+  },
+  {
+    kind: 'text',
+    column: 'oauth2TenantId',
+    label: 'OAuth2 Tenant',
+    hint: 'The Entra tenant; or give a token endpoint.',
+    shownWhen: withToken,
+  },
+  {
+    kind: 'text',
+    column: 'oauth2TokenEndpoint',
+    label: 'OAuth2 Token Endpoint',
+    hint: 'In place of a tenant.',
+    placeholder: 'https://',
+    shownWhen: withToken,
+  },
+  { kind: 'text', column: 'oauth2ClientId', label: 'OAuth2 Client ID', shownWhen: isOAuth2 },
+  {
+    kind: 'text',
+    column: 'oauth2Scope',
+    label: 'OAuth2 Scope',
+    hint: 'Empty for that of Exchange Online, with a tenant or a managed identity.',
+    shownWhen: isOAuth2,
+  },
+  { kind: 'secret', column: 'oauth2ClientSecret', label: 'OAuth2 Client Secret', shownWhen: withToken },
+  {
+    kind: 'text',
+    column: 'oauth2ClientSecretSetting',
+    label: 'OAuth2 Client Secret Setting',
+    hint: 'The app setting that holds it, in place of the secret.',
+    shownWhen: withToken,
+  },
+  {
+    kind: 'secret',
+    column: 'oauth2RefreshToken',
+    label: 'OAuth2 Refresh Token',
+    shownWhen: isGrant('refreshToken'),
+  },
+  {
+    kind: 'text',
+    column: 'oauth2RefreshTokenSetting',
+    label: 'OAuth2 Refresh Token Setting',
+    hint: 'The app setting that holds it, in place of the token.',
+    shownWhen: isGrant('refreshToken'),
+  },
+];

@@ -1,0 +1,95 @@
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import type { Connections } from '../connections.ts';
+import { Confirm } from '../modal.tsx';
+import { type Connection, nameOf } from '../model.ts';
+import { hrefOf } from '../route.ts';
+import type { Row } from '../status.ts';
+
+interface MoreActionsProps {
+  readonly row: Row;
+  readonly connections: Connections;
+  readonly askDelete: () => void;
+}
+
+/** What is needed seldom, behind one button. */
+export function MoreActions({ row: { connection, status, id }, connections, askDelete }: MoreActionsProps) {
+  const [isOpen, setIsOpen] = useState(false);
+  const root = useRef<HTMLDivElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  const panel = useId();
+  useEffect(() => {
+    if (!isOpen) return undefined;
+    const closeOutside = ({ target }: Event) => {
+      if (!(target instanceof Node && root.current?.contains(target))) setIsOpen(false);
+    };
+    const closeByKey = ({ key }: KeyboardEvent) => {
+      if (key !== 'Escape') return;
+      setIsOpen(false);
+      button.current?.focus();
+    };
+    document.addEventListener('pointerdown', closeOutside);
+    document.addEventListener('focusin', closeOutside);
+    document.addEventListener('keydown', closeByKey);
+    return () => {
+      document.removeEventListener('pointerdown', closeOutside);
+      document.removeEventListener('focusin', closeOutside);
+      document.removeEventListener('keydown', closeByKey);
+    };
+  }, [isOpen]);
+  const act = (action: () => unknown) => () => {
+    setIsOpen(false);
+    button.current?.focus();
+    action();
+  };
+
+  return (
+    <div class="more" ref={root}>
+      <button
+        type="button"
+        ref={button}
+        aria-expanded={isOpen}
+        aria-controls={panel}
+        onClick={() => setIsOpen(!isOpen)}
+      >
+        More <span class="hidden">for {id}</span>
+      </button>
+      <ul id={panel} hidden={!isOpen}>
+        <li>
+          <a href={hrefOf('edit', connection)}>Edit</a>
+        </li>
+        <li>
+          <button type="button" onClick={act(() => connections.toggle(connection))}>
+            {status.kind === 'disabled' ? 'Enable' : 'Disable'}
+          </button>
+        </li>
+        <li>
+          <a href={hrefOf('copy', connection)}>Duplicate</a>
+        </li>
+        <li>
+          <button type="button" class="danger" onClick={act(askDelete)}>
+            Delete…
+          </button>
+        </li>
+      </ul>
+    </div>
+  );
+}
+
+interface DeleteDialogProps {
+  readonly connection: Connection;
+  readonly remove: () => Promise<unknown>;
+  readonly close: () => void;
+}
+
+export function DeleteDialog({ connection, remove, close }: DeleteDialogProps) {
+  return (
+    <Confirm
+      title={`Delete ${nameOf(connection)}?`}
+      text="Its settings and its state are removed, and its mailbox is polled no more. Mails on the server stay where they are."
+      action="Delete"
+      isDangerous
+      confirm={remove}
+      close={close}
+    />
+  );
+}

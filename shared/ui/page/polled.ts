@@ -1,0 +1,80 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+
+export interface Polled<T> {
+  /** The last that was loaded; undefined before the first. */
+  readonly data: T | undefined;
+  /** Why the last try failed; undefined where it didn't. */
+  readonly error: Error | undefined;
+  readonly change: (update: (data: T) => T) => void;
+  /** Loads at once. */
+  readonly reload: () => void;
+}
+
+const leastPauseMs = 10_000;
+/** A large list is asked for more seldom: this many times as long as loading it takes. */
+const pauseFactor = 20;
+
+/** Loads again and again while the page is seen. `load` must have a deadline. */
+export function usePolled<T>(load: () => Promise<T>, onError: (error: unknown) => void): Polled<T> {
+  const [state, setState] = useState<{ data?: T; error?: Error }>({});
+  const [generation, setGeneration] = useState(0);
+  const latest = useRef({ load, onError });
+  latest.current = { load, onError };
+
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    let isLoading = false;
+    const run = async (): Promise<void> => {
+      if (isLoading) return;
+      isLoading = true;
+      clearTimeout(timer);
+      const startedAtMs = performance.now();
+      try {
+        const data = await latest.current.load();
+        if (!isOver) setState({ data });
+      } catch (error) {
+        if (!isOver) {
+          latest.current.onError(error);
+          setState(({ data }) => ({ ...(data === undefined ? {} : { data }), error: toError(error) }));
+        }
+      }
+      isLoading = false;
+      const pauseMs = Math.max(leastPauseMs, pauseFactor * (performance.now() - startedAtMs));
+      if (!isOver && !document.hidden) timer = setTimeout(run, pauseMs);
+    };
+    const follow = () => {
+      clearTimeout(timer);
+      if (!document.hidden) run();
+    };
+    document.addEventListener('visibilitychange', follow);
+    run();
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+      document.removeEventListener('visibilitychange', follow);
+    };
+  }, [generation]);
+
+  return {
+    data: state.data,
+    error: state.error,
+    change: (update) =>
+      setState((before) => (before.data === undefined ? before : { ...before, data: update(before.data) })),
+    reload: () => setGeneration((before) => before + 1),
+  };
+}
+
+/** The time, told anew each second. */
+export function useNow(now: () => number): number {
+  const [time, setTime] = useState(now);
+  useEffect(() => {
+    const timer = setInterval(() => setTime(now()), 1_000);
+    return () => clearInterval(timer);
+  }, [now]);
+  return time;
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

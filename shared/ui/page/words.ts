@@ -1,0 +1,54 @@
+import { type Connection, textOf } from './model.ts';
+
+const units = [
+  { name: 'd', seconds: 86_400 },
+  { name: 'h', seconds: 3_600 },
+  { name: 'min', seconds: 60 },
+] as const;
+
+/** A length of time in its largest fitting unit: `40 s`, `5 min`, `3 h`, `2 d`. */
+export function span(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const unit = units.find((each) => seconds >= each.seconds);
+  return unit === undefined ? `${seconds} s` : `${Math.floor(seconds / unit.seconds)} ${unit.name}`;
+}
+
+export function ago(time: string | undefined, nowMs: number): string {
+  const ms = time === undefined ? Number.NaN : nowMs - Date.parse(time);
+  if (Number.isNaN(ms)) return 'never';
+  return ms < 1_500 ? 'just now' : `${span(ms)} ago`;
+}
+
+/** When a time comes: `in 40 s`, or `now` when it has come. */
+export function ahead(time: string | undefined, nowMs: number): string {
+  const ms = time === undefined ? 0 : Date.parse(time) - nowMs;
+  return Number.isNaN(ms) || ms < 500 ? 'now' : `in ${span(ms)}`;
+}
+
+/** An interval: `every minute`, `every 90 s`, `every 5 min`, `every day`. */
+export function every(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds <= 0) return '';
+  if (seconds === 60) return 'every minute';
+  if (seconds === 3_600) return 'every hour';
+  if (seconds === 86_400) return 'every day';
+  const unit = units.find((each) => seconds >= each.seconds && seconds % each.seconds === 0);
+  return unit === undefined ? `every ${seconds} s` : `every ${seconds / unit.seconds} ${unit.name}`;
+}
+
+/** A connection's schedule in words. */
+export function schedule(connection: Connection): string {
+  const cron = textOf(connection, 'cron');
+  if (cron !== '') return `at ${cron} (${textOf(connection, 'timeZone') || 'UTC'})`;
+  const seconds = textOf(connection, 'pollingIntervalSeconds') || '60';
+  return every(Number(seconds)) || `every “${seconds}” s`;
+}
+
+export function counted(count: number, thing: string): string {
+  return `${count.toLocaleString('en')} ${thing}${count === 1 ? '' : 's'}`;
+}
+
+/** The whole time, in the reader's zone. */
+export function exact(time: string | undefined): string {
+  const date = new Date(time ?? Number.NaN);
+  return Number.isNaN(date.getTime()) ? '' : date.toLocaleString('en-GB', { timeZoneName: 'short' });
+}
