@@ -83,6 +83,8 @@ class TableClaims implements Claims {
   readonly #known: MailboxClaims;
   #hasBegun = false;
   #groups = 0;
+  /** Own groups that could not be written, to be tried once more at the end: they may say what was pushed. */
+  readonly #unwritten = new Set<Group>();
   /** One after the other: each writes whole rows, of which the last one counts. */
   #lastWork: Promise<unknown> = Promise.resolve();
 
@@ -157,7 +159,7 @@ class TableClaims implements Claims {
       const claimed = this.#known.mine.flatMap(({ claims }) =>
         [...claims].filter(([, status]) => status === 'claimed').map(([id]) => id),
       );
-      const changed = this.#known.remove(claimed, 'mine');
+      const changed = new Set([...this.#known.remove(claimed, 'mine'), ...this.#unwritten]);
       const actions = [...this.#actionsFor(changed), this.#deletion(this.#runRow.rowKey)];
       const isLast = (await this.#isAlone()) && this.#known.mine.length + this.#known.others.length === 0;
       if (isLast && this.#known.turnEtag !== undefined) actions.push(this.#deletion(turnRowKey));
@@ -244,7 +246,9 @@ class TableClaims implements Claims {
   }
 
   async #write(groups: ReadonlySet<Group>): Promise<void> {
+    for (const group of groups) if (group.runId === this.#options.runId) this.#unwritten.add(group);
     await runActions(this.#options.table, this.#actionsFor(groups));
+    for (const group of groups) this.#unwritten.delete(group);
   }
 
   #actionsFor(groups: ReadonlySet<Group>): TransactionAction[] {

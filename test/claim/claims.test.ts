@@ -285,6 +285,20 @@ describe('what is cleared', () => {
     assert.deepEqual(await take(next, [one, two]), ['delivered', 'mine']);
   });
 
+  test('what was pushed while the table was away is recorded at the end, if it is back by then', async () => {
+    const mailbox = await openMailbox();
+    const run = mailbox.run('a');
+    await run.begin([one, two, three]);
+    for (const mail of [one, two, three]) await run.take([mail]);
+    mailbox.table.isAway = true;
+    await assert.rejects(run.markDelivered([one]), { reason: 'storage' });
+    await assert.rejects(run.free([two]), { reason: 'storage' });
+    mailbox.table.isAway = false;
+    await run.end();
+    assert.deepEqual(await mailbox.rows(), ['delivered of a']);
+    assert.equal(await mailbox.statusOf(one), 'delivered');
+  });
+
   test('a run that never began writes nothing', async () => {
     const mailbox = await openMailbox();
     const run = mailbox.run('a');

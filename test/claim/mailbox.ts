@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { TableClient } from '@azure/data-tables';
+import { RestError, TableClient } from '@azure/data-tables';
 import { type Claims, type ClaimVerdict, openClaims } from '../../shared/claim/claims.ts';
 import { claimId, readClaims } from '../../shared/claim/claimTable.ts';
 import type { MailRef } from '../../shared/mailbox/mailbox.ts';
@@ -15,6 +15,8 @@ export interface ClaimedMailbox {
   readonly clock: Clock;
   /** Requests that were sent, over all runs. */
   readonly requests: { count: number };
+  /** While true, the table refuses every request of a run. */
+  readonly table: { isAway: boolean };
   /** A run of this mailbox that reads the common clock; `lease` tells whether it holds the lease. */
   run(runId: string, lease?: { held: boolean }): Claims;
   /** `{status} of {runId}` of each claim, and `run {runId}`, sorted. */
@@ -28,6 +30,7 @@ export async function openClaimedMailbox(
 ): Promise<ClaimedMailbox> {
   const clock = { minutes: 0 };
   const requests = { count: 0 };
+  const state = { isAway: false };
   const startedMs = Date.now();
   const name = `Claims${randomUUID().replaceAll('-', '').slice(0, 12)}`;
   const table = TableClient.fromConnectionString(azurite.connectionString, name, {
@@ -39,6 +42,7 @@ export async function openClaimedMailbox(
           name: 'count',
           sendRequest: (request, next) => {
             requests.count += 1;
+            if (state.isAway) throw new RestError('No access.', { statusCode: 403 });
             return next(request);
           },
         },
@@ -50,6 +54,7 @@ export async function openClaimedMailbox(
   return {
     clock,
     requests,
+    table: state,
     run: (runId, lease = { held: true }) =>
       openClaims({
         table,

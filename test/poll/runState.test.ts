@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { TableClient } from '@azure/data-tables';
+import {
+  type ConnectionEntity,
+  type ConnectionStore,
+  openConnectionStore,
+} from '../../shared/connection/connectionStore.ts';
+import { RunState } from '../../shared/poll/runState.ts';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+
+let azurite: Azurite;
+let table: TableClient;
+let store: ConnectionStore;
+before(async () => {
+  azurite = await startAzurite();
+  table = TableClient.fromConnectionString(azurite.connectionString, 'Connections', {
+    allowInsecureConnection: true,
+  });
+  await table.createTable();
+  store = openConnectionStore(table);
+});
+after(() => azurite.stop());
+
+const time = new Date('2026-11-24T10:00:00.000Z');
+
+async function connection(name: string): Promise<ConnectionEntity> {
+  await table.createEntity({ partitionKey: 'acme', rowKey: name, host: 'mail.example.com' });
+  const entity = await store.read({ customer: 'acme', connection: name });
+  assert.ok(entity);
+  return entity;
+}
+
+async function columns(name: string): Promise<Readonly<Record<string, unknown>>> {
+  return (await store.read({ customer: 'acme', connection: name }))?.columns ?? {};
+}
+
+test('a run that outlived its lease leaves the columns to the newer run, from whatever moment on', async () => {
+  const entity = await connection('overlapping');
+  const old = new RunState(store, entity, 'old');
+  await old.begin({ lastStatus: 'running', heartbeatAt: time });
+  const next = new RunState(store, entity, 'next');
+  await next.begin({ lastStatus: 'running', heartbeatAt: time });
+  await old.write({ heartbeatAt: new Date(0) });
+  await next.write({ lastStatus: 'ok', lastMailCount: 7 });
+  await old.write({ lastStatus: 'failed', lastError: 'The old run failed.' });
+  const { runId, lastStatus, lastMailCount, lastError, heartbeatAt } = await columns('overlapping');
+  assert.deepEqual(
+    { runId, lastStatus, lastMailCount, lastError, heartbeatAt },
+    {
+      runId: 'next',
+      lastStatus: 'ok',
+      lastMailCount: 7,
+      lastError: undefined,
+      heartbeatAt: time.toISOString(),
+    },
+  );
+});
+
+test('an operator who edits the config in the middle does not cost the run its state', async () => {
+  const entity = await connection('edited');
+  const run = new RunState(store, entity, 'run');
+  await run.begin({ lastStatus: 'running' });
+  await table.updateEntity({ partitionKey: 'acme', rowKey: 'edited', host: 'new.example.com' }, 'Merge');
+  await run.write({ lastStatus: 'ok' });
+  const { host, lastStatus } = await columns('edited');
+  assert.deepEqual({ host, lastStatus }, { host: 'new.example.com', lastStatus: 'ok' });
+});
+
+test('writes at once are done in order', async () => {
+  const entity = await connection('ordered');
+  const run = new RunState(store, entity, 'run');
+  await run.begin({ lastStatus: 'running' });
+  await Promise.all(Array.from({ length: 10 }, (_, count) => run.write({ lastMailCount: count })));
+  assert.equal((await columns('ordered')).lastMailCount, 9);
+});
+
+test('a connection that is removed in the middle is not made anew', async () => {
+  const entity = await connection('removed');
+  const run = new RunState(store, entity, 'run');
+  await run.begin({ lastStatus: 'running' });
+  await table.deleteEntity('acme', 'removed');
+  await run.write({ lastStatus: 'ok' });
+  await run.write({ lastStatus: 'ok' });
+  assert.equal(await store.read({ customer: 'acme', connection: 'removed' }), undefined);
+  const late = new RunState(store, entity, 'late');
+  await assert.rejects(late.begin({ lastStatus: 'running' }), /acme\/removed was removed/);
+});
