@@ -168,6 +168,11 @@ export const keyPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 export const keyRule =
   '1 to 63 letters, digits, dots, underscores or hyphens, beginning with a letter or digit';
 
+/** Whether Table Storage takes this as a key at all; what it doesn't could even lead to another address. */
+export function isStorableKey(text: string): boolean {
+  return text !== '' && text.length <= 512 && !/[/\\#?\x00-\x1f\x7f-\x9f]/.test(text);
+}
+
 /**
  * A column's value as table editors may have written it, made plain: bools and whole numbers out of
  * strings, no white space around names, and undefined for what is empty. What doesn't fit stays as it is.

@@ -2,7 +2,7 @@ import type { TableClient } from '@azure/data-tables';
 import { Failure } from '../failure/failure.ts';
 import { codeOf, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
 import { withTable } from '../storage/tables.ts';
-import { isConfigColumn } from './columns.ts';
+import { isConfigColumn, isStorableKey } from './columns.ts';
 
 /** A connection's keys in `EmailConnections`. */
 export interface ConnectionKey {
@@ -75,6 +75,7 @@ export function openConnectionStore(table: TableClient): ConnectionStore {
     },
 
     async read(key) {
+      if (!isStorableKey(key.customer) || !isStorableKey(key.connection)) return undefined;
       try {
         const entity = await withTable(table, () => table.getEntity(key.customer, key.connection));
         return toEntity(entity);

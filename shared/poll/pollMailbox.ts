@@ -1,3 +1,4 @@
+import { isStorableKey, keyPattern } from '../connection/columns.ts';
 import { type ConnectionConfig, type Decoded, summarizeErrors } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { addRun } from '../connection/history.ts';
@@ -64,8 +65,6 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
   }
 }
 
-const keyPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-
 /** Keys that could name another's blob take no lease: such a connection is refused by its config anyway. */
 async function takeLease(
   { customer, connection }: ConnectionKey,
@@ -85,9 +84,8 @@ function readOrder(order: unknown): ConnectionKey | undefined {
   }
   if (typeof order !== 'object' || order === null) return undefined;
   const { customer, connection } = order as Record<string, unknown>;
-  return typeof customer === 'string' && typeof connection === 'string'
-    ? { customer, connection }
-    : undefined;
+  if (typeof customer !== 'string' || typeof connection !== 'string') return undefined;
+  return isStorableKey(customer) && isStorableKey(connection) ? { customer, connection } : undefined;
 }
 
 /** Another run has the lease: nothing is consumed, and the columns of a live run are left to it. */

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { after, before, test } from 'node:test';
+import { mailboxColumns, type RunningApp, startApp } from '../app/testbed.ts';
+
+/** A server that only counts who comes. */
+let trap: Server;
+let visits = 0;
+let allowlisted: RunningApp;
+before(async () => {
+  trap = createServer((socket) => {
+    visits += 1;
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => trap.listen(0, '127.0.0.1', resolve));
+});
+after(async () => {
+  await allowlisted?.stop();
+  trap.close();
+});
+
+const columnsFor = (hostType: 'IMAP' | 'POP3') => {
+  const { port } = trap.address() as AddressInfo;
+  return mailboxColumns({ imapPort: port, pop3Port: port }, hostType, 'anna');
+};
+
+async function failsUntouched(app: RunningApp, columns: Record<string, unknown>, sentence: RegExp) {
+  const before = visits;
+  const { open } = app.broker.connections;
+  await app.addConnection('hostile', columns);
+  const state = await app.poll('hostile');
+  const what = JSON.stringify(columns);
+  assert.equal(state.lastStatus, 'failed', what);
+  assert.match(String(state.lastError), sentence, what);
+  assert.doesNotMatch(String(state.lastError), /horse/, what);
+  assert.doesNotMatch(String(state.lastError), /[\r\n\0]/, what);
+  assert.equal(visits, before, `nobody came: ${what}`);
+  assert.equal(app.broker.connections.open, open);
+}
+
+test('a host inside the network is refused by MAIL_DENY_PRIVATE_NETWORKS, in every disguise', async () => {
+  const app = await startApp({ settings: { MAIL_DENY_PRIVATE_NETWORKS: 'true' } });
+  try {
+    const denied = /^Host .* is not allowed: .*MAIL_DENY_PRIVATE_NETWORKS/;
+    const disguises = [
+      '127.0.0.1',
+      'localhost',
+      '::1',
+      '[::1]',
+      '::ffff:127.0.0.1',
+      '10.0.0.1',
+      '169.254.169.254',
+    ];
+    for (const host of disguises) {
+      for (const hostType of ['IMAP', 'POP3'] as const) {
+        await failsUntouched(app, { ...columnsFor(hostType), host }, denied);
+      }
+    }
+    for (const host of ['2130706433', '0x7f.1', '0177.0.0.1', '127.1']) {
+      await failsUntouched(app, { ...columnsFor('IMAP'), host }, /^host is .*; it must be a host name/);
+    }
+  } finally {
+    await app.stop();
+  }
+});
+
+test('a host that is not in MAIL_HOSTS_ALLOWED is refused', async () => {
+  allowlisted = await startApp({ settings: { MAIL_HOSTS_ALLOWED: '*.example.com,mail.example.org' } });
+  const denied =
+    /^Host .* is not allowed: it is not in MAIL_HOSTS_ALLOWED\. Add it there, or correct host\.$/;
+  const others = [
+    '127.0.0.1',
+    'example.com',
+    'mail.example.com.evil.test',
+    'evilexample.com',
+    'mail.example.org.',
+  ];
+  for (const host of others) {
+    await failsUntouched(allowlisted, { ...columnsFor('IMAP'), host }, denied);
+    await failsUntouched(allowlisted, { ...columnsFor('POP3'), host }, denied);
+  }
+});
+
+test('a token endpoint inside the network is refused like a host', async () => {
+  const { port } = trap.address() as AddressInfo;
+  const columns = { ...columnsFor('IMAP'), host: 'mail.example.org', password: '' };
+  await failsUntouched(
+    allowlisted,
+    {
+      ...columns,
+      authType: 'oauth2',
+      oauth2Grant: 'clientCredentials',
+      oauth2TokenEndpoint: `http://127.0.0.1:${port}/token`,
+      oauth2ClientId: 'client',
+      oauth2ClientSecret: 'horse-secret',
+    },
+    /not allowed/,
+  );
+});
+
+test('line breaks and NUL in anything that goes to a server are refused', async () => {
+  for (const end of ['\r\nDELE 1', '\nA1 LOGOUT', '\r', '\0']) {
+    for (const hostType of ['IMAP', 'POP3'] as const) {
+      const columns = { ...columnsFor(hostType), host: 'mail.example.org' };
+      for (const name of ['username', 'password', 'host', 'folder']) {
+        const value = name === 'password' ? `correct horse${end}` : `value${end}x`;
+        await failsUntouched(allowlisted, { ...columns, [name]: value }, new RegExp(`^${name} is `));
+      }
+    }
+  }
+});
