@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { mailboxColumns } from '../app/testbed.ts';
 import { functionKey, startUiTestbed } from './browser.ts';
+import { addRecord } from './records.ts';
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '..', '..', 'docs', 'ui');
 mkdirSync(folder, { recursive: true });
@@ -113,6 +114,29 @@ for (const [id, entity] of Object.entries(connections)) {
   await ui.bed.connections.upsertEntity({ partitionKey, rowKey, ...entity }, 'Replace');
 }
 
+await addRecord(ui.bed, {
+  id: '6f1c1f7e-8f43-4f0a-9d55-0d2c6a0b6f11',
+  connection: 'orders',
+  subject: 'Order 2026-1187',
+  storedAt: new Date(now - 42 * 60_000),
+  tries: 5,
+  partCount: 3,
+  unsent: [2, 3],
+  nextTryAt: new Date(now + 18 * 60_000),
+  error: 'Queue email-inbound is full: the namespace refuses messages until some are received.',
+});
+await addRecord(ui.bed, {
+  id: '0a9d6b52-6f0e-43a5-8a0e-8a3a6a1f2c90',
+  connection: 'scans',
+  subject: 'Scan from floor 3',
+  storedAt: new Date(now - 8 * 24 * hourMs),
+  tries: 173,
+  partCount: 1,
+  unsent: [1],
+  nextTryAt: undefined,
+  error: 'Service Bus refused the sender of queue email-scans: the claim Send is required.',
+});
+
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [1280, 360]) {
     const { page, troubles, close } = await ui.open({
@@ -120,10 +144,10 @@ for (const colorScheme of ['light', 'dark'] as const) {
       colorScheme,
       viewport: { width, height: 860 },
     });
-    const shot = async (name: string, fullPage = false) => {
+    const shot = async (name: string, height = 800) => {
+      await page.setViewportSize({ width, height });
       await page.screenshot({
         path: join(folder, `${name}-${width === 360 ? 'narrow-' : ''}${colorScheme}.png`),
-        fullPage,
       });
     };
     await page.getByRole('link', { name: 'acme/orders' }).waitFor();
@@ -133,7 +157,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await page.getByLabel('Connection name').fill('returns');
     await page.getByLabel('Username').fill('returns@acme.example');
     await page.getByLabel('Host', { exact: true }).fill('imap.acme.example');
-    await shot('form', true);
+    await shot('form', width === 360 ? 1500 : 1080);
     await go(page, '#/edit/acme/invoices');
     await page.getByLabel('Username').waitFor();
     await shot('edit');

@@ -15,6 +15,8 @@ export const statusNames: Readonly<Record<StatusKind, string>> = {
 export interface Status {
   readonly kind: StatusKind;
   readonly label: string;
+  /** More of it, where there is more; else empty. */
+  readonly note: string;
   /** Whether something is wrong, also while the next try runs. */
   readonly isFailing: boolean;
   /** Why it fails, in full; empty where nothing is wrong. */
@@ -29,15 +31,16 @@ export function statusOf(connection: Connection, nowMs: number): Status {
   const failures = state.consecutiveFailures ?? 0;
   const error = state.lastError ?? '';
   if (textOf(connection, 'enabled').toLowerCase() === 'false') {
-    return { kind: 'disabled', label: 'Disabled', isFailing: false, error };
+    return { kind: 'disabled', label: statusNames.disabled, note: '', isFailing: false, error: '' };
   }
+  const note = failures > 1 ? `${failures.toLocaleString('en')} times in a row` : '';
   const status = (kind: StatusKind, label = statusNames[kind]): Status => {
     const isFailing = kind === 'failing' || failures > 0;
-    return { kind, label, isFailing, error: isFailing ? error : '' };
+    return { kind, label, note: isFailing ? note : '', isFailing, error: isFailing ? error : '' };
   };
   switch (state.lastStatus) {
     case 'failed':
-      return status('failing', failures > 1 ? `Failed ${failures.toLocaleString('en')} times` : 'Failed');
+      return status('failing', 'Failed');
     case 'running': {
       const isAlive = nowMs - Date.parse(state.heartbeatAt ?? '') <= staleHeartbeatMs;
       if (isAlive) return status('running');

@@ -113,7 +113,7 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
           {outcome !== undefined && <OutcomeView outcome={outcome} reload={reload} />}
         </div>
         <div class="buttons">
-          <a class="button quiet" href="#/">
+          <a class="button quiet cancel" href="#/">
             Cancel
           </a>
           <button type="button" disabled={isBusy} onClick={test}>

@@ -3,8 +3,9 @@ import { ApiError, readConnection, serverNow, type Tagged } from '../api.ts';
 import type { Connections } from '../connections.ts';
 import { Chart } from '../list/chart.tsx';
 import { Waiting } from '../list/connectionList.tsx';
+import { lastDay, totalsOf } from '../list/lastDay.ts';
 import { DeleteDialog } from '../list/moreActions.tsx';
-import { lastRun, serverOf } from '../list/row.tsx';
+import { lastRun } from '../list/row.tsx';
 import { StatusMark } from '../list/statusMark.tsx';
 import { type Connection, nameOf } from '../model.ts';
 import { useNow } from '../polled.ts';
@@ -70,9 +71,6 @@ export function ConnectionPage({ route, connections, isReady }: ConnectionPagePr
           <Actions connection={read.connection} connections={connections} />
         )}
       </div>
-      {route.page === 'edit' && read !== undefined && (
-        <Health connection={currentOf(connections, read.connection)} />
-      )}
       {source === undefined && (
         <ConnectionForm start={emptyDraft} stored={undefined} saved={saved} reload={reload} />
       )}
@@ -87,13 +85,16 @@ export function ConnectionPage({ route, connections, isReady }: ConnectionPagePr
         </div>
       )}
       {source !== undefined && read !== undefined && (
-        <ConnectionForm
-          key={read.etag}
-          start={route.page === 'copy' ? copyOf(read.connection) : toDraft(read.connection)}
-          stored={route.page === 'copy' ? undefined : read}
-          saved={saved}
-          reload={reload}
-        />
+        <div class="sides">
+          {route.page === 'edit' && <Health connection={currentOf(connections, read.connection)} />}
+          <ConnectionForm
+            key={read.etag}
+            start={route.page === 'copy' ? copyOf(read.connection) : toDraft(read.connection)}
+            stored={route.page === 'copy' ? undefined : read}
+            saved={saved}
+            reload={reload}
+          />
+        </div>
       )}
     </>
   );
@@ -124,10 +125,6 @@ function Health({ connection }: { connection: Connection }) {
           </dd>
         </div>
         <div>
-          <dt>Server</dt>
-          <dd>{serverOf(connection)}</dd>
-        </div>
-        <div>
           <dt>Last run</dt>
           <dd>{lastRun({ id: '', connection, status }, nowMs)}</dd>
         </div>
@@ -147,6 +144,9 @@ function Health({ connection }: { connection: Connection }) {
           <dt>Last day</dt>
           <dd>
             <Chart history={state.history} nowMs={nowMs} />
+            <p class="hint" aria-hidden="true">
+              {totalsOf(lastDay(state.history, nowMs)).words}
+            </p>
           </dd>
         </div>
       </dl>

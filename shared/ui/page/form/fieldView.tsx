@@ -24,7 +24,7 @@ export function FieldView(props: FieldViewProps) {
   const fixed = field.fixed?.(draft);
   const hint = hintOf(props, fixed);
   return (
-    <div class={`field ${field.kind}${error === undefined ? '' : ' wrong'}`}>
+    <div class={`field ${field.kind} ${field.column}${error === undefined ? '' : ' wrong'}`}>
       {field.kind === 'flag' ? (
         <div class="check">
           <Control {...props} fixed={fixed} />

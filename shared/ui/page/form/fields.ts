@@ -76,7 +76,7 @@ export const mainFields: readonly Field[] = [
     kind: 'number',
     column: 'port',
     label: 'Port',
-    hint: 'Follows Host Type and Use SSL until you type one.',
+    hint: 'By Host Type and Use SSL, until typed.',
   },
   {
     kind: 'flag',

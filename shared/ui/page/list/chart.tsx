@@ -18,7 +18,12 @@ export function Chart({ history, nowMs }: ChartProps) {
   const hours = lastDay(history, nowMs);
   const { mails, failures, most, words } = totalsOf(hours);
   return (
-    <svg class="chart" viewBox={`0 0 ${hours.length * step - 1} ${height}`} role="img" aria-label={words}>
+    <svg
+      class="chart"
+      viewBox={`0 0 ${hours.length * step - 1} ${height}`}
+      role="img"
+      aria-label={`Last day: ${words}`}
+    >
       <title>{words}</title>
       {mails > 0 && hours.map((hour, index) => bar(hour, index, most))}
       {failures > 0 && hours.map(failureBar)}

@@ -39,6 +39,6 @@ export function totalsOf(hours: readonly DayHour[]): DayTotals {
     mails,
     failures,
     most,
-    words: `Last day: ${counted(mails, 'mail')}${peak}; ${counted(failures, 'failed run')}.`,
+    words: `${counted(mails, 'mail')}${peak}; ${counted(failures, 'failed run')}.`,
   };
 }

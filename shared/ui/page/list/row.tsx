@@ -18,6 +18,7 @@ export function ConnectionRow({ row, nowMs, connections }: ConnectionRowProps) {
   const { connection, status, id } = row;
   const { state, customer, connection: name } = connection;
   const [asksDelete, setAsksDelete] = useState(false);
+  const cron = textOf(connection, 'cron');
   const isBusy = connections.busy.has(id);
   return (
     <tbody class={status.isFailing ? 'failing' : status.kind}>
@@ -32,7 +33,10 @@ export function ConnectionRow({ row, nowMs, connections }: ConnectionRowProps) {
         <td data-label="Status">
           <StatusMark status={status} />
         </td>
-        <td data-label="Schedule">{schedule(connection)}</td>
+        <td data-label="Schedule">
+          {cron === '' ? schedule(connection) : cron}
+          {cron !== '' && <span class="sub">{textOf(connection, 'timeZone') || 'UTC'}</span>}
+        </td>
         <td data-label="Last run" title={exact(state.lastRunStartedAt)}>
           {lastRun(row, nowMs)}
         </td>

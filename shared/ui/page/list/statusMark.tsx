@@ -12,11 +12,14 @@ const shapes: Readonly<Record<StatusKind, string>> = {
 
 export function StatusMark({ status }: { status: Status }) {
   return (
-    <span class={`status ${status.kind}${status.isFailing ? ' is-failing' : ''}`}>
-      <svg viewBox="0 0 16 16" aria-hidden="true">
-        <path d={shapes[status.kind]} />
-      </svg>
-      {status.label}
-    </span>
+    <>
+      <span class={`status ${status.kind}${status.isFailing ? ' is-failing' : ''}`}>
+        <svg viewBox="0 0 16 16" aria-hidden="true">
+          <path d={shapes[status.kind]} />
+        </svg>
+        {status.label}
+      </span>
+      {status.note !== '' && <span class="sub">{status.note}</span>}
+    </>
   );
 }
