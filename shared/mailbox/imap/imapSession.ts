@@ -94,11 +94,18 @@ export class ImapSession implements MailboxSession {
       const answers = fetchByUid(this.#folder, request, (ended) => {
         abandoned = ended;
       });
+      const empty: MeasuredMail[] = [];
       for await (const answer of answers) {
-        if (answer.kind === 'missing') yield { kind: 'gone', mail: answer.mail };
-        else if (answer.kind === 'refused') yield this.#unavailable(answer.mail, answer.refusal);
-        else yield this.#fetched(answer.mail, answer.row);
+        const { mail } = answer;
+        if (answer.kind === 'missing') yield { kind: 'gone', mail };
+        else if (answer.kind === 'refused') yield this.#unavailable(mail, answer.refusal);
+        else {
+          const fetched = fetchedMail(mail, answer.row);
+          if (fetched === undefined) empty.push(mail);
+          else yield fetched;
+        }
       }
+      yield* this.#explainEmpty(empty);
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
     } finally {
@@ -137,6 +144,7 @@ export class ImapSession implements MailboxSession {
   async #fetchPiece(mail: MeasuredMail, offset: number): Promise<FetchedMail> {
     const release = await this.#folder.enter();
     let abandoned = Promise.resolve();
+    let isEmpty = false;
     try {
       const request = {
         mails: [mail],
@@ -150,9 +158,17 @@ export class ImapSession implements MailboxSession {
       for await (const answer of answers) {
         if (answer.kind === 'missing') return { kind: 'gone', mail };
         if (answer.kind === 'refused') return this.#unavailable(mail, answer.refusal);
-        if (offset === 0) return this.#fetched(mail, answer.row);
+        if (offset === 0) {
+          const fetched = fetchedMail(mail, answer.row);
+          if (fetched !== undefined) return fetched;
+          isEmpty = true;
+          break;
+        }
         return { kind: 'mail', mail, source: answer.row.source ?? nilSource };
       }
+      if (!isEmpty) return { kind: 'gone', mail };
+      await abandoned;
+      for await (const explained of this.#explainEmpty([mail])) return explained;
       return { kind: 'gone', mail };
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
@@ -161,11 +177,24 @@ export class ImapSession implements MailboxSession {
     }
   }
 
-  #fetched(mail: MeasuredMail, { flags, source }: FetchMessageObject): FetchedMail {
-    if (flags?.has('\\Seen') || flags?.has('\\Deleted')) return { kind: 'gone', mail };
-    const isEmptyMail = mail.sizeBytes === 0 && source !== nilSource;
-    if (source !== undefined && (source.length > 0 || isEmptyMail)) return { kind: 'mail', mail, source };
-    return this.#unavailable(mail, { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` });
+  /**
+   * Servers send an empty body for a mail that they can't read, and for one that was expunged meanwhile; of
+   * the second they then know nothing.
+   */
+  async *#explainEmpty(
+    mails: readonly MeasuredMail[],
+  ): AsyncGenerator<Exclude<FetchedMail, { kind: 'mail' }>> {
+    if (mails.length === 0) return;
+    const request = {
+      mails,
+      query: { uid: true, flags: true },
+      answers: () => true,
+      ...{ silenceMs: this.#commandMs, largestBytes: rowBytes },
+    };
+    for await (const { kind, mail } of fetchByUid(this.#folder, request, () => {})) {
+      const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
+      yield kind === 'missing' ? { kind: 'gone', mail } : this.#unavailable(mail, refusal);
+    }
   }
 
   #unavailable(mail: MeasuredMail, refusal: Refusal): FetchedMail & { kind: 'unavailable' } {
@@ -187,6 +216,17 @@ export class ImapSession implements MailboxSession {
   #keyOf(uid: number): string {
     return `imap:${this.#uidValidity}:${uid}:${this.#folderName}`;
   }
+}
+
+/** The mail as it was fetched; undefined for an empty body where there should be one. */
+function fetchedMail(
+  mail: MeasuredMail,
+  { flags, source }: FetchMessageObject,
+): Exclude<FetchedMail, { kind: 'unavailable' }> | undefined {
+  if (flags?.has('\\Seen') || flags?.has('\\Deleted')) return { kind: 'gone', mail };
+  const isEmptyMail = mail.sizeBytes === 0 && source !== nilSource;
+  if (source !== undefined && (source.length > 0 || isEmptyMail)) return { kind: 'mail', mail, source };
+  return undefined;
 }
 
 /** A row that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */

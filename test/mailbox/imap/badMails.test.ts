@@ -87,6 +87,32 @@ test('an empty or missing body where there should be one is unavailable, not an 
   }
 });
 
+test('a mail with an empty body that the server then does not know any more was expunged meanwhile', async () => {
+  const script: Script = {
+    mails: [aMail, aMail],
+    onCommand: ({ tag, name, args }, wire) => {
+      if (name !== 'UID FETCH' || args.includes('SIZE')) return false;
+      const second = args.includes('BODY') ? fetchRow(2, args, aMail) : '';
+      const nil = args.includes('BODY') ? '* 1 FETCH (UID 1 FLAGS () BODY[] NIL)\r\n' : '';
+      wire.send(Buffer.concat([Buffer.from(nil), Buffer.from(second), Buffer.from(`${tag} OK done\r\n`)]));
+      return true;
+    },
+  };
+  await withServer(script, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const measured = await listAndMeasure(session);
+      const kinds = (await fetchAll(session, measured)).map(({ mail, kind }) => [mail.id, kind]);
+      assert.deepEqual(kinds.sort(), [
+        [1, 'gone'],
+        [2, 'mail'],
+      ]);
+      const [first] = measured;
+      assert.ok(first);
+      assert.equal((await session.openStream(first)).kind, 'gone');
+    });
+  });
+});
+
 test('a body that is NIL, or empty for a mail of unknown size, is no empty mail', async () => {
   const script = (body: string, measure: string): Script => ({
     mails: [Buffer.alloc(0)],
