@@ -9,7 +9,7 @@ import {
 } from '../connection/columns.ts';
 import type { ConnectionEntity } from '../connection/connectionStore.ts';
 import { readState } from '../connection/state.ts';
-import { isTokenEndpoint } from '../connection/syntax.ts';
+import { isCertificatePem, isTokenEndpoint } from '../connection/syntax.ts';
 
 /** A new one is written with each change over HTTP, so that the ETag tells a change of secrets too. */
 export const versionColumn = 'configVersion';
@@ -52,7 +52,7 @@ function flagOf(name: ConfigColumnName): string {
 function mayShow(name: ConfigColumnName, value: unknown): boolean {
   if (name.endsWith('Setting')) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
   if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
-  if (name === 'caCertificate') return typeof value === 'string' && !value.includes('PRIVATE KEY');
+  if (name === 'caCertificate') return typeof value === 'string' && isCertificatePem(value);
   return true;
 }
 

@@ -1,5 +1,7 @@
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 
 /** A token endpoint and what a mail server asks about tokens (RFC 6749, RFC 7662), on loopback. */
 export interface IdentityProvider {
@@ -70,4 +72,25 @@ export async function startIdentityProvider(username: string): Promise<IdentityP
     },
   };
   return provider;
+}
+
+/** For dovecot.conf: logins by these mechanisms, with tokens of this provider; `folder` is for a file of it. */
+export function oauth2Config(folder: string, provider: IdentityProvider, mechanisms: string): string {
+  const argumentsFile = join(folder, 'oauth2.conf');
+  writeFileSync(
+    argumentsFile,
+    `introspection_mode = get
+introspection_url = ${provider.introspectionUrl}
+force_introspection = yes
+username_attribute = username
+active_attribute = active
+active_value = true
+`,
+  );
+  return `auth_mechanisms = ${mechanisms}
+passdb {
+  driver = oauth2
+  mechanisms = ${mechanisms}
+  args = ${argumentsFile}
+}`;
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { mailboxColumns, type RunningApp, startApp } from '../app/testbed.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
-import { type IdentityProvider, startIdentityProvider } from './identityProvider.ts';
+import { type IdentityProvider, oauth2Config, startIdentityProvider } from './identityProvider.ts';
 
 const user = 'anna';
 const mechanisms = ['xoauth2', 'oauthbearer'] as const;
@@ -19,26 +19,10 @@ let folder: string;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'testbed-oauth2-'));
   provider = await startIdentityProvider(user);
-  const argumentsFile = join(folder, 'oauth2.conf');
-  writeFileSync(
-    argumentsFile,
-    `introspection_mode = get
-introspection_url = ${provider.introspectionUrl}
-force_introspection = yes
-username_attribute = username
-active_attribute = active
-active_value = true
-`,
-  );
   const startWith = async (mechanism: string): Promise<void> => {
     const server = await startDovecot({
       users: [{ user, password: 'no password of ours' }],
-      extraConfig: `auth_mechanisms = ${mechanism}
-passdb {
-  driver = oauth2
-  mechanisms = ${mechanism}
-  args = ${argumentsFile}
-}`,
+      extraConfig: oauth2Config(folder, provider, mechanism),
     });
     servers.set(mechanism, server);
   };
