@@ -79,6 +79,13 @@ test('the bundle registers exactly the functions of the contract, with their bin
           { type: 'http', direction: 'out' },
         ],
       },
+      {
+        name: 'ui',
+        bindings: [
+          { type: 'httpTrigger', direction: 'in', authLevel: 'anonymous', methods: ['GET'], route: 'ui' },
+          { type: 'http', direction: 'out' },
+        ],
+      },
     ]);
   } finally {
     await host.stop();
@@ -114,7 +121,7 @@ test('wrong settings do not throw while the app loads: each function fails with 
     env: { ...schedules, AzureWebJobsStorage: 'UseDevelopmentStorage=true', POLL_TIME_BUDGET_SECONDS: 'abc' },
   });
   try {
-    assert.equal(Object.keys(host.functions).length, 6);
+    assert.equal(Object.keys(host.functions).length, 7);
     for (const timer of ['schedulePolls', 'retryDeliveries']) {
       await assert.rejects(host.fireTimer(timer), sentence);
     }

@@ -117,6 +117,7 @@ function Health({ connection }: { connection: Connection }) {
   const { state } = connection;
   return (
     <section class={`health ${status.isFailing ? 'failing' : ''}`} aria-label="Last run">
+      {status.error !== '' && <p class="why">{status.error}</p>}
       <dl>
         <div>
           <dt>Status</dt>
@@ -150,7 +151,6 @@ function Health({ connection }: { connection: Connection }) {
           </dd>
         </div>
       </dl>
-      {status.error !== '' && <p class="why">{status.error}</p>}
     </section>
   );
 }
