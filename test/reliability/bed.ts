@@ -1,7 +1,7 @@
 import { TableClient } from '@azure/data-tables';
 import { BlobServiceClient, RestError } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
-import { mainFile, mailboxColumns, password, queueName } from '../app/testbed.ts';
+import { mailboxColumns, mainFile, password, queueName } from '../app/testbed.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
@@ -45,7 +45,8 @@ export interface ReliabilityBed {
   breakLease(name: string): Promise<void>;
   /** Makes what waits for the catastrophic retry due, as if the time had passed, and runs the retry. */
   retryDeliveries(): Promise<void>;
-  undelivered(): Promise<Record<string, unknown>[]>;
+  /** The mailbox's records in `EmailUndelivered`, without what an interrupted store has left. */
+  undelivered(name: string): Promise<Record<string, unknown>[]>;
   /** Ends every fault of proxies and broker; what was silent is reset. */
   restore(): Promise<void>;
   stop(): Promise<void>;
@@ -169,7 +170,7 @@ export async function startReliabilityBed(options: ReliabilityBedOptions): Promi
       }
       await host.fireTimer('retryDeliveries');
     },
-    undelivered: () => rowsOf('EmailUndelivered'),
+    undelivered: (name) => rowsOf('EmailUndelivered', `connection eq '${name}' and status ne 'storing'`),
     async restore() {
       Object.assign(broker.faults, noFaults());
       for (const proxy of proxies) {

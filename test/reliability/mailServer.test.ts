@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { chmod, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { ImapFlow } from 'imapflow';
+import { password } from '../app/testbed.ts';
+import { listMaildir } from '../testbed/seed.ts';
+import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
+
+const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
+/** Of the bytes that 20 mails come with: in the login, the list, the fetch, the settle. */
+const cuts = [600, 3_000, 25_000, 60_000, 68_000, 69_500];
+const ways = ['rst', 'fin'] as const;
+
+let bed: ReliabilityBed;
+before(async () => {
+  const users = protocols.flatMap((protocol) =>
+    ['cuts', 'sent', 'unreadable', 'others'].map((kind) => userOf(kind, protocol)),
+  );
+  bed = await startReliabilityBed({ users: [...users, 'renumbered', 'foreign'] });
+});
+afterEach(() => bed.restore());
+after(() => bed.stop());
+
+function userOf(kind: string, protocol: Protocol): string {
+  return `${kind}-${protocol.toLowerCase()}`;
+}
+
+async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
+  const mails = await listMaildir(bed.dovecot.maildir(name));
+  return protocol === 'IMAP' ? mails.every(({ seen }) => seen) : mails.length === 0;
+}
+
+/**
+ * Does `change` once the run on `name` has listed its mails and before it fetches any: it opens the queue then,
+ * and writes its claims, for which the way to the tables is slow.
+ */
+async function pollWithChange(
+  name: string,
+  protocol: Protocol,
+  change: () => Promise<void>,
+): Promise<Record<string, unknown>> {
+  const { total } = bed.broker.connections;
+  const off = bed.mail[protocol].onConnection(() => bed.storage.table.setDelay(700));
+  await bed.order(name);
+  const polling = bed.host.drainQueue();
+  try {
+    await until('the queue is opened', () => bed.broker.connections.total > total);
+    await change();
+    assert.deepEqual(await bed.claims(name), [], 'nothing is claimed, so nothing was fetched yet');
+  } finally {
+    off();
+    bed.storage.table.setDelay(0);
+  }
+  await polling;
+  return await bed.state(name);
+}
+
+async function asOther(user: string, act: (client: ImapFlow) => Promise<void>): Promise<void> {
+  const client = new ImapFlow({
+    host: '127.0.0.1',
+    port: bed.dovecot.imapPort,
+    secure: false,
+    doSTARTTLS: false,
+    auth: { user, pass: password },
+    logger: false,
+  });
+  await client.connect();
+  await client.mailboxOpen('INBOX');
+  await act(client);
+  await client.logout();
+}
+
+for (const protocol of protocols) {
+  describe(protocol, () => {
+    test('a connection that ends anywhere in what the server sends loses and repeats nothing', async () => {
+      const name = userOf('cuts', protocol);
+      const { duplicates } = bed.broker.queue(queueName);
+      let mails = 0;
+      for (const how of ways) {
+        for (const cut of cuts) {
+          const more = twoPartMails(name, mails + 20).slice(mails);
+          mails += 20;
+          await bed.addMailbox(name, protocol, more);
+          bed.mail[protocol].cutAfterBytes('toClient', cut, how);
+          await bed.poll(name);
+          await bed.mail[protocol].restore();
+        }
+      }
+      assert.equal((await bed.poll(name)).lastStatus, 'ok');
+      assert.deepEqual(arrived(bed, name), eachOnce(name, mails));
+      assert.ok(await isSettled(name, protocol));
+      assert.deepEqual(await bed.claims(name), []);
+      assert.equal(bed.broker.queue(queueName).duplicates, duplicates);
+    });
+
+    test('a connection that ends anywhere in what the app sends loses and repeats nothing', async () => {
+      const name = userOf('sent', protocol);
+      const { duplicates } = bed.broker.queue(queueName);
+      let mails = 0;
+      for (let cut = 20; cut < 400; cut += 30) {
+        const more = twoPartMails(name, mails + 10).slice(mails);
+        mails += 10;
+        await bed.addMailbox(name, protocol, more);
+        bed.mail[protocol].cutAfterBytes('toServer', cut, 'rst');
+        await bed.poll(name);
+        await bed.mail[protocol].restore();
+      }
+      assert.equal((await bed.poll(name)).lastStatus, 'ok');
+      assert.deepEqual(arrived(bed, name), eachOnce(name, mails));
+      assert.ok(await isSettled(name, protocol));
+      assert.equal(bed.broker.queue(queueName).duplicates, duplicates);
+    });
+
+    test('a mail that can’t be fetched is left and reported after three runs; the rest goes on', async () => {
+      const name = userOf('unreadable', protocol);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 5));
+      const [, , bad] = await listMaildir(bed.dovecot.maildir(name));
+      assert.ok(bad);
+      await chmod(bad.file, 0o000);
+      const errors: string[] = [];
+      for (let run = 1; run <= 4; run += 1) errors.push(String((await bed.poll(name)).lastError));
+      // Dovecot's POP3 says of such a mail that it is gone, as of one that someone removed: that is no error yet.
+      assert.match(errors[0] ?? '', protocol === 'IMAP' ? /try 1 of 3/ : /^$/);
+      assert.match(errors[1] ?? '', /try 2 of 3/);
+      assert.match(errors[2] ?? '', /try 3 of 3; it was left/);
+      assert.match(errors[3] ?? '', /could not be fetched in 3 runs in a row and was left/);
+      const others = eachOnce(name, 5).filter((line) => !line.startsWith(`${name} 2:`));
+      assert.deepEqual(arrived(bed, name), others);
+
+      await bed.addMailbox(name, protocol, twoPartMails(name, 7).slice(5));
+      await bed.poll(name);
+      assert.equal(arrived(bed, name).length, 6, 'new mails arrive');
+      const left = await listMaildir(bed.dovecot.maildir(name));
+      assert.equal(left.filter(({ seen }) => !seen).length, 1, 'it lies where it was');
+      assert.deepEqual(await bed.claims(name), []);
+    });
+
+    test('mails that someone else removed after they were listed are no trouble', async () => {
+      const name = userOf('others', protocol);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 10));
+      const state = await pollWithChange(name, protocol, () =>
+        asOther(name, async (client) => {
+          await client.messageDelete('2:4', { uid: true });
+        }),
+      );
+      assert.equal(state.lastError, '');
+      const gone = new RegExp(`^${name} [123]:`);
+      assert.deepEqual(
+        arrived(bed, name),
+        eachOnce(name, 10).filter((line) => !gone.test(line)),
+      );
+      assert.ok(await isSettled(name, protocol));
+      assert.deepEqual(await bed.claims(name), []);
+    });
+  });
+}
+
+test('IMAP: a mail that someone has read after it was listed is left to them', async () => {
+  const name = userOf('others', 'IMAP');
+  await bed.addMailbox(name, 'IMAP', twoPartMails(name, 14).slice(10));
+  const state = await pollWithChange(name, 'IMAP', () =>
+    asOther(name, async (client) => {
+      await client.messageFlagsAdd({ seen: false }, ['\\Seen']);
+    }),
+  );
+  assert.equal(state.lastError, '');
+  assert.equal(state.lastMailCount, 0);
+});
+
+test('IMAP: a UIDVALIDITY that changes between runs repeats nothing that was settled', async () => {
+  const name = 'renumbered';
+  await bed.addMailbox(name, 'IMAP', twoPartMails(name, 5));
+  await bed.poll(name);
+  const maildir = bed.dovecot.maildir(name);
+  for (const file of await readdir(maildir)) {
+    if (file.startsWith('dovecot')) await rm(join(maildir, file), { recursive: true });
+  }
+  await bed.addMailbox(name, 'IMAP', twoPartMails(name, 8).slice(5));
+  const state = await bed.poll(name);
+  assert.equal(state.lastMailCount, 3);
+  assert.deepEqual(arrived(bed, name), eachOnce(name, 8));
+});
+
+test('IMAP: deleting removes the app’s own mails and no mail that someone else has flagged', async () => {
+  const name = 'foreign';
+  await bed.addMailbox(name, 'IMAP', twoPartMails(name, 5), { deleteMessages: true });
+  await asOther(name, async (client) => {
+    await client.messageFlagsAdd('1:2', ['\\Deleted'], { uid: true });
+  });
+  await bed.poll(name);
+  assert.equal(arrived(bed, name).length, 3);
+  const left = await listMaildir(bed.dovecot.maildir(name));
+  assert.deepEqual(
+    left.map(({ deleted }) => deleted),
+    [true, true],
+  );
+});

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { listMaildir } from '../testbed/seed.ts';
+import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
+
+const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
+const kinds = ['before', 'records', 'pause', 'end', 'both'];
+
+let bed: ReliabilityBed;
+before(async () => {
+  const users = protocols.flatMap((protocol) => kinds.map((kind) => userOf(kind, protocol)));
+  bed = await startReliabilityBed({ users });
+});
+afterEach(() => bed.restore());
+after(() => bed.stop());
+
+function userOf(kind: string, protocol: Protocol): string {
+  return `${kind}-${protocol.toLowerCase()}`;
+}
+
+/** Runs `act` at the first message that comes from the mailbox. */
+function atFirstMessage(name: string, act: () => void): void {
+  const off = bed.broker.queue(queueName).onMessage(({ applicationProperties }) => {
+    if (applicationProperties?.connection !== name) return;
+    off();
+    act();
+  });
+}
+
+async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
+  const mails = await listMaildir(bed.dovecot.maildir(name));
+  return protocol === 'IMAP' ? mails.every(({ seen }) => seen) : mails.length === 0;
+}
+
+function sent(): number {
+  const { accepted, duplicates } = bed.broker.queue(queueName);
+  return accepted + duplicates;
+}
+
+for (const protocol of protocols) {
+  describe(protocol, () => {
+    test('away before: the run fails, no mail is touched, and the next one brings all', async () => {
+      const name = userOf('before', protocol);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 5));
+      const connections = bed.mail[protocol].connections.total;
+      await bed.storage.table.refuse(true);
+      bed.storage.table.dropAll('rst');
+      await bed.order(name);
+      // What can't be written is thrown: the host tries the order again, and puts it aside after five times.
+      const { failed } = await bed.host.drainQueue();
+      assert.ok(failed > 0);
+      assert.equal(bed.mail[protocol].connections.total, connections, 'the mail server was not asked');
+      await bed.restore();
+      assert.equal((await bed.poll(name)).lastStatus, 'ok');
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 5));
+    });
+
+    test('the tables away from the first push on: what was pushed is settled and never sent again', async () => {
+      const name = userOf('records', protocol);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 20));
+      const before = sent();
+      atFirstMessage(name, () => {
+        void bed.storage.table.refuse(true);
+        bed.storage.table.dropAll('rst');
+      });
+      await bed.order(name);
+      const polling = bed.host.drainQueue();
+      await until('the mails are settled', () => isSettled(name, protocol));
+      await bed.restore();
+      await polling;
+      await bed.letDie(name);
+      await bed.poll(name);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 20));
+      assert.equal(sent() - before, 40);
+      assert.deepEqual(await bed.claims(name), []);
+    });
+
+    test('silent for a while in the middle: it is waited for', async () => {
+      const name = userOf('pause', protocol);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 20));
+      const before = sent();
+      atFirstMessage(name, () => bed.azurite.pause());
+      const waker = setTimeout(() => bed.azurite.resume(), 3_000);
+      const state = await bed.poll(name);
+      clearTimeout(waker);
+      assert.equal(state.lastStatus, 'ok');
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 20));
+      assert.equal(sent() - before, 40);
+      assert.deepEqual(await bed.claims(name), []);
+    });
+
+    test('the tables away and the mail server too, just after the push: at most a dropped repeat', async () => {
+      const name = userOf('both', protocol);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 10));
+      const before = sent();
+      atFirstMessage(name, () => {
+        void bed.storage.table.refuse(true);
+        bed.storage.table.dropAll('rst');
+        bed.mail[protocol].dropAll('rst');
+      });
+      await bed.order(name);
+      const polling = bed.host.drainQueue();
+      await until('all is pushed', () => sent() - before >= 20);
+      await bed.restore();
+      await polling;
+      await bed.letDie(name);
+      await bed.poll(name);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 10));
+      assert.ok(await isSettled(name, protocol));
+      assert.deepEqual(await bed.claims(name), []);
+    });
+
+    test('blobs away at the end: the outcome is written and the lease lapses by itself', async () => {
+      const name = userOf('end', protocol);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 5));
+      atFirstMessage(name, () => {
+        void bed.storage.blob.refuse(true);
+        bed.storage.blob.dropAll('rst');
+      });
+      const state = await bed.poll(name);
+      assert.equal(state.lastStatus, 'ok');
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 5));
+      assert.ok(await isSettled(name, protocol));
+    });
+  });
+}
