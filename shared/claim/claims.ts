@@ -56,8 +56,8 @@ export interface Claims {
   free(mails: readonly MailRef[]): Promise<void>;
   /** Says that the run is alive. */
   beat(): Promise<void>;
-  /** Frees what this run had claimed and not delivered, and removes its row. */
-  end(): Promise<void>;
+  /** As `drop` for these mails; then frees what this run had claimed and not delivered, and removes its row. */
+  end(settled?: readonly MailRef[]): Promise<void>;
 }
 
 export interface ClaimsOptions {
@@ -132,10 +132,7 @@ class TableClaims implements Claims {
 
   drop(mails: readonly MailRef[]): Promise<void> {
     return this.#inTurn(async () => {
-      if (mails.length === 0) return;
-      const ids = idsOf(mails);
-      const mayForget = await this.#isAlone();
-      await this.#write(mayForget ? this.#known.remove(ids, 'everywhere') : this.#known.mark(ids, 'settled'));
+      if (mails.length > 0) await this.#write(this.#giveUp(mails, await this.#isAlone()));
     });
   }
 
@@ -152,19 +149,27 @@ class TableClaims implements Claims {
     });
   }
 
-  end(): Promise<void> {
+  end(settled: readonly MailRef[] = []): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.#hasBegun) return;
       this.#hasBegun = false;
+      const isAlone = await this.#isAlone();
+      const changed = new Set([...this.#giveUp(settled, isAlone), ...this.#unwritten]);
       const claimed = this.#known.mine.flatMap(({ claims }) =>
         [...claims].filter(([, status]) => status === 'claimed').map(([id]) => id),
       );
-      const changed = new Set([...this.#known.remove(claimed, 'mine'), ...this.#unwritten]);
+      for (const group of this.#known.remove(claimed, 'mine')) changed.add(group);
       const actions = [...this.#actionsFor(changed), this.#deletion(this.#runRow.rowKey)];
-      const isLast = (await this.#isAlone()) && this.#known.mine.length + this.#known.others.length === 0;
+      const isLast = isAlone && this.#known.mine.length + this.#known.others.length === 0;
       if (isLast && this.#known.turnEtag !== undefined) actions.push(this.#deletion(turnRowKey));
       await runActions(this.#options.table, actions);
     });
+  }
+
+  /** Changes the claims of mails that are settled; gives the groups that are to be written. */
+  #giveUp(mails: readonly MailRef[], mayForget: boolean): Set<Group> {
+    const ids = idsOf(mails);
+    return mayForget ? this.#known.remove(ids, 'everywhere') : this.#known.mark(ids, 'settled');
   }
 
   get #runRow() {

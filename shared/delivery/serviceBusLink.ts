@@ -5,6 +5,7 @@ import type { GetCredential } from '../storage/access.ts';
 import type { MessageHead, OutboundMessage } from './destination.ts';
 import { inTime } from './endpointRetry.ts';
 import { LinkWatch } from './linkWatch.ts';
+import { sendWithoutDelay } from './noDelay.ts';
 
 /** How Service Bus is reached: the app setting ServiceBusConnection in one of its two forms. */
 export type ServiceBusAccess = ServiceBusSettings;
@@ -33,6 +34,7 @@ export async function openQueueLink(
   queueName: string,
   tryTimeoutMs: number,
 ): Promise<QueueLink> {
+  sendWithoutDelay();
   const client = await createClient(access, getCredential, tryTimeoutMs);
   try {
     const sender = createSender(client, queueName);

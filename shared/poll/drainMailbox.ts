@@ -43,7 +43,7 @@ function troubleOf({ troubles }: Run): Failure | undefined {
   return troubles.sentence === undefined ? undefined : new Failure('mail', troubles.sentence);
 }
 
-const nothingToDo = { settled: 0, passedOver: [], stopped: false, goesOn: false } as const;
+const nothingToDo = { settled: [], passedOver: [], stopped: false, goesOn: false } as const;
 
 /** What one run needs over all its sessions. The destination and the claims are opened at the first mail. */
 class MailboxDrain {
@@ -53,6 +53,8 @@ class MailboxDrain {
   readonly #claims: Claims;
   readonly #passedOver = new Set<string>();
   #outlet: Promise<Outlet> | undefined;
+  /** Mails of the last session, whose claims are given up with the run's own. */
+  #settled: readonly MailRef[] = [];
 
   constructor(run: Run, dependencies: DrainDependencies) {
     this.#run = run;
@@ -74,7 +76,8 @@ class MailboxDrain {
       const measuring = session.measure(candidates.slice(0, this.#dependencies.limits.measureMails));
       measuring.catch(() => undefined);
       const isFirst = this.#outlet === undefined;
-      const outlet = await this.#open(session.endpoint, isComplete ? listed : undefined);
+      const outlet = this.#openOutlet(session.endpoint);
+      if (isFirst) await this.#beginClaims(isComplete ? listed : undefined);
       // Whoever has the lease now may have settled mails on this list before this run's row was to be seen.
       if (isFirst && this.#run.lease.state !== 'held') return { ...nothingToDo, goesOn: true };
 
@@ -87,7 +90,10 @@ class MailboxDrain {
         tally: this.tally,
       });
       for (const mail of outcome.passedOver) this.#passedOver.add(mail.key);
-      return { ...outcome, goesOn: !outcome.stopped && !isComplete && outcome.settled > 0 };
+      const goesOn = !outcome.stopped && !isComplete && outcome.settled.length > 0;
+      if (goesOn) await this.#claims.drop(outcome.settled);
+      else this.#settled = outcome.settled;
+      return { ...outcome, goesOn };
     } finally {
       await session.close();
     }
@@ -95,17 +101,22 @@ class MailboxDrain {
 
   /** Gives up the claims and closes the destination; tells what went wrong with it. */
   async end(): Promise<Failure | undefined> {
-    const ends = await Promise.allSettled([this.#claims.end(), this.#closeOutlet()]);
+    const ends = await Promise.allSettled([this.#claims.end(this.#settled), this.#closeOutlet()]);
     const failed = ends.find((end) => end.status === 'rejected');
     return failed && toFailure(failed.reason, 'ending the run');
   }
 
-  async #open(endpoint: string, completeList: readonly MailRef[] | undefined): Promise<Outlet> {
-    if (this.#outlet) return await this.#outlet;
-    this.#outlet = this.#dependencies.openOutlet(this.#run.config, endpoint, this.#run.trace);
-    const [outlet] = await Promise.all([this.#outlet, this.#claims.begin(completeList)]);
-    this.#run.heartbeat.add(() => this.#claims.beat());
+  #openOutlet(endpoint: string): Promise<Outlet> {
+    if (this.#outlet) return this.#outlet;
+    const outlet = this.#dependencies.openOutlet(this.#run.config, endpoint, this.#run.trace);
+    outlet.catch(() => undefined);
+    this.#outlet = outlet;
     return outlet;
+  }
+
+  async #beginClaims(completeList: readonly MailRef[] | undefined): Promise<void> {
+    await this.#claims.begin(completeList);
+    this.#run.heartbeat.add(() => this.#claims.beat());
   }
 
   async #closeOutlet(): Promise<void> {

@@ -15,7 +15,8 @@ export interface SessionLimits extends FetchLimits {
 }
 
 export interface SessionOutcome {
-  readonly settled: number;
+  /** Settled for good: their claims can be given up. */
+  readonly settled: readonly MailRef[];
   readonly passedOver: readonly MailRef[];
   /** The run may take no more mail, whether that is a failure or its time is up. */
   readonly stopped: boolean;
@@ -35,7 +36,7 @@ export async function drainSession(
   limits: SessionLimits,
   options: FlowOptions,
 ): Promise<SessionOutcome> {
-  const { session, claims } = options;
+  const { session } = options;
   const flow = new MailFlow(options);
   let stopped = false;
   try {
@@ -51,15 +52,10 @@ export async function drainSession(
   }
   await flow.finish();
   const confirmed = await session.close();
-  try {
-    if (confirmed) await claims.drop(flow.settled);
-    else if (flow.settled.length > 0) flow.fail(unconfirmed(flow.settled.length));
-  } catch (error) {
-    flow.fail(toFailure(error, 'giving up claims'));
-  }
+  if (!confirmed && flow.settled.length > 0) flow.fail(unconfirmed(flow.settled.length));
   const { failure } = flow;
   return {
-    settled: confirmed ? flow.settled.length : 0,
+    settled: confirmed ? flow.settled : [],
     passedOver: flow.passedOver,
     stopped: stopped || failure !== undefined,
     ...(failure ? { failure } : {}),
@@ -77,6 +73,7 @@ async function takeSteps(
     if (!flow.mayTakeMore()) return false;
     const verdicts = await claiming;
     claiming = claimStep(steps[index + 1], options);
+    await options.outlet;
     const mine = await takeVerdicts(mailsOf(step), verdicts, flow);
     if (!flow.mayTakeMore()) return false;
     if (step.kind === 'batch') await takeBatch(mine, flow, options);

@@ -19,12 +19,16 @@ const mailOverheadBytes = 16_384;
 /** What is held of a mail that is streamed: parts that fit a message, a few blocks of those that don't. */
 const streamBytes = 12 * 1_048_576;
 const maxGroup = 500;
+/** Mails are settled when so many wait for it, or have waited so long: each time costs the wire a pause. */
+const settleMails = 500;
+const settleEveryMs = 5_000;
 
 export interface FlowOptions {
   readonly run: Run;
   readonly session: MailboxSession;
   readonly claims: Claims;
-  readonly outlet: Outlet;
+  /** Being opened; awaited before the first mail is fetched. */
+  readonly outlet: Promise<Outlet>;
   readonly memory: MemoryBudget;
   readonly tally: Tally;
   /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
@@ -39,17 +43,16 @@ export class MailFlow {
   readonly #options: FlowOptions;
   readonly #onTheirWay = new Set<Promise<void>>();
   readonly #delivered: GroupCommit<MailRef>;
-  readonly #settles: GroupCommit<MailRef>;
   readonly #settled: MailRef[] = [];
   readonly #passedOver: MailRef[] = [];
+  #unsettled: MailRef[] = [];
+  #settling: Promise<void> = Promise.resolve();
+  #settledAtMs = performance.now();
   #failure: Failure | undefined;
 
   constructor(options: FlowOptions) {
     this.#options = options;
     this.#delivered = new GroupCommit(maxGroup, (mails) => options.claims.markDelivered(mails));
-    this.#settles = new GroupCommit(maxGroup, (mails) =>
-      traced(options.run.trace, 'settle', () => options.session.settle(mails)),
-    );
   }
 
   /** The first thing that went wrong; the run takes no further mail after it. */
@@ -87,18 +90,21 @@ export class MailFlow {
 
   /** Sends a mail on its way; resolves when the next one may be fetched. */
   async takeWhole(mail: MeasuredMail, source: Buffer): Promise<void> {
-    const release = await this.#options.memory.acquire(source.length + mailOverheadBytes);
+    const { memory } = this.#options;
+    const outlet = await this.#options.outlet;
+    const release = await memory.acquire(source.length + mailOverheadBytes);
     const whole: MailSource = { sizeBytes: source.length, open: async () => once(source) };
     this.#send(
       mail,
-      this.#options.outlet.prepare(mail, whole).catch((error: unknown) => this.#cannotPrepare(mail, error)),
+      outlet.prepare(mail, whole).catch((error: unknown) => this.#cannotPrepare(mail, error)),
       release,
     );
   }
 
   /** Reads a large mail to its end, then sends it on its way. Rejects when the session fails. */
   async takeStream(mail: MeasuredMail): Promise<void> {
-    const { session, memory, outlet } = this.#options;
+    const { session, memory } = this.#options;
+    const outlet = await this.#options.outlet;
     const release = await memory.acquire(streamBytes);
     try {
       const opened = await session.openStream(mail);
@@ -130,12 +136,13 @@ export class MailFlow {
 
   /** A mail that was delivered before, by this mailbox's dead or overlapping run. */
   takeDelivered(mail: MailRef): void {
-    this.#track(this.#settle(mail));
+    this.#toBeSettled(mail);
   }
 
   /** Settles the mail if the undelivered store has it already; gives whether that is so. */
   async takeStored(mail: MailRef): Promise<boolean> {
-    const isStored = await this.#options.outlet.isStored(mail);
+    const outlet = await this.#options.outlet;
+    const isStored = await outlet.isStored(mail);
     if (isStored) this.#track(this.#recordAndSettle(mail));
     return isStored;
   }
@@ -159,9 +166,11 @@ export class MailFlow {
     this.#track(this.#leave(mail));
   }
 
-  /** Resolves when no mail is on its way any more. */
+  /** Resolves when no mail is on its way any more and what was delivered is settled. */
   async finish(): Promise<void> {
     while (this.#onTheirWay.size > 0) await Promise.all(this.#onTheirWay);
+    this.#settleNow();
+    await this.#settling;
   }
 
   #send(mail: MeasuredMail, preparing: Promise<PreparedMail | undefined>, release: () => void): void {
@@ -193,7 +202,7 @@ export class MailFlow {
   async #recordAndSettle(mail: MailRef): Promise<void> {
     // A mail whose delivery can't be recorded is settled all the same: that is what keeps it from going twice.
     await this.#delivered.add(mail).catch((error: unknown) => this.#failWith(error, 'recording deliveries'));
-    await this.#settle(mail);
+    this.#toBeSettled(mail);
   }
 
   /** A part that could not be kept is storage's fault; anything else is this mail's, and no other waits for it. */
@@ -204,10 +213,25 @@ export class MailFlow {
     else this.#options.run.troubles.add(mail, failure.message);
   }
 
-  async #settle(mail: MailRef): Promise<void> {
+  #toBeSettled(mail: MailRef): void {
+    this.#unsettled.push(mail);
+    const waitedMs = performance.now() - this.#settledAtMs;
+    if (this.#unsettled.length >= settleMails || waitedMs >= settleEveryMs) this.#settleNow();
+  }
+
+  #settleNow(): void {
+    const mails = this.#unsettled;
+    if (mails.length === 0) return;
+    this.#unsettled = [];
+    this.#settledAtMs = performance.now();
+    this.#settling = this.#settling.then(() => this.#settle(mails));
+  }
+
+  async #settle(mails: readonly MailRef[]): Promise<void> {
+    const { session, run } = this.#options;
     try {
-      await this.#settles.add(mail);
-      this.#settled.push(mail);
+      await traced(run.trace, 'settle', () => session.settle(mails));
+      this.#settled.push(...mails);
     } catch (error) {
       this.#failWith(error, 'settling mail');
     }
