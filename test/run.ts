@@ -1,6 +1,6 @@
 /**
- * Runs the tests: all of them, or those whose path holds one of the arguments. Makes sure of the mail server
- * and the bundle first. The last line is `N passed, N failed`, whatever happens; no run is longer than its
+ * Runs the tests: all of them, or those whose path holds one of the arguments. Makes sure of the mail server,
+ * the browser and the bundle first. The last line is `N passed, N failed`, whatever happens; no run is longer than its
  * deadline.
  */
 import { spawnSync } from 'node:child_process';
@@ -29,7 +29,7 @@ function finish(): never {
 
 function prepare(): void {
   try {
-    requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+    requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d', 'chromium']);
     unpackDebianPackages(cyrusPackages);
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));

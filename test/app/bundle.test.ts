@@ -67,6 +67,13 @@ test('the bundle registers exactly the functions of the contract, with their bin
         bindings: [{ type: 'timerTrigger', direction: 'in', schedule: '%POLL_SCHEDULE%' }],
       },
       {
+        name: 'ui',
+        bindings: [
+          { type: 'httpTrigger', direction: 'in', authLevel: 'anonymous', methods: ['GET'], route: 'ui' },
+          { type: 'http', direction: 'out' },
+        ],
+      },
+      {
         name: 'undelivered',
         bindings: [
           {
@@ -76,13 +83,6 @@ test('the bundle registers exactly the functions of the contract, with their bin
             methods: ['GET', 'PUT', 'POST', 'DELETE'],
             route: 'undelivered/{id?}/{action?}',
           },
-          { type: 'http', direction: 'out' },
-        ],
-      },
-      {
-        name: 'ui',
-        bindings: [
-          { type: 'httpTrigger', direction: 'in', authLevel: 'anonymous', methods: ['GET'], route: 'ui' },
           { type: 'http', direction: 'out' },
         ],
       },
