@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { TransactionAction } from '@azure/data-tables';
+import axe from 'axe-core';
+import type { Page } from 'playwright-core';
+import { mailboxColumns } from '../app/testbed.ts';
+import { functionKey, startUiTestbed, type UiTestbed } from './browser.ts';
+import { addRecord } from './records.ts';
+
+let ui: UiTestbed;
+
+const hostile = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
+const waiting = '6f1c1f7e-8f43-4f0a-9d55-0d2c6a0b6f11';
+const abandoned = '0a9d6b52-6f0e-43a5-8a0e-8a3a6a1f2c90';
+
+before(async () => {
+  ui = await startUiTestbed({ users: ['anna'] });
+  const columns = mailboxColumns(ui.bed.dovecot, 'IMAP', 'anna');
+  const history = {
+    since: new Date(Math.floor(Date.now() / 3_600_000) * 3_600_000),
+    mails: [3],
+    failures: [1],
+  };
+  await ui.bed.addConnection('ok', { ...columns, lastStatus: 'ok', history: JSON.stringify(history) });
+  await ui.bed.addConnection('off', { ...columns, enabled: false });
+  await ui.bed.addConnection('failing', {
+    ...columns,
+    username: hostile,
+    folder: hostile,
+    queueName: hostile,
+    lastStatus: 'failed',
+    consecutiveFailures: 2,
+    lastError: `The server said ${hostile}`,
+  });
+  const record = { connection: 'ok', partCount: 2, unsent: [2], tries: 3, error: `Refused: ${hostile}` };
+  const storedAt = new Date(Date.now() - 42 * 60_000);
+  const nextTryAt = new Date(Date.now() + 18 * 60_000);
+  await addRecord(ui.bed, { ...record, id: waiting, subject: hostile, storedAt, nextTryAt });
+  await addRecord(ui.bed, { ...record, id: abandoned, subject: 'Old one', storedAt, nextTryAt: undefined });
+});
+after(() => ui.stop());
+
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const results = (await page.evaluate('axe.run(document)')) as axe.AxeResults;
+  return results.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  for (const width of [1280, 360]) {
+    test(`axe finds nothing wrong with any page, ${colorScheme}, ${width} pixels wide, and nothing overflows`, async () => {
+      const { page, troubles, close } = await ui.open({
+        key: functionKey,
+        colorScheme,
+        viewport: { width, height: 800 },
+      });
+      const check = async (what: string) => {
+        assert.deepEqual(await violations(page), [], what);
+        assert.deepEqual(await page.evaluate(overflowing), [], `${what} is wider than the window`);
+      };
+      await page.getByRole('link', { name: 'acme/failing' }).waitFor();
+      await page.getByRole('button', { name: 'More for acme/ok' }).click();
+      await check('list');
+      await page.getByRole('link', { name: 'New connection' }).click();
+      await page.getByText('Advanced', { exact: true }).click();
+      await page.getByLabel('Login').selectOption('oauth2');
+      await page.getByLabel('OAuth2 Grant').selectOption('refreshToken');
+      await page.getByLabel('Customer').fill('acme');
+      await page.getByLabel('Connection name').fill('new');
+      await page.getByRole('button', { name: 'Add connection' }).click();
+      await page.getByText('fields are not right').waitFor();
+      await check('form');
+      await page.goto(`${ui.url}#/edit/acme/failing`);
+      await page.getByLabel('Username').waitFor();
+      await check('edit');
+      await page.getByRole('button', { name: 'Delete…' }).click();
+      await page.getByRole('dialog').waitFor();
+      await check('dialog');
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      await page.getByRole('link', { name: 'Undelivered' }).click();
+      await page.getByText('Old one').first().waitFor();
+      await check('undelivered');
+      assert.deepEqual(troubles, []);
+      await close();
+    });
+  }
+}
+
+test('axe finds nothing wrong with the question for a key', async () => {
+  const { page, close } = await ui.open();
+  await page.getByRole('dialog', { name: 'Function key' }).waitFor();
+  assert.deepEqual(await violations(page), []);
+  await close();
+});
+
+test('hostile text is shown as text', async () => {
+  const { page, troubles, close } = await ui.open({ key: functionKey });
+  await page.getByText(`The server said ${hostile}`).waitFor();
+  await page.goto(`${ui.url}#/edit/acme/failing`);
+  await page.getByLabel('Username').waitFor();
+  assert.equal(await page.getByLabel('Username').inputValue(), hostile);
+  await page.getByText(`The server said ${hostile}`).waitFor();
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText(/queueName is "<img src=x/).waitFor();
+  await page.getByRole('link', { name: 'Undelivered' }).click();
+  await page.getByRole('rowheader', { name: hostile }).waitFor();
+  await page.getByText(`Refused: ${hostile}`).first().waitFor();
+  await page.goto(`${ui.url}#/edit/acme/${encodeURIComponent(hostile)}`);
+  await page.getByText(`There is no connection acme/${hostile}`).waitFor();
+  assert.equal(await page.evaluate('window.hacked'), undefined);
+  assert.equal(await page.locator('img').count(), 0);
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test('undelivered mail is shown with age, tries and error, and resent one by one or all together', async () => {
+  const table = ui.bed.table('EmailUndelivered');
+  const statusOf = async (id: string) => (await table.getEntity('undelivered', id)).status;
+  const { page, troubles, close } = await ui.open({ key: functionKey });
+  await page.getByRole('link', { name: 'Undelivered' }).click();
+  const old = page.locator('tbody').filter({ hasText: 'Old one' });
+  await old.filter({ hasText: /1 of 2 parts left.*acme\/ok.*42 min.*3.*Abandoned.*Refused: /s }).waitFor();
+  assert.equal(await statusOf(abandoned), 'abandoned');
+  await old.getByRole('button', { name: 'Resend' }).click();
+  await page.getByText('1 mail will be sent within a minute.').waitFor();
+  await old.filter({ hasText: 'now' }).waitFor();
+  assert.equal(await statusOf(abandoned), 'waiting');
+
+  await page.getByRole('button', { name: 'Resend all' }).click();
+  await page
+    .getByRole('dialog', { name: 'Resend 2 mails?' })
+    .getByRole('button', { name: 'Resend all' })
+    .click();
+  await page.getByText('2 mails will be sent within a minute.').waitFor();
+  const { nextTryAt } = await table.getEntity<{ nextTryAt: string }>('undelivered', waiting);
+  assert.ok(Date.parse(nextTryAt) <= Date.now());
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+test('the list refreshes by itself, and says when it can not', async () => {
+  const { page, close } = await ui.open({ key: functionKey });
+  await page.clock.install();
+  await page.reload();
+  await page.getByRole('link', { name: 'acme/ok' }).waitFor();
+  await ui.bed.addConnection('came-later', mailboxColumns(ui.bed.dovecot, 'IMAP', 'anna'));
+  await page.clock.runFor(11_000);
+  await page.getByRole('link', { name: 'acme/came-later' }).waitFor();
+  await page.route('**/api/connections*', (route) => route.abort());
+  await page.clock.runFor(60_000);
+  await page.getByText('What you see is not up to date: The app can’t be reached.').waitFor();
+  await page.getByRole('link', { name: 'acme/came-later' }).waitFor();
+  await ui.bed.connections.deleteEntity('acme', 'came-later');
+  await close();
+});
+
+test('5,000 connections are listed and filtered at once, failing ones first, without anything moving', async () => {
+  const columns = mailboxColumns(ui.bed.dovecot, 'IMAP', 'anna');
+  const history = JSON.stringify({
+    since: new Date(Math.floor(Date.now() / 3_600_000 - 23) * 3_600_000).toISOString(),
+    mails: Array.from({ length: 24 }, (_, hour) => hour * 7),
+    failures: Array(24).fill(0),
+  });
+  for (let batch = 0; batch < 50; batch += 1) {
+    const actions = Array.from({ length: 100 }, (_, index): TransactionAction => {
+      const rowKey = `box-${String(batch * 100 + index).padStart(4, '0')}`;
+      const isFailing = index === 99;
+      const state = isFailing
+        ? { lastStatus: 'failed', lastError: 'No such host.', consecutiveFailures: 1 }
+        : { lastStatus: 'ok', lastMailCount: 3, lastMessageCount: 4 };
+      return ['upsert', { partitionKey: 'zeta', rowKey, ...columns, ...state, history }];
+    });
+    await ui.bed.connections.submitTransaction(actions);
+  }
+  const { page, troubles, close } = await ui.open();
+  await page.addInitScript(`
+    sessionStorage.setItem('functionKey', ${JSON.stringify(functionKey)});
+    window.shifted = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+  `);
+  await page.reload();
+  await page.getByText('5,003 connections · 51 failing').waitFor({ timeout: 30_000 });
+  const names = await page.locator('tbody th a').allTextContents();
+  assert.equal(names.length, 50);
+  assert.deepEqual(names.slice(0, 3), ['acme/failing', 'zeta/box-0099', 'zeta/box-0199']);
+
+  const filteredMs = await page.evaluate(`new Promise((resolve) => {
+    const input = document.querySelector('input[type=search]');
+    const startedAt = performance.now();
+    input.value = 'box-4321';
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+    const look = () => document.querySelectorAll('tbody').length === 1
+      ? resolve(performance.now() - startedAt) : requestAnimationFrame(look);
+    look();
+  })`);
+  assert.ok(Number(filteredMs) < 500, `filtering took ${filteredMs} ms`);
+  await page.getByRole('link', { name: 'zeta/box-4321' }).waitFor();
+  await page.getByRole('searchbox').fill('');
+  await page.getByLabel('Status').selectOption('failing');
+  await page.getByText('51 shown').waitFor();
+  await page.getByRole('button', { name: 'Next' }).click();
+  assert.equal(await page.locator('tbody').count(), 1);
+  await page.getByLabel('Customer').selectOption('acme');
+  await page.getByText('1 shown').waitFor();
+  await page.getByRole('searchbox').fill('nothing such');
+  await page.getByRole('button', { name: 'Show all' }).click();
+  await page.getByText('Page 1 of 101').waitFor();
+  assert.ok(Number(await page.evaluate('window.shifted')) < 0.02, 'the page has moved while it loaded');
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+/** In the page: what reaches beyond its right edge, and is seen. */
+const overflowing = `(() => {
+  const edge = document.documentElement.getBoundingClientRect().right + 1;
+  const isSeen = (element) => element.checkVisibility() && !element.closest('.hidden, thead');
+  return [...document.querySelectorAll('body *')]
+    .filter((element) => isSeen(element) && element.getBoundingClientRect().right > edge)
+    .map((element) => element.outerHTML.slice(0, 100));
+})()`;
