@@ -55,6 +55,11 @@ export class Retrieval<Mail extends Retrievable> {
     this.#maxMails = pipelining ? windowMails : 1;
   }
 
+  /** The mails for which RETR was sent, whether anybody read the answer or not. */
+  get asked(): readonly Mail[] {
+    return this.#mails.slice(0, this.#asked);
+  }
+
   /** The answer about the next mail; undefined after the last. Rejects with a `Failure` when the connection fails. */
   async next(): Promise<Retrieved<Mail> | undefined> {
     const mail = this.#mails[this.#answered];

@@ -12,6 +12,14 @@ import type { Pop3Wire } from './wire.ts';
 
 const deletesInFlight = 256;
 
+/**
+ * Whether QUIT keeps from all later sessions what was retrieved in this one, also what was not deleted. Such a
+ * mail would be lost to this app, so the session then ends without QUIT and its deletes are done anew.
+ */
+function hidesRetrieved(host: string): boolean {
+  return /(^|\.)(gmail|googlemail)\.com$/i.test(host);
+}
+
 /** How this session speaks to its server. */
 export interface Pop3Manner {
   readonly endpoint: string;
@@ -29,6 +37,9 @@ export class Pop3Session implements MailboxSession {
   /** The mails listed in this session, by number. */
   readonly #listed = new Map<number, KeyedMail>();
   readonly #deleted = new Set<number>();
+  /** Handed over by the server, or asked for and still on the wire. */
+  readonly #retrieved = new Set<number>();
+  readonly #refusedIds = new Set<number>();
   #turn: Promise<void> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
 
@@ -73,6 +84,7 @@ export class Pop3Session implements MailboxSession {
     } catch (error) {
       throw this.#failed(error, 'fetching mails');
     } finally {
+      for (const { id } of retrieval.asked) this.#retrieved.add(id);
       // What a consumer that stopped early has left on the wire is read away behind its back.
       retrieval
         .abandon()
@@ -85,6 +97,7 @@ export class Pop3Session implements MailboxSession {
     const withheld = this.#withheld(mail);
     if (withheld !== undefined) return withheld;
     const endTurn = await this.#takeTurn();
+    this.#retrieved.add(mail.id);
     try {
       const answer = await new Retrieval(this.#wire, [mail], this.#manner).next();
       if (answer?.body !== undefined) {
@@ -124,6 +137,10 @@ export class Pop3Session implements MailboxSession {
 
   async #quit(): Promise<boolean> {
     const { commandMs } = this.#manner;
+    if (hidesRetrieved(this.#wire.contact.host) && this.#holdsUndelivered()) {
+      this.#wire.fail(new Failure('connection-lost', `The session with ${this.#wire.server} is over.`));
+      return this.#deleted.size === 0;
+    }
     const timer = setTimeout(() => {
       this.#wire.fail(describeTimeout({ ...this.#wire.contact, phase: 'session' }, commandMs));
     }, commandMs);
@@ -139,6 +156,10 @@ export class Pop3Session implements MailboxSession {
     if (confirmed) this.#wire.finish();
     else this.#wire.fail(new Failure('connection-lost', `The session with ${this.#wire.server} is over.`));
     return confirmed || this.#deleted.size === 0;
+  }
+
+  #holdsUndelivered(): boolean {
+    return [...this.#retrieved].some((id) => !this.#deleted.has(id) && !this.#refusedIds.has(id));
   }
 
   /** Sends DELE for these, all at once; gives the failure when one is there and can't be deleted. */
@@ -179,6 +200,7 @@ export class Pop3Session implements MailboxSession {
   }
 
   #refused({ mail, reply }: Retrieved<MeasuredMail>): Exclude<FetchedMail, { kind: 'mail' }> {
+    this.#refusedIds.add(mail.id);
     if (isGone(reply)) return { kind: 'gone', mail };
     return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#wire, mail, reply) };
   }
