@@ -17,3 +17,13 @@ export const requestLimits = {
   firstDelayMs: 200,
   maxDelayMs: 2_000,
 } as const;
+
+/** The same, as the clients of blobs and queues take it. */
+export const pipelineOptions = {
+  retryOptions: {
+    maxTries: requestLimits.tries,
+    tryTimeoutInMs: requestLimits.tryTimeoutMs,
+    retryDelayInMs: requestLimits.firstDelayMs,
+    maxRetryDelayInMs: requestLimits.maxDelayMs,
+  },
+} as const;

@@ -1,15 +1,6 @@
-import { BlobServiceClient, type ContainerClient, type StoragePipelineOptions } from '@azure/storage-blob';
-import { type GetCredential, requestLimits, type StorageAccess } from './access.ts';
+import { BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
+import { type GetCredential, pipelineOptions, type StorageAccess } from './access.ts';
 import { codeOf } from './storageFailure.ts';
-
-const options: StoragePipelineOptions = {
-  retryOptions: {
-    maxTries: requestLimits.tries,
-    tryTimeoutInMs: requestLimits.tryTimeoutMs,
-    retryDelayInMs: requestLimits.firstDelayMs,
-    maxRetryDelayInMs: requestLimits.maxDelayMs,
-  },
-};
 
 /** Makes a client for one container. No request is sent. */
 export async function openContainer(
@@ -19,8 +10,8 @@ export async function openContainer(
 ): Promise<ContainerClient> {
   const service =
     access.kind === 'connectionString'
-      ? BlobServiceClient.fromConnectionString(access.connectionString, options)
-      : new BlobServiceClient(access.blobServiceUri, await getCredential(access.identity), options);
+      ? BlobServiceClient.fromConnectionString(access.connectionString, pipelineOptions)
+      : new BlobServiceClient(access.blobServiceUri, await getCredential(access.identity), pipelineOptions);
   return service.getContainerClient(name);
 }
 

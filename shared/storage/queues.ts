@@ -1,15 +1,6 @@
-import { QueueClient, type StoragePipelineOptions } from '@azure/storage-queue';
-import { type GetCredential, requestLimits, type StorageAccess } from './access.ts';
+import { QueueClient } from '@azure/storage-queue';
+import { type GetCredential, pipelineOptions, type StorageAccess } from './access.ts';
 import { codeOf, storageFailure } from './storageFailure.ts';
-
-const options: StoragePipelineOptions = {
-  retryOptions: {
-    maxTries: requestLimits.tries,
-    tryTimeoutInMs: requestLimits.tryTimeoutMs,
-    retryDelayInMs: requestLimits.firstDelayMs,
-    maxRetryDelayInMs: requestLimits.maxDelayMs,
-  },
-};
 
 /** Makes a client for one storage queue. No request is sent. */
 export async function openQueue(
@@ -18,10 +9,10 @@ export async function openQueue(
   getCredential: GetCredential,
 ): Promise<QueueClient> {
   if (access.kind === 'connectionString') {
-    return new QueueClient(access.connectionString, name, options);
+    return new QueueClient(access.connectionString, name, pipelineOptions);
   }
   const uri = `${access.queueServiceUri.replace(/\/$/, '')}/${name}`;
-  return new QueueClient(uri, await getCredential(access.identity), options);
+  return new QueueClient(uri, await getCredential(access.identity), pipelineOptions);
 }
 
 /** Runs `request`; where the queue is missing, makes it and runs `request` once more. */
