@@ -1,0 +1,52 @@
+/**
+ * The torture test: `npm run torture -- --minutes 10 --seed 1`. Prints how it goes and what came of it; ends
+ * with 1 when anything was lost, doubled or left behind.
+ */
+import { parseArgs } from 'node:util';
+import { ensureBundle } from '../demo/bundle.ts';
+import { requireDebianPackages } from '../testbed/packages.ts';
+import { torment } from './torment.ts';
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '10' },
+    seed: { type: 'string', default: '1' },
+    mails: { type: 'string', default: '1000' },
+  },
+});
+const minutes = Number(values.minutes);
+const seed = Number(values.seed);
+const mails = Number(values.mails);
+if (!(minutes > 0 && minutes <= 600) || !Number.isSafeInteger(seed) || !(mails >= 0 && mails <= 100_000)) {
+  console.error('Usage: npm run torture -- [--minutes 10] [--seed 1] [--mails 1000]');
+  process.exit(2);
+}
+requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+await ensureBundle();
+console.log(
+  `Seed ${seed}: ${minutes} minutes of kills and interruptions, over ${mails} mails to begin with.`,
+);
+const { figures, problems } = await torment({
+  durationMs: minutes * 60_000,
+  seed,
+  mails,
+  killEveryMs: 6_000,
+  interruptEveryMs: 2_500,
+  longestMs: 70_000,
+  report: (line) => console.log(line),
+});
+console.log(`
+Kills of the app          ${figures.kills}
+Interruptions             ${figures.interruptions}
+Mails                     ${figures.mails}
+Parts                     ${figures.parts}
+Repeats that were dropped ${figures.repeatsDropped}
+Overlaps seen             ${figures.overlapsSeen}
+Undelivered, at most      ${figures.storedAtMost}
+Whole run                 ${Math.round(figures.durationMs / 1_000)} s`);
+for (const problem of problems.slice(0, 50)) console.error(problem);
+if (problems.length > 0) {
+  console.error(`FAILED with seed ${seed}: ${problems.length} problems.`);
+  process.exit(1);
+}
+console.log('Passed: every part is on the queue once, every mail is settled, nothing is left behind.');
