@@ -26,7 +26,7 @@ const columnsFor = (hostType: 'IMAP' | 'POP3') => {
 
 async function failsUntouched(app: RunningApp, columns: Record<string, unknown>, sentence: RegExp) {
   const before = visits;
-  const { open } = app.broker.connections;
+  const { total } = app.broker.connections;
   await app.addConnection('hostile', columns);
   const state = await app.poll('hostile');
   const what = JSON.stringify(columns);
@@ -35,7 +35,7 @@ async function failsUntouched(app: RunningApp, columns: Record<string, unknown>,
   assert.doesNotMatch(String(state.lastError), /horse/, what);
   assert.doesNotMatch(String(state.lastError), /[\r\n\0]/, what);
   assert.equal(visits, before, `nobody came: ${what}`);
-  assert.equal(app.broker.connections.open, open);
+  assert.equal(app.broker.connections.total, total);
 }
 
 test('a host inside the network is refused by MAIL_DENY_PRIVATE_NETWORKS, in every disguise', async () => {
@@ -68,13 +68,7 @@ test('a host that is not in MAIL_HOSTS_ALLOWED is refused', async () => {
   allowlisted = await startApp({ settings: { MAIL_HOSTS_ALLOWED: '*.example.com,mail.example.org' } });
   const denied =
     /^Host .* is not allowed: it is not in MAIL_HOSTS_ALLOWED\. Add it there, or correct host\.$/;
-  const others = [
-    '127.0.0.1',
-    'example.com',
-    'mail.example.com.evil.test',
-    'evilexample.com',
-    'mail.example.org.',
-  ];
+  const others = ['127.0.0.1', 'example.com', 'mail.example.com.evil.test', 'evilexample.com'];
   for (const host of others) {
     await failsUntouched(allowlisted, { ...columnsFor('IMAP'), host }, denied);
     await failsUntouched(allowlisted, { ...columnsFor('POP3'), host }, denied);
