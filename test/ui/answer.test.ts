@@ -53,7 +53,7 @@ test('nothing but the script and the style of the page may run', () => {
   }
   assert.doesNotMatch(policy, /unsafe/);
   assert.equal(answer.headers['x-content-type-options'], 'nosniff');
-  assert.equal(answer.headers['referrer-policy'], 'no-referrer');
+  assert.equal(answer.headers['referrer-policy'], 'same-origin');
 });
 
 test('a browser that has the page is told so', async () => {

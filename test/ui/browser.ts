@@ -53,7 +53,7 @@ async function open(
   { key, ...options }: BrowserContextOptions & { readonly key?: string },
 ): Promise<Tab> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const requests: string[] = [];
   const troubles: string[] = [];

@@ -94,6 +94,7 @@ test('a mailbox is added, tested, polled, broken and mended from the page alone'
   await bert.getByRole('button', { name: 'Poll now' }).click();
   await says(bert, /OK.*0 mails/s);
   assert.doesNotMatch((await bert.textContent()) ?? '', /refused/);
+  await bert.getByRole('img', { name: 'Last day: 1 mail; 1 failed run.' }).waitFor();
 
   // Kept when it is left empty.
   await page.getByRole('link', { name: 'acme/bert' }).click();

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, forgetKey, hasKey, listUndelivered, serverNow } from './api.ts';
 import { useConnections } from './connections.ts';
-import { ConnectionPage } from './form/connectionPage.tsx';
+import { ConnectionPage, type FormRoute } from './form/connectionPage.tsx';
 import { KeyDialog } from './keyDialog.tsx';
 import { ConnectionList } from './list/connectionList.tsx';
 import { useFilter } from './list/filter.tsx';
@@ -11,6 +11,8 @@ import { type Route, useRoute } from './route.ts';
 import { type Notice, type Shell, ShellContext } from './shell.ts';
 import { sortRows } from './status.ts';
 import { UndeliveredPage } from './undelivered.tsx';
+
+const fadeMs = 12_000;
 
 export function App() {
   const route = useRoute();
@@ -39,6 +41,7 @@ export function App() {
     [connections.data],
   );
   useTitle(route);
+  useFading(notice, setNotice);
 
   return (
     <ShellContext.Provider value={shell}>
@@ -71,7 +74,7 @@ export function App() {
       <main>
         {route.page === 'list' && <ConnectionList rows={rows} connections={connections} filter={filter} />}
         {route.page === 'undelivered' && <UndeliveredPage undelivered={undelivered} />}
-        {(route.page === 'new' || route.page === 'copy' || route.page === 'edit') && (
+        {isForm(route) && (
           <ConnectionPage
             key={route.page === 'new' ? 'new' : `${route.page}/${nameOf(route.key)}`}
             route={route}
@@ -80,7 +83,9 @@ export function App() {
           />
         )}
       </main>
-      <Toast notice={notice} close={() => setNotice(undefined)} />
+      <div class={isForm(route) ? 'connection-page' : ''}>
+        <Toast notice={notice} close={() => setNotice(undefined)} />
+      </div>
       {asksKey && (
         <KeyDialog
           done={() => {
@@ -92,6 +97,10 @@ export function App() {
       )}
     </ShellContext.Provider>
   );
+}
+
+function isForm(route: Route): route is FormRoute {
+  return route.page === 'new' || route.page === 'copy' || route.page === 'edit';
 }
 
 function Toast({ notice, close }: { notice: Notice | undefined; close: () => void }) {
@@ -107,6 +116,24 @@ function Toast({ notice, close }: { notice: Notice | undefined; close: () => voi
       )}
     </div>
   );
+}
+
+/** What was said goes when the reader goes on, and good news also by itself. */
+function useFading(notice: Notice | undefined, set: (notice: undefined) => void): void {
+  useEffect(() => {
+    if (notice === undefined) return undefined;
+    const saidAtMs = performance.now();
+    const goOn = () => {
+      // A page that is left with a last word has just said it.
+      if (performance.now() - saidAtMs > 500) set(undefined);
+    };
+    const timer = notice.kind === 'done' ? setTimeout(() => set(undefined), fadeMs) : undefined;
+    addEventListener('hashchange', goOn);
+    return () => {
+      clearTimeout(timer);
+      removeEventListener('hashchange', goOn);
+    };
+  }, [notice, set]);
 }
 
 /** Names the tab, and puts the reader at the new page's heading, as a browser does for a new document. */

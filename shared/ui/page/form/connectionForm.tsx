@@ -72,7 +72,9 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
     try {
       // A test needs no name yet; one that nobody has brings no stored secret into it.
       const key =
-        wrongKeys(draft).length === 0 ? draft.key : { customer: 'unsaved', connection: crypto.randomUUID() };
+        wrongKeys(draft).length === 0
+          ? draft.key
+          : { customer: 'unsaved', connection: `unsaved-${Math.random().toString(36).slice(2)}` };
       setOutcome({ kind: 'tested', test: await testConnection(key, toBody(draft, stored?.connection)) });
     } catch (error) {
       explain(error);

@@ -16,8 +16,10 @@ import { ahead, counted } from '../words.ts';
 import { ConnectionForm } from './connectionForm.tsx';
 import { type Draft, emptyDraft, toDraft } from './draft.ts';
 
+export type FormRoute = Extract<Route, { page: 'new' | 'copy' | 'edit' }>;
+
 interface ConnectionPageProps {
-  readonly route: Extract<Route, { page: 'new' | 'copy' | 'edit' }>;
+  readonly route: FormRoute;
   readonly connections: Connections;
   /** False while a key is asked for. */
   readonly isReady: boolean;

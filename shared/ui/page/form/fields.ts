@@ -131,6 +131,12 @@ export const advancedFields: readonly Field[] = [
     fixedTo: false,
   },
   {
+    kind: 'flag',
+    column: 'inlineAttachments',
+    label: 'Inline Attachments',
+    hint: 'Also send the images that the HTML shows.',
+  },
+  {
     kind: 'area',
     column: 'caCertificate',
     label: 'CA Certificate',
@@ -161,12 +167,6 @@ export const advancedFields: readonly Field[] = [
       ['html', 'HTML'],
       ['eml', 'The raw mail (eml)'],
     ],
-  },
-  {
-    kind: 'flag',
-    column: 'inlineAttachments',
-    label: 'Inline Attachments',
-    hint: 'Also send the images that the HTML shows.',
   },
   {
     kind: 'text',

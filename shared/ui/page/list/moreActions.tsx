@@ -16,9 +16,11 @@ export function MoreActions({ row: { connection, status, id }, connections, askD
   const [isOpen, setIsOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
+  const list = useRef<HTMLUListElement>(null);
   const panel = useId();
   useEffect(() => {
     if (!isOpen) return undefined;
+    list.current?.scrollIntoView({ block: 'nearest' });
     const closeOutside = ({ target }: Event) => {
       if (!(target instanceof Node && root.current?.contains(target))) setIsOpen(false);
     };
@@ -53,7 +55,7 @@ export function MoreActions({ row: { connection, status, id }, connections, askD
       >
         More <span class="hidden">for {id}</span>
       </button>
-      <ul id={panel} hidden={!isOpen}>
+      <ul ref={list} id={panel} hidden={!isOpen}>
         <li>
           <a href={hrefOf('edit', connection)}>Edit</a>
         </li>
