@@ -81,6 +81,7 @@ class TableClaims implements Claims {
   readonly #options: ClaimsOptions;
   readonly #partitionKey: string;
   readonly #known: MailboxClaims;
+  readonly #ids = new Map<string, string>();
   #hasBegun = false;
   #groups = 0;
   /** Own groups that could not be written, to be tried once more at the end: they may say what was pushed. */
@@ -104,7 +105,7 @@ class TableClaims implements Claims {
       this.#hasBegun = true;
       await this.#readAll();
       if (this.#known.hasCompany || !this.#options.holdsLease()) return;
-      const onList = listed && new Set(idsOf(listed));
+      const onList = listed && new Set(this.#idsOf(listed));
       const isStale = (id: string, status: ClaimStatus) =>
         status === 'settled' || (onList !== undefined && !onList.has(id));
       await this.#write(this.#known.removeStale(isStale));
@@ -114,7 +115,7 @@ class TableClaims implements Claims {
   take(mails: readonly MailRef[]): Promise<ReadonlyMap<MailRef, ClaimVerdict>> {
     return this.#inTurn(async () => {
       for (let turn = 1; ; turn += 1) {
-        const verdicts = new Map(mails.map((mail) => [mail, this.#judge(claimId(mail.key))]));
+        const verdicts = new Map(mails.map((mail) => [mail, this.#judge(this.#idOf(mail))]));
         const unclaimed = mails.filter((mail) => this.#isToBeWritten(mail, verdicts));
         if (unclaimed.length === 0 || (await this.#claim(unclaimed))) return verdicts;
         if (turn === maxTurns) {
@@ -127,7 +128,7 @@ class TableClaims implements Claims {
   }
 
   markDelivered(mails: readonly MailRef[]): Promise<void> {
-    return this.#inTurn(() => this.#write(this.#known.mark(idsOf(mails), 'delivered')));
+    return this.#inTurn(() => this.#write(this.#known.mark(this.#idsOf(mails), 'delivered')));
   }
 
   drop(mails: readonly MailRef[]): Promise<void> {
@@ -137,7 +138,7 @@ class TableClaims implements Claims {
   }
 
   free(mails: readonly MailRef[]): Promise<void> {
-    return this.#inTurn(() => this.#write(this.#known.remove(idsOf(mails), 'mine')));
+    return this.#inTurn(() => this.#write(this.#known.remove(this.#idsOf(mails), 'mine')));
   }
 
   async beat(): Promise<void> {
@@ -168,7 +169,7 @@ class TableClaims implements Claims {
 
   /** Changes the claims of mails that are settled; gives the groups that are to be written. */
   #giveUp(mails: readonly MailRef[], mayForget: boolean): Set<Group> {
-    const ids = idsOf(mails);
+    const ids = this.#idsOf(mails);
     return mayForget ? this.#known.remove(ids, 'everywhere') : this.#known.mark(ids, 'settled');
   }
 
@@ -193,7 +194,7 @@ class TableClaims implements Claims {
   #isToBeWritten(mail: MailRef, verdicts: ReadonlyMap<MailRef, ClaimVerdict>): boolean {
     const verdict = verdicts.get(mail);
     return (
-      (verdict === 'mine' || verdict === 'orphaned') && this.#known.statusOf(claimId(mail.key)) === undefined
+      (verdict === 'mine' || verdict === 'orphaned') && this.#known.statusOf(this.#idOf(mail)) === undefined
     );
   }
 
@@ -202,14 +203,14 @@ class TableClaims implements Claims {
     const { table, runId } = this.#options;
     const groups: Group[] = [];
     for (let from = 0; from < mails.length; from += maxGroupMails) {
-      const ids = idsOf(mails.slice(from, from + maxGroupMails));
+      const ids = this.#idsOf(mails.slice(from, from + maxGroupMails));
       this.#groups += 1;
       const claims = new Map(ids.map((id): [string, ClaimStatus] => [id, 'claimed']));
       groups.push({ rowKey: groupRowKey(runId, this.#groups), runId, claims });
     }
     const turn = { partitionKey: this.#partitionKey, rowKey: turnRowKey, runId };
     const etag = this.#known.turnEtag;
-    const takenOver = this.#known.takenOverFrom(idsOf(mails));
+    const takenOver = this.#known.takenOverFrom(this.#idsOf(mails));
     // The turn comes last: who should see half of this, as with Azurite, sees the claims before the new turn.
     const outcome = await runTransaction(table, [
       ...groups.map((group): TransactionAction => ['create', this.#entityOf(group)]),
@@ -274,8 +275,15 @@ class TableClaims implements Claims {
   #deletion(rowKey: string): TransactionAction {
     return ['delete', { partitionKey: this.#partitionKey, rowKey }];
   }
-}
 
-function idsOf(mails: readonly MailRef[]): string[] {
-  return mails.map((mail) => claimId(mail.key));
+  #idsOf(mails: readonly MailRef[]): string[] {
+    return mails.map((mail) => this.#idOf(mail));
+  }
+
+  /** Hashed once a mail and run: each mail is asked after five times. */
+  #idOf({ key }: MailRef): string {
+    const id = this.#ids.get(key) ?? claimId(key);
+    this.#ids.set(key, id);
+    return id;
+  }
 }

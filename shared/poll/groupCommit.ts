@@ -1,16 +1,25 @@
 /**
- * Commits what comes in while the last commit runs as one group, so that a slow server or table costs one
- * round trip for many mails. Groups run one after the other.
+ * Commits what comes in while the last commit runs, and for `restMs` after it, as one group, so that a table
+ * costs few writes for many mails. Groups run one after the other.
  */
 export class GroupCommit<T> {
   readonly #commit: (items: readonly T[]) => Promise<void>;
   readonly #maxItems: number;
   #pending: { readonly item: T; readonly done: () => void; readonly failed: (error: unknown) => void }[] = [];
   #running: Promise<void> | undefined;
+  #restMs: number;
+  #endRest: () => void = () => undefined;
 
-  constructor(maxItems: number, commit: (items: readonly T[]) => Promise<void>) {
+  constructor(maxItems: number, restMs: number, commit: (items: readonly T[]) => Promise<void>) {
     this.#maxItems = maxItems;
+    this.#restMs = restMs;
     this.#commit = commit;
+  }
+
+  /** Rests no more: what is added from now on has someone waiting for it. */
+  hurry(): void {
+    this.#restMs = 0;
+    this.#endRest();
   }
 
   /** Resolves when the group with `item` is committed; rejects with what its commit rejected with. */
@@ -31,7 +40,19 @@ export class GroupCommit<T> {
       } catch (error) {
         for (const { failed } of group) failed(error);
       }
+      await this.#rest();
     }
     this.#running = undefined;
+  }
+
+  async #rest(): Promise<void> {
+    if (this.#restMs === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#restMs);
+      this.#endRest = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 }

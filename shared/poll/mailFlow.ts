@@ -19,6 +19,8 @@ const mailOverheadBytes = 16_384;
 /** What is held of a mail that is streamed: parts that fit a message, a few blocks of those that don't. */
 const streamBytes = 12 * 1_048_576;
 const maxGroup = 500;
+/** A run that dies leaves so much of what was pushed unrecorded; a repeat of it is dropped by its messageId. */
+const recordEveryMs = 100;
 /** Mails are settled when so many wait for it, or have waited so long: each time costs the wire a pause. */
 const settleMails = 500;
 const settleEveryMs = 5_000;
@@ -52,7 +54,9 @@ export class MailFlow {
 
   constructor(options: FlowOptions) {
     this.#options = options;
-    this.#delivered = new GroupCommit(maxGroup, (mails) => options.claims.markDelivered(mails));
+    this.#delivered = new GroupCommit(maxGroup, recordEveryMs, (mails) =>
+      options.claims.markDelivered(mails),
+    );
   }
 
   /** The first thing that went wrong; the run takes no further mail after it. */
@@ -168,6 +172,7 @@ export class MailFlow {
 
   /** Resolves when no mail is on its way any more and what was delivered is settled. */
   async finish(): Promise<void> {
+    this.#delivered.hurry();
     while (this.#onTheirWay.size > 0) await Promise.all(this.#onTheirWay);
     this.#settleNow();
     await this.#settling;

@@ -30,6 +30,7 @@ export class Troubles {
 
   /** Whether to pass this mail over; to be asked for each candidate, so that those that are gone are forgotten. */
   isLeft(mail: MailRef): boolean {
+    if (this.#known.size === 0) return false;
     const id = idOf(mail);
     const trouble = this.#known.get(id);
     if (!trouble || trouble.tries < maxTries || this.#now - trouble.lastTriedAt >= retryLeftAfterMs)

@@ -16,7 +16,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('what comes while a commit runs goes as one group after it', async () => {
   const { groups, commit } = gate();
-  const committing = new GroupCommit<number>(100, commit);
+  const committing = new GroupCommit<number>(100, 0, commit);
   const all = [1, 2].map((item) => committing.add(item));
   await turn();
   all.push(...[3, 4, 5].map((item) => committing.add(item)));
@@ -41,7 +41,7 @@ test('what comes while a commit runs goes as one group after it', async () => {
 
 test('a group has no more items than it may', async () => {
   const { groups, commit } = gate();
-  const committing = new GroupCommit<number>(3, commit);
+  const committing = new GroupCommit<number>(3, 0, commit);
   const all = Array.from({ length: 8 }, (_, index) => committing.add(index));
   for (let group = 0; group < 3; group += 1) {
     await turn();
@@ -56,7 +56,7 @@ test('a group has no more items than it may', async () => {
 
 test('a commit that fails fails its own group and no other', async () => {
   const { groups, commit } = gate();
-  const committing = new GroupCommit<number>(2, commit);
+  const committing = new GroupCommit<number>(2, 0, commit);
   const all = [1, 2, 3].map((item) => committing.add(item));
   const outcomes = Promise.allSettled(all);
   await turn();
@@ -71,4 +71,27 @@ test('a commit that fails fails its own group and no other', async () => {
   await turn();
   groups[2]?.end();
   await later;
+});
+
+test('what comes while it rests after a commit goes as one group; a hurry ends the rest and all later ones', async () => {
+  const { groups, commit } = gate();
+  const committing = new GroupCommit<number>(100, 3_600_000, commit);
+  const all = [committing.add(1)];
+  await turn();
+  groups[0]?.end();
+  await turn();
+  all.push(...[2, 3].map((item) => committing.add(item)));
+  await turn();
+  assert.equal(groups.length, 1, 'it rests');
+  committing.hurry();
+  await turn();
+  groups[1]?.end();
+  all.push(committing.add(4));
+  await turn();
+  groups[2]?.end();
+  await Promise.all(all);
+  assert.deepEqual(
+    groups.map(({ items }) => items),
+    [[1], [2, 3], [4]],
+  );
 });
