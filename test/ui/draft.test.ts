@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configColumnNames } from '../../shared/connection/columns.ts';
 import {
-  type Draft,
   emptyDraft,
   fields,
   leavePort,
@@ -11,6 +10,7 @@ import {
   toBody,
   toDraft,
 } from '../../shared/ui/page/form/draft.ts';
+import type { Draft } from '../../shared/ui/page/form/draftColumns.ts';
 import { mainFields } from '../../shared/ui/page/form/fields.ts';
 
 const plain = { customer: 'acme', connection: 'orders', state: {} };

@@ -4,7 +4,8 @@ import { ApiError, saveConnection, type Tagged, type TestOutcome, testConnection
 import type { ColumnError, Connection } from '../model.ts';
 import { useShell } from '../shell.ts';
 import { counted } from '../words.ts';
-import { type Draft, type fields, toBody } from './draft.ts';
+import { type fields, toBody } from './draft.ts';
+import type { Draft } from './draftColumns.ts';
 import { advancedFields, mainFields } from './fields.ts';
 import { FieldView, idOf } from './fieldView.tsx';
 import { KeyFields } from './keyFields.tsx';

@@ -14,7 +14,8 @@ import { useShell } from '../shell.ts';
 import { statusOf } from '../status.ts';
 import { ahead, counted } from '../words.ts';
 import { ConnectionForm } from './connectionForm.tsx';
-import { type Draft, emptyDraft, toDraft } from './draft.ts';
+import { emptyDraft, toDraft } from './draft.ts';
+import type { Draft } from './draftColumns.ts';
 
 export type FormRoute = Extract<Route, { page: 'new' | 'copy' | 'edit' }>;
 

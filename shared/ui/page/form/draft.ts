@@ -1,14 +1,6 @@
-import { type Connection, defaultPort, type Key, textOf } from '../model.ts';
-import { advancedFields, type Field, type FlagColumn, mainFields, type TextColumn } from './fields.ts';
-
-/** What stands in the form. */
-export interface Draft {
-  readonly key: Key;
-  readonly texts: Readonly<Record<TextColumn, string>>;
-  readonly flags: Readonly<Record<FlagColumn, boolean>>;
-  /** Whether the port is the user's own, and no longer follows the protocol. */
-  readonly portTyped: boolean;
-}
+import { type Connection, defaultPort, textOf } from '../model.ts';
+import type { Draft, FlagColumn, TextColumn } from './draftColumns.ts';
+import { advancedFields, type Field, mainFields } from './fields.ts';
 
 export const fields: readonly Field[] = [...mainFields, ...advancedFields];
 

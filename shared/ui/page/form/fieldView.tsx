@@ -1,6 +1,7 @@
 import type { Connection } from '../model.ts';
 import { every } from '../words.ts';
-import { type Draft, leavePort, setFlag, setText } from './draft.ts';
+import { leavePort, setFlag, setText } from './draft.ts';
+import type { Draft } from './draftColumns.ts';
 import type { ChoiceField, Field, FlagField, TextField } from './fields.ts';
 
 interface FieldViewProps {

@@ -1,12 +1,4 @@
-import type { ConfigColumnName, configColumns } from '../../../connection/columns.ts';
-import type { Draft } from './draft.ts';
-
-type ColumnOf<Type extends string> = {
-  [Name in ConfigColumnName]: (typeof configColumns)[Name]['type'] extends Type ? Name : never;
-}[ConfigColumnName];
-
-export type FlagColumn = ColumnOf<'boolean'>;
-export type TextColumn = Exclude<ConfigColumnName, FlagColumn>;
+import type { Draft, FlagColumn, TextColumn } from './draftColumns.ts';
 
 interface Common {
   readonly label: string;

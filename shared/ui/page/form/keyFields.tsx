@@ -1,4 +1,4 @@
-import type { Draft } from './draft.ts';
+import type { Draft } from './draftColumns.ts';
 import { idOf } from './fieldView.tsx';
 
 interface KeyFieldsProps {
