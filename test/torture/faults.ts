@@ -46,7 +46,24 @@ export interface PlanOptions {
   readonly interruptEveryMs: number;
   /** The longest that anything is away; the endpoint retry gives up after 60,000. */
   readonly longestMs: number;
+  /** Only what gives the app no reason to send anything twice. */
+  readonly gentle?: boolean;
 }
+
+/** After these the app knows what was accepted, and can record it. */
+const repeatsNothing: ReadonlySet<Fault['kind']> = new Set<Fault['kind']>([
+  'drop mail connections',
+  'cut a mail connection',
+  'refuse mail connections',
+  'silence mail connections',
+  'stop the mail server',
+  'restart the mail server',
+  'throttle',
+  'fill the queue',
+  'slow the queue down',
+  'stop storage',
+  'break a lease',
+]);
 
 /** The schedule of what goes wrong, by time: the same one for the same random numbers. */
 export function planFaults(random: Random, options: PlanOptions): readonly PlannedFault[] {
@@ -58,7 +75,9 @@ export function planFaults(random: Random, options: PlanOptions): readonly Plann
     atMs,
     fault: interruption(random, options),
   }));
-  return [...kills, ...interruptions].sort((a, b) => a.atMs - b.atMs);
+  const all: readonly PlannedFault[] = [...kills, ...interruptions];
+  const planned = options.gentle === true ? all.filter(({ fault }) => repeatsNothing.has(fault.kind)) : all;
+  return planned.toSorted((a, b) => a.atMs - b.atMs);
 }
 
 function times(random: Random, durationMs: number, everyMs: number): number[] {

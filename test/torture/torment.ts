@@ -19,6 +19,8 @@ export interface TormentOptions {
   readonly killEveryMs: number;
   readonly interruptEveryMs: number;
   readonly longestMs: number;
+  /** No kills, and only what gives the app no reason to send anything twice: then nothing may be. */
+  readonly gentle?: boolean;
   readonly report: (line: string) => void;
 }
 
@@ -60,8 +62,14 @@ export async function torment(options: TormentOptions): Promise<Torment> {
     await fleet.end();
     const problems = await work.settle(fleet);
     const { duplicates } = await rig.broker.state(queueName);
+    const repeats =
+      options.gentle === true && duplicates > 0 ? [`${duplicates} messages were sent twice.`] : [];
     return {
-      problems: [...fleet.crashes.map((output) => `The app ended by itself: ${output}`), ...problems],
+      problems: [
+        ...repeats,
+        ...fleet.crashes.map((output) => `The app ended by itself: ${output}`),
+        ...problems,
+      ],
       figures: {
         kills: fleet.kills,
         ...work.figures,

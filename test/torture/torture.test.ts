@@ -18,6 +18,8 @@ test('the same seed plans the same faults, another one others; all kinds come', 
   assert.deepEqual(planFaults(seededRandom(1), plan), planned);
   assert.notDeepEqual(planFaults(seededRandom(2), plan), planned);
   assert.ok(planned.filter(({ fault }) => fault.kind === 'kill the app').length >= 50);
+  const gentle = planFaults(seededRandom(1), { ...plan, gentle: true });
+  assert.ok(gentle.length > 50 && gentle.every(({ fault }) => fault.kind !== 'kill the app'));
   assert.equal(new Set(planned.map(({ fault }) => fault.kind)).size, 19);
   assert.ok(planned.every(({ atMs }, index) => atMs >= (planned[index - 1]?.atMs ?? 0)));
 });
