@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { listMaildir } from '../testbed/seed.ts';
 import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
+import { arrived, eachOnce, twoPartMails } from './mails.ts';
 
 const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
 const kinds = ['before', 'records', 'pause', 'end', 'both'];
@@ -28,9 +28,9 @@ function atFirstMessage(name: string, act: () => void): void {
   });
 }
 
-async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
+async function countUnsettled(name: string, protocol: Protocol): Promise<number> {
   const mails = await listMaildir(bed.dovecot.maildir(name));
-  return protocol === 'IMAP' ? mails.every(({ seen }) => seen) : mails.length === 0;
+  return protocol === 'IMAP' ? mails.filter(({ seen }) => !seen).length : mails.length;
 }
 
 function sent(): number {
@@ -65,14 +65,17 @@ for (const protocol of protocols) {
         bed.storage.table.dropAll('rst');
       });
       await bed.order(name);
-      const polling = bed.host.drainQueue();
-      await until('the mails are settled', () => isSettled(name, protocol));
+      await bed.host.drainQueue();
+      const pushed = (sent() - before) / 2;
+      assert.ok(pushed > 0);
+      assert.equal(await countUnsettled(name, protocol), 20 - pushed, 'what was pushed is settled');
       await bed.restore();
-      await polling;
       await bed.letDie(name);
+      // What the dead run has left goes with the next one that has mail.
+      await bed.addMailbox(name, protocol, twoPartMails(name, 21).slice(20));
       await bed.poll(name);
-      assert.deepEqual(arrived(bed, name), eachOnce(name, 20));
-      assert.equal(sent() - before, 40);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 21));
+      assert.equal(sent() - before, 42);
       assert.deepEqual(await bed.claims(name), []);
     });
 
@@ -100,14 +103,14 @@ for (const protocol of protocols) {
         bed.mail[protocol].dropAll('rst');
       });
       await bed.order(name);
-      const polling = bed.host.drainQueue();
-      await until('all is pushed', () => sent() - before >= 20);
+      await bed.host.drainQueue();
+      assert.ok(sent() > before);
       await bed.restore();
-      await polling;
       await bed.letDie(name);
+      await bed.addMailbox(name, protocol, twoPartMails(name, 11).slice(10));
       await bed.poll(name);
-      assert.deepEqual(arrived(bed, name), eachOnce(name, 10));
-      assert.ok(await isSettled(name, protocol));
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 11));
+      assert.equal(await countUnsettled(name, protocol), 0);
       assert.deepEqual(await bed.claims(name), []);
     });
 
@@ -121,7 +124,7 @@ for (const protocol of protocols) {
       const state = await bed.poll(name);
       assert.equal(state.lastStatus, 'ok');
       assert.deepEqual(arrived(bed, name), eachOnce(name, 5));
-      assert.ok(await isSettled(name, protocol));
+      assert.equal(await countUnsettled(name, protocol), 0);
     });
   });
 }
