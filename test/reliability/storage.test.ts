@@ -84,7 +84,7 @@ for (const protocol of protocols) {
       await bed.addMailbox(name, protocol, twoPartMails(name, 20));
       const before = sent();
       atFirstMessage(name, () => bed.azurite.pause());
-      const waker = setTimeout(() => bed.azurite.resume(), 3_000);
+      const waker = setTimeout(() => bed.azurite.resume(), 1_500);
       const state = await bed.poll(name);
       clearTimeout(waker);
       assert.equal(state.lastStatus, 'ok');
