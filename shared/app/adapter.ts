@@ -1,11 +1,11 @@
 import type { HttpResponseInit } from '@azure/functions';
 import type { ApiRequest } from '../http/request.ts';
 import type { Resource } from '../http/router.ts';
-import { type Env, readSettings, type Settings } from '../settings/settings.ts';
+import { type Env, readSettings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import { lazily } from './lazy.ts';
-import { createStorage, type Storage } from './storage.ts';
+import { createStorage } from './storage.ts';
 import { lazyTelemetry } from './telemetry.ts';
 
 /** The whole app behind its triggers. Every method rejects with a `Failure` that names a wrong setting. */
@@ -97,5 +97,3 @@ export function createAdapter(env: Env): Adapter {
     shutdown: () => telemetry.shutdown(shutdownMs),
   };
 }
-
-export type { Settings, Storage };

@@ -1,5 +1,4 @@
-import type { ClaimStatus, ClaimsRow, GroupRow } from './claimTable.ts';
-import { deadAfterMs } from './claimTable.ts';
+import { type ClaimStatus, type ClaimsRow, deadAfterMs, type GroupRow } from './claimTable.ts';
 
 /** A group of claims, as it lies in the table or is about to. */
 export interface Group {
