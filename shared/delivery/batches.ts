@@ -14,27 +14,40 @@ interface Weighed extends Waiting {
 }
 
 export interface Batch {
-  readonly sessionId: string | undefined;
+  readonly lane: LaneKey;
   readonly members: readonly Waiting[];
   readonly bytes: number;
-  /** Whether waiting for more messages would not make it any larger. */
-  readonly full: boolean;
 }
 
 export interface BatchLimits {
   readonly maxBytes: number;
   readonly maxMessages: number;
+  /** A message of more goes alone: a batch would spare it nothing, and encode and copy it twice. */
+  readonly maxSharingBytes: number;
+  /** How many full batches without a session may be out at a time. */
+  readonly maxSharedOut: number;
+}
+
+const shared = Symbol('messages without a session that share batches');
+const alone = Symbol('messages without a session that go alone');
+
+/** A string is a session. */
+export type LaneKey = string | typeof shared | typeof alone;
+
+interface Lane {
+  readonly waiting: Weighed[];
+  /** Batches that were taken and not released. */
+  out: number;
 }
 
 /**
- * Messages waiting to be sent, in lanes: one lane for those without a session, which may leave several
- * batches at a time, and one for each session, which keeps its order by having one batch out at most. A
- * batch never mixes sessions, since Service Bus files the whole of it under its first message's session.
+ * Messages waiting to be sent, in lanes: one for each session, which keeps its order by having one batch out
+ * at most, and two for those without a session, which share batches or go alone by their size. A batch never
+ * mixes sessions, since Service Bus files the whole of it under its first message's session.
  */
 export class Lanes {
   readonly #limits: BatchLimits;
-  readonly #lanes = new Map<string | undefined, Weighed[]>();
-  readonly #out = new Set<string>();
+  readonly #lanes = new Map<LaneKey, Lane>();
 
   constructor(limits: BatchLimits) {
     this.#limits = limits;
@@ -42,44 +55,55 @@ export class Lanes {
 
   add(waiting: Waiting): void {
     const { message } = waiting;
-    const weighed = { ...waiting, bytes: bytesInBatch(message, message.body.length) };
-    const lane = this.#lanes.get(message.sessionId);
-    if (lane === undefined) this.#lanes.set(message.sessionId, [weighed]);
-    else lane.push(weighed);
+    const bytes = bytesInBatch(message, message.body.length);
+    const key = message.sessionId ?? (bytes > this.#limits.maxSharingBytes ? alone : shared);
+    const lane = this.#lanes.get(key) ?? { waiting: [], out: 0 };
+    lane.waiting.push({ ...waiting, bytes });
+    this.#lanes.set(key, lane);
   }
 
   /** The batch that would leave next; the lanes take turns. It stays until `take`. */
   peek(): Batch | undefined {
-    for (const [sessionId, lane] of this.#lanes) {
-      if (sessionId === undefined || !this.#out.has(sessionId)) return this.#cut(sessionId, lane);
+    for (const [key, lane] of this.#lanes) {
+      if (lane.out >= this.#maxOut(key)) continue;
+      const batch = this.#cut(key, lane.waiting);
+      // While another is out it grows until it is full, which costs less than several small ones.
+      if (batch !== undefined && (lane.out === 0 || batch.full)) return batch;
     }
     return undefined;
   }
 
   /** Takes out the batch that `peek` gave. `release` must follow. */
   take(batch: Batch): void {
-    const { sessionId } = batch;
-    const lane = this.#lanes.get(sessionId) ?? [];
-    lane.splice(0, batch.members.length);
-    this.#lanes.delete(sessionId);
-    if (lane.length > 0) this.#lanes.set(sessionId, lane);
-    if (sessionId !== undefined) this.#out.add(sessionId);
+    const lane = this.#lanes.get(batch.lane);
+    if (lane === undefined) return;
+    lane.waiting.splice(0, batch.members.length);
+    lane.out += 1;
+    this.#lanes.delete(batch.lane);
+    this.#lanes.set(batch.lane, lane);
   }
 
-  /** The batch's fate is known: its session may send the next one. */
+  /** The batch's fate is known: its lane may send the next one. */
   release(batch: Batch): void {
-    if (batch.sessionId !== undefined) this.#out.delete(batch.sessionId);
+    const lane = this.#lanes.get(batch.lane);
+    if (lane === undefined) return;
+    lane.out -= 1;
+    if (lane.out === 0 && lane.waiting.length === 0) this.#lanes.delete(batch.lane);
   }
 
-  /** Takes out everything. */
+  /** Takes out everything that is not out already. */
   drain(): readonly Waiting[] {
-    const all = [...this.#lanes.values()].flat();
-    this.#lanes.clear();
-    return all;
+    return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0));
   }
 
-  #cut(sessionId: string | undefined, lane: readonly Weighed[]): Batch | undefined {
-    const { maxBytes, maxMessages } = this.#limits;
+  #maxOut(key: LaneKey): number {
+    if (key === alone) return Number.POSITIVE_INFINITY;
+    return key === shared ? this.#limits.maxSharedOut : 1;
+  }
+
+  #cut(key: LaneKey, lane: readonly Weighed[]): (Batch & { readonly full: boolean }) | undefined {
+    const { maxBytes } = this.#limits;
+    const maxMessages = key === alone ? 1 : this.#limits.maxMessages;
     const [first] = lane;
     if (first === undefined) return undefined;
     let bytes = batchEnvelopeBytes(first.message);
@@ -92,6 +116,6 @@ export class Lanes {
       count += 1;
     }
     const full = count < lane.length || count >= maxMessages || bytes >= maxBytes;
-    return { sessionId, members: lane.slice(0, count), bytes, full };
+    return { lane: key, members: lane.slice(0, count), bytes, full };
   }
 }

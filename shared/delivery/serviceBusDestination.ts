@@ -17,7 +17,10 @@ export interface DestinationOptions {
 /** Past this a batch gains nothing on the wire, and one lost batch costs more to repeat. */
 const maxBatchBytes = 512 * 1_024;
 const maxBatchMessages = 200;
-const maxSendsInFlight = 4;
+/** Past this a message gains nothing from a batch, where its bytes are encoded twice. */
+const maxSharingBytes = 64 * 1_024;
+const maxSharedBatchesOut = 4;
+const maxSendsInFlight = 32;
 /** The SDK holds an encoded copy of what is in flight. */
 const maxBytesInFlight = 8 * 1_024 * 1_024;
 const closeTimeoutMs = 5_000;
@@ -81,6 +84,8 @@ class ServiceBusDestination implements Destination {
     this.#lanes = new Lanes({
       maxBytes: Math.min(maxBatchBytes, link.maxMessageBytes),
       maxMessages: maxBatchMessages,
+      maxSharingBytes,
+      maxSharedOut: maxSharedBatchesOut,
     });
   }
 
@@ -127,9 +132,7 @@ class ServiceBusDestination implements Destination {
   #mayStart(batch: Batch): boolean {
     const inFlight = this.#sends.size;
     if (inFlight === 0) return true;
-    if (inFlight >= maxSendsInFlight || this.#bytesInFlight + batch.bytes > maxBytesInFlight) return false;
-    // Meanwhile a batch grows until it is full, which costs less than several small ones.
-    return batch.full;
+    return inFlight < maxSendsInFlight && this.#bytesInFlight + batch.bytes <= maxBytesInFlight;
   }
 
   #start(batch: Batch): void {

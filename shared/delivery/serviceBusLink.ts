@@ -2,6 +2,7 @@ import { ServiceBusClient, type ServiceBusMessage, type ServiceBusSender } from 
 import { Failure } from '../failure/failure.ts';
 import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
+import { encodeLeanly } from './amqpWriter.ts';
 import type { MessageHead, OutboundMessage } from './destination.ts';
 import { inTime } from './endpointRetry.ts';
 import { LinkWatch } from './linkWatch.ts';
@@ -35,6 +36,7 @@ export async function openQueueLink(
   tryTimeoutMs: number,
 ): Promise<QueueLink> {
   sendWithoutDelay();
+  encodeLeanly();
   const client = await createClient(access, getCredential, tryTimeoutMs);
   try {
     const sender = createSender(client, queueName);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { batchEnvelopeBytes, bytesInBatch } from '../../shared/delivery/amqpSize.ts';
-import { Lanes } from '../../shared/delivery/batches.ts';
+import { type Batch, type BatchLimits, Lanes } from '../../shared/delivery/batches.ts';
 import { messageOf } from './support.ts';
 
 const ignore = () => {};
@@ -15,11 +15,37 @@ function waiting(id: string, size = 10, sessionId?: string) {
   return { message, accept: ignore, refuse: ignore };
 }
 
+function lanesWith(limits: Partial<BatchLimits>): Lanes {
+  return new Lanes({
+    maxBytes: 100_000,
+    maxMessages: 100,
+    maxSharingBytes: 50_000,
+    maxSharedOut: 10,
+    ...limits,
+  });
+}
+
+function idsOf({ members }: Batch): string[] {
+  return members.map(({ message }) => message.messageId);
+}
+
+/** All that may be out at a time. */
+function takeOut(lanes: Lanes): Batch[] {
+  const batches: Batch[] = [];
+  for (let batch = lanes.peek(); batch; batch = lanes.peek()) {
+    lanes.take(batch);
+    batches.push(batch);
+  }
+  return batches;
+}
+
+/** All there is, one batch at a time. */
 function takeAll(lanes: Lanes): string[][] {
   const batches: string[][] = [];
   for (let batch = lanes.peek(); batch; batch = lanes.peek()) {
     lanes.take(batch);
-    batches.push(batch.members.map(({ message }) => message.messageId));
+    lanes.release(batch);
+    batches.push(idsOf(batch));
   }
   return batches;
 }
@@ -29,7 +55,7 @@ test('a batch takes what fits its bytes, exactly, and not one more', () => {
   const exact =
     batchEnvelopeBytes(first.message) + 2 * bytesInBatch(first.message, first.message.body.length);
   const batchesWith = (maxBytes: number) => {
-    const lanes = new Lanes({ maxBytes, maxMessages: 100 });
+    const lanes = lanesWith({ maxBytes });
     for (const id of ['1', '2', '3']) lanes.add(waiting(id));
     return takeAll(lanes);
   };
@@ -38,55 +64,84 @@ test('a batch takes what fits its bytes, exactly, and not one more', () => {
 });
 
 test('a batch takes no more than its number of messages', () => {
-  const lanes = new Lanes({ maxBytes: 1_000_000, maxMessages: 2 });
+  const lanes = lanesWith({ maxMessages: 2 });
   for (const id of ['1', '2', '3']) lanes.add(waiting(id));
-  assert.equal(lanes.peek()?.full, true);
   assert.deepEqual(takeAll(lanes), [['1', '2'], ['3']]);
 });
 
 test('a message that no batch takes goes alone, and its neighbours go on', () => {
-  const lanes = new Lanes({ maxBytes: 1_000, maxMessages: 100 });
+  const lanes = lanesWith({ maxBytes: 1_000, maxSharingBytes: 10_000 });
   lanes.add(waiting('small'));
   lanes.add(waiting('large', 5_000));
   lanes.add(waiting('small too'));
   assert.deepEqual(takeAll(lanes), [['small'], ['large'], ['small too']]);
 });
 
-test('a batch is full only when waiting would not make it larger', () => {
-  const lanes = new Lanes({ maxBytes: 100_000, maxMessages: 100 });
+test('a large message goes alone at once, and the small ones around it share a batch', () => {
+  const lanes = lanesWith({});
+  for (const [id, size] of [
+    ['small 1', 10],
+    ['large 1', 60_000],
+    ['small 2', 10],
+    ['large 2', 60_000],
+  ] as const) {
+    lanes.add(waiting(id, size));
+  }
+  assert.deepEqual(takeOut(lanes).map(idsOf), [['small 1', 'small 2'], ['large 1'], ['large 2']]);
+});
+
+test('a large message stays in its place within its session', () => {
+  const lanes = lanesWith({ maxBytes: 1_000_000 });
+  for (const [id, size] of [
+    ['1', 10],
+    ['2', 60_000],
+    ['3', 10],
+  ] as const) {
+    lanes.add(waiting(id, size, 'session'));
+  }
+  assert.deepEqual(takeOut(lanes).map(idsOf), [['1', '2', '3']]);
+});
+
+test('while a batch is out, one that could grow waits, and a full one goes', () => {
+  const lanes = lanesWith({ maxMessages: 2 });
   lanes.add(waiting('1'));
-  assert.equal(lanes.peek()?.full, false);
-  lanes.add(waiting('2', 200_000));
-  assert.equal(lanes.peek()?.full, true);
+  const [first] = takeOut(lanes);
+  assert.ok(first);
+  lanes.add(waiting('2'));
+  assert.deepEqual(takeOut(lanes), []);
+  lanes.add(waiting('3'));
+  assert.deepEqual(takeOut(lanes).map(idsOf), [['2', '3']]);
+  lanes.add(waiting('4'));
+  lanes.release(first);
+  assert.deepEqual(takeOut(lanes), []);
+});
+
+test('no more shared batches are out than may be', () => {
+  const lanes = lanesWith({ maxMessages: 1, maxSharedOut: 2 });
+  for (const id of ['1', '2', '3']) lanes.add(waiting(id));
+  const [first] = takeOut(lanes);
+  assert.ok(first);
+  lanes.release(first);
+  assert.deepEqual(takeOut(lanes).map(idsOf), [['3']]);
 });
 
 test('sessions are never mixed in a batch, take turns, and have one batch out at most', () => {
-  const lanes = new Lanes({ maxBytes: 100_000, maxMessages: 2 });
+  const lanes = lanesWith({ maxMessages: 2 });
   for (const id of ['a1', 'b1', 'a2', 'a3']) lanes.add(waiting(id, 10, id.charAt(0)));
-  const first = lanes.peek();
+  const [first, ...others] = takeOut(lanes);
   assert.ok(first);
-  lanes.take(first);
-  assert.deepEqual(
-    first.members.map(({ message }) => message.messageId),
-    ['a1', 'a2'],
-  );
-  assert.deepEqual(takeAll(lanes), [['b1']]);
+  assert.deepEqual([first, ...others].map(idsOf), [['a1', 'a2'], ['b1']]);
   lanes.release(first);
-  assert.deepEqual(takeAll(lanes), [['a3']]);
+  assert.deepEqual(takeOut(lanes).map(idsOf), [['a3']]);
 });
 
 test('draining gives back everything that was not taken', () => {
-  const lanes = new Lanes({ maxBytes: 100_000, maxMessages: 1 });
+  const lanes = lanesWith({ maxMessages: 1 });
   for (const id of ['a1', 'b1', 'a2']) lanes.add(waiting(id, 10, id.charAt(0)));
   const first = lanes.peek();
   assert.ok(first);
   lanes.take(first);
-  assert.deepEqual(
-    lanes
-      .drain()
-      .map(({ message }) => message.messageId)
-      .sort(),
-    ['a2', 'b1'],
-  );
+  const ids = lanes.drain().map(({ message }) => message.messageId);
+  assert.deepEqual(ids.sort(), ['a2', 'b1']);
   assert.equal(lanes.peek(), undefined);
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { encodedBytes } from '../../shared/delivery/amqpSize.ts';
 import type { Destination } from '../../shared/delivery/destination.ts';
+import { defaultRetryLimits } from '../../shared/delivery/endpointRetry.ts';
 import { MessageTooLarge } from '../../shared/delivery/messageTooLarge.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { bytesOf, failureOf, messageOf, openerFor } from './support.ts';
@@ -86,6 +87,22 @@ test('messages given one after the other share batches while others are in fligh
     assert.equal(broker.queue(name).accepted, 60);
     assert.ok(broker.queue(name).transfers <= 30, `${broker.queue(name).transfers} transfers`);
   });
+});
+
+test('large messages go alone, many at a time, and small ones do not wait for them', async () => {
+  broker.createQueue({ name: 'mixed' });
+  const destination = await openerFor(broker.connectionString, defaultRetryLimits)('mixed');
+  broker.faults.silentTransfers = true;
+  const queue = broker.queue('mixed');
+  const large = Array.from({ length: 10 }, (_, n) => messageOf(bytesOf(100_000, n)));
+  const sends = large.map((message) => failureOf(destination.send(message)));
+  await until(() => queue.transfers === large.length);
+  const small = Array.from({ length: 10 }, (_, n) => messageOf(bytesOf(100, n)));
+  sends.push(...small.map((message) => failureOf(destination.send(message))));
+  await until(() => queue.transfers === large.length + 1);
+  await destination.close();
+  broker.faults.silentTransfers = false;
+  await Promise.all(sends);
 });
 
 test('fits is exact: what fits by a byte is accepted, one byte more is refused by the queue', async () => {
@@ -209,10 +226,12 @@ test('an unused namespace is not connected to, and a closed destination leaves n
   await untilNoConnection();
 });
 
-async function untilNoConnection(): Promise<void> {
+const untilNoConnection = () => until(() => broker.connections.open === 0);
+
+async function until(holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 5_000;
-  while (broker.connections.open > 0) {
-    assert.ok(Date.now() < deadline, `${broker.connections.open} connections are still open`);
+  while (!holds()) {
+    assert.ok(Date.now() < deadline, `Not within five seconds: ${holds}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
