@@ -26,8 +26,8 @@ const sessionLimits = {
   imapSessionMails: 2_000,
   pop3SessionMails: 500,
   measureMails: 1_000,
-  batchMails: 256,
-  batchBytes: 32 * mebibyte,
+  batchMails: 500,
+  batchBytes: 64 * mebibyte,
   wholeMailBytes: 2 * mebibyte,
 } as const;
 

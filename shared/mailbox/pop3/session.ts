@@ -10,7 +10,7 @@ import { ask, readReply, saysGone } from './reply.ts';
 import { describeUnavailable, hashMails, isGone, Retrieval, type Retrieved } from './retrieval.ts';
 import type { Pop3Wire } from './wire.ts';
 
-const deletesInFlight = 256;
+const deletesInFlight = 1_000;
 
 /**
  * Whether QUIT keeps from all later sessions what was retrieved in this one, also what was not deleted. Such a
