@@ -53,6 +53,7 @@ class MailboxDrain {
   readonly #claims: Claims;
   readonly #passedOver = new Set<string>();
   #outlet: Promise<Outlet> | undefined;
+  #outletClosing: Promise<void> | undefined;
   /** Mails of the last session, whose claims are given up with the run's own. */
   #settled: readonly MailRef[] = [];
 
@@ -88,6 +89,10 @@ class MailboxDrain {
         claims: this.#claims,
         outlet,
         tally: this.tally,
+        // It takes round trips, as the end of the session does.
+        onPushed: (stopped) => {
+          if (stopped || isComplete) this.#closeOutlet();
+        },
       });
       for (const mail of outcome.passedOver) this.#passedOver.add(mail.key);
       const goesOn = !outcome.stopped && !isComplete && outcome.settled.length > 0;
@@ -119,7 +124,13 @@ class MailboxDrain {
     this.#run.heartbeat.add(() => this.#claims.beat());
   }
 
-  async #closeOutlet(): Promise<void> {
+  #closeOutlet(): Promise<void> {
+    this.#outletClosing ??= this.#endOutlet();
+    this.#outletClosing.catch(() => undefined);
+    return this.#outletClosing;
+  }
+
+  async #endOutlet(): Promise<void> {
     // Where it could not be opened there is nothing to close, and the run has failed with the reason already.
     const outlet = await this.#outlet?.catch(() => undefined);
     await outlet?.close();

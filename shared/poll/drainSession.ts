@@ -23,6 +23,11 @@ export interface SessionOutcome {
   readonly failure?: Failure;
 }
 
+export interface DrainOptions extends FlowOptions {
+  /** Nothing more is pushed in this session, or, when it has `stopped`, in this run. */
+  readonly onPushed: (stopped: boolean) => void;
+}
+
 /** Failures that may be a single mail's doing: a server that falls over whenever it is asked for it. */
 const suspicious: ReadonlySet<FailureReason> = new Set(['connection-lost', 'timeout', 'protocol']);
 
@@ -34,7 +39,7 @@ export async function drainSession(
   candidates: readonly MailRef[],
   measuring: Promise<readonly MeasuredMail[]>,
   limits: SessionLimits,
-  options: FlowOptions,
+  options: DrainOptions,
 ): Promise<SessionOutcome> {
   const { session } = options;
   const flow = new MailFlow(options);
@@ -51,7 +56,8 @@ export async function drainSession(
     flow.fail(toFailure(error, 'fetching mail'));
   }
   await flow.finish();
-  const confirmed = await session.close();
+  options.onPushed(stopped || flow.failure !== undefined);
+  const confirmed = await flow.close();
   if (!confirmed && flow.settled.length > 0) flow.fail(unconfirmed(flow.settled.length));
   const { failure } = flow;
   return {

@@ -170,12 +170,18 @@ export class MailFlow {
     this.#track(this.#leave(mail));
   }
 
-  /** Resolves when no mail is on its way any more and what was delivered is settled. */
+  /** Resolves when no mail is on its way any more. */
   async finish(): Promise<void> {
     this.#delivered.hurry();
     while (this.#onTheirWay.size > 0) await Promise.all(this.#onTheirWay);
-    this.#settleNow();
+  }
+
+  /** Settles what is left and ends the session; gives whether what was settled holds for good. */
+  async close(): Promise<boolean> {
     await this.#settling;
+    const settling = this.#settle(this.#takeUnsettled());
+    const [confirmed] = await Promise.all([this.#options.session.close(), settling]);
+    return confirmed;
   }
 
   #send(mail: MeasuredMail, preparing: Promise<PreparedMail | undefined>, release: () => void): void {
@@ -225,15 +231,20 @@ export class MailFlow {
   }
 
   #settleNow(): void {
+    const mails = this.#takeUnsettled();
+    this.#settling = this.#settling.then(() => this.#settle(mails));
+  }
+
+  #takeUnsettled(): readonly MailRef[] {
     const mails = this.#unsettled;
-    if (mails.length === 0) return;
     this.#unsettled = [];
     this.#settledAtMs = performance.now();
-    this.#settling = this.#settling.then(() => this.#settle(mails));
+    return mails;
   }
 
   async #settle(mails: readonly MailRef[]): Promise<void> {
     const { session, run } = this.#options;
+    if (mails.length === 0) return;
     try {
       await traced(run.trace, 'settle', () => session.settle(mails));
       this.#settled.push(...mails);

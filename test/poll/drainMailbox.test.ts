@@ -65,6 +65,17 @@ describe('a run takes no further mail', () => {
   });
 });
 
+test('the outlet is closed while the last session ends, and not before', async () => {
+  for (const protocol of ['imap', 'pop3'] as const) {
+    const bed = drainBed(45, protocol);
+    await bed.drain();
+    const ends = bed.mailbox.events.filter((event) => /closed/.test(event));
+    const before = ends.slice(0, ends.indexOf('outlet closed'));
+    assert.deepEqual(ends, [...before, 'outlet closed', 'closed']);
+    assert.equal(before.length, protocol === 'imap' ? 0 : 2);
+  }
+});
+
 test('a lease that ended by its interval stops nothing', async () => {
   const bed = drainBed(120);
   bed.mailbox.onFetched = () => {

@@ -97,7 +97,9 @@ export function drainBed(mailCount: number, protocol: 'imap' | 'pop3' = 'imap'):
             };
           },
           isStored: async () => false,
-          close: async () => {},
+          close: async () => {
+            mailbox.events.push('outlet closed');
+          },
         }),
         openClaims: () => claims,
         memory,
@@ -210,6 +212,8 @@ function openSession(mailbox: FakeMailbox, protocol: 'imap' | 'pop3'): MailboxSe
     },
     close() {
       closed ??= (async () => {
+        await new Promise((resolve) => setImmediate(resolve));
+        mailbox.events.push('closed');
         if (mailbox.isConfirmed) remove(deleted);
         return mailbox.isConfirmed || deleted.size === 0;
       })();

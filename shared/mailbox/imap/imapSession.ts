@@ -37,6 +37,8 @@ export class ImapSession implements MailboxSession {
   readonly #deleteMails: boolean;
   readonly #folderName: string;
   readonly #uidValidity: bigint;
+  /** Resolves when no settle is under way. */
+  #settled: Promise<unknown> = Promise.resolve();
 
   /** Throws a `Failure` when the folder can't be polled as configured. `connect` makes the connection anew. */
   constructor(options: MailboxOptions, opened: OpenFolder, connect: () => Promise<OpenFolder>) {
@@ -129,13 +131,20 @@ export class ImapSession implements MailboxSession {
     return { kind: 'mail', mail, stream };
   }
 
-  async settle(mails: readonly MailRef[]): Promise<void> {
+  settle(mails: readonly MailRef[]): Promise<void> {
+    const settled = this.#settle(mails);
+    this.#settled = Promise.allSettled([this.#settled, settled]);
+    return settled;
+  }
+
+  async #settle(mails: readonly MailRef[]): Promise<void> {
     if (mails.length === 0) return;
     const uids = mails.map((mail) => mail.id);
     await (this.#deleteMails ? this.#settling.delete(uids) : this.#settling.markRead(uids));
   }
 
   async close(): Promise<boolean> {
+    await this.#settled;
     this.#folder.close();
     return true;
   }

@@ -6,7 +6,7 @@ import { type KeyedMail, keyMails } from './keys.ts';
 import { foreignMail, isListed, listMails } from './listing.ts';
 import { collectMail, streamMail } from './mailBytes.ts';
 import { describeRefusal } from './refusal.ts';
-import { ask, readReply, saysGone } from './reply.ts';
+import { ask, type Pop3Reply, readReply, saysGone } from './reply.ts';
 import { describeUnavailable, hashMails, isGone, Retrieval, type Retrieved } from './retrieval.ts';
 import type { Pop3Wire } from './wire.ts';
 
@@ -41,7 +41,13 @@ export class Pop3Session implements MailboxSession {
   readonly #retrieved = new Set<number>();
   readonly #refusedIds = new Set<number>();
   #turn: Promise<void> = Promise.resolve();
+  #waitingForTurn = 0;
+  #settling: Promise<unknown> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
+  /** How long `close` waits for the next sign of life; a settle that it waits for gives some. */
+  #quitTimer: NodeJS.Timeout | undefined;
+  /** QUIT went out together with the last DELE. */
+  #quitSent = false;
 
   constructor(wire: Pop3Wire, manner: Pop3Manner) {
     this.endpoint = manner.endpoint;
@@ -116,18 +122,21 @@ export class Pop3Session implements MailboxSession {
   }
 
   settle(mails: readonly MailRef[]): Promise<void> {
-    return this.#inTurn('deleting mails', async () => {
+    const settling = this.#inTurn('deleting mails', async () => {
       const ids = [...new Set(mails.map((mail) => this.#known(mail).id))].filter(
         (id) => !this.#deleted.has(id),
       );
       const inFlight = this.#manner.pipelining ? deletesInFlight : 1;
       let refusal: Failure | undefined;
       for (let at = 0; at < ids.length; at += inFlight) {
-        refusal = (await this.#delete(ids.slice(at, at + inFlight))) ?? refusal;
+        const isLast = at + inFlight >= ids.length;
+        refusal = (await this.#delete(ids.slice(at, at + inFlight), isLast)) ?? refusal;
       }
       // The others stay deleted: `close` still sends QUIT.
       if (refusal !== undefined) throw refusal;
     });
+    this.#settling = Promise.allSettled([this.#settling, settling]);
+    return settling;
   }
 
   close(): Promise<boolean> {
@@ -137,46 +146,61 @@ export class Pop3Session implements MailboxSession {
 
   async #quit(): Promise<boolean> {
     const { commandMs } = this.#manner;
-    if (hidesRetrieved(this.#wire.contact.host) && this.#holdsUndelivered()) {
-      this.#wire.fail(new Failure('connection-lost', `The session with ${this.#wire.server} is over.`));
-      return this.#deleted.size === 0;
-    }
-    const timer = setTimeout(() => {
+    this.#quitTimer = setTimeout(() => {
       this.#wire.fail(describeTimeout({ ...this.#wire.contact, phase: 'session' }, commandMs));
     }, commandMs);
+    await this.#settling;
     let confirmed = false;
     try {
-      const endTurn = await this.#takeTurn();
-      confirmed = (await ask(this.#wire, 'QUIT', commandDeadline(commandMs)).finally(endTurn)).ok;
+      if (!this.#mustNotQuit()) {
+        const endTurn = await this.#takeTurn();
+        confirmed = (await this.#askToQuit().finally(endTurn)).ok;
+      }
     } catch {
       // Not confirmed: that is all there is to know.
     } finally {
-      clearTimeout(timer);
+      clearTimeout(this.#quitTimer);
     }
     if (confirmed) this.#wire.finish();
     else this.#wire.fail(new Failure('connection-lost', `The session with ${this.#wire.server} is over.`));
     return confirmed || this.#deleted.size === 0;
   }
 
+  #askToQuit(): Promise<Pop3Reply> {
+    const deadline = commandDeadline(this.#manner.commandMs);
+    return this.#quitSent ? readReply(this.#wire, deadline) : ask(this.#wire, 'QUIT', deadline);
+  }
+
+  #mustNotQuit(): boolean {
+    return hidesRetrieved(this.#wire.contact.host) && this.#holdsUndelivered();
+  }
+
   #holdsUndelivered(): boolean {
     return [...this.#retrieved].some((id) => !this.#deleted.has(id) && !this.#refusedIds.has(id));
   }
 
-  /** Sends DELE for these, all at once; gives the failure when one is there and can't be deleted. */
-  async #delete(ids: readonly number[]): Promise<Failure | undefined> {
+  /**
+   * Sends DELE for these, all at once, and QUIT behind the last ones when `close` waits for just that. Gives
+   * the failure when one can't be deleted and, as far as that can be asked still, is there.
+   */
+  async #delete(ids: readonly number[], isLast: boolean): Promise<Failure | undefined> {
     const wire = this.#wire;
     wire.expectSilence();
-    wire.write(ids.map((id) => `DELE ${id}\r\n`).join(''));
     for (const id of ids) this.#deleted.add(id);
+    const isQuitNext = isLast && this.#closed !== undefined && this.#waitingForTurn === 0;
+    this.#quitSent = isQuitNext && this.#manner.pipelining && !this.#mustNotQuit();
+    const commands = ids.map((id) => `DELE ${id}\r\n`).join('');
+    wire.write(this.#quitSent ? `${commands}QUIT\r\n` : commands);
     const doubtful: { readonly id: number; readonly refusal: Failure }[] = [];
     for (const id of ids) {
       const reply = await readReply(wire, commandDeadline(this.#manner.commandMs));
+      this.#quitTimer?.refresh();
       if (!reply.ok && !saysGone(reply))
         doubtful.push({ id, refusal: describeRefusal(wire, `DELE ${id}`, reply) });
     }
     let failure: Failure | undefined;
     for (const { id, refusal } of doubtful) {
-      if (await isListed(wire, id, this.#manner.commandMs)) failure ??= refusal;
+      if (this.#quitSent || (await isListed(wire, id, this.#manner.commandMs))) failure ??= refusal;
     }
     return failure;
   }
@@ -237,7 +261,9 @@ export class Pop3Session implements MailboxSession {
     this.#turn = new Promise((resolve) => {
       endTurn = resolve;
     });
+    this.#waitingForTurn += 1;
     await Promise.race([before, this.#wire.over]);
+    this.#waitingForTurn -= 1;
     const { failure } = this.#wire;
     if (failure === undefined) return endTurn;
     endTurn();

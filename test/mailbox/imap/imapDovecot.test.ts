@@ -101,6 +101,16 @@ test('deleting expunges the settled mails and no foreign one, flagged or not', a
   assert.deepEqual(left, [smallMails(2)[1], smallMails(5)[4], smallMails(6)[5]]);
 });
 
+test('a session that is closed while it settles settles first', async () => {
+  const user = await newUser(smallMails(6), server);
+  await withSession(optionsOn(server, user, { deleteMails: true }), async (session) => {
+    const settling = session.settle(await session.list(10));
+    assert.equal(await session.close(), true);
+    await settling;
+  });
+  assert.deepEqual(await readMaildir(server.maildir(user)), []);
+});
+
 /** As a mail program does that keeps deleted mails until it is told to expunge. */
 async function flagDeleted(to: MailboxOptions, uids: readonly number[]): Promise<void> {
   await withMailProgram(to, async (client) => {

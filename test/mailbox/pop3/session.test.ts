@@ -191,6 +191,48 @@ describe('POP3 session', () => {
       assert.equal(count(server, 'DELE'), mails.length);
     }));
 
+  it('sends QUIT together with the last deletes when it is closed in the same turn', () => {
+    // Answers nothing before QUIT has come.
+    const answer = (line: string) => {
+      if (line.startsWith('DELE')) return 'silence' as const;
+      return line === 'QUIT' ? '+OK\r\n+OK\r\n-ERR read-only\r\n+OK bye\r\n' : undefined;
+    };
+    return withSession({ answer }, async (session) => {
+      const settling = failureOf(session.settle((await measured(session)).slice(0, 3)), 'protocol');
+      const closing = session.close();
+      assert.match((await settling).message, /refused DELE 3: read-only\./);
+      assert.equal(await closing, true);
+    });
+  });
+
+  it('sends QUIT after the answers to all deletes where the server has no pipelining', () => {
+    const delayMs = 50;
+    let lastDeleteAt = 0;
+    const answer = (line: string) => {
+      if (line.startsWith('DELE')) lastDeleteAt = performance.now();
+      if (line === 'QUIT') assert.ok(performance.now() - lastDeleteAt >= delayMs - 1);
+      return undefined;
+    };
+    return withSession({ capa: ['UIDL', 'USER'], answer, delivery: { delayMs } }, async (session, server) => {
+      const settling = session.settle((await measured(session)).slice(0, 3));
+      assert.equal(await session.close(), true);
+      await settling;
+      assert.equal(server.deleted(), 3);
+    });
+  });
+
+  it('does what was asked before it was closed, and QUITs last', () =>
+    withSession({}, async (session, server) => {
+      const all = await measured(session);
+      const settling = session.settle(all.slice(0, 2));
+      const listing = session.list(10);
+      const more = session.settle(all.slice(2, 3));
+      assert.equal(await session.close(), true);
+      await Promise.all([settling, listing, more]);
+      assert.equal(server.deleted(), 3);
+      assert.equal(server.commands.at(-1), 'QUIT');
+    }));
+
   it('closes once, however often it is asked, and is of no more use then', () =>
     withSession({}, async (session, server) => {
       await session.list(1);
