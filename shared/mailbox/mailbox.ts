@@ -67,10 +67,10 @@ export interface MailboxSession {
   settle(mails: readonly MailRef[]): Promise<void>;
 
   /**
-   * Ends the session: POP3 QUIT, IMAP LOGOUT. A settle that is under way is waited for; a POP3 server that
-   * takes pipelining answers both in one round trip, if `close` comes in the same turn. Resolves to true when what `settle` did holds for good; a
-   * POP3 session whose QUIT was not confirmed has deleted nothing that one can rely on, and gives false.
-   * Never rejects; safe to call twice and after a failure.
+   * Ends the session: POP3 QUIT, IMAP LOGOUT, after a settle that is under way. (Called in the same turn as
+   * the settle, it costs no further round trip on a POP3 server that takes pipelining.) Resolves to true when
+   * what `settle` did holds for good; a POP3 session whose QUIT was not confirmed has deleted nothing that
+   * one can rely on, and gives false. Never rejects; safe to call twice and after a failure.
    */
   close(): Promise<boolean>;
 }

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { startAzurite } from '../testbed/azurite.ts';
 import { startHost } from '../testbed/host/host.ts';
 import { mainFile } from './testbed.ts';
 
+const coldStart = join(import.meta.dirname, '..', 'bench', 'coldStart.cjs');
+const serviceBus = 'Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key';
 const schedules = { POLL_SCHEDULE: '0 * * * * *', RETRY_SCHEDULE: '30 * * * * *' };
 
 test('the bundle registers exactly the functions of the contract, with their bindings', async () => {
@@ -109,6 +114,30 @@ test('the bundle needs no node_modules', async () => {
     }
   }
   assert.deepEqual(unknown, []);
+});
+
+test('a tick does not load undici, which it has no use for', async () => {
+  const azurite = await startAzurite();
+  try {
+    const probe = `const { log } = console; console.log = (line) => {
+      log(line, process.moduleLoadList.some((name) => /undici/.test(name)));
+      process.exit();
+    };`;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', `data:text/javascript,${encodeURIComponent(probe)}`, coldStart, mainFile, 'tick'],
+      {
+        env: {
+          AzureWebJobsStorage: azurite.connectionString,
+          ServiceBusConnection: serviceBus,
+          ...schedules,
+        },
+      },
+    );
+    assert.equal(stdout, 'done false\n');
+  } finally {
+    await azurite.stop();
+  }
 });
 
 const sentence =
