@@ -25,7 +25,7 @@ const maxMailLines = 10;
 const sessionLimits = {
   imapSessionMails: 2_000,
   pop3SessionMails: 500,
-  measureMails: 1_000,
+  measureMails: 2_000,
   batchMails: 500,
   batchBytes: 64 * mebibyte,
   wholeMailBytes: 2 * mebibyte,

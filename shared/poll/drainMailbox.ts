@@ -69,9 +69,10 @@ class MailboxDrain {
     const session = await traced(trace, 'connect', () => this.#dependencies.openSession(this.#run));
     try {
       const limit = this.#sessionMails() + this.#passedOver.size;
-      const listed = await traced(trace, 'list', () => session.list(limit));
-      const isComplete = listed.length < limit;
-      const candidates = listed.filter((mail) => this.#isWanted(mail));
+      // One more, which tells whether another session is needed.
+      const listed = await traced(trace, 'list', () => session.list(limit + 1));
+      const isComplete = listed.length <= limit;
+      const candidates = listed.slice(0, limit).filter((mail) => this.#isWanted(mail));
       if (candidates.length === 0) return nothingToDo;
 
       const measuring = session.measure(candidates.slice(0, this.#dependencies.limits.measureMails));

@@ -126,7 +126,7 @@ test('POP3: a long mailbox is drained in several sessions, so that not all delet
   const bed = drainBed(3 * limits.pop3SessionMails, 'pop3');
   const result = await bed.drain();
   assert.equal(result.mails, 60);
-  assert.equal(bed.mailbox.events.filter((event) => event === 'open').length, 4);
+  assert.equal(bed.mailbox.events.filter((event) => event === 'open').length, 3);
   assert.deepEqual(bed.mailbox.mails, []);
 });
 

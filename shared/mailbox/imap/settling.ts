@@ -1,6 +1,9 @@
 import type { FolderConnection } from './folderConnection.ts';
 import { compactUids } from './uidSet.ts';
 
+/** SILENT (RFC 3501, 6.4.6): no row for each mail in answer. imapflow hands it on to the STORE that deletes. */
+const silently = { uid: true, silent: true } as const;
+
 /** Marks mails as done: read, or deleted and expunged without touching anyone else's. */
 export class Settling {
   readonly #folder: FolderConnection;
@@ -35,7 +38,7 @@ export class Settling {
   async #flag(uids: readonly number[], flags: string[]): Promise<void> {
     for (const set of compactUids(uids)) {
       await this.#folder.run('flagging mails', async (connection) => {
-        const done = await connection.client.messageFlagsAdd(set, flags, { uid: true, silent: true });
+        const done = await connection.client.messageFlagsAdd(set, flags, silently);
         if (!done) throw connection.describeFalse('flagging mails');
       });
     }
@@ -43,7 +46,7 @@ export class Settling {
 
   async #expunge(set: string): Promise<void> {
     await this.#folder.run('deleting mails', async (connection) => {
-      const done = await connection.client.messageDelete(set, { uid: true });
+      const done = await connection.client.messageDelete(set, silently);
       if (!done) throw connection.describeFalse('deleting mails');
     });
   }

@@ -35,6 +35,17 @@ test('tens of thousands of sparse UIDs are settled in command lines that any ser
   });
 });
 
+test('deleting asks for no row for each mail', async () => {
+  await withServer({}, async ({ port, commands }) => {
+    await withSession(optionsFor(port, { deleteMails: true }), async (session) => {
+      await session.settle([{ id: 1, key: '1' }]);
+      const stores = commands.filter(({ name }) => name === 'UID STORE').map(({ args }) => args);
+      assert.ok(stores.includes('1 +FLAGS.SILENT (\\Deleted)'), stores.join());
+      assert.ok(!stores.includes('1 +FLAGS (\\Deleted)'), stores.join());
+    });
+  });
+});
+
 test('what failed once fails again with the same sentence, on the same session', async () => {
   await withServer(
     faultAt('UID SEARCH', (wire) => wire.reset()),
