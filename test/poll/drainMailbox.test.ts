@@ -76,6 +76,15 @@ test('the outlet is closed while the last session ends, and not before', async (
   }
 });
 
+test('a session is asked to end while it settles its last mails, so that both can take one round trip', async () => {
+  for (const protocol of ['imap', 'pop3'] as const) {
+    const bed = drainBed(3, protocol);
+    await bed.drain();
+    const end = bed.mailbox.events.filter((event) => !/^(open|fetch|outlet)/.test(event));
+    assert.deepEqual(end, ['settle 1', 'settle 2', 'settle 3', 'closing', 'settled', 'closed']);
+  }
+});
+
 test('a lease that ended by its interval stops nothing', async () => {
   const bed = drainBed(120);
   bed.mailbox.onFetched = () => {

@@ -209,9 +209,12 @@ function openSession(mailbox: FakeMailbox, protocol: 'imap' | 'pop3'): MailboxSe
       mailbox.events.push(...ids.map((id) => `settle ${id}`));
       if (protocol === 'imap') remove(ids);
       else for (const id of ids) deleted.add(id);
+      await new Promise((resolve) => setImmediate(resolve));
+      mailbox.events.push('settled');
     },
     close() {
       closed ??= (async () => {
+        mailbox.events.push('closing');
         await new Promise((resolve) => setImmediate(resolve));
         mailbox.events.push('closed');
         if (mailbox.isConfirmed) remove(deleted);
