@@ -1,6 +1,5 @@
 import type { ImapFlow } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
-import { leanFetch } from './leanFetch.ts';
 
 type Command = (client: ImapFlow, ...args: readonly unknown[]) => Promise<unknown>;
 
@@ -37,7 +36,6 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
         return call('CAPABILITY');
       },
     ],
-    ['FETCH', fetchLeanly],
     [
       'AUTHENTICATE',
       async (_client, username, details) => {
@@ -62,20 +60,6 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
       return client.namespace?.prefix ?? '';
     },
   };
-}
-
-/** As imapflow's FETCH is called by its `fetch`. */
-async function fetchLeanly(client: ImapFlow, ...args: readonly unknown[]): Promise<unknown> {
-  const [uids, query, options] = args;
-  const onUntaggedFetch = isRecord(options) ? options.onUntaggedFetch : undefined;
-  if (typeof uids !== 'string' || !isRecord(query) || typeof onUntaggedFetch !== 'function') {
-    throw new TypeError('imapflow called FETCH in an unknown way');
-  }
-  return leanFetch(client, uids, query, (row) => {
-    return new Promise((resolve, reject) => {
-      onUntaggedFetch(row, (error: unknown) => (error ? reject(error) : resolve()));
-    });
-  });
 }
 
 /** imapflow takes OAUTHBEARER first; XOAUTH2 is what the large providers document and test. */

@@ -3,6 +3,7 @@ import { Failure } from '../../failure/failure.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { within } from './deadlines.ts';
+import { FetchTap } from './fetchTap.ts';
 import { type DeferredCommands, deferCommands } from './fewerRoundTrips.ts';
 import {
   type ConnectionState,
@@ -14,6 +15,7 @@ import {
   type Refusal,
   refusalOf,
 } from './imapFailure.ts';
+import { fetchRows, type RowQuery, type Rows } from './leanFetch.ts';
 import { createTransport } from './transport.ts';
 
 /** A secret that goes to the server: the password, or this attempt's access token. */
@@ -34,6 +36,7 @@ export class ImapConnection {
   readonly client: ImapFlow;
   readonly #options: MailboxOptions;
   readonly #deferred: DeferredCommands;
+  readonly #tap: FetchTap | undefined;
   readonly #secrets: readonly string[];
   #phase: ConnectionState['phase'] = 'connect';
   #socketError: Error | undefined;
@@ -57,6 +60,7 @@ export class ImapConnection {
     this.client.on('error', (error: Error) => {
       this.#socketError ??= error;
     });
+    this.#tap = FetchTap.onto(this.client);
     this.#deferred = deferCommands(this.client, () => this.#beginLogin());
   }
 
@@ -158,6 +162,11 @@ export class ImapConnection {
 
   forgetRefusal(): void {
     this.#lastRefusal = undefined;
+  }
+
+  /** Sends a UID FETCH; the rows are to be taken until their end. */
+  fetchRows(uids: string, query: RowQuery): Rows {
+    return fetchRows(this.client, this.#tap, uids, query);
   }
 
   /** Bounds what one mail may make this process hold, by the size that the server gave for it. */

@@ -1,4 +1,4 @@
-import type { FetchMessageObject, MailboxObject } from 'imapflow';
+import type { MailboxObject } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
 import type {
   FetchedMail,
@@ -9,9 +9,9 @@ import type {
   StreamedMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
+import { nilSource, type Row } from './fetchResponse.ts';
 import { FolderConnection, type OpenFolder } from './folderConnection.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
-import { nilSource } from './leanFetch.ts';
 import { streamPieces } from './pieceStream.ts';
 import { Settling } from './settling.ts';
 import { fetchByUid } from './uidFetch.ts';
@@ -67,8 +67,8 @@ export class ImapSession implements MailboxSession {
     await this.#folder.run('measuring mails', async () => {
       const request = {
         mails,
-        query: { uid: true, size: true, internalDate: true },
-        answers: (row: FetchMessageObject) => row.size !== undefined,
+        query: { size: true, internalDate: true },
+        answers: (row: Row) => row.sizeBytes !== undefined,
         ...{ silenceMs: this.#commandMs, largestBytes: rowBytes },
       };
       for await (const answer of fetchByUid(this.#folder, request, () => {})) {
@@ -88,7 +88,7 @@ export class ImapSession implements MailboxSession {
     try {
       const request = {
         mails,
-        query: { uid: true, flags: true, source: true },
+        query: { flags: true, source: true },
         answers: isWhole,
         silenceMs: this.#commandMs,
         largestBytes: mails.reduce((largest, { sizeBytes }) => Math.max(largest, sizeBytes), 0),
@@ -157,7 +157,7 @@ export class ImapSession implements MailboxSession {
     try {
       const request = {
         mails: [mail],
-        query: { uid: true, flags: true, source: { start: offset, maxLength: pieceBytes } },
+        query: { flags: true, source: { start: offset, maxLength: pieceBytes } },
         answers: isWhole,
         ...{ silenceMs: this.#commandMs, largestBytes: pieceBytes },
       };
@@ -196,7 +196,7 @@ export class ImapSession implements MailboxSession {
     if (mails.length === 0) return;
     const request = {
       mails,
-      query: { uid: true, flags: true },
+      query: { flags: true },
       answers: () => true,
       ...{ silenceMs: this.#commandMs, largestBytes: rowBytes },
     };
@@ -230,7 +230,7 @@ export class ImapSession implements MailboxSession {
 /** The mail as it was fetched; undefined for an empty body where there should be one. */
 function fetchedMail(
   mail: MeasuredMail,
-  { flags, source }: FetchMessageObject,
+  { flags, source }: Row,
 ): Exclude<FetchedMail, { kind: 'unavailable' }> | undefined {
   if (flags?.has('\\Seen') || flags?.has('\\Deleted')) return { kind: 'gone', mail };
   const isEmptyMail = mail.sizeBytes === 0 && source !== nilSource;
@@ -239,17 +239,14 @@ function fetchedMail(
 }
 
 /** A row that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */
-function isWhole(row: FetchMessageObject): boolean {
+function isWhole(row: Row): boolean {
   return row.source !== undefined;
 }
 
-function measureOf({
-  size,
-  internalDate,
-}: FetchMessageObject): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
+function measureOf({ sizeBytes = 0, internalDate }: Row): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
   const receivedAt = internalDate === undefined ? undefined : new Date(internalDate);
   const dated = receivedAt !== undefined && !Number.isNaN(receivedAt.getTime());
-  return { sizeBytes: size ?? 0, ...(dated ? { receivedAt } : {}) };
+  return { sizeBytes, ...(dated ? { receivedAt } : {}) };
 }
 
 /** Not every type that imapflow declares is what a server sends. */

@@ -1,10 +1,21 @@
-import type { FetchMessageObject, FetchQueryObject, ImapFlow } from 'imapflow';
+import type { ImapFlow } from 'imapflow';
+import { nilSource, type Row } from './fetchResponse.ts';
+import type { FetchTap, RowSink } from './fetchTap.ts';
 
-/** What a row of a FETCH response holds, of what this app asks for. */
-type Row = Pick<FetchMessageObject, 'seq' | 'uid' | 'flags' | 'size' | 'internalDate' | 'source'>;
+/** What to ask for about each mail, besides its UID. */
+export interface RowQuery {
+  readonly flags?: boolean;
+  readonly size?: boolean;
+  readonly internalDate?: boolean;
+  /** The mail, whole or a piece of it. */
+  readonly source?: boolean | { readonly start: number; readonly maxLength: number };
+}
 
-/** The `source` of a row whose body is NIL, as a server answers for a mail that it can't read. */
-export const nilSource: Buffer = Buffer.alloc(0);
+/** The rows of a FETCH, as they come. */
+export interface Rows {
+  /** Those that came since the last call, at least one; none at the end. Rejects as the command does. */
+  take(): Promise<readonly Row[]>;
+}
 
 interface Attribute {
   readonly type: 'ATOM';
@@ -13,38 +24,92 @@ interface Attribute {
   readonly partial?: readonly number[];
 }
 
+/** What is read from the wire ahead of who takes the rows, in bytes; a larger mail alone may be more. */
+const aheadBytes = 1024 * 1024;
+/** A row beside its mail. */
+const rowBytes = 512;
+
 /**
  * UID FETCH in place of imapflow's own, which makes up an MD5 id for each row and compiles each attribute's
- * name anew: three quarters of the cost of a row, and more in a process that has just started. Same
- * arguments; the rows hold no more than was asked for, and a server's wish to slow down is a refusal.
+ * name anew. The rows come by the tap; those that it leaves to imapflow come from there. A server's wish to
+ * slow down is a refusal.
  */
-export async function leanFetch(
-  client: ImapFlow,
-  uids: string,
-  query: FetchQueryObject,
-  onRow: (row: Row) => Promise<void>,
-): Promise<void> {
-  let consumerError: unknown;
-  const onFetch = async (untagged: unknown): Promise<void> => {
-    // imapflow only logs what a handler throws.
-    if (consumerError !== undefined) return;
-    try {
-      await onRow(readRow(untagged));
-    } catch (error) {
-      consumerError = error;
-    }
-  };
+export function fetchRows(client: ImapFlow, tap: FetchTap | undefined, uids: string, query: RowQuery): Rows {
+  const rows = new QueuedRows();
+  const detach = tap?.attach(rows);
+  execute(client, uids, query, rows)
+    .then(
+      () => rows.end(),
+      (error: unknown) => rows.fail(error),
+    )
+    .finally(detach);
+  return rows;
+}
+
+async function execute(client: ImapFlow, uids: string, query: RowQuery, rows: QueuedRows): Promise<void> {
   const exec: unknown = Reflect.get(client, 'exec');
   if (typeof exec !== 'function') throw new TypeError('This version of imapflow has no exec');
+  const onFetch = async (untagged: unknown): Promise<void> => {
+    rows.add(readRow(untagged));
+    if (rows.isFull) await new Promise<void>((resume) => rows.whenRoom(resume));
+  };
   const args = [{ type: 'SEQUENCE', value: uids }, attributesOf(query)];
   const response: unknown = await exec.call(client, 'UID FETCH', args, { untagged: { FETCH: onFetch } });
   // Until then imapflow reads nothing more.
   const next = member(response, 'next');
   if (typeof next === 'function') next();
-  if (consumerError !== undefined) throw consumerError;
 }
 
-function attributesOf({ flags, size, internalDate, source }: FetchQueryObject): readonly Attribute[] {
+/** Between the wire and who takes the rows; holds the wire back when it is full. */
+class QueuedRows implements Rows, RowSink {
+  #rows: Row[] = [];
+  #bytes = 0;
+  #ended: { readonly error?: unknown } | undefined;
+  #wake: () => void = () => undefined;
+  #resume: () => void = () => undefined;
+
+  get isFull(): boolean {
+    return this.#bytes >= aheadBytes;
+  }
+
+  add(row: Row): void {
+    this.#rows.push(row);
+    this.#bytes += rowBytes + (row.source?.length ?? 0);
+    this.#wake();
+  }
+
+  whenRoom(resume: () => void): void {
+    this.#resume = resume;
+  }
+
+  end(): void {
+    this.#ended ??= {};
+    this.#wake();
+  }
+
+  fail(error: unknown): void {
+    this.#ended ??= { error };
+    this.#wake();
+  }
+
+  async take(): Promise<readonly Row[]> {
+    if (this.#rows.length === 0 && this.#ended === undefined) {
+      await new Promise<void>((wake) => {
+        this.#wake = wake;
+      });
+    }
+    const taken = this.#rows;
+    if (taken.length === 0 && this.#ended !== undefined && 'error' in this.#ended) throw this.#ended.error;
+    this.#rows = [];
+    this.#bytes = 0;
+    const resume = this.#resume;
+    this.#resume = () => undefined;
+    resume();
+    return taken;
+  }
+}
+
+function attributesOf({ flags, size, internalDate, source }: RowQuery): readonly Attribute[] {
   const named = (value: string, wanted: unknown): readonly Attribute[] =>
     wanted ? [{ type: 'ATOM', value }] : [];
   return [
@@ -57,30 +122,32 @@ function attributesOf({ flags, size, internalDate, source }: FetchQueryObject): 
 }
 
 /** PEEK leaves \Seen alone. */
-function bodyOf(source: NonNullable<FetchQueryObject['source']>): Attribute {
+function bodyOf(source: NonNullable<RowQuery['source']>): Attribute {
   const body = { type: 'ATOM', value: 'BODY.PEEK', section: [] } as const;
-  if (typeof source !== 'object') return body;
-  return { ...body, partial: [source.start ?? 0, source.maxLength ?? 0] };
+  return typeof source === 'object' ? { ...body, partial: [source.start, source.maxLength] } : body;
 }
 
+/** A FETCH response as imapflow parsed it. */
 function readRow(untagged: unknown): Row {
-  const row: Row = { seq: numberIn(member(untagged, 'command')) ?? 0, uid: 0 };
+  let row: Row = { uid: 0 };
   const items = member(member(untagged, 'attributes'), 1);
   if (!Array.isArray(items)) return row;
   for (let index = 0; index + 1 < items.length; index += 2) {
     const key = member(items[index], 'value');
-    if (typeof key === 'string') readItem(row, key.toUpperCase(), items[index], items[index + 1]);
+    if (typeof key === 'string')
+      row = { ...row, ...readItem(key.toUpperCase(), items[index], items[index + 1]) };
   }
   return row;
 }
 
-function readItem(row: Row, key: string, name: unknown, value: unknown): void {
+function readItem(key: string, name: unknown, value: unknown): Partial<Row> {
   const content = member(value, 'value');
-  if (key === 'UID') row.uid = numberIn(content) ?? 0;
-  else if (key === 'FLAGS') row.flags = new Set(namesIn(value));
-  else if (key === 'RFC822.SIZE') row.size = numberIn(content) ?? 0;
-  else if (key === 'INTERNALDATE' && typeof content === 'string') row.internalDate = content;
-  else if (key === 'BODY' && isEmpty(member(name, 'section'))) row.source = bytesIn(content);
+  if (key === 'UID') return { uid: numberIn(content) };
+  if (key === 'FLAGS') return { flags: new Set(namesIn(value)) };
+  if (key === 'RFC822.SIZE') return { sizeBytes: numberIn(content) };
+  if (key === 'INTERNALDATE' && typeof content === 'string') return { internalDate: content };
+  if (key === 'BODY' && isEmpty(member(name, 'section'))) return { source: bytesIn(content) };
+  return {};
 }
 
 function bytesIn(content: unknown): Buffer {
@@ -96,9 +163,9 @@ function namesIn(list: unknown): readonly string[] {
   });
 }
 
-function numberIn(content: unknown): number | undefined {
+function numberIn(content: unknown): number {
   const text = Buffer.isBuffer(content) ? content.toString('latin1') : content;
-  return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
 function isEmpty(section: unknown): boolean {

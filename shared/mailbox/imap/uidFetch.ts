@@ -1,10 +1,11 @@
-import type { FetchMessageObject, FetchQueryObject } from 'imapflow';
 import type { Failure } from '../../failure/failure.ts';
 import type { MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { whileTrafficFlows } from './deadlines.ts';
+import type { Row } from './fetchResponse.ts';
 import { type ImapConnection, literalLimit } from './imapConnection.ts';
 import { describeRefusal, isBusy, type Refusal, refusalOf } from './imapFailure.ts';
+import type { RowQuery } from './leanFetch.ts';
 import { compactUids } from './uidSet.ts';
 
 /** RFC 5530: what a NO says when the mail was expunged by someone else. */
@@ -12,7 +13,7 @@ const goneCodes = new Set(['EXPUNGEISSUED', 'NONEXISTENT']);
 
 /** What the server said about one mail. */
 export type Answer<M extends MailRef> =
-  | { readonly kind: 'row'; readonly mail: M; readonly row: FetchMessageObject }
+  | { readonly kind: 'row'; readonly mail: M; readonly row: Row }
   /** The command that asked for this mail alone got a NO or BAD, or cost the connection. */
   | { readonly kind: 'refused'; readonly mail: M; readonly refusal: Refusal }
   /** The commands that asked for it went well and said nothing about it: expunged. */
@@ -27,9 +28,9 @@ export interface Line {
 
 export interface UidFetch<M extends MailRef> {
   readonly mails: readonly M[];
-  readonly query: FetchQueryObject;
+  readonly query: RowQuery;
   /** Whether the row holds what was asked for; a server may also send rows of its own about flags. */
-  readonly answers: (row: FetchMessageObject) => boolean;
+  readonly answers: (row: Row) => boolean;
   /** For each silence on the wire. */
   readonly silenceMs: number;
   /** The largest mail asked for, in bytes: what may be on the wire before the next row. */
@@ -61,22 +62,23 @@ export async function* fetchByUid<M extends MailRef>(
     const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
     refusal = undefined;
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
-      const rows = rowsOf(line, uids, request, onAbandoned);
-      for (let next = await rows.next(); ; next = await rows.next()) {
+      const bursts = burstsOf(line, uids, request, onAbandoned);
+      for (let next = await bursts.next(); ; next = await bursts.next()) {
         if (next.done === true) {
           refusal ??= next.value;
           break;
         }
-        const { uid } = next.value;
-        const mail = waiting.get(uid);
-        if (mail === undefined || !request.answers(next.value)) continue;
-        waiting.delete(uid);
         let taken = false;
         try {
-          yield { kind: 'row', mail, row: next.value };
+          for (const row of next.value) {
+            const mail = waiting.get(row.uid);
+            if (mail === undefined || !request.answers(row)) continue;
+            waiting.delete(row.uid);
+            yield { kind: 'row', mail, row };
+          }
           taken = true;
         } finally {
-          if (!taken) await rows.return(undefined);
+          if (!taken) await bursts.return(undefined);
         }
       }
       if (refusal !== undefined) break;
@@ -95,16 +97,16 @@ export async function* fetchByUid<M extends MailRef>(
   for (const mail of missing) yield { kind: 'missing', mail };
 }
 
-/** The rows of one command; returns the refusal when it ended with NO, BAD or a lost connection. */
-async function* rowsOf<M extends MailRef>(
+/** The rows of one command as they come; returns the refusal when it ended with NO, BAD or a lost connection. */
+async function* burstsOf<M extends MailRef>(
   line: Line,
   uids: string,
   { query, silenceMs, largestBytes }: UidFetch<M>,
   onAbandoned: (ended: Promise<void>) => void,
-): AsyncGenerator<FetchMessageObject, Refusal | undefined, undefined> {
+): AsyncGenerator<readonly Row[], Refusal | undefined, undefined> {
   const { connection } = line;
   connection.limitLiterals(largestBytes);
-  const rows = connection.client.fetch({ uid: uids }, query);
+  const rows = connection.fetchRows(uids, query);
   const traffic = {
     receivedBytes: () => connection.receivedBytes,
     floodBytes: literalLimit(largestBytes),
@@ -113,19 +115,17 @@ async function* rowsOf<M extends MailRef>(
     if (what === 'silence') return connection.fail(describeTimeout(connection.state, silenceMs), 'a fetch');
     return connection.fail(Object.assign(new Error('flood'), { code: 'ResponseTooLarge' }), 'a fetch');
   };
-  const nextRow = () => whileTrafficFlows(rows.next(), silenceMs, traffic, onExpiry);
+  const take = () => whileTrafficFlows(rows.take(), silenceMs, traffic, onExpiry);
   let ended = false;
   try {
     for (;;) {
-      const next = await nextRow().catch((error: unknown) => {
+      const burst = await take().catch((error: unknown) => {
         ended = true;
         throw error;
       });
-      if (next.done === true) {
-        ended = true;
-        return undefined;
-      }
-      yield next.value;
+      ended = burst.length === 0;
+      if (ended) return undefined;
+      yield burst;
     }
   } catch (error) {
     const refusal = ended ? refusalOf(error) : undefined;
@@ -135,14 +135,14 @@ async function* rowsOf<M extends MailRef>(
     await line.reconnect(failure);
     return { status: 'BYE', text: connection.state.byeReason ?? 'the connection was dropped' };
   } finally {
-    if (!ended) onAbandoned(drain(nextRow));
+    if (!ended) onAbandoned(drain(take));
   }
 }
 
 /** Reads away what is still on the wire: no other command gets its turn before. */
-async function drain(nextRow: () => Promise<IteratorResult<unknown, unknown>>): Promise<void> {
+async function drain(take: () => Promise<readonly Row[]>): Promise<void> {
   try {
-    while ((await nextRow()).done !== true);
+    while ((await take()).length > 0);
   } catch {
     // The connection is gone, or the rest was refused: either way the command has ended.
   }

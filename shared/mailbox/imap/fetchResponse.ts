@@ -1,0 +1,129 @@
+/** What one FETCH response (RFC 3501, 7.4.2) says about a mail, of what this app asks for. */
+export interface Row {
+  readonly uid: number;
+  readonly flags?: ReadonlySet<string>;
+  /** RFC822.SIZE, in bytes. */
+  readonly sizeBytes?: number;
+  /** INTERNALDATE, as it stands there. */
+  readonly internalDate?: string;
+  /** BODY[], whole or a piece; `nilSource` for NIL. */
+  readonly source?: Buffer;
+}
+
+/** The `source` of a row whose body is NIL, as a server answers for a mail that it can't read. */
+export const nilSource: Buffer = Buffer.alloc(0);
+
+const start = /^\* \d{1,10} FETCH \(/i;
+const spaces = / */y;
+const itemName = /([A-Z0-9.-]+)(\[[^\]]*\])?(?:<\d+>)? /iy;
+const literalMark = /~?\{\d+\}\r?\n/y;
+const quotedString = /"((?:[^"\\]|\\.)*)"/sy;
+const atom = /[^\s()"{]+/y;
+
+/** Whether a line begins a FETCH response. */
+export function beginsFetchResponse(line: string): boolean {
+  return start.test(line);
+}
+
+type Value =
+  | { readonly kind: 'bytes'; readonly bytes: Buffer }
+  | { readonly kind: 'atom'; readonly text: string }
+  | { readonly kind: 'list'; readonly atoms: readonly string[] };
+
+/**
+ * Reads a FETCH response. `text` is all of it but the literals, latin1, each mark `{n}` with its line end in
+ * place; `literals` are those, in order. Undefined for what is none.
+ */
+export function parseFetchResponse(text: string, literals: readonly Buffer[]): Row | undefined {
+  const reader = new ResponseReader(text, literals);
+  if (reader.match(start) === undefined) return undefined;
+  let row: Row = { uid: 0 };
+  for (;;) {
+    reader.match(spaces);
+    if (reader.skip(')')) return row;
+    const name = reader.match(itemName);
+    const value = name && reader.readValue();
+    if (!name || !value) return undefined;
+    row = { ...row, ...itemOf(name[1] ?? '', name[2], value) };
+  }
+}
+
+function itemOf(name: string, section: string | undefined, value: Value): Partial<Row> {
+  switch (name.toUpperCase()) {
+    case 'UID':
+      return { uid: numberIn(value) };
+    case 'RFC822.SIZE':
+      return { sizeBytes: numberIn(value) };
+    case 'FLAGS':
+      return { flags: new Set(value.kind === 'list' ? value.atoms : []) };
+    case 'INTERNALDATE':
+      return value.kind === 'bytes' ? { internalDate: value.bytes.toString('latin1') } : {};
+    case 'BODY':
+      return section === '[]' ? { source: value.kind === 'bytes' ? value.bytes : nilSource } : {};
+    default:
+      return {};
+  }
+}
+
+function numberIn(value: Value): number {
+  return value.kind === 'atom' && /^\d{1,15}$/.test(value.text) ? Number(value.text) : 0;
+}
+
+class ResponseReader {
+  readonly #text: string;
+  readonly #literals: readonly Buffer[];
+  #at = 0;
+  #literalsRead = 0;
+
+  constructor(text: string, literals: readonly Buffer[]) {
+    this.#text = text;
+    this.#literals = literals;
+  }
+
+  /** Goes on behind what `pattern`, sticky or anchored at the start, finds here. */
+  match(pattern: RegExp): RegExpExecArray | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text);
+    if (found === null) return undefined;
+    this.#at += found[0].length;
+    return found;
+  }
+
+  skip(character: string): boolean {
+    if (this.#text[this.#at] !== character) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  readValue(): Value | undefined {
+    if (this.skip('(')) return this.#readList();
+    const quoted = this.match(quotedString);
+    if (quoted) return { kind: 'bytes', bytes: Buffer.from(unquote(quoted[1] ?? ''), 'latin1') };
+    if (this.match(literalMark)) {
+      const bytes = this.#literals[this.#literalsRead++];
+      return bytes && { kind: 'bytes', bytes };
+    }
+    const text = this.match(atom)?.[0];
+    return text === undefined ? undefined : { kind: 'atom', text };
+  }
+
+  /** To the parenthesis that ends the list; of lists within it nothing is kept. */
+  #readList(): Value | undefined {
+    const atoms: string[] = [];
+    for (let depth = 1; ; ) {
+      this.match(spaces);
+      if (this.skip('(')) depth += 1;
+      else if (this.skip(')')) depth -= 1;
+      else {
+        const value = this.readValue();
+        if (!value) return undefined;
+        if (value.kind === 'atom' && depth === 1) atoms.push(value.text);
+      }
+      if (depth === 0) return { kind: 'list', atoms };
+    }
+  }
+}
+
+function unquote(quoted: string): string {
+  return quoted.replace(/\\(.)/gs, '$1');
+}
