@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { openClaims } from '../claim/claims.ts';
 import { decodeConnection } from '../connection/decode.ts';
 import { leasesIn } from '../lease/blobLease.ts';
+import { createMailBuffers } from '../mailbox/mailBuffers.ts';
 import { drainMailbox } from '../poll/drainMailbox.ts';
 import { MemoryBudget } from '../poll/memoryBudget.ts';
 import { type PollDependencies, pollMailbox } from '../poll/pollMailbox.ts';
@@ -18,6 +19,9 @@ const mebibyte = 1_048_576;
 
 /** The bytes of mail that all runs of this process hold at a time. */
 const mailMemoryBytes = 24 * mebibyte;
+
+/** Of memory that mails were read into, kept for the next ones. */
+const idleBufferBytes = 4 * mebibyte;
 
 /** Lines about single mails that one run leaves in the log. */
 const maxMailLines = 10;
@@ -44,7 +48,8 @@ export async function createPolling(
   ]);
   const takeLease = leasesIn(leases);
   const memory = new MemoryBudget(mailMemoryBytes);
-  const openSession = createSessions(settings, storage);
+  const buffers = createMailBuffers(idleBufferBytes);
+  const openSession = createSessions(settings, storage, buffers);
   const openOutlet = createOutlets(settings, storage);
   const now = () => new Date();
 
@@ -74,6 +79,7 @@ export async function createPolling(
             openOutlet,
             openClaims: openRunClaims,
             memory,
+            buffers,
             limits: sessionLimits,
             warn: boundedWarnings(log, maxMailLines, fieldsOf(run)),
           }),

@@ -1,5 +1,6 @@
 import type { ConnectionConfig, OAuth2Grant } from '../connection/config.ts';
 import { resolveMailHost } from '../mailbox/hostGuard.ts';
+import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import {
   defaultTimeouts,
   type MailboxOptions,
@@ -15,7 +16,7 @@ import type { Storage } from './storage.ts';
 export type OpenSession = (config: ConnectionConfig, log: Log) => Promise<MailboxSession>;
 
 /** Opens mailbox sessions; what a protocol or a kind of login needs is loaded when it is first used. */
-export function createSessions(settings: Settings, storage: Storage): OpenSession {
+export function createSessions(settings: Settings, storage: Storage, buffers?: MailBuffers): OpenSession {
   const tokens = createTokenCache();
   const hostRules = {
     denyPrivate: settings.denyPrivateNetworks,
@@ -58,6 +59,7 @@ export function createSessions(settings: Settings, storage: Storage): OpenSessio
       credential:
         config.auth.kind === 'password' ? config.auth : await oauth2(config, config.auth.grant, log),
       timeouts: defaultTimeouts,
+      ...(buffers === undefined ? {} : { buffers }),
     };
     if (config.protocol === 'imap') {
       const { openImapMailbox } = await import('../mailbox/imap/imapMailbox.ts');

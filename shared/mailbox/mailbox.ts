@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { MailBuffers } from './mailBuffers.ts';
 
 /** A mail that the server lists as a candidate: unread (IMAP), or there at all (POP3). */
 export interface MailRef {
@@ -93,6 +94,8 @@ export interface MailboxOptions {
   /** The address to connect to, when `host` was resolved and checked already; TLS still verifies `host`. */
   readonly address?: string;
   readonly timeouts: MailboxTimeouts;
+  /** Where whole mails are read into; new memory when absent. */
+  readonly buffers?: MailBuffers;
 }
 
 export type MailCredential =

@@ -1,5 +1,6 @@
 import type { Claims } from '../claim/claims.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
+import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import type { MailboxSession, MailRef } from '../mailbox/mailbox.ts';
 import { traced } from '../telemetry/telemetry.ts';
 import { drainSession, type SessionLimits, type SessionOutcome } from './drainSession.ts';
@@ -12,6 +13,8 @@ export interface DrainDependencies {
   readonly openOutlet: OpenOutlet;
   readonly openClaims: OpenRunClaims;
   readonly memory: MemoryBudget;
+  /** Those that `openSession` reads mails into. */
+  readonly buffers: Pick<MailBuffers, 'giveBack'>;
   readonly limits: SessionLimits;
   readonly warn: (sentence: string) => void;
 }

@@ -1,6 +1,7 @@
 import type { Claims } from '../claim/claims.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailSource } from '../mail/mail.ts';
+import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
 import { traced } from '../telemetry/telemetry.ts';
 import { GroupCommit } from './groupCommit.ts';
@@ -32,6 +33,7 @@ export interface FlowOptions {
   /** Being opened; awaited before the first mail is fetched. */
   readonly outlet: Promise<Outlet>;
   readonly memory: MemoryBudget;
+  readonly buffers: Pick<MailBuffers, 'giveBack'>;
   readonly tally: Tally;
   /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
   readonly warn: (sentence: string) => void;
@@ -98,9 +100,13 @@ export class MailFlow {
     const outlet = await this.#options.outlet;
     const release = await memory.acquire(source.length + mailOverheadBytes);
     const whole: MailSource = { sizeBytes: source.length, open: async () => once(source) };
+    const preparing = outlet.prepare(mail, whole).then((prepared) => {
+      if (!prepared.sharesMemory(source)) this.#options.buffers.giveBack(source);
+      return prepared;
+    });
     this.#send(
       mail,
-      outlet.prepare(mail, whole).catch((error: unknown) => this.#cannotPrepare(mail, error)),
+      preparing.catch((error: unknown) => this.#cannotPrepare(mail, error)),
       release,
     );
   }

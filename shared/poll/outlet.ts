@@ -74,6 +74,8 @@ class QueueOutlet implements Outlet {
       const messages = buildMessages(this.#identify(mail), split, sessions, pushing.traceparent);
       const { envelope, warning } = split;
       return {
+        sharesMemory: ({ buffer }) =>
+          messages.some(({ content }) => content.kind === 'bytes' && content.bytes.buffer === buffer),
         push: () => this.#push(mail, envelope, messages, contents, pushing),
         ...(warning === undefined ? {} : { warning }),
       };

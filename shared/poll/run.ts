@@ -37,6 +37,8 @@ export interface RunResult {
 /** A mail taken apart, ready to be sent. What it holds is freed by `push`, which must follow. */
 export interface PreparedMail {
   readonly warning?: string;
+  /** Whether any of its content lies in the memory of `source`, and not in a copy of it. */
+  sharesMemory(source: Buffer): boolean;
   /** Gets every part away. Never rejects. */
   push(): Promise<MailOutcome>;
 }

@@ -35,6 +35,8 @@ export interface DrainBed {
   verdict: (id: number) => ClaimVerdict;
   outcome: (id: number) => MailOutcome;
   prepareFailure: (id: number) => Failure | undefined;
+  sharesMemory: boolean;
+  readonly givenBack: Buffer[];
   onBegin: () => void;
   markFailure: Failure | undefined;
   troubles: Troubles;
@@ -77,6 +79,8 @@ export function drainBed(mailCount: number, protocol: 'imap' | 'pop3' = 'imap'):
     verdict: () => 'mine',
     outcome: () => pushedWhole,
     prepareFailure: () => undefined,
+    sharesMemory: false,
+    givenBack: [],
     onBegin: () => {},
     markFailure: undefined,
     troubles: new Troubles(undefined, new Date()),
@@ -89,6 +93,7 @@ export function drainBed(mailCount: number, protocol: 'imap' | 'pop3' = 'imap'):
             const failure = bed.prepareFailure(mail.id);
             if (failure) throw failure;
             return {
+              sharesMemory: () => bed.sharesMemory,
               push: async () => {
                 const outcome = bed.outcome(mail.id);
                 if (outcome.kind === 'pushed') pushed.push(mail.id);
@@ -103,6 +108,7 @@ export function drainBed(mailCount: number, protocol: 'imap' | 'pop3' = 'imap'):
         }),
         openClaims: () => claims,
         memory,
+        buffers: { giveBack: (buffer) => void bed.givenBack.push(buffer) },
         limits,
         warn: () => {},
       }),

@@ -1,5 +1,6 @@
 import type { Transform, TransformCallback } from 'node:stream';
 import type { ImapFlow } from 'imapflow';
+import type { MailBuffers } from '../mailBuffers.ts';
 import { beginsFetchResponse, parseFetchResponse, type Row } from './fetchResponse.ts';
 
 /** Where the rows of a FETCH go. */
@@ -39,14 +40,16 @@ interface Parser extends Transform {
 export class FetchTap {
   readonly #parser: Parser;
   readonly #transform: Transform['_transform'];
+  readonly #buffers: MailBuffers;
   #sink: RowSink | undefined;
   /** A line's beginning, until its end comes. */
   #held: Buffer[] = [];
   #heldBytes = 0;
   #response: OpenResponse | undefined;
 
-  private constructor(parser: Parser) {
+  private constructor(parser: Parser, buffers: MailBuffers) {
     this.#parser = parser;
+    this.#buffers = buffers;
     this.#transform = parser._transform;
     const transform: Transform['_transform'] = (chunk, encoding, next) => {
       if (Buffer.isBuffer(chunk)) this.#consume(chunk, 0, next);
@@ -56,9 +59,9 @@ export class FetchTap {
   }
 
   /** Undefined for a version of imapflow that can't be tapped; it works without, only slower. */
-  static onto(client: ImapFlow): FetchTap | undefined {
+  static onto(client: ImapFlow, buffers: MailBuffers): FetchTap | undefined {
     const parser: unknown = Reflect.get(client, 'streamer');
-    return isParser(parser) ? new FetchTap(parser) : undefined;
+    return isParser(parser) ? new FetchTap(parser, buffers) : undefined;
   }
 
   /** Gives the rows of the coming responses to `sink` until the function that is answered is called. */
@@ -116,7 +119,8 @@ export class FetchTap {
     const literalBytes = mark === null ? undefined : Number(mark[1]);
     if (!this.#mayTake(response, line.length, literalBytes ?? 0)) return false;
     this.#response = response;
-    response.addLine(line, text, literalBytes);
+    response.addLine(line, text);
+    if (literalBytes !== undefined) response.beginLiteral(this.#buffers.take(literalBytes));
     this.#parser.readBytesCounter += line.length;
     this.#held = [];
     this.#heldBytes = 0;
@@ -176,14 +180,18 @@ class OpenResponse {
     return this.#literal !== undefined;
   }
 
-  addLine(line: Buffer, text: string, literalBytes: number | undefined): void {
+  addLine(line: Buffer, text: string): void {
     this.text += text;
     this.pieces.push(line);
-    this.sizeBytes += line.length + (literalBytes ?? 0);
-    if (literalBytes === undefined) return;
-    this.#literal = Buffer.allocUnsafe(literalBytes);
+    this.sizeBytes += line.length;
+  }
+
+  /** The next bytes go there until it is full. */
+  beginLiteral(literal: Buffer): void {
+    this.sizeBytes += literal.length;
+    this.#literal = literal;
     this.#filledBytes = 0;
-    if (literalBytes === 0) this.#endLiteral(this.#literal);
+    if (literal.length === 0) this.#endLiteral(literal);
   }
 
   /** Takes what belongs to the literal; gives the bytes taken. */

@@ -1,5 +1,6 @@
 import { AuthenticationFailure, ImapFlow, type ImapFlowOptions, type MailboxObject } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
+import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { within } from './deadlines.ts';
@@ -60,7 +61,7 @@ export class ImapConnection {
     this.client.on('error', (error: Error) => {
       this.#socketError ??= error;
     });
-    this.#tap = FetchTap.onto(this.client);
+    this.#tap = FetchTap.onto(this.client, options.buffers ?? newBuffers);
     this.#deferred = deferCommands(this.client, () => this.#beginLogin());
   }
 

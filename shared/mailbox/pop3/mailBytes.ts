@@ -1,30 +1,21 @@
 import { Readable } from 'node:stream';
 import { Failure, toFailure } from '../../failure/failure.ts';
+import type { MailBuffers } from '../mailBuffers.ts';
 import type { Pop3Body } from './multiLine.ts';
 import type { Pop3Wire } from './wire.ts';
 
-/** Smaller ones are put together from their pieces, larger ones written into their place as they come. */
-const maxPiecemealBytes = 256 * 1024;
 /** A size that was listed is no reason to take more memory than this before the bytes are there. */
 const maxTrustedBytes = 256 * 1024 * 1024;
 const streamHighWaterMarkBytes = 256 * 1024;
 
 /** Reads a whole mail, holding it once; `sizeBytes` is what the server listed. */
-export async function collectMail(body: Pop3Body, sizeBytes: number): Promise<Buffer> {
-  if (sizeBytes <= maxPiecemealBytes || sizeBytes > maxTrustedBytes) {
-    const all: Buffer[] = [];
-    for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next())
-      all.push(...pieces);
-    return Buffer.concat(all);
-  }
-  let mail = Buffer.allocUnsafeSlow(sizeBytes);
+export async function collectMail(body: Pop3Body, sizeBytes: number, buffers: MailBuffers): Promise<Buffer> {
+  let mail = buffers.take(Math.min(sizeBytes, maxTrustedBytes));
   let filledBytes = 0;
   for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
     for (const piece of pieces) {
       if (filledBytes + piece.length > mail.length) {
-        const larger = Buffer.allocUnsafeSlow(
-          Math.max(mail.length + mail.length / 4, filledBytes + piece.length),
-        );
+        const larger = buffers.take(Math.max(mail.length + mail.length / 4, filledBytes + piece.length));
         mail.copy(larger, 0, 0, filledBytes);
         mail = larger;
       }

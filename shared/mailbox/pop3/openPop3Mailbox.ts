@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { Failure, toFailure } from '../../failure/failure.ts';
+import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { type Pop3Capabilities, readCapabilities } from './capabilities.ts';
@@ -60,6 +61,7 @@ async function open(options: MailboxOptions, deadline: Deadline, logIn: LogIn): 
       pipelining: capabilities.pipelining,
       uidlPromised: capabilities.uidl,
       commandMs: options.timeouts.commandMs,
+      buffers: options.buffers ?? newBuffers,
     });
   } catch (error) {
     const failure = toFailure(error, 'opening a POP3 session');

@@ -1,4 +1,5 @@
 import { Failure, toFailure } from '../../failure/failure.ts';
+import type { MailBuffers } from '../mailBuffers.ts';
 import type { FetchedMail, MailboxSession, MailRef, MeasuredMail, StreamedMail } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { commandDeadline } from './deadline.ts';
@@ -27,6 +28,7 @@ export interface Pop3Manner {
   /** CAPA says that the server has UIDL. */
   readonly uidlPromised: boolean;
   readonly commandMs: number;
+  readonly buffers: MailBuffers;
 }
 
 /** A session on a mailbox by POP3 (RFC 1939), in its transaction state. */
@@ -213,7 +215,7 @@ export class Pop3Session implements MailboxSession {
     }
     let source: Buffer;
     try {
-      source = await collectMail(body, mail.sizeBytes);
+      source = await collectMail(body, mail.sizeBytes, this.#manner.buffers);
     } catch (error) {
       // Names the mail that ends the session, so that it can be passed over one day.
       if (body.overflowed)
