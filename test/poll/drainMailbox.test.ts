@@ -65,6 +65,22 @@ describe('a run takes no further mail', () => {
   });
 });
 
+test('a mail’s memory is given back once it is taken apart, unless its parts lie in it or it can’t be', async () => {
+  const apart = drainBed(3);
+  await apart.drain();
+  assert.equal(apart.givenBack.length, 3);
+
+  const shared = drainBed(3);
+  shared.sharesMemory = true;
+  await shared.drain();
+  assert.deepEqual(shared.givenBack, []);
+
+  const failing = drainBed(1);
+  failing.prepareFailure = () => storageAway;
+  await failing.drain();
+  assert.deepEqual(failing.givenBack, []);
+});
+
 test('the outlet is closed while the last session ends, and not before', async () => {
   for (const protocol of ['imap', 'pop3'] as const) {
     const bed = drainBed(45, protocol);

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Claims, ClaimVerdict } from '../../shared/claim/claims.ts';
+import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { FetchedMail, MailboxSession, MailRef, MeasuredMail } from '../../shared/mailbox/mailbox.ts';
 import { type DrainDependencies, drainMailbox } from '../../shared/poll/drainMailbox.ts';
@@ -53,6 +54,26 @@ export const limits: DrainDependencies['limits'] = {
 };
 
 const pushedWhole: MailOutcome = { kind: 'pushed', messages: 1 };
+
+export function connectionConfig(protocol: 'imap' | 'pop3'): ConnectionConfig {
+  return {
+    customer: 'acme',
+    connection: 'orders',
+    enabled: true,
+    protocol,
+    host: 'mail.example.com',
+    port: 993,
+    security: 'tls',
+    username: 'anna',
+    folder: 'INBOX',
+    deleteMails: false,
+    auth: { kind: 'password', password: 'x' },
+    rules: { sendBody: true, sendAttachments: true, bodyFormat: 'text', inlineAttachments: false },
+    schedule: { kind: 'interval', intervalSeconds: 60 },
+    useProcessLock: false,
+    sessions: 'none',
+  };
+}
 
 export function drainBed(mailCount: number, protocol: 'imap' | 'pop3' = 'imap'): DrainBed {
   const mailbox: FakeMailbox = {
@@ -133,28 +154,7 @@ export function drainBed(mailCount: number, protocol: 'imap' | 'pop3' = 'imap'):
   };
   const runOf = (): Run => ({
     runId: 'run',
-    config: {
-      customer: 'acme',
-      connection: 'orders',
-      enabled: true,
-      protocol,
-      host: 'mail.example.com',
-      port: 993,
-      security: 'tls',
-      username: 'anna',
-      folder: 'INBOX',
-      deleteMails: false,
-      auth: { kind: 'password', password: 'x' },
-      rules: {
-        sendBody: true,
-        sendAttachments: true,
-        bodyFormat: 'text',
-        inlineAttachments: false,
-      },
-      schedule: { kind: 'interval', intervalSeconds: 60 },
-      useProcessLock: false,
-      sessions: 'none',
-    },
+    config: connectionConfig(protocol),
     startedAt: new Date(),
     lease: {
       get state() {

@@ -62,7 +62,8 @@ export async function* fetchByUid<M extends MailRef>(
     const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
     refusal = undefined;
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
-      const bursts = burstsOf(line, uids, request, onAbandoned);
+      const isAnswer = (row: Row): boolean => waiting.has(row.uid) && request.answers(row);
+      const bursts = burstsOf(line, uids, request, isAnswer, onAbandoned);
       for (let next = await bursts.next(); ; next = await bursts.next()) {
         if (next.done === true) {
           refusal ??= next.value;
@@ -72,7 +73,7 @@ export async function* fetchByUid<M extends MailRef>(
         try {
           for (const row of next.value) {
             const mail = waiting.get(row.uid);
-            if (mail === undefined || !request.answers(row)) continue;
+            if (mail === undefined || !isAnswer(row)) continue;
             waiting.delete(row.uid);
             yield { kind: 'row', mail, row };
           }
@@ -97,11 +98,15 @@ export async function* fetchByUid<M extends MailRef>(
   for (const mail of missing) yield { kind: 'missing', mail };
 }
 
-/** The rows of one command as they come; returns the refusal when it ended with NO, BAD or a lost connection. */
+/**
+ * The rows of one command as they come, an answer among them; returns the refusal when it ended with NO, BAD or a
+ * lost connection.
+ */
 async function* burstsOf<M extends MailRef>(
   line: Line,
   uids: string,
   { query, silenceMs, largestBytes }: UidFetch<M>,
+  isAnswer: (row: Row) => boolean,
   onAbandoned: (ended: Promise<void>) => void,
 ): AsyncGenerator<readonly Row[], Refusal | undefined, undefined> {
   const { connection } = line;
@@ -115,7 +120,13 @@ async function* burstsOf<M extends MailRef>(
     if (what === 'silence') return connection.fail(describeTimeout(connection.state, silenceMs), 'a fetch');
     return connection.fail(Object.assign(new Error('flood'), { code: 'ResponseTooLarge' }), 'a fetch');
   };
-  const take = () => whileTrafficFlows(rows.take(), silenceMs, traffic, onExpiry);
+  const takeAnswers = async (): Promise<readonly Row[]> => {
+    for (;;) {
+      const burst = await rows.take();
+      if (burst.length === 0 || burst.some(isAnswer)) return burst;
+    }
+  };
+  const take = () => whileTrafficFlows(takeAnswers(), silenceMs, traffic, onExpiry);
   let ended = false;
   try {
     for (;;) {

@@ -121,3 +121,13 @@ test('unsolicited data and rows nobody asked for are no mails', async () => {
     assert.deepEqual(await drain(optionsFor(port)), [aMail]);
   });
 });
+
+test('hostile answer: rows without end that nobody asked for are a flood', async () => {
+  const script = faultAt('FETCH', (wire) => {
+    const chunk = Buffer.from('* 9 FETCH (UID 9 FLAGS ())\r\n'.repeat(40_000));
+    for (let sent = 0; sent < 40; sent += 1) wire.send(chunk);
+  });
+  await withServer(script, async ({ port }) => {
+    await assertFails(drain(optionsFor(port)), 'protocol', /outside the IMAP protocol \(ResponseTooLarge\)/);
+  });
+});

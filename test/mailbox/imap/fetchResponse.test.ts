@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { nilSource, parseFetchResponse } from '../../../shared/mailbox/imap/fetchResponse.ts';
+
+const mail = Buffer.from('Subject: one\r\n\r\n)(\r\n');
+
+test('items come in any order, case and form', () => {
+  const whole = { uid: 7, flags: new Set(['\\Seen', '$Junk']), source: mail };
+  for (const text of [
+    '* 1 FETCH (UID 7 FLAGS (\\Seen $Junk) BODY[] {18}\r\n)\r\n',
+    '* 12 FETCH (BODY[] {18}\r\n UID 7 FLAGS (\\Seen $Junk))\r\n',
+    '* 1 fetch ( flags ( \\Seen  $Junk ) body[]<0> ~{18}\n uid 7 )\n',
+    '* 1 FETCH (MODSEQ (99) FLAGS (\\Seen $Junk) X-GM-LABELS ("a (b" {3}\r\n x) UID 7 BODY[] {18}\r\n)\r\n',
+  ]) {
+    const literals = text.includes('{3}') ? [Buffer.from('abc'), mail] : [mail];
+    assert.deepEqual(parseFetchResponse(text, literals), whole, text);
+  }
+  assert.deepEqual(
+    parseFetchResponse('* 1 FETCH (RFC822.SIZE 512 INTERNALDATE " 1-Jan-2026 10:00:00 +0000" UID 3)\r\n', []),
+    { uid: 3, sizeBytes: 512, internalDate: ' 1-Jan-2026 10:00:00 +0000' },
+  );
+});
+
+test('a body may be NIL, empty or a quoted string', () => {
+  assert.equal(parseFetchResponse('* 1 FETCH (UID 1 BODY[] NIL)\r\n', [])?.source, nilSource);
+  const empty = parseFetchResponse('* 1 FETCH (UID 1 BODY[] "")\r\n', [])?.source;
+  assert.ok(empty?.length === 0 && empty !== nilSource);
+  const quoted = parseFetchResponse('* 1 FETCH (UID 1 BODY[] "a\\"b\\\\ \xe4")\r\n', [])?.source;
+  assert.deepEqual(quoted, Buffer.from('a"b\\ \xe4', 'latin1'));
+});
+
+test('another section, or a structure, is no source', () => {
+  const text =
+    '* 1 FETCH (UID 1 BODY[HEADER.FIELDS (SUBJECT)] {3}\r\n BODY ("TEXT" ("A" NIL)) BODY[] {18}\r\n)\r\n';
+  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), { uid: 1, source: mail });
+});
+
+test('what is no whole FETCH response is none', () => {
+  for (const text of [
+    '* 1 EXISTS\r\n',
+    '* 1 FETCH (UID 1\r\n',
+    '* 1 FETCH (UID 1 FLAGS (\\Seen\r\n',
+    '* 1 FETCH (UID 1 BODY[] "open)\r\n',
+    '* 1 FETCH (UID 1 BODY[] {18}\r\n)\r\n',
+    '* 1 FETCH (UID)\r\n',
+    '* FETCH (UID 1)\r\n',
+  ]) {
+    assert.equal(parseFetchResponse(text, []), undefined, text);
+  }
+});
+
+test('nothing that a server sends makes it throw or hang', () => {
+  const word = fc.constantFrom(
+    'UID',
+    '7',
+    'FLAGS',
+    '(',
+    ')',
+    '"',
+    '\\',
+    '{3}\r\n',
+    'BODY[]',
+    'NIL',
+    ' ',
+    '[',
+    '<0>',
+  );
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 40 }), (words) => {
+      parseFetchResponse(`* 1 FETCH (${words.join('')}`, [mail]);
+    }),
+  );
+  const startedAt = performance.now();
+  for (const part of ['(', '"\\', '" "', 'A[', '{9}\r\n', '( ) '])
+    parseFetchResponse(`* 1 FETCH (FLAGS ${part.repeat(20_000)}`, []);
+  assert.ok(performance.now() - startedAt < 2_000);
+});

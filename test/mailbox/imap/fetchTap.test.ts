@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import type { Duplex } from 'node:stream';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ImapFlow } from 'imapflow';
+import type { Row } from '../../../shared/mailbox/imap/fetchResponse.ts';
+import { FetchTap } from '../../../shared/mailbox/imap/fetchTap.ts';
+import { newBuffers } from '../../../shared/mailbox/mailBuffers.ts';
+
+const mails = ['Subject: one\r\n\r\n1\r\n', '', '* 9 FETCH (UID 9 BODY[] {3}\r\nabc)\r\nA1 OK\r\n'];
+
+/** A server's output of every kind, between and around rows. */
+const output = [
+  '* OK [ALERT] rows are near {4}\r\n(ok)\r\n',
+  '* 3 EXISTS\r\n',
+  row(1, mails[0]),
+  '* 1 FETCH (FLAGS (\\Seen))\r\n',
+  '* LIST () "/" {5}\r\nINBOX\r\n',
+  row(2, mails[1]),
+  row(3, mails[2]),
+  'A1 OK done\r\n',
+].join('');
+
+function row(uid: number, mail = ''): string {
+  return `* ${uid} FETCH (UID ${uid} FLAGS () BODY[] {${mail.length}}\r\n${mail} INTERNALDATE "x")\r\n`;
+}
+
+interface Tapped {
+  readonly rows: readonly Row[];
+  /** What imapflow read, each response without its literals. */
+  readonly passed: readonly string[];
+  /** Both, in the order in which they came out, as `uid` and mail or as text. */
+  readonly all: readonly string[];
+  readonly receivedBytes: number;
+}
+
+/** Has a tapped client read these pieces. A sink that is full has room a turn later. */
+async function read(pieces: readonly Buffer[], { attached = true, isFull = false } = {}): Promise<Tapped> {
+  const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
+  const tap = FetchTap.onto(client, newBuffers);
+  assert.ok(tap, 'this version of imapflow can be tapped');
+  const parser = Reflect.get(client, 'streamer') as Duplex;
+  const rows: Row[] = [];
+  const passed: string[] = [];
+  const all: string[] = [];
+  parser.on('data', (item: { payload: Buffer; literals: readonly Buffer[]; next: () => void }) => {
+    const text = item.payload.toString('latin1');
+    passed.push(text);
+    const uid = / FETCH \((?:UID (\d+))?/.exec(text);
+    all.push(uid ? `${uid[1] ?? 0}: ${item.literals[0]}` : text);
+    item.next();
+  });
+  const add = (one: Row): void => {
+    rows.push(one);
+    all.push(`${one.uid}: ${one.source}`);
+  };
+  if (attached) tap.attach({ add, isFull, whenRoom: setImmediate });
+  for (const piece of pieces) await new Promise((written) => parser.write(piece, written));
+  const receivedBytes = client.stats().received;
+  parser.destroy();
+  return { rows, passed, all, receivedBytes };
+}
+
+function cut(bytes: Buffer, at: readonly number[]): Buffer[] {
+  const places = [...new Set(at.map((place) => place % bytes.length))].sort((one, other) => one - other);
+  return [0, ...places].map((place, index) => bytes.subarray(place, places[index]));
+}
+
+const everything = [
+  '* OK [ALERT] rows are near {4}\r\n',
+  '* 3 EXISTS',
+  `1: ${mails[0]}`,
+  '0: undefined',
+  '* LIST () "/" {5}\r\n',
+  `2: ${mails[1]}`,
+  `3: ${mails[2]}`,
+  'A1 OK done',
+];
+
+test('all responses come out whole and in order, wherever the network cuts', async () => {
+  const bytes = Buffer.from(output);
+  const cuts = fc.array(fc.nat({ max: bytes.length }), { maxLength: 30 });
+  await fc.assert(
+    fc.asyncProperty(cuts, fc.boolean(), async (places, isFull) => {
+      const { all, receivedBytes } = await read(cut(bytes, places), { isFull });
+      assert.deepEqual(all, everything);
+      assert.equal(receivedBytes, bytes.length);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('rows go to the sink and all else to imapflow', async () => {
+  const { all, rows, passed } = await read([...Buffer.from(output)].map((byte) => Buffer.from([byte])));
+  assert.deepEqual(all, everything);
+  assert.equal(rows.length, 4);
+  assert.equal(passed.length, 4);
+});
+
+test('without a sink imapflow reads everything', async () => {
+  const { rows, passed } = await read([Buffer.from(output)], { attached: false });
+  assert.deepEqual(rows, []);
+  assert.equal(passed.filter((text) => text.includes('FETCH')).length, 4);
+});
+
+test('what is too large or no FETCH response after all is left to imapflow, whole', async () => {
+  const large = 'x'.repeat(9 * 1024 * 1024);
+  const strange = ['* 4 FETCH (UID 4 BODY[] {3}\r\nabc BODY[', 'y'.repeat(70_000), ']\r\n'].join('');
+  for (const response of [
+    row(4, large),
+    `* 4 FETCH (UID 4 X {3}\r\nabc BODY[] {${large.length}}\r\n${large})\r\n`,
+    '* 4 FETCH (UID 4 BODY[] {3}\r\nabc FLAGS)\r\n',
+    '* 4 FETCH (UID 4 BODY[] "no end)\r\n',
+    strange,
+  ]) {
+    const { rows, passed } = await read([
+      Buffer.from(row(1, 'one')),
+      Buffer.from(response),
+      Buffer.from(row(5, 'five')),
+    ]);
+    assert.deepEqual(
+      rows.map(({ uid }) => uid),
+      [1, 5],
+    );
+    assert.equal(passed.length, 1);
+    assert.ok(passed[0]?.startsWith('* 4 FETCH (UID 4'));
+  }
+});
+
+test('while the sink is full nothing more is read', async () => {
+  let resume: (() => void) | undefined;
+  const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
+  const rows: Row[] = [];
+  FetchTap.onto(client, newBuffers)?.attach({
+    add: (one) => void rows.push(one),
+    isFull: true,
+    whenRoom: (call) => {
+      resume = call;
+    },
+  });
+  const parser = Reflect.get(client, 'streamer') as Duplex;
+  let isRead = false;
+  parser.write(Buffer.from(row(1, 'one')), () => {
+    isRead = true;
+  });
+  await new Promise(setImmediate);
+  assert.equal(rows.length, 1);
+  assert.equal(isRead, false);
+  resume?.();
+  await new Promise(setImmediate);
+  assert.equal(isRead, true);
+  parser.destroy();
+});
