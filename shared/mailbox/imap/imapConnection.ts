@@ -4,6 +4,7 @@ import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { within } from './deadlines.ts';
+import { fetchRows, type RowQuery, type Rows } from './fetchRows.ts';
 import { FetchTap } from './fetchTap.ts';
 import { type DeferredCommands, deferCommands } from './fewerRoundTrips.ts';
 import {
@@ -16,7 +17,6 @@ import {
   type Refusal,
   refusalOf,
 } from './imapFailure.ts';
-import { fetchRows, type RowQuery, type Rows } from './leanFetch.ts';
 import { createTransport } from './transport.ts';
 
 /** A secret that goes to the server: the password, or this attempt's access token. */

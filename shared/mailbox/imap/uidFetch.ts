@@ -3,9 +3,9 @@ import type { MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { whileTrafficFlows } from './deadlines.ts';
 import type { Row } from './fetchResponse.ts';
+import type { RowQuery } from './fetchRows.ts';
 import { type ImapConnection, literalLimit } from './imapConnection.ts';
 import { describeRefusal, isBusy, type Refusal, refusalOf } from './imapFailure.ts';
-import type { RowQuery } from './leanFetch.ts';
 import { compactUids } from './uidSet.ts';
 
 /** RFC 5530: what a NO says when the mail was expunged by someone else. */
