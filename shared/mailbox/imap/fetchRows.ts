@@ -24,8 +24,11 @@ interface Attribute {
   readonly partial?: readonly number[];
 }
 
-/** What is read from the wire ahead of who takes the rows, in bytes; a larger mail alone may be more. */
-const aheadBytes = 1024 * 1024;
+/**
+ * What is read from the wire ahead of who takes the rows, in bytes; a larger mail alone may be more. With 1 MiB a
+ * drain takes 6 % longer: a mail that waits is no longer in the cache when it is taken apart.
+ */
+const aheadBytes = 192 * 1024;
 /** A row beside its mail. */
 const rowBytes = 512;
 
