@@ -40,7 +40,7 @@ export function parseFetchResponse(text: string, literals: readonly Buffer[]): R
   let row: Row = { uid: 0 };
   for (;;) {
     reader.match(spaces);
-    if (reader.skip(')')) return row;
+    if (reader.accept(')')) return row;
     const name = reader.match(itemName);
     const value = name && reader.readValue();
     if (!name || !value) return undefined;
@@ -89,14 +89,14 @@ class ResponseReader {
     return found;
   }
 
-  skip(character: string): boolean {
+  accept(character: string): boolean {
     if (this.#text[this.#at] !== character) return false;
     this.#at += 1;
     return true;
   }
 
   readValue(): Value | undefined {
-    if (this.skip('(')) return this.#readList();
+    if (this.accept('(')) return this.#readList();
     const quoted = this.match(quotedString);
     if (quoted) return { kind: 'bytes', bytes: Buffer.from(unquote(quoted[1] ?? ''), 'latin1') };
     if (this.match(literalMark)) {
@@ -112,8 +112,8 @@ class ResponseReader {
     const atoms: string[] = [];
     for (let depth = 1; ; ) {
       this.match(spaces);
-      if (this.skip('(')) depth += 1;
-      else if (this.skip(')')) depth -= 1;
+      if (this.accept('(')) depth += 1;
+      else if (this.accept(')')) depth -= 1;
       else {
         const value = this.readValue();
         if (!value) return undefined;
