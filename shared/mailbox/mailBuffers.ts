@@ -7,7 +7,10 @@ export interface MailBuffers {
 }
 
 /** New memory for each. */
-export const newBuffers: MailBuffers = { take: (sizeBytes) => Buffer.allocUnsafe(sizeBytes), giveBack() {} };
+export const newBuffers: MailBuffers = {
+  take: (sizeBytes) => Buffer.allocUnsafeSlow(sizeBytes),
+  giveBack() {},
+};
 
 const pageBytes = 4 * 1024;
 const maxIdle = 64;

@@ -29,7 +29,7 @@ interface Attribute {
  * drain takes 6 % longer: a mail that waits is no longer in the cache when it is taken apart.
  */
 const aheadBytes = 192 * 1024;
-/** A row beside its mail. */
+/** What a row takes on the wire beside its mail, about. */
 const rowBytes = 512;
 
 /**
@@ -53,7 +53,8 @@ async function execute(client: ImapFlow, uids: string, query: RowQuery, rows: Qu
   const exec: unknown = Reflect.get(client, 'exec');
   if (typeof exec !== 'function') throw new TypeError('This version of imapflow has no exec');
   const onFetch = async (untagged: unknown): Promise<void> => {
-    rows.add(readRow(untagged));
+    const row = readRow(untagged);
+    rows.add(row, rowBytes + (row.source?.length ?? 0));
     if (rows.isFull) await new Promise<void>((resume) => rows.whenRoom(resume));
   };
   const args = [{ type: 'SEQUENCE', value: uids }, attributesOf(query)];
@@ -75,9 +76,9 @@ class QueuedRows implements Rows, RowSink {
     return this.#bytes >= aheadBytes;
   }
 
-  add(row: Row): void {
+  add(row: Row, sizeBytes: number): void {
     this.#rows.push(row);
-    this.#bytes += rowBytes + (row.source?.length ?? 0);
+    this.#bytes += sizeBytes;
     this.#wake();
   }
 

@@ -5,7 +5,8 @@ import { beginsFetchResponse, parseFetchResponse, type Row } from './fetchRespon
 
 /** Where the rows of a FETCH go. */
 export interface RowSink {
-  add(row: Row): void;
+  /** `sizeBytes` is what the row took on the wire. */
+  add(row: Row, sizeBytes: number): void;
   readonly isFull: boolean;
   /** Calls once there is room again. */
   whenRoom(resume: () => void): void;
@@ -16,6 +17,8 @@ const LF = 0x0a;
 const maxTextBytes = 64 * 1024;
 /** A larger literal is left to imapflow and its limits: here its memory is taken at its announcement. */
 const maxLiteralBytes = 8 * 1024 * 1024;
+/** A mail is one literal. Small ones take far more memory than they have on the wire. */
+const maxLiterals = 16;
 const literalMark = /\{(\d{1,15})\}\r?\n$/;
 const longestMark = 20;
 
@@ -131,6 +134,7 @@ export class FetchTap {
     const { maxLiteralSize, maxResponseSize } = this.#parser;
     return (
       response.text.length + lineBytes <= maxTextBytes &&
+      response.literals.length < maxLiterals &&
       literalBytes <= Math.min(maxLiteralBytes, maxLiteralSize) &&
       response.sizeBytes + lineBytes + literalBytes <= maxResponseSize
     );
@@ -140,13 +144,13 @@ export class FetchTap {
     const row = parseFetchResponse(response.text, response.literals);
     if (row === undefined) return false;
     this.#response = undefined;
-    this.#sink?.add(row);
+    this.#sink?.add(row, response.sizeBytes);
     return true;
   }
 
   /** All that was kept from imapflow so far. */
   #takeAll(): readonly Buffer[] {
-    const pieces = [...(this.#response?.pieces ?? []), ...this.#held];
+    const pieces = [...(this.#response?.pieces ?? []), Buffer.concat(this.#held)];
     this.#response = undefined;
     this.#held = [];
     this.#heldBytes = 0;

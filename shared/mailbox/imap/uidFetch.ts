@@ -73,7 +73,7 @@ export async function* fetchByUid<M extends MailRef>(
         try {
           for (const row of next.value) {
             const mail = waiting.get(row.uid);
-            if (mail === undefined || !isAnswer(row)) continue;
+            if (mail === undefined || !request.answers(row)) continue;
             waiting.delete(row.uid);
             yield { kind: 'row', mail, row };
           }

@@ -15,7 +15,7 @@ export async function collectMail(body: Pop3Body, sizeBytes: number, buffers: Ma
   for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
     for (const piece of pieces) {
       if (filledBytes + piece.length > mail.length) {
-        const larger = buffers.take(Math.max(mail.length + mail.length / 4, filledBytes + piece.length));
+        const larger = buffers.take(Math.max(Math.ceil(mail.length * 1.25), filledBytes + piece.length));
         mail.copy(larger, 0, 0, filledBytes);
         mail = larger;
       }

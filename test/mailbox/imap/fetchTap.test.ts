@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Transform, TransformCallback } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ImapFlow } from 'imapflow';
@@ -31,16 +31,29 @@ interface Tapped {
   readonly passed: readonly string[];
   /** Both, in the order in which they came out, as `uid` and mail or as text. */
   readonly all: readonly string[];
+  /** What the sink was told of each row. */
+  readonly sizesBytes: readonly number[];
+  /** The pieces that imapflow was handed. */
+  readonly handedBytes: readonly number[];
   readonly receivedBytes: number;
 }
 
 /** Has a tapped client read these pieces. A sink that is full has room a turn later. */
 async function read(pieces: readonly Buffer[], { attached = true, isFull = false } = {}): Promise<Tapped> {
   const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
+  const parser = Reflect.get(client, 'streamer') as Transform;
+  const handedBytes: number[] = [];
+  const transform = parser._transform;
+  Object.assign(parser, {
+    _transform: (chunk: Buffer, encoding: BufferEncoding, next: TransformCallback) => {
+      handedBytes.push(chunk.length);
+      transform.call(parser, chunk, encoding, next);
+    },
+  });
   const tap = FetchTap.onto(client, newBuffers);
   assert.ok(tap, 'this version of imapflow can be tapped');
-  const parser = Reflect.get(client, 'streamer') as Duplex;
   const rows: Row[] = [];
+  const sizesBytes: number[] = [];
   const passed: string[] = [];
   const all: string[] = [];
   parser.on('data', (item: { payload: Buffer; literals: readonly Buffer[]; next: () => void }) => {
@@ -50,15 +63,16 @@ async function read(pieces: readonly Buffer[], { attached = true, isFull = false
     all.push(uid ? `${uid[1] ?? 0}: ${item.literals[0]}` : text);
     item.next();
   });
-  const add = (one: Row): void => {
+  const add = (one: Row, sizeBytes: number): void => {
     rows.push(one);
+    sizesBytes.push(sizeBytes);
     all.push(`${one.uid}: ${one.source}`);
   };
   if (attached) tap.attach({ add, isFull, whenRoom: setImmediate });
   for (const piece of pieces) await new Promise((written) => parser.write(piece, written));
   const receivedBytes = client.stats().received;
   parser.destroy();
-  return { rows, passed, all, receivedBytes };
+  return { rows, passed, all, sizesBytes, handedBytes, receivedBytes };
 }
 
 function cut(bytes: Buffer, at: readonly number[]): Buffer[] {
@@ -112,6 +126,7 @@ test('what is too large or no FETCH response after all is left to imapflow, whol
     '* 4 FETCH (UID 4 BODY[] {3}\r\nabc FLAGS)\r\n',
     '* 4 FETCH (UID 4 BODY[] "no end)\r\n',
     strange,
+    `* 4 FETCH (UID 4 X (${'{1}\r\nx '.repeat(100)}))\r\n`,
   ]) {
     const { rows, passed } = await read([
       Buffer.from(row(1, 'one')),
@@ -150,4 +165,19 @@ test('while the sink is full nothing more is read', async () => {
   await new Promise(setImmediate);
   assert.equal(isRead, true);
   parser.destroy();
+});
+
+test('what waits in the sink counts with all that it took on the wire', async () => {
+  const responses = [row(1, 'one'), `* 2 FETCH (UID 2 FLAGS (${'$a '.repeat(5_000)}))\r\n`];
+  const { sizesBytes } = await read(responses.map((response) => Buffer.from(response)));
+  assert.deepEqual(
+    sizesBytes,
+    responses.map(({ length }) => length),
+  );
+});
+
+test('a line without end in single bytes is handed on in one go', async () => {
+  const line = Buffer.from(`* 4 FETCH (UID 4 ${'x'.repeat(66_000)}`);
+  const { handedBytes } = await read([...line].map((byte) => Buffer.from([byte])));
+  assert.ok((handedBytes[0] ?? 0) > 60_000, `${handedBytes[0]} bytes first`);
 });

@@ -122,6 +122,23 @@ test('unsolicited data and rows nobody asked for are no mails', async () => {
   });
 });
 
+test('rows that come behind a literal of another response are read all the same', async () => {
+  const large = Buffer.concat([aMail, Buffer.alloc(300_000, 'x')]);
+  const script: Script = {
+    mails: [aMail, large, aMail],
+    onCommand: ({ tag, name, args }, wire) => {
+      if (name !== 'UID FETCH') return false;
+      const rows = [aMail, large, aMail].map((mail, index) => fetchRow(index + 1, args, mail));
+      const other = Buffer.from('* LIST () "/" {5}\r\nINBOX\r\n');
+      wire.send(Buffer.concat([other, ...rows, Buffer.from(`${tag} OK done\r\n`)]));
+      return true;
+    },
+  };
+  await withServer(script, async ({ port }) => {
+    assert.deepEqual(await drain(optionsFor(port)), [aMail, large, aMail]);
+  });
+});
+
 test('hostile answer: rows without end that nobody asked for are a flood', async () => {
   const script = faultAt('FETCH', (wire) => {
     const chunk = Buffer.from('* 9 FETCH (UID 9 FLAGS ())\r\n'.repeat(40_000));
