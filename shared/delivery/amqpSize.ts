@@ -1,4 +1,5 @@
 import type { MessageHead } from './destination.ts';
+import { amqpNumberTypes } from './message.ts';
 
 /*
  * The weight of a message on the wire, computed instead of encoded: encoding copies the body. The sizes are
@@ -46,7 +47,7 @@ function propertiesBytes(head: MessageHead): number {
   let bytes = sectionBytes + compoundBytes;
   for (const [name, value] of Object.entries(head.applicationProperties)) {
     bytes += variableBytes(Buffer.byteLength(name));
-    bytes += typeof value === 'string' ? variableBytes(Buffer.byteLength(value)) : numberBytes(value);
+    bytes += typeof value === 'string' ? variableBytes(Buffer.byteLength(value)) : numberBytes(name, value);
   }
   return bytes;
 }
@@ -56,9 +57,8 @@ function variableBytes(length: number): number {
   return length > 255 ? 5 + length : 2 + length;
 }
 
-function numberBytes(value: number): number {
-  if (Number.isNaN(value)) return nullBytes;
-  if (!Number.isInteger(value)) return 9;
-  if (value > 0) return value <= 255 ? 2 : value < 2 ** 32 ? 5 : 9;
-  return value >= -128 ? 2 : value > -(2 ** 31) + 1 ? 5 : 9;
+/** One byte of value where it fits a signed one, else the type's whole width. */
+function numberBytes(name: string, value: number): number {
+  if (value >= -128 && value <= 127) return 2;
+  return amqpNumberTypes[name] === 'int' ? 5 : 9;
 }

@@ -27,6 +27,16 @@ export interface PartMessage {
 export const maxPropertyCharacters = 1_024;
 
 /**
+ * The AMQP type of each number among the application properties (AMQP 1.0, 1.6.9 and 1.6.10), whatever its value:
+ * a consumer in a typed language casts to one type.
+ */
+export const amqpNumberTypes: Readonly<Record<string, 'int' | 'long'>> = {
+  partNumber: 'int',
+  partCount: 'int',
+  size: 'long',
+};
+
+/**
  * Builds the messages of one mail, in sending order. The same mail gives the same ids on every repeat, whatever
  * run or machine builds them, so a queue with duplicate detection drops what it has already. With `traceparent`
  * (W3C Trace Context) they say which trace they belong to, by both names that Service Bus consumers look for.

@@ -1,4 +1,5 @@
 import { ServiceBusClient, type ServiceBusMessage, type ServiceBusSender } from '@azure/service-bus';
+import { types } from 'rhea-promise';
 import { Failure } from '../failure/failure.ts';
 import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
@@ -6,6 +7,7 @@ import { encodeLeanly } from './amqpWriter.ts';
 import type { MessageHead, OutboundMessage } from './destination.ts';
 import { inTime } from './endpointRetry.ts';
 import { LinkWatch } from './linkWatch.ts';
+import { amqpNumberTypes } from './message.ts';
 import { sendWithoutDelay } from './noDelay.ts';
 
 /** How Service Bus is reached: the app setting ServiceBusConnection in one of its two forms. */
@@ -133,15 +135,32 @@ function toSdkMessage(message: OutboundMessage): ServiceBusMessage {
   return { ...toSdkHead(message), body: message.body };
 }
 
-function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
+/** The head as the SDK takes it, with its numbers in their AMQP types. */
+export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
   return {
     messageId: head.messageId,
     correlationId: head.correlationId,
     subject: head.subject,
     contentType: head.contentType,
     ...(head.sessionId === undefined ? {} : { sessionId: head.sessionId }),
-    applicationProperties: { ...head.applicationProperties },
+    applicationProperties: withAmqpTypes(head.applicationProperties),
   };
+}
+
+/**
+ * Gives each number its AMQP type; the SDK's encoder, rhea, would choose one by the value. Numbers that the table
+ * doesn't name are long.
+ */
+function withAmqpTypes(
+  properties: MessageHead['applicationProperties'],
+): NonNullable<ServiceBusMessage['applicationProperties']> {
+  const typed = Object.entries(properties).map(([name, value]) => {
+    if (typeof value === 'string') return [name, value] as const;
+    const wrapped = amqpNumberTypes[name] === 'int' ? types.wrap_int(value) : types.wrap_long(value);
+    // The SDK hands the properties to rhea as they are, but its typings know none of rhea's types.
+    return [name, wrapped as unknown as number] as const;
+  });
+  return Object.fromEntries(typed);
 }
 
 async function closeClient(client: ServiceBusClient): Promise<void> {

@@ -5,7 +5,7 @@ import type { Destination } from '../../shared/delivery/destination.ts';
 import { defaultRetryLimits } from '../../shared/delivery/endpointRetry.ts';
 import { MessageTooLarge } from '../../shared/delivery/messageTooLarge.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
-import { bytesOf, failureOf, messageOf, openerFor } from './support.ts';
+import { assertAmqpNumberTypes, bytesOf, failureOf, messageOf, openerFor } from './support.ts';
 
 let broker: Broker;
 
@@ -58,6 +58,32 @@ test('a message arrives with its body byte for byte and all it says of itself', 
     assert.equal(arrived.contentType, 'image/png');
     assert.equal(arrived.sessionId, 'acme/inbox');
     assert.deepEqual({ ...arrived.applicationProperties }, { ...message.applicationProperties });
+  });
+});
+
+test('numbers have one AMQP type whatever their value, alone and in a batch', async () => {
+  const values = [0, 1, 127, 128, 255, 256, 65_536, 2 ** 31 - 1];
+  const sizes = [...values, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 5_000_000_000];
+  const messages = sizes.map((size, index) => {
+    const number = values[index] ?? 1;
+    return messageOf(bytesOf(10), {
+      applicationProperties: { partNumber: number, partCount: number, size },
+    });
+  });
+  const [alone, ...batch] = messages;
+  assert.ok(alone);
+  await using({}, async (destination, name) => {
+    await destination.send(alone);
+    await Promise.all(batch.map((message) => destination.send(message)));
+    const queue = broker.queue(name);
+    assert.equal(queue.transfers, 2);
+    const stored = queue.peek(0, Infinity);
+    assert.equal(stored.length, sizes.length);
+    for (const { raw } of stored) assertAmqpNumberTypes(raw);
+    assert.deepEqual(
+      queue.messages.map(({ applicationProperties }) => applicationProperties.size),
+      sizes,
+    );
   });
 });
 

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { MessageHead, OutboundMessage } from '../../shared/delivery/destination.ts';
 import type { RetryLimits } from '../../shared/delivery/endpointRetry.ts';
@@ -50,6 +51,24 @@ export function bytesOf(length: number, seed = 1): Buffer {
   const bytes = Buffer.allocUnsafe(length);
   for (let i = 0; i < length; i += 1) bytes[i] = (i * 31 + (i >> 8) * 7 + seed * 101) & 0xff;
   return bytes;
+}
+
+/** AMQP 1.0, 1.6.9 and 1.6.10: smallint and int, smalllong and long. */
+const amqpTypeCodes = { int: [0x54, 0x71], long: [0x55, 0x81] };
+
+/** Asserts that an encoded message's numbers have the AMQP types that consumers in typed languages cast to. */
+export function assertAmqpNumberTypes(raw: Buffer): void {
+  for (const [name, type] of [
+    ['partNumber', 'int'],
+    ['partCount', 'int'],
+    ['size', 'long'],
+  ] as const) {
+    const key = Buffer.concat([Buffer.from([0xa1, name.length]), Buffer.from(name)]);
+    const at = raw.indexOf(key);
+    assert.ok(at >= 0, `${name} is there`);
+    const code = raw.readUInt8(at + key.length);
+    assert.ok(amqpTypeCodes[type].includes(code), `${name} has the type code 0x${code.toString(16)}`);
+  }
 }
 
 /** The `Failure` that the promise rejects with. */
