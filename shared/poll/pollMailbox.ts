@@ -203,8 +203,8 @@ async function firstState(
   entity: ConnectionEntity,
   startedAt: Date,
 ): Promise<StateChange> {
-  const anchorBefore = readState(entity.columns).scheduleAnchor;
-  const next = await nextRunAt(config.schedule, startedAt, anchorBefore);
+  const before = readState(entity.columns);
+  const next = await nextRunAt(config.schedule, startedAt, before.scheduleAnchor, before.nextRunAt);
   return {
     lastStatus: 'running',
     lastRunStartedAt: startedAt,
