@@ -47,6 +47,18 @@ export function createAdapter(env: Env): Adapter {
     const { settings } = await wired();
     return (await telemetry.open(settings, log)).follow(log, traceparent);
   };
+  const scheduling = lazily(async () => {
+    const [{ createScheduler }, { storage }] = await Promise.all([
+      import('../schedule/schedulePolls.ts'),
+      wired(),
+    ]);
+    return createScheduler({
+      connections: await storage.connections(),
+      openOrders: storage.orders,
+      makeOrderQueue: storage.makeOrderQueue,
+      now: () => new Date(),
+    });
+  });
   const polling = lazily(async () => {
     const { createPolling } = await import('./polling.ts');
     const { settings, storage } = await wired();
@@ -59,15 +71,8 @@ export function createAdapter(env: Env): Adapter {
     sendsTelemetry: read.ok && read.settings.applicationInsightsConnectionString !== undefined,
 
     async schedulePolls(call) {
-      const { storage } = await wired();
       const { log } = await follow(call);
-      const { schedulePolls } = await import('../poll/schedulePolls.ts');
-      await schedulePolls({
-        connections: await storage.connections(),
-        openOrders: storage.orders,
-        now: () => new Date(),
-        log,
-      });
+      await (await scheduling()).tick(log);
     },
 
     async pollMailbox(order, call) {

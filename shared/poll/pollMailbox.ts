@@ -1,4 +1,4 @@
-import { isStorableKey, keyPattern } from '../connection/columns.ts';
+import { keyPattern } from '../connection/columns.ts';
 import { type ConnectionConfig, type Decoded, summarizeErrors } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { addRun } from '../connection/history.ts';
@@ -7,6 +7,7 @@ import { Failure, toFailure } from '../failure/failure.ts';
 import type { Lease, TakeLease } from '../lease/lease.ts';
 import { isEnabled, staleHeartbeatMs } from '../schedule/due.ts';
 import { leaseEndsAt, nextMinute, nextRunAt } from '../schedule/nextTime.ts';
+import { readOrder } from '../schedule/orderQueue.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   type ConnectionLabels,
@@ -72,20 +73,6 @@ async function takeLease(
 ): Promise<Lease | 'taken' | undefined> {
   if (!keyPattern.test(customer) || !keyPattern.test(connection)) return undefined;
   return await dependencies.takeLease(customer, connection);
-}
-
-function readOrder(order: unknown): ConnectionKey | undefined {
-  if (typeof order === 'string') {
-    try {
-      return readOrder(JSON.parse(order));
-    } catch {
-      return undefined;
-    }
-  }
-  if (typeof order !== 'object' || order === null) return undefined;
-  const { customer, connection } = order as Record<string, unknown>;
-  if (typeof customer !== 'string' || typeof connection !== 'string') return undefined;
-  return isStorableKey(customer) && isStorableKey(connection) ? { customer, connection } : undefined;
 }
 
 /** Another run has the lease: nothing is consumed, and the columns of a live run are left to it. */

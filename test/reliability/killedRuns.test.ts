@@ -158,6 +158,7 @@ test('a run that died is due again when its heartbeat is two minutes old, not be
         lastStatus: 'running',
         runId: 'killed',
         heartbeatAt: new Date(Date.now() - heartbeatAgeMs).toISOString(),
+        pollingIntervalSeconds: 3_600,
         nextRunAt: new Date(Date.now() + 3_600_000).toISOString(),
       },
       'Merge',

@@ -86,7 +86,7 @@ function columns(index: number, isDue: boolean, nowMs: number): Record<string, u
     hostType: index % 3 === 0 ? 'POP3' : 'IMAP',
     username: `orders-${index}@example.com`,
     passwordSetting: `MAIL_PASSWORD_${index}`,
-    pollingIntervalSeconds: 300,
+    pollingIntervalSeconds: 3_600,
     lastStatus: 'ok',
     lastError: '',
     lastRunStartedAt: time(-301_000),
