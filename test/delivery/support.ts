@@ -18,7 +18,7 @@ export const quickRetry: RetryLimits = {
 
 export function openerFor(connectionString: string, retry = quickRetry, maxMessageBytes?: number) {
   return createOpenDestination(
-    { kind: 'connectionString', connectionString },
+    { kind: 'connectionString', connectionString, transport: 'tcp' },
     {
       getCredential: () => Promise.reject(new Error('A connection string needs no credential.')),
       retry,
