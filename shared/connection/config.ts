@@ -1,6 +1,7 @@
 import type { SplitRules } from '../mail/mail.ts';
 import type { MailboxOptions } from '../mailbox/mailbox.ts';
 import type { Schedule } from '../schedule/schedule.ts';
+import type { Takes } from './patterns.ts';
 
 /** A connection's config, decoded: nothing in it is left to check. */
 export interface ConnectionConfig
@@ -14,12 +15,37 @@ export interface ConnectionConfig
   readonly connection: string;
   readonly enabled: boolean;
   readonly auth: ConnectionAuth;
-  readonly rules: Omit<SplitRules, 'maxMailBytes'>;
+  readonly rules: Omit<SplitRules, 'maxMailBytes'> & AttachmentRules;
+  /** IMAP only; absent: every unread mail is taken. */
+  readonly filters?: MailFilters;
+  /** What becomes of the mails that the filters leave out. */
+  readonly unmatchedMails: 'leave' | 'markRead';
+  /** IMAP only, and never with `deleteMails`: where delivered mails go, by its name as people see it. */
+  readonly moveToFolder?: string;
   readonly schedule: Schedule;
   readonly useProcessLock: boolean;
   /** Absent: the app's own default queue. */
   readonly queueName?: string;
   readonly sessions: 'none' | 'connection' | 'mail';
+}
+
+export interface AttachmentRules {
+  /** Whether the attachment of this name (`inboundFileName`) is sent; absent: every one is. */
+  readonly attachmentFilter?: (fileName: string) => boolean;
+  /** Whether what winmail.dat holds takes its place. */
+  readonly unpackWinmail: boolean;
+}
+
+/** Which mails are taken: those that every filter here takes. */
+export interface MailFilters {
+  /** Given the addresses in From, bare: `ann@example.com`. */
+  readonly from?: Takes;
+  /** Given those in To, Cc, Delivered-To and X-Original-To. */
+  readonly to?: Takes;
+  /** Given the decoded subject, alone; the empty string where a mail has none. */
+  readonly subject?: Takes;
+  /** The same for the same patterns: what was looked at under other filters has to be looked at again. */
+  readonly fingerprint: string;
 }
 
 export type ConnectionAuth =

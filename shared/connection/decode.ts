@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { checkCron } from '../schedule/cron.ts';
 import { decodeAuth, type Findings } from './auth.ts';
 import {
@@ -6,10 +7,12 @@ import {
   configColumnNames,
   configColumns,
   isConfigColumn,
+  isSecretReference,
   keyRule,
   normalizeColumn,
 } from './columns.ts';
 import type { ColumnError, ConnectionConfig, Decoded } from './config.ts';
+import { parsePatterns } from './patterns.ts';
 import { type Columns, partialSchema } from './schema.ts';
 import type { ReadSetting } from './secret.ts';
 import { stateColumns } from './state.ts';
@@ -111,7 +114,7 @@ function columnSentence(name: ConfigColumnName, value: unknown): string {
   const column: ConfigColumn = configColumns[name];
   // A name that can't be a setting's may be the secret itself, put into the wrong column.
   const hidden =
-    column.secret || name === 'caCertificate' || name.endsWith('Setting') || name === 'oauth2TokenEndpoint';
+    column.secret || name === 'caCertificate' || isSecretReference(name) || name === 'oauth2TokenEndpoint';
   return `${name} is ${hidden ? 'not valid' : quote(value)}; it must be ${column.rule}.`;
 }
 
@@ -139,6 +142,34 @@ function checkTogether(raw: Record<string, unknown>, columns: Columns, { report,
       'sendMessageBody and sendAttachments are both false; one of them must be true, or mail would be consumed and nothing sent.',
     );
   }
+  if (has('moveToFolder') && columns.deleteMessages === true) {
+    report(
+      'moveToFolder',
+      'moveToFolder is given while deleteMessages is true; only one of them may say what becomes of a delivered mail.',
+    );
+  }
+  if (columns.moveToFolder !== undefined && isSameFolder(columns.moveToFolder, columns.folder ?? 'INBOX')) {
+    report('moveToFolder', 'moveToFolder is the folder that is polled; it must be another one.');
+  }
+  if (columns.hostType === 'POP3') {
+    for (const name of imapOnly) {
+      if (!has(name)) continue;
+      report(name, `${name} is given while hostType is POP3; it must be left out, since only IMAP has it.`);
+    }
+    if (columns.unmatchedMails === 'markRead') {
+      report(
+        'unmatchedMails',
+        'unmatchedMails is markRead while hostType is POP3; it must be left out, since POP3 has no read mark.',
+      );
+    }
+  }
+}
+
+const imapOnly = ['fromFilter', 'toFilter', 'subjectFilter', 'moveToFolder'] as const;
+
+/** INBOX is the same folder in any case (RFC 3501, section 5.1). */
+function isSameFolder(one: string, other: string): boolean {
+  return one === other || (one.toUpperCase() === 'INBOX' && other.toUpperCase() === 'INBOX');
 }
 
 function reportUnknown(entity: Readonly<Record<string, unknown>>, { report }: Findings): void {
@@ -185,7 +216,12 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
       sendAttachments: columns.sendAttachments ?? true,
       inlineAttachments: columns.inlineAttachments ?? false,
       bodyFormat: columns.bodyFormat ?? 'text',
+      ...attachmentFilter(columns),
+      unpackWinmail: columns.unpackWinmail ?? true,
     },
+    ...mailFilters(columns),
+    unmatchedMails: columns.unmatchedMails ?? 'leave',
+    ...(columns.moveToFolder === undefined ? {} : { moveToFolder: columns.moveToFolder }),
     deleteMails: protocol === 'pop3' || (columns.deleteMessages ?? false),
     folder: columns.folder ?? 'INBOX',
     schedule:
@@ -199,6 +235,28 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
     ...(columns.queueName === undefined ? {} : { queueName: columns.queueName }),
     sessions: columns.sessions ?? 'none',
   };
+}
+
+function mailFilters({ fromFilter, toFilter, subjectFilter }: Columns): Pick<ConnectionConfig, 'filters'> {
+  const texts = [fromFilter, toFilter, subjectFilter];
+  if (texts.every((text) => text === undefined)) return {};
+  const [from, to, subject] = texts.map((text) => (text === undefined ? undefined : parsePatterns(text)));
+  const fingerprint = createHash('sha256').update(JSON.stringify(texts)).digest('base64url').slice(0, 22);
+  return {
+    filters: {
+      ...(from === undefined ? {} : { from: from.takesWhole }),
+      ...(to === undefined ? {} : { to: to.takesWhole }),
+      ...(subject === undefined ? {} : { subject: subject.takesPart }),
+      fingerprint,
+    },
+  };
+}
+
+function attachmentFilter({
+  attachmentFilter: text,
+}: Columns): Pick<ConnectionConfig['rules'], 'attachmentFilter'> {
+  const patterns = text === undefined ? undefined : parsePatterns(text);
+  return patterns === undefined ? {} : { attachmentFilter: (fileName) => patterns.takesWhole([fileName]) };
 }
 
 function defaultPort(protocol: 'imap' | 'pop3', useSsl: boolean): number {

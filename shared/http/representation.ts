@@ -4,6 +4,8 @@ import {
   type ConfigColumnName,
   configColumnNames,
   configColumns,
+  isSecretColumn,
+  isSecretReference,
   normalizeColumn,
   secretColumns,
 } from '../connection/columns.ts';
@@ -22,7 +24,7 @@ export function connectionJson({ key, columns }: Omit<ConnectionEntity, 'etag'>)
   const config: Record<string, unknown> = {};
   for (const name of configColumnNames) {
     const value = normalizeColumn(name, columns[name]);
-    if (secretColumns.includes(name)) config[flagOf(name)] = value !== undefined;
+    if (isSecretColumn(name)) config[flagOf(name)] = value !== undefined;
     else if (value !== undefined && mayShow(name, value)) config[name] = toJsonValue(name, value);
   }
   return { ...key, ...config, state: stateJson(columns) };
@@ -37,7 +39,7 @@ export function configTag(columns: ConnectionEntity['columns']): string {
   for (const name of configColumnNames) {
     const value = normalizeColumn(name, columns[name]);
     if (value === undefined) continue;
-    const shown = secretColumns.includes(name) ? 'set' : `${typeof value} ${String(value)}`;
+    const shown = isSecretColumn(name) ? 'set' : `${typeof value} ${String(value)}`;
     hash.update(JSON.stringify([name, shown]));
   }
   hash.update(String(columns[versionColumn] ?? ''));
@@ -50,7 +52,7 @@ function flagOf(name: ConfigColumnName): string {
 
 /** Columns where a table's editor may have put a secret by mistake are shown only when they can't hold one. */
 function mayShow(name: ConfigColumnName, value: unknown): boolean {
-  if (name.endsWith('Setting')) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
+  if (isSecretReference(name)) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
   if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
   if (name === 'caCertificate') return typeof value === 'string' && isCertificatePem(value);
   return true;

@@ -54,7 +54,14 @@ test('host, hostType, username and password are a working connection', () => {
     security: 'tls',
     username: 'orders@example.com',
     auth: { kind: 'password', password: 'hunter2' },
-    rules: { sendBody: true, sendAttachments: true, inlineAttachments: false, bodyFormat: 'text' },
+    rules: {
+      sendBody: true,
+      sendAttachments: true,
+      inlineAttachments: false,
+      bodyFormat: 'text',
+      unpackWinmail: true,
+    },
+    unmatchedMails: 'leave',
     deleteMails: false,
     folder: 'INBOX',
     schedule: { kind: 'interval', intervalSeconds: 60 },
@@ -91,6 +98,7 @@ test('every column is taken', () => {
     sendAttachments: false,
     inlineAttachments: true,
     bodyFormat: 'eml',
+    unpackWinmail: true,
   });
   assert.equal(config.deleteMails, true);
   assert.deepEqual(config.schedule, { kind: 'cron', cron: '*/5 * * * *', timeZone: 'Europe/Berlin' });
@@ -133,6 +141,38 @@ test('bools and whole numbers as a table editor writes them are accepted, and em
   assert.equal(config.host, 'mail.example.com');
   assert.equal(config.folder, 'INBOX');
   assert.equal(good({ ...base, port: 993n }).port, 993);
+});
+
+test('filters take what their patterns say, each its own part of the mail', () => {
+  const { filters, rules, unmatchedMails } = good({
+    ...base,
+    fromFilter: ' *@example.com, !noreply@* ',
+    toFilter: 'orders@*',
+    subjectFilter: 'invoice',
+    unmatchedMails: 'markRead',
+    attachmentFilter: '*.pdf, !logo*',
+    unpackWinmail: 'false',
+  });
+  assert.equal(filters?.from?.(['ann@EXAMPLE.com']), true);
+  assert.equal(filters?.from?.(['noreply@example.com']), false);
+  assert.equal(filters?.to?.(['x@example.com', 'orders@example.com']), true);
+  assert.equal(filters?.subject?.(['Your Invoice 7']), true);
+  assert.equal(filters?.subject?.(['']), false);
+  assert.equal(rules.attachmentFilter?.('A.PDF'), true);
+  assert.equal(rules.attachmentFilter?.('logo.pdf'), false);
+  assert.equal(rules.unpackWinmail, false);
+  assert.equal(unmatchedMails, 'markRead');
+
+  const one = good({ ...base, subjectFilter: 'invoice' });
+  assert.equal(one.filters?.from, undefined);
+  assert.equal(good({ ...base, fromFilter: '', toFilter: ' ' }).filters, undefined);
+  assert.equal(good({ ...base, subjectFilter: ' invoice' }).filters?.fingerprint, one.filters?.fingerprint);
+  assert.notEqual(good({ ...base, toFilter: 'invoice' }).filters?.fingerprint, one.filters?.fingerprint);
+});
+
+test('mails may be moved to another folder', () => {
+  assert.equal(good({ ...base, moveToFolder: 'Erledigt/2026 ' }).moveToFolder, 'Erledigt/2026 ');
+  assert.equal(good({ ...base, moveToFolder: 'INBOX', folder: 'New' }).moveToFolder, 'INBOX');
 });
 
 test('user name and password keep the white space around them', () => {
@@ -203,6 +243,38 @@ const refused: readonly (readonly [Entity, string])[] = [
   [{ host: { a: 1 } }, `host is of type object; ${hostRule}`],
   [{ hostType: 'SMTP' }, 'hostType is "SMTP"; it must be IMAP or POP3.'],
   [{ hostType: undefined }, 'hostType is missing; it must be IMAP or POP3.'],
+  ...[
+    ['fromFilter', ',', '*@example.com, !noreply@*'],
+    ['toFilter', 'a, !', 'orders@example.com, orders+*@example.com'],
+    ['subjectFilter', '! ', 'order, invoice, !out of office'],
+    ['attachmentFilter', ', ,', '*.pdf, *.xml, !logo*'],
+  ].map(([name = '', text = '', example]): readonly [Entity, string] => [
+    { [name]: text },
+    `${name} is ${JSON.stringify(text.trim())}; it must be patterns of at most 4096 characters, separated by commas, such as ${example}.`,
+  ]),
+  [{ unmatchedMails: 'delete' }, 'unmatchedMails is "delete"; it must be leave or markRead.'],
+  [{ unpackWinmail: 'yes' }, 'unpackWinmail is "yes"; it must be true or false.'],
+  [
+    { moveToFolder: 'A\r\nB' },
+    'moveToFolder is "A\\r\\nB"; it must be text of at most 1024 characters without line breaks or NUL.',
+  ],
+  [
+    { moveToFolder: 'Done', deleteMessages: true },
+    'moveToFolder is given while deleteMessages is true; only one of them may say what becomes of a delivered mail.',
+  ],
+  [{ moveToFolder: 'inbox' }, 'moveToFolder is the folder that is polled; it must be another one.'],
+  [
+    { moveToFolder: 'Done', folder: 'Done' },
+    'moveToFolder is the folder that is polled; it must be another one.',
+  ],
+  ...['fromFilter', 'toFilter', 'subjectFilter', 'moveToFolder'].map((name): readonly [Entity, string] => [
+    { hostType: 'POP3', [name]: 'x' },
+    `${name} is given while hostType is POP3; it must be left out, since only IMAP has it.`,
+  ]),
+  [
+    { hostType: 'POP3', unmatchedMails: 'markRead' },
+    'unmatchedMails is markRead while hostType is POP3; it must be left out, since POP3 has no read mark.',
+  ],
   [
     { username: undefined },
     'username is missing; it must be text of at most 1024 characters without line breaks or NUL.',

@@ -4,8 +4,8 @@ import {
   type ConfigColumnName,
   configColumnNames,
   configColumns,
+  isSecretColumn,
   keyPattern,
-  secretColumns,
 } from '../../connection/columns.ts';
 import { historyHours } from '../../connection/history.ts';
 import { configSchema } from '../../connection/schema.ts';
@@ -62,7 +62,7 @@ function inputSchema(): Schema {
   const { properties = {}, required } = z.toJSONSchema(configSchema, { io: 'input' });
   const columns = Object.entries(properties).map(([name, property]) => {
     const schema = typeof property === 'object' ? property : {};
-    if (!secretColumns.some((secret) => secret === name)) return [name, schema];
+    if (!isSecretColumn(name)) return [name, schema];
     const description = `${schema.description ?? ''} Left out or empty: the stored one is kept; null: it is removed.`;
     return [name, { ...schema, type: ['string', 'null'], minLength: 0, description, writeOnly: true }];
   });
@@ -88,7 +88,7 @@ function storedColumn(name: ConfigColumnName): Schema {
   return { type: type === 'string' ? type : [type, 'string'], description };
 }
 
-const shownColumns = configColumnNames.filter((name) => !secretColumns.includes(name));
+const shownColumns = configColumnNames.filter((name) => !isSecretColumn(name));
 
 export const schemas: Readonly<Record<string, Schema>> = {
   ConnectionInput: inputSchema(),
