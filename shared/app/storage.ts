@@ -15,7 +15,9 @@ export interface Storage {
   countPoisonedOrders(): Promise<number>;
   claims(): Promise<TableClient>;
   undelivered(): Promise<TableClient>;
-  container(name: 'email-leases' | 'email-payloads' | 'email-undelivered'): Promise<ContainerClient>;
+  container(
+    name: 'email-leases' | 'email-payloads' | 'email-undelivered' | 'email-journal',
+  ): Promise<ContainerClient>;
   readonly getCredential: GetCredential;
 }
 
