@@ -6,7 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ensureBundle } from '../demo/bundle.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { benchFolder } from './bed.ts';
 import { toSvg } from './chart.ts';
 import { startContenders } from './contenders.ts';
@@ -39,7 +39,7 @@ const scenarioTimeoutMs = 20 * 60_000;
 const say = (line: string) => console.log(line);
 
 async function main(options: BenchOptions): Promise<void> {
-  requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+  requirePrograms([programs.dovecot]);
   if (options.main === undefined) say(`Bundle: ${await ensureBundle()}`);
   const contenders = await startContenders();
   const figures: Figure[] = [];

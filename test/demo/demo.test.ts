@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
 import { readArguments } from './arguments.ts';
 import { faxMails, orderMails } from './demoMails.ts';
@@ -18,7 +18,7 @@ let folder: string;
 let workFolder: string;
 let dovecot: Dovecot;
 before(async () => {
-  requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+  requirePrograms([programs.dovecot]);
   folder = mkdtempSync(join(tmpdir(), 'demo-connections-'));
   workFolder = makeWorkFolder();
   dovecot = await startDovecot({ users: users.map((user) => ({ user, password })) });

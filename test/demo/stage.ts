@@ -4,7 +4,7 @@ import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { DemoError } from './arguments.ts';
 import { ensureBundle, mainFile } from './bundle.ts';
 import { type Consumer, startConsumer } from './consumer.ts';
@@ -99,7 +99,7 @@ export async function startStage(options: StageOptions): Promise<Stage> {
 /** Throws a `DemoError` that says what to install when there is no mail server and it can't be installed. */
 export function requireMailServer(): void {
   try {
-    requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+    requirePrograms([programs.dovecot]);
   } catch (error) {
     throw new DemoError(
       `The demo's mail server is Dovecot. ${error instanceof Error ? error.message : error}`,

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { ensureBundle } from '../demo/bundle.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { torment } from './torment.ts';
 
 const { values } = parseArgs({
@@ -23,7 +23,7 @@ if (!(minutes > 0 && minutes <= 600) || !Number.isSafeInteger(seed) || !(mails >
   console.error('Usage: npm run torture -- [--minutes 10] [--seed 1] [--mails 1000] [--gentle]');
   process.exit(2);
 }
-requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+requirePrograms([programs.dovecot]);
 await ensureBundle();
 console.log(
   `Seed ${seed}: ${minutes} minutes of kills and interruptions, over ${mails} mails to begin with.`,
