@@ -13,7 +13,16 @@ import { createTokenCache } from '../token/tokenCache.ts';
 import type { Storage } from './storage.ts';
 
 /** Opens a session on a connection's mailbox. Rejects with a `Failure`. */
-export type OpenSession = (config: ConnectionConfig, log: Log) => Promise<MailboxSession>;
+export type OpenSession = (
+  config: ConnectionConfig,
+  log: Log,
+  signal?: AbortSignal,
+) => Promise<MailboxSession>;
+
+/** A larger mail is streamed. */
+const wholeBytes = 2 * 1_048_576;
+/** What a streamed mail holds of its bytes as they come; its parts take memory of their own. */
+const streamBytes = 524_288;
 
 /** Opens mailbox sessions; what a protocol or a kind of login needs is loaded when it is first used. */
 export function createSessions(settings: Settings, storage: Storage, buffers?: MailBuffers): OpenSession {
@@ -48,7 +57,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
     return { kind: 'oauth2', getToken: source.getToken };
   };
 
-  return async (config, log) => {
+  return async (config, log, signal) => {
     const guarded = await resolveMailHost(config.host, {
       ...hostRules,
       timeoutMs: defaultTimeouts.connectMs,
@@ -59,6 +68,9 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
       credential:
         config.auth.kind === 'password' ? config.auth : await oauth2(config, config.auth.grant, log),
       timeouts: defaultTimeouts,
+      wholeBytes,
+      streamBytes,
+      ...(signal === undefined ? {} : { signal }),
       ...(buffers === undefined ? {} : { buffers }),
     };
     if (config.protocol === 'imap') {

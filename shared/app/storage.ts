@@ -13,7 +13,7 @@ export interface Storage {
   makeOrderQueue(): Promise<void>;
   /** Orders that the host has given up after five tries. */
   countPoisonedOrders(): Promise<number>;
-  claims(): Promise<TableClient>;
+  delivered(): Promise<TableClient>;
   undelivered(): Promise<TableClient>;
   container(
     name: 'email-leases' | 'email-payloads' | 'email-undelivered' | 'email-journal',
@@ -58,7 +58,7 @@ export function createStorage(access: StorageAccess): Storage {
       const { countMessages, openQueue } = await import('../storage/queues.ts');
       return await countMessages(await openQueue(access, 'email-polls-poison', getCredential));
     },
-    claims: lazily(() => openTable('EmailClaims')),
+    delivered: lazily(() => openTable('EmailDelivered')),
     undelivered: lazily(() => openTable('EmailUndelivered')),
     container(name) {
       const open =

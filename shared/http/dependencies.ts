@@ -3,7 +3,7 @@ import type { ConnectionStore } from '../connection/connectionStore.ts';
 import type { ReadSetting } from '../connection/secret.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
 import type { PutOrder } from '../schedule/schedulePolls.ts';
-import type { UndeliveredStore } from '../undelivered/undelivered.ts';
+import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 
 /** What the HTTP API works with; each part is opened, and its library loaded, when a call needs it. */
 export interface HttpDependencies {

@@ -1,4 +1,4 @@
-import type { UndeliveredRecord } from '../undelivered/undelivered.ts';
+import type { UndeliveredRecord } from '../undelivered/record.ts';
 import { type Answer, problem } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { readLimit } from './paging.ts';
@@ -9,7 +9,7 @@ export async function listUndelivered(request: ApiRequest, dependencies: HttpDep
   const limit = readLimit(request, { usual: 100, most: 1_000 });
   if (limit === undefined) return problem(400, 'limit must be a whole number from 1 to 1000.');
   const store = await dependencies.undelivered();
-  return { status: 200, json: { undelivered: (await store.list(limit)).map(recordJson) } };
+  return { status: 200, json: { undelivered: (await store.list({ limit })).records.map(recordJson) } };
 }
 
 /** `GET /api/undelivered/{id}` */
