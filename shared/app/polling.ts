@@ -5,7 +5,7 @@ import { decodeConnection } from '../connection/decode.ts';
 import { DeliveredMails } from '../delivered/deliveredMails.ts';
 import { openTemporaryFolder } from '../destination/spillFolder.ts';
 import { openJournal } from '../journal/journal.ts';
-import { leasesIn } from '../lease/lease.ts';
+import { defaultLeaseTimes, type LeaseTimes, leasesIn } from '../lease/lease.ts';
 import { createMailBuffers } from '../mailbox/mailBuffers.ts';
 import { KnownMails } from '../poll/knownMails.ts';
 import { ProcessMemory } from '../poll/memory.ts';
@@ -31,6 +31,7 @@ const maxMailLines = 10;
 /** What `pollMailbox` works with, made once a process. */
 export async function createPolling(
   process: Process,
+  leaseTimes: LeaseTimes = defaultLeaseTimes,
 ): Promise<{ poll(order: unknown, invocation: Invocation): Promise<void> }> {
   const { settings, storage, env, destinations, told } = process;
   const [connections, deliveredTable, leases, temporaryFolder] = await Promise.all([
@@ -39,7 +40,7 @@ export async function createPolling(
     storage.container('email-leases'),
     openTemporaryFolder(join(tmpdir(), 'email-inbound-adapter')),
   ]);
-  const takeLease = leasesIn(leases);
+  const takeLease = leasesIn(leases, leaseTimes);
   const memory = new ProcessMemory(mailMemoryBytes);
   const openSession = createSessions(settings, storage, createMailBuffers(idleBufferBytes));
   const openUndelivered = lazily(process.openUndelivered);

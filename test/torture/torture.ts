@@ -44,7 +44,6 @@ Interruptions             ${figures.interruptions}
 Mails                     ${figures.mails}
 Parts                     ${figures.parts}
 Repeats that were dropped ${figures.repeatsDropped}
-Overlaps seen             ${figures.overlapsSeen}
 Undelivered, at most      ${figures.storedAtMost}
 Whole run                 ${Math.round(figures.durationMs / 1_000)} s`);
 for (const problem of problems.slice(0, 50)) console.error(problem);

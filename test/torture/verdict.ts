@@ -59,10 +59,10 @@ async function findUnsettled(rig: Rig): Promise<string[]> {
 
 async function findRows(rig: Rig): Promise<string[]> {
   const problems: string[] = [];
-  for (const name of ['EmailClaims', 'EmailUndelivered'] as const) {
+  for (const name of ['EmailDelivered', 'EmailUndelivered'] as const) {
     for await (const row of rig.table(name).listEntities<Record<string, unknown>>()) {
       problems.push(
-        `Left in ${name}: ${row.partitionKey} ${row.rowKey} ${String(row.status ?? row.statuses ?? '')}`,
+        `Left in ${name}: ${row.partitionKey} ${row.rowKey} ${String(row.status ?? '')}`,
       );
     }
   }
