@@ -6,6 +6,7 @@ import type { ApiRequest } from '../http/request.ts';
 import { type Resource, route } from '../http/router.ts';
 import type { Env, Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
+import { secretSources } from './secrets.ts';
 import type { Storage } from './storage.ts';
 
 export interface HttpCall {
@@ -49,7 +50,7 @@ function createDependencies(settings: Settings, storage: Storage, env: Env, log:
       const { createSessions } = await import('./sessions.ts');
       return await createSessions(settings, storage)(config, log);
     },
-    readSetting: (name) => env[name],
+    secrets: secretSources(settings, env),
     now: () => new Date(),
     testTimeoutMs,
   };

@@ -12,6 +12,7 @@ import { boundedWarnings } from '../telemetry/boundedLog.ts';
 import type { LogFields } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import { createOutlets } from './outlets.ts';
+import { secretSources } from './secrets.ts';
 import { createSessions } from './sessions.ts';
 import type { Storage } from './storage.ts';
 
@@ -51,6 +52,7 @@ export async function createPolling(
   const buffers = createMailBuffers(idleBufferBytes);
   const openSession = createSessions(settings, storage, buffers);
   const openOutlet = createOutlets(settings, storage);
+  const sources = secretSources(settings, env);
   const now = () => new Date();
 
   return {
@@ -69,10 +71,7 @@ export async function createPolling(
         connections,
         takeLease,
         decode: async ({ key, columns }) =>
-          decodeConnection(
-            { ...columns, PartitionKey: key.customer, RowKey: key.connection },
-            (name) => env[name],
-          ),
+          decodeConnection({ ...columns, PartitionKey: key.customer, RowKey: key.connection }, sources),
         drain: (run) =>
           drainMailbox(run, {
             openSession: ({ config }) => openSession(config, log),
