@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { registerHooks } from 'node:module';
 import { type TestContext, test } from 'node:test';
 import { openSecretsVault, type SecretsVault } from '../../shared/connection/secretsVault.ts';
 import { type LocalVault, startLocalVault } from './localVault.ts';
@@ -52,6 +53,23 @@ test("a secret is read with the app's own identity, once for all who ask, and re
   pass(1);
   assert.equal(await read(), 'two');
   assert.equal(vault.asked.length, 2);
+});
+
+test('its library is loaded when a secret is first read', async (context) => {
+  const loaded: string[] = [];
+  const hooks = registerHooks({
+    resolve: (specifier, resolving, next) => {
+      loaded.push(specifier);
+      return next(specifier, resolving);
+    },
+  });
+  context.after(() => hooks.deregister());
+  const { vault, read } = await open(context);
+  vault.secrets.set('mailbox-orders', 'one');
+  const isLoaded = () => loaded.includes('@azure/keyvault-secrets');
+  assert.equal(isLoaded(), false);
+  await read();
+  assert.equal(isLoaded(), true);
 });
 
 test('after a refused login it is asked for at once, unless memory has got another value since', async (context) => {
@@ -136,6 +154,8 @@ for (const [answer, says] of [
     await assert.rejects(read(), expected);
     await assert.rejects(read(), expected);
     assert.equal(vault.asked.length, 3);
+    vault.away = true;
+    await assert.rejects(read(), { message: /could not be asked/ });
   });
 }
 
