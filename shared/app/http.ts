@@ -6,6 +6,7 @@ import type { ApiRequest } from '../http/request.ts';
 import { type Resource, route } from '../http/router.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Process } from './process.ts';
+import { secretSources } from './secrets.ts';
 
 export interface HttpCall {
   readonly resource: Resource;
@@ -46,7 +47,7 @@ function createDependencies(
       const { createSessions } = await import('./sessions.ts');
       return await createSessions(settings, storage)(config, log);
     },
-    readSetting: (name) => env[name],
+    secrets: secretSources(settings, env),
     now: () => new Date(),
     testTimeoutMs,
   };

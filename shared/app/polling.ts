@@ -15,6 +15,7 @@ import { boundedWarnings } from '../telemetry/boundedLog.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import { lazily } from './lazy.ts';
 import type { Process } from './process.ts';
+import { secretSources } from './secrets.ts';
 import { createSessions } from './sessions.ts';
 
 const mebibyte = 1_048_576;
@@ -44,6 +45,7 @@ export async function createPolling(
   const memory = new ProcessMemory(mailMemoryBytes);
   const openSession = createSessions(settings, storage, createMailBuffers(idleBufferBytes));
   const openUndelivered = lazily(process.openUndelivered);
+  const sources = secretSources(settings, env);
   const now = () => new Date();
 
   const run = async (start: RunStart): Promise<RunResult> => {
@@ -87,10 +89,7 @@ export async function createPolling(
     connections,
     takeLease,
     decode: async ({ key, columns }) =>
-      decodeConnection(
-        { ...columns, PartitionKey: key.customer, RowKey: key.connection },
-        (name) => env[name],
-      ),
+      decodeConnection({ ...columns, PartitionKey: key.customer, RowKey: key.connection }, sources),
     run,
     openJournal: (key, runId) =>
       openJournal({

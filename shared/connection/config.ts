@@ -2,6 +2,7 @@ import type { SplitRules } from '../mail/mail.ts';
 import type { MailboxOptions } from '../mailbox/mailbox.ts';
 import type { Schedule } from '../schedule/schedule.ts';
 import type { Takes } from './patterns.ts';
+import type { ConfiguredSecret, SecretPlace } from './secret.ts';
 
 /** A connection's config, decoded: nothing in it is left to check. */
 export interface ConnectionConfig
@@ -49,15 +50,16 @@ export interface MailFilters {
 }
 
 export type ConnectionAuth =
-  | { readonly kind: 'password'; readonly password: string }
-  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant };
+  | { readonly kind: 'password'; readonly password: ConfiguredSecret }
+  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant<ConfiguredSecret> };
 
-export type OAuth2Grant =
+/** `Secret` is a string once what stands in a vault has been read. */
+export type OAuth2Grant<Secret extends ConfiguredSecret = string> =
   | {
       readonly kind: 'clientCredentials';
       readonly authority: OAuth2Authority;
       readonly clientId: string;
-      readonly clientSecret: string;
+      readonly clientSecret: Secret;
       readonly scope?: string;
     }
   | {
@@ -65,10 +67,10 @@ export type OAuth2Grant =
       readonly authority: OAuth2Authority;
       readonly clientId: string;
       /** Public clients have none. */
-      readonly clientSecret?: string;
-      readonly refreshToken: string;
+      readonly clientSecret?: Secret;
+      readonly refreshToken: Secret;
       /** Where it stands, and so whether a rotated one can be written back. */
-      readonly refreshTokenFrom: 'column' | 'setting';
+      readonly refreshTokenFrom: SecretPlace;
       readonly scope?: string;
     }
   /** `clientId` picks a user-assigned identity. */
@@ -87,6 +89,17 @@ export interface ColumnError {
 export type Decoded =
   | { readonly ok: true; readonly config: ConnectionConfig }
   | { readonly ok: false; readonly errors: readonly ColumnError[] };
+
+/** How the connection is encrypted, by `useSsl` and `startTls`. */
+export function securityOf(useSsl: boolean, startTls: boolean): ConnectionConfig['security'] {
+  return useSsl ? 'tls' : startTls ? 'starttls' : 'plain';
+}
+
+/** The port of a connection that names none. */
+export function defaultPort(protocol: 'imap' | 'pop3', useSsl: boolean): number {
+  if (protocol === 'imap') return useSsl ? 993 : 143;
+  return useSsl ? 995 : 110;
+}
 
 const maxSummaryLength = 1024;
 

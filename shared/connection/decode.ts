@@ -11,10 +11,11 @@ import {
   keyRule,
   normalizeColumn,
 } from './columns.ts';
-import type { ColumnError, ConnectionConfig, Decoded } from './config.ts';
+import { type ColumnError, type ConnectionConfig, type Decoded, defaultPort, securityOf } from './config.ts';
 import { parsePatterns } from './patterns.ts';
+import { readCertificates, toPem } from './pem.ts';
 import { type Columns, partialSchema } from './schema.ts';
-import type { ReadSetting } from './secret.ts';
+import type { SecretSources } from './secret.ts';
 import { stateColumns } from './state.ts';
 import { toHost } from './syntax.ts';
 
@@ -30,12 +31,12 @@ export interface DecodeOptions {
 
 /**
  * Decodes one entity of the table of connections. Every wrong column gets one sentence; no sentence holds
- * a secret. `readSetting` looks up the app settings that hold secrets. Never throws.
+ * a secret. `sources` has the app settings that hold secrets; what stands in a vault is not read. Never throws.
  * The keys are expected as the columns `PartitionKey` and `RowKey`.
  */
 export function decodeConnection(
   entity: Readonly<Record<string, unknown>>,
-  readSetting: ReadSetting,
+  sources: SecretSources,
   { strict = false }: DecodeOptions = {},
 ): Decoded {
   const errors = new Map<string, string>();
@@ -53,7 +54,7 @@ export function decodeConnection(
       findings.report(name, `${name} is missing; it must be ${configColumns[name].rule}.`);
   }
   checkTogether(raw, columns, findings);
-  const auth = decodeAuth(columns, findings, readSetting);
+  const auth = decodeAuth(columns, findings, sources);
   if (strict) reportUnknown(entity, findings);
   const { PartitionKey: customer, RowKey: connection, hostType, username } = columns;
   const host = columns.host === undefined ? undefined : toHost(columns.host);
@@ -207,8 +208,8 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
     protocol,
     host,
     port: columns.port ?? defaultPort(protocol, useSsl),
-    security: useSsl ? 'tls' : columns.startTls ? 'starttls' : 'plain',
-    ...(columns.caCertificate === undefined ? {} : { caCertificate: columns.caCertificate }),
+    security: securityOf(useSsl, columns.startTls ?? false),
+    ...caCertificate(columns),
     username,
     auth,
     rules: {
@@ -237,6 +238,11 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
   };
 }
 
+function caCertificate({ caCertificate: text = '' }: Columns): Pick<ConnectionConfig, 'caCertificate'> {
+  const certificates = readCertificates(text);
+  return certificates === undefined ? {} : { caCertificate: toPem(certificates) };
+}
+
 function mailFilters({ fromFilter, toFilter, subjectFilter }: Columns): Pick<ConnectionConfig, 'filters'> {
   const texts = [fromFilter, toFilter, subjectFilter];
   if (texts.every((text) => text === undefined)) return {};
@@ -257,9 +263,4 @@ function attachmentFilter({
 }: Columns): Pick<ConnectionConfig['rules'], 'attachmentFilter'> {
   const patterns = text === undefined ? undefined : parsePatterns(text);
   return patterns === undefined ? {} : { attachmentFilter: (fileName) => patterns.takesWhole([fileName]) };
-}
-
-function defaultPort(protocol: 'imap' | 'pop3', useSsl: boolean): number {
-  if (protocol === 'imap') return useSsl ? 993 : 143;
-  return useSsl ? 995 : 110;
 }

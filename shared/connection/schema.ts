@@ -3,7 +3,8 @@ import { checkCron } from '../schedule/cron.ts';
 import { queueNamePattern } from '../settings/queueName.ts';
 import { type ConfigColumnName, configColumnNames, configColumns, keyPattern } from './columns.ts';
 import { maxPatternsLength, parsePatterns } from './patterns.ts';
-import { isCertificatePem, isTimeZone, isTokenEndpoint, toHost } from './syntax.ts';
+import { readCertificates } from './pem.ts';
+import { isTimeZone, isTokenEndpoint, toHost } from './syntax.ts';
 
 // Imports zod and croner (100 ms to load): reach this module by a dynamic import.
 
@@ -33,7 +34,10 @@ const shape = {
   hostType: z.enum(['IMAP', 'POP3']),
   useSsl: z.boolean().default(true),
   startTls: z.boolean().default(false),
-  caCertificate: z.string().refine(isCertificatePem).optional(),
+  caCertificate: z
+    .string()
+    .refine((text) => readCertificates(text) !== undefined)
+    .optional(),
   username: singleLine(1024),
   password: singleLine(8192).optional(),
   passwordSetting: settingName.optional(),

@@ -1,11 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ConnectionEntity, ConnectionKey } from '../connection/connectionStore.ts';
+import type {
+  ConnectionEntity,
+  ConnectionKey,
+  ConnectionStore,
+  StoredColumns,
+} from '../connection/connectionStore.ts';
 import { Failure } from '../failure/failure.ts';
 import { isEnabled } from '../schedule/due.ts';
 import { type Answer, problem, wrongColumns } from './answer.ts';
 import { readConnectionBody } from './connectionBody.ts';
 import type { HttpDependencies } from './dependencies.ts';
+import { keepSecrets } from './heldSecrets.ts';
 import { readLimit } from './paging.ts';
 import { mayChange } from './preconditions.ts';
 import { configTag, connectionJson, versionColumn } from './representation.ts';
@@ -59,24 +65,42 @@ export async function putConnection(request: ApiRequest, dependencies: HttpDepen
   for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
     const stored = await find(key, dependencies);
     if (!mayChange(request, stored && configTag(stored.columns))) return changed(key, stored);
-    const read = readConnectionBody(
-      body.value ?? {},
-      key,
-      stored,
-      decodeConnection,
-      dependencies.readSetting,
-    );
+    const read = readConnectionBody(body.value ?? {}, key, stored, decodeConnection, dependencies.secrets);
     if (!read.ok) return wrongColumns(read.errors);
-    const columns = { ...read.columns, [versionColumn]: randomUUID() };
-    if (stored === undefined) {
-      if (await store.insert(key, columns)) return shown(201, { key, columns });
-      continue;
-    }
-    const replaced = await store.replaceConfig(stored, columns);
-    if (replaced.kind === 'replaced') return shown(200, { key, columns: replaced.columns });
+    const saved = keepSecrets(read, stored);
+    if (!saved.ok) return wrongColumns(saved.errors);
+    const columns = { ...saved.columns, [versionColumn]: randomUUID() };
+    const written = await writeConfig(store, key, stored, columns);
+    if (written !== undefined) return shown(stored === undefined ? 201 : 200, { key, columns: written });
     await stepBack(conflicts);
   }
   throw tooManyChanges(key);
+}
+
+/**
+ * Makes a connection or replaces its config, and gives all columns that it has then; undefined where someone
+ * else was quicker. A write that storage did and whose answer was lost is refused when the library repeats it, as
+ * though another had made it: the version that only this call can have written tells.
+ */
+async function writeConfig(
+  store: ConnectionStore,
+  key: ConnectionKey,
+  stored: ConnectionEntity | undefined,
+  columns: StoredColumns,
+): Promise<ConnectionEntity['columns'] | undefined> {
+  const readOwn = async () => {
+    const now = await store.read(key);
+    return now?.columns[versionColumn] === columns[versionColumn] ? now?.columns : undefined;
+  };
+  try {
+    if (stored === undefined) return (await store.insert(key, columns)) ? columns : await readOwn();
+    const replaced = await store.replaceConfig(stored, columns);
+    return replaced.kind === 'replaced' ? replaced.columns : await readOwn();
+  } catch (error) {
+    const own = await readOwn().catch(() => undefined);
+    if (own === undefined) throw error;
+    return own;
+  }
 }
 
 /** `DELETE /api/connections/{customer}/{connection}` */
@@ -87,10 +111,27 @@ export async function deleteConnection(request: ApiRequest, dependencies: HttpDe
     const stored = await find(key, dependencies);
     if (stored === undefined) return missing(key);
     if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
-    if ((await store.remove(key, stored.etag)) === 'removed') return { status: 204 };
+    if (await removeConnection(store, stored)) return { status: 204 };
     await stepBack(conflicts);
   }
   throw tooManyChanges(key);
+}
+
+/**
+ * False where someone else has changed it meanwhile. It was there a moment ago: one that is missing now was
+ * removed by this call, whose answer was lost, or by another, which comes to the same.
+ */
+async function removeConnection(store: ConnectionStore, { key, etag }: ConnectionEntity): Promise<boolean> {
+  try {
+    return (await store.remove(key, etag)) !== 'changed';
+  } catch (error) {
+    const isGone = await store.read(key).then(
+      (entity) => entity === undefined,
+      () => false,
+    );
+    if (!isGone) throw error;
+    return true;
+  }
 }
 
 /** `POST …/poll`: orders a poll at once, and makes it due in case the order is lost. */

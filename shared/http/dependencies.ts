@@ -1,6 +1,6 @@
 import type { ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionStore } from '../connection/connectionStore.ts';
-import type { ReadSetting } from '../connection/secret.ts';
+import type { SecretSources } from '../connection/secret.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
 import type { PutOrder } from '../schedule/schedulePolls.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
@@ -12,7 +12,8 @@ export interface HttpDependencies {
   readonly undelivered: () => Promise<UndeliveredStore>;
   /** Opens a session on a mailbox that shares no token with the polls. Rejects with a `Failure`. */
   readonly openSession: (config: ConnectionConfig) => Promise<MailboxSession>;
-  readonly readSetting: ReadSetting;
+  /** Where connections may have secrets beside their own columns. */
+  readonly secrets: SecretSources;
   readonly now: () => Date;
   /** The longest that a test of a connection may take. */
   readonly testTimeoutMs: number;

@@ -10,8 +10,9 @@ import {
   secretColumns,
 } from '../connection/columns.ts';
 import type { ConnectionEntity } from '../connection/connectionStore.ts';
+import { readCertificates, toPem } from '../connection/pem.ts';
 import { readState } from '../connection/state.ts';
-import { isCertificatePem, isTokenEndpoint } from '../connection/syntax.ts';
+import { isTokenEndpoint } from '../connection/syntax.ts';
 
 /** A new one is written with each change over HTTP, so that the ETag tells a change of secrets too. */
 export const versionColumn = 'configVersion';
@@ -54,12 +55,14 @@ function flagOf(name: ConfigColumnName): string {
 function mayShow(name: ConfigColumnName, value: unknown): boolean {
   if (isSecretReference(name)) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
   if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
-  if (name === 'caCertificate') return typeof value === 'string' && isCertificatePem(value);
+  if (name === 'caCertificate') return typeof value === 'string' && readCertificates(value) !== undefined;
   return true;
 }
 
 /** The column's own type, or text where a table's editor has put another. */
 function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
+  // What stands around the certificates may be anything.
+  if (name === 'caCertificate') return toPem(readCertificates(String(value)) ?? []);
   const { type }: ConfigColumn = configColumns[name];
   const fits = type === 'integer' ? Number.isSafeInteger(value) : typeof value === type;
   return fits ? value : String(value);

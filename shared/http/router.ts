@@ -11,6 +11,9 @@ export async function route(
   request: ApiRequest,
   dependencies: HttpDependencies,
 ): Promise<Answer> {
+  if (Object.values(request.params).some((value) => !value.isWellFormed())) {
+    return problem(400, 'The address holds half a character (a lone surrogate); correct it.');
+  }
   const methods = await methodsOf(resource, request);
   if (methods === undefined) return problem(404, 'There is nothing at this address. See /api/openapi.json.');
   const handle = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;

@@ -3,7 +3,7 @@ import { toFailure } from '../failure/failure.ts';
 import type { MailCredential } from '../mailbox/mailbox.ts';
 import type { GetCredential } from '../storage/access.ts';
 import type { Log } from '../telemetry/log.ts';
-import { GrantRefused } from './endpointFailure.ts';
+import { GrantRefused, tokenPlace } from './endpointFailure.ts';
 import type { EndpointRules } from './endpointGuard.ts';
 import type { RequestLimits } from './exchange.ts';
 import { type IssuedToken, renewalTime, type TokenCache, type TokenState, tokenKey } from './tokenCache.ts';
@@ -109,7 +109,7 @@ function noteRotation(
   }
   if (!first) return;
   deps.log.warn(
-    'The token endpoint gave a new refresh token, which cannot be written to an app setting and is lost when the app restarts. Put the refresh token into oauth2RefreshToken instead of oauth2RefreshTokenSetting.',
+    `The token endpoint gave a new refresh token, which can not be written to ${tokenPlace(grant)} and is lost when the app restarts. Put the refresh token into oauth2RefreshToken itself.`,
     fieldsOf(deps),
   );
 }

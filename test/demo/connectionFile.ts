@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isConfigColumn } from '../../shared/connection/columns.ts';
 import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
+import { type SecretSources, settingsOf } from '../../shared/connection/secret.ts';
 import { DemoError } from './arguments.ts';
 
 /** A connection as its file has it: the columns of the table, and the keys. */
@@ -26,7 +27,7 @@ export function readConnectionFile(
   };
   const names = Object.keys(given);
   const columns = Object.fromEntries(Object.entries(given).filter(([name]) => isConfigColumn(name)));
-  const decoded = decodeConnection({ ...columns, ...keys }, (name) => env[name]);
+  const decoded = decodeConnection({ ...columns, ...keys }, sourcesIn(env));
   if (!decoded.ok) {
     const sentences = decoded.errors.map(({ message }) => message);
     if (decoded.errors.some(({ column }) => column.endsWith('Setting'))) {
@@ -38,6 +39,15 @@ export function readConnectionFile(
     config: decoded.config,
     columns,
     unknown: names.filter((name) => !isConfigColumn(name) && !keyNames.includes(name)),
+  };
+}
+
+/** As the app has them; only the names are looked at here. */
+function sourcesIn(env: Readonly<Record<string, string | undefined>>): SecretSources {
+  return {
+    settingsPrefix: env.SECRET_SETTINGS_PREFIX || 'MAILBOX_',
+    readSetting: settingsOf(env),
+    ...(env.SECRETS_VAULT ? { vaultPrefix: env.SECRETS_VAULT_PREFIX || 'mailbox-' } : {}),
   };
 }
 

@@ -112,8 +112,8 @@ test('--connection polls an IMAP mailbox of one’s own and marks its mails read
 test('--connection takes the password from the environment, and deletes over POP3 only with --yes', async () => {
   const maildir = dovecot.maildir('pop3');
   await seedMaildir(maildir, faxMails());
-  const file = connectionFile('pop3', 'POP3', { password: undefined, passwordSetting: 'MY_PASSWORD' });
-  const env = { MY_PASSWORD: password };
+  const file = connectionFile('pop3', 'POP3', { password: undefined, passwordSetting: 'MAILBOX_PASSWORD' });
+  const env = { MAILBOX_PASSWORD: password };
 
   const refused = startDemo(workFolder, ['--connection', file], env);
   assert.equal(await refused.ended, 2);
@@ -149,8 +149,13 @@ for (const { name, content, says } of [
   { name: 'no object', content: '[]', says: /must hold one JSON object/ },
   {
     name: 'a setting that is not there',
-    content: JSON.stringify({ host: 'x', hostType: 'IMAP', username: 'a', passwordSetting: 'NOT_SET' }),
-    says: /the app setting NOT_SET, which does not exist[\s\S]*environment variables of your shell/,
+    content: JSON.stringify({
+      host: 'x',
+      hostType: 'IMAP',
+      username: 'a',
+      passwordSetting: 'MAILBOX_NOT_SET',
+    }),
+    says: /the app setting MAILBOX_NOT_SET, which does not exist[\s\S]*environment variables of your shell/,
   },
   {
     name: 'wrong columns',

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
+import { caPem } from '../connection/caPem.ts';
 import { type Api, list, type Operation, object, openApi, sentences } from './api.ts';
 
 let bed: AppTestbed;
 let api: Api;
 
 before(async () => {
-  bed = await startAppTestbed({ users: ['anna'], settings: { MAIL_PW: 'from a setting' } });
+  bed = await startAppTestbed({ users: ['anna'], settings: { MAILBOX_PW: 'from a setting' } });
   api = await openApi(bed.host);
 });
 after(() => bed.stop());
@@ -48,7 +49,7 @@ test('a connection is made, read, replaced and removed', async () => {
 
 test('what the API has stored is what polls read', async () => {
   const { imapPort } = bed.dovecot;
-  const columns = { host: '127.0.0.1', port: imapPort, useSsl: false, passwordSetting: 'MAIL_PW' };
+  const columns = { host: '127.0.0.1', port: imapPort, useSsl: false, passwordSetting: 'MAILBOX_PW' };
   await put('polled', { ...withoutPassword, ...columns });
   const { lastStatus, lastError } = await bed.poll('polled');
   assert.equal(lastStatus, 'failed');
@@ -116,14 +117,14 @@ test('a stored secret is kept when it is left out or empty, replaced when given,
   await put('kept', { ...withoutPassword, password: ' other ' });
   assert.equal(await stored(), ' other ');
 
-  const both = sentences(await put('kept', { ...base, passwordSetting: 'MAIL_PW' }));
+  const both = sentences(await put('kept', { ...base, passwordSetting: 'MAILBOX_PW' }));
   assert.match(String(both.passwordSetting), /together with password; only one/);
   const none = sentences(await put('kept', { ...withoutPassword, password: null }));
   assert.match(String(none.password), /password is missing/);
   assert.equal(await stored(), ' other ');
 
-  const switched = object((await put('kept', { ...withoutPassword, passwordSetting: 'MAIL_PW' })).json());
-  assert.deepEqual([switched.passwordSetting, switched.passwordSet], ['MAIL_PW', false]);
+  const switched = object((await put('kept', { ...withoutPassword, passwordSetting: 'MAILBOX_PW' })).json());
+  assert.deepEqual([switched.passwordSetting, switched.passwordSet], ['MAILBOX_PW', false]);
   assert.equal(await stored(), undefined);
   assert.match(String(sentences(await put('kept', withoutPassword)).password), /password is missing/);
 });
@@ -151,7 +152,8 @@ test('unknown columns and the columns of the app are refused, by whatever name',
     ...base,
     ...Object.fromEntries(names.map((name) => [name, 'x'])),
   }).slice(1)}`;
-  const answer = await api.call('PUT /api/connections/acme/unknown', { body });
+  const headers = { 'content-type': 'application/json' };
+  const answer = await api.call('PUT /api/connections/acme/unknown', { body, headers });
   assert.deepEqual(Object.keys(sentences(answer)).sort(), ['__proto__', 'constructor', ...names].sort());
 });
 
@@ -163,6 +165,49 @@ test('keys come from the address alone, and must be such as polls take', async (
   assert.equal((await api.call("GET /api/connections/a'b/c")).status, 404);
 });
 
+test('half a character is refused where it stands: no storage can hold it', async () => {
+  const errors = sentences(await put('half', { ...base, folder: 'a\ud800', password: '\udc00' }));
+  for (const column of ['folder', 'password']) {
+    assert.equal(errors[column], `${column} holds half a character (a lone surrogate); correct the text.`);
+  }
+  assert.equal((await put('half', { ...base, folder: 'whole \ud83d\ude00' })).status, 201);
+});
+
+test('a certificate in one line is stored as the PEM that it is, and shown without what stood around it', async () => {
+  const caCertificate = `"note: horse ${caPem.replaceAll('\n', '\\n')}"`;
+  const made = await put('pem', { ...base, caCertificate });
+  assert.equal(object(made.json()).caCertificate, caPem);
+  assert.equal((await entity('pem')).caCertificate, caPem);
+  await bed.addConnection('pem', { ...base, caCertificate });
+  const shown = await get('pem');
+  assert.equal(object(shown.json()).caCertificate, caPem);
+  assert.doesNotMatch(shown.text(), /horse/);
+  const wrong = sentences(await put('pem', { ...base, caCertificate: 'horse' }));
+  await bed.addConnection('wrong-pem', { ...base, caCertificate: 'horse' });
+  assert.equal((await bed.poll('wrong-pem')).lastError, wrong.caCertificate);
+});
+
+test('a stored password does not follow to another server; it must come along, or the change is refused', async () => {
+  await put('moved', base);
+  for (const change of [
+    { host: 'thief.example' },
+    { port: 1 },
+    { useSsl: false },
+    { username: 'bert' },
+    { caCertificate: caPem },
+  ]) {
+    const errors = sentences(await put('moved', { ...withoutPassword, ...change }));
+    assert.deepEqual(errors, {
+      password:
+        'password is stored for where the saved connection points (host, port, encryption, CA, user) and is not kept for another target; enter it again.',
+    });
+  }
+  assert.equal((await entity('moved')).host, base.host);
+  assert.equal((await put('moved', { ...base, host: 'other.example' })).status, 200);
+  assert.equal((await put('moved', { ...withoutPassword, host: 'OTHER.example', folder: 'X' })).status, 200);
+  assert.equal((await entity('moved')).password, base.password);
+});
+
 test('what was read may be sent back, with changes', async () => {
   await put('back', base);
   const read = object((await get('back')).json());
@@ -172,17 +217,18 @@ test('what was read may be sent back, with changes', async () => {
 });
 
 test('a body that is no JSON object, too large, or of another type is refused', async () => {
-  const sent = async (body: unknown, headers: Record<string, string> = {}) =>
+  const asJson = { 'content-type': 'application/json' };
+  const sent = async (body: unknown, headers: Record<string, string> = asJson) =>
     (await api.call('PUT /api/connections/acme/body', { body, headers })).status;
   for (const body of ['{', '[]', '"x"', 'null', Buffer.from([0xff, 0xfe])])
     assert.equal(await sent(body), 400);
   assert.equal(await sent(undefined), 400);
   assert.equal(await sent({ ...base, folder: 'x'.repeat(70_000) }), 413);
   assert.equal(await sent('{}', { 'content-length': '70000' }), 413);
-  assert.equal(
-    await sent(JSON.stringify(base), { 'content-type': 'application/x-www-form-urlencoded' }),
-    415,
-  );
+  for (const type of ['application/x-www-form-urlencoded', 'text/plain', 'application/jsonp', '']) {
+    assert.equal(await sent(JSON.stringify(base), { 'content-type': type }), 415, type);
+  }
+  assert.equal(await sent(JSON.stringify(base), {}), 415);
   assert.equal(await sent(JSON.stringify(base), { 'content-type': 'application/json; charset=utf-8' }), 201);
   const long = sentences(await put('body', { ...base, caCertificate: 'x'.repeat(40_000) }));
   assert.match(String(long.caCertificate), /caCertificate/);

@@ -102,7 +102,7 @@ test('the described body takes what the API takes', () => {
   const validate = ajv.compile({ components, $ref: '#/components/schemas/ConnectionInput' });
   assert.ok(validate(columns));
   assert.ok(validate({ ...columns, customer: 'acme', passwordSet: true, state: { lastStatus: 'ok' } }));
-  assert.ok(validate({ ...columns, password: null, passwordSetting: 'MAIL_PW' }));
+  assert.ok(validate({ ...columns, password: null, passwordSetting: 'MAILBOX_PW' }));
   const { host: _, ...hostless } = columns;
   for (const body of [
     hostless,
