@@ -52,6 +52,8 @@ describe('away before the run: no mail is fetched, none is touched', () => {
         await bed.addMailbox(name, protocol, mails, { pollingIntervalSeconds: 3_600 });
         const before = bed.mail[protocol].bytes.toClient;
         Object.assign(bed.broker.faults, faults);
+        // The service detaches the links of a queue that is disabled, or whose senders it no longer admits.
+        bed.broker.dropConnections();
         assertFailed(await bed.poll(name), sentence);
         assert.ok(bed.mail[protocol].bytes.toClient - before < 20_000, 'nothing was fetched');
         assert.ok(await isThere(name, 5, protocol));
