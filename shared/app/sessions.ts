@@ -59,13 +59,14 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
       credential:
         config.auth.kind === 'password' ? config.auth : await oauth2(config, config.auth.grant, log),
       timeouts: defaultTimeouts,
+      wholeBytes: 2 * 1_048_576,
       ...(buffers === undefined ? {} : { buffers }),
     };
     if (config.protocol === 'imap') {
       const { openImapMailbox } = await import('../mailbox/imap/imapMailbox.ts');
       return await openImapMailbox(options);
     }
-    const { openPop3Mailbox } = await import('../mailbox/pop3/openPop3Mailbox.ts');
+    const { openPop3Mailbox } = await import('../mailbox/pop3/pop3Mailbox.ts');
     return await openPop3Mailbox(options);
   };
 }
