@@ -80,7 +80,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
         const { openImapMailbox } = await import('../mailbox/imap/imapMailbox.ts');
         return await openImapMailbox(options);
       }
-      const { openPop3Mailbox } = await import('../mailbox/pop3/openPop3Mailbox.ts');
+      const { openPop3Mailbox } = await import('../mailbox/pop3/pop3Mailbox.ts');
       return await openPop3Mailbox(options);
     });
   };

@@ -1,69 +1,126 @@
-import type { Readable } from 'node:stream';
 import type { MailBuffers } from './mailBuffers.ts';
 
-/** A mail that the server lists as a candidate: unread (IMAP), or there at all (POP3). */
+/** A mail that the server lists. */
 export interface MailRef {
   /**
-   * The mail's key, the same in every session: `imap:{UIDVALIDITY}:{UID}:{folder}`, `pop3:{UIDL}`, or
-   * without UIDL support `pop3-sha256:{hex}:{number among equal ones}`.
+   * The UID in decimal (IMAP) or the UIDL (POP3); without UIDL support `sha256:{hex}:{number among equal ones}`.
+   * Unique within `MailboxSession.mailboxId`.
    */
   readonly key: string;
   /** What this session calls it: the IMAP UID or the POP3 message number. */
   readonly id: number;
 }
 
-/** A candidate whose size is known, so that whoever fetches it can bound memory first. */
+/** A mail whose size is known. */
 export interface MeasuredMail extends MailRef {
-  /** RFC822.SIZE or the size that LIST gives, in bytes; servers err by a little. */
+  /** RFC822.SIZE or the size that LIST gives, in bytes; servers err, some by far. */
   readonly sizeBytes: number;
   /** INTERNALDATE; POP3 has none. */
   readonly receivedAt?: Date;
 }
 
+/** Memory that one mail holds of the process's budget; given back in one place, by its owner. */
+export interface Holding {
+  /** Waits until so many more bytes may be held. Rejects when the run is to end. */
+  grow(sizeBytes: number): Promise<void>;
+  /** Gives back all of it, what is still being waited for too. Idempotent. */
+  release(): void;
+}
+
+/** The memory that mails are read into, as far as it has to be shared. */
+export interface MailMemory {
+  /** Opens a mail's account, which holds nothing yet. */
+  hold(): Holding;
+}
+
+/** A mail that was handed over, whole or as a stream. */
+export interface FetchedMail {
+  readonly kind: 'mail';
+  readonly mail: MeasuredMail;
+  /**
+   * All bytes, as the server holds them (dot-stuffing undone, last CRLF kept), of a mail that was read whole;
+   * undefined for a streamed one, and once they were freed.
+   */
+  readonly whole: Buffer | undefined;
+  /**
+   * The bytes from the start, again at a second call (a streamed mail is then fetched anew). A streamed mail can be
+   * opened until the next mail is asked for. Rejects, or the iteration does, with a `Failure`.
+   */
+  open(): Promise<AsyncIterable<Buffer>>;
+  /** Nobody reads its bytes any more: their memory may serve the next mail. Idempotent. */
+  freeBytes(): void;
+  /**
+   * Gives back all that it holds of the memory budget. Its bytes are left to garbage collection, unless they were
+   * freed before: a message may still refer to them. Idempotent; must be called once the mail is done with.
+   */
+  release(): void;
+}
+
 /** What became of one mail that was asked for. */
-export type FetchedMail =
-  /** `source` is the mail byte for byte, as the server holds it (dot-stuffing undone, last CRLF kept). */
-  | { readonly kind: 'mail'; readonly mail: MeasuredMail; readonly source: Buffer }
-  /** Expunged, or read, since it was listed: another run or person has dealt with it. */
+export type FetchAnswer =
+  | FetchedMail
+  /** Expunged, read or deleted since it was listed: another run or person has dealt with it. */
   | { readonly kind: 'gone'; readonly mail: MeasuredMail }
   /** The server lists it but can't hand it over; `sentence` says what it answered. */
   | { readonly kind: 'unavailable'; readonly mail: MeasuredMail; readonly sentence: string };
 
-/** As `FetchedMail`, for a mail too large to hold: its bytes come as a stream. */
-export type StreamedMail =
-  | { readonly kind: 'mail'; readonly mail: MeasuredMail; readonly stream: Readable }
-  | Exclude<FetchedMail, { kind: 'mail' }>;
-
 /**
  * One logged-in session on one mailbox: the only way the rest of the app sees IMAP and POP3.
  *
- * Every method ends within its own deadline. It rejects with a `Failure`, after which the session is
- * of no more use and `close` must still be called. Methods may be called while another one runs; they
- * are queued (but `settle` must not be awaited from within the loop over `fetch`).
+ * Every method ends within its own deadline, and soon after `MailboxOptions.signal` has fired. It rejects with a
+ * `Failure`, after which the session is of no more use and `close` must still be called. Methods may be called while
+ * another one runs; they are queued (but `settle` must not be awaited from within the loop over `fetch`).
  */
 export interface MailboxSession {
   /** `imaps://host:993/INBOX`, `imap://…`, `pop3s://host:995`, `pop3://…` */
   readonly endpoint: string;
 
-  /** All candidates, oldest first, or the oldest `limit` of them. */
+  /**
+   * What every mail's identity begins with: protocol, host in lower case, user, folder and UIDVALIDITY (IMAP), or
+   * protocol, host and user (POP3). One string, unambiguous.
+   */
+  readonly mailboxId: string;
+
+  /**
+   * The next oldest candidates that this session has not listed yet, at most `limit`; none when there are no more.
+   * Candidates are the mails that are neither read nor flagged \Deleted (IMAP), or all (POP3). IMAP pages through one
+   * SEARCH; POP3 gives one page a session, since its deletions take effect at QUIT.
+   */
   list(limit: number): Promise<readonly MailRef[]>;
+
+  /** Candidates that this session can't reach any more, so that another one is needed. Known after `list`. */
+  readonly hasMore: boolean;
+
+  /**
+   * Mails that an earlier run can have flagged and not brought to their end: with `deleteMails` those flagged
+   * \Deleted; with `moveToFolder` those \Seen or \Deleted; else none (POP3: none).
+   */
+  listHalfSettled(): Promise<readonly MailRef[]>;
+
+  /**
+   * The first `maxBytes` of each of these mails, whatever their flags; those that are gone are left out. IMAP only:
+   * POP3, which is never asked, gives none. The bytes are not counted as held memory.
+   */
+  readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>>;
 
   /** The size of each of these, in order; those that are gone since are left out. */
   measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]>;
 
   /**
-   * Fetches these mails whole, in order, pipelined on the wire; the consumer's pace holds the server
-   * back. Each of `mails` is answered exactly once. Looks again whether each is still a candidate, at the
-   * moment of the fetch (IMAP: not \Seen, not expunged). Marks nothing.
+   * Fetches these mails in order, pipelined on the wire; the consumer's pace holds the server back. A mail up to
+   * `MailboxOptions.wholeBytes` comes whole, a larger one as a stream, which must be read (or abandoned by
+   * `release`) before the next mail is asked for. Each of `mails` is answered exactly once. Looks again whether each
+   * is still a candidate, at the moment of the fetch. Marks nothing.
+   *
+   * Takes memory from `memory` before a mail's bytes are read, by what the server announces, and of a stream as its
+   * bytes arrive, at most `MailboxOptions.streamBytes`. A mail that was handed over owns what it holds; the rest
+   * goes back however the fetch ends.
    */
-  fetch(mails: readonly MeasuredMail[]): AsyncIterable<FetchedMail>;
-
-  /** Fetches one mail as a stream, holding no more than a few pieces of it. */
-  openStream(mail: MeasuredMail): Promise<StreamedMail>;
+  fetch(mails: readonly MeasuredMail[], memory: MailMemory): AsyncIterable<FetchAnswer>;
 
   /**
-   * Settles delivered mails: IMAP marks them read or deletes and expunges just them; POP3 deletes them,
-   * which takes effect at `close`. Those that are gone already count as settled.
+   * Settles delivered mails, half-settled ones too: IMAP marks them read, moves them, or deletes and expunges just
+   * them; POP3 deletes them, which takes effect at `close`. Those that are gone already count as settled.
    */
   settle(mails: readonly MailRef[]): Promise<void>;
 
@@ -94,8 +151,20 @@ export interface MailboxOptions {
   /** The address to connect to, when `host` was resolved and checked already; TLS still verifies `host`. */
   readonly address?: string;
   readonly timeouts: MailboxTimeouts;
+  /** A mail of more bytes is streamed. */
+  readonly wholeBytes: number;
+  /**
+   * What a streamed mail may hold of the memory budget, in bytes: its holding grows as its bytes arrive, up to this,
+   * and what is read beyond takes the place of what was consumed. Absent: 12 MiB.
+   */
+  readonly streamBytes?: number;
   /** Where whole mails are read into; new memory when absent. */
   readonly buffers?: MailBuffers;
+  /**
+   * When it fires, whatever is under way rejects soon and the connection is dropped. Its reason becomes the failure
+   * where it is a `Failure`.
+   */
+  readonly signal?: AbortSignal;
 }
 
 export type MailCredential =
@@ -111,6 +180,8 @@ export interface MailboxTimeouts {
 }
 
 export const defaultTimeouts: MailboxTimeouts = { connectMs: 30_000, commandMs: 60_000 };
+
+export const defaultStreamBytes: number = 12 * 1024 * 1024;
 
 /** Opens a session: connects, logs in and (IMAP) selects the folder. Rejects with a `Failure`. */
 export type OpenMailbox = (options: MailboxOptions) => Promise<MailboxSession>;

@@ -76,6 +76,13 @@ export function describeTimeout(contact: MailServerContact, waitedMs?: number): 
   return new Failure('timeout', sentences[contact.phase]);
 }
 
+/** The failure of what was under way when the run's signal fired. */
+export function describeAbort(signal: AbortSignal | undefined, contact: MailServerContact): Failure {
+  const reason: unknown = signal?.reason;
+  if (reason instanceof Failure) return reason;
+  return new Failure('timeout', `The run had to end, so its session with ${nameOf(contact)} was dropped.`);
+}
+
 function describeTlsFailure(code: string, error: unknown, contact: MailServerContact): Failure | undefined {
   const server = nameOf(contact);
   const fail = (sentence: string) => new Failure('tls', sentence, error);

@@ -1,3 +1,4 @@
+import * as net from 'node:net';
 import * as tls from 'node:tls';
 import { certificateRefusal, readCertificates } from '../connection/pem.ts';
 import { Failure } from '../failure/failure.ts';
@@ -21,4 +22,21 @@ function systemRoots(): readonly string[] {
   return typeof tls.getCACertificates === 'function'
     ? tls.getCACertificates('default')
     : tls.rootCertificates;
+}
+
+/**
+ * How TLS is done with a mail server, at once or after STARTTLS: from 1.2 on, SNI, and the certificate checked against
+ * `host`, whichever address is connected to. Throws a `Failure` (config) for a `caCertificate` that is no PEM.
+ */
+export function tlsOptions(host: string, caCertificate: string | undefined): tls.ConnectionOptions {
+  const roots = trustedRoots(caCertificate);
+  return {
+    // With a socket of its own TLS connects nowhere: the certificate is checked against this.
+    host,
+    // SNI knows no IP addresses.
+    ...(net.isIP(host) === 0 ? { servername: host } : {}),
+    ...(roots === undefined ? {} : { ca: roots }),
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+  };
 }

@@ -43,10 +43,13 @@ function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 3
 function sessionOf(list: MailboxSession['list'], onClose: () => void): MailboxSession {
   return {
     endpoint: 'imaps://mail.example.com:993/INBOX',
+    mailboxId: 'x',
+    hasMore: false,
     list,
     measure: unused,
     fetch: () => assert.fail('nothing is fetched'),
-    openStream: unused,
+    listHalfSettled: unused,
+    readHeads: unused,
     settle: unused,
     close: async () => {
       onClose();

@@ -1,17 +1,23 @@
+import type { Holding } from '../mailbox.ts';
+
 /** What one FETCH response (RFC 3501, 7.4.2) says about a mail, of what this app asks for. */
-export interface Row {
+export interface FetchData {
   readonly uid: number;
   readonly flags?: ReadonlySet<string>;
   /** RFC822.SIZE, in bytes. */
   readonly sizeBytes?: number;
   /** INTERNALDATE, as it stands there. */
   readonly internalDate?: string;
-  /** BODY[], whole or a piece; `nilSource` for NIL. */
-  readonly source?: Buffer;
+  /** BODY[], whole or a piece; `nilBody` for NIL, `unreadBody` for a literal that was not taken. */
+  readonly body?: Buffer;
+  /** What its literals hold of the memory budget. */
+  readonly holding?: Holding;
 }
 
-/** The `source` of a row whose body is NIL, as a server answers for a mail that it can't read. */
-export const nilSource: Buffer = Buffer.alloc(0);
+/** The body of a mail for which the server says NIL, as some do when they can't read it. */
+export const nilBody: Buffer = Buffer.alloc(0);
+/** The body of a mail that turned out larger than what is taken whole: its literal was read away. */
+export const unreadBody: Buffer = Buffer.alloc(0);
 
 const start = /^\* \d{1,10} FETCH \(/i;
 const spaces = / */y;
@@ -34,21 +40,21 @@ type Value =
  * Reads a FETCH response. `text` is all of it but the literals, latin1, each mark `{n}` with its line end in
  * place; `literals` are those, in order. Undefined for what is none.
  */
-export function parseFetchResponse(text: string, literals: readonly Buffer[]): Row | undefined {
+export function parseFetchResponse(text: string, literals: readonly Buffer[]): FetchData | undefined {
   const reader = new ResponseReader(text, literals);
   if (reader.match(start) === undefined) return undefined;
-  let row: Row = { uid: 0 };
+  let data: FetchData = { uid: 0 };
   for (;;) {
     reader.match(spaces);
-    if (reader.accept(')')) return row;
+    if (reader.accept(')')) return data;
     const name = reader.match(itemName);
     const value = name && reader.readValue();
     if (!name || !value) return undefined;
-    row = { ...row, ...itemOf(name[1] ?? '', name[2], value) };
+    data = { ...data, ...itemOf(name[1] ?? '', name[2], value) };
   }
 }
 
-function itemOf(name: string, section: string | undefined, value: Value): Partial<Row> {
+function itemOf(name: string, section: string | undefined, value: Value): Partial<FetchData> {
   switch (name.toUpperCase()) {
     case 'UID':
       return { uid: numberIn(value) };
@@ -59,7 +65,7 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
     case 'INTERNALDATE':
       return value.kind === 'bytes' ? { internalDate: value.bytes.toString('latin1') } : {};
     case 'BODY':
-      return section === '[]' ? { source: value.kind === 'bytes' ? value.bytes : nilSource } : {};
+      return section === '[]' ? { body: value.kind === 'bytes' ? value.bytes : nilBody } : {};
     default:
       return {};
   }

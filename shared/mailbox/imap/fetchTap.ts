@@ -1,78 +1,74 @@
-import type { Transform, TransformCallback } from 'node:stream';
+import type { TransformCallback } from 'node:stream';
 import type { ImapFlow } from 'imapflow';
 import type { MailBuffers } from '../mailBuffers.ts';
-import { beginsFetchResponse, parseFetchResponse, type Row } from './fetchResponse.ts';
+import type { Holding } from '../mailbox.ts';
+import { beginsFetchResponse, type FetchData, parseFetchResponse, unreadBody } from './fetchResponse.ts';
+import { type ImapParser, interceptChunks, parserOf, type TakeChunk } from './imapflowInside.ts';
 
-/** Where the rows of a FETCH go. */
-export interface RowSink {
-  /** `sizeBytes` is what the row took on the wire. */
-  add(row: Row, sizeBytes: number): void;
+/** Where the FETCH responses go. */
+export interface FetchSink {
+  /** `sizeBytes` is what the response took on the wire. */
+  add(data: FetchData, sizeBytes: number): void;
   readonly isFull: boolean;
   /** Calls once there is room again. */
   whenRoom(resume: () => void): void;
+  /**
+   * Takes memory for a literal, before its bytes are read: adds to `before`, the holding of the same response, or opens
+   * one. Resolves to undefined for a literal that nobody takes. Rejects when there is nothing more to be read.
+   */
+  holdLiteral(sizeBytes: number, before: Holding | undefined): Promise<Holding | undefined>;
+  giveBack(holding: Holding): void;
+  /** The command has come to its end here, whatever the server still sends. */
+  fail(error: unknown): void;
 }
 
 const LF = 0x0a;
 /** The lines of a FETCH response, without its literals; more is left to imapflow and its limits. */
 const maxTextBytes = 64 * 1024;
-/** A larger literal is left to imapflow and its limits: here its memory is taken at its announcement. */
-const maxLiteralBytes = 8 * 1024 * 1024;
 /** A mail is one literal. Small ones take far more memory than they have on the wire. */
 const maxLiterals = 16;
 const literalMark = /\{(\d{1,15})\}\r?\n$/;
 const longestMark = 20;
 
-/** What is used here of imapflow's parser stream. */
-interface Parser extends Transform {
-  /** 1 between and in lines, 2 in a literal. */
-  readonly state: number;
-  readonly lineBytes: number;
-  readonly inputBuffer: readonly unknown[];
-  readonly literals: readonly unknown[];
-  readonly maxLiteralSize: number;
-  readonly maxResponseSize: number;
-  readBytesCounter: number;
-}
-
 /**
  * Reads FETCH responses out of what comes from the server, before imapflow does: it collects each 64 KiB of a
  * mail with promises of its own, and parses each response into a tree, which together are most of what it
  * costs per mail. Everything else, and any response that is not quite as expected, goes on to imapflow as it
- * came, so the order of responses stays what it was.
+ * came, so the order of responses stays what it was. See docs/decisions/0003-fetch-tap.md.
  */
 export class FetchTap {
-  readonly #parser: Parser;
-  readonly #transform: Transform['_transform'];
+  readonly #parser: ImapParser;
+  readonly #passOn: TakeChunk;
   readonly #buffers: MailBuffers;
-  #sink: RowSink | undefined;
+  #sink: FetchSink | undefined;
+  #largestResponseBytes = 0;
   /** A line's beginning, until its end comes. */
   #held: Buffer[] = [];
   #heldBytes = 0;
   #response: OpenResponse | undefined;
 
-  private constructor(parser: Parser, buffers: MailBuffers) {
+  /** Throws a `Failure` (internal) for a version of imapflow that can't be tapped. */
+  constructor(client: ImapFlow, buffers: MailBuffers) {
+    const parser = parserOf(client);
     this.#parser = parser;
     this.#buffers = buffers;
-    this.#transform = parser._transform;
-    const transform: Transform['_transform'] = (chunk, encoding, next) => {
+    this.#passOn = interceptChunks(parser, (chunk, encoding, next) => {
       if (Buffer.isBuffer(chunk)) this.#consume(chunk, 0, next);
-      else this.#transform.call(parser, chunk, encoding, next);
-    };
-    Object.assign(parser, { _transform: transform });
+      else this.#passOn(chunk, encoding, next);
+    });
   }
 
-  /** Undefined for a version of imapflow that can't be tapped; it works without, only slower. */
-  static onto(client: ImapFlow, buffers: MailBuffers): FetchTap | undefined {
-    const parser: unknown = Reflect.get(client, 'streamer');
-    return isParser(parser) ? new FetchTap(parser, buffers) : undefined;
-  }
-
-  /** Gives the rows of the coming responses to `sink` until the function that is answered is called. */
-  attach(sink: RowSink): () => void {
+  /** Gives the coming FETCH responses to `sink` until the function that is answered is called. */
+  attach(sink: FetchSink): () => void {
     this.#sink = sink;
     return () => {
       if (this.#sink === sink) this.#sink = undefined;
     };
+  }
+
+  /** A response of more bytes is left to imapflow, which ends the connection for it. */
+  limitResponses(largestBytes: number): void {
+    this.#largestResponseBytes = largestBytes;
   }
 
   /** Goes through `chunk` from `start` on. Every way out calls `next`, or hands it to who will. */
@@ -94,10 +90,22 @@ export class FetchTap {
       this.#hold(chunk.subarray(at, lineEnd === 0 ? chunk.length : lineEnd));
       at = lineEnd === 0 ? chunk.length : lineEnd;
       if (lineEnd === 0 && this.#heldBytes <= maxTextBytes) break;
-      if (lineEnd === 0 || !this.#takeLine()) {
+      const taken = lineEnd === 0 ? 'not ours' : this.#takeLine();
+      if (taken === 'not ours' && this.#response?.isPartlyUnread === true) {
+        // imapflow can't be given what was read away, so nothing behind it could be read either.
+        this.#sink?.fail(Object.assign(new Error('A response is too long'), { code: 'ResponseTooLarge' }));
+        return;
+      }
+      if (taken === 'not ours') {
         this.#pass(this.#takeAll(), () => this.#consume(chunk, at, next));
         return;
       }
+      if (taken === 'complete') continue;
+      const sink = this.#sink;
+      this.#beginLiteral(taken.response, taken.literalBytes)
+        .then(() => this.#consume(chunk, at, next))
+        .catch((error: unknown) => sink?.fail(error));
+      return;
     }
     const sink = this.#sink;
     if (sink?.isFull === true) sink.whenRoom(() => next());
@@ -109,58 +117,72 @@ export class FetchTap {
     this.#heldBytes += piece.length;
   }
 
-  /** Adds the line that is held to the response; false when this is not for the tap to read. */
-  #takeLine(): boolean {
+  /** Adds the line that is held to the response, which is complete with it or goes on with a literal. */
+  #takeLine(): 'not ours' | 'complete' | { readonly response: OpenResponse; readonly literalBytes: number } {
     const [only, second] = this.#held;
     const line = only !== undefined && second === undefined ? only : Buffer.concat(this.#held);
     this.#held = [line];
     const text = line.toString('latin1');
     if (this.#response === undefined && !(this.#sink !== undefined && beginsFetchResponse(text)))
-      return false;
+      return 'not ours';
     const response = this.#response ?? new OpenResponse();
     const mark = literalMark.exec(text.slice(-longestMark));
     const literalBytes = mark === null ? undefined : Number(mark[1]);
-    if (!this.#mayTake(response, line.length, literalBytes ?? 0)) return false;
+    if (!this.#mayTake(response, line.length, literalBytes ?? 0)) return 'not ours';
     this.#response = response;
     response.addLine(line, text);
-    if (literalBytes !== undefined) response.beginLiteral(this.#buffers.take(literalBytes));
     this.#parser.readBytesCounter += line.length;
     this.#held = [];
     this.#heldBytes = 0;
-    return literalBytes !== undefined || this.#endResponse(response);
+    if (literalBytes !== undefined) return { response, literalBytes };
+    return this.#endResponse(response) ? 'complete' : 'not ours';
+  }
+
+  async #beginLiteral(response: OpenResponse, sizeBytes: number): Promise<void> {
+    const holding = await this.#sink?.holdLiteral(sizeBytes, response.holding);
+    if (holding === undefined) response.beginUnread(sizeBytes);
+    else response.beginLiteral(this.#buffers.take(sizeBytes), holding);
   }
 
   #mayTake(response: OpenResponse, lineBytes: number, literalBytes: number): boolean {
-    const { maxLiteralSize, maxResponseSize } = this.#parser;
     return (
       response.text.length + lineBytes <= maxTextBytes &&
       response.literals.length < maxLiterals &&
-      literalBytes <= Math.min(maxLiteralBytes, maxLiteralSize) &&
-      response.sizeBytes + lineBytes + literalBytes <= maxResponseSize
+      response.sizeBytes + lineBytes + literalBytes <= this.#largestResponseBytes
     );
   }
 
   #endResponse(response: OpenResponse): boolean {
-    const row = parseFetchResponse(response.text, response.literals);
-    if (row === undefined) return false;
+    const data = parseFetchResponse(response.text, response.literals);
+    // What was read away can't go on to imapflow: then it is as if the server had said nothing.
+    if (data === undefined && !response.isPartlyUnread) return false;
     this.#response = undefined;
-    this.#sink?.add(row, response.sizeBytes);
+    if (data === undefined) this.#giveBack(response);
+    else {
+      const { holding } = response;
+      this.#sink?.add(holding === undefined ? data : { ...data, holding }, response.sizeBytes);
+    }
     return true;
   }
 
   /** All that was kept from imapflow so far. */
   #takeAll(): readonly Buffer[] {
     const pieces = [...(this.#response?.pieces ?? []), Buffer.concat(this.#held)];
+    if (this.#response !== undefined) this.#giveBack(this.#response);
     this.#response = undefined;
     this.#held = [];
     this.#heldBytes = 0;
     return pieces;
   }
 
+  #giveBack({ holding }: OpenResponse): void {
+    if (holding !== undefined) this.#sink?.giveBack(holding);
+  }
+
   #pass(pieces: readonly Buffer[], done: TransformCallback): void {
     const [first, ...rest] = pieces;
     if (first === undefined) done();
-    else this.#transform.call(this.#parser, first, 'latin1', () => this.#pass(rest, done));
+    else this.#passOn(first, 'latin1', () => this.#pass(rest, done));
   }
 
   /** Between two responses: what comes next begins one. */
@@ -177,11 +199,16 @@ class OpenResponse {
   readonly literals: Buffer[] = [];
   /** As it came. */
   readonly pieces: Buffer[] = [];
+  /** What its literals hold of the memory budget. */
+  holding: Holding | undefined;
+  /** Whether a literal of it was read away. */
+  isPartlyUnread = false;
   #literal: Buffer | undefined;
-  #filledBytes = 0;
+  #unfilledBytes = 0;
+  #isInLiteral = false;
 
   get isInLiteral(): boolean {
-    return this.#literal !== undefined;
+    return this.#isInLiteral;
   }
 
   addLine(line: Buffer, text: string): void {
@@ -191,38 +218,41 @@ class OpenResponse {
   }
 
   /** The next bytes go there until it is full. */
-  beginLiteral(literal: Buffer): void {
-    this.sizeBytes += literal.length;
+  beginLiteral(literal: Buffer, holding: Holding): void {
+    this.holding = holding;
     this.#literal = literal;
-    this.#filledBytes = 0;
-    if (literal.length === 0) this.#endLiteral(literal);
+    this.#begin(literal.length);
+  }
+
+  /** The next bytes are read away. */
+  beginUnread(sizeBytes: number): void {
+    this.isPartlyUnread = true;
+    this.#literal = undefined;
+    this.#begin(sizeBytes);
   }
 
   /** Takes what belongs to the literal; gives the bytes taken. */
   fill(chunk: Buffer): number {
+    const taken = Math.min(chunk.length, this.#unfilledBytes);
     const literal = this.#literal;
-    if (literal === undefined) return 0;
-    const copied = chunk.copy(literal, this.#filledBytes);
-    this.#filledBytes += copied;
-    if (this.#filledBytes === literal.length) this.#endLiteral(literal);
-    return copied;
+    if (literal !== undefined) chunk.copy(literal, literal.length - this.#unfilledBytes, 0, taken);
+    this.#unfilledBytes -= taken;
+    if (this.#unfilledBytes === 0) this.#endLiteral();
+    return taken;
   }
 
-  #endLiteral(literal: Buffer): void {
+  #begin(sizeBytes: number): void {
+    this.sizeBytes += sizeBytes;
+    this.#unfilledBytes = sizeBytes;
+    this.#isInLiteral = true;
+    if (sizeBytes === 0) this.#endLiteral();
+  }
+
+  #endLiteral(): void {
+    this.#isInLiteral = false;
+    const literal = this.#literal ?? unreadBody;
     this.literals.push(literal);
     this.pieces.push(literal);
     this.#literal = undefined;
   }
-}
-
-function isParser(value: unknown): value is Parser {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    '_transform' in value &&
-    ['state', 'lineBytes', 'maxLiteralSize', 'maxResponseSize', 'readBytesCounter'].every(
-      (name) => typeof Reflect.get(value, name) === 'number',
-    ) &&
-    ['inputBuffer', 'literals'].every((name) => Array.isArray(Reflect.get(value, name)))
-  );
 }

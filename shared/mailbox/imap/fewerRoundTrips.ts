@@ -1,7 +1,6 @@
 import type { ImapFlow } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
-
-type Command = (client: ImapFlow, ...args: readonly unknown[]) => Promise<unknown>;
+import { commandsOf, type ImapCommand, replaceCommands } from './imapflowInside.ts';
 
 /** Commands that are left out at first and sent only where a server turns out to want them. */
 export interface DeferredCommands {
@@ -17,15 +16,12 @@ export interface DeferredCommands {
  * has it and the credentials are ASCII. Each costs a whole round trip, and a poll has few others.
  *
  * CAPABILITY stays; `onCapability` is called before it, first when the greeting has come.
- *
- * It leans on `commands`, imapflow's own registry, so imapflow is pinned and a test counts round trips. A
- * version without the registry would still work, at full length.
  */
 export function deferCommands(client: ImapFlow, onCapability: () => void): DeferredCommands {
-  const original = registryOf(client);
+  const original = commandsOf(client);
   const call = async (name: string, ...args: readonly unknown[]): Promise<unknown> =>
     original.get(name)?.(client, ...args);
-  const replaced = new Map<string, Command>([
+  const replaced = new Map<string, ImapCommand>([
     ['ID', async () => ({})],
     ['NAMESPACE', async () => undefined],
     ['LIST', async () => []],
@@ -50,7 +46,7 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
       },
     ],
   ]);
-  if (original.size > 0) Object.assign(client, { commands: new Map([...original, ...replaced]) });
+  replaceCommands(client, replaced);
   return {
     identify: async () => {
       if (client.capabilities.has('ID')) await call('ID', client.clientInfo);
@@ -73,10 +69,6 @@ function requireOauth({ capabilities }: ImapFlow): void {
     'login',
     'The IMAP server takes no OAuth2 login: it offers neither XOAUTH2 nor OAUTHBEARER. Check host, or set authType to password.',
   );
-}
-
-function registryOf(client: ImapFlow): ReadonlyMap<string, Command> {
-  return 'commands' in client && client.commands instanceof Map ? client.commands : new Map();
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,10 +1,10 @@
 import { AuthenticationFailure, ImapFlow, type ImapFlowOptions, type MailboxObject } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
+import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions } from '../mailbox.ts';
-import { describeTimeout } from '../networkFailure.ts';
-import { within } from './deadlines.ts';
-import { fetchRows, type RowQuery, type Rows } from './fetchRows.ts';
+import { describeAbort, describeTimeout } from '../networkFailure.ts';
+import { FetchCommand, type FetchItems, type LiteralIntake } from './fetchCommand.ts';
 import { FetchTap } from './fetchTap.ts';
 import { type DeferredCommands, deferCommands } from './fewerRoundTrips.ts';
 import {
@@ -30,6 +30,8 @@ const mebibyte = 1024 * 1024;
 const maxLineBytes = 32 * mebibyte;
 /** What a mail may exceed the size that the server gave: some servers give an estimate. */
 const literalSlackBytes = 32 * mebibyte;
+/** A literal that the tap leaves to imapflow, which holds it uncounted: one in a response of a strange form. */
+const maxStrayLiteralBytes = 4 * mebibyte;
 const logoutMs = 1_000;
 
 /** One connection to an IMAP server, with the knowledge needed to say why something on it failed. */
@@ -37,12 +39,16 @@ export class ImapConnection {
   readonly client: ImapFlow;
   readonly #options: MailboxOptions;
   readonly #deferred: DeferredCommands;
-  readonly #tap: FetchTap | undefined;
+  readonly #tap: FetchTap;
   readonly #secrets: readonly string[];
+  readonly #onAbort = (): void =>
+    void this.fail(describeAbort(this.#options.signal, this.state), 'a command');
   #phase: ConnectionState['phase'] = 'connect';
   #socketError: Error | undefined;
   #lastRefusal: Refusal | undefined;
   #failure: Failure | undefined;
+  #fetching: FetchCommand | undefined;
+  readonly #failing = Promise.withResolvers<never>();
 
   constructor(options: MailboxOptions, secret: LoginSecret) {
     this.#options = options;
@@ -57,12 +63,14 @@ export class ImapConnection {
         },
       }),
     );
+    this.#failing.promise.catch(() => {});
     // Without a listener, for good, a lost connection would end the process.
     this.client.on('error', (error: Error) => {
       this.#socketError ??= error;
     });
-    this.#tap = FetchTap.onto(this.client, options.buffers ?? newBuffers);
+    this.#tap = new FetchTap(this.client, options.buffers ?? newBuffers);
     this.#deferred = deferCommands(this.client, () => this.#beginLogin());
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   get state(): ConnectionState {
@@ -88,10 +96,10 @@ export class ImapConnection {
 
   /** Connects, logs in and selects the folder, within `timeoutMs`; rejects with a `Failure`. */
   async open(timeoutMs: number): Promise<MailboxObject> {
+    const { signal, timeouts } = this.#options;
     try {
-      return await within(this.#login(), timeoutMs, () =>
-        describeTimeout(this.state, this.#options.timeouts.connectMs),
-      );
+      const login = unlessAborted(this.#login(), signal, () => describeAbort(signal, this.state));
+      return await withDeadline(login, timeoutMs, () => describeTimeout(this.state, timeouts.connectMs));
     } catch (error) {
       throw this.fail(error, 'the login');
     }
@@ -165,36 +173,50 @@ export class ImapConnection {
     this.#lastRefusal = undefined;
   }
 
-  /** Sends a UID FETCH; the rows are to be taken until their end. */
-  fetchRows(uids: string, query: RowQuery): Rows {
-    return fetchRows(this.client, this.#tap, uids, query);
-  }
-
-  /** Bounds what one mail may make this process hold, by the size that the server gave for it. */
-  limitLiterals(sizeBytes: number): void {
-    const streamer: unknown = Reflect.get(this.client, 'streamer');
-    if (typeof streamer !== 'object' || streamer === null || !('maxLiteralSize' in streamer)) return;
-    Object.assign(streamer, literalLimits(sizeBytes));
+  /** Sends a UID FETCH; its responses are to be taken until their end, `largestBytes` being the largest mail's size. */
+  fetch(uids: string, items: FetchItems, largestBytes: number, intake: LiteralIntake): FetchCommand {
+    this.#tap.limitResponses(literalLimit(largestBytes) + mebibyte);
+    this.#fetching = new FetchCommand(this.client, this.#tap, uids, items, intake);
+    return this.#fetching;
   }
 
   /** Turns an error into the connection's one `Failure` and ends the connection. */
   fail(error: unknown, doing: string): Failure {
-    this.#failure ??= describeImapError(error, doing, this.state);
+    const failure = this.#failure ?? describeImapError(error, doing, this.state);
+    this.#failure = failure;
+    this.#failing.reject(failure);
+    this.#fetching?.fail(failure);
+    this.#drop();
+    return failure;
+  }
+
+  /** Settles as `work` does, or rejects once the connection has failed: imapflow may leave a command unsettled then. */
+  orFailure<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#failing.promise]);
+  }
+
+  /** Ends the connection at once. */
+  #drop(): void {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
     this.client.close();
-    return this.#failure;
+  }
+
+  /** Ends the connection at once, with no failure to be told. */
+  close(): void {
+    this.#drop();
   }
 
   /** LOGOUT is sent and its answer is awaited by nobody: what was settled is settled. */
   logout(): void {
     if (this.client.isClosed) return;
     const { client } = this;
-    const giveUp = setTimeout(() => client.close(), Math.min(logoutMs, this.#options.timeouts.commandMs));
+    const giveUp = setTimeout(() => this.#drop(), Math.min(logoutMs, this.#options.timeouts.commandMs));
     client
       .logout()
       .catch(() => {})
       .finally(() => {
         clearTimeout(giveUp);
-        client.close();
+        this.#drop();
       });
   }
 }
@@ -202,11 +224,6 @@ export class ImapConnection {
 /** The most that arrives for one mail of this size without being a flood, in bytes. */
 export function literalLimit(sizeBytes: number): number {
   return 2 * sizeBytes + literalSlackBytes;
-}
-
-function literalLimits(sizeBytes: number): { maxLiteralSize: number; maxResponseSize: number } {
-  const maxLiteralSize = literalLimit(sizeBytes);
-  return { maxLiteralSize, maxResponseSize: maxLiteralSize + mebibyte };
 }
 
 interface ConnectionEvents {
@@ -244,7 +261,7 @@ function clientOptions(
     greetingTimeout: dayMs,
     socketTimeout: dayMs,
     maxLineLength: maxLineBytes,
-    ...{ maxLiteralSize: literalLimit(0), maxResponseSize: literalLimit(0) + mebibyte },
+    ...{ maxLiteralSize: maxStrayLiteralBytes, maxResponseSize: maxLineBytes + mebibyte },
     maxResponseTokens: 100_000,
   };
 }

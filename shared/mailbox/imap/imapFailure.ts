@@ -1,6 +1,7 @@
 import { Failure } from '../../failure/failure.ts';
 import { describeNetworkFailure, type MailServerContact } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
+import { memberOf, responseCodeOf } from './imapflowInside.ts';
 
 /** What is known about the connection when something on it fails. */
 export interface ConnectionState extends MailServerContact {
@@ -45,13 +46,6 @@ export function refusalOf(error: unknown): Refusal | undefined {
   const code = field(error, 'serverResponseCode') ?? responseCodeOf(error);
   const text = field(error, 'responseText') ?? '';
   return { status, text, ...(code === undefined ? {} : { code: code.toUpperCase() }) };
-}
-
-/** Some commands leave the response code where imapflow's parser put it. */
-function responseCodeOf(error: unknown): string | undefined {
-  let node = error;
-  for (const step of ['response', 'attributes', 0, 'section', 0]) node = member(node, step);
-  return field(node, 'value');
 }
 
 /** Whether the server refused for its own present state and not for the sake of this command. */
@@ -168,12 +162,8 @@ function describeBye(reason: string, server: string, state: ConnectionState, cau
 }
 
 function field(error: unknown, name: string): string | undefined {
-  const value = member(error, name);
+  const value = memberOf(error, name);
   return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function member(value: unknown, name: string | number): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }
 
 /** Without the full stop, since a sentence goes on or ends after it. */

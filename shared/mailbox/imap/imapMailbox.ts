@@ -1,9 +1,9 @@
-import { X509Certificate } from 'node:crypto';
 import { Failure } from '../../failure/failure.ts';
+import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
+import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
-import { describeTimeout } from '../networkFailure.ts';
-import { within } from './deadlines.ts';
-import type { OpenFolder } from './folderConnection.ts';
+import { describeAbort, describeTimeout } from '../networkFailure.ts';
+import type { OpenFolder } from './folder.ts';
 import { ImapConnection, type LoginSecret } from './imapConnection.ts';
 import { ImapSession } from './imapSession.ts';
 
@@ -24,40 +24,32 @@ export const openImapMailbox: OpenMailbox = async (options): Promise<MailboxSess
 };
 
 async function connect(options: MailboxOptions): Promise<OpenFolder> {
+  const { credential } = options;
   const startedAt = performance.now();
   const leftMs = (): number => options.timeouts.connectMs - (performance.now() - startedAt);
-  try {
-    return await connectOnce(options, false, leftMs);
-  } catch (error) {
-    const refused = error instanceof Failure && error.reason === 'login';
-    if (!refused || options.credential.kind !== 'oauth2') throw error;
-    return connectOnce(options, true, leftMs);
-  }
-}
-
-async function connectOnce(
-  options: MailboxOptions,
-  freshToken: boolean,
-  leftMs: () => number,
-): Promise<OpenFolder> {
-  const connection = new ImapConnection(options, await loginSecret(options, freshToken, leftMs()));
-  return { connection, mailbox: await connection.open(leftMs()) };
-}
-
-async function loginSecret(
-  { credential, host, port, security, timeouts }: MailboxOptions,
-  fresh: boolean,
-  timeoutMs: number,
-): Promise<LoginSecret> {
-  if (credential.kind === 'password') return credential;
-  const accessToken = await within(credential.getToken(fresh), timeoutMs, () =>
-    describeTimeout({ protocol: 'IMAP', host, port, security, phase: 'login' }, timeouts.connectMs),
+  const connectWith = async (secret: LoginSecret): Promise<OpenFolder> => {
+    const connection = new ImapConnection(options, secret);
+    return { connection, mailbox: await connection.open(leftMs()) };
+  };
+  if (credential.kind === 'password') return await connectWith(credential);
+  return await logInWithFreshToken(
+    (fresh) => tokenInTime(credential.getToken(fresh), leftMs(), options),
+    (accessToken) => connectWith({ kind: 'oauth2', accessToken }),
   );
-  return { kind: 'oauth2', accessToken };
+}
+
+async function tokenInTime(
+  token: Promise<string>,
+  leftMs: number,
+  { host, port, security, timeouts, signal }: MailboxOptions,
+): Promise<string> {
+  const contact = { protocol: 'IMAP', host, port, security, phase: 'login' } as const;
+  const waiting = unlessAborted(token, signal, () => describeAbort(signal, contact));
+  return await withDeadline(waiting, leftMs, () => describeTimeout(contact, timeouts.connectMs));
 }
 
 /** What would end a command line, or the credentials in it, never gets near a server. */
-function refuseUnsafeOptions({ username, folder, credential, host, caCertificate }: MailboxOptions): void {
+function refuseUnsafeOptions({ username, folder, credential, host }: MailboxOptions): void {
   const values: readonly (readonly [string, string])[] = [
     ['host', host],
     ['username', username],
@@ -72,17 +64,5 @@ function refuseUnsafeOptions({ username, folder, credential, host, caCertificate
         `Column ${column} holds a line break or NUL, which IMAP does not allow. Remove it.`,
       );
     }
-  }
-  if (caCertificate !== undefined && !isPemCertificate(caCertificate)) {
-    throw new Failure('config', 'Column caCertificate is no PEM certificate. Put the PEM of the CA there.');
-  }
-}
-
-function isPemCertificate(pem: string): boolean {
-  try {
-    new X509Certificate(pem);
-    return pem.includes('-----BEGIN CERTIFICATE-----');
-  } catch {
-    return false;
   }
 }

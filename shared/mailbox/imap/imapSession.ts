@@ -1,27 +1,39 @@
-import type { MailboxObject } from 'imapflow';
+import type { MailboxObject, SearchObject } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
-import type {
-  FetchedMail,
-  MailboxOptions,
-  MailboxSession,
-  MailRef,
-  MeasuredMail,
-  StreamedMail,
+import { FetchMemory, StreamedMail, StreamHolding, WholeMail } from '../fetchedMail.ts';
+import { newBuffers } from '../mailBuffers.ts';
+import {
+  defaultStreamBytes,
+  type FetchAnswer,
+  type Holding,
+  type MailboxOptions,
+  type MailboxSession,
+  type MailMemory,
+  type MailRef,
+  type MeasuredMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
-import { nilSource, type Row } from './fetchResponse.ts';
-import { FolderConnection, type OpenFolder } from './folderConnection.ts';
+import type { LiteralIntake } from './fetchCommand.ts';
+import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
+import { Folder, type OpenFolder } from './folder.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
-import { streamPieces } from './pieceStream.ts';
-import { Settling } from './settling.ts';
-import { fetchByUid } from './uidFetch.ts';
+import { joinPieces, MailPieces } from './mailPieces.ts';
+import { SettleCommands } from './settleCommands.ts';
+import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
-/** A piece of a streamed mail: a round trip each, and about three of them in memory. */
-const pieceBytes = 4 * 1024 * 1024;
+/** A piece of a streamed mail: a round trip each, and two of them in memory. */
+const pieceBytes = 2 * 1024 * 1024;
 /** Not 0, which would let an empty answer pass for an empty mail. */
 const unknownSizeBytes = 1;
-/** A row without a body takes no more than this on the wire. */
-const rowBytes = 1024 * 1024;
+/** A response without a body takes no more than this on the wire. */
+const dataBytes = 1024 * 1024;
+
+/** No memory is counted for what is not a mail. */
+const uncounted: LiteralIntake = {
+  largestBytes: dataBytes,
+  hold: () => ({ grow: async () => {}, release() {} }),
+  giveBack() {},
+};
 
 /**
  * A logged-in session on one IMAP folder.
@@ -31,104 +43,100 @@ const rowBytes = 1024 * 1024;
  */
 export class ImapSession implements MailboxSession {
   readonly endpoint: string;
-  readonly #folder: FolderConnection;
-  readonly #settling: Settling;
-  readonly #commandMs: number;
-  readonly #deleteMails: boolean;
+  readonly mailboxId: string;
+  /** A SEARCH gives all there are. */
+  readonly hasMore = false;
+  readonly #options: MailboxOptions;
+  readonly #folder: Folder;
+  readonly #settleCommands: SettleCommands;
   readonly #folderName: string;
-  readonly #uidValidity: bigint;
+  /** Found by SEARCH and not listed yet. */
+  #found: readonly number[] | undefined;
   /** Resolves when no settle is under way. */
   #settled: Promise<unknown> = Promise.resolve();
 
   /** Throws a `Failure` when the folder can't be polled as configured. `connect` makes the connection anew. */
   constructor(options: MailboxOptions, opened: OpenFolder, connect: () => Promise<OpenFolder>) {
-    const { host, port, security, folder, timeouts, deleteMails } = options;
-    this.#commandMs = timeouts.commandMs;
-    this.#deleteMails = deleteMails;
+    const { host, port, security, username, folder, timeouts } = options;
+    this.#options = options;
     this.#folderName = folder.toUpperCase() === 'INBOX' ? 'INBOX' : folder;
     this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${host}:${port}/${this.#folderName}`;
-    this.#uidValidity = uidValidityOf(opened.mailbox);
+    const uidValidity = uidValidityOf(opened.mailbox);
+    this.mailboxId = JSON.stringify([
+      'imap',
+      host.toLowerCase(),
+      username,
+      this.#folderName,
+      `${uidValidity}`,
+    ]);
     this.#requireWritable(opened.mailbox);
-    this.#folder = new FolderConnection(opened, connect, timeouts.commandMs);
-    this.#settling = new Settling(this.#folder);
+    this.#folder = new Folder(opened, connect, timeouts.commandMs);
+    this.#settleCommands = new SettleCommands(this.#folder);
   }
 
   async list(limit: number): Promise<readonly MailRef[]> {
-    const uids = await this.#folder.run('listing the unread mails', async (connection) => {
-      const found = await connection.client.search({ seen: false, deleted: false }, { uid: true });
-      if (!Array.isArray(found)) throw connection.describeFalse('listing the unread mails');
-      return found;
-    });
-    return uids.slice(0, limit).map((uid) => ({ key: this.#keyOf(uid), id: uid }));
+    const found = this.#found ?? (await this.#search({ seen: false, deleted: false }));
+    const page = found.slice(0, Math.max(0, limit));
+    this.#found = found.slice(page.length);
+    return page.map(mailRef);
+  }
+
+  async listHalfSettled(): Promise<readonly MailRef[]> {
+    return this.#options.deleteMails ? (await this.#settleCommands.findDeleted()).map(mailRef) : [];
+  }
+
+  async readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>> {
+    const heads = new Map<MailRef, Buffer>();
+    const request = {
+      ...this.#fetchOf(mails, maxBytes, { ...uncounted, largestBytes: Math.max(dataBytes, maxBytes) }),
+      items: { body: { start: 0, maxLength: maxBytes } },
+      answers: holdsBody,
+    };
+    for await (const outcome of this.#fetchInTurn(request, 'reading the beginnings of mails')) {
+      if (outcome.kind !== 'data') continue;
+      heads.set(outcome.mail, (outcome.data.body ?? nilBody).subarray(0, maxBytes));
+    }
+    return heads;
   }
 
   async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
     const measured = new Map<number, MeasuredMail>();
-    await this.#folder.run('measuring mails', async () => {
-      const request = {
-        mails,
-        query: { size: true, internalDate: true },
-        answers: (row: Row) => row.sizeBytes !== undefined,
-        ...{ silenceMs: this.#commandMs, largestBytes: rowBytes },
-      };
-      for await (const answer of fetchByUid(this.#folder, request, () => {})) {
-        const { mail } = answer;
-        if (answer.kind === 'row') measured.set(mail.id, { ...mail, ...measureOf(answer.row) });
-        // It is there; that it can't be handed over is said by the fetch.
-        if (answer.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
-      }
-    });
+    const request = {
+      ...this.#fetchOf(mails, dataBytes, uncounted),
+      items: { size: true, internalDate: true },
+      answers: (data: FetchData) => data.sizeBytes !== undefined,
+    };
+    for await (const outcome of this.#fetchInTurn(request, 'measuring mails')) {
+      const { mail } = outcome;
+      if (outcome.kind === 'data') measured.set(mail.id, { ...mail, ...measureOf(outcome.data) });
+      // It is there; that it can't be handed over is said by the fetch.
+      if (outcome.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
+    }
     return mails.flatMap((mail) => measured.get(mail.id) ?? []);
   }
 
-  async *fetch(mails: readonly MeasuredMail[]): AsyncGenerator<FetchedMail, void, undefined> {
+  async *fetch(
+    mails: readonly MeasuredMail[],
+    memory: MailMemory,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
     if (mails.length === 0) return;
     const release = await this.#folder.enter();
-    let abandoned = Promise.resolve();
+    const held = new FetchMemory(memory);
+    let abandoned: Promise<unknown> = Promise.resolve();
+    const onAbandoned = (ended: Promise<unknown>): void => {
+      abandoned = ended;
+    };
     try {
-      const request = {
-        mails,
-        query: { flags: true, source: true },
-        answers: isWhole,
-        silenceMs: this.#commandMs,
-        largestBytes: mails.reduce((largest, { sizeBytes }) => Math.max(largest, sizeBytes), 0),
-      };
-      const answers = fetchByUid(this.#folder, request, (ended) => {
-        abandoned = ended;
-      });
-      const empty: MeasuredMail[] = [];
-      for await (const answer of answers) {
-        const { mail } = answer;
-        if (answer.kind === 'missing') yield { kind: 'gone', mail };
-        else if (answer.kind === 'refused') yield this.#unavailable(mail, answer.refusal);
-        else {
-          const fetched = fetchedMail(mail, answer.row);
-          if (fetched === undefined) empty.push(mail);
-          else yield fetched;
-        }
+      for (const { whole, streamed } of batchesOf(mails, this.#options.wholeBytes)) {
+        if (whole.length > 0) yield* this.#fetchWhole(whole, held, onAbandoned);
+        if (streamed !== undefined) yield* this.#fetchStreamed(streamed, held, onAbandoned);
       }
-      yield* this.#explainEmpty(empty);
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
     } finally {
+      held.giveBackAll();
       abandoned.then(release);
     }
-  }
-
-  async openStream(mail: MeasuredMail): Promise<StreamedMail> {
-    const first = await this.#fetchPiece(mail, 0);
-    if (first.kind !== 'mail') return first;
-    const stream = streamPieces(first.source, mail.sizeBytes, pieceBytes, async (offset) => {
-      const piece = await this.#fetchPiece(mail, offset);
-      if (piece.kind === 'mail') return piece.source;
-      throw new Failure(
-        'mail',
-        `A mail in folder "${quoteServerText(this.#folderName)}" could not be read to its end: ${
-          piece.kind === 'gone' ? 'it was removed meanwhile.' : piece.sentence
-        }`,
-      );
-    });
-    return { kind: 'mail', mail, stream };
   }
 
   settle(mails: readonly MailRef[]): Promise<void> {
@@ -137,53 +145,140 @@ export class ImapSession implements MailboxSession {
     return settled;
   }
 
-  async #settle(mails: readonly MailRef[]): Promise<void> {
-    if (mails.length === 0) return;
-    const uids = mails.map((mail) => mail.id);
-    await (this.#deleteMails ? this.#settling.delete(uids) : this.#settling.markRead(uids));
-  }
-
   async close(): Promise<boolean> {
     await this.#settled;
     this.#folder.close();
     return true;
   }
 
-  /** A whole mail or, from `offset` on, one piece of it; an empty piece is past the end. */
-  async #fetchPiece(mail: MeasuredMail, offset: number): Promise<FetchedMail> {
-    const release = await this.#folder.enter();
-    let abandoned = Promise.resolve();
-    let isEmpty = false;
-    try {
-      const request = {
-        mails: [mail],
-        query: { flags: true, source: { start: offset, maxLength: pieceBytes } },
-        answers: isWhole,
-        ...{ silenceMs: this.#commandMs, largestBytes: pieceBytes },
-      };
-      const answers = fetchByUid(this.#folder, request, (ended) => {
-        abandoned = ended;
-      });
-      for await (const answer of answers) {
-        if (answer.kind === 'missing') return { kind: 'gone', mail };
-        if (answer.kind === 'refused') return this.#unavailable(mail, answer.refusal);
-        if (offset === 0) {
-          const fetched = fetchedMail(mail, answer.row);
-          if (fetched !== undefined) return fetched;
-          isEmpty = true;
-          break;
-        }
-        return { kind: 'mail', mail, source: answer.row.source ?? nilSource };
+  async #settle(mails: readonly MailRef[]): Promise<void> {
+    if (mails.length === 0) return;
+    const uids = mails.map((mail) => mail.id);
+    await (this.#options.deleteMails
+      ? this.#settleCommands.delete(uids)
+      : this.#settleCommands.markRead(uids));
+  }
+
+  #search(query: SearchObject): Promise<readonly number[]> {
+    return this.#folder.run('listing the unread mails', async (connection) => {
+      const found = await connection.client.search(query, { uid: true });
+      if (!Array.isArray(found)) throw connection.describeFalse('listing the unread mails');
+      return [...found].sort((one, other) => one - other);
+    });
+  }
+
+  /** One command for all of them, and what it takes to ask for those whose turn it was not. */
+  async *#fetchWhole(
+    mails: readonly MeasuredMail[],
+    held: FetchMemory,
+    onAbandoned: (ended: Promise<unknown>) => void,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
+    const { wholeBytes, buffers = newBuffers } = this.#options;
+    // Above it by a little: a size that errs costs no second fetch.
+    const intake = intakeOf(held, wholeBytes + wholeBytes / 4);
+    const request = {
+      ...this.#fetchOf(mails, wholeBytes, intake),
+      items: { flags: true, body: true },
+      answers: holdsBody,
+    };
+    const empty: MeasuredMail[] = [];
+    const larger: MeasuredMail[] = [];
+    for await (const outcome of fetchByUid(this.#folder, request, onAbandoned)) {
+      const { mail } = outcome;
+      if (outcome.kind === 'missing') yield { kind: 'gone', mail };
+      else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
+      else {
+        const { body = nilBody, holding = held.hold() } = outcome.data;
+        const state = stateOf(mail, outcome.data);
+        if (state === 'mail') yield new WholeMail(mail, body, held.handOver(holding), buffers);
+        else held.giveBack(holding);
+        if (state === 'gone') yield { kind: 'gone', mail };
+        if (state === 'empty') empty.push(mail);
+        if (state === 'larger') larger.push(mail);
       }
-      if (!isEmpty) return { kind: 'gone', mail };
-      await abandoned;
-      for await (const explained of this.#explainEmpty([mail])) return explained;
-      return { kind: 'gone', mail };
+    }
+    yield* this.#explainEmpty(empty);
+    for (const mail of larger) yield* this.#fetchStreamed(mail, held, onAbandoned);
+  }
+
+  async *#fetchStreamed(
+    mail: MeasuredMail,
+    held: FetchMemory,
+    onAbandoned: (ended: Promise<unknown>) => void,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
+    const account = held.hold();
+    const holding = new StreamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
+    const pieces = new MailPieces<PieceAnswer>((offset) => this.#fetchPiece(mail, offset, holding));
+    const first = await pieces.begin();
+    if (Buffer.isBuffer(first)) {
+      held.handOver(account);
+      const streamed = new StreamedMail(mail, holding, async () =>
+        joinPieces(mail.sizeBytes, pieceBytes, (offset) => this.#readPiece(offset, pieces)),
+      );
+      try {
+        yield streamed;
+      } finally {
+        streamed.end();
+        onAbandoned(pieces.end());
+      }
+      await pieces.end();
+      return;
+    }
+    held.giveBack(account);
+    if (first === 'empty') yield* this.#explainEmpty([mail]);
+    else yield first;
+  }
+
+  async #readPiece(offset: number, pieces: MailPieces<PieceAnswer>): Promise<Buffer> {
+    const piece = await pieces.fetch(offset);
+    if (Buffer.isBuffer(piece)) return piece;
+    if (piece === 'empty' && offset > 0) return nilBody;
+    throw this.#cutShort(piece);
+  }
+
+  #cutShort(answer: PieceAnswer): Failure {
+    const why =
+      answer === 'empty'
+        ? 'the server sent nothing at all.'
+        : answer.kind === 'gone'
+          ? 'it was removed meanwhile.'
+          : answer.sentence;
+    const mail = `A mail in folder "${quoteServerText(this.#folderName)}"`;
+    return new Failure('mail', `${mail} could not be read to its end: ${why}`);
+  }
+
+  /** The piece of a mail from `offset` on. */
+  async #fetchPiece(
+    mail: MeasuredMail,
+    offset: number,
+    holding: StreamHolding,
+  ): Promise<Buffer | PieceAnswer> {
+    const intake = { largestBytes: pieceBytes, hold: () => holding, giveBack: () => {} };
+    const request = {
+      ...this.#fetchOf([mail], pieceBytes, intake),
+      items: { flags: true, body: { start: offset, maxLength: pieceBytes } },
+      answers: holdsBody,
+    };
+    let piece: Buffer | PieceAnswer | undefined;
+    try {
+      for await (const outcome of fetchByUid(this.#folder, request, () => {})) {
+        piece ??= this.#pieceOf(mail, offset, outcome);
+      }
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
-    } finally {
-      abandoned.then(release);
     }
+    return piece ?? { kind: 'gone', mail };
+  }
+
+  #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | PieceAnswer {
+    if (outcome.kind === 'missing') return { kind: 'gone', mail };
+    if (outcome.kind === 'refused') return this.#unavailable(mail, outcome.refusal);
+    const { body = nilBody, flags } = outcome.data;
+    if (offset === 0 && isDone(flags)) return { kind: 'gone', mail };
+    if (body === unreadBody) {
+      return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
+    }
+    return body.length === 0 ? 'empty' : body;
   }
 
   /**
@@ -192,13 +287,12 @@ export class ImapSession implements MailboxSession {
    */
   async *#explainEmpty(
     mails: readonly MeasuredMail[],
-  ): AsyncGenerator<Exclude<FetchedMail, { kind: 'mail' }>> {
+  ): AsyncGenerator<Exclude<FetchAnswer, { kind: 'mail' }>> {
     if (mails.length === 0) return;
     const request = {
-      mails,
-      query: { flags: true },
+      ...this.#fetchOf(mails, dataBytes, uncounted),
+      items: { flags: true },
       answers: () => true,
-      ...{ silenceMs: this.#commandMs, largestBytes: rowBytes },
     };
     for await (const { kind, mail } of fetchByUid(this.#folder, request, () => {})) {
       const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
@@ -206,14 +300,38 @@ export class ImapSession implements MailboxSession {
     }
   }
 
-  #unavailable(mail: MeasuredMail, refusal: Refusal): FetchedMail & { kind: 'unavailable' } {
+  /** A fetch that is read to its end, as a command of its own. */
+  async *#fetchInTurn<M extends MailRef>(
+    request: UidFetch<M>,
+    doing: string,
+  ): AsyncGenerator<FetchOutcome<M>, void, undefined> {
+    if (request.mails.length === 0) return;
+    const release = await this.#folder.enter();
+    try {
+      yield* fetchByUid(this.#folder, request, () => {});
+    } catch (error) {
+      throw this.#folder.connection.fail(error, doing);
+    } finally {
+      release();
+    }
+  }
+
+  #fetchOf<M extends MailRef>(
+    mails: readonly M[],
+    largestBytes: number,
+    intake: LiteralIntake,
+  ): Pick<UidFetch<M>, 'mails' | 'silenceMs' | 'largestBytes' | 'intake'> {
+    return { mails, silenceMs: this.#options.timeouts.commandMs, largestBytes, intake };
+  }
+
+  #unavailable(mail: MeasuredMail, refusal: Refusal): FetchAnswer & { kind: 'unavailable' } {
     const words = quoteRefusal(refusal, this.#folder.connection.state.secrets).replace(/\.+$/, '');
     const sentence = `The mail with UID ${mail.id} in folder "${quoteServerText(this.#folderName)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
     return { kind: 'unavailable', mail, sentence };
   }
 
   #requireWritable({ readOnly, permanentFlags }: MailboxObject): void {
-    const flag = this.#deleteMails ? '\\Deleted' : '\\Seen';
+    const flag = this.#options.deleteMails ? '\\Deleted' : '\\Seen';
     const keeps = permanentFlags === undefined || permanentFlags.has('\\*') || permanentFlags.has(flag);
     if (readOnly !== true && keeps) return;
     throw new Failure(
@@ -221,29 +339,61 @@ export class ImapSession implements MailboxSession {
       `Folder "${quoteServerText(this.#folderName)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,
     );
   }
+}
 
-  #keyOf(uid: number): string {
-    return `imap:${this.#uidValidity}:${uid}:${this.#folderName}`;
+/** What a server may say to the request for a piece; `empty` is past the end, or no mail at all. */
+type PieceAnswer = 'empty' | Exclude<FetchAnswer, { kind: 'mail' }>;
+
+/** Mails in order: some that are fetched whole, by one command, and behind them one that is streamed. */
+function* batchesOf(
+  mails: readonly MeasuredMail[],
+  wholeBytes: number,
+): Generator<{ readonly whole: readonly MeasuredMail[]; readonly streamed?: MeasuredMail }> {
+  let whole: MeasuredMail[] = [];
+  for (const mail of mails) {
+    if (mail.sizeBytes <= wholeBytes) {
+      whole.push(mail);
+      continue;
+    }
+    yield { whole, streamed: mail };
+    whole = [];
   }
+  yield { whole };
 }
 
-/** The mail as it was fetched; undefined for an empty body where there should be one. */
-function fetchedMail(
-  mail: MeasuredMail,
-  { flags, source }: Row,
-): Exclude<FetchedMail, { kind: 'unavailable' }> | undefined {
-  if (flags?.has('\\Seen') || flags?.has('\\Deleted')) return { kind: 'gone', mail };
-  const isEmptyMail = mail.sizeBytes === 0 && source !== nilSource;
-  if (source !== undefined && (source.length > 0 || isEmptyMail)) return { kind: 'mail', mail, source };
-  return undefined;
+function intakeOf(held: FetchMemory, largestBytes: number): LiteralIntake {
+  return {
+    largestBytes,
+    hold: () => held.hold(),
+    giveBack: (holding: Holding) => held.giveBack(holding),
+  };
 }
 
-/** A row that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */
-function isWhole(row: Row): boolean {
-  return row.source !== undefined;
+/** What was fetched: a mail, one that is no candidate any more, nothing where there should be something, or too much. */
+function stateOf(mail: MeasuredMail, { flags, body }: FetchData): 'mail' | 'gone' | 'empty' | 'larger' {
+  if (isDone(flags)) return 'gone';
+  if (body === unreadBody) return 'larger';
+  const isEmptyMail = mail.sizeBytes === 0 && body !== nilBody;
+  return body !== undefined && (body.length > 0 || isEmptyMail) ? 'mail' : 'empty';
 }
 
-function measureOf({ sizeBytes = 0, internalDate }: Row): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
+function isDone(flags: ReadonlySet<string> | undefined): boolean {
+  return flags?.has('\\Seen') === true || flags?.has('\\Deleted') === true;
+}
+
+/** A response that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */
+function holdsBody(data: FetchData): boolean {
+  return data.body !== undefined;
+}
+
+function mailRef(uid: number): MailRef {
+  return { key: `${uid}`, id: uid };
+}
+
+function measureOf({
+  sizeBytes = 0,
+  internalDate,
+}: FetchData): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
   const receivedAt = internalDate === undefined ? undefined : new Date(internalDate);
   const dated = receivedAt !== undefined && !Number.isNaN(receivedAt.getTime());
   return { sizeBytes, ...(dated ? { receivedAt } : {}) };

@@ -2,6 +2,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { ImapTransport } from 'imapflow';
 import type { MailServerContact } from '../networkFailure.ts';
+import { tlsOptions } from '../trustedRoots.ts';
 
 export interface TransportOptions {
   readonly host: string;
@@ -20,11 +21,7 @@ export interface TransportOptions {
 export function createTransport(options: TransportOptions): ImapTransport {
   const target = { host: options.address ?? options.host, port: options.port };
   // Made before any connect: a broken PEM must not look like a network failure.
-  const security = {
-    minVersion: 'TLSv1.2' as const,
-    ...(net.isIP(options.host) === 0 ? { servername: options.host } : {}),
-    ...trustedRoots(options.caCertificate),
-  };
+  const security = tlsOptions(options.host, options.caCertificate);
   return {
     connect: ({ secure }, onConnect) => {
       const onReady = (): void => {
@@ -32,25 +29,17 @@ export function createTransport(options: TransportOptions): ImapTransport {
         onConnect();
       };
       if (!secure) return net.connect({ ...target, noDelay: true }, onReady);
-      const socket = tls.connect({ ...target, ...security }, onReady);
+      const socket = tls.connect({ ...security, ...target }, onReady);
       socket.setNoDelay(true);
       socket.once('connect', () => options.onPhase('tls'));
       return socket;
     },
     upgrade: (socket, _options, onSecure) => {
       options.onPhase('tls');
-      // Without SNI, for an address, Node verifies the certificate against this host.
-      return tls.connect({ socket, host: options.host, ...security }, () => {
+      return tls.connect({ ...security, socket }, () => {
         options.onPhase('login');
         onSecure();
       });
     },
   };
-}
-
-/** Throws when `caCertificate` can't be read as PEM. */
-function trustedRoots(caCertificate: string | undefined): { secureContext?: tls.SecureContext } {
-  if (caCertificate === undefined) return {};
-  const ca = [...tls.getCACertificates('default'), caCertificate];
-  return { secureContext: tls.createSecureContext({ ca, minVersion: 'TLSv1.2' }) };
 }

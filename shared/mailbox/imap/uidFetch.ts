@@ -1,19 +1,19 @@
 import type { Failure } from '../../failure/failure.ts';
 import type { MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
-import { whileTrafficFlows } from './deadlines.ts';
-import type { Row } from './fetchResponse.ts';
-import type { RowQuery } from './fetchRows.ts';
+import type { FetchItems, LiteralIntake } from './fetchCommand.ts';
+import type { FetchData } from './fetchResponse.ts';
 import { type ImapConnection, literalLimit } from './imapConnection.ts';
 import { describeRefusal, isBusy, type Refusal, refusalOf } from './imapFailure.ts';
-import { compactUids } from './uidSet.ts';
+import { compactUids } from './sequenceSet.ts';
+import { whileTrafficFlows } from './traffic.ts';
 
 /** RFC 5530: what a NO says when the mail was expunged by someone else. */
 const goneCodes = new Set(['EXPUNGEISSUED', 'NONEXISTENT']);
 
 /** What the server said about one mail. */
-export type Answer<M extends MailRef> =
-  | { readonly kind: 'row'; readonly mail: M; readonly row: Row }
+export type FetchOutcome<M extends MailRef> =
+  | { readonly kind: 'data'; readonly mail: M; readonly data: FetchData }
   /** The command that asked for this mail alone got a NO or BAD, or cost the connection. */
   | { readonly kind: 'refused'; readonly mail: M; readonly refusal: Refusal }
   /** The commands that asked for it went well and said nothing about it: expunged. */
@@ -28,13 +28,14 @@ export interface Line {
 
 export interface UidFetch<M extends MailRef> {
   readonly mails: readonly M[];
-  readonly query: RowQuery;
-  /** Whether the row holds what was asked for; a server may also send rows of its own about flags. */
-  readonly answers: (row: Row) => boolean;
+  readonly items: FetchItems;
+  /** Whether a response holds what was asked for; a server may also send responses of its own about flags. */
+  readonly answers: (data: FetchData) => boolean;
   /** For each silence on the wire. */
   readonly silenceMs: number;
-  /** The largest mail asked for, in bytes: what may be on the wire before the next row. */
+  /** The largest mail asked for, in bytes: what may be on the wire before the next response. */
   readonly largestBytes: number;
+  readonly intake: LiteralIntake;
 }
 
 /**
@@ -49,7 +50,7 @@ export async function* fetchByUid<M extends MailRef>(
   line: Line,
   request: UidFetch<M>,
   onAbandoned: (ended: Promise<void>) => void,
-): AsyncGenerator<Answer<M>, void, undefined> {
+): AsyncGenerator<FetchOutcome<M>, void, undefined> {
   // In the order in which a server goes through them.
   const ascending = [...request.mails].sort((one, other) => one.id - other.id);
   const waiting = new Map(ascending.map((mail) => [mail.id, mail]));
@@ -62,7 +63,7 @@ export async function* fetchByUid<M extends MailRef>(
     const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
     refusal = undefined;
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
-      const isAnswer = (row: Row): boolean => waiting.has(row.uid) && request.answers(row);
+      const isAnswer = (data: FetchData): boolean => waiting.has(data.uid) && request.answers(data);
       const bursts = burstsOf(line, uids, request, isAnswer, onAbandoned);
       for (let next = await bursts.next(); ; next = await bursts.next()) {
         if (next.done === true) {
@@ -71,11 +72,14 @@ export async function* fetchByUid<M extends MailRef>(
         }
         let taken = false;
         try {
-          for (const row of next.value) {
-            const mail = waiting.get(row.uid);
-            if (mail === undefined || !request.answers(row)) continue;
-            waiting.delete(row.uid);
-            yield { kind: 'row', mail, row };
+          for (const data of next.value) {
+            const mail = waiting.get(data.uid);
+            if (mail === undefined || !request.answers(data)) {
+              if (data.holding !== undefined) request.intake.giveBack(data.holding);
+              continue;
+            }
+            waiting.delete(data.uid);
+            yield { kind: 'data', mail, data };
           }
           taken = true;
         } finally {
@@ -99,31 +103,32 @@ export async function* fetchByUid<M extends MailRef>(
 }
 
 /**
- * The rows of one command as they come, an answer among them; returns the refusal when it ended with NO, BAD or a
- * lost connection.
+ * The responses of one command as they come, an answer among them; returns the refusal when it ended with NO, BAD or
+ * a lost connection.
  */
 async function* burstsOf<M extends MailRef>(
   line: Line,
   uids: string,
-  { query, silenceMs, largestBytes }: UidFetch<M>,
-  isAnswer: (row: Row) => boolean,
+  { items, silenceMs, largestBytes, intake }: UidFetch<M>,
+  isAnswer: (data: FetchData) => boolean,
   onAbandoned: (ended: Promise<void>) => void,
-): AsyncGenerator<readonly Row[], Refusal | undefined, undefined> {
+): AsyncGenerator<readonly FetchData[], Refusal | undefined, undefined> {
   const { connection } = line;
-  connection.limitLiterals(largestBytes);
-  const rows = connection.fetchRows(uids, query);
+  const command = connection.fetch(uids, items, largestBytes, intake);
   const traffic = {
     receivedBytes: () => connection.receivedBytes,
     floodBytes: literalLimit(largestBytes),
+    isHeldBack: () => command.isHeldBack,
   };
   const onExpiry = (what: 'silence' | 'flood'): Failure => {
     if (what === 'silence') return connection.fail(describeTimeout(connection.state, silenceMs), 'a fetch');
     return connection.fail(Object.assign(new Error('flood'), { code: 'ResponseTooLarge' }), 'a fetch');
   };
-  const takeAnswers = async (): Promise<readonly Row[]> => {
+  const takeAnswers = async (): Promise<readonly FetchData[]> => {
     for (;;) {
-      const burst = await rows.take();
+      const burst = await command.take();
       if (burst.length === 0 || burst.some(isAnswer)) return burst;
+      for (const { holding } of burst) if (holding !== undefined) intake.giveBack(holding);
     }
   };
   const take = () => whileTrafficFlows(takeAnswers(), silenceMs, traffic, onExpiry);
@@ -134,8 +139,10 @@ async function* burstsOf<M extends MailRef>(
         ended = true;
         throw error;
       });
-      ended = burst.length === 0;
-      if (ended) return undefined;
+      if (burst.length === 0) {
+        ended = true;
+        return undefined;
+      }
       yield burst;
     }
   } catch (error) {
@@ -146,12 +153,15 @@ async function* burstsOf<M extends MailRef>(
     await line.reconnect(failure);
     return { status: 'BYE', text: connection.state.byeReason ?? 'the connection was dropped' };
   } finally {
-    if (!ended) onAbandoned(drain(take));
+    if (!ended) {
+      command.abandon();
+      onAbandoned(drain(() => whileTrafficFlows(command.take(), silenceMs, traffic, onExpiry)));
+    }
   }
 }
 
 /** Reads away what is still on the wire: no other command gets its turn before. */
-async function drain(take: () => Promise<readonly Row[]>): Promise<void> {
+async function drain(take: () => Promise<readonly FetchData[]>): Promise<void> {
   try {
     while ((await take()).length > 0);
   } catch {

@@ -19,8 +19,14 @@ export class Deadline {
   spend(ms: number): void {
     this.#leftMs -= ms;
   }
+
+  /** What was received adds the time that the slowest of good servers would have taken for it. */
+  earn(receivedBytes: number): void {
+    this.#leftMs += (receivedBytes / slowestBytesPerSilence) * this.silenceMs;
+  }
 }
 
+/** What a server has to send, on average, in each `silenceMs`. */
 const slowestBytesPerSilence = 64 * 1024;
 
 /** For a command with an answer of bounded size: `commandMs` for all of it. */
@@ -28,7 +34,7 @@ export function commandDeadline(commandMs: number): Deadline {
   return new Deadline(commandMs);
 }
 
-/** For a mail: `commandMs` for each silence, and an end even for a server that trickles for ever. */
-export function mailDeadline(commandMs: number, sizeBytes: number): Deadline {
-  return new Deadline(commandMs * (2 + Math.ceil(sizeBytes / slowestBytesPerSilence)), commandMs);
+/** For a mail of any size: `commandMs` for each silence, and an end even for a server that trickles for ever. */
+export function mailDeadline(commandMs: number): Deadline {
+  return new Deadline(2 * commandMs, commandMs);
 }

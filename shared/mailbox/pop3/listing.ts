@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { Failure } from '../../failure/failure.ts';
+import type { MailRef } from '../mailbox.ts';
 import { commandDeadline } from './deadline.ts';
 import { readLines } from './multiLine.ts';
 import { describeRefusal } from './refusal.ts';
@@ -95,12 +97,55 @@ function parseSize(value: string): number {
   return digits === undefined ? 0 : Number(digits);
 }
 
-/** RFC 1939 allows 70 characters; some servers use file names, which are longer. */
+/** RFC 1939 allows 70 characters; some servers use file names, which are longer. One that looks like a hash is none. */
 function isUidl(value: string): boolean {
-  return /^[\x21-\x7e]{1,255}$/.test(value);
+  return /^[\x21-\x7e]{1,255}$/.test(value) && !value.startsWith('sha256:');
 }
 
 /** The failure of a caller that names mails of another session: numbers mean something else in each. */
 export function foreignMail(wire: Pop3Wire): Failure {
   return new Failure('internal', `A mail was asked of ${wire.server} that this session has not listed.`);
+}
+
+/** A mail with its key; `unavailable` says what the server answered when a key was to be made from its content. */
+export interface KeyedMail extends MailRef {
+  readonly sizeBytes: number;
+  readonly unavailable: string | undefined;
+}
+
+/** What is known of a mail without UIDL. */
+export type Content =
+  | { readonly sha256: string }
+  | { readonly gone: true }
+  | { readonly unavailable: string };
+
+/**
+ * Gives each mail its key: the UIDL, or the SHA-256 of its content and its number among equal ones. One whose
+ * content the server withholds is keyed by its size, so that the same one is known again in the next session
+ * and can be reported; those that are gone are left out.
+ */
+export function keyMails(
+  mails: readonly ListedMail[],
+  contents: ReadonlyMap<number, Content>,
+): readonly KeyedMail[] {
+  const counts = new Map<string, number>();
+  const keyed: KeyedMail[] = [];
+  for (const { id, sizeBytes, uidl } of mails) {
+    if (uidl !== undefined) {
+      keyed.push({ key: uidl, id, sizeBytes, unavailable: undefined });
+      continue;
+    }
+    const content = contents.get(id);
+    if (content === undefined || 'gone' in content) continue;
+    const unavailable = 'unavailable' in content ? content.unavailable : undefined;
+    const sha256 = 'sha256' in content ? content.sha256 : hexOf(`withheld ${sizeBytes}`);
+    const number = (counts.get(sha256) ?? 0) + 1;
+    counts.set(sha256, number);
+    keyed.push({ key: `sha256:${sha256}:${number}`, id, sizeBytes, unavailable });
+  }
+  return keyed;
+}
+
+function hexOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

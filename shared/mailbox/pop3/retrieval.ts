@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Failure } from '../../failure/failure.ts';
 import { quoteServerText } from '../serverText.ts';
 import { commandDeadline, mailDeadline } from './deadline.ts';
-import type { Content } from './keys.ts';
+import type { Content } from './listing.ts';
 import { Pop3Body } from './multiLine.ts';
 import { type Pop3Reply, readReply, saysGone } from './reply.ts';
 import type { Pop3Wire } from './wire.ts';
@@ -10,13 +10,8 @@ import type { Pop3Wire } from './wire.ts';
 const windowMails = 256;
 /** Half of it is asked for in advance: what 1 Gbit/s carries in 60 ms. What is not read yet stays with the server. */
 const windowBytes = 16 * 1024 * 1024;
-const spareBytes = 1024 * 1024;
-const largestMailBytes = 4 * 1024 * 1024 * 1024;
-
-/** The most that a mail may turn out to have: servers err in LIST, but a reply must end. */
-export function maxMailBytes(sizeBytes: number): number {
-  return Math.min(Math.max(2 * sizeBytes, sizeBytes + spareBytes), largestMailBytes);
-}
+/** What is read of a mail beyond twice its listed size, which some servers have wrong: a reply must end. */
+const endlessBytes = 1024 * 1024 * 1024;
 
 /** What a server answered to one RETR. A `body` must be read to its end before the next answer. */
 export interface Retrieved<Mail> {
@@ -31,6 +26,14 @@ export interface Retrievable {
   readonly sizeBytes: number;
 }
 
+/** How RETR is sent to this server. */
+export interface RetrievalManner {
+  readonly pipelining: boolean;
+  readonly commandMs: number;
+  /** A larger mail is asked for alone: it may have to be asked for again. Absent: none is. */
+  readonly wholeBytes?: number;
+}
+
 /**
  * RETR of many mails, in order. Where the server takes pipelining, up to 256 of them or 16 MiB (by the listed
  * sizes) are on the wire at once, and the window is filled up again when half of it is free.
@@ -40,25 +43,25 @@ export class Retrieval<Mail extends Retrievable> {
   readonly #mails: readonly Mail[];
   readonly #commandMs: number;
   readonly #maxMails: number;
+  readonly #wholeBytes: number;
+  readonly #everAsked = new Set<Mail>();
   #asked = 0;
   #answered = 0;
   #outstandingBytes = 0;
   #body: Pop3Body | undefined;
 
-  constructor(
-    wire: Pop3Wire,
-    mails: readonly Mail[],
-    { pipelining, commandMs }: { readonly pipelining: boolean; readonly commandMs: number },
-  ) {
+  constructor(wire: Pop3Wire, mails: readonly Mail[], manner: RetrievalManner) {
+    const { pipelining, commandMs, wholeBytes = Number.POSITIVE_INFINITY } = manner;
     this.#wire = wire;
     this.#mails = mails;
     this.#commandMs = commandMs;
     this.#maxMails = pipelining ? windowMails : 1;
+    this.#wholeBytes = wholeBytes;
   }
 
   /** The mails for which RETR was sent, whether anybody read the answer or not. */
-  get asked(): readonly Mail[] {
-    return this.#mails.slice(0, this.#asked);
+  get asked(): ReadonlySet<Mail> {
+    return this.#everAsked;
   }
 
   /** The answer about the next mail; undefined after the last. Rejects with a `Failure` when the connection fails. */
@@ -66,24 +69,44 @@ export class Retrieval<Mail extends Retrievable> {
     const mail = this.#mails[this.#answered];
     if (mail === undefined) return undefined;
     this.#ask();
-    const reply = await readReply(this.#wire, commandDeadline(this.#commandMs));
-    this.#answered += 1;
-    this.#outstandingBytes -= mail.sizeBytes;
-    this.#body = reply.ok ? mailBody(this.#wire, mail, this.#commandMs) : undefined;
-    // One mail is on its way always, also behind a large one: no round trip is waited for between two.
-    if (this.#maxMails > 1) this.#ask();
-    return { mail, reply, body: this.#body };
+    const retrieved = await this.#readAnswer(mail);
+    // One mail is on its way always: no round trip is waited for between two.
+    if (this.#maxMails > 1 && !this.#isAlone(mail)) this.#ask();
+    return retrieved;
+  }
+
+  /** Asks once more for the mail that was answered last, from its first byte. */
+  async again(): Promise<Retrieved<Mail> | undefined> {
+    await this.abandon();
+    this.#answered -= 1;
+    // What was on its way behind it has been read away, and is asked for in its turn.
+    this.#asked = this.#answered;
+    this.#outstandingBytes = 0;
+    const mail = this.#mails[this.#answered];
+    if (mail === undefined) return undefined;
+    this.#wire.expectSilence();
+    this.#send([mail]);
+    return await this.#readAnswer(mail);
   }
 
   /** Reads the answers that are still due and forgets them, so that the connection can be used for something else. */
   async abandon(): Promise<void> {
+    const last = this.#answered;
     await this.#body?.discard();
     while (this.#answered < this.#asked) {
-      const reply = await readReply(this.#wire, commandDeadline(this.#commandMs));
       const mail = this.#mails[this.#answered];
-      this.#answered += 1;
-      if (reply.ok && mail !== undefined) await mailBody(this.#wire, mail, this.#commandMs).discard();
+      if (mail === undefined) break;
+      await (await this.#readAnswer(mail)).body?.discard();
     }
+    this.#answered = last;
+  }
+
+  async #readAnswer(mail: Mail): Promise<Retrieved<Mail>> {
+    const reply = await readReply(this.#wire, commandDeadline(this.#commandMs));
+    this.#answered += 1;
+    this.#outstandingBytes -= mail.sizeBytes;
+    this.#body = reply.ok ? mailBody(this.#wire, mail, this.#commandMs) : undefined;
+    return { mail, reply, body: this.#body };
   }
 
   #ask(): void {
@@ -91,23 +114,35 @@ export class Retrieval<Mail extends Retrievable> {
     if (outstanding > this.#maxMails / 2 || (outstanding > 0 && this.#outstandingBytes > windowBytes / 2))
       return;
     if (outstanding === 0 && this.#body?.ended !== false) this.#wire.expectSilence();
-    let commands = '';
-    for (;;) {
-      const mail = this.#mails[this.#asked];
-      const inFlight = this.#asked - this.#answered;
-      if (mail === undefined || inFlight >= this.#maxMails) break;
-      if (inFlight > 0 && this.#outstandingBytes + mail.sizeBytes > windowBytes) break;
-      commands += `RETR ${mail.id}\r\n`;
-      this.#asked += 1;
+    const mails: Mail[] = [];
+    let bytes = this.#outstandingBytes;
+    for (const mail of this.#mails.slice(this.#asked, this.#answered + this.#maxMails)) {
+      const isFirst = outstanding + mails.length === 0;
+      if (!isFirst && (bytes + mail.sizeBytes > windowBytes || this.#isAlone(mail))) break;
+      mails.push(mail);
+      bytes += mail.sizeBytes;
+      if (this.#isAlone(mail)) break;
+    }
+    if (mails.length > 0) this.#send(mails);
+  }
+
+  #isAlone({ sizeBytes }: Mail): boolean {
+    return sizeBytes > this.#wholeBytes;
+  }
+
+  #send(mails: readonly Mail[]): void {
+    this.#asked += mails.length;
+    for (const mail of mails) {
+      this.#everAsked.add(mail);
       this.#outstandingBytes += mail.sizeBytes;
     }
-    if (commands !== '') this.#wire.write(commands);
+    this.#wire.write(mails.map(({ id }) => `RETR ${id}\r\n`).join(''));
   }
 }
 
 function mailBody(wire: Pop3Wire, mail: Retrievable, commandMs: number): Pop3Body {
-  const maxBytes = maxMailBytes(mail.sizeBytes);
-  return new Pop3Body(wire, mailDeadline(commandMs, maxBytes), maxBytes, () => endlessMail(wire, mail));
+  const maxBytes = 2 * mail.sizeBytes + endlessBytes;
+  return new Pop3Body(wire, mailDeadline(commandMs), maxBytes, () => endlessMail(wire, mail));
 }
 
 /** Why a mail was not handed over, for a person. */

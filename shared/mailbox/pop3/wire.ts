@@ -1,7 +1,12 @@
 import type { Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { Failure } from '../../failure/failure.ts';
-import { describeNetworkFailure, describeTimeout, type MailServerContact } from '../networkFailure.ts';
+import {
+  describeAbort,
+  describeNetworkFailure,
+  describeTimeout,
+  type MailServerContact,
+} from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import type { Deadline } from './deadline.ts';
 
@@ -151,6 +156,15 @@ export class Pop3Wire {
     this.#socket.destroy();
     this.#plainSocket?.destroy();
     return this.#failure ?? failure;
+  }
+
+  /** Ends the connection at once when the run's signal fires. */
+  endWith(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const onAbort = (): void => void this.fail(describeAbort(signal, this.#contactNow()));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    void this.over.then(() => signal.removeEventListener('abort', onAbort));
   }
 
   /** Ends the connection in order, after the server's last answer. */

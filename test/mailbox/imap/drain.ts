@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict';
 import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
-import type {
-  FetchedMail,
-  MailboxOptions,
-  MailboxSession,
-  MeasuredMail,
-} from '../../../shared/mailbox/mailbox.ts';
+import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
+import { type Fetched, fetchAll } from '../memory.ts';
+
+export { fetchAll, fetched } from '../memory.ts';
 
 export async function listAndMeasure(session: MailboxSession): Promise<readonly MeasuredMail[]> {
   return session.measure(await session.list(100_000));
 }
 
-export async function fetchAll(
-  session: MailboxSession,
-  mails: readonly MeasuredMail[],
-): Promise<FetchedMail[]> {
-  const fetched: FetchedMail[] = [];
-  for await (const mail of session.fetch(mails)) fetched.push(mail);
-  return fetched;
-}
-
 /** The sources of those that came as mails. */
-export function sourcesOf(fetched: readonly FetchedMail[]): Buffer[] {
+export function sourcesOf(fetched: readonly Fetched[]): Buffer[] {
   return fetched.flatMap((one) => (one.kind === 'mail' ? [one.source] : []));
 }
 

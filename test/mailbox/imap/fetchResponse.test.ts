@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { nilSource, parseFetchResponse } from '../../../shared/mailbox/imap/fetchResponse.ts';
+import { nilBody, parseFetchResponse } from '../../../shared/mailbox/imap/fetchResponse.ts';
 
 const mail = Buffer.from('Subject: one\r\n\r\n)(\r\n');
 
 test('items come in any order, case and form', () => {
-  const whole = { uid: 7, flags: new Set(['\\Seen', '$Junk']), source: mail };
+  const whole = { uid: 7, flags: new Set(['\\Seen', '$Junk']), body: mail };
   for (const text of [
     '* 1 FETCH (UID 7 FLAGS (\\Seen $Junk) BODY[] {18}\r\n)\r\n',
     '* 12 FETCH (BODY[] {18}\r\n UID 7 FLAGS (\\Seen $Junk))\r\n',
@@ -23,17 +23,17 @@ test('items come in any order, case and form', () => {
 });
 
 test('a body may be NIL, empty or a quoted string', () => {
-  assert.equal(parseFetchResponse('* 1 FETCH (UID 1 BODY[] NIL)\r\n', [])?.source, nilSource);
-  const empty = parseFetchResponse('* 1 FETCH (UID 1 BODY[] "")\r\n', [])?.source;
-  assert.ok(empty?.length === 0 && empty !== nilSource);
-  const quoted = parseFetchResponse('* 1 FETCH (UID 1 BODY[] "a\\"b\\\\ \xe4")\r\n', [])?.source;
+  assert.equal(parseFetchResponse('* 1 FETCH (UID 1 BODY[] NIL)\r\n', [])?.body, nilBody);
+  const empty = parseFetchResponse('* 1 FETCH (UID 1 BODY[] "")\r\n', [])?.body;
+  assert.ok(empty?.length === 0 && empty !== nilBody);
+  const quoted = parseFetchResponse('* 1 FETCH (UID 1 BODY[] "a\\"b\\\\ \xe4")\r\n', [])?.body;
   assert.deepEqual(quoted, Buffer.from('a"b\\ \xe4', 'latin1'));
 });
 
 test('another section, or a structure, is no source', () => {
   const text =
     '* 1 FETCH (UID 1 BODY[HEADER.FIELDS (SUBJECT)] {3}\r\n BODY ("TEXT" ("A" NIL)) BODY[] {18}\r\n)\r\n';
-  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), { uid: 1, source: mail });
+  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), { uid: 1, body: mail });
 });
 
 test('what is no whole FETCH response is none', () => {

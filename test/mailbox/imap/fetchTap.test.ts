@@ -3,9 +3,10 @@ import type { Duplex, Transform, TransformCallback } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ImapFlow } from 'imapflow';
-import type { Row } from '../../../shared/mailbox/imap/fetchResponse.ts';
-import { FetchTap } from '../../../shared/mailbox/imap/fetchTap.ts';
+import type { FetchData } from '../../../shared/mailbox/imap/fetchResponse.ts';
+import { type FetchSink, FetchTap } from '../../../shared/mailbox/imap/fetchTap.ts';
 import { newBuffers } from '../../../shared/mailbox/mailBuffers.ts';
+import { CountedMemory } from '../memory.ts';
 
 const mails = ['Subject: one\r\n\r\n1\r\n', '', '* 9 FETCH (UID 9 BODY[] {3}\r\nabc)\r\nA1 OK\r\n'];
 
@@ -26,7 +27,7 @@ function row(uid: number, mail = ''): string {
 }
 
 interface Tapped {
-  readonly rows: readonly Row[];
+  readonly rows: readonly FetchData[];
   /** What imapflow read, each response without its literals. */
   readonly passed: readonly string[];
   /** Both, in the order in which they came out, as `uid` and mail or as text. */
@@ -37,6 +38,13 @@ interface Tapped {
   readonly handedBytes: readonly number[];
   readonly receivedBytes: number;
 }
+
+/** Has memory for everything. */
+const aSink: Pick<FetchSink, 'holdLiteral' | 'giveBack' | 'fail'> = {
+  holdLiteral: async () => new CountedMemory().hold(),
+  giveBack() {},
+  fail: (error) => assert.fail(String(error)),
+};
 
 /** Has a tapped client read these pieces. A sink that is full has room a turn later. */
 async function read(pieces: readonly Buffer[], { attached = true, isFull = false } = {}): Promise<Tapped> {
@@ -50,9 +58,9 @@ async function read(pieces: readonly Buffer[], { attached = true, isFull = false
       transform.call(parser, chunk, encoding, next);
     },
   });
-  const tap = FetchTap.onto(client, newBuffers);
-  assert.ok(tap, 'this version of imapflow can be tapped');
-  const rows: Row[] = [];
+  const tap = new FetchTap(client, newBuffers);
+  tap.limitResponses(8 * 1024 * 1024);
+  const rows: FetchData[] = [];
   const sizesBytes: number[] = [];
   const passed: string[] = [];
   const all: string[] = [];
@@ -63,12 +71,12 @@ async function read(pieces: readonly Buffer[], { attached = true, isFull = false
     all.push(uid ? `${uid[1] ?? 0}: ${item.literals[0]}` : text);
     item.next();
   });
-  const add = (one: Row, sizeBytes: number): void => {
+  const add = (one: FetchData, sizeBytes: number): void => {
     rows.push(one);
     sizesBytes.push(sizeBytes);
-    all.push(`${one.uid}: ${one.source}`);
+    all.push(`${one.uid}: ${one.body}`);
   };
-  if (attached) tap.attach({ add, isFull, whenRoom: setImmediate });
+  if (attached) tap.attach({ ...aSink, add, isFull, whenRoom: setImmediate });
   for (const piece of pieces) await new Promise((written) => parser.write(piece, written));
   const receivedBytes = client.stats().received;
   parser.destroy();
@@ -145,8 +153,11 @@ test('what is too large or no FETCH response after all is left to imapflow, whol
 test('while the sink is full nothing more is read', async () => {
   let resume: (() => void) | undefined;
   const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
-  const rows: Row[] = [];
-  FetchTap.onto(client, newBuffers)?.attach({
+  const rows: FetchData[] = [];
+  const tap = new FetchTap(client, newBuffers);
+  tap.limitResponses(1024);
+  tap.attach({
+    ...aSink,
     add: (one) => void rows.push(one),
     isFull: true,
     whenRoom: (call) => {

@@ -186,6 +186,7 @@ export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}):
     folder: 'INBOX',
     deleteMails: false,
     timeouts: { connectMs: 10_000, commandMs: 10_000 },
+    wholeBytes: 2 * 1024 * 1024,
     ...changes,
   };
 }

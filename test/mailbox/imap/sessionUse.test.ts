@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertFails, drain, failureOf, listAndMeasure, withSession } from './drain.ts';
+import { assertFails, drain, failureOf, fetched, listAndMeasure, withSession } from './drain.ts';
 import { aMail, faultAt, optionsFor, type Script, withServer } from './scriptedImapServer.ts';
 
 test('a refused STORE fails, in the words of the server', async () => {
@@ -67,7 +67,7 @@ test('a command starts its deadline only when its turn has come', async () => {
       const mails = await listAndMeasure(session);
       let settled: Promise<void> | undefined;
       let seen = 0;
-      for await (const one of session.fetch(mails)) {
+      for await (const one of fetched(session, mails)) {
         settled ??= session.settle([one.mail]);
         seen += 1;
         await new Promise((resolve) => setTimeout(resolve, 150));

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import * as net from 'node:net';
 import { describe, it } from 'node:test';
 import { mailDeadline } from '../../../shared/mailbox/pop3/deadline.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { CountedMemory, fetchAll } from '../memory.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
-import { drain, failureOf, measured, pop3Options } from './sessions.ts';
+import { drain, failureOf, fetched, measured, pop3Options } from './sessions.ts';
 
 const mails = ['one\r\n', 'two\r\n'].map((text) => Buffer.from(text));
 const timeouts = { connectMs: 120, commandMs: 80 };
@@ -82,20 +83,19 @@ describe('POP3 server that stalls', () => {
   it('is not what a slow consumer is taken for', () =>
     withServer({ mails: [Buffer.from(`${'x'.repeat(4_000_000)}\r\n`), ...mails] }, async ({ port }) => {
       const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { connectMs: 5_000, commandMs: 500 } }),
+        pop3Options(port, { timeouts: { connectMs: 5_000, commandMs: 500 }, wholeBytes: 1_000_000 }),
       );
       const all = await measured(session);
-      const [first] = all;
-      assert.ok(first);
-      const opened = await session.openStream(first);
-      assert.ok(opened.kind === 'mail');
-      let sizeBytes = 0;
-      for await (const piece of opened.stream) {
-        if (sizeBytes === 0) await pass(600);
-        sizeBytes += piece.length;
+      for await (const opened of session.fetch(all.slice(0, 1), new CountedMemory())) {
+        assert.ok(opened.kind === 'mail' && opened.whole === undefined);
+        let sizeBytes = 0;
+        for await (const piece of await opened.open()) {
+          if (sizeBytes === 0) await pass(600);
+          sizeBytes += piece.length;
+        }
+        assert.equal(sizeBytes, 4_000_002);
       }
-      assert.equal(sizeBytes, 4_000_002);
-      for await (const { kind } of session.fetch(all)) {
+      for await (const { kind } of fetched(session, all)) {
         assert.equal(kind, 'mail');
         await pass(200);
       }
@@ -130,13 +130,10 @@ describe('POP3 server that stalls', () => {
   it('in the middle of a streamed mail ends the stream at the command deadline', () =>
     withServer({ answer: (line) => (line === 'RETR 1' ? '+OK\r\nhalf' : undefined) }, async ({ port }) => {
       const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 } }),
+        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 }, wholeBytes: 0 }),
       );
-      const [mail] = await measured(session);
-      assert.ok(mail);
-      const opened = await session.openStream(mail);
-      assert.ok(opened.kind === 'mail');
-      await endsWithin(timeouts.commandMs, failureOf(opened.stream.toArray(), 'timeout'));
+      const fetching = fetchAll(session, await measured(session));
+      await endsWithin(timeouts.commandMs, failureOf(fetching, 'timeout'));
       await endsWithin(timeouts.commandMs, session.close());
     }));
 
@@ -153,12 +150,12 @@ describe('POP3 server that stalls', () => {
     const large = [Buffer.alloc(8_000_000, 'x')];
     return withServer({ mails: large }, async ({ port }) => {
       const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 } }),
+        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 }, wholeBytes: 0 }),
       );
       const [mail] = await measured(session);
       assert.ok(mail);
-      const opened = await session.openStream(mail);
-      assert.equal(opened.kind, 'mail');
+      const answer = await session.fetch([mail], new CountedMemory())[Symbol.asyncIterator]().next();
+      assert.ok(answer.value?.kind === 'mail');
       const queued = failureOf(session.settle([mail]));
       assert.equal(await endsWithin(timeouts.commandMs, session.close()), true);
       await queued;
@@ -168,13 +165,18 @@ describe('POP3 server that stalls', () => {
 
 describe('POP3 deadline', () => {
   it('ends a mail that trickles for ever, by the slowest rate that a network may have', () => {
-    const deadline = mailDeadline(60_000, 640 * 1024);
-    let waitedMs = 0;
-    while (deadline.waitMs > 0) {
-      assert.ok(deadline.waitMs <= 60_000);
-      deadline.spend(59_000);
-      waitedMs += 59_000;
-    }
-    assert.ok(waitedMs >= 12 * 60_000 && waitedMs < 13 * 60_000);
+    const waitedMs = (bytesAMinute: number, minutes: number) => {
+      const deadline = mailDeadline(60_000);
+      for (let minute = 0; minute < minutes; minute += 1) {
+        if (deadline.waitMs === 0) return minute * 60_000;
+        assert.ok(deadline.waitMs <= 60_000);
+        deadline.spend(60_000);
+        deadline.earn(bytesAMinute);
+      }
+      return minutes * 60_000;
+    };
+    assert.equal(waitedMs(1, 100), 3 * 60_000);
+    assert.equal(waitedMs(32 * 1024, 100), 4 * 60_000);
+    assert.equal(waitedMs(64 * 1024, 100), 100 * 60_000);
   });
 });

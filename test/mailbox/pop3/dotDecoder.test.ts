@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DotDecoder } from '../../../shared/mailbox/pop3/dotDecoder.ts';
+import { DotDecoder } from '../../../shared/mailbox/pop3/multiLine.ts';
 import { stuff } from './scriptedServer.ts';
 
 interface Decoded {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { type Dovecot, startDovecot } from '../../testbed/dovecot.ts';
 import { listMaildir, seedMaildir } from '../../testbed/seed.ts';
+import { fetchAll } from '../memory.ts';
 import { drain, failureOf, measured, password, pop3Options, sources } from './sessions.ts';
 import { variedMails } from './variedMails.ts';
 
@@ -36,7 +37,7 @@ describe('POP3 against Dovecot', () => {
         assert.ok(source.equals(mails[index] ?? Buffer.alloc(0)), `mail ${index} differs`);
       }
       assert.equal(new Set(answers.map(({ mail }) => mail.key)).size, mails.length);
-      assert.ok(answers.every(({ mail }) => mail.key.startsWith('pop3:')));
+      assert.equal(session.mailboxId, `["pop3","127.0.0.1","${security}"]`);
       assert.deepEqual(await listMaildir(dovecot.maildir(security)), []);
     });
   }
@@ -57,15 +58,11 @@ describe('POP3 against Dovecot', () => {
 
   it('streams a mail with the same bytes, and deletes nothing unasked', async () => {
     await seedMaildir(dovecot.maildir('early'), variedMails(10));
-    const session = await openPop3Mailbox(optionsFor('early'));
+    const session = await openPop3Mailbox(optionsFor('early', { wholeBytes: 0 }));
     const mails = await measured(session);
-    const streamed: Buffer[] = [];
-    for (const mail of mails) {
-      const opened = await session.openStream(mail);
-      assert.equal(opened.kind, 'mail');
-      if (opened.kind === 'mail') streamed.push(Buffer.concat(await opened.stream.toArray()));
-    }
-    assert.deepEqual(streamed, variedMails(10));
+    const streamed = await fetchAll(session, mails);
+    assert.deepEqual(sources(streamed), variedMails(10));
+    assert.ok(streamed.every((one) => one.kind === 'mail' && !one.isWhole));
     await session.close();
     assert.equal((await listMaildir(dovecot.maildir('early'))).length, 10);
   });

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
-import type { FetchedMail } from '../../../shared/mailbox/mailbox.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import type { Fetched } from '../memory.ts';
 import {
   type Delivery,
   fullCapabilities,
   type ScriptedServer,
   startScriptedServer,
 } from './scriptedServer.ts';
-import { measured, pop3Options } from './sessions.ts';
+import { fetched, measured, pop3Options } from './sessions.ts';
 
 const mails = ['one\r\n', '.two\r\n', '3\r\n..\r\n'].map((text) => Buffer.from(text));
 const atOnce = 24;
 
 interface Outcome {
-  readonly came: readonly FetchedMail[];
+  readonly came: readonly Fetched[];
   readonly failure: Failure | undefined;
   readonly settled: boolean;
   readonly confirmed: boolean;
@@ -35,7 +35,7 @@ async function poll(delivery: Delivery, capa: readonly string[], silenceMs: numb
 
 async function pollServer(server: ScriptedServer, silenceMs: number): Promise<Outcome> {
   const timeouts = { connectMs: silenceMs, commandMs: silenceMs };
-  const came: FetchedMail[] = [];
+  const came: Fetched[] = [];
   let failure: Failure | undefined;
   let settled = false;
   let confirmed = false;
@@ -46,7 +46,7 @@ async function pollServer(server: ScriptedServer, silenceMs: number): Promise<Ou
   const session = await openPop3Mailbox(pop3Options(server.port, { timeouts })).catch(fail);
   if (session !== undefined) {
     try {
-      for await (const answer of session.fetch(await measured(session))) came.push(answer);
+      for await (const answer of fetched(session, await measured(session))) came.push(answer);
       await session.settle(came.map(({ mail }) => mail));
       settled = true;
     } catch (error) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
 import { failureOf, password, pop3Options } from './sessions.ts';
 

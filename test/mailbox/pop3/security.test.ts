@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import * as net from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import * as tls from 'node:tls';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { type Certificate, testCertificate } from '../../testbed/certificates.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
 import { failureOf, openAndDrain, password, pop3Options, sources } from './sessions.ts';

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
-import type {
-  FetchedMail,
-  MailboxOptions,
-  MailboxSession,
-  MeasuredMail,
-} from '../../../shared/mailbox/mailbox.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/openPop3Mailbox.ts';
+import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { type Fetched, fetched } from '../memory.ts';
+
+export { fetched } from '../memory.ts';
 
 export const password = 'Tr0ub4dor&3 ';
 
@@ -22,21 +20,22 @@ export function pop3Options(port: number, changes: Partial<MailboxOptions> = {})
     folder: 'INBOX',
     deleteMails: true,
     timeouts: { connectMs: 10_000, commandMs: 10_000 },
+    wholeBytes: 16 * 1024 * 1024,
     ...changes,
   };
 }
 
 /** What a whole session brought. */
 export interface Drained {
-  readonly answers: readonly FetchedMail[];
+  readonly answers: readonly Fetched[];
   readonly confirmed: boolean;
 }
 
 /** Lists, fetches, settles what came, and ends the session: as a poll does. */
 export async function drain(session: MailboxSession): Promise<Drained> {
-  const answers: FetchedMail[] = [];
+  const answers: Fetched[] = [];
   try {
-    for await (const answer of session.fetch(await measured(session))) answers.push(answer);
+    for await (const answer of fetched(session, await measured(session))) answers.push(answer);
     await session.settle(answers.filter(({ kind }) => kind === 'mail').map(({ mail }) => mail));
   } catch (error) {
     await session.close();
@@ -53,7 +52,7 @@ export async function measured(session: MailboxSession, limit = 10_000): Promise
   return session.measure(await session.list(limit));
 }
 
-export function sources(answers: readonly FetchedMail[]): readonly Buffer[] {
+export function sources(answers: readonly Fetched[]): readonly Buffer[] {
   return answers.map((answer) => {
     assert.equal(answer.kind, 'mail');
     return answer.kind === 'mail' ? answer.source : Buffer.alloc(0);

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import * as net from 'node:net';
 import { describe, it } from 'node:test';
 import Pop3Command from 'node-pop3';
+import { Failure } from '../../../shared/failure/failure.ts';
 import { Deadline } from '../../../shared/mailbox/pop3/deadline.ts';
+import { Pop3Body } from '../../../shared/mailbox/pop3/multiLine.ts';
 import { Pop3Wire } from '../../../shared/mailbox/pop3/wire.ts';
 
 const sentBytes = 64 * 1024 * 1024;
@@ -62,6 +64,20 @@ describe('POP3 wire', () => {
     assert.equal(client._socket.listenerCount('data'), 1);
     client._socket.destroy();
     await assert.rejects(connecting);
+    await server.stop();
+  });
+});
+
+describe('A reply of many lines', () => {
+  it('is cut off, with its connection, when it is longer than it may be', async () => {
+    const server = await serverOf((socket) => socket.write(Buffer.alloc(300_000, 'x\r\n')));
+    const socket = net.connect({ port: server.port, host: '127.0.0.1' });
+    const contact = { protocol: 'POP3', host: '127.0.0.1', port: server.port, security: 'plain' } as const;
+    const wire = new Pop3Wire(socket, contact);
+    const tooLong = () => new Failure('protocol', 'Too long.');
+    const body = new Pop3Body(wire, new Deadline(10_000), 200_000, tooLong);
+    await assert.rejects(body.discard(), { message: 'Too long.' });
+    assert.ok(socket.destroyed);
     await server.stop();
   });
 });

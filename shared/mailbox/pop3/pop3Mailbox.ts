@@ -1,16 +1,24 @@
 import { isIPv6 } from 'node:net';
 import { Failure, toFailure } from '../../failure/failure.ts';
+import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
+import { logInWithFreshToken } from '../freshToken.ts';
 import { newBuffers } from '../mailBuffers.ts';
-import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
-import { describeTimeout } from '../networkFailure.ts';
+import {
+  defaultStreamBytes,
+  type MailboxOptions,
+  type MailboxSession,
+  type OpenMailbox,
+} from '../mailbox.ts';
+import { describeAbort, describeNetworkFailure, describeTimeout } from '../networkFailure.ts';
+import { tlsOptions } from '../trustedRoots.ts';
 import { type Pop3Capabilities, readCapabilities } from './capabilities.ts';
 import { Deadline } from './deadline.ts';
-import { dial, tlsOptions } from './dial.ts';
 import { logInWithPassword, logInWithToken, startTls } from './login.ts';
+import { openSocket } from './nodePop3Inside.ts';
+import { Pop3Session } from './pop3Session.ts';
 import { describeGreetingRefusal } from './refusal.ts';
 import { readReply } from './reply.ts';
-import { Pop3Session } from './session.ts';
-import type { Pop3Wire } from './wire.ts';
+import { Pop3Wire } from './wire.ts';
 
 type LogIn = (wire: Pop3Wire, capabilities: Pop3Capabilities, deadline: Deadline) => Promise<void>;
 
@@ -30,20 +38,14 @@ export const openPop3Mailbox: OpenMailbox = async (options) => {
       logInWithPassword(wire, capabilities, { username, password }, deadline),
     );
   }
-  const openWith = (token: string) =>
-    open(options, deadline, (wire, capabilities) =>
-      logInWithToken(wire, capabilities, { username, token }, deadline),
-    );
-  const token = await tokenWithin(options, deadline, () => credential.getToken(false));
-  try {
-    return await openWith(token);
-  } catch (error) {
-    if (!(error instanceof Failure) || error.reason !== 'login') throw error;
-    const fresh = await tokenWithin(options, deadline, () => credential.getToken(true));
-    if (fresh === token) throw error;
-    // On a new connection: many servers close the one on which a login was refused.
-    return await openWith(fresh);
-  }
+  // Each time on a new connection: many servers close the one on which a login was refused.
+  return await logInWithFreshToken(
+    (fresh) => tokenInTime(options, deadline, credential.getToken(fresh)),
+    (token) =>
+      open(options, deadline, (wire, capabilities) =>
+        logInWithToken(wire, capabilities, { username, token }, deadline),
+      ),
+  );
 };
 
 async function open(options: MailboxOptions, deadline: Deadline, logIn: LogIn): Promise<MailboxSession> {
@@ -52,22 +54,48 @@ async function open(options: MailboxOptions, deadline: Deadline, logIn: LogIn): 
     const greeting = await readReply(wire, deadline);
     if (!greeting.ok) throw describeGreetingRefusal(wire, greeting);
     wire.phase = 'login';
-    if (options.security === 'starttls') await startTls(wire, tlsOptions(options), deadline);
+    if (options.security === 'starttls') {
+      await startTls(wire, tlsOptions(options.host, options.caCertificate), deadline);
+    }
     const capabilities = await readCapabilities(wire, deadline);
     await logIn(wire, capabilities, deadline);
     wire.phase = 'session';
     return new Pop3Session(wire, {
       endpoint: endpointOf(options),
+      mailboxId: JSON.stringify(['pop3', options.host.toLowerCase(), options.username]),
       pipelining: capabilities.pipelining,
       uidlPromised: capabilities.uidl,
       commandMs: options.timeouts.commandMs,
       buffers: options.buffers ?? newBuffers,
+      wholeBytes: options.wholeBytes,
+      streamBytes: options.streamBytes ?? defaultStreamBytes,
     });
   } catch (error) {
     const failure = toFailure(error, 'opening a POP3 session');
     wire.fail(failure);
     throw failure;
   }
+}
+
+/** Connects, with TLS already set up where `security` is `tls`; the greeting is still to be read. */
+async function dial(options: MailboxOptions, deadline: Deadline): Promise<Pop3Wire> {
+  const { host, port, address, security, signal } = options;
+  const contact = { protocol: 'POP3', host, port, security } as const;
+  // Made before any connect: a broken PEM must not look like a network failure.
+  const trust = tlsOptions(host, options.caCertificate);
+  const socket = openSocket(address ?? host, port, (error) =>
+    describeNetworkFailure(error, { ...contact, phase: 'connect' }),
+  );
+  const wire = new Pop3Wire(socket, contact);
+  wire.endWith(signal);
+  try {
+    await wire.connected(deadline);
+    if (security === 'tls') await wire.secure(trust, deadline);
+  } catch (error) {
+    throw wire.fail(toFailure(error, 'connecting to a POP3 server'));
+  }
+  wire.phase = 'greeting';
+  return wire;
 }
 
 /** A line break would end the command and begin another one, of the config's choice. */
@@ -79,36 +107,26 @@ function refuseLineBreaks({ host, port }: MailboxOptions, column: string, value:
   );
 }
 
-async function tokenWithin(
+async function tokenInTime(
   options: MailboxOptions,
   deadline: Deadline,
-  getToken: () => Promise<string>,
+  getting: Promise<string>,
 ): Promise<string> {
-  const { host, port, security, timeouts } = options;
+  const { host, port, security, timeouts, signal } = options;
+  const contact = { protocol: 'POP3', host, port, security, phase: 'login' } as const;
   const startedAt = performance.now();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const { message } = describeTimeout(
-        { protocol: 'POP3', host, port, security, phase: 'login' },
-        timeouts.connectMs,
-      );
-      reject(new Failure('timeout', `No OAuth2 token came in time. ${message}`));
-    }, deadline.waitMs);
-  });
   try {
-    const token = await Promise.race([getToken(), late]);
-    if (!/^[\x21-\x7e]+$/.test(token)) {
-      throw new Failure(
-        'token',
-        `The OAuth2 token for POP3 server ${host}:${port} is malformed. Check the token endpoint.`,
-      );
-    }
-    return token;
+    const waiting = unlessAborted(getting, signal, () => describeAbort(signal, contact));
+    const token = await withDeadline(waiting, deadline.waitMs, () => {
+      const { message } = describeTimeout(contact, timeouts.connectMs);
+      return new Failure('timeout', `No OAuth2 token came in time. ${message}`);
+    });
+    if (/^[\x21-\x7e]+$/.test(token)) return token;
+    const sentence = `The OAuth2 token for POP3 server ${host}:${port} is malformed. Check the token endpoint.`;
+    throw new Failure('token', sentence);
   } catch (error) {
     throw toFailure(error, 'getting an OAuth2 token');
   } finally {
-    clearTimeout(timer);
     deadline.spend(performance.now() - startedAt);
   }
 }

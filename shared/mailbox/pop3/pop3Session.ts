@@ -1,11 +1,20 @@
 import { Failure, toFailure } from '../../failure/failure.ts';
+import { Lock } from '../../wait/lock.ts';
+import { FetchMemory, StreamedMail, StreamHolding, WholeMail } from '../fetchedMail.ts';
 import type { MailBuffers } from '../mailBuffers.ts';
-import type { FetchedMail, MailboxSession, MailRef, MeasuredMail, StreamedMail } from '../mailbox.ts';
+import type {
+  FetchAnswer,
+  FetchedMail,
+  Holding,
+  MailboxSession,
+  MailMemory,
+  MailRef,
+  MeasuredMail,
+} from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { commandDeadline } from './deadline.ts';
-import { type KeyedMail, keyMails } from './keys.ts';
-import { foreignMail, isListed, listMails } from './listing.ts';
-import { collectMail, streamMail } from './mailBytes.ts';
+import { foreignMail, isListed, type KeyedMail, keyMails, listMails } from './listing.ts';
+import type { Pop3Body } from './multiLine.ts';
 import { describeRefusal } from './refusal.ts';
 import { ask, type Pop3Reply, readReply, saysGone } from './reply.ts';
 import { describeUnavailable, hashMails, isGone, Retrieval, type Retrieved } from './retrieval.ts';
@@ -24,16 +33,22 @@ function hidesRetrieved(host: string): boolean {
 /** How this session speaks to its server. */
 export interface Pop3Manner {
   readonly endpoint: string;
+  readonly mailboxId: string;
   readonly pipelining: boolean;
   /** CAPA says that the server has UIDL. */
   readonly uidlPromised: boolean;
   readonly commandMs: number;
   readonly buffers: MailBuffers;
+  /** A mail of more bytes is streamed. */
+  readonly wholeBytes: number;
+  /** What a streamed mail may hold of the memory budget. */
+  readonly streamBytes: number;
 }
 
 /** A session on a mailbox by POP3 (RFC 1939), in its transaction state. */
 export class Pop3Session implements MailboxSession {
   readonly endpoint: string;
+  readonly mailboxId: string;
   readonly #wire: Pop3Wire;
   readonly #manner: Pop3Manner;
   /** The mails listed in this session, by number. */
@@ -42,8 +57,9 @@ export class Pop3Session implements MailboxSession {
   /** Handed over by the server, or asked for and still on the wire. */
   readonly #retrieved = new Set<number>();
   readonly #refusedIds = new Set<number>();
-  #turn: Promise<void> = Promise.resolve();
-  #waitingForTurn = 0;
+  readonly #lock = new Lock();
+  #isListed = false;
+  #hasMore = false;
   #settling: Promise<unknown> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
   /** How long `close` waits for the next sign of life; a settle that it waits for gives some. */
@@ -53,18 +69,36 @@ export class Pop3Session implements MailboxSession {
 
   constructor(wire: Pop3Wire, manner: Pop3Manner) {
     this.endpoint = manner.endpoint;
+    this.mailboxId = manner.mailboxId;
     this.#wire = wire;
     this.#manner = manner;
   }
 
+  get hasMore(): boolean {
+    return this.#hasMore;
+  }
+
   list(limit: number): Promise<readonly MailRef[]> {
     return this.#inTurn('listing the mails', async () => {
-      const mails = (await listMails(this.#wire, this.#manner)).slice(0, Math.max(0, limit));
+      if (this.#isListed) return [];
+      const all = await listMails(this.#wire, this.#manner);
+      const mails = all.slice(0, Math.max(0, limit));
+      this.#isListed = true;
+      this.#hasMore = mails.length < all.length;
       const nameless = mails.filter((mail) => mail.uidl === undefined);
       const keyed = keyMails(mails, await hashMails(this.#wire, nameless, this.#manner));
       for (const mail of keyed) this.#listed.set(mail.id, mail);
       return keyed.map(({ key, id }) => ({ key, id }));
     });
+  }
+
+  /** DELE and QUIT leave nothing half done that another session could see. */
+  async listHalfSettled(): Promise<readonly MailRef[]> {
+    return [];
+  }
+
+  async readHeads(): Promise<ReadonlyMap<MailRef, Buffer>> {
+    return new Map();
   }
 
   async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
@@ -74,52 +108,30 @@ export class Pop3Session implements MailboxSession {
       .map(({ key, id, sizeBytes }) => ({ key, id, sizeBytes }));
   }
 
-  async *fetch(mails: readonly MeasuredMail[]): AsyncGenerator<FetchedMail, void, undefined> {
+  async *fetch(
+    mails: readonly MeasuredMail[],
+    memory: MailMemory,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
     const asked = mails.filter((mail) => this.#withheld(mail) === undefined);
     const endTurn = await this.#takeTurn();
     const retrieval = new Retrieval(this.#wire, asked, this.#manner);
+    const held = new FetchMemory(memory);
     try {
       for (const mail of mails) {
         const withheld = this.#withheld(mail);
-        if (withheld !== undefined) {
-          yield withheld;
-          continue;
-        }
-        const answer = await retrieval.next();
-        if (answer === undefined) continue;
-        yield* this.#receive(answer);
+        if (withheld === undefined) yield* this.#retrieve(mail, retrieval, held);
+        else yield withheld;
       }
     } catch (error) {
       throw this.#failed(error, 'fetching mails');
     } finally {
+      held.giveBackAll();
       for (const { id } of retrieval.asked) this.#retrieved.add(id);
       // What a consumer that stopped early has left on the wire is read away behind its back.
       retrieval
         .abandon()
         .catch(() => {})
         .finally(endTurn);
-    }
-  }
-
-  async openStream(mail: MeasuredMail): Promise<StreamedMail> {
-    const withheld = this.#withheld(mail);
-    if (withheld !== undefined) return withheld;
-    const endTurn = await this.#takeTurn();
-    this.#retrieved.add(mail.id);
-    try {
-      const answer = await new Retrieval(this.#wire, [mail], this.#manner).next();
-      if (answer?.body !== undefined) {
-        return {
-          kind: 'mail',
-          mail,
-          stream: streamMail(this.#wire, answer.body, this.#manner.commandMs, endTurn),
-        };
-      }
-      endTurn();
-      return answer === undefined ? { kind: 'gone', mail } : this.#refused(answer);
-    } catch (error) {
-      endTurn();
-      throw this.#failed(error, 'opening a mail');
     }
   }
 
@@ -189,7 +201,7 @@ export class Pop3Session implements MailboxSession {
     const wire = this.#wire;
     wire.expectSilence();
     for (const id of ids) this.#deleted.add(id);
-    const isQuitNext = isLast && this.#closed !== undefined && this.#waitingForTurn === 0;
+    const isQuitNext = isLast && this.#closed !== undefined && this.#lock.waiting === 0;
     this.#quitSent = isQuitNext && this.#manner.pipelining && !this.#mustNotQuit();
     const commands = ids.map((id) => `DELE ${id}\r\n`).join('');
     wire.write(this.#quitSent ? `${commands}QUIT\r\n` : commands);
@@ -207,32 +219,136 @@ export class Pop3Session implements MailboxSession {
     return failure;
   }
 
-  async *#receive(answer: Retrieved<MeasuredMail>): AsyncGenerator<FetchedMail, void, undefined> {
-    const { mail, body } = answer;
-    if (body === undefined) {
-      yield this.#refused(answer);
+  async *#retrieve(
+    mail: MeasuredMail,
+    retrieval: Retrieval<MeasuredMail>,
+    held: FetchMemory,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
+    const { wholeBytes, buffers } = this.#manner;
+    const holding = held.hold();
+    if (mail.sizeBytes <= wholeBytes) await holding.grow(mail.sizeBytes);
+    const answer = await retrieval.next();
+    if (answer === undefined || answer.body === undefined) {
+      held.giveBack(holding);
+      yield answer === undefined ? { kind: 'gone', mail } : this.#refused(answer);
       return;
     }
-    let source: Buffer;
-    try {
-      source = await collectMail(body, mail.sizeBytes, this.#manner.buffers);
-    } catch (error) {
-      // Names the mail that ends the session, so that it can be passed over one day.
-      if (body.overflowed)
-        yield { kind: 'unavailable', mail, sentence: toFailure(error, 'fetching mails').message };
-      throw error;
+    const { body } = answer;
+    let whole: Buffer | undefined;
+    let begun: readonly Buffer[] = [];
+    if (mail.sizeBytes <= wholeBytes) {
+      const read = await this.#readWhole(body, mail.sizeBytes, holding);
+      if (Buffer.isBuffer(read)) whole = read;
+      else begun = read.pieces;
     }
-    yield { kind: 'mail', mail, source };
+    if (whole !== undefined) yield new WholeMail(mail, whole, held.handOver(holding), buffers);
+    else yield* this.#stream(mail, body, begun, retrieval, held.handOver(holding));
   }
 
-  #refused({ mail, reply }: Retrieved<MeasuredMail>): Exclude<FetchedMail, { kind: 'mail' }> {
+  /**
+   * Reads a mail into memory of its own, by the size that was listed. One that turns out too large to be held whole is
+   * given back as what was read of it.
+   */
+  async #readWhole(
+    body: Pop3Body,
+    sizeBytes: number,
+    holding: Holding,
+  ): Promise<Buffer | { readonly pieces: readonly Buffer[] }> {
+    const { buffers, wholeBytes } = this.#manner;
+    let mail = buffers.take(sizeBytes);
+    let filledBytes = 0;
+    for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
+      for (const [index, piece] of pieces.entries()) {
+        const neededBytes = filledBytes + piece.length;
+        if (neededBytes > wholeBytes + wholeBytes / 4) {
+          return { pieces: [mail.subarray(0, filledBytes), ...pieces.slice(index)] };
+        }
+        if (neededBytes > mail.length) {
+          const largerBytes = Math.max(Math.ceil(mail.length * 1.25), neededBytes);
+          await holding.grow(largerBytes - mail.length);
+          const larger = buffers.take(largerBytes);
+          mail.copy(larger, 0, 0, filledBytes);
+          buffers.giveBack(mail);
+          mail = larger;
+        }
+        filledBytes += piece.copy(mail, filledBytes);
+      }
+    }
+    return filledBytes * 2 < mail.length
+      ? Buffer.from(mail.subarray(0, filledBytes))
+      : mail.subarray(0, filledBytes);
+  }
+
+  /** Hands over a mail that is read from the wire by its consumer, behind what was read of it already. */
+  async *#stream(
+    mail: MeasuredMail,
+    body: Pop3Body,
+    begun: readonly Buffer[],
+    retrieval: Retrieval<MeasuredMail>,
+    holding: Holding,
+  ): AsyncGenerator<FetchedMail, void, undefined> {
+    const account = new StreamHolding(holding, this.#manner.streamBytes);
+    let current: Pop3Body | undefined = body;
+    let first: { readonly body: Pop3Body; readonly begun: readonly Buffer[] } | undefined = { body, begun };
+    const open = async (): Promise<AsyncIterable<Buffer>> => {
+      const opened = first ?? { body: await this.#retrieveAgain(mail, retrieval), begun: [] };
+      first = undefined;
+      current = opened.body;
+      return this.#readStream(opened.body, opened.begun, account, () => current === opened.body);
+    };
+    const streamed = new StreamedMail(mail, account, open);
+    try {
+      yield streamed;
+    } finally {
+      streamed.end();
+    }
+    const left: Pop3Body | undefined = current;
+    current = undefined;
+    await left?.discard();
+  }
+
+  async *#readStream(
+    body: Pop3Body,
+    begun: readonly Buffer[],
+    holding: StreamHolding,
+    isCurrent: () => boolean,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    for (let pieces = begun; pieces !== undefined; ) {
+      for (const piece of pieces) {
+        await holding.grow(piece.length);
+        yield piece;
+      }
+      if (!isCurrent()) {
+        throw new Failure(
+          'internal',
+          'A mail was read on after it was opened anew or the next one was fetched.',
+        );
+      }
+      const next = await body.next().catch((error: unknown) => {
+        throw this.#failed(error, 'reading a mail');
+      });
+      if (next === undefined) return;
+      pieces = next;
+    }
+  }
+
+  async #retrieveAgain(mail: MeasuredMail, retrieval: Retrieval<MeasuredMail>): Promise<Pop3Body> {
+    const answer = await retrieval.again().catch((error: unknown) => {
+      throw this.#failed(error, 'fetching a mail again');
+    });
+    if (answer?.body !== undefined) return answer.body;
+    const why = answer === undefined ? 'it is gone.' : describeUnavailable(this.#wire, mail, answer.reply);
+    throw new Failure('mail', `A mail could not be fetched from ${this.#wire.server} a second time: ${why}`);
+  }
+
+  #refused({ mail, reply }: Retrieved<MeasuredMail>): Exclude<FetchAnswer, { kind: 'mail' }> {
     this.#refusedIds.add(mail.id);
     if (isGone(reply)) return { kind: 'gone', mail };
     return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#wire, mail, reply) };
   }
 
   /** What is known of a mail without asking: deleted by this session, or refused when it was to be keyed. */
-  #withheld(mail: MeasuredMail): Exclude<FetchedMail, { kind: 'mail' }> | undefined {
+  #withheld(mail: MeasuredMail): Exclude<FetchAnswer, { kind: 'mail' }> | undefined {
     const { id, unavailable } = this.#known(mail);
     if (this.#deleted.has(id)) return { kind: 'gone', mail };
     return unavailable === undefined ? undefined : { kind: 'unavailable', mail, sentence: unavailable };
@@ -258,18 +374,12 @@ export class Pop3Session implements MailboxSession {
 
   /** Waits until the connection is free. Rejects when it is lost meanwhile. */
   async #takeTurn(): Promise<() => void> {
-    const before = this.#turn;
-    let endTurn = () => {};
-    this.#turn = new Promise((resolve) => {
-      endTurn = resolve;
-    });
-    this.#waitingForTurn += 1;
-    await Promise.race([before, this.#wire.over]);
-    this.#waitingForTurn -= 1;
+    const turn = this.#lock.acquire();
+    const endTurn = await Promise.race([turn, this.#wire.over]);
     const { failure } = this.#wire;
-    if (failure === undefined) return endTurn;
-    endTurn();
-    throw failure;
+    if (failure === undefined && endTurn !== undefined) return endTurn;
+    turn.then((end) => end());
+    throw failure ?? new Failure('internal', `The session with ${this.#wire.server} is over.`);
   }
 
   /** A defect leaves answers unread, so that the connection must not be used again; a `Failure` knows what it left. */

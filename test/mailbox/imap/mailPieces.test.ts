@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { streamPieces } from '../../../shared/mailbox/imap/pieceStream.ts';
+import { joinPieces, MailPieces } from '../../../shared/mailbox/imap/mailPieces.ts';
 
 const mail = Buffer.from('0123456789');
 
@@ -13,13 +13,13 @@ function stream(sizeBytes: number, cap = 4, fail?: (offset: number) => boolean) 
     if (fail?.(offset) === true) throw new Error('lost');
     return mail.subarray(offset, offset + Math.min(4, cap));
   };
-  return { asked, stream: streamPieces(mail.subarray(0, Math.min(4, cap)), sizeBytes, 4, piece) };
+  return { asked, stream: joinPieces(sizeBytes, 4, piece) };
 }
 
 test('pieces join to the mail; a right size saves the last look', async () => {
   const { stream: pieces, asked } = stream(10);
   assert.deepEqual(await buffer(pieces), mail);
-  assert.deepEqual(asked, [4, 8]);
+  assert.deepEqual(asked, [0, 4, 8]);
 });
 
 test('a size that errs, either way, loses nothing', async () => {
@@ -33,7 +33,7 @@ test('a server that gives less than was asked for is asked again', async () => {
 });
 
 test('a piece that can not be fetched is an error and never an end', async () => {
-  for (const lostAt of [4, 8]) {
+  for (const lostAt of [0, 4, 8]) {
     const { stream: pieces } = stream(10, 4, (offset) => offset === lostAt);
     await assert.rejects(buffer(pieces), /lost/);
   }
@@ -43,9 +43,42 @@ test('no more than one piece is fetched ahead of the consumer', async () => {
   const { stream: pieces, asked } = stream(10);
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(asked, []);
-  const iterator = pieces[Symbol.asyncIterator]();
-  await iterator.next();
+  await pieces.next();
   await new Promise((resolve) => setImmediate(resolve));
-  assert.ok(asked.length <= 2, `${asked}`);
-  pieces.destroy();
+  assert.deepEqual(asked, [0, 4]);
+});
+
+test('the first piece serves to begin and to read, and is fetched once; opened again it is fetched anew', async () => {
+  const asked: number[] = [];
+  const pieces = new MailPieces(async (offset) => {
+    asked.push(offset);
+    return mail;
+  });
+  assert.equal(await pieces.begin(), mail);
+  assert.equal(await pieces.fetch(0), mail);
+  assert.deepEqual(asked, [0]);
+  await pieces.fetch(0);
+  assert.deepEqual(asked, [0, 0]);
+});
+
+test('one piece is on the wire at a time, and none after the end', async () => {
+  const { promise, resolve } = Promise.withResolvers<Buffer>();
+  const asked: number[] = [];
+  const pieces = new MailPieces((offset) => {
+    asked.push(offset);
+    return promise;
+  });
+  const first = pieces.fetch(0);
+  const second = pieces.fetch(4);
+  await new Promise(setImmediate);
+  assert.deepEqual(asked, [0]);
+  let isOver = false;
+  const ending = pieces.end().then(() => {
+    isOver = true;
+  });
+  await assert.rejects(pieces.fetch(8), /read on after/);
+  assert.equal(isOver, false);
+  resolve(mail);
+  await Promise.all([first, second, ending]);
+  assert.deepEqual(asked, [0, 4]);
 });

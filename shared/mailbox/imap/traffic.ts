@@ -1,23 +1,10 @@
-/** Settles as `work` does, or rejects with what `onExpiry` makes when `timeoutMs` have passed. */
-export async function within<T>(work: Promise<T>, timeoutMs: number, onExpiry: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const expiry = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(onExpiry()), Math.max(0, timeoutMs));
-  });
-  try {
-    return await Promise.race([work, expiry]);
-  } finally {
-    clearTimeout(timer);
-    // It may still reject when nobody waits any more.
-    work.catch(() => {});
-  }
-}
-
 export interface Traffic {
   /** All bytes received so far. */
   receivedBytes(): number;
   /** What may arrive before `work` is done, in bytes; more is a flood. */
   readonly floodBytes: number;
+  /** Whether it is this side that reads nothing, for want of memory: then silence says nothing about the server. */
+  isHeldBack(): boolean;
 }
 
 /** Fewer than this within the allowed silence counts as silence: no server is that slow, only a hostile one. */
@@ -34,6 +21,7 @@ export async function whileTrafficFlows<T>(
   onExpiry: (what: 'silence' | 'flood') => Error,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
+  let isDone = false;
   const begin = traffic.receivedBytes();
   let progress = { at: performance.now(), bytes: begin };
   const expiry = new Promise<never>((_, reject) => {
@@ -44,15 +32,27 @@ export async function whileTrafficFlows<T>(
         reject(onExpiry('flood'));
         return;
       }
-      if (bytes - progress.bytes >= leastProgressBytes) progress = { at: now, bytes };
-      if (now - progress.at >= silenceMs) reject(onExpiry('silence'));
+      const progressed = bytes - progress.bytes >= leastProgressBytes;
+      if (progressed || traffic.isHeldBack()) progress = { at: now, bytes };
+      if (now - progress.at >= silenceMs) lookOnceMore(bytes);
       else timer = setTimeout(look, Math.max(1, Math.min(silenceMs / 4, progress.at + silenceMs - now)));
+    };
+    const lookOnceMore = (bytes: number): void => {
+      // After a long turn of the event loop timers run before bytes that have arrived: let these in first.
+      timer = setTimeout(() => {
+        setImmediate(() => {
+          if (isDone) return;
+          if (traffic.receivedBytes() - bytes >= leastProgressBytes || traffic.isHeldBack()) look();
+          else reject(onExpiry('silence'));
+        });
+      }, 1);
     };
     timer = setTimeout(look, Math.max(1, silenceMs / 4));
   });
   try {
     return await Promise.race([work, expiry]);
   } finally {
+    isDone = true;
     clearTimeout(timer);
     work.catch(() => {});
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compactUids } from '../../../shared/mailbox/imap/uidSet.ts';
+import { compactUids } from '../../../shared/mailbox/imap/sequenceSet.ts';
 
 test('runs become ranges, in ascending order, each UID once', () => {
   assert.deepEqual(compactUids([]), []);

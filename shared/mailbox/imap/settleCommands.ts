@@ -1,16 +1,16 @@
-import type { FolderConnection } from './folderConnection.ts';
-import { compactUids } from './uidSet.ts';
+import type { Folder } from './folder.ts';
+import { compactUids } from './sequenceSet.ts';
 
 /** SILENT (RFC 3501, 6.4.6): no row for each mail in answer. imapflow hands it on to the STORE that deletes. */
 const silently = { uid: true, silent: true } as const;
 
-/** Marks mails as done: read, or deleted and expunged without touching anyone else's. */
-export class Settling {
-  readonly #folder: FolderConnection;
+/** STORE and EXPUNGE: marks mails as read, or deletes and expunges them without touching anyone else's. */
+export class SettleCommands {
+  readonly #folder: Folder;
   /** Flagged \Deleted here and not seen expunged, on a server without UIDPLUS. */
   readonly #leftFlagged = new Set<number>();
 
-  constructor(folder: FolderConnection) {
+  constructor(folder: Folder) {
     this.#folder = folder;
   }
 
@@ -27,7 +27,7 @@ export class Settling {
     }
     await this.#flag(uids, ['\\Deleted', '\\Seen']);
     for (const uid of uids) this.#leftFlagged.add(uid);
-    const flagged = await this.#findDeleted();
+    const flagged = await this.findDeleted();
     // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
     if (flagged.length === 0 || !flagged.every((uid) => this.#leftFlagged.has(uid))) return;
     // imapflow has no EXPUNGE by itself; flagging one of ours again changes nothing.
@@ -51,7 +51,8 @@ export class Settling {
     });
   }
 
-  async #findDeleted(): Promise<readonly number[]> {
+  /** The UIDs of all mails that are flagged \Deleted, by whomever. */
+  async findDeleted(): Promise<readonly number[]> {
     return this.#folder.run('looking for deleted mails', async (connection) => {
       const found = await connection.client.search({ deleted: true }, { uid: true });
       if (!Array.isArray(found)) throw connection.describeFalse('looking for deleted mails');

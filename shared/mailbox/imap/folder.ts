@@ -1,8 +1,8 @@
 import type { MailboxObject } from 'imapflow';
 import type { Failure } from '../../failure/failure.ts';
+import { withDeadline } from '../../wait/deadline.ts';
+import { Lock } from '../../wait/lock.ts';
 import { describeTimeout } from '../networkFailure.ts';
-import { CommandQueue } from './commandQueue.ts';
-import { within } from './deadlines.ts';
 import type { ImapConnection } from './imapConnection.ts';
 
 /** Twice for each mail that makes the server drop the connection. */
@@ -15,14 +15,14 @@ export interface OpenFolder {
 }
 
 /**
- * The connection of one session, used by one command at a time, and made anew where a fetch may go on over
- * another one. What fails on it fails for good: every later use rejects with the same `Failure`.
+ * The selected folder of one session: used by one command at a time, over a connection that is made anew where a fetch
+ * may go on over another one. What fails on it fails for good: every later use rejects with the same `Failure`.
  */
-export class FolderConnection {
+export class Folder {
   readonly #connect: () => Promise<OpenFolder>;
   readonly #commandMs: number;
   readonly #uidValidity: bigint;
-  readonly #queue = new CommandQueue();
+  readonly #lock = new Lock();
   #connection: ImapConnection;
   #reconnects = 0;
   #running = 0;
@@ -42,7 +42,7 @@ export class FolderConnection {
 
   /** Waits for its turn; resolves with the release, which must be called once. */
   async enter(): Promise<() => void> {
-    const release = await this.#queue.acquire();
+    const release = await this.#lock.acquire();
     if (this.#connection.failure !== undefined) {
       release();
       throw this.#connection.failure;
@@ -59,7 +59,7 @@ export class FolderConnection {
     const release = await this.enter();
     this.#connection.forgetRefusal();
     try {
-      return await within(command(this.#connection), this.#commandMs, () =>
+      return await withDeadline(this.#connection.orFailure(command(this.#connection)), this.#commandMs, () =>
         describeTimeout(this.#connection.state, this.#commandMs),
       );
     } catch (error) {
@@ -84,7 +84,7 @@ export class FolderConnection {
   /** Never rejects, and waits for nobody. */
   close(): void {
     this.#closed = true;
-    if (this.#connection.failure !== undefined || this.#running > 0) this.#connection.client.close();
+    if (this.#connection.failure !== undefined || this.#running > 0) this.#connection.close();
     else this.#connection.logout();
   }
 }

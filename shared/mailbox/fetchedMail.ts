@@ -1,0 +1,133 @@
+import { Failure } from '../failure/failure.ts';
+import type { MailBuffers } from './mailBuffers.ts';
+import type { FetchedMail, Holding, MailMemory, MeasuredMail } from './mailbox.ts';
+
+/** The accounts that one fetch has opened and not handed over with a mail: however it ends, they are given back. */
+export class FetchMemory {
+  readonly #memory: MailMemory;
+  readonly #open = new Set<Holding>();
+
+  constructor(memory: MailMemory) {
+    this.#memory = memory;
+  }
+
+  hold(): Holding {
+    const holding = this.#memory.hold();
+    this.#open.add(holding);
+    return holding;
+  }
+
+  /** A mail that was handed over owns it from here on. */
+  handOver(holding: Holding): Holding {
+    this.#open.delete(holding);
+    return holding;
+  }
+
+  giveBack(holding: Holding): void {
+    this.#open.delete(holding);
+    holding.release();
+  }
+
+  giveBackAll(): void {
+    for (const holding of this.#open) this.giveBack(holding);
+  }
+}
+
+/** A mail that was read whole, into memory that it owns. */
+export class WholeMail implements FetchedMail {
+  readonly kind = 'mail';
+  readonly mail: MeasuredMail;
+  readonly #holding: Holding;
+  readonly #buffers: MailBuffers;
+  #bytes: Buffer | undefined;
+
+  constructor(mail: MeasuredMail, bytes: Buffer, holding: Holding, buffers: MailBuffers) {
+    this.mail = mail;
+    this.#bytes = bytes;
+    this.#holding = holding;
+    this.#buffers = buffers;
+  }
+
+  get whole(): Buffer | undefined {
+    return this.#bytes;
+  }
+
+  async open(): Promise<AsyncIterable<Buffer>> {
+    const bytes = this.#bytes;
+    if (bytes === undefined) {
+      throw new Failure('internal', 'A mail was opened again after its bytes were given back.');
+    }
+    return (async function* once() {
+      yield bytes;
+    })();
+  }
+
+  freeBytes(): void {
+    if (this.#bytes !== undefined) this.#buffers.giveBack(this.#bytes);
+    this.#bytes = undefined;
+  }
+
+  release(): void {
+    this.#bytes = undefined;
+    this.#holding.release();
+  }
+}
+
+/** A mail whose bytes come from the server while they are read. `openBytes` makes it anew from its first byte. */
+export class StreamedMail implements FetchedMail {
+  readonly kind = 'mail';
+  readonly whole = undefined;
+  readonly mail: MeasuredMail;
+  readonly #openBytes: () => Promise<AsyncIterable<Buffer>>;
+  readonly #holding: StreamHolding;
+  #isOver = false;
+
+  constructor(mail: MeasuredMail, holding: StreamHolding, openBytes: () => Promise<AsyncIterable<Buffer>>) {
+    this.mail = mail;
+    this.#holding = holding;
+    this.#openBytes = openBytes;
+  }
+
+  async open(): Promise<AsyncIterable<Buffer>> {
+    if (this.#isOver) {
+      throw new Failure(
+        'internal',
+        'A streamed mail was opened after the fetch had gone on to the next one.',
+      );
+    }
+    return await this.#openBytes();
+  }
+
+  /** The fetch goes on: the connection is needed for the next mail. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  freeBytes(): void {}
+
+  release(): void {
+    this.#holding.release();
+  }
+}
+
+/** Grows as the bytes of a stream arrive, up to what is held of a stream at once. */
+export class StreamHolding {
+  readonly #holding: Holding;
+  #leftBytes: number;
+
+  constructor(holding: Holding, mostBytes: number) {
+    this.#holding = holding;
+    this.#leftBytes = mostBytes;
+  }
+
+  async grow(sizeBytes: number): Promise<void> {
+    const bytes = Math.min(sizeBytes, this.#leftBytes);
+    if (bytes <= 0) return;
+    this.#leftBytes -= bytes;
+    await this.#holding.grow(bytes);
+  }
+
+  release(): void {
+    this.#holding.release();
+  }
+}

@@ -1,0 +1,122 @@
+import type { Transform } from 'node:stream';
+import type { ImapFlow } from 'imapflow';
+import { Failure } from '../../failure/failure.ts';
+
+/*
+ * All that is used here of imapflow's inside, which its interface does not promise. package.json names the exact
+ * version; with one that lacks any of it no session can be opened, and the sentence says why.
+ */
+
+/** imapflow's parser, the stream that the server's bytes go through. */
+export interface ImapParser extends Transform {
+  /** 1 between and in lines, 2 in a literal. */
+  readonly state: number;
+  readonly lineBytes: number;
+  readonly inputBuffer: readonly unknown[];
+  readonly literals: readonly unknown[];
+  readonly maxLiteralSize: number;
+  readonly maxResponseSize: number;
+  readBytesCounter: number;
+}
+
+export type ImapCommand = (client: ImapFlow, ...args: readonly unknown[]) => Promise<unknown>;
+
+/** A token of a command line, as imapflow writes it. */
+export type ImapToken =
+  | { readonly type: 'SEQUENCE' | 'ATOM' | 'STRING'; readonly value: string }
+  | {
+      readonly type: 'ATOM';
+      readonly value: string;
+      readonly section: readonly [];
+      readonly partial?: readonly number[];
+    }
+  | readonly ImapToken[];
+
+export function parserOf(client: ImapFlow): ImapParser {
+  const parser: unknown = Reflect.get(client, 'streamer');
+  if (isParser(parser)) return parser;
+  throw unknownVersion('its parser');
+}
+
+/** imapflow's registry of commands, by name. */
+export function commandsOf(client: ImapFlow): ReadonlyMap<string, ImapCommand> {
+  const commands: unknown = Reflect.get(client, 'commands');
+  const needed = ['CAPABILITY', 'ID', 'NAMESPACE', 'LIST', 'LOGIN', 'AUTHENTICATE'];
+  if (commands instanceof Map && needed.every((name) => typeof commands.get(name) === 'function'))
+    return commands;
+  throw unknownVersion('its registry of commands');
+}
+
+/** Has imapflow call these in place of its own commands. */
+export function replaceCommands(client: ImapFlow, replaced: Iterable<readonly [string, ImapCommand]>): void {
+  Object.assign(client, { commands: new Map([...commandsOf(client), ...replaced]) });
+}
+
+/** Takes a chunk that came from the server, and calls when the next may come. */
+export type TakeChunk = Transform['_transform'];
+
+/** Has `transform` take what comes from the server, in place of the parser's own, which is given back. */
+export function interceptChunks(parser: ImapParser, transform: TakeChunk): TakeChunk {
+  const own = parser._transform;
+  Object.assign(parser, { _transform: transform });
+  return (chunk, encoding, next) => own.call(parser, chunk, encoding, next);
+}
+
+/**
+ * Sends a command and hands on the untagged responses of one name as they come, each as imapflow parsed it; nothing
+ * more is read from the server until `onUntagged` has resolved. Rejects as the command is refused.
+ */
+export async function runCommand(
+  client: ImapFlow,
+  command: string,
+  args: readonly ImapToken[],
+  untagged: { readonly name: string; readonly onUntagged: (response: unknown) => Promise<void> },
+): Promise<void> {
+  const exec: unknown = Reflect.get(client, 'exec');
+  if (typeof exec !== 'function') throw unknownVersion('its way to send a command');
+  const handlers = { untagged: { [untagged.name]: untagged.onUntagged } };
+  const response: unknown = await exec.call(client, command, args, handlers);
+  // Until then imapflow reads nothing more.
+  const next = memberOf(response, 'next');
+  if (typeof next === 'function') next();
+}
+
+/** The items of a FETCH response (RFC 3501, 7.4.2) as imapflow parsed it: names, as they stand, and values. */
+export function fetchItemsOf(
+  response: unknown,
+): readonly { readonly name: unknown; readonly value: unknown }[] {
+  const list = memberOf(memberOf(response, 'attributes'), 1);
+  if (!Array.isArray(list)) return [];
+  return Array.from({ length: Math.floor(list.length / 2) }, (_, index) => ({
+    name: list[2 * index],
+    value: list[2 * index + 1],
+  }));
+}
+
+/** The response code of a refusal, which some commands leave where the parser put it. */
+export function responseCodeOf(error: unknown): string | undefined {
+  const section = memberOf(memberOf(memberOf(memberOf(error, 'response'), 'attributes'), 0), 'section');
+  const code = memberOf(memberOf(section, 0), 'value');
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** A member of what imapflow made, whose type nobody promises; undefined where there is none. */
+export function memberOf(value: unknown, name: string | number): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+function isParser(value: unknown): value is ImapParser {
+  const numbers = ['state', 'lineBytes', 'maxLiteralSize', 'maxResponseSize', 'readBytesCounter'];
+  return (
+    typeof memberOf(value, '_transform') === 'function' &&
+    numbers.every((name) => typeof memberOf(value, name) === 'number') &&
+    ['inputBuffer', 'literals'].every((name) => Array.isArray(memberOf(value, name)))
+  );
+}
+
+function unknownVersion(missing: string): Failure {
+  return new Failure(
+    'internal',
+    `This version of imapflow can't be used: ${missing} is not where it was. Install the version that package.json names.`,
+  );
+}

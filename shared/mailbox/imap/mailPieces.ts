@@ -1,0 +1,69 @@
+import { Failure } from '../../failure/failure.ts';
+
+/** The pieces of one mail, one on the wire at a time; `Answer` is what else a server may say to a request for one. */
+export class MailPieces<Answer> {
+  readonly #fetchPiece: (offset: number) => Promise<Buffer | Answer>;
+  #last: Promise<unknown> = Promise.resolve();
+  /** What `begin` has fetched and nobody has read. */
+  #first: Promise<Buffer | Answer> | undefined;
+  #isOver = false;
+
+  constructor(fetchPiece: (offset: number) => Promise<Buffer | Answer>) {
+    this.#fetchPiece = fetchPiece;
+  }
+
+  /** Fetches the first piece, which says whether there is a mail at all; the first reader then gets it. */
+  begin(): Promise<Buffer | Answer> {
+    const first = this.fetch(0);
+    this.#first = first;
+    return first;
+  }
+
+  async fetch(offset: number): Promise<Buffer | Answer> {
+    if (this.#isOver) {
+      throw new Failure('internal', 'A mail was read on after the fetch had gone on to the next one.');
+    }
+    const first = this.#first;
+    this.#first = undefined;
+    if (offset === 0 && first !== undefined) return await first;
+    const piece = this.#last.then(() => this.#fetchPiece(offset));
+    this.#last = piece.catch(() => {});
+    return await piece;
+  }
+
+  /** Resolves when none is on the wire, and none will be. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    this.#first = undefined;
+    await this.#last;
+  }
+}
+
+/**
+ * Joins the pieces of a mail, the next one fetched while the last is consumed. `fetchPiece` gives an empty one behind
+ * the end, and rejects when the mail can't be read on.
+ *
+ * A piece ends a mail only when it is shorter than was asked for and the server's size is reached. Else
+ * the next piece is asked for, and only an empty one proves the end: a stream never ends short in silence,
+ * and a size that errs does no harm.
+ */
+export async function* joinPieces(
+  sizeBytes: number,
+  pieceBytes: number,
+  fetchPiece: (offset: number) => Promise<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  let offset = 0;
+  for (let coming = fetchPiece(0); ; ) {
+    const piece = await coming;
+    if (piece.length === 0) return;
+    offset += piece.length;
+    const isLast = piece.length !== pieceBytes && offset >= sizeBytes;
+    if (!isLast) {
+      coming = fetchPiece(offset);
+      // It may fail while the consumer is busy, and is awaited only after.
+      coming.catch(() => {});
+    }
+    yield piece;
+    if (isLast) return;
+  }
+}

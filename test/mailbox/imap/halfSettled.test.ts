@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Dovecot } from '../../testbed/dovecot.ts';
+import { readMaildir } from '../../testbed/seed.ts';
+import { newUser, optionsOn, smallMails, startServer, withMailProgram } from './dovecotUsers.ts';
+import { failureOf, listAndMeasure, withSession } from './drain.ts';
+import { aMail, optionsFor, type Script, withServer } from './scriptedImapServer.ts';
+
+let server: Dovecot;
+
+before(async () => {
+  server = await startServer();
+});
+after(() => server.stop());
+
+test('mails that were flagged and not expunged, for the connection was lost, are found and expunged', async () => {
+  const user = await newUser(smallMails(4), server);
+  const options = optionsOn(server, user, { deleteMails: true });
+  // As a run leaves them whose connection goes between STORE and EXPUNGE.
+  await withMailProgram(options, async (client) => {
+    await client.mailboxOpen('INBOX');
+    await client.messageFlagsAdd('2:3', ['\\Deleted'], { uid: true });
+  });
+  await withSession(options, async (session) => {
+    assert.deepEqual(
+      (await session.list(10)).map(({ id }) => id),
+      [1, 4],
+      'they are no candidates any more',
+    );
+    const half = await session.listHalfSettled();
+    assert.deepEqual(half, [
+      { key: '2', id: 2 },
+      { key: '3', id: 3 },
+    ]);
+    const heads = await session.readHeads(half, 10);
+    assert.deepEqual(
+      half.map((mail) => heads.get(mail)?.toString()),
+      ['Subject: 2', 'Subject: 3'],
+    );
+    await session.settle(half);
+    assert.deepEqual(await session.listHalfSettled(), []);
+  });
+  assert.deepEqual(await readMaildir(server.maildir(user)), [smallMails(1)[0], smallMails(4)[3]]);
+});
+
+test('a connection lost between STORE and EXPUNGE fails the settle and leaves the mails flagged', async () => {
+  const flagged = new Set<string>();
+  const script: Script = {
+    mails: [aMail, aMail],
+    onCommand: ({ tag, name, args }, wire) => {
+      if (name === 'UID STORE') {
+        flagged.add(args);
+        return false;
+      }
+      if (name === 'UID EXPUNGE' && flagged.size === 1) {
+        flagged.add('lost');
+        wire.reset();
+        return true;
+      }
+      if (name === 'UID SEARCH' && args.includes('DELETED') && !args.includes('UNDELETED')) {
+        wire.send(`* SEARCH 1 2\r\n${tag} OK done\r\n`);
+        return true;
+      }
+      return false;
+    },
+  };
+  await withServer(script, async ({ port, commands }) => {
+    const options = optionsFor(port, { deleteMails: true });
+    await withSession(options, async (session) => {
+      const failure = await failureOf(session.settle(await listAndMeasure(session)));
+      assert.equal(failure.reason, 'connection-lost');
+    });
+    await withSession(options, async (session) => session.settle(await session.listHalfSettled()));
+    assert.equal(commands.filter(({ name }) => name === 'UID EXPUNGE').at(-1)?.args, '1:2');
+  });
+});
+
+test('a session that marks mails as read has none half done, and asks the server nothing', async () => {
+  await withServer({ mails: [aMail] }, async ({ port, commands }) => {
+    await withSession(optionsFor(port), async (session) => {
+      assert.deepEqual(await session.listHalfSettled(), []);
+      assert.equal(commands.filter(({ name }) => name === 'UID SEARCH').length, 0);
+    });
+  });
+});
+
+test('the beginnings of mails that are gone are left out, and of none nothing is asked', async () => {
+  const user = await newUser(smallMails(2), server);
+  await withSession(optionsOn(server, user), async (session) => {
+    const [first] = await session.list(10);
+    assert.ok(first);
+    const unknown = { key: '99', id: 99 };
+    const heads = await session.readHeads([first, unknown], 1_000_000);
+    assert.deepEqual([...heads], [[first, smallMails(1)[0]]]);
+    assert.equal((await session.readHeads([], 10)).size, 0);
+  });
+});

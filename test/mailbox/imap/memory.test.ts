@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Failure } from '../../../shared/failure/failure.ts';
+import type { MailMemory } from '../../../shared/mailbox/mailbox.ts';
+import { BoundedMemory, bytesOf, CountedMemory, fetchAll } from '../memory.ts';
+import { failureOf, listAndMeasure, sourcesOf, withSession } from './drain.ts';
+import {
+  aMail,
+  faultAt,
+  fetchRow,
+  optionsFor,
+  type Script,
+  stepOf,
+  withServer,
+} from './scriptedImapServer.ts';
+
+const mebibyte = 1024 * 1024;
+
+function mailsOf(count: number, sizeBytes: number): Buffer[] {
+  return Array.from({ length: count }, (_, index) => Buffer.alloc(sizeBytes, `${index} `));
+}
+
+test('a mail holds its bytes from before they are read until it is released, and nothing else does', async () => {
+  const mails = mailsOf(20, 10_000);
+  await withServer({ mails }, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const memory = new CountedMemory();
+      for await (const answer of session.fetch(await listAndMeasure(session), memory)) {
+        assert.ok(answer.kind === 'mail' && answer.whole?.length === 10_000);
+        assert.ok(memory.heldBytes >= 10_000, `${memory.heldBytes}`);
+        answer.freeBytes();
+        answer.freeBytes();
+        assert.equal(answer.whole, undefined);
+        await failureOf(answer.open());
+        answer.release();
+        answer.release();
+      }
+      assert.equal(memory.heldBytes, 0);
+      assert.equal(memory.opened, 20);
+    });
+  });
+});
+
+test('a fetch that waits for memory goes on when mails that it handed over are done with', async () => {
+  const mails = mailsOf(60, 100_000);
+  const memory = new BoundedMemory(250_000);
+  const timeouts = { connectMs: 5_000, commandMs: 200 };
+  await withServer({ mails }, async ({ port }) => {
+    await withSession(optionsFor(port, { timeouts }), async (session) => {
+      let came = 0;
+      for await (const answer of session.fetch(await listAndMeasure(session), memory)) {
+        assert.ok(answer.kind === 'mail');
+        assert.ok(memory.heldBytes <= 250_000);
+        came += 1;
+        // Sent behind the back of the fetch; one of them takes longer than a server may be silent.
+        setTimeout(() => answer.release(), came === 3 ? 500 : 2);
+      }
+      assert.equal(came, 60);
+    });
+  });
+});
+
+test('what was read ahead goes back when the consumer leaves, and the session goes on', async () => {
+  const mails = mailsOf(200, 20_000);
+  await withServer({ mails }, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const measured = await listAndMeasure(session);
+      const memory = new BoundedMemory(100_000);
+      for await (const answer of session.fetch(measured, memory)) {
+        if (answer.mail.id < 3) continue;
+        if (answer.kind === 'mail') answer.release();
+        break;
+      }
+      assert.equal(memory.heldBytes, 40_000, 'two mails were never released');
+      await session.settle(measured.slice(0, 1));
+      assert.equal(memory.heldBytes, 40_000, 'what is read away takes none');
+    });
+  });
+});
+
+test('what was read goes back when the fetch fails', async () => {
+  const mails = mailsOf(6, 20_000);
+  const script: Script = {
+    mails,
+    onCommand: (command, wire) => {
+      if (stepOf(command) !== 'FETCH') return false;
+      for (const uid of [1, 2, 3]) wire.send(fetchRow(uid, command.args, mails[uid - 1] ?? aMail));
+      wire.send('* 4 FETCH (UID 4 FLAGS () BODY[] {20000}\r\nhalf');
+      return true;
+    },
+  };
+  const timeouts = { connectMs: 5_000, commandMs: 100 };
+  await withServer(script, async ({ port }) => {
+    await withSession(optionsFor(port, { timeouts }), async (session) => {
+      const memory = new CountedMemory();
+      await failureOf(fetchAll(session, await listAndMeasure(session), memory));
+      assert.equal(memory.heldBytes, 0);
+    });
+  });
+});
+
+test('rows that nobody asked for, and mails that are no candidates any more, hold nothing', async () => {
+  const script: Script = {
+    mails: [aMail, aMail],
+    onCommand: (command, wire) => {
+      if (stepOf(command) !== 'FETCH') return false;
+      wire.send(fetchRow(9, command.args, Buffer.alloc(5_000, 'x')));
+      wire.send(fetchRow(1, command.args, aMail, '\\Seen'));
+      wire.send(fetchRow(2, command.args, aMail));
+      wire.send(fetchRow(2, command.args, aMail));
+      wire.send(`${command.tag} OK done\r\n`);
+      return true;
+    },
+  };
+  await withServer(script, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const memory = new CountedMemory();
+      const kinds = (await fetchAll(session, await listAndMeasure(session), memory)).map(({ kind }) => kind);
+      assert.deepEqual(kinds, ['gone', 'mail']);
+      assert.equal(memory.heldBytes, 0);
+    });
+  });
+});
+
+test('a mail that is far larger than the server said is streamed, in bounded memory', async () => {
+  const mails = [aMail, Buffer.alloc(31 * mebibyte, 'large '), aMail];
+  const script: Script = {
+    mails,
+    onCommand: ({ tag, name, args }, wire) => {
+      if (name !== 'UID FETCH' || args.includes('BODY')) return false;
+      for (const uid of [1, 2, 3]) wire.send(`* ${uid} FETCH (UID ${uid} RFC822.SIZE 1000)\r\n`);
+      wire.send(`${tag} OK done\r\n`);
+      return true;
+    },
+  };
+  await withServer(script, async ({ port }) => {
+    await withSession(optionsFor(port, { streamBytes: 3 * mebibyte }), async (session) => {
+      const memory = new CountedMemory();
+      const fetched = await fetchAll(session, await listAndMeasure(session), memory);
+      const ids = fetched.map(({ mail }) => mail.id);
+      assert.deepEqual(ids, [1, 3, 2]);
+      assert.ok(
+        sourcesOf(fetched).every((source, index) => source.equals(mails[(ids[index] ?? 0) - 1] ?? aMail)),
+      );
+      assert.ok(memory.mostBytes <= 3 * mebibyte, `${memory.mostBytes}`);
+      assert.equal(memory.heldBytes, 0);
+    });
+  });
+});
+
+test('a stream can be opened again from its first byte, until the next mail is asked for', async () => {
+  const mails = [Buffer.alloc(5 * mebibyte, 'first '), Buffer.alloc(3 * mebibyte, 'second ')];
+  await withServer({ mails }, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      let before: (() => Promise<unknown>) | undefined;
+      for await (const answer of session.fetch(await listAndMeasure(session), new CountedMemory())) {
+        assert.ok(answer.kind === 'mail' && answer.whole === undefined);
+        for await (const _ of await answer.open()) break;
+        assert.ok((await bytesOf(await answer.open())).equals(mails[answer.mail.id - 1] ?? aMail));
+        assert.ok((await bytesOf(await answer.open())).equals(mails[answer.mail.id - 1] ?? aMail));
+        if (before !== undefined) assert.equal((await failureOf(before())).reason, 'internal');
+        before = () => answer.open();
+      }
+    });
+  });
+});
+
+test('memory that is refused, since the run is to end, ends the fetch with that failure', async () => {
+  const memory: MailMemory = {
+    hold: () => ({ grow: () => Promise.reject(new Failure('storage', 'The run has to end.')), release() {} }),
+  };
+  await withServer({}, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const failure = await failureOf(fetchAll(session, await listAndMeasure(session), memory));
+      assert.equal(failure.message, 'The run has to end.');
+    });
+  });
+});
+
+for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID STORE']) {
+  test(`a signal ends what hangs at ${step}, soon and with its reason`, async () => {
+    const abort = new AbortController();
+    await withServer(
+      faultAt(step, () => setTimeout(() => abort.abort(new Failure('timeout', 'The time is up.')), 20)),
+      async ({ port }) => {
+        const startedAt = performance.now();
+        const polling = withSession(optionsFor(port, { signal: abort.signal }), async (session) => {
+          const mails = await listAndMeasure(session);
+          await fetchAll(session, mails);
+          await session.settle(mails);
+        });
+        assert.equal((await failureOf(polling)).message, 'The time is up.');
+        assert.ok(performance.now() - startedAt < 2_000);
+      },
+    );
+  });
+}
+
+test('a signal that has fired before opens nothing', async () => {
+  await withServer({}, async ({ port }) => {
+    const failure = await failureOf(
+      withSession(optionsFor(port, { signal: AbortSignal.abort() }), async () => {}),
+    );
+    assert.match(
+      failure.message,
+      /^The run had to end, so its session with IMAP server 127\.0\.0\.1:\d+ was dropped\.$/,
+    );
+  });
+});
