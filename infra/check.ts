@@ -1,7 +1,8 @@
 /**
  * Checks the Bicep files with the compiler itself: formatted, built and linted without a finding, and what would
  * be deployed is what the committed snapshot says. With `--write` it formats and writes the snapshot instead.
- * The compiler comes from NuGet, so this needs `dotnet`; without it, it says that nothing was checked.
+ * The compiler comes from NuGet, so this needs `dotnet`; without it, it says that nothing was checked, and with
+ * `--required` it fails.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -24,7 +25,7 @@ if (!has('dotnet')) {
   console.log(
     '\nNOT CHECKED: infra/*.bicep. Their compiler comes by dotnet, which is not here (.NET SDK 8 or later).\n',
   );
-  process.exit(0);
+  process.exit(process.argv.includes('--required') ? 1 : 0);
 }
 const bicep = restoreCompiler();
 const write = process.argv.includes('--write');

@@ -24,7 +24,9 @@ afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());
 
 function mailOf(text: string): Buffer {
-  return Buffer.from(`From: a@example.com\r\nSubject: ${text}\r\nMessage-ID: <${text}@example.com>\r\n\r\n${text}\r\n`);
+  return Buffer.from(
+    `From: a@example.com\r\nSubject: ${text}\r\nMessage-ID: <${text}@example.com>\r\n\r\n${text}\r\n`,
+  );
 }
 
 /** Makes the mailbox anew, with this mail in it: UIDVALIDITY 14 as Exchange has it, and UID 1, whatever was there. */
@@ -107,10 +109,7 @@ for (const queue of queues) {
         await bed.addConnection(name, columnsOf(a));
         await bed.poll(name);
         // A record of the first mail, as a run leaves it that could not settle.
-        await bed.connections.updateEntity(
-          { partitionKey: 'acme', rowKey: name, cleanMailbox: '' },
-          'Merge',
-        );
+        await bed.connections.updateEntity({ partitionKey: 'acme', rowKey: name, cleanMailbox: '' }, 'Merge');
         await remake(a, mailOf(`two of ${a}`));
         assert.equal((await bed.poll(name)).lastMailCount, 1);
         await bed.addConnection(name, columnsOf(b));

@@ -11,7 +11,7 @@ import { benchFolder } from './bed.ts';
 import { toSvg } from './chart.ts';
 import { startContenders } from './contenders.ts';
 import type { Figure, Relative, ScenarioResult } from './figures.ts';
-import { type BenchOptions, readOptions, type ScenarioName } from './options.ts';
+import { type BenchOptions, readOptions, type ScenarioName, usage } from './options.ts';
 import { publish } from './publish.ts';
 import { toTable } from './report.ts';
 import { measureCold } from './scenarios/cold.ts';
@@ -87,7 +87,9 @@ async function inTime<T>(name: string, { rounds }: BenchOptions, work: Promise<T
 
 // What was started ends with this process, however it ends.
 try {
-  await main(readOptions(process.argv.slice(2)));
+  const args = process.argv.slice(2);
+  if (args.includes('--help') || args.includes('-h')) say(usage);
+  else await main(readOptions(args));
   process.exit(0);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

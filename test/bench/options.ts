@@ -58,8 +58,9 @@ const fullSizes: Sizes = {
   coldStarts: 15,
 };
 
-export const usage = `npm run bench -- [--only ${scenarioNames.join(',')}] [--rounds 3] [--quick] [--mails n]
-  [--write] [--profile] [--message-limit bytes] [--handshake] [--main dist/main.cjs] [--no-install]`;
+export const usage = `Usage: npm run bench -- [--only ${scenarioNames.join(',')}] [--rounds 3] [--quick] [--mails n]
+  [--write] [--profile] [--message-limit bytes] [--handshake] [--main dist/main.cjs] [--no-install]
+test/bench/README.md says what each does and what is measured.`;
 
 /** Reads the command line. Throws with the usage on what it doesn't know. */
 export function readOptions(args: readonly string[]): BenchOptions {

@@ -4,6 +4,7 @@ import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
 import { type SecretSources, settingsOf } from '../../shared/connection/secret.ts';
 import { DemoError } from './arguments.ts';
+import { findJsonError } from './jsonError.ts';
 
 /** A connection as its file has it: the columns of the table, and the keys. */
 export interface ConnectionFile {
@@ -25,7 +26,7 @@ export function readConnectionFile(
     PartitionKey: given.customer ?? given.PartitionKey ?? 'demo',
     RowKey: given.connection ?? given.RowKey ?? 'own-mailbox',
   };
-  const names = Object.keys(given);
+  const unknown = Object.keys(given).filter((name) => !isConfigColumn(name) && !keyNames.includes(name));
   const columns = Object.fromEntries(Object.entries(given).filter(([name]) => isConfigColumn(name)));
   const decoded = decodeConnection({ ...columns, ...keys }, sourcesIn(env));
   if (!decoded.ok) {
@@ -33,12 +34,13 @@ export function readConnectionFile(
     if (decoded.errors.some(({ column }) => column.endsWith('Setting'))) {
       sentences.push('In the demo, app settings are the environment variables of your shell.');
     }
+    if (unknown.length > 0) sentences.push(`Not a column: ${unknown.join(', ')}.`);
     throw new DemoError([`${file} is not a connection:`, ...sentences].join('\n'));
   }
   return {
     config: decoded.config,
     columns,
-    unknown: names.filter((name) => !isConfigColumn(name) && !keyNames.includes(name)),
+    unknown,
   };
 }
 
@@ -78,7 +80,8 @@ function parse(file: string): Record<string, unknown> {
     value = JSON.parse(text);
   } catch {
     // The parser's own message quotes the text, which may be the password.
-    throw new DemoError(`${file} is not JSON.`);
+    const { line, column } = findJsonError(text) ?? { line: 1, column: 1 };
+    throw new DemoError(`${file} is not JSON: line ${line}, column ${column}.`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new DemoError(`${file} must hold one JSON object, such as {"host": "…", "hostType": "IMAP", …}.`);

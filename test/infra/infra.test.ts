@@ -157,12 +157,22 @@ test('the roles that are given are those that the guide lists', () => {
   assert.deepEqual(matches(ofPeopleInGuide, idPattern).toSorted(), [...named, ...literal].toSorted());
 });
 
-test('each parameter and output that the guide names is one of the template', () => {
+test('each parameter and output that the documents name is one of the template', () => {
   const parameters = new Set(matches(main, /^param (\w+) /gm));
   const outputs = new Set(matches(main, /^output (\w+) /gm));
-  for (const name of matches(deploy, /\$\(output (\w+)\)/g)) assert.ok(outputs.has(name), name);
-  for (const name of matches(deploy, /^\s+-p (\w+)=/gm)) assert.ok(parameters.has(name), name);
+  for (const text of documents) {
+    for (const name of matches(text, /\$\(output (\w+)\)/g)) assert.ok(outputs.has(name), name);
+    for (const name of matches(text, /^\s+-p (\w+)=/gm)) assert.ok(parameters.has(name), name);
+  }
   for (const name of matches(deploy, /\((?:parameter )?`([a-z]\w+)`/g)) assert.ok(parameters.has(name), name);
+});
+
+test('the documents publish in one way: what the build made, without a build in Azure', () => {
+  const commands = documents.flatMap((text) => matches(text, /(func azure functionapp publish[^)\n]*)/g));
+  assert.ok(commands.length >= 2);
+  for (const command of commands) {
+    assert.equal(command, 'func azure functionapp publish "$NAME" --javascript --no-build');
+  }
 });
 
 test('one version of Node.js is the default everywhere, and CI runs the older and the newer too', () => {

@@ -12,7 +12,9 @@ const clocks = ['monotonic', 'wall'] as const;
 
 let bed: PollingBed;
 before(async () => {
-  const users = protocols.flatMap((protocol) => ['wall', 'monotonic', 'broken', 'going'].map((kind) => userOf(kind, protocol)));
+  const users = protocols.flatMap((protocol) =>
+    ['wall', 'monotonic', 'broken', 'going'].map((kind) => userOf(kind, protocol)),
+  );
   bed = await startPollingBed([...users, 'columns']);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));

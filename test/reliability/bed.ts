@@ -168,7 +168,8 @@ export async function startReliabilityBed(options: ReliabilityBedOptions): Promi
       }
       await host.fireTimer('retryDeliveries');
     },
-    undelivered: (name) => rowsOf('EmailUndelivered', `connection eq '${name}' and RowKey lt 'mark' and status ne 'storing'`),
+    undelivered: (name) =>
+      rowsOf('EmailUndelivered', `connection eq '${name}' and RowKey lt 'mark' and status ne 'storing'`),
     async restore() {
       Object.assign(broker.faults, noFaults());
       for (const proxy of proxies) {

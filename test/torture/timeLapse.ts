@@ -34,7 +34,8 @@ export function timeLapse(rig: Rig): LetTimePass {
       if (!mailbox) continue;
       const isRunning = row.lastStatus === 'running';
       const isDead = isRunning && fleet.isOfDead(row.runId);
-      if (isDead && String(row.heartbeatAt) > old) await merge(rig.table('EmailConnections'), row, { heartbeatAt: old });
+      if (isDead && String(row.heartbeatAt) > old)
+        await merge(rig.table('EmailConnections'), row, { heartbeatAt: old });
       if (isDead || isQuiet || (!isRunning && suspect.has(mailbox.name))) await rig.breakLease(mailbox);
       else if (!isRunning && fleet.kills > 0 && (await rig.isLeased(mailbox))) suspectNow.add(mailbox.name);
     }

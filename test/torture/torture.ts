@@ -8,19 +8,26 @@ import { ensureBundle } from '../demo/bundle.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
 import { torment } from './torment.ts';
 
+const usage = `Usage: npm run torture -- [--minutes 10] [--seed 1] [--mails 1000] [--gentle]
+Kills the app and faults everything around it, and looks whether each part came once. With --gentle nothing is killed.`;
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
     mails: { type: 'string', default: '1000' },
     gentle: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
 const minutes = Number(values.minutes);
 const seed = Number(values.seed);
 const mails = Number(values.mails);
 if (!(minutes > 0 && minutes <= 600) || !Number.isSafeInteger(seed) || !(mails >= 0 && mails <= 100_000)) {
-  console.error('Usage: npm run torture -- [--minutes 10] [--seed 1] [--mails 1000] [--gentle]');
+  console.error(usage);
   process.exit(2);
 }
 requirePrograms([programs.dovecot]);

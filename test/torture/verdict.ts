@@ -61,9 +61,7 @@ async function findRows(rig: Rig): Promise<string[]> {
   const problems: string[] = [];
   for (const name of ['EmailDelivered', 'EmailUndelivered'] as const) {
     for await (const row of rig.table(name).listEntities<Record<string, unknown>>()) {
-      problems.push(
-        `Left in ${name}: ${row.partitionKey} ${row.rowKey} ${String(row.status ?? '')}`,
-      );
+      problems.push(`Left in ${name}: ${row.partitionKey} ${row.rowKey} ${String(row.status ?? '')}`);
     }
   }
   return problems;
