@@ -46,6 +46,13 @@ export function storageFailure(error: unknown, doing: string): Failure {
   if (status !== undefined) {
     return new Failure('storage', `${account} answered ${status} ${code} while ${doing}.`, error);
   }
+  if (code === 'ETIMEDOUT') {
+    return new Failure(
+      'storage',
+      `${account} did not answer in time while ${doing}. Check its health and the network; the app tries again by itself.`,
+      error,
+    );
+  }
   return new Failure(
     'storage',
     `${account} could not be reached (${code}) while ${doing}. Check AzureWebJobsStorage and the network; the app tries again by itself.`,
