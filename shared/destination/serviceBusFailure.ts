@@ -1,4 +1,5 @@
 import { Failure, type FailureReason } from '../failure/failure.ts';
+import { IdentityFailure } from '../storage/identityFailure.ts';
 import { MessageTooLarge } from './destination.ts';
 
 /** Where a message was to go; what every sentence names. */
@@ -32,6 +33,9 @@ type Kind =
   | 'unauthorized'
   | 'disabled'
   | 'quota'
+  | 'links'
+  | 'connections'
+  | 'firewall'
   | 'too-large'
   | 'session-missing'
   | 'throttled'
@@ -80,6 +84,27 @@ const rules: Readonly<Record<Kind, Rule>> = {
     reason: 'delivery',
     sentence: (queue) =>
       `${inNamespace(queue)} is full (QuotaExceeded). Let its consumers catch up or raise its maximum size.`,
+  },
+  links: {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: (queue) =>
+      `${inNamespace(queue)} takes no further link (QuotaExceeded). Look who else holds links to it; the app tries again by itself.`,
+  },
+  connections: {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: ({ namespace }) =>
+      `Service Bus namespace ${namespace} takes no further connection (QuotaExceeded). Look who else is connected, or lower the app's maximum number of instances; the app tries again by itself.`,
+  },
+  firewall: {
+    retry: 'no',
+    scope: 'queue',
+    reason: 'queue',
+    sentence: ({ namespace }) =>
+      `Service Bus namespace ${namespace} refuses the app's IP address. Let its outbound addresses through the namespace's firewall (Networking), or connect the app to its virtual network.`,
   },
   'too-large': {
     retry: 'no',
@@ -174,10 +199,14 @@ const kindByCode: Readonly<Record<string, Kind>> = {
 
 /** Says what an error of the SDK means. The sentence never quotes the error's own text. */
 export function toDeliveryProblem(error: unknown, queue: QueueName): DeliveryProblem {
+  if (error instanceof IdentityFailure) {
+    const sentence = `Service Bus namespace ${queue.namespace} could not be used. ${error.message}`;
+    return { retry: 'reconnect', scope: 'queue', failure: new Failure('token', sentence, error) };
+  }
   if (error instanceof Failure) return { retry: 'no', scope: 'queue', failure: error };
   const cause = lastOf(error);
   const code = socketCodeOf(cause) ?? codeOf(cause);
-  const kind = kindByCode[code] ?? kindOf(cause);
+  const kind = refine(kindByCode[code] ?? kindOf(cause), cause);
   const rule = rules[kind];
   const sentence = rule.sentence(queue, code);
   const failure =
@@ -193,6 +222,22 @@ function socketCodeOf(error: unknown): string | undefined {
   return /\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE)\b/.exec(
     error.message,
   )?.[0];
+}
+
+/** One code stands for several things, which only the service's own text tells apart. */
+function refine(kind: Kind, error: unknown): Kind {
+  const text = error instanceof Error ? error.message : '';
+  if (kind === 'quota') {
+    if (/\bhandles?\b|\blinks?\b|concurrent (senders|receivers)/i.test(text)) return 'links';
+    if (/connections?\s*quota|concurrent connections|number of connections/i.test(text)) return 'connections';
+  }
+  if (
+    kind === 'unauthorized' &&
+    /\bip\b.{0,40}\b(prevented|denied|blocked)|public network access/i.test(text)
+  ) {
+    return 'firewall';
+  }
+  return kind;
 }
 
 function kindOf(error: unknown): Kind {
