@@ -21,6 +21,7 @@ import { measureIdle } from './scenarios/idle.ts';
 import { measureLatency } from './scenarios/latency.ts';
 import { measureImap, measurePop3 } from './scenarios/loopback.ts';
 import { measureMemory } from './scenarios/memory.ts';
+import { measureOne } from './scenarios/one.ts';
 import { measureSchedule } from './scenarios/schedule.ts';
 
 const scenarios: Readonly<Record<ScenarioName, (context: Context) => Promise<ScenarioResult>>> = {
@@ -31,6 +32,7 @@ const scenarios: Readonly<Record<ScenarioName, (context: Context) => Promise<Sce
   growth: measureGrowth,
   schedule: measureSchedule,
   idle: measureIdle,
+  one: measureOne,
   cold: measureCold,
 };
 /** For one scenario with three rounds; more rounds get more. */
