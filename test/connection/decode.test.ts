@@ -385,7 +385,7 @@ const refused: readonly (readonly [Entity, string])[] = [
   [{ authType: 'ntlm' }, 'authType is "ntlm"; it must be password or oauth2.'],
   [
     { queueName: '/orders' },
-    'queueName is "/orders"; it must be a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them).',
+    'queueName is "/orders"; it must be the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them).',
   ],
   [
     { PartitionKey: 'a/b' },
