@@ -56,7 +56,7 @@ function flagOf(name: ConfigColumnName): string {
 
 /** Columns where a table's editor may have put a secret by mistake are shown only when they can't hold one. */
 function mayShow(name: ConfigColumnName, value: unknown): boolean {
-  if (isSecretReference(name)) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
+  if (isSecretReference(name)) return typeof value === 'string' && /^\w[\w.:-]{0,255}$/.test(value);
   if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
   if (name === 'caCertificate') return typeof value === 'string' && readCertificates(value) !== undefined;
   return true;
