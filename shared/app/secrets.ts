@@ -6,11 +6,12 @@ import type { GetCredential } from '../storage/access.ts';
 import type { Log } from '../telemetry/log.ts';
 import { lazily } from './lazy.ts';
 
-/** Where connections may have their secrets, beside their own columns. */
+/** What of the app connections may log in with. */
 export function secretSources(settings: Settings, env: Env): SecretSources {
   return {
     settingsPrefix: settings.secretSettingsPrefix,
     readSetting: settingsOf(env),
+    identityHosts: settings.managedIdentityHosts,
     ...(settings.secretsVault === undefined ? {} : { vaultPrefix: settings.secretsVaultPrefix }),
   };
 }

@@ -1,3 +1,4 @@
+import { matchesHostPattern } from '../mailbox/hostGuard.ts';
 import { type ConfigColumnName, type SecretColumn, secretReferences } from './columns.ts';
 import type { ConnectionAuth, OAuth2Authority, OAuth2Grant } from './config.ts';
 import type { Columns } from './schema.ts';
@@ -9,6 +10,7 @@ import {
   settingSecret,
   vaultSecret,
 } from './secret.ts';
+import { toHost } from './syntax.ts';
 
 /** What the rules over several columns see and say. */
 export interface Findings {
@@ -47,6 +49,7 @@ function decodeGrant(
     return undefined;
   }
   if (kind === 'managedIdentity') {
+    checkIdentityTarget(columns, findings, sources.identityHosts ?? []);
     const scope = oauth2Scope ?? exchangeScope;
     return clientId === undefined ? { kind, scope } : { kind, clientId, scope };
   }
@@ -77,6 +80,36 @@ function decodeGrant(
     refreshTokenFrom: token.from,
     ...scopes,
   };
+}
+
+/** Microsoft's own mail servers, in its clouds. */
+const exchangeHosts = [
+  'outlook.office365.com',
+  'outlook.office.com',
+  'outlook.office365.us',
+  'outlook-dod.office365.us',
+  'partner.outlook.cn',
+];
+
+/** A token of the app's own identity opens more than one mailbox: it goes to no host of a connection's choice. */
+function checkIdentityTarget(
+  { host: text = '', useSsl = true, startTls = false }: Columns,
+  { report }: Findings,
+  identityHosts: readonly string[],
+): void {
+  const host = toHost(text);
+  if (host === undefined) return;
+  if (!matchesHostPattern(host, [...exchangeHosts, ...identityHosts])) {
+    report(
+      'oauth2Grant',
+      "oauth2Grant is managedIdentity, and a token of the app's identity goes to Microsoft's mail hosts only, such as outlook.office365.com; correct host, or add it to the app setting MANAGED_IDENTITY_HOSTS.",
+    );
+  } else if (!useSsl && !startTls) {
+    report(
+      'oauth2Grant',
+      "oauth2Grant is managedIdentity, and a token of the app's identity is sent over TLS only; set useSsl or startTls to true.",
+    );
+  }
 }
 
 function decodeAuthority(columns: Columns, findings: Findings, need: string): OAuth2Authority | undefined {

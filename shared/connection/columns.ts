@@ -139,8 +139,8 @@ export const configColumns = {
   },
   queueName: {
     type: 'string',
-    rule: 'a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them)',
-    description: 'The destination. Default: the app setting EMAIL_QUEUE_NAME.',
+    rule: 'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)',
+    description: 'The destination, a queue or a topic. Default: the app setting EMAIL_QUEUE_NAME.',
   },
   sessions: {
     type: 'string',

@@ -3,13 +3,15 @@ import { type SecretColumn, secretReferences } from './columns.ts';
 /** Gives an app setting's value; undefined when there is none. */
 export type ReadSetting = (name: string) => string | undefined;
 
-/** Where secrets may stand that are not in the connection itself. */
+/** What of the app a connection may use to log in: secrets that are not in the connection itself, and its identity. */
 export interface SecretSources {
   /** What the names of settings must begin with that connections may name as secrets. */
   readonly settingsPrefix: string;
   readonly readSetting: ReadSetting;
   /** What the names of the vault's secrets must begin with; absent: the app has no vault. */
   readonly vaultPrefix?: string;
+  /** Patterns of hosts, beside Microsoft's own, that may get a token of the app's identity. */
+  readonly identityHosts?: readonly string[];
 }
 
 /** A secret as the config gives it: itself, or by its name in the app's Key Vault. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { secretColumns } from '../connection/columns.ts';
 import type {
   ConnectionEntity,
   ConnectionKey,
@@ -14,7 +15,7 @@ import type { HttpDependencies } from './dependencies.ts';
 import { keepSecrets } from './heldSecrets.ts';
 import { readLimit } from './paging.ts';
 import { mayChange } from './preconditions.ts';
-import { configTag, connectionJson, versionColumn } from './representation.ts';
+import { configTag, connectionJson, secretsVersionColumn, writeIdColumn } from './representation.ts';
 import { type ApiRequest, readJsonObject } from './request.ts';
 
 /** How often a change is tried anew when a run writes its state in between. */
@@ -69,7 +70,7 @@ export async function putConnection(request: ApiRequest, dependencies: HttpDepen
     if (!read.ok) return wrongColumns(read.errors);
     const saved = keepSecrets(read, stored);
     if (!saved.ok) return wrongColumns(saved.errors);
-    const columns = { ...saved.columns, [versionColumn]: randomUUID() };
+    const columns = { ...saved.columns, ...marksOf(saved.columns, stored) };
     const written = await writeConfig(store, key, stored, columns);
     if (written !== undefined) return shown(stored === undefined ? 201 : 200, { key, columns: written });
     await stepBack(conflicts);
@@ -77,10 +78,17 @@ export async function putConnection(request: ApiRequest, dependencies: HttpDepen
   throw tooManyChanges(key);
 }
 
+/** What is written beside the config: whose write it is, and the version of its secrets. */
+function marksOf(columns: StoredColumns, stored: ConnectionEntity | undefined): StoredColumns {
+  const isSame = secretColumns.every((name) => columns[name] === stored?.columns[name]);
+  const writeId = randomUUID();
+  return { [writeIdColumn]: writeId, ...(isSame && stored ? {} : { [secretsVersionColumn]: writeId }) };
+}
+
 /**
  * Makes a connection or replaces its config, and gives all columns that it has then; undefined where someone
  * else was quicker. A write that storage did and whose answer was lost is refused when the library repeats it, as
- * though another had made it: the version that only this call can have written tells.
+ * though another had made it: the id that only this call can have written tells.
  */
 async function writeConfig(
   store: ConnectionStore,
@@ -90,7 +98,7 @@ async function writeConfig(
 ): Promise<ConnectionEntity['columns'] | undefined> {
   const readOwn = async () => {
     const now = await store.read(key);
-    return now?.columns[versionColumn] === columns[versionColumn] ? now?.columns : undefined;
+    return now?.columns[writeIdColumn] === columns[writeIdColumn] ? now?.columns : undefined;
   };
   try {
     if (stored === undefined) return (await store.insert(key, columns)) ? columns : await readOwn();

@@ -14,8 +14,11 @@ import { readCertificates, toPem } from '../connection/pem.ts';
 import { readState } from '../connection/state.ts';
 import { isTokenEndpoint } from '../connection/syntax.ts';
 
-/** A new one is written with each change over HTTP, so that the ETag tells a change of secrets too. */
-export const versionColumn = 'configVersion';
+/** A new one is written when a secret changes over HTTP, so that the ETag tells that too. */
+export const secretsVersionColumn = 'secretsVersion';
+
+/** A new one is written with each change over HTTP, by which a call knows its own. */
+export const writeIdColumn = 'configWriteId';
 
 /** The members of the answer that say which secrets are stored. */
 export const secretFlags: readonly string[] = secretColumns.map(flagOf);
@@ -32,8 +35,8 @@ export function connectionJson({ key, columns }: Omit<ConnectionEntity, 'etag'>)
 }
 
 /**
- * The strong ETag of a connection's config. State is left out, since the app writes it all the time; so are
- * the secrets themselves, since a hash over them would let a weak one be guessed.
+ * The strong ETag of a connection's config: a hash of its content. State is left out, since the app writes it all
+ * the time; so are the secrets themselves, since a hash over them would let a weak one be guessed.
  */
 export function configTag(columns: ConnectionEntity['columns']): string {
   const hash = createHash('sha256');
@@ -43,7 +46,7 @@ export function configTag(columns: ConnectionEntity['columns']): string {
     const shown = isSecretColumn(name) ? 'set' : `${typeof value} ${String(value)}`;
     hash.update(JSON.stringify([name, shown]));
   }
-  hash.update(String(columns[versionColumn] ?? ''));
+  hash.update(String(columns[secretsVersionColumn] ?? ''));
   return `"${hash.digest('base64url').slice(0, 22)}"`;
 }
 
@@ -53,7 +56,7 @@ function flagOf(name: ConfigColumnName): string {
 
 /** Columns where a table's editor may have put a secret by mistake are shown only when they can't hold one. */
 function mayShow(name: ConfigColumnName, value: unknown): boolean {
-  if (isSecretReference(name)) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
+  if (isSecretReference(name)) return typeof value === 'string' && /^\w[\w.:-]{0,255}$/.test(value);
   if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
   if (name === 'caCertificate') return typeof value === 'string' && readCertificates(value) !== undefined;
   return true;

@@ -140,7 +140,8 @@ function readBoolean(reader: SettingReader, name: string, defaultValue: boolean)
 function readQueueName(reader: SettingReader): string {
   const name = reader.get('EMAIL_QUEUE_NAME') ?? 'email-inbound';
   if (!queueNamePattern.test(name)) {
-    const rule = 'a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them)';
+    const rule =
+      'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)';
     reader.report(wrongSetting('EMAIL_QUEUE_NAME', name, rule));
   }
   return name;

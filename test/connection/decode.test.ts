@@ -14,7 +14,12 @@ const settings: Record<string, string> = {
   MAILBOX_TWO_LINES: 'one\ntwo',
   AzureWebJobsStorage: 'AccountKey=x',
 };
-const sources = { settingsPrefix: 'MAILBOX_', readSetting: settingsOf(settings), vaultPrefix: 'mailbox-' };
+const sources = {
+  settingsPrefix: 'MAILBOX_',
+  readSetting: settingsOf(settings),
+  vaultPrefix: 'mailbox-',
+  identityHosts: ['*.own.example'],
+};
 const base: Entity = {
   PartitionKey: 'acme',
   RowKey: 'orders',
@@ -380,7 +385,7 @@ const refused: readonly (readonly [Entity, string])[] = [
   [{ authType: 'ntlm' }, 'authType is "ntlm"; it must be password or oauth2.'],
   [
     { queueName: '/orders' },
-    'queueName is "/orders"; it must be a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them).',
+    'queueName is "/orders"; it must be the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them).',
   ],
   [
     { PartitionKey: 'a/b' },
@@ -539,13 +544,38 @@ test('refresh token: the client secret is optional, and where the token stands i
 test('managed identity needs nothing more', () => {
   const scope = 'https://outlook.office365.com/.default';
   const grant = { kind: 'managedIdentity', scope };
-  assert.deepEqual(good({ ...oauth2, oauth2Grant: 'managedIdentity' }).auth, { kind: 'oauth2', grant });
+  const identity = { ...oauth2, oauth2Grant: 'managedIdentity', host: 'outlook.office365.com' };
+  assert.deepEqual(good(identity).auth, { kind: 'oauth2', grant });
+  assert.equal(good({ ...identity, useSsl: false, startTls: true }).security, 'starttls');
+  for (const host of [
+    'Outlook.Office365.com',
+    'outlook.office365.us',
+    'partner.outlook.cn',
+    'relay.own.example',
+  ]) {
+    assert.equal(good({ ...identity, host }).auth.kind, 'oauth2', host);
+  }
 });
 
 const endpointRule =
   'oauth2TokenEndpoint is not valid; it must be an https URL without user name or fragment (http only on loopback).';
 
+const identityHosts =
+  "oauth2Grant is managedIdentity, and a token of the app's identity goes to Microsoft's mail hosts only, such as outlook.office365.com; correct host, or add it to the app setting MANAGED_IDENTITY_HOSTS.";
+
 const oauth2Refused: readonly (readonly [Entity, readonly string[]])[] = [
+  ...['thief.example', 'outlook.office365.com.thief.example', 'own.example', '192.0.2.1', 'localhost'].map(
+    (host): readonly [Entity, readonly string[]] => [
+      { ...oauth2, oauth2Grant: 'managedIdentity', host },
+      [identityHosts],
+    ],
+  ),
+  [
+    { ...oauth2, oauth2Grant: 'managedIdentity', host: 'outlook.office365.com', useSsl: false },
+    [
+      "oauth2Grant is managedIdentity, and a token of the app's identity is sent over TLS only; set useSsl or startTls to true.",
+    ],
+  ],
   [oauth2, ['oauth2Grant is missing; it must be given with authType=oauth2.']],
   [
     { ...oauth2, oauth2Grant: 'password' },

@@ -147,7 +147,16 @@ test('a wrong column gets the sentence of the poll, and nothing is stored', asyn
 });
 
 test('unknown columns and the columns of the app are refused, by whatever name', async () => {
-  const names = ['nonsense', 'nextRunAt', 'PartitionKey', 'RowKey', 'etag', 'configVersion', 'odata.etag'];
+  const names = [
+    'nonsense',
+    'nextRunAt',
+    'PartitionKey',
+    'RowKey',
+    'etag',
+    'secretsVersion',
+    'configWriteId',
+    'odata.etag',
+  ];
   const body = `{"__proto__":{"host":"x"},"constructor":1,${JSON.stringify({
     ...base,
     ...Object.fromEntries(names.map((name) => [name, 'x'])),

@@ -45,6 +45,16 @@ test('a change of nothing but a secret is a change, and the tag gives no hint of
   assert.equal(await tagOf('twin1'), await tagOf('twin2'));
 });
 
+test('the tag is of the content: the same content has the same, and any other column another', async () => {
+  const made = await put('content', base);
+  for (const body of [base, { ...base, hostType: 'imap' }, { ...base, password: undefined }]) {
+    assert.equal((await put('content', body)).headers.etag, made.headers.etag);
+  }
+  const changed = await put('content', { ...base, folder: 'Other' });
+  assert.notEqual(changed.headers.etag, made.headers.etag);
+  assert.equal((await put('content', base)).headers.etag, made.headers.etag);
+});
+
 test('what runs write, and a rotated refresh token, are no change to an editor', async () => {
   await put('run', { ...base, host: '127.0.0.1', port: 1 });
   const etag = await tagOf('run');

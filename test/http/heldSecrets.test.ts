@@ -19,6 +19,7 @@ const sources = {
   settingsPrefix: 'MAILBOX_',
   readSetting: (name: string) => (/^MAILBOX_(ONE|TWO)$/.test(name) ? 'from a setting' : undefined),
   vaultPrefix: 'mailbox-',
+  identityHosts: ['thief.example'],
 };
 
 /** The columns that keep `body` from being tested while `saved` is stored. */

@@ -100,9 +100,9 @@ test("another's change in the very moment is not taken for one's own", async () 
   const { ETag: etag = '' } = made.headers ?? {};
   losses = 1;
   meanwhile = async () => {
-    const { configVersion: _, ...others } = await stored();
+    const { configWriteId: _, ...others } = await stored();
     await openTable().updateEntity(
-      { ...others, partitionKey: 'acme', rowKey: 'orders', folder: 'Theirs', configVersion: 'theirs' },
+      { ...others, partitionKey: 'acme', rowKey: 'orders', folder: 'Theirs', configWriteId: 'theirs' },
       'Replace',
     );
   };

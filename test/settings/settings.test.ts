@@ -223,7 +223,7 @@ const refused: readonly (readonly [Env, string])[] = [
   ],
   [
     { EMAIL_QUEUE_NAME: 'a queue' },
-    'App setting EMAIL_QUEUE_NAME is "a queue"; it must be a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them).',
+    'App setting EMAIL_QUEUE_NAME is "a queue"; it must be the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them).',
   ],
   [
     { APPLICATIONINSIGHTS_CONNECTION_STRING: key },

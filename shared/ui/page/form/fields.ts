@@ -231,7 +231,7 @@ export const advancedFields: readonly Field[] = [
     kind: 'text',
     column: 'queueName',
     label: 'Queue Name',
-    hint: 'The Service Bus queue; empty for the app’s own.',
+    hint: 'The Service Bus queue or topic; empty for the app’s own.',
   },
   {
     kind: 'choice',
