@@ -3,7 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createStorage } from '../../shared/app/storage.ts';
 import { openUndelivered } from '../../shared/app/undelivered.ts';
+import { openJournal } from '../../shared/journal/journal.ts';
+import type { MailLine } from '../../shared/journal/lines.ts';
 import { type AppTestbed, queueName, startAppTestbed } from '../app/testbed.ts';
+import { mailLine } from '../journal/storage.ts';
 import { undeliveredMail } from '../undelivered/storage.ts';
 import { type Api, list, type Operation, object, openApi } from './api.ts';
 
@@ -17,10 +20,15 @@ before(async () => {
 after(() => bed.stop());
 
 /** Keeps a mail as a poll does whose queue is away; gives its id. */
-async function keep(uid: number): Promise<string> {
+async function keep(uid: number, connection = 'orders'): Promise<string> {
   const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
   const store = await openUndelivered(createStorage(access));
-  const mail = undeliveredMail(['Hello', 'and more'], { uid, queueName, interchangeId: randomUUID() });
+  const mail = undeliveredMail(['Hello', 'and more'], {
+    uid,
+    queueName,
+    connection,
+    interchangeId: randomUUID(),
+  });
   await store.store(mail);
   return mail.interchangeId;
 }
@@ -41,7 +49,19 @@ test('undelivered mails are listed newest first, read, and resent', async () => 
     [newer],
   );
   const record = object((await api.call(`GET /api/undelivered/${older}`)).json());
-  const { storedAt, nextTryAt, ...rest } = record;
+  const { storedAt, nextTryAt, parts, ...rest } = record;
+  assert.deepEqual(
+    list(parts).map(({ partNumber, partKind, inboundFileName, size }) => [
+      partNumber,
+      partKind,
+      inboundFileName,
+      size,
+    ]),
+    [
+      [1, 'body', 'body.txt', 5],
+      [2, 'attachment', '1.pdf', 8],
+    ],
+  );
   assert.deepEqual(rest, {
     id: older,
     customer: 'acme',
@@ -92,8 +112,55 @@ test('an id that is none is not found, and a wrong limit is refused', async () =
   assert.equal((await api.call('GET /api/undelivered', { query: { limit: 'all' } })).status, 400);
 });
 
+test('undelivered mails are listed by customer and connection, a page at a time', async () => {
+  const ids = [
+    await keep(11, 'pages'),
+    await keep(12, 'pages'),
+    await keep(13, 'other'),
+    await keep(14, 'pages'),
+  ];
+  const seen: unknown[] = [];
+  for (let next: unknown = ''; next !== undefined; ) {
+    const query = { customer: 'acme', connection: 'pages', limit: '2', after: String(next) };
+    const page = object((await api.call('GET /api/undelivered', { query })).json());
+    seen.push(...list(page.undelivered).map(({ id }) => id));
+    next = page.next;
+  }
+  assert.deepEqual(seen, [ids[3], ids[1], ids[0]]);
+  assert.equal((await records({ connection: 'other' })).length, 1);
+  assert.deepEqual(await records({ customer: 'nobody' }), []);
+});
+
+test('a mail that is given up is gone, with its blobs, and the journal says so', async () => {
+  const id = await keep(21, 'given-up');
+  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
+  const container = await createStorage(access).container('email-journal');
+  const storedAt = new Date(String(object((await api.call(`GET /api/undelivered/${id}`)).json()).storedAt));
+  const journal = openJournal({
+    customer: 'acme',
+    connection: 'given-up',
+    container: async () => container,
+    mode: 'full',
+    runId: 'run',
+    now: () => new Date(),
+  });
+  journal.addMail(mailLine({ at: storedAt, interchangeId: id, outcome: 'undelivered' } as Partial<MailLine>));
+  await journal.end(undefined);
+  const outcome = async () =>
+    list(object((await api.call('GET /api/mails', { query: { connection: 'given-up' } })).json()).mails).map(
+      (mail) => mail.outcome,
+    );
+  assert.deepEqual(await outcome(), ['undelivered']);
+  assert.equal((await api.call(`DELETE /api/undelivered/${id}`)).status, 204);
+  assert.equal((await api.call(`GET /api/undelivered/${id}`)).status, 404);
+  assert.equal((await api.call(`DELETE /api/undelivered/${id}`)).status, 404);
+  assert.deepEqual(await outcome(), ['given-up']);
+  const blobs = await createStorage(access).container('email-undelivered');
+  for await (const { name } of blobs.listBlobsFlat()) assert.ok(!name.startsWith(id), name);
+});
+
 test('all that is described of these calls was seen', () => {
-  const elsewhere = ['401', '405', '500', '503'];
+  const elsewhere = ['400', '401', '405', '500', '503'];
   const isMeant = ({ path }: Operation, status: string) =>
     path.startsWith('/api/undelivered') && !elsewhere.includes(status);
   assert.deepEqual(api.unmet(isMeant), []);
