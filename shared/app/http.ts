@@ -43,12 +43,14 @@ function createDependencies(
     connections: storage.connections,
     orders: storage.orders,
     undelivered: openUndelivered,
+    journal: { container: () => storage.container('email-journal'), mode: settings.journal },
     async openSession(config) {
       const { createSessions } = await import('./sessions.ts');
       return await createSessions(settings, storage)(config, log);
     },
     secrets: secretSources(settings, env),
     now: () => new Date(),
+    log,
     testTimeoutMs,
   };
 }

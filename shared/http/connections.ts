@@ -7,40 +7,44 @@ import type {
   ConnectionStore,
   StoredColumns,
 } from '../connection/connectionStore.ts';
+import { runStatuses } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
-import { isEnabled } from '../schedule/due.ts';
 import { type Answer, problem, wrongColumns } from './answer.ts';
 import { readConnectionBody } from './connectionBody.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { keepSecrets } from './heldSecrets.ts';
-import { readLimit } from './paging.ts';
 import { mayChange } from './preconditions.ts';
+import { queryText, readChoice, readLimit } from './query.ts';
 import { configTag, connectionJson, secretsVersionColumn, writeIdColumn } from './representation.ts';
 import { type ApiRequest, readJsonObject } from './request.ts';
 
 /** How often a change is tried anew when a run writes its state in between. */
 const maxConflicts = 10;
-const minuteMs = 60_000;
+
+export const connectionsQuery = ['customer', 'status', 'limit', 'after'] as const;
 
 /** `GET /api/connections`: in the table's order, a page at a time. */
 export async function listConnections(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const limit = readLimit(request, { usual: 1_000, most: 1_000 });
-  if (limit === undefined) return problem(400, 'limit must be a whole number from 1 to 1000.');
-  const customer = request.query.get('customer');
-  const after = request.query.get('after');
+  if (!limit.ok) return limit.answer;
+  const status = readChoice(request, 'status', runStatuses);
+  if (!status.ok) return status.answer;
+  const customer = queryText(request, 'customer');
+  const after = queryText(request, 'after');
   const filter = [
-    ...(customer ? [`PartitionKey eq ${quoted(customer)}`] : []),
-    ...(after ? [filterAfter(after)] : []),
+    ...(customer === undefined ? [] : [`PartitionKey eq ${quoted(customer)}`]),
+    ...(status.value === undefined ? [] : [`lastStatus eq ${quoted(status.value)}`]),
+    ...(after === undefined ? [] : [filterAfter(after)]),
   ].join(' and ');
   const found: ConnectionEntity[] = [];
   const store = await dependencies.connections();
   for await (const entity of store.find(filter === '' ? undefined : filter)) {
     found.push(entity);
-    if (found.length > limit) break;
+    if (found.length > limit.value) break;
   }
-  const page = found.slice(0, limit);
+  const page = found.slice(0, limit.value);
   const last = page.at(-1);
-  const isMore = found.length > limit && last !== undefined;
+  const isMore = found.length > limit.value && last !== undefined;
   return {
     status: 200,
     json: { connections: page.map(connectionJson), ...(isMore ? { next: nameOf(last.key) } : {}) },
@@ -142,22 +146,6 @@ async function removeConnection(store: ConnectionStore, { key, etag }: Connectio
   }
 }
 
-/** `POST …/poll`: orders a poll at once, and makes it due in case the order is lost. */
-export async function orderPoll(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
-  const key = keyOf(request);
-  const entity = await find(key, dependencies);
-  if (entity === undefined) return missing(key);
-  if (!isEnabled(entity.columns)) {
-    return problem(409, `Connection ${nameOf(key)} is disabled. Set enabled to true first.`);
-  }
-  const [store, putOrder] = await Promise.all([dependencies.connections(), dependencies.orders()]);
-  // Before the order: a run that has begun has written when it is due next, and that must stand.
-  const nextRunAt = new Date(Math.floor(dependencies.now().getTime() / minuteMs) * minuteMs).toISOString();
-  if ((await store.merge(key, { nextRunAt })).kind === 'missing') return missing(key);
-  await putOrder(key);
-  return { status: 202, json: { ...key, nextRunAt } };
-}
-
 export function keyOf({ params }: ApiRequest): ConnectionKey {
   return { customer: params.customer ?? '', connection: params.connection ?? '' };
 }
@@ -176,7 +164,7 @@ export function missing(key: ConnectionKey): Answer {
   return problem(404, `There is no connection ${nameOf(key)}.`);
 }
 
-function nameOf({ customer, connection }: ConnectionKey): string {
+export function nameOf({ customer, connection }: ConnectionKey): string {
   return `${customer}/${connection}`;
 }
 

@@ -71,7 +71,7 @@ function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
   return fits ? value : String(value);
 }
 
-function stateJson(columns: ConnectionEntity['columns']): Record<string, unknown> {
+export function stateJson(columns: ConnectionEntity['columns']): Record<string, unknown> {
   const state: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(readState(columns))) {
     if (value !== undefined) state[name] = value instanceof Date ? value.toISOString() : value;

@@ -271,14 +271,73 @@ test('connections are listed by customer, a page at a time', async () => {
   }
 });
 
+test('connections are listed by the status of their last run', async () => {
+  const states = { good: 'ok', bad: 'failed', new: undefined };
+  for (const [name, lastStatus] of Object.entries(states)) {
+    await bed.connections.upsertEntity(
+      { partitionKey: 'states', rowKey: name, ...base, lastStatus },
+      'Replace',
+    );
+  }
+  const listed = async (query: Record<string, string>) =>
+    list(
+      object((await api.call('GET /api/connections', { query: { customer: 'states', ...query } })).json())
+        .connections,
+    ).map(({ connection }) => connection);
+  assert.deepEqual(await listed({ status: 'failed' }), ['bad']);
+  assert.deepEqual(await listed({ status: 'ok' }), ['good']);
+  assert.deepEqual(await listed({ status: 'running' }), []);
+  assert.deepEqual(await listed({ status: '' }), ['bad', 'good', 'new']);
+  const wrong = await api.call('GET /api/connections', { query: { status: 'x' } });
+  assert.equal(wrong.status, 400);
+  assert.match(wrong.text(), /status must be one of running, ok, failed, skipped\./);
+});
+
+test('a query parameter that a call does not have is refused, on every call; the key may stand there', async () => {
+  for (const { method, path } of api.operations) {
+    const address = path.replace(/\{\w+\}/g, 'x');
+    const answer = await api.call(`${method} ${address}`, { query: { custommer: 'acme' } });
+    assert.equal(answer.status, 400, `${method} ${path}`);
+    assert.match(
+      answer.text(),
+      /There is no query parameter \\"custommer\\"; (possible are|there is none here)/,
+    );
+  }
+  assert.equal((await api.call('GET /api/connections', { query: { code: 'k', limit: '1' } })).status, 200);
+});
+
+test('a body that came in chunks, which the host does not hand over, is refused and not taken for none', async () => {
+  await put('chunks', base);
+  const server = await bed.host.serveHttp();
+  try {
+    const send = async (method: string, action: string) => {
+      const body = new Blob([JSON.stringify({ ...base, password: 'wrong' })]).stream();
+      const headers = { 'content-type': 'application/json' };
+      const options: RequestInit & { duplex: 'half' } = { method, headers, body, duplex: 'half' };
+      return await fetch(`${server.url}/api/connections/acme/chunks${action}`, options);
+    };
+    for (const answer of [await send('PUT', ''), await send('POST', '/test')]) {
+      assert.equal(answer.status, 411);
+      assert.match(await answer.text(), /did not arrive: send it with the header Content-Length/);
+    }
+  } finally {
+    await server.stop();
+  }
+  const headers = { 'transfer-encoding': 'chunked' };
+  assert.equal((await api.call('PUT /api/connections/acme/chunks', { headers })).status, 411);
+});
+
 test('a poll is ordered at once, whatever the schedule, unless the connection is disabled or gone', async () => {
   const later = '2030-01-01T00:00:00.000Z';
   const poll = (name: string) => api.call(`POST /api/connections/acme/${name}/poll`);
   await bed.host.drainQueue();
   await bed.addConnection('now', { ...base, host: '127.0.0.1', port: 1, nextRunAt: later });
-  const answer = object((await poll('now')).json());
-  assert.ok(new Date(String(answer.nextRunAt)).getTime() <= Date.now());
-  assert.equal((await entity('now')).nextRunAt, answer.nextRunAt);
+  const ordered = await poll('now');
+  assert.equal(ordered.status, 202);
+  const { runRequestedAt, ...key } = object(ordered.json());
+  assert.deepEqual(key, { customer: 'acme', connection: 'now' });
+  assert.ok(Math.abs(new Date(String(runRequestedAt)).getTime() - Date.now()) < 5_000);
+  assert.ok(new Date(String((await entity('now')).nextRunAt)).getTime() <= Date.now());
   assert.equal((await bed.host.drainQueue()).succeeded, 1);
   assert.match(String((await entity('now')).lastError), /refused/);
   assert.ok(new Date(String((await entity('now')).nextRunAt)).getTime() > Date.now());
@@ -289,6 +348,32 @@ test('a poll is ordered at once, whatever the schedule, unless the connection is
   assert.match(refused.text(), /acme\/off is disabled/);
   assert.equal((await entity('off')).nextRunAt, later);
   assert.equal((await poll('gone')).status, 404);
+});
+
+test('a poll that is waited for answers with the state after a run that began no earlier', async () => {
+  await bed.addConnection('wait', {
+    ...base,
+    host: '127.0.0.1',
+    port: 1,
+    lastStatus: 'ok',
+    lastRunStartedAt: '2026-01-01T00:00:00.000Z',
+  });
+  const poll = (wait: string) => api.call('POST /api/connections/acme/wait/poll', { query: { wait } });
+  const late = await poll('1');
+  assert.equal(late.status, 202);
+  bed.host.startQueueListener();
+  try {
+    const answer = await poll('30');
+    assert.equal(answer.status, 200);
+    const { state, runRequestedAt } = object(answer.json());
+    const { lastStatus, lastError, lastRunStartedAt } = object(state);
+    assert.equal(lastStatus, 'failed');
+    assert.match(String(lastError), /refused/);
+    assert.ok(new Date(String(lastRunStartedAt)) >= new Date(String(runRequestedAt)));
+  } finally {
+    await bed.host.stopQueueListener();
+  }
+  for (const wait of ['x', '61', '-1', '1.5']) assert.equal((await poll(wait)).status, 400);
 });
 
 test('all that is described of these calls was seen', () => {

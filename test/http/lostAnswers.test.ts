@@ -58,7 +58,9 @@ async function call(
     undelivered: unused,
     openSession: unused,
     secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },
+    journal: { container: unused, mode: 'off' },
     now: () => new Date(),
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     testTimeoutMs: 1_000,
   };
   const request = {

@@ -126,7 +126,7 @@ test('an app setting is used only where the saved connection has it sent already
 });
 
 test('all that is described of it was seen', () => {
-  const elsewhere = ['401', '405', '429', '500', '503'];
+  const elsewhere = ['401', '405', '411', '429', '500', '503'];
   assert.deepEqual(
     api.unmet(({ id }, status) => id === 'testConnection' && !elsewhere.includes(status)),
     [],

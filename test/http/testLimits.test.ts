@@ -35,7 +35,9 @@ function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 3
     undelivered: unused,
     openSession,
     secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },
+    journal: { container: unused, mode: 'off' },
     now: () => new Date(),
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     testTimeoutMs,
   });
 }
