@@ -58,6 +58,14 @@ export const stateColumns = [
   'settledMails',
 ] as const satisfies readonly StateColumn[];
 
+/** What the app notes for itself: nothing that an operator could do something with. */
+export const innerColumns: ReadonlySet<string> = new Set<StateColumn>([
+  'cleanMailbox',
+  'unfetchable',
+  'riskyMails',
+  'settledMails',
+]);
+
 export const maxLastErrorLength = 1024;
 
 /** Reads the state columns; what isn't there or can't be read is undefined. Never throws. */

@@ -123,7 +123,10 @@ export async function deleteConnection(request: ApiRequest, dependencies: HttpDe
     const stored = await find(key, dependencies);
     if (stored === undefined) return missing(key);
     if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
-    if (await removeConnection(store, stored)) return { status: 204 };
+    if (await removeConnection(store, stored)) {
+      await dependencies.forget(stored.key);
+      return { status: 204 };
+    }
     await stepBack(conflicts);
   }
   throw tooManyChanges(key);

@@ -40,6 +40,8 @@ const state: Schema = {
     consecutiveFailures: count,
     lastMailCount: count,
     lastMessageCount: count,
+    lastMailAt: { ...time, description: 'When the last mail was delivered.' },
+    skippedSince: { type: 'string', description: 'Since when the lease was found taken; empty once it was not.' },
     runId: { type: 'string' },
     scheduleAnchor: time,
     history: {
