@@ -3,12 +3,17 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { answerDocument } from '../../shared/http/openapi/document.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 
 test('the changelog has a heading for the version of package.json', () => {
   assert.match(readFileSync(join(root, 'CHANGELOG.md'), 'utf8'), new RegExp(`^## ${version}$`, 'm'));
+});
+
+test('the document of the HTTP API has it too', () => {
+  assert.match(JSON.stringify(answerDocument()), new RegExp(`"version":"${version}"`));
 });
 
 test('what is published says that version, where the functions are, and names nothing to install or run', () => {
