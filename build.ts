@@ -1,18 +1,20 @@
 /**
- * Makes the bundle that is published: `dist/main.cjs` and the chunks it loads when first needed.
+ * Makes what is published, all of `dist/`: `main.cjs`, the chunks it loads when first needed, and the two files
+ * that the Functions host reads.
  *
  * esbuild splits code into chunks for ES modules only, and the Functions worker loads CommonJS several
  * times faster; so the bundle is split as ES modules first and each chunk is then turned into CommonJS.
  */
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
 
-const outDir = join(import.meta.dirname, 'dist');
+const root = import.meta.dirname;
+const outDir = join(root, 'dist');
 const target = 'node22';
 
 const bundle = await build({
-  entryPoints: [join(import.meta.dirname, 'functions', 'main.ts')],
+  entryPoints: [join(root, 'functions', 'main.ts')],
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -51,9 +53,22 @@ await Promise.all(
   }),
 );
 
-const written = new Set(bundle.outputFiles.map((file) => toCjs(basename(file.path))));
+await copyFile(join(root, 'host.json'), join(outDir, 'host.json'));
+await writeFile(join(outDir, 'package.json'), await publishedPackage());
+
+const written = new Set([
+  ...bundle.outputFiles.map((file) => toCjs(basename(file.path))),
+  'host.json',
+  'package.json',
+]);
 const stale = (await readdir(outDir)).filter((name) => !written.has(name));
 await Promise.all(stale.map((name) => rm(join(outDir, name), { recursive: true })));
+
+/** Says where the functions are, and nothing that a build in Azure would install or run. */
+async function publishedPackage(): Promise<string> {
+  const { name, version, license } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  return `${JSON.stringify({ name, version, license, private: true, main: 'main.cjs' }, null, 2)}\n`;
+}
 
 /** Gives `ui:page`: the connections page's script and style, for browsers, as two strings. */
 function connectionsPage(): Plugin {
@@ -63,7 +78,7 @@ function connectionsPage(): Plugin {
       onResolve({ filter: /^ui:page$/ }, ({ path }) => ({ path, namespace: 'page' }));
       onLoad({ filter: /.*/, namespace: 'page' }, async () => {
         const page = await build({
-          entryPoints: [join(import.meta.dirname, 'shared', 'ui', 'page', 'main.tsx')],
+          entryPoints: [join(root, 'shared', 'ui', 'page', 'main.tsx')],
           bundle: true,
           minify: true,
           format: 'esm',

@@ -1,7 +1,9 @@
 import './connections.ts';
+import './mails.ts';
 import './openapi.ts';
 import './pollMailbox.ts';
 import './retryDeliveries.ts';
+import './runs.ts';
 import './schedulePolls.ts';
 import './ui.ts';
 import './undelivered.ts';

@@ -3,34 +3,63 @@
 
 param name string
 param location string
+param tags { *: string }
 @description('Of the Application Insights resource.')
 param insightsId string
-@description('Empty for alerts that nobody is mailed about.')
+@description('Where alerts are mailed; empty for nowhere.')
 param email string
+@description('An address that alerts are posted to; empty for none.')
+@secure()
+param webhook string
+@description('Hours without mail after which a connection that usually has some is named; 0 for no such alert.')
+param quietHours int
 
-resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
+var hasEmail = !empty(email)
+var hasWebhook = !empty(webhook)
+
+resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (hasEmail || hasWebhook) {
   name: '${name}-alerts'
   location: 'global'
+  tags: tags
   properties: {
     groupShortName: take(name, 12)
     enabled: true
-    emailReceivers: [
-      { name: 'on-duty', emailAddress: email, useCommonAlertSchema: true }
-    ]
+    emailReceivers: hasEmail ? [{ name: 'on-duty', emailAddress: email, useCommonAlertSchema: true }] : []
+    webhookReceivers: hasWebhook ? [{ name: 'webhook', serviceUri: webhook, useCommonAlertSchema: true }] : []
   }
 }
 
-var rules = [
+// `splitBy`: an alert of its own for each set of these values, which the mail and the webhook then carry.
+var allRules = [
   {
     name: 'connections-failing'
     description: 'Connections whose polls have failed for 15 minutes and have not succeeded once.'
     severity: 2
     query: loadTextContent('queries/connections-failing.kql')
     window: 'PT15M'
+    lookBack: 'PT15M'
     every: 'PT5M'
-    measure: 'connections'
+    measure: 'failed'
     operator: 'GreaterThan'
     threshold: 0
+    splitBy: ['customer', 'connection', 'sentence']
+  }
+  {
+    name: 'quiet-mailbox'
+    description: 'Connections that usually have mail, are polled well and have had none for hours.'
+    severity: 3
+    query: replace(
+      loadTextContent('queries/quiet-mailbox.kql'),
+      'let quietHours = 24;',
+      'let quietHours = ${quietHours};'
+    )
+    window: 'PT1H'
+    lookBack: 'P2D'
+    every: 'PT1H'
+    measure: 'hoursWithoutMail'
+    operator: 'GreaterThan'
+    threshold: 0
+    splitBy: ['customer', 'connection']
   }
   {
     name: 'no-successful-poll'
@@ -38,10 +67,12 @@ var rules = [
     severity: 0
     query: loadTextContent('queries/no-successful-poll.kql')
     window: 'PT1H'
+    lookBack: 'PT1H'
     every: 'PT15M'
     measure: 'polls'
     operator: 'LessThan'
     threshold: 1
+    splitBy: []
   }
   {
     name: 'undelivered'
@@ -49,10 +80,12 @@ var rules = [
     severity: 2
     query: loadTextContent('queries/undelivered.kql')
     window: 'PT15M'
+    lookBack: 'PT15M'
     every: 'PT5M'
     measure: 'mails'
     operator: 'GreaterThan'
     threshold: 0
+    splitBy: ['customer', 'connection']
   }
   {
     name: 'abandoned'
@@ -60,10 +93,12 @@ var rules = [
     severity: 1
     query: loadTextContent('queries/abandoned.kql')
     window: 'PT15M'
+    lookBack: 'PT15M'
     every: 'PT15M'
     measure: 'mails'
     operator: 'GreaterThan'
     threshold: 0
+    splitBy: ['customer', 'connection']
   }
   {
     name: 'poison-queue'
@@ -71,17 +106,21 @@ var rules = [
     severity: 2
     query: loadTextContent('queries/poison-queue.kql')
     window: 'PT15M'
+    lookBack: 'PT15M'
     every: 'PT15M'
     measure: 'orders'
     operator: 'GreaterThan'
     threshold: 0
+    splitBy: []
   }
 ]
+var rules = filter(allRules, rule => rule.name != 'quiet-mailbox' || quietHours > 0)
 
-resource alertRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in rules: {
     name: '${name}-${rule.name}'
     location: location
+    tags: tags
     kind: 'LogAlert'
     properties: {
       displayName: '${name}: ${rule.name}'
@@ -91,6 +130,7 @@ resource alertRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       scopes: [insightsId]
       evaluationFrequency: rule.every
       windowSize: rule.window
+      overrideQueryTimeRange: rule.lookBack
       autoMitigate: true
       criteria: {
         allOf: [
@@ -100,12 +140,13 @@ resource alertRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
             timeAggregation: 'Maximum'
             operator: rule.operator
             threshold: rule.threshold
+            dimensions: [for column in rule.splitBy: { name: column, operator: 'Include', values: ['*'] }]
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
           }
         ]
       }
       actions: {
-        actionGroups: empty(email) ? [] : [people.id]
+        actionGroups: hasEmail || hasWebhook ? [people.id] : []
       }
     }
   }

@@ -1,11 +1,10 @@
 // Everything the Email Inbound Adapter needs, in one resource group: a Flex Consumption function app with a
-// managed identity and no key or connection string to storage or Service Bus anywhere.
-//
-//   az deployment group create -g <group> -f infra/main.bicep -p infra/main.parameters.sample.json
+// managed identity and no key or connection string to storage or Service Bus anywhere. docs/deploy.md has the
+// commands.
 
 targetScope = 'resourceGroup'
 
-@description('Begins the name of each resource; lower-case letters and digits.')
+@description('Begins the name of each resource; lower-case letters and digits, a letter first.')
 @minLength(3)
 @maxLength(11)
 param name string
@@ -13,8 +12,11 @@ param name string
 @description('A region with Flex Consumption: az functionapp list-flexconsumption-locations')
 param location string = resourceGroup().location
 
+@description('Set on every resource that can have them.')
+param tags { *: string } = {}
+
 @allowed(['22', '24'])
-param nodeVersion string = '22'
+param nodeVersion string = '24'
 
 @description('See docs/deploy.md, "Numbers to choose by".')
 @allowed([512, 2048, 4096])
@@ -25,30 +27,67 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('The queue of connections that name none of their own.')
+@description('How the storage account keeps its copies; ZRS is not in every region.')
+@allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
+param storageSku string = 'Standard_ZRS'
+
+@description('EMAIL_QUEUE_NAME: the queue of connections that name none of their own.')
 param queueName string = 'email-inbound'
 
 @allowed(['Standard', 'Premium'])
 param serviceBusSku string = 'Standard'
 
-@description('How long Service Bus remembers a messageId. Longer than the retry waits, an hour, and than any outage that you want to be covered.')
-param duplicateDetectionWindow string = 'P1D'
+@description('EMAIL_MAX_MESSAGE_BYTES, and with Premium the limit of the queue too. A queue on Standard takes 256 KiB, whatever stands here.')
+@minValue(262144)
+@maxValue(104857600)
+param maxMessageBytes int = 4194304
+
+@description('RETRY_MAX_AGE_HOURS. Below the seven days for which the queue remembers a messageId.')
+@minValue(1)
+@maxValue(167)
+param retryMaxAgeHours int = 144
 
 @description('Days after which payloads of large parts are deleted: longer than consumers and the resending of abandoned mails may take.')
 @minValue(8)
 param payloadRetentionDays int = 90
 
-@description('RETRY_MAX_AGE_HOURS')
-param retryMaxAgeHours int = 168
+@description('JOURNAL: what the journal has of each mail.')
+@allowed(['full', 'ids', 'off'])
+param journal string = 'full'
 
-@description('Mail servers that may be polled, separated by commas; empty for any.')
+@description('Days after which the journal is deleted.')
+@minValue(1)
+param journalRetentionDays int = 30
+
+@description('MAIL_HOSTS_ALLOWED: mail servers that may be polled, separated by commas; empty for any.')
 param mailHostsAllowed string = ''
 
-@description('true refuses mail servers at private addresses.')
+@description('MAIL_DENY_PRIVATE_NETWORKS: true refuses mail servers at private addresses.')
 param mailDenyPrivateNetworks bool = true
+
+@description('MANAGED_IDENTITY_HOSTS: mail servers besides those of Microsoft that may get a token of the app.')
+param managedIdentityHosts string = ''
+
+@description('More app settings: those that connections name as secrets, as references to a Key Vault. A deployment removes settings that stand neither here nor below.')
+param moreAppSettings { *: string } = {}
+
+@description('Object id of the person or group that looks after the app: may write secrets, tables and queues, and read blobs. Empty for nobody.')
+param operatorId string = ''
+
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param operatorType string = 'User'
 
 @description('Where alerts are mailed; empty for nowhere.')
 param alertEmail string = ''
+
+@description('An address that alerts are posted to, in the common alert schema; empty for none.')
+@secure()
+param alertWebhook string = ''
+
+@description('Hours without mail after which a connection that usually has some is named by an alert; 0 for no such alert.')
+@minValue(0)
+@maxValue(36)
+param quietHours int = 24
 
 @description('Days that telemetry is kept.')
 @minValue(30)
@@ -62,6 +101,10 @@ var suffix = take(uniqueString(resourceGroup().id, name), 8)
 var appName = '${name}-${suffix}'
 var deploymentContainer = 'app-package'
 
+// The app makes these too where they are missing.
+var containers = ['email-leases', 'email-payloads', 'email-undelivered', 'email-journal']
+var tables = ['EmailConnections', 'EmailDelivered', 'EmailUndelivered']
+
 // Built-in roles, by their ids.
 var roles = {
   storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -70,11 +113,24 @@ var roles = {
   serviceBusDataSender: '69a216fc-b8eb-44d8-bc22-1f3c2cd27a39'
   keyVaultSecretsUser: '4633458b-17de-408a-b874-0445c86b69e6'
 }
+var operatorRoles = empty(operatorId)
+  ? []
+  : [
+      // Key Vault Secrets Officer
+      'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
+      // Storage Table Data Contributor
+      roles.storageTableDataContributor
+      // Storage Queue Data Contributor
+      roles.storageQueueDataContributor
+      // Storage Blob Data Reader
+      '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
+    ]
 
-resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: '${name}${suffix}'
   location: location
-  sku: { name: 'Standard_ZRS' }
+  tags: tags
+  sku: { name: storageSku }
   kind: 'StorageV2'
   properties: {
     allowBlobPublicAccess: false
@@ -84,7 +140,7 @@ resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   parent: storage
   name: 'default'
   properties: {
@@ -92,13 +148,40 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
   }
 }
 
-// The app makes its own tables, containers and queue at first use; only this one is the platform's.
-resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {
   parent: blobs
   name: deploymentContainer
 }
 
-resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
+resource appContainers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = [
+  for container in containers: {
+    parent: blobs
+    name: container
+  }
+]
+
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' = {
+  parent: storage
+  name: 'default'
+
+  resource orders 'queues' = {
+    name: 'email-polls'
+  }
+}
+
+resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-01-01' = {
+  parent: storage
+  name: 'default'
+}
+
+resource appTables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-01' = [
+  for table in tables: {
+    parent: tableService
+    name: table
+  }
+]
+
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01-01' = {
   parent: storage
   name: 'default'
   dependsOn: [blobs]
@@ -121,14 +204,32 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05
             }
           }
         }
+        {
+          name: 'delete-old-email-journal'
+          enabled: true
+          type: 'Lifecycle'
+          definition: {
+            filters: {
+              // A rule for append blobs can do nothing but delete, so it is one of its own.
+              blobTypes: ['appendBlob']
+              prefixMatch: ['email-journal/']
+            }
+            actions: {
+              baseBlob: {
+                delete: { daysAfterModificationGreaterThan: journalRetentionDays }
+              }
+            }
+          }
+        }
       ]
     }
   }
 }
 
-resource serviceBus 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
+resource serviceBus 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
   name: '${name}-bus-${suffix}'
   location: location
+  tags: tags
   sku: { name: serviceBusSku, tier: serviceBusSku }
   properties: {
     disableLocalAuth: true
@@ -136,22 +237,25 @@ resource serviceBus 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
   }
 }
 
-resource queue 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = {
+resource queue 'Microsoft.ServiceBus/namespaces/queues@2026-01-01' = {
   parent: serviceBus
   name: queueName
   properties: {
     // Can't be changed once the queue is there.
     requiresDuplicateDetection: true
-    duplicateDetectionHistoryTimeWindow: duplicateDetectionWindow
+    // The longest there is; retryMaxAgeHours lies below it.
+    duplicateDetectionHistoryTimeWindow: 'P7D'
+    maxMessageSizeInKilobytes: serviceBusSku == 'Premium' ? maxMessageBytes / 1024 : null
     lockDuration: 'PT1M'
     maxDeliveryCount: 10
     deadLetteringOnMessageExpiration: true
   }
 }
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: '${name}-logs-${suffix}'
   location: location
+  tags: tags
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: telemetryRetentionDays
@@ -162,6 +266,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
 resource insights 'Microsoft.Insights/components@2020-02-02' = {
   name: '${name}-insights-${suffix}'
   location: location
+  tags: tags
   kind: 'web'
   properties: {
     Application_Type: 'web'
@@ -169,9 +274,10 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   name: '${name}-kv-${suffix}'
   location: location
+  tags: tags
   properties: {
     tenantId: subscription().tenantId
     sku: { family: 'A', name: 'standard' }
@@ -181,17 +287,20 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   }
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: '${name}-plan-${suffix}'
   location: location
+  tags: tags
   kind: 'functionapp'
   sku: { tier: 'FlexConsumption', name: 'FC1' }
   properties: { reserved: true }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: appName
   location: location
+  // By this tag the Azure Developer CLI finds where to publish its service `adapter` (azure.yaml).
+  tags: union(tags, { 'azd-service-name': 'adapter' })
   kind: 'functionapp,linux'
   identity: { type: 'SystemAssigned' }
   properties: {
@@ -220,7 +329,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: {
+    properties: union(moreAppSettings, {
       AzureWebJobsStorage__accountName: storage.name
       AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
       AzureWebJobsStorage__queueServiceUri: storage.properties.primaryEndpoints.queue
@@ -229,13 +338,19 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       ServiceBusConnection__fullyQualifiedNamespace: '${serviceBus.name}.servicebus.windows.net'
       ServiceBusConnection__credential: 'managedidentity'
       EMAIL_QUEUE_NAME: queueName
+      EMAIL_MAX_MESSAGE_BYTES: string(maxMessageBytes)
       POLL_SCHEDULE: '0 * * * * *'
       RETRY_SCHEDULE: '30 * * * * *'
       RETRY_MAX_AGE_HOURS: string(retryMaxAgeHours)
+      JOURNAL: journal
       MAIL_HOSTS_ALLOWED: mailHostsAllowed
       MAIL_DENY_PRIVATE_NETWORKS: toLower(string(mailDenyPrivateNetworks))
+      MANAGED_IDENTITY_HOSTS: managedIdentityHosts
+      SECRET_SETTINGS_PREFIX: 'MAILBOX_'
+      SECRETS_VAULT: vault.properties.vaultUri
+      SECRETS_VAULT_PREFIX: 'mailbox-'
       APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
-    }
+    })
   }
 }
 
@@ -256,7 +371,10 @@ resource queueRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: app.identity.principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageQueueDataContributor)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.storageQueueDataContributor
+    )
   }
 }
 
@@ -266,7 +384,10 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: app.identity.principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageTableDataContributor)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.storageTableDataContributor
+    )
   }
 }
 
@@ -281,7 +402,7 @@ resource senderRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// For app settings that are Key Vault references: mailbox passwords named by `passwordSetting` and so on.
+// For secrets that connections name (`passwordVaultSecret` and so on), and for app settings that are references.
 resource vaultRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: vault
   name: guid(vault.id, appName, roles.keyVaultSecretsUser)
@@ -292,19 +413,34 @@ resource vaultRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// On the resource group, so that the person sees what the roles are for in one place.
+resource operator 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in operatorRoles: {
+    name: guid(resourceGroup().id, name, operatorId, role)
+    properties: {
+      principalId: operatorId
+      principalType: operatorType
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    }
+  }
+]
+
 module alerts 'alerts.bicep' = {
-  name: 'alerts'
   params: {
     name: name
     location: location
+    tags: tags
     insightsId: insights.id
     email: alertEmail
+    webhook: alertWebhook
+    quietHours: quietHours
   }
 }
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(resourceGroup().id, name, 'workbook')
   location: location
+  tags: tags
   kind: 'shared'
   properties: {
     displayName: 'Email Inbound Adapter (${name})'
@@ -318,4 +454,6 @@ output functionApp string = app.name
 output hostName string = app.properties.defaultHostName
 output keyVault string = vault.name
 output serviceBusNamespace string = serviceBus.name
+output queue string = queue.name
 output storageAccount string = storage.name
+output applicationInsights string = insights.name

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { cyrusPackages } from './testbed/cyrus.ts';
-import { requireDebianPackages, unpackDebianPackages } from './testbed/packages.ts';
+import { programs, requirePrograms, unpackDebianPackages } from './testbed/programs.ts';
 
 const root = join(import.meta.dirname, '..');
 const wholeRunMs = 25 * 60_000;
@@ -29,7 +29,7 @@ function finish(): never {
 
 function prepare(): void {
   try {
-    requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d', 'chromium']);
+    requirePrograms([programs.dovecot, programs.openssl, programs.chromium]);
     unpackDebianPackages(cyrusPackages);
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));

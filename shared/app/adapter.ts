@@ -4,8 +4,9 @@ import type { Resource } from '../http/router.ts';
 import { type Env, readSettings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
+import { withDeadline } from '../wait/deadline.ts';
 import { lazily } from './lazy.ts';
-import { createStorage } from './storage.ts';
+import { createProcess } from './process.ts';
 import { lazyTelemetry } from './telemetry.ts';
 
 /** The whole app behind its triggers. Every method rejects with a `Failure` that names a wrong setting. */
@@ -19,7 +20,10 @@ export interface Adapter {
   retryDeliveries(call: HostCall): Promise<void>;
   /** Answers a call of an HTTP function; says itself what is wrong, and never rejects. */
   answerHttp(resource: Resource, request: ApiRequest, call: HostCall): Promise<HttpResponseInit>;
-  /** Sends what telemetry there still is; resolves within five seconds. */
+  /**
+   * Told to go: polls take no more mail and end, the retry gives back what it took, and what telemetry there still
+   * is goes out. Resolves within four seconds.
+   */
   shutdown(): Promise<void>;
 }
 
@@ -30,7 +34,9 @@ export interface HostCall {
   readonly traceparent?: string;
 }
 
-const shutdownMs = 5_000;
+/** What the host gives a process that it tells to go is about five seconds. */
+const runsEndMs = 3_000;
+const flushMs = 1_000;
 
 /**
  * Wires the app from its settings. Nothing is opened, and no library loaded, before a trigger needs it: an
@@ -38,20 +44,38 @@ const shutdownMs = 5_000;
  */
 export function createAdapter(env: Env): Adapter {
   const read = readSettings(env);
+  const going = new AbortController();
+  const underWay = new Set<Promise<unknown>>();
   const wired = lazily(async () => {
     if (!read.ok) throw read.failure;
-    return { settings: read.settings, storage: createStorage(read.settings.storage) };
+    return createProcess(env, read.settings, going.signal);
   });
   const telemetry = lazyTelemetry(env);
   const follow = async ({ log, traceparent }: HostCall): Promise<Invocation> => {
     const { settings } = await wired();
     return (await telemetry.open(settings, log)).follow(log, traceparent);
   };
+  const scheduling = lazily(async () => {
+    const [{ createScheduler }, { storage }] = await Promise.all([
+      import('../schedule/schedulePolls.ts'),
+      wired(),
+    ]);
+    return createScheduler({
+      connections: await storage.connections(),
+      openOrders: storage.orders,
+      makeOrderQueue: storage.makeOrderQueue,
+      now: () => new Date(),
+    });
+  });
   const polling = lazily(async () => {
     const { createPolling } = await import('./polling.ts');
-    const { settings, storage } = await wired();
-    return createPolling(settings, storage, env);
+    return createPolling(await wired());
   });
+  /** Has the process's end wait for this work. */
+  const tracked = async (work: Promise<void>): Promise<void> => {
+    underWay.add(work);
+    await work.finally(() => underWay.delete(work));
+  };
 
   return {
     settingsError: read.ok ? undefined : read.failure.message,
@@ -59,31 +83,24 @@ export function createAdapter(env: Env): Adapter {
     sendsTelemetry: read.ok && read.settings.applicationInsightsConnectionString !== undefined,
 
     async schedulePolls(call) {
-      const { storage } = await wired();
       const { log } = await follow(call);
-      const { schedulePolls } = await import('../poll/schedulePolls.ts');
-      await schedulePolls({
-        connections: await storage.connections(),
-        openOrders: storage.orders,
-        now: () => new Date(),
-        log,
-      });
+      await (await scheduling()).tick(log);
     },
 
     async pollMailbox(order, call) {
       const [{ poll }, invocation] = await Promise.all([polling(), follow(call)]);
-      await poll(order, invocation);
+      await tracked(poll(order, invocation));
     },
 
     async retryDeliveries(call) {
-      const { createRetrying } = await import('./retrying.ts');
-      const { settings, storage } = await wired();
+      const { retry } = await import('./retrying.ts');
+      const process = await wired();
       const { log } = await follow(call);
       try {
-        await createRetrying(settings, storage).retry(log);
+        await tracked(retry(process, log));
       } finally {
         const { reportBacklog } = await import('./backlog.ts');
-        await reportBacklog(storage, await telemetry.open(settings, log), log);
+        await reportBacklog(process, await telemetry.open(process.settings, log), log);
       }
     },
 
@@ -91,9 +108,21 @@ export function createAdapter(env: Env): Adapter {
       const { answerHttp } = await import('./http.ts');
       // With wrong settings there is no telemetry, and the answer says so.
       const { log } = await follow(call).catch(() => call);
-      return await answerHttp({ resource, request, log }, wired, env);
+      return await answerHttp({ resource, request, log }, wired);
     },
 
-    shutdown: () => telemetry.shutdown(shutdownMs),
+    async shutdown() {
+      going.abort();
+      await withDeadline(Promise.allSettled(underWay), runsEndMs, () => new Error('late')).catch(
+        () => undefined,
+      );
+      const destinations = read.ok ? (await wired()).destinations : undefined;
+      const closing = withDeadline(
+        destinations?.close() ?? Promise.resolve(),
+        flushMs,
+        () => new Error('late'),
+      );
+      await Promise.allSettled([telemetry.shutdown(flushMs), closing]);
+    },
   };
 }

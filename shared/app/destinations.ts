@@ -1,17 +1,21 @@
-import type { OpenDestination } from '../delivery/destination.ts';
+import type { Destinations } from '../destination/destination.ts';
 import type { Settings } from '../settings/settings.ts';
 import { lazily } from './lazy.ts';
 import type { Storage } from './storage.ts';
 
-/** Opens queues of the app's namespace; the Service Bus library is loaded at the first. */
-export function createDestinations(settings: Settings, storage: Storage): OpenDestination {
+/** The process's queues and topics; the Service Bus library is loaded at the first that is opened. */
+export function lazyDestinations(settings: Settings, storage: Storage): Destinations {
+  let isLoading = false;
   const loading = lazily(async () => {
-    const { createOpenDestination } = await import('../delivery/serviceBusDestination.ts');
-    const { maxMessageBytes } = settings;
-    return createOpenDestination(settings.serviceBus, {
-      getCredential: storage.getCredential,
-      ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
-    });
+    isLoading = true;
+    const { createDestinations } = await import('../destination/destinations.ts');
+    const { serviceBus, maxMessageBytes } = settings;
+    return createDestinations(serviceBus, { getCredential: storage.getCredential, maxMessageBytes });
   });
-  return async (queueName) => (await loading())(queueName);
+  return {
+    open: async (queueName) => await (await loading()).open(queueName),
+    async close() {
+      if (isLoading) await (await loading().catch(() => undefined))?.close();
+    },
+  };
 }

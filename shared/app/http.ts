@@ -4,9 +4,9 @@ import { type Answer, problem, toResponse } from '../http/answer.ts';
 import type { HttpDependencies } from '../http/dependencies.ts';
 import type { ApiRequest } from '../http/request.ts';
 import { type Resource, route } from '../http/router.ts';
-import type { Env, Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { Storage } from './storage.ts';
+import type { Process } from './process.ts';
+import { secretSources } from './secrets.ts';
 
 export interface HttpCall {
   readonly resource: Resource;
@@ -20,12 +20,10 @@ const testTimeoutMs = 60_000;
 /** Answers one HTTP call; never rejects. What keeps it from an answer is logged and said in one sentence. */
 export async function answerHttp(
   { resource, request, log }: HttpCall,
-  wire: () => Promise<{ settings: Settings; storage: Storage }>,
-  env: Env,
+  wire: () => Promise<Process>,
 ): Promise<HttpResponseInit> {
   try {
-    const { settings, storage } = await wire();
-    return toResponse(await route(resource, request, createDependencies(settings, storage, env, log)));
+    return toResponse(await route(resource, request, createDependencies(await wire(), log)));
   } catch (error) {
     const failure = toFailure(error, `answering ${request.method} of ${resource}`);
     log.error(failure.message, { reason: failure.reason });
@@ -37,20 +35,22 @@ function failed({ reason, message }: Failure): Answer {
   return reason === 'storage' ? problem(503, message, { 'Retry-After': '10' }) : problem(500, message);
 }
 
-function createDependencies(settings: Settings, storage: Storage, env: Env, log: Log): HttpDependencies {
+function createDependencies(
+  { settings, storage, env, openUndelivered }: Process,
+  log: Log,
+): HttpDependencies {
   return {
     connections: storage.connections,
     orders: storage.orders,
-    async undelivered() {
-      const { openUndelivered } = await import('./undelivered.ts');
-      return await openUndelivered(storage);
-    },
+    undelivered: openUndelivered,
+    journal: { container: () => storage.container('email-journal'), mode: settings.journal },
     async openSession(config) {
       const { createSessions } = await import('./sessions.ts');
       return await createSessions(settings, storage)(config, log);
     },
-    readSetting: (name) => env[name],
+    secrets: secretSources(settings, env),
     now: () => new Date(),
+    log,
     testTimeoutMs,
   };
 }

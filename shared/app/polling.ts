@@ -1,24 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { openClaims } from '../claim/claims.ts';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { decodeConnection } from '../connection/decode.ts';
-import { leasesIn } from '../lease/blobLease.ts';
+import { DeliveredMails } from '../delivered/deliveredMails.ts';
+import { openTemporaryFolder } from '../destination/spillFolder.ts';
+import { openJournal } from '../journal/journal.ts';
+import { defaultLeaseTimes, type LeaseTimes, leasesIn } from '../lease/lease.ts';
 import { createMailBuffers } from '../mailbox/mailBuffers.ts';
-import { drainMailbox } from '../poll/drainMailbox.ts';
-import { MemoryBudget } from '../poll/memoryBudget.ts';
-import { type PollDependencies, pollMailbox } from '../poll/pollMailbox.ts';
-import type { Run } from '../poll/run.ts';
-import type { Env, Settings } from '../settings/settings.ts';
+import { KnownMails } from '../poll/knownMails.ts';
+import { ProcessMemory } from '../poll/memory.ts';
+import { type PollDependencies, pollMailbox, type RunStart } from '../poll/pollMailbox.ts';
+import { type Run, type RunResult, runMailbox } from '../poll/run.ts';
 import { boundedWarnings } from '../telemetry/boundedLog.ts';
-import type { LogFields } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
-import { createOutlets } from './outlets.ts';
+import { lazily } from './lazy.ts';
+import type { Process } from './process.ts';
+import { secretSources } from './secrets.ts';
 import { createSessions } from './sessions.ts';
-import type { Storage } from './storage.ts';
 
 const mebibyte = 1_048_576;
 
 /** The bytes of mail that all runs of this process hold at a time. */
-const mailMemoryBytes = 24 * mebibyte;
+const mailMemoryBytes = 32 * mebibyte;
 
 /** Of memory that mails were read into, kept for the next ones. */
 const idleBufferBytes = 4 * mebibyte;
@@ -26,74 +29,77 @@ const idleBufferBytes = 4 * mebibyte;
 /** Lines about single mails that one run leaves in the log. */
 const maxMailLines = 10;
 
-const sessionLimits = {
-  imapSessionMails: 2_000,
-  pop3SessionMails: 500,
-  measureMails: 2_000,
-  batchMails: 500,
-  batchBytes: 64 * mebibyte,
-  wholeMailBytes: 2 * mebibyte,
-} as const;
-
 /** What `pollMailbox` works with, made once a process. */
 export async function createPolling(
-  settings: Settings,
-  storage: Storage,
-  env: Env,
+  process: Process,
+  leaseTimes: LeaseTimes = defaultLeaseTimes,
 ): Promise<{ poll(order: unknown, invocation: Invocation): Promise<void> }> {
-  const [connections, claimsTable, leases] = await Promise.all([
+  const { settings, storage, env, destinations, told } = process;
+  const [connections, deliveredTable, leases, temporaryFolder] = await Promise.all([
     storage.connections(),
-    storage.claims(),
+    storage.delivered(),
     storage.container('email-leases'),
+    openTemporaryFolder(join(tmpdir(), 'email-inbound-adapter')),
   ]);
-  const takeLease = leasesIn(leases);
-  const memory = new MemoryBudget(mailMemoryBytes);
-  const buffers = createMailBuffers(idleBufferBytes);
-  const openSession = createSessions(settings, storage, buffers);
-  const openOutlet = createOutlets(settings, storage);
+  const takeLease = leasesIn(leases, leaseTimes);
+  const memory = new ProcessMemory(mailMemoryBytes);
+  const openSession = createSessions(settings, storage, createMailBuffers(idleBufferBytes));
+  const openUndelivered = lazily(process.openUndelivered);
+  const sources = secretSources(settings, env);
   const now = () => new Date();
 
-  return {
-    poll(order, invocation) {
-      const { log } = invocation;
-      const openRunClaims = (run: Run) =>
-        openClaims({
-          table: claimsTable,
-          customer: run.config.customer,
-          connection: run.config.connection,
-          runId: run.runId,
-          holdsLease: () => run.lease.state === 'held',
-          now,
-        });
-      const dependencies: PollDependencies = {
-        connections,
-        takeLease,
-        decode: async ({ key, columns }) =>
-          decodeConnection(
-            { ...columns, PartitionKey: key.customer, RowKey: key.connection },
-            (name) => env[name],
-          ),
-        drain: (run) =>
-          drainMailbox(run, {
-            openSession: ({ config }) => openSession(config, log),
-            openOutlet,
-            openClaims: openRunClaims,
-            memory,
-            buffers,
-            limits: sessionLimits,
-            warn: boundedWarnings(log, maxMailLines, fieldsOf(run)),
-          }),
-        invocation,
-        now,
-        newRunId: randomUUID,
-        pollTimeBudgetMs: settings.pollTimeBudgetMs,
-        heartbeatMs: 20_000,
+  const run = async (start: RunStart): Promise<RunResult> => {
+    const { config, limits, runId, log } = start;
+    const { customer, connection } = config;
+    const queueName = config.queueName ?? settings.queueName;
+    const share = { mailbox: `${customer}/${connection}`, queueName, signal: limits.signal };
+    const openKnown: Run['openKnown'] = (mailboxId) =>
+      new KnownMails({
+        ...{ customer, connection, mailboxId, openUndelivered, now },
+        delivered: new DeliveredMails({
+          ...{ table: deliveredTable, customer, connection, mailboxId, runId, now },
+        }),
+      });
+    const openWay: Run['openWay'] = async (session, known) => {
+      const [sender, payloads] = await Promise.all([
+        destinations.open(queueName),
+        storage.container('email-payloads'),
+      ]);
+      return {
+        ...start,
+        ...{ queueName, known, sender, payloads, openUndelivered, temporaryFolder },
+        endpoint: session.endpoint,
+        mailboxId: session.mailboxId,
+        fence: limits,
+        signal: limits.signal,
+        streamMemory: () => memory.forStream(share),
+        maxMailBytes: settings.maxMailBytes,
       };
-      return pollMailbox(order, dependencies);
-    },
+    };
+    return await runMailbox({
+      ...start,
+      ...{ openKnown, openWay },
+      memory: memory.of(share),
+      openSession: () => openSession(config, log, limits.signal),
+      warn: boundedWarnings(log, maxMailLines, { customer, connection, runId }),
+    });
   };
-}
 
-function fieldsOf({ config, runId }: Run): LogFields {
-  return { customer: config.customer, connection: config.connection, runId };
+  const dependencies: Omit<PollDependencies, 'invocation'> = {
+    connections,
+    takeLease,
+    decode: async ({ key, columns }) =>
+      decodeConnection({ ...columns, PartitionKey: key.customer, RowKey: key.connection }, sources),
+    run,
+    openJournal: (key, runId) =>
+      openJournal({
+        ...{ ...key, runId, now, mode: settings.journal },
+        container: () => storage.container('email-journal'),
+      }),
+    now,
+    newRunId: randomUUID,
+    pollTimeBudgetMs: settings.pollTimeBudgetMs,
+    told,
+  };
+  return { poll: (order, invocation) => pollMailbox(order, { ...dependencies, invocation }) };
 }

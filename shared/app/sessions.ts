@@ -1,4 +1,5 @@
 import type { ConnectionConfig, OAuth2Grant } from '../connection/config.ts';
+import { openWithSecrets } from '../connection/withSecrets.ts';
 import { resolveMailHost } from '../mailbox/hostGuard.ts';
 import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import {
@@ -10,14 +11,25 @@ import {
 import type { Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createTokenCache } from '../token/tokenCache.ts';
+import { createVaultReader } from './secrets.ts';
 import type { Storage } from './storage.ts';
 
 /** Opens a session on a connection's mailbox. Rejects with a `Failure`. */
-export type OpenSession = (config: ConnectionConfig, log: Log) => Promise<MailboxSession>;
+export type OpenSession = (
+  config: ConnectionConfig,
+  log: Log,
+  signal?: AbortSignal,
+) => Promise<MailboxSession>;
+
+/** A larger mail is streamed. */
+const wholeBytes = 2 * 1_048_576;
+/** What a streamed mail holds of its bytes as they come; its parts take memory of their own. */
+const streamBytes = 524_288;
 
 /** Opens mailbox sessions; what a protocol or a kind of login needs is loaded when it is first used. */
 export function createSessions(settings: Settings, storage: Storage, buffers?: MailBuffers): OpenSession {
   const tokens = createTokenCache();
+  const vaultReader = createVaultReader(settings, storage.getCredential);
   const hostRules = {
     denyPrivate: settings.denyPrivateNetworks,
     ...(settings.mailHostsAllowed === undefined ? {} : { allowed: settings.mailHostsAllowed }),
@@ -43,30 +55,35 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
       getCredential: storage.getCredential,
       saveRefreshToken: (token, replaced) => saveRefreshToken(config, token, replaced),
       log,
+      target: config,
+      managedIdentityHosts: settings.managedIdentityHosts,
       endpointRules: hostRules,
     });
     return { kind: 'oauth2', getToken: source.getToken };
   };
 
-  return async (config, log) => {
+  return async (config, log, signal) => {
     const guarded = await resolveMailHost(config.host, {
       ...hostRules,
       timeoutMs: defaultTimeouts.connectMs,
     });
-    const options: MailboxOptions = {
-      ...config,
-      ...guarded,
-      credential:
-        config.auth.kind === 'password' ? config.auth : await oauth2(config, config.auth.grant, log),
-      timeouts: defaultTimeouts,
-      wholeBytes: 2 * 1_048_576,
-      ...(buffers === undefined ? {} : { buffers }),
-    };
-    if (config.protocol === 'imap') {
-      const { openImapMailbox } = await import('../mailbox/imap/imapMailbox.ts');
-      return await openImapMailbox(options);
-    }
-    const { openPop3Mailbox } = await import('../mailbox/pop3/pop3Mailbox.ts');
-    return await openPop3Mailbox(options);
+    return await openWithSecrets(config, vaultReader(log), async (auth) => {
+      const options: MailboxOptions = {
+        ...config,
+        ...guarded,
+        credential: auth.kind === 'password' ? auth : await oauth2(config, auth.grant, log),
+        timeouts: defaultTimeouts,
+        wholeBytes,
+        streamBytes,
+        ...(signal === undefined ? {} : { signal }),
+        ...(buffers === undefined ? {} : { buffers }),
+      };
+      if (config.protocol === 'imap') {
+        const { openImapMailbox } = await import('../mailbox/imap/imapMailbox.ts');
+        return await openImapMailbox(options);
+      }
+      const { openPop3Mailbox } = await import('../mailbox/pop3/pop3Mailbox.ts');
+      return await openPop3Mailbox(options);
+    });
   };
 }

@@ -1,7 +1,7 @@
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { ConnectionStore } from '../connection/connectionStore.ts';
-import type { PutOrder } from '../poll/schedulePolls.ts';
+import type { PutOrder } from '../schedule/schedulePolls.ts';
 import type { GetCredential, StorageAccess } from '../storage/access.ts';
 import { lazily } from './lazy.ts';
 
@@ -9,11 +9,15 @@ import { lazily } from './lazy.ts';
 export interface Storage {
   connections(): Promise<ConnectionStore>;
   orders(): Promise<PutOrder>;
+  /** Makes the queue of orders where it is missing. */
+  makeOrderQueue(): Promise<void>;
   /** Orders that the host has given up after five tries. */
   countPoisonedOrders(): Promise<number>;
-  claims(): Promise<TableClient>;
+  delivered(): Promise<TableClient>;
   undelivered(): Promise<TableClient>;
-  container(name: 'email-leases' | 'email-payloads' | 'email-undelivered'): Promise<ContainerClient>;
+  container(
+    name: 'email-leases' | 'email-payloads' | 'email-undelivered' | 'email-journal',
+  ): Promise<ContainerClient>;
   readonly getCredential: GetCredential;
 }
 
@@ -27,6 +31,10 @@ export function createStorage(access: StorageAccess): Storage {
     const tables = await import('../storage/tables.ts');
     return await tables.openTable(access, name, getCredential);
   };
+  const orderQueue = lazily(async () => {
+    const { openQueue } = await import('../storage/queues.ts');
+    return await openQueue(access, 'email-polls', getCredential);
+  });
   const containers = new Map<string, () => Promise<ContainerClient>>();
 
   return {
@@ -38,18 +46,19 @@ export function createStorage(access: StorageAccess): Storage {
       ]);
       return openConnectionStore(table);
     }),
-    orders: lazily(async () => {
-      const [{ openQueue }, { ordersOn }] = await Promise.all([
-        import('../storage/queues.ts'),
-        import('../poll/orderQueue.ts'),
-      ]);
-      return ordersOn(await openQueue(access, 'email-polls', getCredential));
-    }),
+    async orders() {
+      const { ordersOn } = await import('../schedule/orderQueue.ts');
+      return ordersOn(await orderQueue());
+    },
+    async makeOrderQueue() {
+      const { makeOrderQueue } = await import('../schedule/orderQueue.ts');
+      await makeOrderQueue(await orderQueue());
+    },
     async countPoisonedOrders() {
       const { countMessages, openQueue } = await import('../storage/queues.ts');
       return await countMessages(await openQueue(access, 'email-polls-poison', getCredential));
     },
-    claims: lazily(() => openTable('EmailClaims')),
+    delivered: lazily(() => openTable('EmailDelivered')),
     undelivered: lazily(() => openTable('EmailUndelivered')),
     container(name) {
       const open =

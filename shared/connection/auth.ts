@@ -1,7 +1,16 @@
-import type { ConfigColumnName } from './columns.ts';
+import { matchesHostPattern } from '../mailbox/hostGuard.ts';
+import { type ConfigColumnName, type SecretColumn, secretReferences } from './columns.ts';
 import type { ConnectionAuth, OAuth2Authority, OAuth2Grant } from './config.ts';
 import type { Columns } from './schema.ts';
-import { literalSecret, type ReadSetting, type Secret, settingSecret } from './secret.ts';
+import {
+  type ConfiguredSecret,
+  type DecodedSecret,
+  literalSecret,
+  type SecretSources,
+  settingSecret,
+  vaultSecret,
+} from './secret.ts';
+import { toHost } from './syntax.ts';
 
 /** What the rules over several columns see and say. */
 export interface Findings {
@@ -17,36 +26,37 @@ const exchangeScope = 'https://outlook.office365.com/.default';
 export function decodeAuth(
   columns: Columns,
   findings: Findings,
-  readSetting: ReadSetting,
+  sources: SecretSources,
 ): ConnectionAuth | undefined {
   if (columns.authType !== 'oauth2') {
-    const password = decodeSecret('password', columns, findings, readSetting);
+    const password = decodeSecret('password', columns, findings, sources);
     if (password !== undefined) return { kind: 'password', password: password.value };
-    requireOneOf(findings, 'password', 'passwordSetting', 'authType=password');
+    requireSecret(findings, 'password', 'authType=password');
     return undefined;
   }
-  const grant = decodeGrant(columns, findings, readSetting);
+  const grant = decodeGrant(columns, findings, sources);
   return grant === undefined ? undefined : { kind: 'oauth2', grant };
 }
 
 function decodeGrant(
   columns: Columns,
   findings: Findings,
-  readSetting: ReadSetting,
-): OAuth2Grant | undefined {
+  sources: SecretSources,
+): OAuth2Grant<ConfiguredSecret> | undefined {
   const { oauth2Grant: kind, oauth2ClientId: clientId, oauth2Scope } = columns;
   if (kind === undefined) {
     requireColumn(findings, 'oauth2Grant', 'authType=oauth2');
     return undefined;
   }
   if (kind === 'managedIdentity') {
+    checkIdentityTarget(columns, findings, sources.identityHosts ?? []);
     const scope = oauth2Scope ?? exchangeScope;
     return clientId === undefined ? { kind, scope } : { kind, clientId, scope };
   }
   const need = `oauth2Grant=${kind}`;
   if (clientId === undefined) requireColumn(findings, 'oauth2ClientId', need);
   const authority = decodeAuthority(columns, findings, need);
-  const secret = decodeSecret('oauth2ClientSecret', columns, findings, readSetting);
+  const secret = decodeSecret('oauth2ClientSecret', columns, findings, sources);
   const scopes =
     oauth2Scope !== undefined
       ? { scope: oauth2Scope }
@@ -54,14 +64,12 @@ function decodeGrant(
         ? { scope: exchangeScope }
         : {};
   if (kind === 'clientCredentials') {
-    if (secret === undefined) {
-      requireOneOf(findings, 'oauth2ClientSecret', 'oauth2ClientSecretSetting', need);
-    }
+    if (secret === undefined) requireSecret(findings, 'oauth2ClientSecret', need);
     if (clientId === undefined || authority === undefined || secret === undefined) return undefined;
     return { kind, authority, clientId, clientSecret: secret.value, ...scopes };
   }
-  const token = decodeSecret('oauth2RefreshToken', columns, findings, readSetting);
-  if (token === undefined) requireOneOf(findings, 'oauth2RefreshToken', 'oauth2RefreshTokenSetting', need);
+  const token = decodeSecret('oauth2RefreshToken', columns, findings, sources);
+  if (token === undefined) requireSecret(findings, 'oauth2RefreshToken', need);
   if (clientId === undefined || authority === undefined || token === undefined) return undefined;
   return {
     kind,
@@ -74,6 +82,36 @@ function decodeGrant(
   };
 }
 
+/** Microsoft's own mail servers, in its clouds. */
+const exchangeHosts = [
+  'outlook.office365.com',
+  'outlook.office.com',
+  'outlook.office365.us',
+  'outlook-dod.office365.us',
+  'partner.outlook.cn',
+];
+
+/** A token of the app's own identity opens more than one mailbox: it goes to no host of a connection's choice. */
+function checkIdentityTarget(
+  { host: text = '', useSsl = true, startTls = false }: Columns,
+  { report }: Findings,
+  identityHosts: readonly string[],
+): void {
+  const host = toHost(text);
+  if (host === undefined) return;
+  if (!matchesHostPattern(host, [...exchangeHosts, ...identityHosts])) {
+    report(
+      'oauth2Grant',
+      "oauth2Grant is managedIdentity, and a token of the app's identity goes to Microsoft's mail hosts only, such as outlook.office365.com; correct host, or add it to the app setting MANAGED_IDENTITY_HOSTS.",
+    );
+  } else if (!useSsl && !startTls) {
+    report(
+      'oauth2Grant',
+      "oauth2Grant is managedIdentity, and a token of the app's identity is sent over TLS only; set useSsl or startTls to true.",
+    );
+  }
+}
+
 function decodeAuthority(columns: Columns, findings: Findings, need: string): OAuth2Authority | undefined {
   const { oauth2TenantId: tenantId, oauth2TokenEndpoint: url } = columns;
   if (findings.has('oauth2TenantId') && findings.has('oauth2TokenEndpoint')) {
@@ -82,32 +120,34 @@ function decodeAuthority(columns: Columns, findings: Findings, need: string): OA
   }
   if (tenantId !== undefined) return { kind: 'tenant', tenantId };
   if (url !== undefined) return { kind: 'endpoint', url };
-  requireOneOf(findings, 'oauth2TenantId', 'oauth2TokenEndpoint', need);
+  if (!findings.has('oauth2TenantId') && !findings.has('oauth2TokenEndpoint')) {
+    findings.report(
+      'oauth2TenantId',
+      `oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with ${need}.`,
+    );
+  }
   return undefined;
 }
-
-type SecretColumn = 'password' | 'oauth2ClientSecret' | 'oauth2RefreshToken';
 
 function decodeSecret(
   column: SecretColumn,
   columns: Columns,
   findings: Findings,
-  readSetting: ReadSetting,
-): Extract<Secret, { ok: true }> | undefined {
-  const settingColumn = `${column}Setting` as const;
-  if (findings.has(column) && findings.has(settingColumn)) {
-    reportBoth(findings, settingColumn, column);
-    return undefined;
-  }
-  const literal = columns[column];
-  const setting = columns[settingColumn];
+  sources: SecretSources,
+): Extract<DecodedSecret, { ok: true }> | undefined {
+  const { setting, vaultSecret: inVault } = secretReferences[column];
+  const [first, ...others] = ([column, setting, inVault] as const).filter((name) => findings.has(name));
+  if (first === undefined) return undefined;
+  for (const other of others) reportBoth(findings, other, first);
+  const text = columns[first];
+  if (others.length > 0 || text === undefined) return undefined;
   const secret =
-    literal !== undefined
-      ? literalSecret(column, literal)
-      : setting !== undefined
-        ? settingSecret(settingColumn, setting, readSetting)
-        : undefined;
-  if (secret === undefined || secret.ok) return secret;
+    first === column
+      ? literalSecret(column, text)
+      : first === setting
+        ? settingSecret(setting, text, sources)
+        : vaultSecret(inVault, text, sources);
+  if (secret.ok) return secret;
   findings.report(secret.column, secret.message);
   return undefined;
 }
@@ -120,11 +160,8 @@ function requireColumn({ report, has }: Findings, column: ConfigColumnName, need
   if (!has(column)) report(column, `${column} is missing; it must be given with ${need}.`);
 }
 
-function requireOneOf(
-  { report, has }: Findings,
-  a: ConfigColumnName,
-  b: ConfigColumnName,
-  need: string,
-): void {
-  if (!has(a) && !has(b)) report(a, `${a} is missing; it or ${b} must be given with ${need}.`);
+function requireSecret({ report, has }: Findings, column: SecretColumn, need: string): void {
+  const { setting, vaultSecret: inVault } = secretReferences[column];
+  if ([column, setting, inVault].some(has)) return;
+  report(column, `${column} is missing; it, ${setting} or ${inVault} must be given with ${need}.`);
 }

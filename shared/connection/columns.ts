@@ -12,6 +12,9 @@ export interface ConfigColumn {
 
 const flag = 'true or false';
 const settingName = 'the name of an app setting (letters, digits, and any of _ . : -)';
+const vaultSecretName = 'the name of a secret in Key Vault (1 to 127 letters, digits or hyphens)';
+const patternList = (example: string) =>
+  `patterns of at most 4096 characters, separated by commas, such as ${example}`;
 const singleLine = (what: string, max: number) =>
   `${what} of at most ${max} characters without line breaks or NUL`;
 
@@ -53,12 +56,45 @@ export const configColumns = {
     description: 'The password itself.',
   },
   passwordSetting: { type: 'string', rule: settingName, description: 'The app setting that holds it.' },
+  passwordVaultSecret: {
+    type: 'string',
+    rule: vaultSecretName,
+    description: 'The secret in the app’s Key Vault that holds it.',
+  },
   sendAttachments: { type: 'boolean', rule: flag, description: 'Each attachment is its own message.' },
   sendMessageBody: { type: 'boolean', rule: flag, description: 'The body is one message.' },
   deleteMessages: {
     type: 'boolean',
     rule: flag,
     description: 'IMAP: delete instead of marking read. POP3 always deletes.',
+  },
+  moveToFolder: {
+    type: 'string',
+    verbatim: true,
+    rule: singleLine('text', 1024),
+    description:
+      'IMAP only: where delivered mails are moved to. Made where it is missing. Not with deleteMessages.',
+  },
+  fromFilter: {
+    type: 'string',
+    rule: patternList('*@example.com, !noreply@*'),
+    description: 'IMAP only: takes only mails whose sender’s address matches.',
+  },
+  toFilter: {
+    type: 'string',
+    rule: patternList('orders@example.com, orders+*@example.com'),
+    description:
+      'IMAP only: takes only mails that go to a matching address (To, Cc, Delivered-To, X-Original-To).',
+  },
+  subjectFilter: {
+    type: 'string',
+    rule: patternList('order, invoice, !out of office'),
+    description: 'IMAP only: takes only mails in whose subject a pattern is found.',
+  },
+  unmatchedMails: {
+    type: 'string',
+    rule: 'leave or markRead',
+    description: 'What becomes of the mails that the filters leave out.',
   },
   pollingIntervalSeconds: {
     type: 'integer',
@@ -91,10 +127,20 @@ export const configColumns = {
     rule: flag,
     description: 'Also send the parts that the HTML shows by cid.',
   },
+  attachmentFilter: {
+    type: 'string',
+    rule: patternList('*.pdf, *.xml, !logo*'),
+    description: 'Sends only attachments whose file name matches.',
+  },
+  unpackWinmail: {
+    type: 'boolean',
+    rule: flag,
+    description: 'Unpacks winmail.dat: what it holds is the mail’s.',
+  },
   queueName: {
     type: 'string',
-    rule: 'a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them)',
-    description: 'The destination. Default: the app setting EMAIL_QUEUE_NAME.',
+    rule: 'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)',
+    description: 'The destination, a queue or a topic. Default: the app setting EMAIL_QUEUE_NAME.',
   },
   sessions: {
     type: 'string',
@@ -135,6 +181,11 @@ export const configColumns = {
     rule: settingName,
     description: 'The app setting that holds the client secret.',
   },
+  oauth2ClientSecretVaultSecret: {
+    type: 'string',
+    rule: vaultSecretName,
+    description: 'The secret in the app’s Key Vault that holds the client secret.',
+  },
   oauth2RefreshToken: {
     type: 'string',
     secret: true,
@@ -147,6 +198,11 @@ export const configColumns = {
     rule: settingName,
     description: 'The app setting that holds the refresh token.',
   },
+  oauth2RefreshTokenVaultSecret: {
+    type: 'string',
+    rule: vaultSecretName,
+    description: 'The secret in the app’s Key Vault that holds the refresh token.',
+  },
 } as const satisfies Readonly<Record<string, ConfigColumn>>;
 
 export type ConfigColumnName = keyof typeof configColumns;
@@ -158,10 +214,29 @@ export function isConfigColumn(name: string): name is ConfigColumnName {
 }
 
 /** The columns that are never shown: the HTTP API gives `passwordSet` and so on for them. */
-export const secretColumns: readonly ConfigColumnName[] = configColumnNames.filter((name) => {
-  const column: ConfigColumn = configColumns[name];
-  return column.secret === true;
-});
+export const secretColumns = ['password', 'oauth2ClientSecret', 'oauth2RefreshToken'] as const;
+
+export type SecretColumn = (typeof secretColumns)[number];
+
+export function isSecretColumn(name: string): name is SecretColumn {
+  return secretColumns.some((secret) => secret === name);
+}
+
+/** The columns that say where a secret stands that is not in the connection itself. */
+export const secretReferences = {
+  password: { setting: 'passwordSetting', vaultSecret: 'passwordVaultSecret' },
+  oauth2ClientSecret: { setting: 'oauth2ClientSecretSetting', vaultSecret: 'oauth2ClientSecretVaultSecret' },
+  oauth2RefreshToken: { setting: 'oauth2RefreshTokenSetting', vaultSecret: 'oauth2RefreshTokenVaultSecret' },
+} as const satisfies Readonly<
+  Record<SecretColumn, { readonly setting: ConfigColumnName; readonly vaultSecret: ConfigColumnName }>
+>;
+
+/** Whether the column names a secret's place; what stands there wrongly may be the secret itself. */
+export function isSecretReference(name: string): boolean {
+  return Object.values(secretReferences).some(
+    ({ setting, vaultSecret }) => name === setting || name === vaultSecret,
+  );
+}
 
 /** PartitionKey and RowKey. */
 export const keyPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;

@@ -1,6 +1,8 @@
 import type { SplitRules } from '../mail/mail.ts';
 import type { MailboxOptions } from '../mailbox/mailbox.ts';
 import type { Schedule } from '../schedule/schedule.ts';
+import type { Takes } from './patterns.ts';
+import type { ConfiguredSecret, SecretPlace } from './secret.ts';
 
 /** A connection's config, decoded: nothing in it is left to check. */
 export interface ConnectionConfig
@@ -14,7 +16,13 @@ export interface ConnectionConfig
   readonly connection: string;
   readonly enabled: boolean;
   readonly auth: ConnectionAuth;
-  readonly rules: Omit<SplitRules, 'maxMailBytes'>;
+  readonly rules: Omit<SplitRules, 'maxMailBytes'> & AttachmentRules;
+  /** IMAP only; absent: every unread mail is taken. */
+  readonly filters?: MailFilters;
+  /** What becomes of the mails that the filters leave out. */
+  readonly unmatchedMails: 'leave' | 'markRead';
+  /** IMAP only, and never with `deleteMails`: where delivered mails go, by its name as people see it. */
+  readonly moveToFolder?: string;
   readonly schedule: Schedule;
   readonly useProcessLock: boolean;
   /** Absent: the app's own default queue. */
@@ -22,16 +30,36 @@ export interface ConnectionConfig
   readonly sessions: 'none' | 'connection' | 'mail';
 }
 
-export type ConnectionAuth =
-  | { readonly kind: 'password'; readonly password: string }
-  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant };
+export interface AttachmentRules {
+  /** Whether the attachment of this name (`inboundFileName`) is sent; absent: every one is. */
+  readonly attachmentFilter?: (fileName: string) => boolean;
+  /** Whether what winmail.dat holds takes its place. */
+  readonly unpackWinmail: boolean;
+}
 
-export type OAuth2Grant =
+/** Which mails are taken: those that every filter here takes. */
+export interface MailFilters {
+  /** Given the addresses in From, bare: `ann@example.com`. */
+  readonly from?: Takes;
+  /** Given those in To, Cc, Delivered-To and X-Original-To. */
+  readonly to?: Takes;
+  /** Given the decoded subject, alone; the empty string where a mail has none. */
+  readonly subject?: Takes;
+  /** The same for the same patterns: what was looked at under other filters has to be looked at again. */
+  readonly fingerprint: string;
+}
+
+export type ConnectionAuth =
+  | { readonly kind: 'password'; readonly password: ConfiguredSecret }
+  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant<ConfiguredSecret> };
+
+/** `Secret` is a string once what stands in a vault has been read. */
+export type OAuth2Grant<Secret extends ConfiguredSecret = string> =
   | {
       readonly kind: 'clientCredentials';
       readonly authority: OAuth2Authority;
       readonly clientId: string;
-      readonly clientSecret: string;
+      readonly clientSecret: Secret;
       readonly scope?: string;
     }
   | {
@@ -39,10 +67,10 @@ export type OAuth2Grant =
       readonly authority: OAuth2Authority;
       readonly clientId: string;
       /** Public clients have none. */
-      readonly clientSecret?: string;
-      readonly refreshToken: string;
+      readonly clientSecret?: Secret;
+      readonly refreshToken: Secret;
       /** Where it stands, and so whether a rotated one can be written back. */
-      readonly refreshTokenFrom: 'column' | 'setting';
+      readonly refreshTokenFrom: SecretPlace;
       readonly scope?: string;
     }
   /** `clientId` picks a user-assigned identity. */
@@ -61,6 +89,17 @@ export interface ColumnError {
 export type Decoded =
   | { readonly ok: true; readonly config: ConnectionConfig }
   | { readonly ok: false; readonly errors: readonly ColumnError[] };
+
+/** How the connection is encrypted, by `useSsl` and `startTls`. */
+export function securityOf(useSsl: boolean, startTls: boolean): ConnectionConfig['security'] {
+  return useSsl ? 'tls' : startTls ? 'starttls' : 'plain';
+}
+
+/** The port of a connection that names none. */
+export function defaultPort(protocol: 'imap' | 'pop3', useSsl: boolean): number {
+  if (protocol === 'imap') return useSsl ? 993 : 143;
+  return useSsl ? 995 : 110;
+}
 
 const maxSummaryLength = 1024;
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { checkCron } from '../schedule/cron.ts';
 import { decodeAuth, type Findings } from './auth.ts';
 import {
@@ -6,12 +7,15 @@ import {
   configColumnNames,
   configColumns,
   isConfigColumn,
+  isSecretReference,
   keyRule,
   normalizeColumn,
 } from './columns.ts';
-import type { ColumnError, ConnectionConfig, Decoded } from './config.ts';
+import { type ColumnError, type ConnectionConfig, type Decoded, defaultPort, securityOf } from './config.ts';
+import { parsePatterns } from './patterns.ts';
+import { readCertificates, toPem } from './pem.ts';
 import { type Columns, partialSchema } from './schema.ts';
-import type { ReadSetting } from './secret.ts';
+import type { SecretSources } from './secret.ts';
 import { stateColumns } from './state.ts';
 import { toHost } from './syntax.ts';
 
@@ -27,12 +31,12 @@ export interface DecodeOptions {
 
 /**
  * Decodes one entity of the table of connections. Every wrong column gets one sentence; no sentence holds
- * a secret. `readSetting` looks up the app settings that hold secrets. Never throws.
+ * a secret. `sources` has the app settings that hold secrets; what stands in a vault is not read. Never throws.
  * The keys are expected as the columns `PartitionKey` and `RowKey`.
  */
 export function decodeConnection(
   entity: Readonly<Record<string, unknown>>,
-  readSetting: ReadSetting,
+  sources: SecretSources,
   { strict = false }: DecodeOptions = {},
 ): Decoded {
   const errors = new Map<string, string>();
@@ -50,7 +54,7 @@ export function decodeConnection(
       findings.report(name, `${name} is missing; it must be ${configColumns[name].rule}.`);
   }
   checkTogether(raw, columns, findings);
-  const auth = decodeAuth(columns, findings, readSetting);
+  const auth = decodeAuth(columns, findings, sources);
   if (strict) reportUnknown(entity, findings);
   const { PartitionKey: customer, RowKey: connection, hostType, username } = columns;
   const host = columns.host === undefined ? undefined : toHost(columns.host);
@@ -111,7 +115,7 @@ function columnSentence(name: ConfigColumnName, value: unknown): string {
   const column: ConfigColumn = configColumns[name];
   // A name that can't be a setting's may be the secret itself, put into the wrong column.
   const hidden =
-    column.secret || name === 'caCertificate' || name.endsWith('Setting') || name === 'oauth2TokenEndpoint';
+    column.secret || name === 'caCertificate' || isSecretReference(name) || name === 'oauth2TokenEndpoint';
   return `${name} is ${hidden ? 'not valid' : quote(value)}; it must be ${column.rule}.`;
 }
 
@@ -139,6 +143,34 @@ function checkTogether(raw: Record<string, unknown>, columns: Columns, { report,
       'sendMessageBody and sendAttachments are both false; one of them must be true, or mail would be consumed and nothing sent.',
     );
   }
+  if (has('moveToFolder') && columns.deleteMessages === true) {
+    report(
+      'moveToFolder',
+      'moveToFolder is given while deleteMessages is true; only one of them may say what becomes of a delivered mail.',
+    );
+  }
+  if (columns.moveToFolder !== undefined && isSameFolder(columns.moveToFolder, columns.folder ?? 'INBOX')) {
+    report('moveToFolder', 'moveToFolder is the folder that is polled; it must be another one.');
+  }
+  if (columns.hostType === 'POP3') {
+    for (const name of imapOnly) {
+      if (!has(name)) continue;
+      report(name, `${name} is given while hostType is POP3; it must be left out, since only IMAP has it.`);
+    }
+    if (columns.unmatchedMails === 'markRead') {
+      report(
+        'unmatchedMails',
+        'unmatchedMails is markRead while hostType is POP3; it must be left out, since POP3 has no read mark.',
+      );
+    }
+  }
+}
+
+const imapOnly = ['fromFilter', 'toFilter', 'subjectFilter', 'moveToFolder'] as const;
+
+/** INBOX is the same folder in any case (RFC 3501, section 5.1). */
+function isSameFolder(one: string, other: string): boolean {
+  return one === other || (one.toUpperCase() === 'INBOX' && other.toUpperCase() === 'INBOX');
 }
 
 function reportUnknown(entity: Readonly<Record<string, unknown>>, { report }: Findings): void {
@@ -176,8 +208,8 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
     protocol,
     host,
     port: columns.port ?? defaultPort(protocol, useSsl),
-    security: useSsl ? 'tls' : columns.startTls ? 'starttls' : 'plain',
-    ...(columns.caCertificate === undefined ? {} : { caCertificate: columns.caCertificate }),
+    security: securityOf(useSsl, columns.startTls ?? false),
+    ...caCertificate(columns),
     username,
     auth,
     rules: {
@@ -185,7 +217,12 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
       sendAttachments: columns.sendAttachments ?? true,
       inlineAttachments: columns.inlineAttachments ?? false,
       bodyFormat: columns.bodyFormat ?? 'text',
+      ...attachmentFilter(columns),
+      unpackWinmail: columns.unpackWinmail ?? true,
     },
+    ...mailFilters(columns),
+    unmatchedMails: columns.unmatchedMails ?? 'leave',
+    ...(columns.moveToFolder === undefined ? {} : { moveToFolder: columns.moveToFolder }),
     deleteMails: protocol === 'pop3' || (columns.deleteMessages ?? false),
     folder: columns.folder ?? 'INBOX',
     schedule:
@@ -201,7 +238,29 @@ function assemble(columns: Columns, known: Required): ConnectionConfig {
   };
 }
 
-function defaultPort(protocol: 'imap' | 'pop3', useSsl: boolean): number {
-  if (protocol === 'imap') return useSsl ? 993 : 143;
-  return useSsl ? 995 : 110;
+function caCertificate({ caCertificate: text = '' }: Columns): Pick<ConnectionConfig, 'caCertificate'> {
+  const certificates = readCertificates(text);
+  return certificates === undefined ? {} : { caCertificate: toPem(certificates) };
+}
+
+function mailFilters({ fromFilter, toFilter, subjectFilter }: Columns): Pick<ConnectionConfig, 'filters'> {
+  const texts = [fromFilter, toFilter, subjectFilter];
+  if (texts.every((text) => text === undefined)) return {};
+  const [from, to, subject] = texts.map((text) => (text === undefined ? undefined : parsePatterns(text)));
+  const fingerprint = createHash('sha256').update(JSON.stringify(texts)).digest('base64url').slice(0, 22);
+  return {
+    filters: {
+      ...(from === undefined ? {} : { from: from.takesWhole }),
+      ...(to === undefined ? {} : { to: to.takesWhole }),
+      ...(subject === undefined ? {} : { subject: subject.takesPart }),
+      fingerprint,
+    },
+  };
+}
+
+function attachmentFilter({
+  attachmentFilter: text,
+}: Columns): Pick<ConnectionConfig['rules'], 'attachmentFilter'> {
+  const patterns = text === undefined ? undefined : parsePatterns(text);
+  return patterns === undefined ? {} : { attachmentFilter: (fileName) => patterns.takesWhole([fileName]) };
 }

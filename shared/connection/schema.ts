@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { checkCron } from '../schedule/cron.ts';
 import { queueNamePattern } from '../settings/queueName.ts';
 import { type ConfigColumnName, configColumnNames, configColumns, keyPattern } from './columns.ts';
-import { isCertificatePem, isTimeZone, isTokenEndpoint, toHost } from './syntax.ts';
+import { maxPatternsLength, parsePatterns } from './patterns.ts';
+import { readCertificates } from './pem.ts';
+import { isTimeZone, isTokenEndpoint, toHost } from './syntax.ts';
 
 // Imports zod and croner (100 ms to load): reach this module by a dynamic import.
 
@@ -16,6 +18,11 @@ const settingName = z
   .string()
   .max(256)
   .regex(/^[A-Za-z_][A-Za-z0-9_.:-]*$/);
+const vaultSecretName = z.string().regex(/^[A-Za-z0-9-]{1,127}$/);
+const patterns = z
+  .string()
+  .max(maxPatternsLength)
+  .refine((text) => parsePatterns(text) !== undefined);
 
 const shape = {
   enabled: z.boolean().default(true),
@@ -27,13 +34,22 @@ const shape = {
   hostType: z.enum(['IMAP', 'POP3']),
   useSsl: z.boolean().default(true),
   startTls: z.boolean().default(false),
-  caCertificate: z.string().refine(isCertificatePem).optional(),
+  caCertificate: z
+    .string()
+    .refine((text) => readCertificates(text) !== undefined)
+    .optional(),
   username: singleLine(1024),
   password: singleLine(8192).optional(),
   passwordSetting: settingName.optional(),
+  passwordVaultSecret: vaultSecretName.optional(),
   sendAttachments: z.boolean().default(true),
   sendMessageBody: z.boolean().default(true),
   deleteMessages: z.boolean().default(false),
+  moveToFolder: singleLine(1024).optional(),
+  fromFilter: patterns.optional(),
+  toFilter: patterns.optional(),
+  subjectFilter: patterns.optional(),
+  unmatchedMails: z.enum(['leave', 'markRead']).default('leave'),
   pollingIntervalSeconds: z.int().min(60).optional(),
   cron: z
     .string()
@@ -45,6 +61,8 @@ const shape = {
   folder: singleLine(1024).default('INBOX'),
   bodyFormat: z.enum(['text', 'html', 'eml']).default('text'),
   inlineAttachments: z.boolean().default(false),
+  attachmentFilter: patterns.optional(),
+  unpackWinmail: z.boolean().default(true),
   queueName: z.string().regex(queueNamePattern).optional(),
   sessions: z.enum(['none', 'connection', 'mail']).default('none'),
   authType: z.enum(['password', 'oauth2']).default('password'),
@@ -59,8 +77,10 @@ const shape = {
   oauth2Scope: singleLine(1024).optional(),
   oauth2ClientSecret: singleLine(8192).optional(),
   oauth2ClientSecretSetting: settingName.optional(),
+  oauth2ClientSecretVaultSecret: vaultSecretName.optional(),
   oauth2RefreshToken: singleLine(8192).optional(),
   oauth2RefreshTokenSetting: settingName.optional(),
+  oauth2RefreshTokenVaultSecret: vaultSecretName.optional(),
 } satisfies Record<ConfigColumnName, z.ZodType>;
 
 /** The config columns, each by itself, after `normalizeColumn`; what they mean together is `config.ts`'s. */

@@ -21,6 +21,18 @@ export interface ConnectionState {
   readonly scheduleAnchor: Date | undefined;
   /** In the table as JSON. */
   readonly history: RunHistory | undefined;
+  /** When the last mail was delivered. */
+  readonly lastMailAt: Date | undefined;
+  /** Since when the lease was found taken; empty once it was not. */
+  readonly skippedSince: string | undefined;
+  /** The hash of the mailbox that the last run left with nothing to settle; empty where it did not. */
+  readonly cleanMailbox: string | undefined;
+  /** Mails that the server lists and can't hand over, as JSON. */
+  readonly unfetchable: string | undefined;
+  /** Mails that may have brought the process down, as JSON. */
+  readonly riskyMails: string | undefined;
+  /** Hashes of the mails that were settled last. */
+  readonly settledMails: string | undefined;
 }
 
 export type StateColumn = keyof ConnectionState;
@@ -38,6 +50,12 @@ export const stateColumns = [
   'runId',
   'scheduleAnchor',
   'history',
+  'lastMailAt',
+  'skippedSince',
+  'cleanMailbox',
+  'unfetchable',
+  'riskyMails',
+  'settledMails',
 ] as const satisfies readonly StateColumn[];
 
 export const maxLastErrorLength = 1024;
@@ -57,6 +75,12 @@ export function readState(entity: Readonly<Record<string, unknown>>): Connection
     runId: readText(entity.runId),
     scheduleAnchor: readTime(entity.scheduleAnchor),
     history: readHistory(entity.history),
+    lastMailAt: readTime(entity.lastMailAt),
+    skippedSince: readText(entity.skippedSince),
+    cleanMailbox: readText(entity.cleanMailbox),
+    unfetchable: readText(entity.unfetchable),
+    riskyMails: readText(entity.riskyMails),
+    settledMails: readText(entity.settledMails),
   };
 }
 

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 
@@ -32,20 +31,6 @@ export function isTimeZone(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
-
-/** Whether the text holds certificates in PEM, each of which parses, and no key. */
-export function isCertificatePem(text: string): boolean {
-  if (text.includes('PRIVATE KEY')) return false;
-  const blocks = text.match(certificateBlock) ?? [];
-  try {
-    for (const block of blocks) new X509Certificate(block);
-  } catch {
-    return false;
-  }
-  return blocks.length > 0;
 }
 
 /** Whether tokens may be asked for at this URL: https, or http that stays on this machine. */

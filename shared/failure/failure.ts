@@ -16,6 +16,7 @@ export type FailureReason =
   | 'connection-lost'
   | 'host-denied'
   | 'token'
+  | 'secret'
   | 'queue'
   | 'delivery'
   | 'storage'

@@ -2,12 +2,15 @@ import {
   type ConfigColumnName,
   configColumnNames,
   normalizeColumn,
+  type SecretColumn,
   secretColumns,
+  secretReferences,
 } from '../connection/columns.ts';
 import type { ColumnError, ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, StoredColumns } from '../connection/connectionStore.ts';
 import type { decodeConnection } from '../connection/decode.ts';
-import type { ReadSetting } from '../connection/secret.ts';
+import { readCertificates, toPem } from '../connection/pem.ts';
+import type { SecretSources } from '../connection/secret.ts';
 import { secretFlags } from './representation.ts';
 import type { JsonObject } from './request.ts';
 
@@ -20,7 +23,7 @@ export type ReadConnection =
       readonly columns: StoredColumns;
       readonly config: ConnectionConfig;
       /** The secrets that the body leaves out and the stored connection has. */
-      readonly kept: ReadonlySet<ConfigColumnName>;
+      readonly kept: ReadonlySet<SecretColumn>;
     }
   | { readonly ok: false; readonly errors: readonly ColumnError[] };
 
@@ -33,20 +36,21 @@ const readOnlyMembers = new Set(['customer', 'connection', 'state', ...secretFla
 
 /**
  * Reads a connection from a request's body, by the rules that polls go by. A secret that the body leaves out
- * (or gives as "") is taken from `stored`, save when it names an app setting instead; null drops it.
+ * (or gives as "") is taken from `stored`, save when it names an app setting or a vault's secret instead; null
+ * drops it. Whether it may be kept is not decided here.
  */
 export function readConnectionBody(
   body: JsonObject,
   key: ConnectionKey,
   stored: ConnectionEntity | undefined,
   decode: DecodeConnection,
-  readSetting: ReadSetting,
+  sources: SecretSources,
 ): ReadConnection {
   const given = Object.fromEntries(Object.entries(body).filter(([name]) => !readOnlyMembers.has(name)));
   const kept = keptSecrets(given, stored);
   const all = { ...given, ...kept };
-  const errors = [...foreignKeys(body, key), ...tableKeys(given)];
-  const decoded = decode({ ...all, PartitionKey: key.customer, RowKey: key.connection }, readSetting, {
+  const errors = [...foreignKeys(body, key), ...tableKeys(given), ...halfCharacters(given)];
+  const decoded = decode({ ...all, PartitionKey: key.customer, RowKey: key.connection }, sources, {
     strict: true,
   });
   if (!decoded.ok) errors.push(...decoded.errors);
@@ -60,7 +64,7 @@ export function readConnectionBody(
     ok: true,
     columns,
     config: decoded.config,
-    kept: new Set(configColumnNames.filter((name) => Object.hasOwn(kept, name))),
+    kept: new Set(secretColumns.filter((name) => Object.hasOwn(kept, name))),
   };
 }
 
@@ -69,10 +73,10 @@ function keptSecrets(given: JsonObject, stored: ConnectionEntity | undefined): R
   for (const name of secretColumns) {
     const value = stored?.columns[name];
     if (value === undefined || value === '' || given[name] === null) continue;
-    const setting = configColumnNames.find((column) => column === `${name}Setting`);
+    const { setting, vaultSecret } = secretReferences[name];
     const isGiven = (column: ConfigColumnName) =>
       Object.hasOwn(given, column) && normalizeColumn(column, given[column]) !== undefined;
-    if (!isGiven(name) && !(setting !== undefined && isGiven(setting))) kept[name] = value;
+    if (![name, setting, vaultSecret].some(isGiven)) kept[name] = value;
   }
   return kept;
 }
@@ -95,11 +99,24 @@ function tableKeys(given: JsonObject): ColumnError[] {
     }));
 }
 
+/** Storage takes only what UTF-8 can hold. The value is not quoted: it may be a secret. */
+function halfCharacters(given: JsonObject): ColumnError[] {
+  return Object.entries(given)
+    .filter(([, value]) => typeof value === 'string' && !value.isWellFormed())
+    .map(([name]) => ({
+      column: name,
+      message: `${name} holds half a character (a lone surrogate); correct the text.`,
+    }));
+}
+
 function toStored(all: JsonObject): StoredColumns {
   const columns: Record<string, string | number | boolean | bigint> = {};
   for (const name of configColumnNames) {
     const value = Object.hasOwn(all, name) ? normalizeColumn(name, all[name]) : undefined;
-    if (typeof value === 'string' || typeof value === 'boolean') columns[name] = value;
+    const certificates =
+      name === 'caCertificate' && typeof value === 'string' ? readCertificates(value) : undefined;
+    if (certificates !== undefined) columns[name] = toPem(certificates);
+    else if (typeof value === 'string' || typeof value === 'boolean') columns[name] = value;
     // The table reads a number without a type as an Int32.
     if (typeof value === 'number') columns[name] = value > maxInt32 ? BigInt(value) : value;
   }

@@ -1,39 +1,50 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ConnectionEntity, ConnectionKey } from '../connection/connectionStore.ts';
+import { secretColumns } from '../connection/columns.ts';
+import type {
+  ConnectionEntity,
+  ConnectionKey,
+  ConnectionStore,
+  StoredColumns,
+} from '../connection/connectionStore.ts';
+import { runStatuses } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
-import { isEnabled } from '../schedule/due.ts';
 import { type Answer, problem, wrongColumns } from './answer.ts';
 import { readConnectionBody } from './connectionBody.ts';
 import type { HttpDependencies } from './dependencies.ts';
-import { readLimit } from './paging.ts';
+import { keepSecrets } from './heldSecrets.ts';
 import { mayChange } from './preconditions.ts';
-import { configTag, connectionJson, versionColumn } from './representation.ts';
+import { queryText, readChoice, readLimit } from './query.ts';
+import { configTag, connectionJson, secretsVersionColumn, writeIdColumn } from './representation.ts';
 import { type ApiRequest, readJsonObject } from './request.ts';
 
 /** How often a change is tried anew when a run writes its state in between. */
 const maxConflicts = 10;
-const minuteMs = 60_000;
+
+export const connectionsQuery = ['customer', 'status', 'limit', 'after'] as const;
 
 /** `GET /api/connections`: in the table's order, a page at a time. */
 export async function listConnections(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const limit = readLimit(request, { usual: 1_000, most: 1_000 });
-  if (limit === undefined) return problem(400, 'limit must be a whole number from 1 to 1000.');
-  const customer = request.query.get('customer');
-  const after = request.query.get('after');
+  if (!limit.ok) return limit.answer;
+  const status = readChoice(request, 'status', runStatuses);
+  if (!status.ok) return status.answer;
+  const customer = queryText(request, 'customer');
+  const after = queryText(request, 'after');
   const filter = [
-    ...(customer ? [`PartitionKey eq ${quoted(customer)}`] : []),
-    ...(after ? [filterAfter(after)] : []),
+    ...(customer === undefined ? [] : [`PartitionKey eq ${quoted(customer)}`]),
+    ...(status.value === undefined ? [] : [`lastStatus eq ${quoted(status.value)}`]),
+    ...(after === undefined ? [] : [filterAfter(after)]),
   ].join(' and ');
   const found: ConnectionEntity[] = [];
   const store = await dependencies.connections();
   for await (const entity of store.find(filter === '' ? undefined : filter)) {
     found.push(entity);
-    if (found.length > limit) break;
+    if (found.length > limit.value) break;
   }
-  const page = found.slice(0, limit);
+  const page = found.slice(0, limit.value);
   const last = page.at(-1);
-  const isMore = found.length > limit && last !== undefined;
+  const isMore = found.length > limit.value && last !== undefined;
   return {
     status: 200,
     json: { connections: page.map(connectionJson), ...(isMore ? { next: nameOf(last.key) } : {}) },
@@ -59,24 +70,49 @@ export async function putConnection(request: ApiRequest, dependencies: HttpDepen
   for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
     const stored = await find(key, dependencies);
     if (!mayChange(request, stored && configTag(stored.columns))) return changed(key, stored);
-    const read = readConnectionBody(
-      body.value ?? {},
-      key,
-      stored,
-      decodeConnection,
-      dependencies.readSetting,
-    );
+    const read = readConnectionBody(body.value ?? {}, key, stored, decodeConnection, dependencies.secrets);
     if (!read.ok) return wrongColumns(read.errors);
-    const columns = { ...read.columns, [versionColumn]: randomUUID() };
-    if (stored === undefined) {
-      if (await store.insert(key, columns)) return shown(201, { key, columns });
-      continue;
-    }
-    const replaced = await store.replaceConfig(stored, columns);
-    if (replaced.kind === 'replaced') return shown(200, { key, columns: replaced.columns });
+    const saved = keepSecrets(read, stored);
+    if (!saved.ok) return wrongColumns(saved.errors);
+    const columns = { ...saved.columns, ...marksOf(saved.columns, stored) };
+    const written = await writeConfig(store, key, stored, columns);
+    if (written !== undefined) return shown(stored === undefined ? 201 : 200, { key, columns: written });
     await stepBack(conflicts);
   }
   throw tooManyChanges(key);
+}
+
+/** What is written beside the config: whose write it is, and the version of its secrets. */
+function marksOf(columns: StoredColumns, stored: ConnectionEntity | undefined): StoredColumns {
+  const isSame = secretColumns.every((name) => columns[name] === stored?.columns[name]);
+  const writeId = randomUUID();
+  return { [writeIdColumn]: writeId, ...(isSame && stored ? {} : { [secretsVersionColumn]: writeId }) };
+}
+
+/**
+ * Makes a connection or replaces its config, and gives all columns that it has then; undefined where someone
+ * else was quicker. A write that storage did and whose answer was lost is refused when the library repeats it, as
+ * though another had made it: the id that only this call can have written tells.
+ */
+async function writeConfig(
+  store: ConnectionStore,
+  key: ConnectionKey,
+  stored: ConnectionEntity | undefined,
+  columns: StoredColumns,
+): Promise<ConnectionEntity['columns'] | undefined> {
+  const readOwn = async () => {
+    const now = await store.read(key);
+    return now?.columns[writeIdColumn] === columns[writeIdColumn] ? now?.columns : undefined;
+  };
+  try {
+    if (stored === undefined) return (await store.insert(key, columns)) ? columns : await readOwn();
+    const replaced = await store.replaceConfig(stored, columns);
+    return replaced.kind === 'replaced' ? replaced.columns : await readOwn();
+  } catch (error) {
+    const own = await readOwn().catch(() => undefined);
+    if (own === undefined) throw error;
+    return own;
+  }
 }
 
 /** `DELETE /api/connections/{customer}/{connection}` */
@@ -87,26 +123,27 @@ export async function deleteConnection(request: ApiRequest, dependencies: HttpDe
     const stored = await find(key, dependencies);
     if (stored === undefined) return missing(key);
     if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
-    if ((await store.remove(key, stored.etag)) === 'removed') return { status: 204 };
+    if (await removeConnection(store, stored)) return { status: 204 };
     await stepBack(conflicts);
   }
   throw tooManyChanges(key);
 }
 
-/** `POST …/poll`: orders a poll at once, and makes it due in case the order is lost. */
-export async function orderPoll(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
-  const key = keyOf(request);
-  const entity = await find(key, dependencies);
-  if (entity === undefined) return missing(key);
-  if (!isEnabled(entity.columns)) {
-    return problem(409, `Connection ${nameOf(key)} is disabled. Set enabled to true first.`);
+/**
+ * False where someone else has changed it meanwhile. It was there a moment ago: one that is missing now was
+ * removed by this call, whose answer was lost, or by another, which comes to the same.
+ */
+async function removeConnection(store: ConnectionStore, { key, etag }: ConnectionEntity): Promise<boolean> {
+  try {
+    return (await store.remove(key, etag)) !== 'changed';
+  } catch (error) {
+    const isGone = await store.read(key).then(
+      (entity) => entity === undefined,
+      () => false,
+    );
+    if (!isGone) throw error;
+    return true;
   }
-  const [store, putOrder] = await Promise.all([dependencies.connections(), dependencies.orders()]);
-  // Before the order: a run that has begun has written when it is due next, and that must stand.
-  const nextRunAt = new Date(Math.floor(dependencies.now().getTime() / minuteMs) * minuteMs).toISOString();
-  if ((await store.merge(key, { nextRunAt })).kind === 'missing') return missing(key);
-  await putOrder(key);
-  return { status: 202, json: { ...key, nextRunAt } };
 }
 
 export function keyOf({ params }: ApiRequest): ConnectionKey {
@@ -127,7 +164,7 @@ export function missing(key: ConnectionKey): Answer {
   return problem(404, `There is no connection ${nameOf(key)}.`);
 }
 
-function nameOf({ customer, connection }: ConnectionKey): string {
+export function nameOf({ customer, connection }: ConnectionKey): string {
   return `${customer}/${connection}`;
 }
 

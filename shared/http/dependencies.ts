@@ -1,19 +1,25 @@
+import type { ContainerClient } from '@azure/storage-blob';
 import type { ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionStore } from '../connection/connectionStore.ts';
-import type { ReadSetting } from '../connection/secret.ts';
+import type { SecretSources } from '../connection/secret.ts';
+import type { JournalMode } from '../journal/lines.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
-import type { PutOrder } from '../poll/schedulePolls.ts';
-import type { UndeliveredStore } from '../undelivered/undelivered.ts';
+import type { PutOrder } from '../schedule/schedulePolls.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 
 /** What the HTTP API works with; each part is opened, and its library loaded, when a call needs it. */
 export interface HttpDependencies {
   readonly connections: () => Promise<ConnectionStore>;
   readonly orders: () => Promise<PutOrder>;
   readonly undelivered: () => Promise<UndeliveredStore>;
+  readonly journal: { readonly container: () => Promise<ContainerClient>; readonly mode: JournalMode };
   /** Opens a session on a mailbox that shares no token with the polls. Rejects with a `Failure`. */
   readonly openSession: (config: ConnectionConfig) => Promise<MailboxSession>;
-  readonly readSetting: ReadSetting;
+  /** Where connections may have secrets beside their own columns. */
+  readonly secrets: SecretSources;
   readonly now: () => Date;
+  readonly log: Log;
   /** The longest that a test of a connection may take. */
   readonly testTimeoutMs: number;
 }

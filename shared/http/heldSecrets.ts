@@ -1,43 +1,79 @@
-import { normalizeColumn } from '../connection/columns.ts';
-import type { ColumnError, ConnectionConfig, OAuth2Grant } from '../connection/config.ts';
-import type { ConnectionEntity } from '../connection/connectionStore.ts';
+import {
+  type ConfigColumnName,
+  normalizeColumn,
+  type SecretColumn,
+  secretReferences,
+} from '../connection/columns.ts';
+import { type ColumnError, type ConnectionConfig, defaultPort, securityOf } from '../connection/config.ts';
+import type { ConnectionEntity, StoredColumns } from '../connection/connectionStore.ts';
+import { readCertificates } from '../connection/pem.ts';
+import { toHost } from '../connection/syntax.ts';
 import type { ReadConnection } from './connectionBody.ts';
 
 type GoodBody = Extract<ReadConnection, { ok: true }>;
-type SecretColumn = 'password' | 'oauth2ClientSecret' | 'oauth2RefreshToken';
+type Columns = ConnectionEntity['columns'];
+
+export type Saved =
+  | { readonly ok: true; readonly columns: StoredColumns }
+  | { readonly ok: false; readonly errors: readonly ColumnError[] };
+
+/**
+ * What of a change may be saved. A stored secret that the body leaves out is kept only where it goes to the very
+ * target that it was stored for: else whoever may write connections could have it sent to a server of his
+ * own. One that the new config doesn't use is dropped with the target, so that it can't follow in two steps.
+ */
+export function keepSecrets(
+  { columns, config, kept }: GoodBody,
+  stored: ConnectionEntity | undefined,
+): Saved {
+  const moved = [...kept].filter((secret) => !goesToSameTarget(secret, columns, stored?.columns ?? {}));
+  const used = usedSecrets(config);
+  const errors = moved
+    .filter((secret) => used.includes(secret))
+    .map((secret) => ({
+      column: secret,
+      message: `${secret} is stored for where the saved connection points (${targetNames(secret)}) and is not kept for another target; enter it again.`,
+    }));
+  if (errors.length > 0) return { ok: false, errors };
+  const names = new Set<string>(moved);
+  return {
+    ok: true,
+    columns: Object.fromEntries(Object.entries(columns).filter(([name]) => !names.has(name))),
+  };
+}
 
 /**
  * Whose secrets a test of unsaved columns may use. One that the caller doesn't know (it is stored, stands in
- * an app setting, or is the app's identity) goes only where the saved connection sends it already; else a
- * test would hand it to any host that is typed in, and leave no trace.
+ * an app setting or the vault, or is the app's identity) goes only where the saved connection sends it already;
+ * else a test would hand it to any host that is typed in, and leave no trace.
  */
 export function refuseHeldSecrets(
   { columns, config, kept }: GoodBody,
-  saved: ConnectionConfig | undefined,
   stored: ConnectionEntity | undefined,
 ): ColumnError[] {
-  const isSameTarget = saved !== undefined && target(saved) === target(config);
+  const saved = stored?.columns ?? {};
   const errors: ColumnError[] = [];
   for (const secret of usedSecrets(config)) {
-    const settingColumn = `${secret}Setting` as const;
-    const setting = columns[settingColumn];
-    const isSameSetting =
-      setting === undefined || setting === normalizeColumn(settingColumn, stored?.columns[settingColumn]);
-    if (isSameTarget && isSameSetting) continue;
+    const isSameTarget = stored !== undefined && goesToSameTarget(secret, columns, saved);
+    const { setting, vaultSecret } = secretReferences[secret];
+    const reference = [setting, vaultSecret].find((name) => columns[name] !== undefined);
     if (kept.has(secret)) {
+      if (isSameTarget) continue;
       errors.push({
         column: secret,
         message: `${secret} is stored for where the saved connection points, and is not sent elsewhere in a test; enter it again, or save the connection first.`,
       });
-    } else if (setting !== undefined) {
+    } else if (reference !== undefined) {
+      if (isSameTarget && columns[reference] === columnOf(saved, reference)) continue;
       errors.push({
-        column: settingColumn,
-        message: `${settingColumn} names a secret that a test sends only where the saved connection points; save the connection first, or enter ${secret} itself.`,
+        column: reference,
+        message: `${reference} names a secret that a test sends only where the saved connection points; save the connection first, or enter ${secret} itself.`,
       });
     }
   }
   const { auth } = config;
-  if (!isSameTarget && auth.kind === 'oauth2' && auth.grant.kind === 'managedIdentity') {
+  const usesIdentity = auth.kind === 'oauth2' && auth.grant.kind === 'managedIdentity';
+  if (usesIdentity && !(stored !== undefined && target(columns) === target(saved))) {
     errors.push({
       column: 'oauth2Grant',
       message:
@@ -55,13 +91,50 @@ function usedSecrets({ auth }: ConnectionConfig): readonly SecretColumn[] {
     : ['oauth2ClientSecret'];
 }
 
-/** Everything that decides where a secret, or a token got with it, is sent. */
-function target({ host, port, security, auth }: ConnectionConfig): string {
-  const grant = auth.kind === 'oauth2' ? publicPart(auth.grant) : undefined;
-  return JSON.stringify([host.toLowerCase(), port, security, grant]);
+function goesToSameTarget(secret: SecretColumn, one: Columns, other: Columns): boolean {
+  const targetOf = secret === 'password' ? mailboxTarget : target;
+  return targetOf(one) === targetOf(other);
 }
 
-function publicPart(grant: OAuth2Grant): unknown {
-  const authority = grant.kind === 'managedIdentity' ? undefined : grant.authority;
-  return [grant.kind, authority, grant.clientId, grant.scope];
+function targetNames(secret: SecretColumn): string {
+  const mailbox = 'host, port, encryption, CA, user';
+  return secret === 'password' ? mailbox : `${mailbox}, token endpoint, client, scope`;
+}
+
+/** Everything that decides where a token and the secret that it is got with are sent. */
+function target(columns: Columns): string {
+  const names = [
+    'authType',
+    'oauth2Grant',
+    'oauth2TenantId',
+    'oauth2TokenEndpoint',
+    'oauth2ClientId',
+    'oauth2Scope',
+  ] as const;
+  return JSON.stringify([mailboxTarget(columns), ...names.map((name) => columnOf(columns, name) ?? null)]);
+}
+
+/**
+ * Everything that decides which server is logged in to, as whom, and whether it is the right one. Made of the
+ * columns as they stand, since what was stored may be wrong in another column.
+ */
+function mailboxTarget(columns: Columns): string {
+  const hostType = columnOf(columns, 'hostType');
+  const useSsl = columnOf(columns, 'useSsl') ?? true;
+  const host = columnOf(columns, 'host');
+  const certificates = columnOf(columns, 'caCertificate');
+  return JSON.stringify([
+    hostType,
+    typeof host === 'string' ? (toHost(host) ?? host).toLowerCase() : host,
+    columnOf(columns, 'port') ?? defaultPort(hostType === 'POP3' ? 'pop3' : 'imap', useSsl === true),
+    securityOf(useSsl === true, columnOf(columns, 'startTls') === true),
+    typeof certificates === 'string' ? (readCertificates(certificates) ?? certificates) : certificates,
+    columnOf(columns, 'username'),
+  ]);
+}
+
+/** As text where it is nothing that JSON knows. */
+function columnOf(columns: Columns, name: ConfigColumnName): unknown {
+  const value = normalizeColumn(name, columns[name]);
+  return typeof value === 'bigint' ? String(value) : value;
 }

@@ -4,15 +4,21 @@ import {
   type ConfigColumnName,
   configColumnNames,
   configColumns,
+  isSecretColumn,
+  isSecretReference,
   normalizeColumn,
   secretColumns,
 } from '../connection/columns.ts';
 import type { ConnectionEntity } from '../connection/connectionStore.ts';
+import { readCertificates, toPem } from '../connection/pem.ts';
 import { readState } from '../connection/state.ts';
-import { isCertificatePem, isTokenEndpoint } from '../connection/syntax.ts';
+import { isTokenEndpoint } from '../connection/syntax.ts';
 
-/** A new one is written with each change over HTTP, so that the ETag tells a change of secrets too. */
-export const versionColumn = 'configVersion';
+/** A new one is written when a secret changes over HTTP, so that the ETag tells that too. */
+export const secretsVersionColumn = 'secretsVersion';
+
+/** A new one is written with each change over HTTP, by which a call knows its own. */
+export const writeIdColumn = 'configWriteId';
 
 /** The members of the answer that say which secrets are stored. */
 export const secretFlags: readonly string[] = secretColumns.map(flagOf);
@@ -22,25 +28,25 @@ export function connectionJson({ key, columns }: Omit<ConnectionEntity, 'etag'>)
   const config: Record<string, unknown> = {};
   for (const name of configColumnNames) {
     const value = normalizeColumn(name, columns[name]);
-    if (secretColumns.includes(name)) config[flagOf(name)] = value !== undefined;
+    if (isSecretColumn(name)) config[flagOf(name)] = value !== undefined;
     else if (value !== undefined && mayShow(name, value)) config[name] = toJsonValue(name, value);
   }
   return { ...key, ...config, state: stateJson(columns) };
 }
 
 /**
- * The strong ETag of a connection's config. State is left out, since the app writes it all the time; so are
- * the secrets themselves, since a hash over them would let a weak one be guessed.
+ * The strong ETag of a connection's config: a hash of its content. State is left out, since the app writes it all
+ * the time; so are the secrets themselves, since a hash over them would let a weak one be guessed.
  */
 export function configTag(columns: ConnectionEntity['columns']): string {
   const hash = createHash('sha256');
   for (const name of configColumnNames) {
     const value = normalizeColumn(name, columns[name]);
     if (value === undefined) continue;
-    const shown = secretColumns.includes(name) ? 'set' : `${typeof value} ${String(value)}`;
+    const shown = isSecretColumn(name) ? 'set' : `${typeof value} ${String(value)}`;
     hash.update(JSON.stringify([name, shown]));
   }
-  hash.update(String(columns[versionColumn] ?? ''));
+  hash.update(String(columns[secretsVersionColumn] ?? ''));
   return `"${hash.digest('base64url').slice(0, 22)}"`;
 }
 
@@ -50,20 +56,22 @@ function flagOf(name: ConfigColumnName): string {
 
 /** Columns where a table's editor may have put a secret by mistake are shown only when they can't hold one. */
 function mayShow(name: ConfigColumnName, value: unknown): boolean {
-  if (name.endsWith('Setting')) return typeof value === 'string' && /^[A-Za-z_][\w.:-]{0,255}$/.test(value);
+  if (isSecretReference(name)) return typeof value === 'string' && /^\w[\w.:-]{0,255}$/.test(value);
   if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
-  if (name === 'caCertificate') return typeof value === 'string' && isCertificatePem(value);
+  if (name === 'caCertificate') return typeof value === 'string' && readCertificates(value) !== undefined;
   return true;
 }
 
 /** The column's own type, or text where a table's editor has put another. */
 function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
+  // What stands around the certificates may be anything.
+  if (name === 'caCertificate') return toPem(readCertificates(String(value)) ?? []);
   const { type }: ConfigColumn = configColumns[name];
   const fits = type === 'integer' ? Number.isSafeInteger(value) : typeof value === type;
   return fits ? value : String(value);
 }
 
-function stateJson(columns: ConnectionEntity['columns']): Record<string, unknown> {
+export function stateJson(columns: ConnectionEntity['columns']): Record<string, unknown> {
   const state: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(readState(columns))) {
     if (value !== undefined) state[name] = value instanceof Date ? value.toISOString() : value;

@@ -19,15 +19,20 @@ export function parameter(request: ApiRequest, name: string): string | undefined
 }
 
 /**
- * The body as a JSON object. Refuses more than 64 KiB (413), another content type (415), and what is not a
- * JSON object (400); nothing of the body is quoted, since it may hold a secret.
+ * The body as a JSON object. Refuses one that the host did not hand over (411), more than 64 KiB (413), another
+ * content type or none (415), and what is not a JSON object (400); nothing of the body is quoted, since it may hold a secret.
  */
 export async function readJsonObject(request: ApiRequest): Promise<ReadBody> {
   const bytes = await readBytes(request);
   if (bytes === undefined) return refuse(413, `The body must have at most ${maxBodyBytes} bytes.`);
-  if (bytes.length === 0) return { ok: true, value: undefined };
-  const type = (request.headers.get('content-type') ?? 'application/json').split(';', 1)[0] ?? '';
-  if (!/^application\/([\w.+-]+\+)?json$/i.test(type.trim())) {
+  if (bytes.length === 0) {
+    // The Functions host hands over no body that comes in chunks, as if there had been none.
+    return request.headers.has('transfer-encoding')
+      ? refuse(411, 'The body did not arrive: send it with the header Content-Length, not in chunks.')
+      : { ok: true, value: undefined };
+  }
+  const type = (request.headers.get('content-type') ?? '').split(';', 1)[0] ?? '';
+  if (type.trim().toLowerCase() !== 'application/json') {
     return refuse(415, 'The body must be JSON: send it with the header Content-Type: application/json.');
   }
   const value = parse(bytes);

@@ -24,25 +24,24 @@ export async function testConnection(request: ApiRequest, dependencies: HttpDepe
     find(key, dependencies),
     import('../connection/decode.ts'),
   ]);
-  const { readSetting } = dependencies;
-  const saved = stored && decodeStored(stored, decodeConnection, dependencies);
 
   if (body.value === undefined || Object.keys(body.value).length === 0) {
-    if (saved === undefined) return missing(key);
+    if (stored === undefined) return missing(key);
+    const saved = decodeStored(stored, decodeConnection, dependencies);
     return saved.ok ? await tryMailbox(saved.config, dependencies) : outcome(summarizeErrors(saved.errors));
   }
-  const read = readConnectionBody(body.value, key, stored, decodeConnection, readSetting);
+  const read = readConnectionBody(body.value, key, stored, decodeConnection, dependencies.secrets);
   if (!read.ok) return wrongColumns(read.errors);
-  const refused = refuseHeldSecrets(read, saved?.ok ? saved.config : undefined, stored);
+  const refused = refuseHeldSecrets(read, stored);
   return refused.length > 0 ? wrongColumns(refused) : await tryMailbox(read.config, dependencies);
 }
 
 function decodeStored(
   { key, columns }: ConnectionEntity,
   decode: DecodeConnection,
-  { readSetting }: HttpDependencies,
+  { secrets }: HttpDependencies,
 ): ReturnType<DecodeConnection> {
-  return decode({ ...columns, PartitionKey: key.customer, RowKey: key.connection }, readSetting);
+  return decode({ ...columns, PartitionKey: key.customer, RowKey: key.connection }, secrets);
 }
 
 async function tryMailbox(config: ConnectionConfig, dependencies: HttpDependencies): Promise<Answer> {

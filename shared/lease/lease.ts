@@ -1,15 +1,164 @@
-/** A mailbox's lease, held by one run. */
+import type { BlobLeaseClient, ContainerClient } from '@azure/storage-blob';
+import { withContainer } from '../storage/blobs.ts';
+import { codeOf, storageFailure } from '../storage/storageFailure.ts';
+
+/** Two clocks in milliseconds: a suspended machine stops the first, and someone may set the second. */
+export interface Clock {
+  monotonicMs(): number;
+  wallMs(): number;
+}
+
+export const systemClock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
+
+export interface LeaseTimes {
+  /** 15 to 60 by Blob Storage's rules; a crashed holder frees its mailbox within it. */
+  readonly leaseSeconds: number;
+  /** How often a held lease is renewed; well under its length, so that one failed try costs nothing. */
+  readonly renewMs: number;
+  readonly clock: Clock;
+}
+
+export const defaultLeaseTimes: LeaseTimes = { leaseSeconds: 60, renewMs: 20_000, clock: systemClock };
+
+/** A mailbox's lease, held by one run from its start to its end: the fence between runs. */
 export interface Lease {
   /**
-   * `held`: nobody else may start on this mailbox. `ended`: its time is over, the run works on beside
-   * whoever comes. `lost`: the renewal was refused or the storage gone; the run picks up no more mail.
+   * Whether the mailbox is certainly still this run's. False, and false for good, once a renewal was refused or the
+   * lease can have lapsed, counted from before the last good renewal by the clock that has gone further.
    */
-  readonly state: 'held' | 'ended' | 'lost';
-  /** From now on the lease lasts until `endsAt`, or as long as the run where that is undefined. */
-  keepUntil(endsAt: Date | undefined): void;
-  /** Stops renewing and frees the mailbox. Never rejects: a lease that can't be released lapses in a minute. */
+  isHeld(): boolean;
+  /** Fires when that becomes so. */
+  readonly lost: AbortSignal;
+  /** Stops renewing and frees the mailbox. Never rejects: a lease that can't be released lapses by itself. */
   release(): Promise<void>;
 }
 
 /** Takes the lease of a mailbox, or tells that another run has it. Rejects with a `Failure` where storage is away. */
 export type TakeLease = (customer: string, connection: string) => Promise<Lease | 'taken'>;
+
+/** Leases on blob `email-leases/{customer}/{connection}`. The blob is made at first use and stays, empty. */
+export function leasesIn(container: ContainerClient, times: LeaseTimes = defaultLeaseTimes): TakeLease {
+  return async (customer, connection) => {
+    const blob = container.getBlockBlobClient(`${customer}/${connection}`);
+    const client = blob.getBlobLeaseClient();
+    let askedAt = readClock(times.clock);
+    const acquire = async () => {
+      askedAt = readClock(times.clock);
+      await client.acquireLease(times.leaseSeconds, { abortSignal: AbortSignal.timeout(15_000) });
+    };
+    try {
+      await acquire().catch(async (error: unknown) => {
+        if (codeOf(error) !== 'BlobNotFound' && codeOf(error) !== 'ContainerNotFound') throw error;
+        await withContainer(container, () => blob.upload('', 0, { conditions: { ifNoneMatch: '*' } })).catch(
+          ignoreExisting,
+        );
+        await acquire();
+      });
+    } catch (error) {
+      if (codeOf(error) === 'LeaseAlreadyPresent') return 'taken';
+      throw storageFailure(error, `taking the lease of ${customer}/${connection}`);
+    }
+    return new HeldLease(client, askedAt, times);
+  };
+}
+
+/** Another process may have made the blob first, and even have leased it. */
+function ignoreExisting(error: unknown): void {
+  const code = codeOf(error);
+  if (code !== 'BlobAlreadyExists' && code !== 'LeaseIdMissing' && code !== 'ConditionNotMet') throw error;
+}
+
+interface Moment {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+function readClock(clock: Clock): Moment {
+  return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+}
+
+/**
+ * Renews the lease until it is lost or released. What counts is the moment before a renewal was asked for: the
+ * service can only have started the lease's time later.
+ */
+class HeldLease implements Lease {
+  readonly #client: BlobLeaseClient;
+  readonly #times: LeaseTimes;
+  readonly #lost = new AbortController();
+  #renewedAt: Moment;
+  #isReleased = false;
+  #renewTimer: NodeJS.Timeout | undefined;
+  #lapseTimer: NodeJS.Timeout | undefined;
+  #renewing: Promise<void> | undefined;
+
+  constructor(client: BlobLeaseClient, askedAt: Moment, times: LeaseTimes) {
+    this.#client = client;
+    this.#renewedAt = askedAt;
+    this.#times = times;
+    this.#schedule();
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  isHeld(): boolean {
+    if (!this.#lost.signal.aborted && this.#leftMs() <= 0) this.#lost.abort();
+    return !this.#lost.signal.aborted;
+  }
+
+  async release(): Promise<void> {
+    this.#isReleased = true;
+    clearTimeout(this.#renewTimer);
+    clearTimeout(this.#lapseTimer);
+    await this.#renewing;
+    await this.#client.releaseLease({ abortSignal: AbortSignal.timeout(10_000) }).catch(() => undefined);
+  }
+
+  /** Until the lease can have lapsed. */
+  #leftMs(): number {
+    const now = readClock(this.#times.clock);
+    const goneMs = Math.max(
+      now.monotonicMs - this.#renewedAt.monotonicMs,
+      now.wallMs - this.#renewedAt.wallMs,
+    );
+    return this.#times.leaseSeconds * 1_000 - goneMs;
+  }
+
+  async #renew(): Promise<void> {
+    if (!this.isHeld()) return;
+    const askedAt = readClock(this.#times.clock);
+    try {
+      const timeoutMs = Math.min(this.#times.renewMs, 15_000);
+      await this.#client.renewLease({ abortSignal: AbortSignal.timeout(timeoutMs) });
+      // An answer that came too late gives nothing back: a run that was fenced stays so.
+      if (this.isHeld()) this.#renewedAt = askedAt;
+    } catch (error) {
+      if (isRefusal(error)) this.#lost.abort();
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#lapseTimer);
+    if (this.#isReleased || !this.isHeld()) return;
+    this.#renewTimer = setTimeout(() => {
+      this.#renewing = this.#renew();
+    }, this.#times.renewMs).unref();
+    this.#lapseTimer = setTimeout(() => this.isHeld(), this.#leftMs() + 1).unref();
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  const code = codeOf(error);
+  return (
+    code === 'LeaseIdMismatchWithLeaseOperation' ||
+    code === 'LeaseNotPresentWithLeaseOperation' ||
+    code === 'LeaseLost' ||
+    code === 'LeaseIsBrokenAndCannotBeRenewed' ||
+    code === 'LeaseIsBreakingAndCannotBeAcquired' ||
+    code === 'BlobNotFound' ||
+    code === 'ContainerNotFound' ||
+    code === 'ContainerBeingDeleted'
+  );
+}

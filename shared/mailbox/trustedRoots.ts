@@ -1,9 +1,7 @@
-import { X509Certificate } from 'node:crypto';
 import * as net from 'node:net';
 import * as tls from 'node:tls';
+import { certificateRefusal, readCertificates } from '../connection/pem.ts';
 import { Failure } from '../failure/failure.ts';
-
-const pemBlock = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /**
  * The certificates to trust: the system's and those of a connection's `caCertificate`. Undefined, which
@@ -11,15 +9,12 @@ const pemBlock = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
  */
 export function trustedRoots(caCertificate: string | undefined): string[] | undefined {
   if (caCertificate === undefined || caCertificate.trim() === '') return undefined;
-  const blocks = caCertificate.match(pemBlock) ?? [];
-  if (blocks.length === 0 || !blocks.every(isCertificate)) {
-    throw new Failure(
-      'config',
-      'caCertificate is not a PEM certificate. Paste it whole, with its BEGIN and END lines.',
-    );
+  const certificates = readCertificates(caCertificate);
+  if (certificates === undefined) {
+    throw new Failure('config', certificateRefusal);
   }
   // Node's option `ca` replaces the default roots instead of adding to them.
-  return [...systemRoots(), ...blocks];
+  return [...systemRoots(), ...certificates];
 }
 
 function systemRoots(): readonly string[] {
@@ -27,14 +22,6 @@ function systemRoots(): readonly string[] {
   return typeof tls.getCACertificates === 'function'
     ? tls.getCACertificates('default')
     : tls.rootCertificates;
-}
-
-function isCertificate(pem: string): boolean {
-  try {
-    return new X509Certificate(pem).raw.length > 0;
-  } catch {
-    return false;
-  }
 }
 
 /**

@@ -1,12 +1,15 @@
-import { isStorableKey, keyPattern } from '../connection/columns.ts';
+import { keyPattern } from '../connection/columns.ts';
 import { type ConnectionConfig, type Decoded, summarizeErrors } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { addRun } from '../connection/history.ts';
-import { readState } from '../connection/state.ts';
+import { type ConnectionState, readState } from '../connection/state.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { RunLine } from '../journal/lines.ts';
 import type { Lease, TakeLease } from '../lease/lease.ts';
-import { isEnabled, staleHeartbeatMs } from '../schedule/due.ts';
+import { hasLiveRun, isEnabled, readNextRunAt, readTime } from '../schedule/due.ts';
 import { leaseEndsAt, nextMinute, nextRunAt } from '../schedule/nextTime.ts';
+import { readOrder } from '../schedule/orderQueue.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   type ConnectionLabels,
@@ -15,36 +18,59 @@ import {
   type PollTrace,
   protocolLabel,
 } from '../telemetry/telemetry.ts';
-import { startHeartbeat } from './heartbeat.ts';
-import type { Run, RunResult } from './run.ts';
-import { RunState, type StateChange } from './runState.ts';
-import { Troubles } from './troubles.ts';
+import type { RunResult } from './run.ts';
+import { RunLimits } from './runLimits.ts';
+import { RunState } from './runState.ts';
+import { SettledMails } from './settledMails.ts';
+import { FetchTries, RiskTries } from './tries.ts';
+
+/** What a run is made of, by the time that its lease is held and its config is decoded. */
+export interface RunStart {
+  readonly runId: string;
+  readonly trace: PollTrace;
+  readonly config: ConnectionConfig;
+  readonly limits: RunLimits;
+  readonly tries: FetchTries;
+  readonly risks: RiskTries;
+  readonly settled: SettledMails;
+  readonly cleanMailbox: string | undefined;
+  readonly journal: Journal;
+  readonly begin: () => Promise<void>;
+  readonly log: Log;
+}
 
 export interface PollDependencies {
   readonly connections: ConnectionStore;
   readonly takeLease: TakeLease;
   readonly decode: (entity: ConnectionEntity) => Promise<Decoded>;
-  readonly drain: (run: Run) => Promise<RunResult>;
+  readonly run: (start: RunStart) => Promise<RunResult>;
+  readonly openJournal: (key: ConnectionKey, runId: string) => Journal;
   /** Logs and watches. */
   readonly invocation: Invocation;
   readonly now: () => Date;
   readonly newRunId: () => string;
   readonly pollTimeBudgetMs: number;
-  readonly heartbeatMs: number;
+  /** Fires when the process is told to go. */
+  readonly told: AbortSignal;
 }
 
-/** A beat that fails for this long: soon, others may take the run for dead. */
-const heartbeatFailingMs = staleHeartbeatMs - 30_000;
+const heartbeatMs = 20_000;
+/** A run that found no mail by then says that it is at work; a shorter one writes once, at its end. */
+const quietMs = 3_000;
+/** How long a lease may be found taken, with nobody at work, before the connection counts as failing. */
+const heldTooLongMs = 600_000;
 
 /**
  * Carries out one order to poll: takes the lease, polls, writes the outcome. A failed mailbox is an
  * outcome; rejects only when storage can't be read or the outcome can't be written.
  */
 export async function pollMailbox(order: unknown, dependencies: PollDependencies): Promise<void> {
-  const { connections, invocation } = dependencies;
+  const { connections, invocation, told } = dependencies;
   const { log } = invocation;
   const key = readOrder(order);
   if (!key) return log.warn('Dropped an order to poll that is not {"customer": "…", "connection": "…"}.');
+  // The connection is still due at the next tick, for an instance that stays.
+  if (told.aborted) return log.info('Dropped an order to poll, since the process was told to go.');
   const name = `${key.customer}/${key.connection}`;
 
   const [reading, leasing] = await Promise.allSettled([connections.read(key), takeLease(key, dependencies)]);
@@ -56,13 +82,31 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
     if (!entity) return log.info(`Connection ${name} is gone; its order to poll was dropped.`);
     if (!isEnabled(entity.columns))
       return log.info(`Connection ${name} is disabled; its order to poll was dropped.`);
-    if (leasing.status === 'rejected')
-      return await refuse(entity, toFailure(leasing.reason, 'taking the lease'), dependencies);
-    if (leasing.value === 'taken') return await skip(entity, dependencies);
-    await run(entity, lease, dependencies);
+    if (leasing.status === 'fulfilled' && leasing.value === 'taken') return await skip(entity, dependencies);
+    await watch(entity, dependencies, async (watched) => {
+      const state = new RunState(connections, entity, watched.runId);
+      const start =
+        leasing.status === 'rejected' ? leasing.reason : await decode(entity, lease, dependencies);
+      if (!(start instanceof Error))
+        return await carryOut({ ...watched, ...start, state }, entity, dependencies);
+      const failure = toFailure(start, 'beginning a poll');
+      await watched.writeJournal({ ...nothing, failure });
+      return await refuse(state, entity, failure, dependencies);
+    });
   } finally {
     await lease?.release();
   }
+}
+
+async function decode(
+  entity: ConnectionEntity,
+  lease: Lease | undefined,
+  dependencies: PollDependencies,
+): Promise<Failure | { config: ConnectionConfig; lease: Lease }> {
+  const decoded = await dependencies.decode(entity);
+  if (!decoded.ok) return new Failure('config', summarizeErrors(decoded.errors));
+  if (lease) return { config: decoded.config, lease };
+  return new Failure('config', 'The keys of this connection are not valid.');
 }
 
 /** Keys that could name another's blob take no lease: such a connection is refused by its config anyway. */
@@ -74,148 +118,158 @@ async function takeLease(
   return await dependencies.takeLease(customer, connection);
 }
 
-function readOrder(order: unknown): ConnectionKey | undefined {
-  if (typeof order === 'string') {
-    try {
-      return readOrder(JSON.parse(order));
-    } catch {
-      return undefined;
-    }
-  }
-  if (typeof order !== 'object' || order === null) return undefined;
-  const { customer, connection } = order as Record<string, unknown>;
-  if (typeof customer !== 'string' || typeof connection !== 'string') return undefined;
-  return isStorableKey(customer) && isStorableKey(connection) ? { customer, connection } : undefined;
-}
-
 /** Another run has the lease: nothing is consumed, and the columns of a live run are left to it. */
-async function skip(
-  entity: ConnectionEntity,
-  { connections, invocation, now }: PollDependencies,
-): Promise<void> {
+async function skip(entity: ConnectionEntity, dependencies: PollDependencies): Promise<void> {
+  const { connections, invocation } = dependencies;
   const { customer, connection } = entity.key;
   invocation.skipPoll({ ...entity.key, protocol: protocolLabel(entity.columns.hostType) });
   invocation.log.info(`Poll of ${customer}/${connection} skipped: another run holds its lease.`);
-  const state = readState(entity.columns);
-  const heartbeatAgeMs = now().getTime() - (state.heartbeatAt?.getTime() ?? 0);
-  if (state.lastStatus === 'running' && heartbeatAgeMs <= staleHeartbeatMs) return;
-  const change = { lastStatus: 'skipped', nextRunAt: nextMinute(now()).toISOString() };
-  await connections.merge(entity.key, change, entity.etag);
+  const now = dependencies.now();
+  if (hasLiveRun(entity.columns, now)) return;
+  const { skippedSince, consecutiveFailures = 0 } = readState(entity.columns);
+  const since = readTime(skippedSince) ?? now;
+  const isHeldTooLong = now.getTime() - since.getTime() >= heldTooLongMs;
+  const sentence = `The lease of blob email-leases/${customer}/${connection} has been held since ${since.toISOString()} by no run that is at work. If nobody polls this mailbox otherwise, break it: az storage blob lease break --container-name email-leases --blob-name ${customer}/${connection}`;
+  if (isHeldTooLong) invocation.log.error(sentence, { customer, connection, reason: 'storage' });
+  await connections.merge(
+    entity.key,
+    {
+      lastStatus: 'skipped',
+      nextRunAt: nextMinute(now).toISOString(),
+      skippedSince: since.toISOString(),
+      ...(isHeldTooLong ? { lastError: sentence, consecutiveFailures: consecutiveFailures + 1 } : {}),
+    },
+    entity.etag,
+  );
 }
 
 /** A run that could not even begin. */
 async function refuse(
+  state: RunState,
   entity: ConnectionEntity,
   failure: Failure,
-  dependencies: PollDependencies,
-): Promise<void> {
-  const { connections, now } = dependencies;
-  await watch(entity, dependencies, async (runId) => {
-    const startedAt = now();
-    const state = new RunState(connections, entity, runId);
-    const result = failedWith(failure);
-    await state.begin({
-      lastRunStartedAt: startedAt,
-      heartbeatAt: startedAt,
-      ...outcomeOf(result, entity, startedAt),
-    });
-    return result;
+  { now }: PollDependencies,
+): Promise<RunResult> {
+  const startedAt = now();
+  const result: RunResult = { ...nothing, failure };
+  await state.begin({
+    lastRunStartedAt: startedAt,
+    heartbeatAt: startedAt,
+    ...outcomeOf(result, entity, startedAt),
   });
+  return result;
 }
 
-async function run(
-  entity: ConnectionEntity,
-  lease: Lease | undefined,
-  dependencies: PollDependencies,
-): Promise<void> {
-  const decoded = await dependencies.decode(entity);
-  if (decoded.ok && lease) {
-    const { config } = decoded;
-    return await watch(entity, dependencies, (runId, trace) =>
-      carryOut({ runId, trace, config, lease, startedAt: dependencies.now() }, entity, dependencies),
-    );
-  }
-  const sentence = decoded.ok
-    ? 'The keys of this connection are not valid.'
-    : summarizeErrors(decoded.errors);
-  await refuse(entity, new Failure('config', sentence), dependencies);
-}
+const nothing = { mails: 0, messages: 0, bytes: 0, unfinished: false } as const;
 
 /** Reports what `poll` comes to, in the log and as telemetry; an outcome that can't be written is a failed poll. */
 async function watch(
   entity: ConnectionEntity,
-  { invocation, newRunId }: PollDependencies,
-  poll: (runId: string, trace: PollTrace) => Promise<RunResult>,
+  { invocation, newRunId, openJournal, now }: PollDependencies,
+  poll: (watched: Watched) => Promise<RunResult>,
 ): Promise<void> {
   const startedAtMs = performance.now();
   const runId = newRunId();
   const labels: ConnectionLabels = { ...entity.key, protocol: protocolLabel(entity.columns.hostType) };
   const trace = invocation.startPoll(labels, runId);
+  const journal = openJournal(entity.key, runId);
+  const timed = (result: RunResult): PollOutcome => ({
+    ...result,
+    durationMs: Math.round(performance.now() - startedAtMs),
+  });
+  const writeJournal = async (result: RunResult): Promise<void> => {
+    const warning = await journal.end(runLine(timed(result), now()));
+    if (warning !== undefined) invocation.log.warn(warning, { ...labels, runId });
+  };
   const end = (result: RunResult): void => {
-    const durationMs = Math.round(performance.now() - startedAtMs);
-    report(labels, runId, { ...result, durationMs }, invocation.log);
-    trace.end({ ...result, durationMs });
+    const outcome = timed(result);
+    report(labels, runId, outcome, invocation.log);
+    trace.end(outcome);
   };
   try {
-    end(await poll(runId, trace));
+    end(await poll({ runId, trace, journal, writeJournal }));
   } catch (error) {
-    end(failedWith(toFailure(error, 'polling a mailbox')));
+    end({ ...nothing, failure: toFailure(error, 'polling a mailbox') });
     throw error;
   }
 }
 
-function failedWith(failure: Failure): RunResult {
-  return { mails: 0, messages: 0, bytes: 0, failure, unfinished: false };
+/** What every poll has, from the moment that its connection was read. */
+interface Watched extends Pick<RunStart, 'runId' | 'trace' | 'journal'> {
+  /** Ends the journal of the run; to be done before the outcome is written, which says that all is there. */
+  writeJournal(result: RunResult): Promise<void>;
+}
+
+interface Begun extends Watched, Pick<RunStart, 'config'> {
+  readonly lease: Lease;
+  readonly state: RunState;
 }
 
 async function carryOut(
-  begun: Pick<Run, 'runId' | 'trace' | 'config' | 'lease' | 'startedAt'>,
+  { runId, trace, config, journal, writeJournal, lease, state }: Begun,
   entity: ConnectionEntity,
-  { connections, now, drain, heartbeatMs, pollTimeBudgetMs }: PollDependencies,
+  { now, run, pollTimeBudgetMs, told, invocation }: PollDependencies,
 ): Promise<RunResult> {
-  const { runId, config, lease, startedAt } = begun;
-  const startedAtMs = performance.now();
-  const state = new RunState(connections, entity, runId);
-  lease.keepUntil(config.useProcessLock ? undefined : await leaseEndsAt(config.schedule, startedAt));
-  await state.begin(await firstState(config, entity, startedAt));
-
-  const heartbeat = startHeartbeat(heartbeatMs, heartbeatFailingMs);
-  heartbeat.add(() => state.write({ heartbeatAt: now() }));
-  const troubles = new Troubles(entity.columns.unfetchable, startedAt);
-  const result = await drain({
-    ...begun,
-    heartbeat,
-    troubles,
-    isOverBudget: () => performance.now() - startedAtMs >= pollTimeBudgetMs,
-  });
-  await heartbeat.stop();
-  const before = typeof entity.columns.unfetchable === 'string' ? entity.columns.unfetchable : '';
-  const unfetchable = troubles.toColumn();
-  await state.write({
-    ...outcomeOf(result, entity, now()),
-    ...(unfetchable === before ? {} : { unfetchable }),
-  });
-  return result;
-}
-
-async function firstState(
-  config: ConnectionConfig,
-  entity: ConnectionEntity,
-  startedAt: Date,
-): Promise<StateChange> {
-  const anchorBefore = readState(entity.columns).scheduleAnchor;
-  const next = await nextRunAt(config.schedule, startedAt, anchorBefore);
-  return {
+  const { schedule, useProcessLock } = config;
+  const startedAt = now();
+  const before = readState(entity.columns);
+  const dueAt = readNextRunAt(entity.columns, startedAt);
+  const next = await nextRunAt(schedule, startedAt, before.scheduleAnchor, dueAt);
+  const first = {
     lastStatus: 'running',
     lastRunStartedAt: startedAt,
     heartbeatAt: startedAt,
     nextRunAt: next.nextRunAt,
     scheduleAnchor: next.anchor,
+  } as const;
+  const tries = new FetchTries(before.unfetchable, startedAt);
+  const risks = new RiskTries(before.riskyMails, (riskyMails) => state.write({ riskyMails }));
+  const settled = new SettledMails(before.settledMails);
+  const limits = new RunLimits({
+    lease,
+    told,
+    budgetMs: pollTimeBudgetMs,
+    ownTimeEndsAt: async (firstFetchAt) =>
+      useProcessLock ? undefined : await leaseEndsAt(schedule, firstFetchAt),
+  });
+  // From its first fetch on the run may leave something to settle.
+  const begin = async () => {
+    if (state.hasBegun) await state.write({ cleanMailbox: '' });
+    else await state.begin({ ...first, cleanMailbox: '' });
   };
+  const sayAtWork = setTimeout(() => void state.begin(first).catch(() => undefined), quietMs).unref();
+  const heartbeat = setInterval(() => {
+    if (state.hasBegun) void state.write({ heartbeatAt: now() }).catch(() => undefined);
+  }, heartbeatMs).unref();
+
+  const result = await run({
+    ...{ runId, trace, config, journal, limits, tries, risks, settled, begin },
+    cleanMailbox: before.cleanMailbox,
+    log: invocation.log,
+  });
+  clearTimeout(sayAtWork);
+  clearInterval(heartbeat);
+  limits.end();
+  await writeJournal(result);
+  await state.write({
+    ...(state.hasBegun ? {} : first),
+    ...outcomeOf(result, entity, now()),
+    ...changed({ unfetchable: tries.toColumn(), riskyMails: risks.toColumn() }, before),
+    ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
+    ...(result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
+  });
+  return result;
 }
 
-function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): StateChange {
-  const { consecutiveFailures: failures = 0, history: before } = readState(entity.columns);
+/** The columns of `next` that are not as they were. */
+function changed(next: Partial<ConnectionState>, before: ConnectionState): Partial<ConnectionState> {
+  return Object.fromEntries(
+    Object.entries(next).filter(([name, value]) => value !== (Reflect.get(before, name) ?? '')),
+  );
+}
+
+function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Partial<ConnectionState> {
+  const { consecutiveFailures: failures = 0, history: before, skippedSince } = readState(entity.columns);
   const { failure } = result;
   const history = addRun(before, { mails: result.mails, failed: failure !== undefined }, now);
   return {
@@ -225,9 +279,21 @@ function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Stat
     lastMailCount: result.mails,
     lastMessageCount: result.messages,
     lastRunEndedAt: now,
+    ...(result.mails > 0 ? { lastMailAt: now } : {}),
+    ...(skippedSince ? { skippedSince: '' } : {}),
     ...(failure || result.unfinished ? { nextRunAt: nextMinute(now) } : {}),
     ...(history === undefined ? {} : { history }),
   };
+}
+
+/** An idle run leaves none. */
+function runLine(
+  { mails, messages, bytes, durationMs, failure }: PollOutcome,
+  at: Date,
+): RunLine | undefined {
+  if (mails === 0 && !failure) return undefined;
+  const counts = { at, mails, messages, bytes, durationMs };
+  return failure ? { ...counts, status: 'failed', error: failure.message } : { ...counts, status: 'ok' };
 }
 
 /** The one line that a run leaves in the log. */
@@ -236,5 +302,13 @@ function report(labels: ConnectionLabels, runId: string, outcome: PollOutcome, l
   const fields = { ...labels, runId, mails, messages, bytes, durationMs };
   const name = `${labels.customer}/${labels.connection}`;
   if (failure) log.error(`Poll of ${name} failed: ${failure.message}`, { ...fields, reason: failure.reason });
-  else log.info(`Poll of ${name}: ${mails} mails, ${messages} messages in ${durationMs} ms.`, fields);
+  else
+    log.info(
+      `Poll of ${name}: ${counted(mails, 'mail')}, ${counted(messages, 'message')} in ${durationMs} ms.`,
+      fields,
+    );
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

@@ -1,66 +1,234 @@
-import type { Claims } from '../claim/claims.ts';
 import type { ConnectionConfig } from '../connection/config.ts';
-import type { Failure } from '../failure/failure.ts';
-import type { Lease } from '../lease/lease.ts';
-import type { MailSource } from '../mail/mail.ts';
-import type { MailRef } from '../mailbox/mailbox.ts';
-import type { PollTrace } from '../telemetry/telemetry.ts';
-import type { Heartbeat } from './heartbeat.ts';
-import type { Troubles } from './troubles.ts';
+import { FencedOff } from '../destination/destination.ts';
+import { Failure, toFailure } from '../failure/failure.ts';
+import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
+import type { MailboxSession, MailMemory, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
+import { identifyMail, shortHash } from '../message/identity.ts';
+import { type PollTrace, traced } from '../telemetry/telemetry.ts';
+import type { Way } from './carry.ts';
+import { Flight, isSuspicious, Tally } from './flight.ts';
+import type { KnownMails } from './knownMails.ts';
+import { type RunLimits, ToldToGo } from './runLimits.ts';
+import type { SettledMails } from './settledMails.ts';
+import type { FetchTries } from './tries.ts';
 
-/** One run on one mailbox: what it works on and what limits it. */
+/** One run on one mailbox: what it works on and with. */
 export interface Run {
-  readonly runId: string;
   readonly config: ConnectionConfig;
-  readonly startedAt: Date;
-  readonly lease: Lease;
-  readonly heartbeat: Heartbeat;
-  readonly troubles: Troubles;
+  readonly limits: RunLimits;
+  readonly tries: FetchTries;
+  readonly settled: SettledMails;
   readonly trace: PollTrace;
-  /** Whether the run's time budget is spent, so that it takes no new mail. */
-  readonly isOverBudget: () => boolean;
+  readonly memory: MailMemory;
+  /** The hash of the mailbox that the last run left with nothing to settle. */
+  readonly cleanMailbox: string | undefined;
+  readonly openSession: () => Promise<MailboxSession>;
+  readonly openKnown: (mailboxId: string) => KnownMails;
+  /** Opens what mails go by, which proves that the queue can be reached. Rejects with a `Failure` that names it. */
+  readonly openWay: (session: MailboxSession, known: KnownMails) => Promise<Way>;
+  /** Writes that the run is at work and may leave something to settle; before its first fetch. */
+  readonly begin: () => Promise<void>;
+  /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
+  readonly warn: (sentence: string) => void;
 }
 
 /** What a run has done, whether it failed in the end or not. */
 export interface RunResult {
-  /** Mails that are safe elsewhere: pushed, or stored for the catastrophic retry. */
   readonly mails: number;
-  /** Messages that Service Bus accepted. */
   readonly messages: number;
-  /** Of those mails, as the server counts. */
   readonly bytes: number;
   readonly failure?: Failure;
   /** Mail was left for the next run, which is due at the next minute. */
   readonly unfinished: boolean;
+  /** The hash of the mailbox, where nothing is left to settle in it; undefined where something is, or may be. */
+  readonly cleanMailbox?: string;
 }
 
-/** A mail taken apart, ready to be sent. What it holds is freed by `push`, which must follow. */
-export interface PreparedMail {
-  readonly warning?: string;
-  /** Whether any of its content lies in the memory of `source`, and not in a copy of it. */
-  sharesMemory(source: Buffer): boolean;
-  /** Gets every part away. Never rejects. */
-  push(): Promise<MailOutcome>;
+/** Candidates that are measured and fetched together. POP3 deletes at QUIT: a longer session risks more repeats. */
+const pageMails = { imap: 2_000, pop3: 500 } as const;
+/** Mails that were left long ago, each tried again in a session of its own. */
+const maxAlone = 3;
+
+/**
+ * Everything that one run does between its lease and its outcome: brings every candidate of a mailbox to its queue
+ * and settles it, session after session. Never rejects: what went wrong is in the result.
+ */
+export async function runMailbox(run: Run): Promise<RunResult> {
+  const drain = new Drain(run);
+  try {
+    do await drain.inSession();
+    while (drain.hasMore && drain.mayTakeMore());
+    for (const key of drain.alone) if (drain.mayTakeMore()) await drain.inSession(key);
+  } catch (error) {
+    drain.tally.fail(toFailure(error, 'polling the mailbox'));
+  }
+  return drain.result();
 }
 
-/** What became of a prepared mail. */
-export type MailOutcome =
-  | { readonly kind: 'pushed'; readonly messages: number }
-  /** Its unsent parts lie in the undelivered store. */
-  | { readonly kind: 'stored'; readonly messages: number; readonly failure: Failure }
-  /** They could not be stored either: it stays on the server. */
-  | { readonly kind: 'left'; readonly failure: Failure };
+class Drain {
+  readonly tally = new Tally();
+  readonly #run: Run;
+  readonly #passedOver = new Set<string>();
+  readonly #alone = new Set<string>();
+  #mailbox: { readonly id: string; readonly known: KnownMails } | undefined;
+  #hasMore = false;
 
-/** Where a run's mails go: the destination queue and, when that fails, the undelivered store. */
-export interface Outlet {
-  /** Takes a mail apart. Rejects when `source` can't be read, or with reason `storage` when a large part can't be kept. */
-  prepare(mail: MailRef, source: MailSource): Promise<PreparedMail>;
-  /** Whether the undelivered store has this mail from a run that died before it could say so. */
-  isStored(mail: MailRef): Promise<boolean>;
-  close(): Promise<void>;
+  constructor(run: Run) {
+    this.#run = run;
+  }
+
+  /** Whether the mailbox has candidates that only another session can reach. */
+  get hasMore(): boolean {
+    return this.#hasMore;
+  }
+
+  /** The keys of mails that are to be tried in a session of their own. */
+  get alone(): readonly string[] {
+    return [...this.#alone].slice(0, maxAlone);
+  }
+
+  mayTakeMore(): boolean {
+    this.tally.fail(this.#run.limits.failure);
+    return this.tally.failure === undefined && this.#run.limits.mayTakeMore();
+  }
+
+  result(): RunResult {
+    const { limits, tries, settled } = this.#run;
+    const { tally } = this;
+    tally.fail(limits.failure);
+    const sentence = tries.sentence ?? settled.sentence;
+    if (sentence !== undefined) tally.fail(new Failure('mail', sentence));
+    const { mails, messages, bytes } = tally;
+    const failure = limits.isTold && isOfGoing(tally.failure) ? undefined : tally.failure;
+    const isClean = this.#mailbox?.known.isEmpty === true;
+    return {
+      ...{ mails, messages, bytes },
+      unfinished: limits.isTimeOver || this.#hasMore,
+      ...(failure ? { failure } : {}),
+      ...(isClean && this.#mailbox ? { cleanMailbox: shortHash(this.#mailbox.id) } : {}),
+    };
+  }
+
+  /** One session, from login to logout, with all candidates that it can reach, or with the one of this key. */
+  async inSession(onlyKey?: string): Promise<void> {
+    const { trace, openSession } = this.#run;
+    const session = await traced(trace, 'connect', openSession);
+    let flight: Flight | undefined;
+    try {
+      const { known, wasRead } = await this.#openMailbox(session);
+      const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
+      for (;;) {
+        const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
+        if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
+        if (listed.length === 0) break;
+        const wanted = listed.filter((mail) => (onlyKey ? mail.key === onlyKey : this.#isWanted(mail)));
+        if (wanted.length === 0) continue;
+        flight = await this.#bringAll(session, wanted, known, flight);
+        if (!this.mayTakeMore()) return;
+      }
+      // Only a complete list tells what is gone.
+      if (wasRead && !session.hasMore) await known.keepOnly(keys);
+      if (!onlyKey) this.#hasMore = session.hasMore && flight !== undefined && flight.progress > 0;
+    } finally {
+      await (flight ? flight.land() : session.close());
+    }
+  }
+
+  async #openMailbox(session: MailboxSession): Promise<{ known: KnownMails; wasRead: boolean }> {
+    const { openKnown, cleanMailbox } = this.#run;
+    const id = session.mailboxId;
+    if (this.#mailbox?.id === id) return { known: this.#mailbox.known, wasRead: false };
+    const known = openKnown(id);
+    const wasRead = cleanMailbox !== shortHash(id);
+    if (wasRead) await known.read();
+    this.#mailbox = { id, known };
+    return { known, wasRead };
+  }
+
+  /**
+   * What an earlier run brought away and only flagged, or marked, is brought to its end; that it is the same mail
+   * its own fields say. Gives the hashes of the keys of all that is half settled.
+   */
+  async #finishHalfSettled(session: MailboxSession, known: KnownMails): Promise<readonly string[]> {
+    if (known.isEmpty) return [];
+    const hashes = known.keyHashes();
+    const half = await session.listHalfSettled();
+    const ours = half.filter(({ key }) => hashes.has(shortHash(key)));
+    const settled: MailRef[] = [];
+    const ids: string[] = [];
+    for (const [mail, head] of await session.readHeads(ours, identityWindowBytes)) {
+      const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(head));
+      if (known.find(identity) === undefined) continue;
+      settled.push(mail);
+      ids.push(identity.id);
+    }
+    if (settled.length > 0) {
+      await traced(this.#run.trace, 'settle', () => session.settle(settled));
+      await known.forget(ids);
+    }
+    return ours.map(({ key }) => shortHash(key));
+  }
+
+  /** Fetches these mails and sends them on their way. */
+  async #bringAll(
+    session: MailboxSession,
+    wanted: readonly MailRef[],
+    known: KnownMails,
+    before: Flight | undefined,
+  ): Promise<Flight> {
+    const { begin, openWay, limits, trace, tries, memory, warn } = this.#run;
+    const measuring = session.measure(wanted);
+    measuring.catch(() => undefined);
+    const [way] = await Promise.all([before?.way ?? openWay(session, known), begin()]);
+    const { tally } = this;
+    const flight =
+      before ?? new Flight({ session, way, tally, tries, trace, warn, passedOver: this.#passedOver });
+    await limits.beginFetching();
+    const mails = await measuring;
+    const oldest = oldestOf(mails);
+    if (oldest) trace.pickUp(oldest);
+    const unanswered = new Set(mails);
+    try {
+      await traced(trace, 'fetch', async () => {
+        for await (const answer of session.fetch(mails, memory)) {
+          unanswered.delete(answer.mail);
+          limits.noteMail();
+          await flight.take(answer);
+          if (!this.mayTakeMore()) break;
+        }
+      });
+    } catch (error) {
+      // The session ended in the middle: that is counted against the mail that was being fetched.
+      const [suspect] = unanswered;
+      if (suspect && isSuspicious(error)) tries.add(suspect, error.message);
+      this.tally.fail(toFailure(error, 'fetching mails'));
+    }
+    return flight;
+  }
+
+  #pageSize(onlyKey: string | undefined): number {
+    if (onlyKey !== undefined) return Number.MAX_SAFE_INTEGER;
+    // Those that are passed over stand at the front and must not fill the page.
+    return pageMails[this.#run.config.protocol] + this.#passedOver.size;
+  }
+
+  #isWanted(mail: MailRef): boolean {
+    if (this.#passedOver.has(mail.key)) return false;
+    const choice = this.#run.tries.choose(mail);
+    if (choice !== 'fetch') this.#passedOver.add(mail.key);
+    if (choice === 'fetch alone') this.#alone.add(mail.key);
+    return choice === 'fetch';
+  }
 }
 
-/** Opens a run's outlet, which proves that the queue can be reached. Rejects with a `Failure` that names it. */
-export type OpenOutlet = (config: ConnectionConfig, endpoint: string, trace: PollTrace) => Promise<Outlet>;
+/** What a run that was told to go could not bring to its end is the next one's. */
+function isOfGoing(failure: Failure | undefined): boolean {
+  return failure instanceof ToldToGo || failure instanceof FencedOff;
+}
 
-export type OpenRunClaims = (run: Run) => Claims;
+function oldestOf(mails: readonly MeasuredMail[]): Date | undefined {
+  return mails.reduce<Date | undefined>(
+    (oldest, { receivedAt }) => (receivedAt && !(oldest && oldest <= receivedAt) ? receivedAt : oldest),
+    undefined,
+  );
+}

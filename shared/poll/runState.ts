@@ -2,17 +2,16 @@ import type { ConnectionEntity, ConnectionStore } from '../connection/connection
 import { type ConnectionState, writeState } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
 
-export type StateChange = Partial<ConnectionState> & { readonly unfetchable?: string };
-
 /**
- * The state columns of one run. A run that has outlived its lease may find that another one has started:
- * the columns are that one's then, and this run leaves them alone.
+ * The state columns as one run writes them. They are its own while `runId` is: a run that was fenced off may find
+ * that another one has begun, and leaves them alone then.
  */
 export class RunState {
   readonly #store: ConnectionStore;
   readonly #entity: ConnectionEntity;
   readonly #runId: string;
   #etag: string;
+  #hasBegun = false;
   #isOurs = true;
   #writing: Promise<unknown> = Promise.resolve();
 
@@ -23,42 +22,52 @@ export class RunState {
     this.#etag = entity.etag;
   }
 
-  /** Takes the columns over: whatever the last run wrote, this one is the newest. Rejects where storage is away. */
-  async begin(change: StateChange): Promise<void> {
-    const merged = await this.#store.merge(this.#entity.key, toColumns({ ...change, runId: this.#runId }));
-    if (merged.kind !== 'merged') throw this.#removed();
-    this.#etag = merged.etag;
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
-  /** Merges a change unless a newer run has taken the columns over, or the connection is gone. */
-  write(change: StateChange): Promise<void> {
-    const written = this.#writing.then(() => this.#write(change));
-    this.#writing = written.catch(() => undefined);
-    return written;
+  /** Takes the columns over for this run, once. Rejects where storage is away or the connection is gone. */
+  begin(change: Partial<ConnectionState>): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#hasBegun) return;
+      const columns = writeState({ ...change, runId: this.#runId });
+      const merged = await this.#store.merge(this.#entity.key, columns);
+      if (merged.kind !== 'merged') throw this.#removed();
+      this.#hasBegun = true;
+      this.#etag = merged.etag;
+    });
   }
 
-  async #write(change: StateChange): Promise<void> {
+  /** Merges a change unless another run has taken the columns over, or the connection is gone. */
+  write(change: Partial<ConnectionState>): Promise<void> {
+    return this.#inTurn(() => this.#write(change));
+  }
+
+  async #write(change: Partial<ConnectionState>): Promise<void> {
     if (!this.#isOurs) return;
-    const { key } = this.#entity;
-    const columns = toColumns(change);
+    const { key, columns: before } = this.#entity;
+    const columns = writeState({ ...change, runId: this.#runId });
     let merged = await this.#store.merge(key, columns, this.#etag);
     if (merged.kind === 'changed') {
-      // The operator has edited the config, or another run has begun.
-      const current = await this.#store.read(key);
-      this.#isOurs = current?.columns.runId === this.#runId;
+      // The operator has edited the config, a run was skipped, or another one has begun.
+      const current = (await this.#store.read(key))?.columns.runId;
+      this.#isOurs = current === this.#runId || (!this.#hasBegun && current === before.runId);
       if (!this.#isOurs) return;
       merged = await this.#store.merge(key, columns);
     }
     if (merged.kind === 'merged') this.#etag = merged.etag;
     else this.#isOurs = false;
+    this.#hasBegun = true;
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const written = this.#writing.then(work);
+    this.#writing = written.catch(() => undefined);
+    return written;
   }
 
   #removed(): Failure {
     const { customer, connection } = this.#entity.key;
     return new Failure('config', `Connection ${customer}/${connection} was removed while its run began.`);
   }
-}
-
-function toColumns({ unfetchable, ...state }: StateChange): Record<string, string | number> {
-  return { ...writeState(state), ...(unfetchable === undefined ? {} : { unfetchable }) };
 }

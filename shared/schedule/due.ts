@@ -1,25 +1,64 @@
 /** A run whose heartbeat is older has died. */
 export const staleHeartbeatMs = 120_000;
 
+/** The host's timer fires up to some milliseconds early: what falls due within this time is due already. */
+export const earlyTickMs = 1_000;
+
+/** How far clocks may differ: a state column that lies further ahead than it can, and by more than this, is void. */
+export const clockToleranceMs = 300_000;
+
+const defaultIntervalMs = 60_000;
+
 /** The columns that decide whether a connection is due: all that a scheduling pass has to read. */
-export const dueColumns = ['enabled', 'useProcessLock', 'nextRunAt', 'lastStatus', 'heartbeatAt'] as const;
+export const dueColumns = [
+  'enabled',
+  'useProcessLock',
+  'nextRunAt',
+  'lastStatus',
+  'heartbeatAt',
+  'pollingIntervalSeconds',
+  'cron',
+] as const;
 
 /** As they stand in the table, not decoded: a pass reads thousands. */
 export type DueColumns = { readonly [Column in (typeof dueColumns)[number]]?: unknown };
 
 /**
- * Whether the connection is to be polled now. What can't be read counts as absent, and a connection with
- * a wrong config as enabled, so that its run fails and says why.
+ * Whether the connection is to be polled now, or within the next second. What can't be read or can't be (a
+ * heartbeat from the future, a next time further ahead than the interval) counts as absent, and a connection
+ * with a wrong config as enabled, so that its run fails and says why.
  */
 export function isDue(columns: DueColumns, now: Date): boolean {
   if (!isEnabled(columns)) return false;
   const running = isText(columns.lastStatus, 'running');
-  const heartbeatAt = running ? readTime(columns.heartbeatAt) : undefined;
-  const alive = heartbeatAt !== undefined && now.getTime() - heartbeatAt.getTime() <= staleHeartbeatMs;
+  const alive = hasLiveRun(columns, now);
   if (running && !alive) return true;
   if (running && isText(columns.useProcessLock, 'true')) return false;
-  const dueAt = readTime(columns.nextRunAt);
-  return dueAt === undefined || dueAt.getTime() <= now.getTime();
+  const dueAt = readNextRunAt(columns, now);
+  return dueAt === undefined || dueAt.getTime() <= now.getTime() + earlyTickMs;
+}
+
+/** Whether a run is at work on the connection: `running`, with a heartbeat no older than two minutes. */
+export function hasLiveRun(columns: Pick<DueColumns, 'lastStatus' | 'heartbeatAt'>, now: Date): boolean {
+  if (!isText(columns.lastStatus, 'running')) return false;
+  const heartbeatAt = readTime(columns.heartbeatAt);
+  if (heartbeatAt === undefined) return false;
+  const ageMs = now.getTime() - heartbeatAt.getTime();
+  return ageMs <= staleHeartbeatMs && ageMs >= -clockToleranceMs;
+}
+
+/**
+ * The due time that stands in the row; undefined where there is none, and where it lies further ahead than the
+ * interval and the clocks' tolerance allow. With `cron` any time stands.
+ */
+export function readNextRunAt(
+  columns: Pick<DueColumns, 'nextRunAt' | 'pollingIntervalSeconds' | 'cron'>,
+  now: Date,
+): Date | undefined {
+  const nextRunAt = readTime(columns.nextRunAt);
+  if (nextRunAt === undefined || hasCron(columns.cron)) return nextRunAt;
+  const latestMs = now.getTime() + intervalMsOf(columns.pollingIntervalSeconds) + clockToleranceMs;
+  return nextRunAt.getTime() <= latestMs ? nextRunAt : undefined;
 }
 
 /** Whether the connection is to be polled at all; what can't be read counts as enabled. */
@@ -38,6 +77,16 @@ export function readTime(value: unknown): Date | undefined {
         ? new Date(value)
         : undefined;
   return time === undefined || Number.isNaN(time.getTime()) ? undefined : time;
+}
+
+function hasCron(value: unknown): boolean {
+  return typeof value === 'string' && value.trim() !== '';
+}
+
+/** An interval that can't be read has a config that is refused: then the default stands, so that its run says so. */
+function intervalMsOf(value: unknown): number {
+  const seconds = typeof value === 'string' || typeof value === 'bigint' ? Number(value) : value;
+  return typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : defaultIntervalMs;
 }
 
 function isText(value: unknown, text: string): boolean {

@@ -1,4 +1,5 @@
 import { Failure } from '../failure/failure.ts';
+import { earlyTickMs } from './due.ts';
 import { minuteMs, type Schedule } from './schedule.ts';
 
 export interface NextRun {
@@ -9,16 +10,25 @@ export interface NextRun {
 }
 
 /**
- * The schedule's next time after `now`. An interval's times are anchor + k × interval, each with its
- * seconds cut off, so that runs neither drift nor are caught up one by one; without an anchor the grid
- * begins at the minute of `now`. Rejects with a `Failure` when a cron expression never comes again.
+ * The schedule's next time after `now`, or after `oldNextRunAt`, the time that the run was due at, where that
+ * lies within the next second: the tick that started it came early, and counted from `now` the same time would
+ * come twice. An interval's times are anchor + k × interval, each with its seconds cut off, so that runs
+ * neither drift nor are caught up one by one; without an anchor the grid begins at the minute of that time.
+ * Rejects with a `Failure` when a cron expression never comes again.
  */
-export async function nextRunAt(schedule: Schedule, now: Date, anchor: Date | undefined): Promise<NextRun> {
-  const grid = anchor ?? startOfMinute(now);
+export async function nextRunAt(
+  schedule: Schedule,
+  now: Date,
+  anchor: Date | undefined,
+  oldNextRunAt: Date | undefined,
+): Promise<NextRun> {
+  const aheadMs = oldNextRunAt === undefined ? 0 : oldNextRunAt.getTime() - now.getTime();
+  const after = oldNextRunAt !== undefined && aheadMs > 0 && aheadMs <= earlyTickMs ? oldNextRunAt : now;
+  const grid = anchor ?? startOfMinute(after);
   if (schedule.kind === 'interval') {
-    return { nextRunAt: nextGridTime(schedule.intervalSeconds * 1000, now, grid), anchor: grid };
+    return { nextRunAt: nextGridTime(schedule.intervalSeconds * 1000, after, grid), anchor: grid };
   }
-  return { nextRunAt: await nextByCron(schedule.cron, schedule.timeZone, now), anchor: grid };
+  return { nextRunAt: await nextByCron(schedule.cron, schedule.timeZone, after), anchor: grid };
 }
 
 /** The first whole minute after `now`: when a failed or skipped run is tried again. */
@@ -27,12 +37,12 @@ export function nextMinute(now: Date): Date {
 }
 
 /**
- * Until when a run that started at `startedAt` may keep its lease without the process lock: one interval,
- * or until the cron expression's next time.
+ * Until when a run that started at `startedAt` has the mailbox without the process lock: one interval, or until
+ * the cron expression's next time. One within the next second is the time that the run was started for.
  */
 export async function leaseEndsAt(schedule: Schedule, startedAt: Date): Promise<Date> {
   if (schedule.kind === 'interval') return new Date(startedAt.getTime() + schedule.intervalSeconds * 1000);
-  return nextByCron(schedule.cron, schedule.timeZone, startedAt);
+  return nextByCron(schedule.cron, schedule.timeZone, new Date(startedAt.getTime() + earlyTickMs));
 }
 
 function nextGridTime(intervalMs: number, now: Date, anchor: Date): Date {

@@ -1,7 +1,14 @@
+import {
+  parseServiceBusConnectionString,
+  parseStorageConnectionString,
+  readTransport,
+  type Transport,
+} from './connectionString.ts';
 import { type SettingReader, wrongSetting } from './reader.ts';
 
 /** How to get at tables, blobs and queues. */
 export type StorageSettings =
+  /** As it stands in the setting; `parseStorageConnectionString` has read it once and found it good. */
   | { readonly kind: 'connectionString'; readonly connectionString: string }
   | {
       readonly kind: 'identity';
@@ -12,16 +19,29 @@ export type StorageSettings =
       readonly identity: Identity;
     };
 
-export type ServiceBusSettings =
-  | { readonly kind: 'connectionString'; readonly connectionString: string }
-  | { readonly kind: 'identity'; readonly fullyQualifiedNamespace: string; readonly identity: Identity };
+export type ServiceBusSettings = {
+  /** Whether AMQP goes over TCP (port 5671) or over web sockets (port 443). */
+  readonly transport: Transport;
+} & (
+  | {
+      readonly kind: 'connectionString';
+      /** As `@azure/service-bus` takes it, whatever the setting's spelling. */
+      readonly connectionString: string;
+    }
+  | { readonly kind: 'identity'; readonly fullyQualifiedNamespace: string; readonly identity: Identity }
+);
 
 /** Whose token is used. */
 export type Identity =
   /** Whatever the machine offers: managed identity in Azure, a developer's login elsewhere. */
   | { readonly kind: 'default'; readonly clientId?: string }
-  /** `__credential` is `managedidentity`; `clientId` picks a user-assigned one. */
-  | { readonly kind: 'managedIdentity'; readonly clientId?: string };
+  /** A managed identity and nothing else; at most one of the three is there, and picks a user-assigned one. */
+  | {
+      readonly kind: 'managedIdentity';
+      readonly clientId?: string;
+      readonly resourceId?: string;
+      readonly objectId?: string;
+    };
 
 const storageName = 'AzureWebJobsStorage';
 const serviceBusName = 'ServiceBusConnection';
@@ -32,9 +52,10 @@ export function readStorage(reader: SettingReader): StorageSettings | undefined 
   const connectionString = reader.get(storageName);
   if (connectionString !== undefined) {
     if (!checkSecret(reader, storageName, connectionString)) return undefined;
-    if (isStorageConnectionString(connectionString)) return { kind: 'connectionString', connectionString };
+    const account = parseStorageConnectionString(connectionString);
+    if (account.ok) return { kind: 'connectionString', connectionString };
     reader.report(
-      `App setting ${storageName} is not valid; it must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by ${storageName}__accountName.`,
+      `App setting ${storageName} is not valid: ${account.problem}. It must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by ${storageName}__accountName.`,
     );
     return undefined;
   }
@@ -68,9 +89,10 @@ export function readServiceBus(reader: SettingReader): ServiceBusSettings | unde
   const connectionString = reader.get(serviceBusName);
   if (connectionString !== undefined) {
     if (!checkSecret(reader, serviceBusName, connectionString)) return undefined;
-    if (isServiceBusConnectionString(connectionString)) return { kind: 'connectionString', connectionString };
+    const namespace = parseServiceBusConnectionString(connectionString);
+    if (namespace.ok) return { kind: 'connectionString', ...namespace.value };
     reader.report(
-      `App setting ${serviceBusName} is not valid; it must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ${serviceBusName}__fullyQualifiedNamespace.`,
+      `App setting ${serviceBusName} is not valid: ${namespace.problem}. It must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ${serviceBusName}__fullyQualifiedNamespace.`,
     );
     return undefined;
   }
@@ -88,7 +110,14 @@ export function readServiceBus(reader: SettingReader): ServiceBusSettings | unde
     reader.report(wrongSetting(name, namespace, rule));
     return undefined;
   }
-  return identity && { kind: 'identity', fullyQualifiedNamespace: namespace, identity };
+  const transportName = `${serviceBusName}__transportType`;
+  const transportText = reader.get(transportName);
+  const transport = readTransport(transportText);
+  if (transport === undefined) {
+    reader.report(wrongSetting(transportName, transportText ?? '', 'Amqp or AmqpWebSockets'));
+    return undefined;
+  }
+  return identity && { kind: 'identity', fullyQualifiedNamespace: namespace, identity, transport };
 }
 
 function readServiceUri(
@@ -110,15 +139,45 @@ function readServiceUri(
   return uri.replace(/\/+$/, '');
 }
 
+/** What names a user-assigned identity: the setting's ending, and the property it becomes. */
+const identityNames = [
+  ['clientId', 'clientId'],
+  ['managedIdentityResourceId', 'resourceId'],
+  ['managedIdentityObjectId', 'objectId'],
+] as const;
+
+/** Endings that the Functions host takes too, for identities of other kinds, which this app has no use for. */
+const unsupported = ['clientSecret', 'tenantId', 'certificate', 'managedIdentityClientId'] as const;
+
 function readIdentity(reader: SettingReader, prefix: string): Identity | undefined {
-  const credential = reader.get(`${prefix}__credential`);
-  const clientId = reader.get(`${prefix}__clientId`);
-  if (credential !== undefined && credential.toLowerCase() !== 'managedidentity') {
-    reader.report(wrongSetting(`${prefix}__credential`, credential, 'managedidentity, or left out'));
+  const name = (ending: string) => `${prefix}__${ending}`;
+  const credential = reader.get(name('credential'));
+  const foreign = unsupported.find((ending) => reader.get(name(ending)) !== undefined);
+  if (foreign !== undefined) {
+    reader.report(
+      `App setting ${name(foreign)} is not supported; remove it, and use a managed identity (${name('credential')} = managedidentity) or a connection string.`,
+    );
     return undefined;
   }
-  const kind = credential === undefined ? 'default' : 'managedIdentity';
-  return clientId === undefined ? { kind } : { kind, clientId };
+  if (credential !== undefined && credential.toLowerCase() !== 'managedidentity') {
+    reader.report(wrongSetting(name('credential'), credential, 'managedidentity, or left out'));
+    return undefined;
+  }
+  const given = identityNames.flatMap(([ending, property]) => {
+    const value = reader.get(name(ending));
+    return value === undefined ? [] : [{ ending, property, value }];
+  });
+  const [first, second] = given;
+  if (first !== undefined && second !== undefined) {
+    reader.report(
+      `App settings ${name(first.ending)} and ${name(second.ending)} are both given; an identity is named by one of them.`,
+    );
+    return undefined;
+  }
+  const named = first === undefined ? {} : { [first.property]: first.value };
+  // A resource or object id can only mean a managed identity.
+  const isManaged = credential !== undefined || (first !== undefined && first.property !== 'clientId');
+  return { kind: isManaged ? 'managedIdentity' : 'default', ...named };
 }
 
 function checkSecret(reader: SettingReader, name: string, value: string): boolean {
@@ -127,28 +186,4 @@ function checkSecret(reader: SettingReader, name: string, value: string): boolea
     `App setting ${name} is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.`,
   );
   return false;
-}
-
-function isStorageConnectionString(text: string): boolean {
-  const fields = connectionStringFields(text);
-  if (fields.get('usedevelopmentstorage')?.toLowerCase() === 'true') return true;
-  if (fields.has('accountname') && fields.has('accountkey')) return true;
-  return fields.has('sharedaccesssignature') && services.every((service) => fields.has(`${service}endpoint`));
-}
-
-function isServiceBusConnectionString(text: string): boolean {
-  const fields = connectionStringFields(text);
-  const keyed = fields.has('sharedaccesskeyname') && fields.has('sharedaccesskey');
-  return /^sb:\/\/[^/]/i.test(fields.get('endpoint') ?? '') && (keyed || fields.has('sharedaccesssignature'));
-}
-
-/** `Name=value;…` with the names in lower case; fields without a value are left out. */
-function connectionStringFields(text: string): Map<string, string> {
-  const fields = new Map<string, string>();
-  for (const field of text.split(';')) {
-    const equals = field.indexOf('=');
-    const value = field.slice(equals + 1).trim();
-    if (equals > 0 && value !== '') fields.set(field.slice(0, equals).trim().toLowerCase(), value);
-  }
-  return fields;
 }

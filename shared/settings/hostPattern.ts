@@ -3,9 +3,11 @@ import { type SettingReader, wrongSetting } from './reader.ts';
 
 const hostPattern = /^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
 
-/** MAIL_HOSTS_ALLOWED as lower-case patterns; undefined when any host may be polled. */
-export function readHostPatterns(reader: SettingReader): readonly string[] | undefined {
-  const name = 'MAIL_HOSTS_ALLOWED';
+/**
+ * A list of hosts as lower-case patterns, `mail.example.com` or `*.example.com` for all below; undefined when the
+ * setting is missing.
+ */
+export function readHostPatterns(reader: SettingReader, name: string): readonly string[] | undefined {
   const patterns = reader
     .get(name)
     ?.split(',')

@@ -1,8 +1,15 @@
 import { Failure } from '../failure/failure.ts';
-import { readServiceBus, readStorage, type ServiceBusSettings, type StorageSettings } from './account.ts';
+import {
+  type Identity,
+  readServiceBus,
+  readStorage,
+  type ServiceBusSettings,
+  type StorageSettings,
+} from './account.ts';
 import { readHostPatterns } from './hostPattern.ts';
 import { queueNamePattern } from './queueName.ts';
 import { type SettingReader, wrongSetting } from './reader.ts';
+import { readSecretPrefix, readVaultAddress, readVaultPrefix } from './secrets.ts';
 
 /** The environment, as `process.env` gives it. */
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -13,8 +20,8 @@ export interface Settings {
   readonly serviceBus: ServiceBusSettings;
   /** Where connections without a `queueName` of their own send to. */
   readonly queueName: string;
-  /** Lowers the limit that the queue's link allows; absent: that limit alone. */
-  readonly maxMessageBytes?: number;
+  /** A larger message goes by claim check; where the queue's link allows less, that counts. */
+  readonly maxMessageBytes: number;
   /** A larger mail is sent raw, unparsed. */
   readonly maxMailBytes: number;
   /** A run takes no new mail after this. */
@@ -24,8 +31,22 @@ export interface Settings {
   /** Lower-case host patterns, `*.example.com` or a whole name; absent: any host. */
   readonly mailHostsAllowed?: readonly string[];
   readonly denyPrivateNetworks: boolean;
+  /** What the name of an app setting must begin with for a connection to name it as a secret; case counts. */
+  readonly secretSettingsPrefix: string;
+  /** The Key Vault for secrets that connections name, as an address without path or slash at its end. */
+  readonly secretsVault?: string;
+  /** What the name of a secret in that vault must begin with; as in the vault, case does not count. */
+  readonly secretsVaultPrefix: string;
+  /** Patterns of mail hosts, beside Microsoft's own, that may get a token of the app's identity. */
+  readonly managedIdentityHosts: readonly string[];
+  readonly journal: JournalDetail;
   readonly applicationInsightsConnectionString?: string;
+  /** Whose token telemetry is sent with; absent: the connection string is enough. */
+  readonly applicationInsightsIdentity?: Identity;
 }
+
+/** What the journal says of a mail: all; no subject, address or file name; nothing. */
+export type JournalDetail = 'full' | 'ids' | 'off';
 
 export type ReadSettings =
   | { readonly ok: true; readonly settings: Settings }
@@ -41,20 +62,21 @@ export function readSettings(env: Env): ReadSettings {
   };
   const storage = readStorage(reader);
   const serviceBus = readServiceBus(reader);
-  const maxMessageBytes = readNumber(
-    reader,
-    'EMAIL_MAX_MESSAGE_BYTES',
-    undefined,
-    wholeBytes(1024, 104_857_600),
-  );
-  const mailHostsAllowed = readHostPatterns(reader);
+  const mailHostsAllowed = readHostPatterns(reader, 'MAIL_HOSTS_ALLOWED');
   const insights = readInsights(reader);
+  const insightsIdentity = readInsightsIdentity(reader);
+  const secretsVault = readVaultAddress(reader);
   const rest = {
     queueName: readQueueName(reader),
+    maxMessageBytes: readNumber(reader, 'EMAIL_MAX_MESSAGE_BYTES', 4_194_304, wholeBytes(1024, 104_857_600)),
     maxMailBytes: readNumber(reader, 'EMAIL_MAX_MAIL_BYTES', 157_286_400, wholeBytes(1024, 2_147_483_648)),
     pollTimeBudgetMs: 1000 * readNumber(reader, 'POLL_TIME_BUDGET_SECONDS', 240, wholeSeconds),
-    retryMaxAgeMs: 3_600_000 * readNumber(reader, 'RETRY_MAX_AGE_HOURS', 168, hours),
+    retryMaxAgeMs: 3_600_000 * readNumber(reader, 'RETRY_MAX_AGE_HOURS', 144, hours),
     denyPrivateNetworks: readBoolean(reader, 'MAIL_DENY_PRIVATE_NETWORKS', false),
+    secretSettingsPrefix: readSecretPrefix(reader),
+    secretsVaultPrefix: readVaultPrefix(reader),
+    managedIdentityHosts: readHostPatterns(reader, 'MANAGED_IDENTITY_HOSTS') ?? [],
+    journal: readJournal(reader),
   };
   if (storage === undefined || serviceBus === undefined || sentences.length > 0) {
     return { ok: false, failure: new Failure('setting', sentences.join(' ')) };
@@ -65,9 +87,10 @@ export function readSettings(env: Env): ReadSettings {
       storage,
       serviceBus,
       ...rest,
-      ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
       ...(mailHostsAllowed === undefined ? {} : { mailHostsAllowed }),
+      ...(secretsVault === undefined ? {} : { secretsVault }),
       ...(insights === undefined ? {} : { applicationInsightsConnectionString: insights }),
+      ...(insightsIdentity === undefined ? {} : { applicationInsightsIdentity: insightsIdentity }),
     },
   };
 }
@@ -85,9 +108,9 @@ function wholeBytes(min: number, max: number): NumberRule {
 
 const wholeSeconds: NumberRule = {
   whole: true,
-  min: 1,
+  min: 2,
   max: 86_400,
-  text: 'a whole number of seconds from 1 to 86400',
+  text: 'a whole number of seconds from 2 to 86400',
 };
 
 const hours: NumberRule = { whole: false, min: 0, max: 87_600, text: 'a number of hours from 0 to 87600' };
@@ -117,10 +140,41 @@ function readBoolean(reader: SettingReader, name: string, defaultValue: boolean)
 function readQueueName(reader: SettingReader): string {
   const name = reader.get('EMAIL_QUEUE_NAME') ?? 'email-inbound';
   if (!queueNamePattern.test(name)) {
-    const rule = 'a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them)';
+    const rule =
+      'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)';
     reader.report(wrongSetting('EMAIL_QUEUE_NAME', name, rule));
   }
   return name;
+}
+
+function readJournal(reader: SettingReader): JournalDetail {
+  const text = reader.get('JOURNAL');
+  const lower = text?.toLowerCase() ?? 'full';
+  if (lower === 'full' || lower === 'ids' || lower === 'off') return lower;
+  reader.report(wrongSetting('JOURNAL', text ?? '', 'full, ids or off'));
+  return 'full';
+}
+
+/** `Authorization=AAD`, and `ClientId=…` for a user-assigned identity, as the Functions host takes it. */
+function readInsightsIdentity(reader: SettingReader): Identity | undefined {
+  const name = 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING';
+  const text = reader.get(name);
+  if (text === undefined) return undefined;
+  const fields = new Map(
+    text.split(';').map((field) => {
+      const [key = '', value = ''] = field.split('=', 2).map((side) => side.trim());
+      return [key.toLowerCase(), value] as const;
+    }),
+  );
+  fields.delete('');
+  const authorization = fields.get('authorization')?.toLowerCase();
+  const clientId = fields.get('clientid');
+  const known = fields.size === (clientId === undefined ? 1 : 2);
+  if (authorization !== 'aad' || clientId === '' || !known) {
+    reader.report(wrongSetting(name, text, 'Authorization=AAD, or Authorization=AAD;ClientId=…'));
+    return undefined;
+  }
+  return { kind: 'managedIdentity', ...(clientId === undefined ? {} : { clientId }) };
 }
 
 function readInsights(reader: SettingReader): string | undefined {

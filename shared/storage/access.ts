@@ -1,5 +1,7 @@
 import type { TokenCredential } from '@azure/identity';
+import { Failure } from '../failure/failure.ts';
 import type { Identity, StorageSettings } from '../settings/account.ts';
+import { parseStorageConnectionString, type StorageAccount } from '../settings/connectionString.ts';
 
 /** Where the storage account is and how to authenticate. */
 export type StorageAccess = StorageSettings;
@@ -10,20 +12,11 @@ export type IdentityChoice = Identity;
 /** Gives the credential for an identity. The library behind it is loaded only when this is called. */
 export type GetCredential = (identity: IdentityChoice) => Promise<TokenCredential>;
 
-/** How often and how long one request is tried; every storage call ends within about 45 s. */
-export const requestLimits = {
-  tries: 4,
-  tryTimeoutMs: 10_000,
-  firstDelayMs: 200,
-  maxDelayMs: 2_000,
-} as const;
-
-/** The same, as the clients of blobs and queues take it. */
-export const pipelineOptions = {
-  retryOptions: {
-    maxTries: requestLimits.tries,
-    tryTimeoutInMs: requestLimits.tryTimeoutMs,
-    retryDelayInMs: requestLimits.firstDelayMs,
-    maxRetryDelayInMs: requestLimits.maxDelayMs,
-  },
-} as const;
+/** Reads the connection string of `access`. Throws a `Failure` where it is none. */
+export function accountOf({
+  connectionString,
+}: Extract<StorageAccess, { kind: 'connectionString' }>): StorageAccount {
+  const account = parseStorageConnectionString(connectionString);
+  if (account.ok) return account.value;
+  throw new Failure('setting', `App setting AzureWebJobsStorage is not valid: ${account.problem}.`);
+}

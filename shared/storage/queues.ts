@@ -1,18 +1,23 @@
-import { QueueClient } from '@azure/storage-queue';
-import { type GetCredential, pipelineOptions, type StorageAccess } from './access.ts';
+import {
+  newPipeline,
+  type Pipeline,
+  type QueueClient,
+  QueueServiceClient,
+  StorageSharedKeyCredential,
+} from '@azure/storage-queue';
+import { accountOf, type GetCredential, type StorageAccess } from './access.ts';
 import { codeOf, storageFailure } from './storageFailure.ts';
+import { type CallLimits, policyOfTries, storageLimits } from './tries.ts';
 
 /** Makes a client for one storage queue. No request is sent. */
 export async function openQueue(
   access: StorageAccess,
   name: string,
   getCredential: GetCredential,
+  limits: CallLimits = storageLimits,
 ): Promise<QueueClient> {
-  if (access.kind === 'connectionString') {
-    return new QueueClient(access.connectionString, name, pipelineOptions);
-  }
-  const uri = `${access.queueServiceUri.replace(/\/$/, '')}/${name}`;
-  return new QueueClient(uri, await getCredential(access.identity), pipelineOptions);
+  const service = await openService(access, getCredential, limits);
+  return service.getQueueClient(name);
 }
 
 /** Runs `request`; where the queue is missing, makes it and runs `request` once more. */
@@ -34,4 +39,30 @@ export async function countMessages(queue: QueueClient): Promise<number> {
     if (codeOf(error) === 'QueueNotFound') return 0;
     throw storageFailure(error, `reading the queue ${queue.name}`);
   }
+}
+
+async function openService(
+  access: StorageAccess,
+  getCredential: GetCredential,
+  limits: CallLimits,
+): Promise<QueueServiceClient> {
+  if (access.kind === 'identity') {
+    const credential = await getCredential(access.identity);
+    return new QueueServiceClient(access.queueServiceUri, pipelineOf(credential, limits));
+  }
+  const account = accountOf(access);
+  if (account.kind === 'signature') {
+    return new QueueServiceClient(
+      `${account.queueEndpoint}?${account.signature}`,
+      pipelineOf(undefined, limits),
+    );
+  }
+  const key = new StorageSharedKeyCredential(account.accountName, account.accountKey);
+  return new QueueServiceClient(account.queueEndpoint, pipelineOf(key, limits));
+}
+
+function pipelineOf(credential: Parameters<typeof newPipeline>[0], limits: CallLimits): Pipeline {
+  const pipeline = newPipeline(credential, { retryOptions: { maxTries: 1 } });
+  pipeline.factories.push(policyOfTries(limits));
+  return pipeline;
 }

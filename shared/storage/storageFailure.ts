@@ -1,4 +1,5 @@
 import { Failure } from '../failure/failure.ts';
+import { IdentityFailure } from './identityFailure.ts';
 
 /** The HTTP status of a storage SDK's error; undefined for anything else. */
 export function statusOf(error: unknown): number | undefined {
@@ -31,6 +32,9 @@ export function isMissing(error: unknown): boolean {
  * request's address is not, since it may hold a signature.
  */
 export function storageFailure(error: unknown, doing: string): Failure {
+  if (error instanceof IdentityFailure) {
+    return new Failure('storage', `Storage could not be used while ${doing}. ${error.message}`, error);
+  }
   if (error instanceof Failure) return error;
   const status = statusOf(error);
   const code = codeOf(error) ?? 'unknown error';
@@ -45,6 +49,13 @@ export function storageFailure(error: unknown, doing: string): Failure {
   }
   if (status !== undefined) {
     return new Failure('storage', `${account} answered ${status} ${code} while ${doing}.`, error);
+  }
+  if (code === 'ETIMEDOUT') {
+    return new Failure(
+      'storage',
+      `${account} did not answer in time while ${doing}. Check its health and the network; the app tries again by itself.`,
+      error,
+    );
   }
   return new Failure(
     'storage',

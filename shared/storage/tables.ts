@@ -1,42 +1,35 @@
-import { TableClient, type TableServiceClientOptions } from '@azure/data-tables';
-import { type GetCredential, requestLimits, type StorageAccess } from './access.ts';
+import {
+  AzureNamedKeyCredential,
+  AzureSASCredential,
+  TableClient,
+  type TableServiceClientOptions,
+} from '@azure/data-tables';
+import { accountOf, type GetCredential, type StorageAccess } from './access.ts';
 import { codeOf } from './storageFailure.ts';
-
-const options: TableServiceClientOptions = {
-  retryOptions: {
-    maxRetries: requestLimits.tries - 1,
-    retryDelayInMs: requestLimits.firstDelayMs,
-    maxRetryDelayInMs: requestLimits.maxDelayMs,
-  },
-  additionalPolicies: [
-    {
-      position: 'perRetry',
-      policy: {
-        name: 'tryTimeout',
-        sendRequest: (request, next) => {
-          request.timeout = requestLimits.tryTimeoutMs;
-          return next(request);
-        },
-      },
-    },
-  ],
-};
+import { type CallLimits, sendInTries, storageLimits } from './tries.ts';
 
 /** Makes a client for one table. No request is sent. */
 export async function openTable(
   access: StorageAccess,
   name: string,
   getCredential: GetCredential,
+  limits: CallLimits = storageLimits,
 ): Promise<TableClient> {
-  if (access.kind === 'connectionString') {
-    // The connection string itself says whether the endpoint is plain http, as Azurite's is.
-    const { connectionString } = access;
-    return TableClient.fromConnectionString(connectionString, name, {
-      ...options,
-      allowInsecureConnection: true,
-    });
+  if (access.kind === 'identity') {
+    const credential = await getCredential(access.identity);
+    return new TableClient(access.tableServiceUri, name, credential, optionsOf(limits));
   }
-  return new TableClient(access.tableServiceUri, name, await getCredential(access.identity), options);
+  const account = accountOf(access);
+  // The connection string itself says whether the endpoint is plain http, as Azurite's is.
+  const options = { ...optionsOf(limits), allowInsecureConnection: true };
+  return account.kind === 'key'
+    ? new TableClient(
+        account.tableEndpoint,
+        name,
+        new AzureNamedKeyCredential(account.accountName, account.accountKey),
+        options,
+      )
+    : new TableClient(account.tableEndpoint, name, new AzureSASCredential(account.signature), options);
 }
 
 /**
@@ -51,4 +44,19 @@ export async function withTable<T>(table: TableClient, request: () => Promise<T>
     await table.createTable();
     return await request();
   }
+}
+
+function optionsOf(limits: CallLimits): TableServiceClientOptions {
+  return {
+    retryOptions: { maxRetries: 0 },
+    additionalPolicies: [
+      {
+        position: 'perCall',
+        policy: {
+          name: 'tries',
+          sendRequest: (request, next) => sendInTries(request, () => next(request), limits),
+        },
+      },
+    ],
+  };
 }

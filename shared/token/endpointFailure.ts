@@ -95,7 +95,7 @@ function advice(code: string, detail: string | undefined, grant: EndpointGrant):
     case 'invalid_client':
       return grant.clientSecret === undefined
         ? 'Check oauth2ClientId, and whether the client needs oauth2ClientSecret.'
-        : 'Check oauth2ClientId and renew oauth2ClientSecret, or the app setting that holds it.';
+        : 'Check oauth2ClientId and renew oauth2ClientSecret, or the app setting or vault secret that holds it.';
     case 'invalid_grant':
       return grant.kind === 'refreshToken'
         ? `Sign in anew and renew ${tokenPlace(grant)}.`
@@ -109,10 +109,13 @@ function advice(code: string, detail: string | undefined, grant: EndpointGrant):
   }
 }
 
-function tokenPlace(grant: Extract<EndpointGrant, { kind: 'refreshToken' }>): string {
-  return grant.refreshTokenFrom === 'column'
-    ? 'oauth2RefreshToken'
-    : 'the app setting that oauth2RefreshTokenSetting names';
+/** Where the config's own refresh token stands. */
+export function tokenPlace(grant: Extract<EndpointGrant, { kind: 'refreshToken' }>): string {
+  return {
+    column: 'oauth2RefreshToken',
+    setting: 'the app setting that oauth2RefreshTokenSetting names',
+    vault: 'the secret in Key Vault that oauth2RefreshTokenVaultSecret names',
+  }[grant.refreshTokenFrom];
 }
 
 function nameOf(url: URL): string {

@@ -3,9 +3,10 @@ import { toFailure } from '../failure/failure.ts';
 import type { MailCredential } from '../mailbox/mailbox.ts';
 import type { GetCredential } from '../storage/access.ts';
 import type { Log } from '../telemetry/log.ts';
-import { GrantRefused } from './endpointFailure.ts';
+import { GrantRefused, tokenPlace } from './endpointFailure.ts';
 import type { EndpointRules } from './endpointGuard.ts';
 import type { RequestLimits } from './exchange.ts';
+import type { TokenTarget } from './managedIdentity.ts';
 import { type IssuedToken, renewalTime, type TokenCache, type TokenState, tokenKey } from './tokenCache.ts';
 
 export interface TokenSourceDeps {
@@ -20,6 +21,10 @@ export interface TokenSourceDeps {
    */
   readonly saveRefreshToken: (token: string, replaced: string) => Promise<void>;
   readonly log: Log;
+  /** The mail server that gets the token. */
+  readonly target: TokenTarget;
+  /** MANAGED_IDENTITY_HOSTS. */
+  readonly managedIdentityHosts: readonly string[];
   /** Which token endpoints may be asked. */
   readonly endpointRules: EndpointRules;
   readonly limits?: RequestLimits;
@@ -40,6 +45,10 @@ export function createTokenSource(grant: OAuth2Grant, deps: TokenSourceDeps): To
   let given: string | undefined;
 
   const getToken = async (fresh: boolean): Promise<string> => {
+    if (grant.kind === 'managedIdentity') {
+      const { checkIdentityTarget } = await import('./managedIdentity.ts');
+      checkIdentityTarget(deps.target, deps.managedIdentityHosts);
+    }
     const state = deps.cache.open(key);
     const { token } = state;
     const wanted = !fresh || (given !== undefined && token?.accessToken !== given);
@@ -109,7 +118,7 @@ function noteRotation(
   }
   if (!first) return;
   deps.log.warn(
-    'The token endpoint gave a new refresh token, which cannot be written to an app setting and is lost when the app restarts. Put the refresh token into oauth2RefreshToken instead of oauth2RefreshTokenSetting.',
+    `The token endpoint gave a new refresh token, which can not be written to ${tokenPlace(grant)} and is lost when the app restarts. Put the refresh token into oauth2RefreshToken itself.`,
     fieldsOf(deps),
   );
 }

@@ -1,21 +1,29 @@
-import type { Destination, OpenDestination } from '../delivery/destination.ts';
-import { MessageTooLarge } from '../delivery/messageTooLarge.ts';
-import { type Failure, toFailure } from '../failure/failure.ts';
+import {
+  type Destinations,
+  type Fence,
+  FencedOff,
+  MessageTooLarge,
+  type QueueSender,
+} from '../destination/destination.ts';
+import { sendParts } from '../destination/sendParts.ts';
+import { Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
-import { afterFailure, wholeMinute } from './backOff.ts';
-import { ByteGate } from './byteGate.ts';
-import { forEachOf } from './forEachOf.ts';
-import { sendParts } from './sendParts.ts';
-import type { DueRecord, RetryQueue, UndeliveredRecord } from './undelivered.ts';
+import { forEachOf } from '../wait/parallel.ts';
+import { afterFailure, type RecordChange, type UndeliveredRecord, wholeMinute } from './record.ts';
+import { type DueRecord, takenMs, type UndeliveredStore } from './undeliveredStore.ts';
 
 export interface RetryOptions {
-  readonly store: RetryQueue;
-  readonly openDestination: OpenDestination;
+  readonly store: UndeliveredStore;
+  readonly destinations: Destinations;
   readonly log: Log;
   readonly now: () => Date;
   /** RETRY_MAX_AGE_HOURS: a record that fails and is as old is abandoned. */
   readonly maxAgeMs: number;
-  /** After this nothing more is begun; what is on its way ends within two minutes more. Default 240,000. */
+  /** Fires when the process is told to go: what was taken is given back. */
+  readonly told: AbortSignal;
+  /** Writes into the journal that these were delivered; resolves to a sentence where it could not, never rejects. */
+  readonly journal: (delivered: readonly UndeliveredRecord[]) => Promise<string | undefined>;
+  /** After this nothing more is begun; what is on its way ends within two minutes more. Default 120,000. */
   readonly budgetMs?: number;
 }
 
@@ -28,194 +36,241 @@ export interface RetrySummary {
   readonly messages: number;
 }
 
-const defaultBudgetMs = 240_000;
-/** One page of the table. */
-const maxRecords = 1_000;
-const queuesAtOnce = 4;
-const recordsAtOnce = 4;
-const putOffsAtOnce = 16;
-/** Of bodies in memory, over all queues. */
-const maxBodyBytes = 64 * 1_024 * 1_024;
+const defaultBudgetMs = 120_000;
+const queuesAtOnce = 32;
+/** Of one queue, once it has taken something. */
+const recordsAtOnce = 8;
+/** The oldest of one queue that a tick looks at; the others stay due. */
+const maxRecordsOfQueue = 2_000;
+const maxLeftovers = 1_000;
 /** Abandoned mails named one by one in the log of a tick. */
 const maxNamed = 50;
 
 /**
- * The catastrophic retry: one tick. Sends what is due, puts off what fails, abandons what has failed for too
- * long. Several instances may run it at once. With nothing due it costs one table query, and no connection to
- * Service Bus. Rejects with a `Failure` only when what is due can't be read; the rest is logged and tried again.
+ * The catastrophic retry: one tick. Sends what is due, in order of age within each queue, puts off what fails,
+ * abandons what has failed for too long. A queue that refuses is asked once, and its records delay no other queue's.
+ * With nothing due it costs one table query, and no connection to Service Bus. Rejects with a `Failure` only when
+ * what is due can't be read; the rest is logged and tried again.
  */
 export async function retryDeliveries(options: RetryOptions): Promise<RetrySummary> {
-  const { store, log } = options;
+  const { store, log, told } = options;
   const startedAtMs = performance.now();
   const budgetMs = options.budgetMs ?? defaultBudgetMs;
+  const summary = { due: 0, delivered: 0, failed: 0, abandoned: 0, messages: 0 };
   const tick: Tick = {
     ...options,
     startedAt: options.now(),
-    gate: new ByteGate(maxBodyBytes),
-    isTimeUp: () => performance.now() - startedAtMs >= budgetMs,
-    summary: { due: 0, delivered: 0, failed: 0, abandoned: 0, messages: 0 },
+    isTimeUp: () => told.aborted || performance.now() - startedAtMs >= budgetMs,
+    summary,
+    delivered: [],
   };
-  const { records, leftovers } = await store.findDue(maxRecords);
-  if (records.length === 0 && leftovers.length === 0) return tick.summary;
-  tick.summary.due = records.length;
-  const byQueue = Map.groupBy(records, ({ record }) => record.queueName);
-  await forEachOf(byQueue, queuesAtOnce, ([queueName, due]) => retryQueue(tick, queueName, due));
-  await forEachOf(leftovers, recordsAtOnce, (leftover) => store.clear(leftover)).catch((error: unknown) =>
+  const { byQueue, leftovers, count } = await chooseDue(store);
+  if (count === 0 && leftovers.length === 0) return summary;
+  summary.due = count;
+  await forEachOf(byQueue, queuesAtOnce, ([queueName, due]) => new QueueRetry(tick, queueName).run(due));
+  await forEachOf(leftovers, recordsAtOnce, ({ id }) => store.remove(id)).catch((error: unknown) =>
     log.warn(toFailure(error, 'clearing the table EmailUndelivered').message),
   );
-  const { due, delivered, failed, abandoned } = tick.summary;
+  const unwritten = await options.journal(tick.delivered);
+  if (unwritten !== undefined) log.warn(unwritten);
+  const { due, delivered, failed, abandoned } = summary;
+  const left = due - delivered - failed;
   if (due > 0) {
-    log.info(`Retried undelivered mails: ${due} due, ${delivered} delivered, ${failed} failed.`, {
-      ...tick.summary,
+    const still = left > 0 ? `, ${left} left for the next tick` : '';
+    log.info(`Retried undelivered mails: ${due} due, ${delivered} delivered, ${failed} failed${still}.`, {
+      ...summary,
     });
   }
   if (abandoned > maxNamed) log.error(`${abandoned} undelivered mails were abandoned; GET /api/undelivered.`);
-  return tick.summary;
+  return summary;
 }
 
 interface Tick extends RetryOptions {
   readonly startedAt: Date;
-  readonly gate: ByteGate;
   readonly isTimeUp: () => boolean;
+  readonly delivered: UndeliveredRecord[];
   readonly summary: { -readonly [Count in keyof RetrySummary]: RetrySummary[Count] };
 }
 
-/** How one queue fares in this tick. */
-interface QueueHealth {
-  /** Records that failed since something was accepted. */
-  failuresInARow: number;
-  /** Once set, no more is sent there in this tick. */
-  outage: Failure | undefined;
-  storageFailure: Failure | undefined;
-  failed: number;
-  lastFailure: Failure | undefined;
+interface DueChoice {
+  /** The oldest of each queue, in order of age. */
+  readonly byQueue: ReadonlyMap<string, readonly DueRecord[]>;
+  readonly leftovers: readonly DueRecord[];
+  readonly count: number;
 }
 
-/** Never rejects. */
-async function retryQueue(tick: Tick, queueName: string, due: readonly DueRecord[]): Promise<void> {
-  const health: QueueHealth = {
-    failuresInARow: 0,
-    outage: undefined,
-    storageFailure: undefined,
-    failed: 0,
-    lastFailure: undefined,
-  };
-  let destination: Destination | undefined;
-  try {
-    if (tick.isTimeUp()) return;
-    destination = await tick.openDestination(queueName);
-  } catch (error) {
-    health.outage = toFailure(error, `opening queue ${queueName}`);
+/** Reads all that is due, which comes with the newest first, and holds the oldest of each queue. */
+async function chooseDue(store: UndeliveredStore): Promise<DueChoice> {
+  const byQueue = new Map<string, DueRecord[]>();
+  const leftovers: DueRecord[] = [];
+  let count = 0;
+  for await (const record of store.findDue()) {
+    if (record.isLeftover) {
+      if (leftovers.length < maxLeftovers) leftovers.push(record);
+      continue;
+    }
+    count += 1;
+    const ofQueue = byQueue.get(record.queueName) ?? [];
+    byQueue.set(record.queueName, ofQueue);
+    ofQueue.push(record);
+    if (ofQueue.length >= 2 * maxRecordsOfQueue) ofQueue.splice(0, maxRecordsOfQueue);
   }
-  const opened = destination;
-  const left = fewestTriesFirst(due)[Symbol.iterator]();
-  if (opened) {
-    await forEachOf(
-      until(left, () => tick.isTimeUp() || hasEnded(health)),
-      recordsAtOnce,
-      (record) => retryRecord(tick, opened, health, record),
+  for (const [queueName, records] of byQueue) {
+    byQueue.set(queueName, records.slice(-maxRecordsOfQueue).reverse());
+  }
+  return { byQueue, leftovers, count };
+}
+
+/** One queue's records in one tick. */
+class QueueRetry {
+  readonly #tick: Tick;
+  readonly #queueName: string;
+  /** Records that failed since something was accepted. */
+  #failuresInARow = 0;
+  #hasAccepted = false;
+  /** Once set, no more is sent there in this tick. */
+  #outage: Failure | undefined;
+  #storageFailure: Failure | undefined;
+  #failed = 0;
+  #lastFailure: Failure | undefined;
+
+  constructor(tick: Tick, queueName: string) {
+    this.#tick = tick;
+    this.#queueName = queueName;
+  }
+
+  /** Never rejects. */
+  async run(due: readonly DueRecord[]): Promise<void> {
+    const { log } = this.#tick;
+    const left = due[Symbol.iterator]();
+    try {
+      if (this.#tick.isTimeUp()) return;
+      const sender = await this.#tick.destinations.open(this.#queueName);
+      // One after the other until the queue has taken something: one that refuses is not asked a thousand times.
+      await forEachOf(
+        until(left, () => this.#hasEnded() || this.#hasAccepted),
+        1,
+        (record) => this.#retry(record, sender),
+      );
+      await forEachOf(
+        until(left, () => this.#hasEnded()),
+        recordsAtOnce,
+        (record) => this.#retry(record, sender),
+      );
+    } catch (error) {
+      this.#outage ??= toFailure(error, `opening queue ${this.#queueName}`);
+    }
+    const outage = this.#outage;
+    if (outage && !this.#storageFailure) await this.#putOff([...left], outage);
+    if (this.#lastFailure) {
+      log.warn(
+        `${this.#failed} undelivered mails for queue ${this.#queueName} failed again: ${this.#lastFailure.message}`,
+      );
+    }
+    if (this.#storageFailure) log.warn(this.#storageFailure.message);
+  }
+
+  #hasEnded(): boolean {
+    return this.#tick.isTimeUp() || this.#outage !== undefined || this.#storageFailure !== undefined;
+  }
+
+  /** Never rejects: where its outcome can't be written, the record is free again when the taking has lapsed. */
+  async #retry(due: DueRecord, sender: QueueSender): Promise<void> {
+    const { store, summary, startedAt, told } = this.#tick;
+    const takenAtMs = performance.now();
+    const fence: Fence = { mayWrite: () => !told.aborted && performance.now() - takenAtMs < takenMs };
+    try {
+      const record = await store.take(due);
+      if (!record) return;
+      const parts = await store.parts.read(record.id);
+      // Else nothing left to send would pass for everything sent.
+      if (parts.length === 0) throw new Failure('storage', `Undelivered mail ${record.id} names no part.`);
+      const { accepted, failed } = await sendParts(sender, fence, parts, store.parts.contentsOf(record));
+      summary.messages += accepted.length;
+      if (!failed) {
+        this.#hasAccepted = true;
+        this.#failuresInARow = 0;
+        summary.delivered += 1;
+        await store.remove(record.id);
+        this.#tick.delivered.push(record);
+        return;
+      }
+      const sent = new Set(accepted);
+      const unsent = sent.size === 0 ? undefined : parts.filter(({ partNumber }) => !sent.has(partNumber));
+      if (failed.failure instanceof FencedOff) {
+        const dueNow = { status: 'waiting', nextTryAt: wholeMinute(startedAt), tries: record.tries } as const;
+        await store.keep(record.id, dueNow, unsent);
+        return;
+      }
+      this.#noteHealth(sent.size > 0, failed.failure);
+      await store.keep(record.id, this.#changeAfter(record, failed.failure), unsent);
+      this.#noteFailed(record, failed.failure);
+    } catch (error) {
+      this.#storageFailure ??= toFailure(error, 'retrying an undelivered mail');
+    }
+  }
+
+  /**
+   * Two records that fail in a row, neither for its size nor for want of storage, mean that the queue is away:
+   * one alone may itself be at fault.
+   */
+  #noteHealth(somePassed: boolean, failure: Failure): void {
+    if (somePassed) {
+      this.#hasAccepted = true;
+      this.#failuresInARow = 0;
+    }
+    if (failure instanceof MessageTooLarge || failure.reason === 'storage') return;
+    this.#failuresInARow += 1;
+    if (this.#failuresInARow >= 2) this.#outage ??= failure;
+  }
+
+  async #putOff(left: readonly DueRecord[], outage: Failure): Promise<void> {
+    try {
+      const changes = left.map((due) => {
+        const aged = { tries: due.tries, storedAt: new Date(due.storedAt) };
+        return [due, this.#changeAfter(aged, outage)] as const;
+      });
+      await this.#tick.store.putOff(changes);
+      for (const [due, { status }] of changes) {
+        if (status === 'abandoned') {
+          const record = await this.#tick.store.get(due.id);
+          if (record) this.#noteFailed({ ...record, tries: due.tries }, outage);
+        } else {
+          this.#noteFailed(undefined, outage);
+        }
+      }
+    } catch (error) {
+      this.#storageFailure ??= toFailure(error, 'writing the table EmailUndelivered');
+    }
+  }
+
+  /** Counted from the start of the tick, so that a slow one does not push the next try past its minute. */
+  #changeAfter(record: Pick<UndeliveredRecord, 'storedAt' | 'tries'>, failure: Failure): RecordChange {
+    const { startedAt, maxAgeMs } = this.#tick;
+    const change = afterFailure(record, startedAt, maxAgeMs);
+    return { ...change, lastTryAt: startedAt, lastError: failure.message };
+  }
+
+  #noteFailed(record: UndeliveredRecord | undefined, failure: Failure): void {
+    const { log, summary, startedAt, maxAgeMs } = this.#tick;
+    summary.failed += 1;
+    this.#failed += 1;
+    this.#lastFailure = failure;
+    if (!record || afterFailure(record, startedAt, maxAgeMs).status !== 'abandoned') return;
+    summary.abandoned += 1;
+    if (summary.abandoned > maxNamed) return;
+    log.error(
+      `Undelivered mail ${record.id} of ${record.customer}/${record.connection} was abandoned after ${record.tries + 1} tries: ${failure.message} It is kept; resend it by POST /api/undelivered/${record.id}/resend.`,
+      { customer: record.customer, connection: record.connection, id: record.id, tries: record.tries + 1 },
     );
   }
-  const { outage } = health;
-  if (outage) {
-    const isAway = () => tick.isTimeUp() || health.storageFailure !== undefined;
-    await forEachOf(until(left, isAway), putOffsAtOnce, (record) => putOff(tick, health, record, outage));
-  }
-  const { failed, lastFailure, storageFailure } = health;
-  if (lastFailure) {
-    tick.log.warn(`${failed} undelivered mails for queue ${queueName} failed again: ${lastFailure.message}`);
-  }
-  if (storageFailure) tick.log.warn(storageFailure.message);
-  await opened?.close();
 }
 
-/** So that records that fail again and again, each for itself, don't stand before those that may pass. */
-function fewestTriesFirst(due: readonly DueRecord[]): readonly DueRecord[] {
-  return due.toSorted(
-    ({ record: a }, { record: b }) => a.tries - b.tries || a.storedAt.getTime() - b.storedAt.getTime(),
-  );
-}
-
+/** Takes from `items` until it is over; what is left stays there. */
 function* until<T>(items: Iterator<T>, isOver: () => boolean): Iterable<T> {
   while (!isOver()) {
     const next = items.next();
     if (next.done) return;
     yield next.value;
   }
-}
-
-function hasEnded(health: QueueHealth): boolean {
-  return health.outage !== undefined || health.storageFailure !== undefined;
-}
-
-/** Never rejects: where its outcome can't be written, the record is free again when the taking has lapsed. */
-async function retryRecord(
-  tick: Tick,
-  destination: Destination,
-  health: QueueHealth,
-  due: DueRecord,
-): Promise<void> {
-  try {
-    const taken = await tick.store.take(due);
-    if (!taken) return;
-    const { record } = taken;
-    const { accepted, failure, complete } = await sendParts(taken, destination, tick.gate, tick.isTimeUp);
-    tick.summary.messages += accepted.size;
-    noteHealth(health, accepted.size > 0, failure);
-    if (complete) {
-      tick.summary.delivered += 1;
-      await taken.remove();
-    } else if (failure) {
-      await taken.keep(accepted, failedChange(tick, record, failure));
-      noteFailed(tick, health, record, failure);
-    } else {
-      await taken.keep(accepted, {
-        status: 'waiting',
-        nextTryAt: wholeMinute(tick.startedAt),
-        tries: record.tries,
-      });
-    }
-  } catch (error) {
-    health.storageFailure ??= toFailure(error, 'writing the table EmailUndelivered');
-  }
-}
-
-/**
- * Two records that fail in a row, neither for its size nor for want of storage, mean that the queue is away:
- * one alone may itself be at fault.
- */
-function noteHealth(health: QueueHealth, somePassed: boolean, failure: Failure | undefined): void {
-  if (somePassed) health.failuresInARow = 0;
-  if (failure === undefined || failure instanceof MessageTooLarge || failure.reason === 'storage') return;
-  health.failuresInARow += 1;
-  if (health.failuresInARow >= 2) health.outage ??= failure;
-}
-
-async function putOff(tick: Tick, health: QueueHealth, due: DueRecord, outage: Failure): Promise<void> {
-  try {
-    await tick.store.putOff(due, failedChange(tick, due.record, outage));
-    noteFailed(tick, health, due.record, outage);
-  } catch (error) {
-    health.storageFailure ??= toFailure(error, 'writing the table EmailUndelivered');
-  }
-}
-
-/** Counted from the start of the tick, so that a slow one does not push the next try past its minute. */
-function failedChange(tick: Tick, record: UndeliveredRecord, failure: Failure) {
-  const change = afterFailure(record, tick.startedAt, tick.maxAgeMs);
-  return { ...change, lastTryAt: tick.startedAt, lastError: failure.message };
-}
-
-function noteFailed(tick: Tick, health: QueueHealth, record: UndeliveredRecord, failure: Failure): void {
-  const { log, summary } = tick;
-  summary.failed += 1;
-  health.failed += 1;
-  health.lastFailure = failure;
-  if (afterFailure(record, tick.startedAt, tick.maxAgeMs).status !== 'abandoned') return;
-  summary.abandoned += 1;
-  if (summary.abandoned > maxNamed) return;
-  log.error(
-    `Undelivered mail ${record.id} of ${record.customer}/${record.connection} was abandoned after ${record.tries + 1} tries: ${failure.message} It is kept; resend it by POST /api/undelivered/${record.id}/resend.`,
-    { customer: record.customer, connection: record.connection, id: record.id, tries: record.tries + 1 },
-  );
 }

@@ -1,119 +1,345 @@
 import { randomUUID } from 'node:crypto';
+import type { TableClient, TransactionAction } from '@azure/data-tables';
 import { Failure } from '../failure/failure.ts';
-import { wholeMinute } from './backOff.ts';
-import type { RecordBlobs } from './recordBlobs.ts';
-import { type RecordRow, storedColumns, storingRow, unsentColumns, visibleRecord } from './recordRow.ts';
-import type { RecordTable } from './recordTable.ts';
-import type { UndeliveredMail, UndeliveredRecord, UndeliveredStore } from './undelivered.ts';
+import { type MailIdentity, shortHash } from '../message/identity.ts';
+import type { PartMessage } from '../message/message.ts';
+import { readTime } from '../schedule/due.ts';
+import { codeOf, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
+import { withTable } from '../storage/tables.ts';
+import { Limit } from '../wait/parallel.ts';
+import type { StoredPart } from './manifest.ts';
+import {
+  afterRecords,
+  changeColumns,
+  isRecordId,
+  markKey,
+  marksOf,
+  type NewRecord,
+  newRecordId,
+  type RecordChange,
+  type RowColumns,
+  readRecord,
+  recordPartition,
+  storedColumns,
+  storingRow,
+  type UndeliveredRecord,
+  wholeMinute,
+} from './record.ts';
+import type { StoredParts } from './storedParts.ts';
 
-/** How often a write is tried anew because another instance came in between. */
+/** A mail that was fetched and whose parts Service Bus did not all accept within the endpoint retry. */
+export interface UndeliveredMail extends Omit<NewRecord, 'partsLeft'> {
+  readonly mailboxId: string;
+  readonly identity: MailIdentity;
+  /** Those that were not accepted, in sending order. */
+  readonly parts: readonly PartMessage[];
+}
+
+/** Says that a mail was stored for the retry, whatever became of its record since. */
+export interface StoredMark {
+  readonly identityId: string;
+  /** The `shortHash` of its mailbox. */
+  readonly mailbox: string;
+  readonly keyHash: string;
+  readonly storedAt: Date;
+}
+
+export interface ListOptions {
+  readonly customer?: string;
+  readonly connection?: string;
+  readonly limit: number;
+  /** The id of the last record of the page before. */
+  readonly after?: string;
+}
+
+export interface RecordPage {
+  /** The newest first. */
+  readonly records: readonly UndeliveredRecord[];
+  /** What `after` is for the next page; undefined at the end. */
+  readonly next: string | undefined;
+}
+
+/** What a tick of the retry knows of a record before it takes it. */
+export interface DueRecord {
+  readonly id: string;
+  readonly queueName: string;
+  readonly storedAt: string;
+  readonly tries: number;
+  readonly etag: string;
+  /** What an interrupted `store` or removal has left: to be cleared, not sent. */
+  readonly isLeftover: boolean;
+}
+
+/** How long a record stays with who has taken it: longer than any tick can take. */
+export const takenMs = 600_000;
+
+/** How many mails one process stores at a time: a queue that refuses may have thousands on their way. */
+const storesAtOnce = 8;
 const maxConflicts = 5;
-const idPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const maxActions = 100;
+const dueColumns = ['PartitionKey', 'RowKey', 'queueName', 'storedAt', 'tries', 'status'];
 
-export function openUndeliveredStore(
-  table: RecordTable,
-  blobs: RecordBlobs,
-  now: () => Date,
-): UndeliveredStore {
-  const read = async (id: string): Promise<RecordRow | undefined> =>
-    idPattern.test(id) ? await table.read(id) : undefined;
+/**
+ * What was picked up and could not be pushed: table `EmailUndelivered`, one row a mail, and container
+ * `email-undelivered`. Beside the record of a mail lies its mark, which says to the next run of its connection that
+ * the mail is to be settled and not sent. Rejections are `Failure`s of reason `storage`.
+ */
+export class UndeliveredStore {
+  readonly parts: StoredParts;
+  readonly #table: TableClient;
+  readonly #now: () => Date;
+  readonly #stores = new Limit(storesAtOnce);
 
-  /** Writes the row that leads to the blobs before there are any, then the blobs, then that they are whole. */
-  const storeAnew = async (mail: UndeliveredMail, found: RecordRow | undefined): Promise<boolean> => {
-    const { interchangeId } = mail;
-    const folder = `${interchangeId}/${randomUUID()}`;
-    const row = storingRow(mail, folder, now());
-    const etag = found
-      ? await table.replace(interchangeId, row, found.etag)
-      : ((await table.create(interchangeId, row)) ?? (await ownVersion(interchangeId, folder)));
-    if (etag === undefined) return false;
-    // Only now can the run that began it not finish any more. What can't be removed does no harm.
-    if (found) await blobs.removeFolder(found.folder).catch(() => undefined);
-    await blobs.write(folder, mail.parts);
-    if ((await table.merge(interchangeId, storedColumns(now()), etag)) !== undefined) return true;
-    // A repeated request may be refused since its first try was done though the answer was lost.
-    const current = await table.read(interchangeId);
-    if (current?.folder === folder) return current.status !== 'storing';
-    await blobs.removeFolder(folder);
-    return false;
-  };
+  constructor(table: TableClient, parts: StoredParts, now: () => Date) {
+    this.#table = table;
+    this.parts = parts;
+    this.#now = now;
+  }
 
-  const ownVersion = async (id: string, folder: string): Promise<string | undefined> => {
-    const row = await table.read(id);
-    return row?.folder === folder ? row.etag : undefined;
-  };
+  /**
+   * Keeps the mail's parts and marks it; when it resolves, to the time of its record, they are safe and the mail may
+   * be settled.
+   */
+  async store(mail: UndeliveredMail): Promise<Date> {
+    return await this.#stores.run(() => this.#store(mail));
+  }
 
-  /** A part that either run got accepted is on the queue. */
-  const storeAgain = async (mail: UndeliveredMail, row: RecordRow): Promise<boolean> => {
-    if (row.record.partCount !== mail.partCount) return true;
-    const unsent = new Set(mail.parts.map(({ partNumber }) => partNumber));
-    const left = row.unsent.filter((number) => unsent.has(number));
-    if (left.length === row.unsent.length) return true;
-    const status = left.length === 0 ? { status: 'delivered', nextTryAt: now().toISOString() } : {};
-    return (await table.merge(row.id, { ...unsentColumns(left), ...status }, row.etag)) !== undefined;
-  };
+  async #store(mail: UndeliveredMail): Promise<Date> {
+    const storedAt = this.#now();
+    const id = newRecordId(storedAt, randomUUID());
+    const doing = `storing undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection}`;
+    // First the row that leads to the blobs, then the blobs, then that they are whole.
+    await this.#write(doing, () =>
+      withTable(this.#table, () =>
+        this.#table.upsertEntity(
+          { ...keysOf(id), ...storingRow({ ...mail, partsLeft: mail.parts.length }, storedAt) },
+          'Replace',
+        ),
+      ),
+    );
+    await this.parts.write(id, mail.parts);
+    const mark = markKey(mail.customer, mail.connection, mail.identity.id);
+    const actions: TransactionAction[] = [
+      ['update', { ...keysOf(id), ...storedColumns(this.#now()) }, 'Merge'],
+      ['upsert', { ...keysOf(mark), ...markColumns(mail, storedAt) }, 'Replace'],
+    ];
+    try {
+      await this.#table.submitTransaction(actions);
+    } catch (error) {
+      // It may have been done though its answer was lost.
+      const row = await this.#read(id).catch(() => undefined);
+      if (row?.status !== 'waiting') throw storageFailure(error, doing);
+    }
+    return storedAt;
+  }
 
-  return {
-    async store(mail) {
-      if (!idPattern.test(mail.interchangeId)) {
-        throw new Failure(
-          'internal',
-          `An undelivered mail of ${mail.customer}/${mail.connection} has no id.`,
-        );
+  /** The mails of a connection that were stored and may not be settled yet. */
+  async readMarks(customer: string, connection: string): Promise<readonly StoredMark[]> {
+    const marks: StoredMark[] = [];
+    const prefix = markKey(customer, connection, '');
+    for await (const { rowKey, mailbox, keyHash, storedAt } of this.#find(marksOf(customer, connection))) {
+      if (typeof rowKey !== 'string') continue;
+      marks.push({
+        identityId: rowKey.slice(prefix.length),
+        mailbox: String(mailbox),
+        keyHash: String(keyHash),
+        storedAt: readTime(storedAt) ?? new Date(0),
+      });
+    }
+    return marks;
+  }
+
+  /** Forgets that these mails were stored: they are settled, or gone. */
+  async removeMarks(customer: string, connection: string, identityIds: readonly string[]): Promise<void> {
+    for (let from = 0; from < identityIds.length; from += maxActions) {
+      const some = identityIds.slice(from, from + maxActions);
+      const keys = some.map((id) => keysOf(markKey(customer, connection, id)));
+      try {
+        const [only, second] = keys;
+        if (only && !second) await this.#table.deleteEntity(only.partitionKey, only.rowKey);
+        else await this.#table.submitTransaction(keys.map((entity) => ['delete', entity]));
+      } catch (error) {
+        if (!isMissing(error)) throw storageFailure(error, 'removing marks of undelivered mails');
+        // One was gone already, and with it none of the others was removed.
+        if (some.length > 1) for (const id of some) await this.removeMarks(customer, connection, [id]);
       }
-      let found: RecordRow | undefined;
-      for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
-        if (found?.status === 'delivered') return;
-        const stored =
-          found === undefined || found.status === 'storing'
-            ? !isTaken(found, now()) && (await storeAnew(mail, found))
-            : await storeAgain(mail, found);
-        if (stored) return;
-        found = await table.read(mail.interchangeId);
-      }
-      throw new Failure(
-        'storage',
-        `Undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection} is being changed by others; it stays on the server and is tried again.`,
+    }
+  }
+
+  /** One page, by an index: as fast with 50,000 records as with 50. */
+  async list({ customer, connection, limit, after = '' }: ListOptions): Promise<RecordPage> {
+    const conditions = [
+      `PartitionKey eq '${recordPartition}'`,
+      `RowKey gt '${quoted(after)}'`,
+      `RowKey lt '${afterRecords}'`,
+      `(status eq 'waiting' or status eq 'abandoned')`,
+      ...(customer === undefined ? [] : [`customer eq '${quoted(customer)}'`]),
+      ...(connection === undefined ? [] : [`connection eq '${quoted(connection)}'`]),
+    ];
+    const records: UndeliveredRecord[] = [];
+    for await (const entity of this.#find(conditions.join(' and '))) {
+      const record = readRecord(entity);
+      if (record === undefined) continue;
+      if (records.length === limit) return { records, next: records.at(-1)?.id };
+      records.push(record);
+    }
+    return { records, next: undefined };
+  }
+
+  /** Undefined where there is none of that id, whatever the text. */
+  async get(id: string): Promise<UndeliveredRecord | undefined> {
+    const row = await this.#read(id);
+    return row && readRecord(row);
+  }
+
+  /** Makes the record due now, also an abandoned one; false where there is none of that id. */
+  async resend(id: string): Promise<boolean> {
+    for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+      const row = await this.#read(id);
+      if (row === undefined || !readRecord(row)) return false;
+      const due = { status: 'waiting', nextTryAt: wholeMinute(this.#now()).toISOString() };
+      if (await this.#merge(id, due, etagOf(row))) return true;
+    }
+    throw changedByOthers(id);
+  }
+
+  /** Removes the record for good, with its blobs; gives what it was, or undefined where there is none of that id. */
+  async giveUp(id: string): Promise<UndeliveredRecord | undefined> {
+    const row = await this.#read(id);
+    const record = row && readRecord(row);
+    if (record) await this.remove(id);
+    return record;
+  }
+
+  /** Records whose time has come and that nobody has taken, the newest first; only what a choice among them needs. */
+  async *findDue(): AsyncIterable<DueRecord> {
+    const time = this.#now().toISOString();
+    const filter = `PartitionKey eq '${recordPartition}' and RowKey lt '${afterRecords}' and status ne 'abandoned' and nextTryAt le '${time}' and takenUntil le '${time}'`;
+    for await (const entity of this.#find(filter, dueColumns)) {
+      const { rowKey, queueName, storedAt, tries, status } = entity;
+      if (typeof rowKey !== 'string') continue;
+      yield {
+        id: rowKey,
+        queueName: String(queueName),
+        storedAt: String(storedAt),
+        tries: Number(tries) || 0,
+        etag: etagOf(entity),
+        isLeftover: status !== 'waiting',
+      };
+    }
+  }
+
+  /** Takes a record for this instance alone; undefined when another was quicker, or there is nothing to send. */
+  async take(due: DueRecord): Promise<UndeliveredRecord | undefined> {
+    const taker = randomUUID();
+    const takenUntil = new Date(this.#now().getTime() + takenMs).toISOString();
+    await this.#merge(due.id, { taker, takenUntil }, due.etag);
+    // Read whether or not it was refused: a repeated request is, where the first one's answer was lost.
+    const row = await this.#read(due.id);
+    return row?.taker === taker ? readRecord(row) : undefined;
+  }
+
+  /** Writes the outcome of a try and gives the record free. */
+  async keep(id: string, change: RecordChange, unsent?: readonly StoredPart[]): Promise<void> {
+    if (unsent) await this.parts.keepOnly(id, unsent);
+    const columns = { ...changeColumns(change), ...(unsent ? { partsLeft: unsent.length } : {}) };
+    await this.#merge(id, columns, '*');
+  }
+
+  /** Writes the same kind of outcome to many records that nobody has taken, a hundred at a time. */
+  async putOff(changes: readonly (readonly [DueRecord, RecordChange])[]): Promise<void> {
+    for (let from = 0; from < changes.length; from += maxActions) {
+      const some = changes.slice(from, from + maxActions);
+      const actions = some.map(
+        ([{ id, etag }, change]): TransactionAction => [
+          'update',
+          { ...keysOf(id), ...changeColumns(change) },
+          'Merge',
+          { etag },
+        ],
       );
-    },
-
-    async isStored(interchangeId) {
-      const row = await read(interchangeId);
-      return row !== undefined && row.status !== 'storing';
-    },
-
-    async list(limit) {
-      const newest: UndeliveredRecord[] = [];
-      for await (const row of table.find(`(status eq 'waiting' or status eq 'abandoned')`)) {
-        const record = visibleRecord(row);
-        if (record) newest.push(record);
-        if (newest.length >= 2 * limit) keepNewest(newest, limit);
+      try {
+        await this.#table.submitTransaction(actions);
+      } catch (error) {
+        if (statusOf(error) !== 412 && !isMissing(error))
+          throw storageFailure(error, 'putting off undelivered mails');
+        // One was taken or changed meanwhile: the others one by one.
+        for (const [{ id, etag }, change] of some) await this.#merge(id, changeColumns(change), etag);
       }
-      return keepNewest(newest, limit);
-    },
+    }
+  }
 
-    async get(id) {
-      return visibleRecord(await read(id));
-    },
+  /** Removes a record with its blobs. The first write decides that nothing of it is sent again. */
+  async remove(id: string): Promise<void> {
+    const removing = { status: 'removing', nextTryAt: this.#now().toISOString(), takenUntil: '' };
+    if (!(await this.#merge(id, removing, '*'))) return;
+    await this.parts.remove(id);
+    await this.#write(`removing the record of undelivered mail ${id}`, async () => {
+      await this.#table.deleteEntity(recordPartition, id, { etag: '*' });
+    });
+  }
 
-    async resend(id) {
-      for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
-        const row = await read(id);
-        if (row === undefined || !visibleRecord(row)) return false;
-        const due = { status: 'waiting', nextTryAt: wholeMinute(now()).toISOString() };
-        if ((await table.merge(id, due, row.etag)) !== undefined) return true;
-      }
-      throw new Failure('storage', `Undelivered mail ${id} is being changed by others. Try again.`);
-    },
-  };
+  async #read(id: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+    if (!isRecordId(id)) return undefined;
+    try {
+      return await this.#table.getEntity<Record<string, unknown>>(recordPartition, id);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw storageFailure(error, `reading the record of undelivered mail ${id}`);
+    }
+  }
+
+  async *#find(filter: string, select?: string[]): AsyncIterable<Readonly<Record<string, unknown>>> {
+    const queryOptions = select ? { filter, select } : { filter };
+    try {
+      yield* this.#table.listEntities<Record<string, unknown>>({ queryOptions });
+    } catch (error) {
+      if (codeOf(error) !== 'TableNotFound')
+        throw storageFailure(error, 'reading the table EmailUndelivered');
+    }
+  }
+
+  /** False where the row has changed or is gone. */
+  async #merge(id: string, columns: RowColumns, etag: string): Promise<boolean> {
+    try {
+      await this.#table.updateEntity({ ...keysOf(id), ...columns }, 'Merge', { etag });
+      return true;
+    } catch (error) {
+      if (statusOf(error) === 412 || isMissing(error)) return false;
+      throw storageFailure(error, `writing the record of undelivered mail ${id}`);
+    }
+  }
+
+  /** What is gone already needs no removing. */
+  async #write(doing: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!isMissing(error)) throw storageFailure(error, doing);
+    }
+  }
 }
 
-function isTaken(row: RecordRow | undefined, now: Date): boolean {
-  return row?.takenUntil !== undefined && row.takenUntil > now;
+function markColumns(
+  { customer, connection, mailboxId, identity }: UndeliveredMail,
+  storedAt: Date,
+): RowColumns {
+  const { keyHash } = identity;
+  return { customer, connection, mailbox: shortHash(mailboxId), keyHash, storedAt: storedAt.toISOString() };
 }
 
-function keepNewest(records: UndeliveredRecord[], limit: number): UndeliveredRecord[] {
-  records.sort((a, b) => b.storedAt.getTime() - a.storedAt.getTime());
-  records.length = Math.min(records.length, limit);
-  return records;
+function keysOf(rowKey: string): { readonly partitionKey: string; readonly rowKey: string } {
+  return { partitionKey: recordPartition, rowKey };
+}
+
+function etagOf(entity: Readonly<Record<string, unknown>>): string {
+  return typeof entity.etag === 'string' ? entity.etag : '*';
+}
+
+function quoted(text: string): string {
+  return text.replaceAll("'", "''");
+}
+
+function changedByOthers(id: string): Failure {
+  return new Failure('storage', `Undelivered mail ${id} is being changed by others. Try again.`);
 }

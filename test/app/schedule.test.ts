@@ -12,7 +12,8 @@ before(async () => {
 after(() => bed.stop());
 
 const past = '2020-01-01T00:00:00.000Z';
-const future = '2999-01-01T00:00:00.000Z';
+const inMs = (aheadMs: number) => new Date(Date.now() + aheadMs).toISOString();
+const future = inMs(240_000);
 const young = () => new Date().toISOString();
 const dead = () => new Date(Date.now() - 121_000).toISOString();
 
@@ -38,6 +39,18 @@ const cases: Record<string, { columns: () => Record<string, unknown>; due: boole
   fresh: { columns: () => ({}), due: true },
   past: { columns: () => ({ nextRunAt: past }), due: true },
   future: { columns: () => ({ nextRunAt: future, lastStatus: 'ok' }), due: false },
+  'within-the-second': { columns: () => ({ nextRunAt: inMs(900) }), due: true },
+  'too-far-ahead': { columns: () => ({ nextRunAt: inMs(86_400_000), lastStatus: 'ok' }), due: true },
+  'no-time': { columns: () => ({ nextRunAt: 'tomorrow', lastStatus: 'ok' }), due: true },
+  'running-from-the-future': {
+    columns: () => ({
+      nextRunAt: future,
+      lastStatus: 'running',
+      heartbeatAt: inMs(3_600_000),
+      useProcessLock: true,
+    }),
+    due: true,
+  },
   disabled: { columns: () => ({ enabled: false }), due: false },
   'disabled-as-text': { columns: () => ({ enabled: 'false', nextRunAt: past }), due: false },
   'running-again': {
@@ -64,11 +77,8 @@ test('a tick orders exactly the connections that are due', async () => {
   for (const name of Object.keys(cases)) await bed.connections.deleteEntity('acme', name);
 });
 
-test('the queue of orders is made at first use, and a tick with nothing due orders nothing', async () => {
+test('a queue of orders that was deleted is made anew with the next order', async () => {
   await orders.delete();
-  await bed.addConnection('idle', { nextRunAt: future });
-  await bed.host.fireTimer('schedulePolls');
-  assert.equal(await orders.exists(), false);
   await bed.addConnection('first', {});
   assert.deepEqual(await orderedByTick(), ['first']);
 });

@@ -87,6 +87,6 @@ test('all four ports are read, with TLS by a private CA', async () => {
   }
 });
 
-test('no claim is left when nothing is in flight', async () => {
-  for await (const row of bed.table('EmailClaims').listEntities()) assert.fail(`left: ${row.rowKey}`);
+test('no record is left when nothing is in flight', async () => {
+  for await (const row of bed.table('EmailDelivered').listEntities()) assert.fail(`left: ${row.rowKey}`);
 });

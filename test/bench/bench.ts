@@ -6,12 +6,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ensureBundle } from '../demo/bundle.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { benchFolder } from './bed.ts';
 import { toSvg } from './chart.ts';
 import { startContenders } from './contenders.ts';
 import type { Figure, Relative, ScenarioResult } from './figures.ts';
-import { type BenchOptions, readOptions, type ScenarioName } from './options.ts';
+import { type BenchOptions, readOptions, type ScenarioName, usage } from './options.ts';
 import { publish } from './publish.ts';
 import { toTable } from './report.ts';
 import { measureCold } from './scenarios/cold.ts';
@@ -21,6 +21,7 @@ import { measureIdle } from './scenarios/idle.ts';
 import { measureLatency } from './scenarios/latency.ts';
 import { measureImap, measurePop3 } from './scenarios/loopback.ts';
 import { measureMemory } from './scenarios/memory.ts';
+import { measureOne } from './scenarios/one.ts';
 import { measureSchedule } from './scenarios/schedule.ts';
 
 const scenarios: Readonly<Record<ScenarioName, (context: Context) => Promise<ScenarioResult>>> = {
@@ -31,6 +32,7 @@ const scenarios: Readonly<Record<ScenarioName, (context: Context) => Promise<Sce
   growth: measureGrowth,
   schedule: measureSchedule,
   idle: measureIdle,
+  one: measureOne,
   cold: measureCold,
 };
 /** For one scenario with three rounds; more rounds get more. */
@@ -39,7 +41,7 @@ const scenarioTimeoutMs = 20 * 60_000;
 const say = (line: string) => console.log(line);
 
 async function main(options: BenchOptions): Promise<void> {
-  requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+  requirePrograms([programs.dovecot]);
   if (options.main === undefined) say(`Bundle: ${await ensureBundle()}`);
   const contenders = await startContenders();
   const figures: Figure[] = [];
@@ -87,7 +89,9 @@ async function inTime<T>(name: string, { rounds }: BenchOptions, work: Promise<T
 
 // What was started ends with this process, however it ends.
 try {
-  await main(readOptions(process.argv.slice(2)));
+  const args = process.argv.slice(2);
+  if (args.includes('--help') || args.includes('-h')) say(usage);
+  else await main(readOptions(args));
   process.exit(0);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

@@ -1,9 +1,10 @@
-// Loads an app as the Functions worker does, in a process that does nothing else: `coldStart.cjs <file> load|tick`.
-// `load` prints the milliseconds that requiring the file took; `tick` runs the timer schedulePolls once and prints `done`.
+// Loads an app as the Functions worker does, in a process that does nothing else: `coldStart.cjs <file> load|tick|poll [order]`.
+// `load` prints the milliseconds that requiring the file took; `tick` runs the timer schedulePolls once, `poll` gives
+// pollMailbox an order; both print `done`.
 // CommonJS, so that nothing but the app is loaded.
 'use strict';
 const Module = require('node:module');
-const [, , file, what] = process.argv;
+const [, , file, what, order] = process.argv;
 
 let model;
 const callbacks = new Map();
@@ -33,17 +34,13 @@ Module._load = function (id, ...rest) {
   return id === '@azure/functions-core' ? core : load.call(this, id, ...rest);
 };
 
-async function tick() {
+async function run(name, triggerType, data) {
   for (const hook of hooks) await hook({ hookData: {}, appHookData: {} });
-  const { metadata, callback } = callbacks.get('schedulePolls');
-  const [bindingName] = Object.entries(metadata.bindings).find(([, { type }]) => type === 'timerTrigger');
-  const timer = { Schedule: { AdjustForDST: true }, ScheduleStatus: {}, IsPastDue: false };
+  const { metadata, callback } = callbacks.get(name);
+  const [bindingName] = Object.entries(metadata.bindings).find(([, { type }]) => type === triggerType);
   const invocation = model.getInvocationModel({
     invocationId: '00000000-0000-4000-8000-000000000000',
-    request: {
-      inputData: [{ name: bindingName, data: { json: JSON.stringify(timer) } }],
-      triggerMetadata: {},
-    },
+    request: { inputData: [{ name: bindingName, data }], triggerMetadata: {} },
     metadata,
     log: () => undefined,
   });
@@ -51,13 +48,19 @@ async function tick() {
   await invocation.getResponse(context, await invocation.invokeFunction(context, inputs, callback));
 }
 
+const timer = { Schedule: { AdjustForDST: true }, ScheduleStatus: {}, IsPastDue: false };
+const works = {
+  tick: () => run('schedulePolls', 'timerTrigger', { json: JSON.stringify(timer) }),
+  poll: () => run('pollMailbox', 'queueTrigger', { json: order }),
+};
+
 const startedMs = performance.now();
 require(file);
 const loadMs = performance.now() - startedMs;
 if (what === 'load') {
   console.log(String(loadMs));
 } else {
-  tick().then(
+  works[what]().then(
     () => console.log('done'),
     (error) => {
       console.error(error);

@@ -1,11 +1,11 @@
-import { type ChildProcess, execFile, fork, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { exited, onExit } from '../testbed/child.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { hasCommand, programs, requirePrograms } from '../testbed/programs.ts';
 import type { Job, Outcome } from './contenderMain.ts';
 import { password } from './parts.ts';
 import { withTemporaryFolder } from './temporaryFolder.ts';
@@ -44,14 +44,11 @@ async function answerTo(child: ChildProcess, job: Job): Promise<Outcome> {
   return outcome as Outcome;
 }
 
-const packages = { mbsync: 'isync', fetchmail: 'fetchmail' } as const;
-
 /** The program in an array, or none, said in a line, where it isn't there and can't or is not to be installed. */
-export function programIfThere<Name extends keyof typeof packages>(name: Name, install: boolean): Name[] {
-  if (spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0) return [name];
+export function programIfThere<Name extends 'mbsync' | 'fetchmail'>(name: Name, install: boolean): Name[] {
   try {
-    if (!install) throw new Error(`${name} is not installed.`);
-    requireDebianPackages([packages[name]]);
+    if (install) requirePrograms([programs[name]]);
+    else if (!hasCommand(name)) throw new Error(`${name} is not installed.`);
     return [name];
   } catch (error) {
     console.log(`Skipped: ${error instanceof Error ? error.message : error}`);

@@ -9,6 +9,7 @@ export const scenarioNames = [
   'growth',
   'schedule',
   'idle',
+  'one',
   'cold',
 ] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
@@ -26,6 +27,8 @@ export interface Sizes {
   readonly growth: readonly [number, number, number];
   readonly connections: number;
   readonly dueConnections: number;
+  /** Warm polls of a single mail. */
+  readonly singlePolls: number;
   /** Fresh processes of each kind. */
   readonly coldStarts: number;
 }
@@ -55,11 +58,13 @@ const fullSizes: Sizes = {
   growth: [500, 2_000, 8_000],
   connections: 10_000,
   dueConnections: 2_000,
+  singlePolls: 20,
   coldStarts: 15,
 };
 
-export const usage = `npm run bench -- [--only ${scenarioNames.join(',')}] [--rounds 3] [--quick] [--mails n]
-  [--write] [--profile] [--message-limit bytes] [--handshake] [--main dist/main.cjs] [--no-install]`;
+export const usage = `Usage: npm run bench -- [--only ${scenarioNames.join(',')}] [--rounds 3] [--quick] [--mails n]
+  [--write] [--profile] [--message-limit bytes] [--handshake] [--main dist/main.cjs] [--no-install]
+test/bench/README.md says what each does and what is measured.`;
 
 /** Reads the command line. Throws with the usage on what it doesn't know. */
 export function readOptions(args: readonly string[]): BenchOptions {
@@ -110,6 +115,7 @@ function quickSizes(mails: number): Sizes {
     growth: [Math.ceil(mails / 4), mails, mails * 4],
     connections: mails * 10,
     dueConnections: mails * 2,
+    singlePolls: 2,
     coldStarts: 2,
   };
 }

@@ -15,7 +15,9 @@ const timerLagMs = 0.5;
 /** Milliseconds of a round trip. */
 export interface Distances {
   readonly mailRttMs: number;
+  /** To storage, and to Service Bus where that has none of its own. */
   readonly cloudRttMs: number;
+  readonly serviceBusRttMs?: number;
 }
 
 /** What the app works with, each in a process of its own, and the ways there. */
@@ -62,11 +64,11 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     proxies.push(proxy);
     return proxy.port;
   };
-  const { mailRttMs, cloudRttMs } = options.distances ?? {};
+  const { mailRttMs, cloudRttMs, serviceBusRttMs = cloudRttMs } = options.distances ?? {};
   const [imapPort, pop3Port, brokerPort, ...storagePorts] = await Promise.all([
     through(dovecot.imapPort, mailRttMs),
     through(dovecot.pop3Port, mailRttMs),
-    through(broker.port, cloudRttMs),
+    through(broker.port, serviceBusRttMs),
     through(azurite.blobPort, cloudRttMs),
     through(azurite.queuePort, cloudRttMs),
     through(azurite.tablePort, cloudRttMs),

@@ -2,18 +2,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
+import { settingsOf } from '../../shared/connection/secret.ts';
 import { caPem } from './caPem.ts';
 
 type Entity = Record<string, unknown>;
 
 const settings: Record<string, string> = {
-  MAIL_PW: 'pw from a setting',
-  EMPTY: '',
-  UNRESOLVED: '@Microsoft.KeyVault(SecretUri=https://vault/secrets/x)',
-  TWO_LINES: 'one\ntwo',
+  MAILBOX_PW: 'pw from a setting',
+  MAILBOX_EMPTY: '',
+  MAILBOX_UNRESOLVED: '@Microsoft.KeyVault(SecretUri=https://vault/secrets/x)',
+  MAILBOX_TWO_LINES: 'one\ntwo',
   AzureWebJobsStorage: 'AccountKey=x',
 };
-const readSetting = (name: string) => settings[name];
+const sources = {
+  settingsPrefix: 'MAILBOX_',
+  readSetting: settingsOf(settings),
+  vaultPrefix: 'mailbox-',
+  identityHosts: ['*.own.example'],
+};
 const base: Entity = {
   PartitionKey: 'acme',
   RowKey: 'orders',
@@ -32,13 +38,13 @@ const entra: Entity = {
 };
 
 function good(entity: Entity): ConnectionConfig {
-  const decoded = decodeConnection(entity, readSetting);
+  const decoded = decodeConnection(entity, sources);
   assert.ok(decoded.ok, decoded.ok ? '' : JSON.stringify(decoded.errors));
   return decoded.config;
 }
 
 function wrong(entity: Entity, strict = false): Record<string, string> {
-  const decoded = decodeConnection(entity, readSetting, { strict });
+  const decoded = decodeConnection(entity, sources, { strict });
   assert.ok(!decoded.ok);
   return Object.fromEntries(decoded.errors.map(({ column, message }) => [column, message]));
 }
@@ -54,7 +60,14 @@ test('host, hostType, username and password are a working connection', () => {
     security: 'tls',
     username: 'orders@example.com',
     auth: { kind: 'password', password: 'hunter2' },
-    rules: { sendBody: true, sendAttachments: true, inlineAttachments: false, bodyFormat: 'text' },
+    rules: {
+      sendBody: true,
+      sendAttachments: true,
+      inlineAttachments: false,
+      bodyFormat: 'text',
+      unpackWinmail: true,
+    },
+    unmatchedMails: 'leave',
     deleteMails: false,
     folder: 'INBOX',
     schedule: { kind: 'interval', intervalSeconds: 60 },
@@ -85,12 +98,13 @@ test('every column is taken', () => {
   assert.equal(config.enabled, false);
   assert.equal(config.port, 1143);
   assert.equal(config.security, 'starttls');
-  assert.equal(config.caCertificate, (caPem + caPem).trim());
+  assert.equal(config.caCertificate, caPem + caPem);
   assert.deepEqual(config.rules, {
     sendBody: true,
     sendAttachments: false,
     inlineAttachments: true,
     bodyFormat: 'eml',
+    unpackWinmail: true,
   });
   assert.equal(config.deleteMails, true);
   assert.deepEqual(config.schedule, { kind: 'cron', cron: '*/5 * * * *', timeZone: 'Europe/Berlin' });
@@ -135,6 +149,38 @@ test('bools and whole numbers as a table editor writes them are accepted, and em
   assert.equal(good({ ...base, port: 993n }).port, 993);
 });
 
+test('filters take what their patterns say, each its own part of the mail', () => {
+  const { filters, rules, unmatchedMails } = good({
+    ...base,
+    fromFilter: ' *@example.com, !noreply@* ',
+    toFilter: 'orders@*',
+    subjectFilter: 'invoice',
+    unmatchedMails: 'markRead',
+    attachmentFilter: '*.pdf, !logo*',
+    unpackWinmail: 'false',
+  });
+  assert.equal(filters?.from?.(['ann@EXAMPLE.com']), true);
+  assert.equal(filters?.from?.(['noreply@example.com']), false);
+  assert.equal(filters?.to?.(['x@example.com', 'orders@example.com']), true);
+  assert.equal(filters?.subject?.(['Your Invoice 7']), true);
+  assert.equal(filters?.subject?.(['']), false);
+  assert.equal(rules.attachmentFilter?.('A.PDF'), true);
+  assert.equal(rules.attachmentFilter?.('logo.pdf'), false);
+  assert.equal(rules.unpackWinmail, false);
+  assert.equal(unmatchedMails, 'markRead');
+
+  const one = good({ ...base, subjectFilter: 'invoice' });
+  assert.equal(one.filters?.from, undefined);
+  assert.equal(good({ ...base, fromFilter: '', toFilter: ' ' }).filters, undefined);
+  assert.equal(good({ ...base, subjectFilter: ' invoice' }).filters?.fingerprint, one.filters?.fingerprint);
+  assert.notEqual(good({ ...base, toFilter: 'invoice' }).filters?.fingerprint, one.filters?.fingerprint);
+});
+
+test('mails may be moved to another folder', () => {
+  assert.equal(good({ ...base, moveToFolder: 'Erledigt/2026 ' }).moveToFolder, 'Erledigt/2026 ');
+  assert.equal(good({ ...base, moveToFolder: 'INBOX', folder: 'New' }).moveToFolder, 'INBOX');
+});
+
 test('user name and password keep the white space around them', () => {
   const config = good({ ...base, username: ' u ', password: ' p\t' });
   assert.equal(config.username, ' u ');
@@ -177,6 +223,9 @@ const hostRule = 'it must be a host name or IP address, without scheme, port or 
 const settingRule =
   'passwordSetting is not valid; it must be the name of an app setting (letters, digits, and any of _ . : -).';
 
+const foreignSetting =
+  'passwordSetting names an app setting that does not begin with MAILBOX_; rename the setting so, since only those may be used as secrets (SECRET_SETTINGS_PREFIX).';
+
 const refused: readonly (readonly [Entity, string])[] = [
   [{ pollingIntervalSeconds: 30 }, 'pollingIntervalSeconds is 30; it must be a whole number of at least 60.'],
   [
@@ -203,6 +252,38 @@ const refused: readonly (readonly [Entity, string])[] = [
   [{ host: { a: 1 } }, `host is of type object; ${hostRule}`],
   [{ hostType: 'SMTP' }, 'hostType is "SMTP"; it must be IMAP or POP3.'],
   [{ hostType: undefined }, 'hostType is missing; it must be IMAP or POP3.'],
+  ...[
+    ['fromFilter', ',', '*@example.com, !noreply@*'],
+    ['toFilter', 'a, !', 'orders@example.com, orders+*@example.com'],
+    ['subjectFilter', '! ', 'order, invoice, !out of office'],
+    ['attachmentFilter', ', ,', '*.pdf, *.xml, !logo*'],
+  ].map(([name = '', text = '', example]): readonly [Entity, string] => [
+    { [name]: text },
+    `${name} is ${JSON.stringify(text.trim())}; it must be patterns of at most 4096 characters, separated by commas, such as ${example}.`,
+  ]),
+  [{ unmatchedMails: 'delete' }, 'unmatchedMails is "delete"; it must be leave or markRead.'],
+  [{ unpackWinmail: 'yes' }, 'unpackWinmail is "yes"; it must be true or false.'],
+  [
+    { moveToFolder: 'A\r\nB' },
+    'moveToFolder is "A\\r\\nB"; it must be text of at most 1024 characters without line breaks or NUL.',
+  ],
+  [
+    { moveToFolder: 'Done', deleteMessages: true },
+    'moveToFolder is given while deleteMessages is true; only one of them may say what becomes of a delivered mail.',
+  ],
+  [{ moveToFolder: 'inbox' }, 'moveToFolder is the folder that is polled; it must be another one.'],
+  [
+    { moveToFolder: 'Done', folder: 'Done' },
+    'moveToFolder is the folder that is polled; it must be another one.',
+  ],
+  ...['fromFilter', 'toFilter', 'subjectFilter', 'moveToFolder'].map((name): readonly [Entity, string] => [
+    { hostType: 'POP3', [name]: 'x' },
+    `${name} is given while hostType is POP3; it must be left out, since only IMAP has it.`,
+  ]),
+  [
+    { hostType: 'POP3', unmatchedMails: 'markRead' },
+    'unmatchedMails is markRead while hostType is POP3; it must be left out, since POP3 has no read mark.',
+  ],
   [
     { username: undefined },
     'username is missing; it must be text of at most 1024 characters without line breaks or NUL.',
@@ -225,40 +306,48 @@ const refused: readonly (readonly [Entity, string])[] = [
   ],
   [
     { password: undefined },
-    'password is missing; it or passwordSetting must be given with authType=password.',
+    'password is missing; it, passwordSetting or passwordVaultSecret must be given with authType=password.',
   ],
   [
-    { passwordSetting: 'MAIL_PW' },
+    { passwordSetting: 'MAILBOX_PW' },
     'passwordSetting is given together with password; only one of them may be given.',
   ],
   [
     { password: '@Microsoft.KeyVault(SecretUri=https://v/s)' },
-    'password is a Key Vault reference, which works in app settings only; put it into one and name that in passwordSetting.',
+    'password is a Key Vault reference, which works in app settings only; put it into one and name that in passwordSetting, or name the secret in passwordVaultSecret.',
   ],
   [
-    { password: undefined, passwordSetting: 'NOT_THERE' },
-    'passwordSetting names the app setting NOT_THERE, which does not exist or is empty; add it to the function app.',
+    { password: undefined, passwordSetting: 'MAILBOX_NOT_THERE' },
+    'passwordSetting names the app setting MAILBOX_NOT_THERE, which does not exist or is empty; add it to the function app.',
   ],
   [
-    { password: undefined, passwordSetting: 'EMPTY' },
-    'passwordSetting names the app setting EMPTY, which does not exist or is empty; add it to the function app.',
+    { password: undefined, passwordSetting: 'MAILBOX_EMPTY' },
+    'passwordSetting names the app setting MAILBOX_EMPTY, which does not exist or is empty; add it to the function app.',
   ],
   [
-    { password: undefined, passwordSetting: 'UNRESOLVED' },
-    "passwordSetting names the app setting UNRESOLVED, whose Key Vault reference is not resolved; check the reference and that the app's identity may read the secret.",
+    { password: undefined, passwordSetting: 'MAILBOX_UNRESOLVED' },
+    "passwordSetting names the app setting MAILBOX_UNRESOLVED, whose Key Vault reference is not resolved; check the reference and that the app's identity may read the secret.",
   ],
   [
-    { password: undefined, passwordSetting: 'TWO_LINES' },
-    'passwordSetting names the app setting TWO_LINES, whose value holds a line break or NUL; store the secret without one.',
+    { password: undefined, passwordSetting: 'MAILBOX_TWO_LINES' },
+    'passwordSetting names the app setting MAILBOX_TWO_LINES, whose value must be text of at most 8192 characters without line breaks or NUL; store it so.',
   ],
   [{ password: undefined, passwordSetting: 'my p@ssword!' }, settingRule],
+  [{ password: undefined, passwordSetting: 'AzureWebJobsStorage' }, foreignSetting],
+  [{ password: undefined, passwordSetting: 'APPSETTING_AzureWebJobsStorage' }, foreignSetting],
+  [{ password: undefined, passwordSetting: 'mailbox_PW' }, foreignSetting],
+  [{ password: undefined, passwordSetting: 'hunter2' }, foreignSetting],
   [
-    { password: undefined, passwordSetting: 'AzureWebJobsStorage' },
-    'passwordSetting names AzureWebJobsStorage, which belongs to the app itself; name a setting that holds only this secret.',
+    { passwordVaultSecret: 'mailbox-pw' },
+    'passwordVaultSecret is given together with password; only one of them may be given.',
   ],
   [
-    { password: undefined, passwordSetting: 'APPSETTING_AzureWebJobsStorage' },
-    'passwordSetting names APPSETTING_AzureWebJobsStorage, which belongs to the app itself; name a setting that holds only this secret.',
+    { password: undefined, passwordVaultSecret: 'mailbox_pw' },
+    'passwordVaultSecret is not valid; it must be the name of a secret in Key Vault (1 to 127 letters, digits or hyphens).',
+  ],
+  [
+    { password: undefined, passwordVaultSecret: 'storage-key' },
+    'passwordVaultSecret names a secret that does not begin with mailbox-; rename the secret so, since only those may be used (SECRETS_VAULT_PREFIX).',
   ],
   [{ startTls: true }, 'startTls is true while useSsl is true; it must be false unless useSsl is false.'],
   [
@@ -296,7 +385,7 @@ const refused: readonly (readonly [Entity, string])[] = [
   [{ authType: 'ntlm' }, 'authType is "ntlm"; it must be password or oauth2.'],
   [
     { queueName: '/orders' },
-    'queueName is "/orders"; it must be a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them).',
+    'queueName is "/orders"; it must be the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them).',
   ],
   [
     { PartitionKey: 'a/b' },
@@ -341,8 +430,61 @@ test('each of several wrong columns gets its own sentence', () => {
 });
 
 test('a password comes from the app setting that passwordSetting names', () => {
-  const config = good({ ...base, password: '', passwordSetting: 'MAIL_PW' });
+  const config = good({ ...base, password: '', passwordSetting: 'MAILBOX_PW' });
   assert.deepEqual(config.auth, { kind: 'password', password: 'pw from a setting' });
+});
+
+test('a setting is found by the name that Linux makes of it, and nothing is one by inheritance', () => {
+  const env = { MAILBOX_orders_pass__word: 'portal' };
+  const of = (name: string, prefix = 'MAILBOX_') =>
+    decodeConnection(
+      { ...base, password: '', passwordSetting: name },
+      { settingsPrefix: prefix, readSetting: settingsOf(env) },
+    );
+  const decoded = of('MAILBOX_orders.pass:word');
+  assert.ok(decoded.ok && decoded.config.auth.kind === 'password');
+  assert.equal(decoded.config.auth.password, 'portal');
+  for (const name of ['constructor', 'toString', '__proto__']) assert.equal(of(name, name).ok, false, name);
+  assert.equal(of('MAILBOX_orders_pass__word', 'MAILBOX_orders.').ok, false);
+});
+
+test('a secret in Key Vault is known by its name alone; without a vault the column says so', () => {
+  const named = { ...base, password: '', passwordVaultSecret: 'Mailbox-orders' };
+  assert.deepEqual(good(named).auth, {
+    kind: 'password',
+    password: { vaultSecret: 'Mailbox-orders', column: 'passwordVaultSecret' },
+  });
+  const without = decodeConnection(named, { settingsPrefix: 'MAILBOX_', readSetting: () => undefined });
+  assert.deepEqual(without.ok || without.errors.map(({ message }) => message), [
+    'passwordVaultSecret names a secret in Key Vault, and the app has no vault; set the app setting SECRETS_VAULT to its address.',
+  ]);
+  const token = {
+    ...oauth2,
+    oauth2Grant: 'refreshToken',
+    oauth2TenantId: 'example.com',
+    oauth2ClientId: 'client',
+    oauth2ClientSecretVaultSecret: 'mailbox-client',
+    oauth2RefreshTokenVaultSecret: 'mailbox-token',
+  };
+  const { auth } = good(token);
+  assert.ok(auth.kind === 'oauth2' && auth.grant.kind === 'refreshToken');
+  assert.deepEqual(auth.grant.clientSecret, {
+    vaultSecret: 'mailbox-client',
+    column: 'oauth2ClientSecretVaultSecret',
+  });
+  assert.equal(auth.grant.refreshTokenFrom, 'vault');
+  assert.deepEqual(
+    Object.values(wrong({ ...token, oauth2RefreshToken: 'x', oauth2RefreshTokenSetting: 'X' })),
+    [
+      'oauth2RefreshTokenSetting is given together with oauth2RefreshToken; only one of them may be given.',
+      'oauth2RefreshTokenVaultSecret is given together with oauth2RefreshToken; only one of them may be given.',
+    ],
+  );
+});
+
+test('a mangled PEM is put right', () => {
+  const config = good({ ...base, caCertificate: `"${caPem.replaceAll('\n', '\\n')}"` });
+  assert.equal(config.caCertificate, caPem);
 });
 
 test('client credentials: a tenant brings the scope of Exchange Online, an endpoint brings none', () => {
@@ -361,7 +503,7 @@ test('client credentials: a tenant brings the scope of Exchange Online, an endpo
     oauth2TenantId: undefined,
     oauth2TokenEndpoint: 'https://id.example.com/token',
     oauth2ClientSecret: undefined,
-    oauth2ClientSecretSetting: 'MAIL_PW',
+    oauth2ClientSecretSetting: 'MAILBOX_PW',
   };
   assert.deepEqual(good(endpoint).auth, {
     kind: 'oauth2',
@@ -394,7 +536,7 @@ test('refresh token: the client secret is optional, and where the token stands i
       scope: 'https://mail.google.com/',
     },
   });
-  const { auth } = good({ ...google, oauth2RefreshToken: '', oauth2RefreshTokenSetting: 'MAIL_PW' });
+  const { auth } = good({ ...google, oauth2RefreshToken: '', oauth2RefreshTokenSetting: 'MAILBOX_PW' });
   assert.ok(auth.kind === 'oauth2' && auth.grant.kind === 'refreshToken');
   assert.equal(auth.grant.refreshTokenFrom, 'setting');
 });
@@ -402,13 +544,38 @@ test('refresh token: the client secret is optional, and where the token stands i
 test('managed identity needs nothing more', () => {
   const scope = 'https://outlook.office365.com/.default';
   const grant = { kind: 'managedIdentity', scope };
-  assert.deepEqual(good({ ...oauth2, oauth2Grant: 'managedIdentity' }).auth, { kind: 'oauth2', grant });
+  const identity = { ...oauth2, oauth2Grant: 'managedIdentity', host: 'outlook.office365.com' };
+  assert.deepEqual(good(identity).auth, { kind: 'oauth2', grant });
+  assert.equal(good({ ...identity, useSsl: false, startTls: true }).security, 'starttls');
+  for (const host of [
+    'Outlook.Office365.com',
+    'outlook.office365.us',
+    'partner.outlook.cn',
+    'relay.own.example',
+  ]) {
+    assert.equal(good({ ...identity, host }).auth.kind, 'oauth2', host);
+  }
 });
 
 const endpointRule =
   'oauth2TokenEndpoint is not valid; it must be an https URL without user name or fragment (http only on loopback).';
 
+const identityHosts =
+  "oauth2Grant is managedIdentity, and a token of the app's identity goes to Microsoft's mail hosts only, such as outlook.office365.com; correct host, or add it to the app setting MANAGED_IDENTITY_HOSTS.";
+
 const oauth2Refused: readonly (readonly [Entity, readonly string[]])[] = [
+  ...['thief.example', 'outlook.office365.com.thief.example', 'own.example', '192.0.2.1', 'localhost'].map(
+    (host): readonly [Entity, readonly string[]] => [
+      { ...oauth2, oauth2Grant: 'managedIdentity', host },
+      [identityHosts],
+    ],
+  ),
+  [
+    { ...oauth2, oauth2Grant: 'managedIdentity', host: 'outlook.office365.com', useSsl: false },
+    [
+      "oauth2Grant is managedIdentity, and a token of the app's identity is sent over TLS only; set useSsl or startTls to true.",
+    ],
+  ],
   [oauth2, ['oauth2Grant is missing; it must be given with authType=oauth2.']],
   [
     { ...oauth2, oauth2Grant: 'password' },
@@ -419,7 +586,7 @@ const oauth2Refused: readonly (readonly [Entity, readonly string[]])[] = [
     [
       'oauth2ClientId is missing; it must be given with oauth2Grant=clientCredentials.',
       'oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with oauth2Grant=clientCredentials.',
-      'oauth2ClientSecret is missing; it or oauth2ClientSecretSetting must be given with oauth2Grant=clientCredentials.',
+      'oauth2ClientSecret is missing; it, oauth2ClientSecretSetting or oauth2ClientSecretVaultSecret must be given with oauth2Grant=clientCredentials.',
     ],
   ],
   [
@@ -427,7 +594,7 @@ const oauth2Refused: readonly (readonly [Entity, readonly string[]])[] = [
     [
       'oauth2ClientId is missing; it must be given with oauth2Grant=refreshToken.',
       'oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with oauth2Grant=refreshToken.',
-      'oauth2RefreshToken is missing; it or oauth2RefreshTokenSetting must be given with oauth2Grant=refreshToken.',
+      'oauth2RefreshToken is missing; it, oauth2RefreshTokenSetting or oauth2RefreshTokenVaultSecret must be given with oauth2Grant=refreshToken.',
     ],
   ],
   [
@@ -435,7 +602,7 @@ const oauth2Refused: readonly (readonly [Entity, readonly string[]])[] = [
     ['oauth2TokenEndpoint is given together with oauth2TenantId; only one of them may be given.'],
   ],
   [
-    { ...entra, oauth2ClientSecretSetting: 'MAIL_PW' },
+    { ...entra, oauth2ClientSecretSetting: 'MAILBOX_PW' },
     ['oauth2ClientSecretSetting is given together with oauth2ClientSecret; only one of them may be given.'],
   ],
   [

@@ -35,10 +35,16 @@ const value = fc.oneof(
 );
 const entity = fc.dictionary(fc.oneof({ weight: 9, arbitrary: columnName }, fc.string()), value);
 
+const sources = (value: string | undefined) => ({
+  settingsPrefix: 'SETTING',
+  readSetting: () => value,
+  vaultPrefix: 'mailbox-',
+});
+
 test('any junk in an entity is decoded or refused with sentences, and throws nothing', () => {
   fc.assert(
     fc.property(entity, fc.boolean(), fc.option(fc.string(), { nil: undefined }), (junk, strict, setting) => {
-      const decoded = decodeConnection(junk, () => setting, { strict });
+      const decoded = decodeConnection(junk, sources(setting), { strict });
       if (decoded.ok) return;
       assert.ok(decoded.errors.length > 0);
       assert.equal(new Set(decoded.errors.map(({ column }) => column)).size, decoded.errors.length);
@@ -60,7 +66,7 @@ test('no secret is in any sentence, whatever else is wrong', () => {
     fc.property(entity, around, fc.subarray([...secretColumns]), (junk, noise, columns) => {
       const secret = `${noise}${marker}`;
       const poisoned = { ...junk, ...Object.fromEntries(columns.map((name) => [name, secret])) };
-      const decoded = decodeConnection(poisoned, () => secret);
+      const decoded = decodeConnection(poisoned, sources(secret));
       if (!decoded.ok) assert.ok(!JSON.stringify(decoded.errors).includes(marker));
     }),
     { numRuns: 500 },

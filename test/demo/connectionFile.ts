@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { isConfigColumn } from '../../shared/connection/columns.ts';
 import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
+import { type SecretSources, settingsOf } from '../../shared/connection/secret.ts';
 import { DemoError } from './arguments.ts';
+import { findJsonError } from './jsonError.ts';
 
 /** A connection as its file has it: the columns of the table, and the keys. */
 export interface ConnectionFile {
@@ -24,20 +26,30 @@ export function readConnectionFile(
     PartitionKey: given.customer ?? given.PartitionKey ?? 'demo',
     RowKey: given.connection ?? given.RowKey ?? 'own-mailbox',
   };
-  const names = Object.keys(given);
+  const unknown = Object.keys(given).filter((name) => !isConfigColumn(name) && !keyNames.includes(name));
   const columns = Object.fromEntries(Object.entries(given).filter(([name]) => isConfigColumn(name)));
-  const decoded = decodeConnection({ ...columns, ...keys }, (name) => env[name]);
+  const decoded = decodeConnection({ ...columns, ...keys }, sourcesIn(env));
   if (!decoded.ok) {
     const sentences = decoded.errors.map(({ message }) => message);
     if (decoded.errors.some(({ column }) => column.endsWith('Setting'))) {
       sentences.push('In the demo, app settings are the environment variables of your shell.');
     }
+    if (unknown.length > 0) sentences.push(`Not a column: ${unknown.join(', ')}.`);
     throw new DemoError([`${file} is not a connection:`, ...sentences].join('\n'));
   }
   return {
     config: decoded.config,
     columns,
-    unknown: names.filter((name) => !isConfigColumn(name) && !keyNames.includes(name)),
+    unknown,
+  };
+}
+
+/** As the app has them; only the names are looked at here. */
+function sourcesIn(env: Readonly<Record<string, string | undefined>>): SecretSources {
+  return {
+    settingsPrefix: env.SECRET_SETTINGS_PREFIX || 'MAILBOX_',
+    readSetting: settingsOf(env),
+    ...(env.SECRETS_VAULT ? { vaultPrefix: env.SECRETS_VAULT_PREFIX || 'mailbox-' } : {}),
   };
 }
 
@@ -68,7 +80,8 @@ function parse(file: string): Record<string, unknown> {
     value = JSON.parse(text);
   } catch {
     // The parser's own message quotes the text, which may be the password.
-    throw new DemoError(`${file} is not JSON.`);
+    const { line, column } = findJsonError(text) ?? { line: 1, column: 1 };
+    throw new DemoError(`${file} is not JSON: line ${line}, column ${column}.`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new DemoError(`${file} must hold one JSON object, such as {"host": "…", "hostType": "IMAP", …}.`);

@@ -11,6 +11,9 @@ export interface ReceivedMessage {
   readonly fileName: string;
   readonly contentType: string;
   readonly sizeBytes: number;
+  readonly bytes: Buffer;
+  /** The message without its body, for JSON. */
+  readonly properties: Readonly<Record<string, unknown>>;
   readonly subject: string;
   /** Container and blob of a message whose bytes did not fit into it. */
   readonly claimCheck: string | undefined;
@@ -98,11 +101,26 @@ async function look(message: ServiceBusReceivedMessage, blobs: BlobServiceClient
     fileName: text('inboundFileName'),
     contentType: message.contentType ?? '',
     sizeBytes: bytes.length,
+    bytes,
+    properties: propertiesOf(message),
     subject: text('emailSubject'),
     claimCheck,
     intact:
       properties.size === bytes.length &&
       properties.sha256 === createHash('sha256').update(bytes).digest('hex'),
+  };
+}
+
+function propertiesOf(message: ServiceBusReceivedMessage): Record<string, unknown> {
+  const { messageId, correlationId, sessionId, subject, contentType, enqueuedTimeUtc } = message;
+  return {
+    messageId,
+    correlationId,
+    sessionId,
+    subject,
+    contentType,
+    enqueuedTimeUtc,
+    applicationProperties: message.applicationProperties,
   };
 }
 

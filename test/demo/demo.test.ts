@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import fc from 'fast-check';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
 import { readArguments } from './arguments.ts';
 import { faxMails, orderMails } from './demoMails.ts';
 import { type DemoProcess, makeWorkFolder, startDemo } from './demoProcess.ts';
+import { findJsonError } from './jsonError.ts';
 import { fit, openTerminal, printable } from './terminal.ts';
 
 const password = 'S3cret of mine';
@@ -18,7 +21,7 @@ let folder: string;
 let workFolder: string;
 let dovecot: Dovecot;
 before(async () => {
-  requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+  requirePrograms([programs.dovecot]);
   folder = mkdtempSync(join(tmpdir(), 'demo-connections-'));
   workFolder = makeWorkFolder();
   dovecot = await startDovecot({ users: users.map((user) => ({ user, password })) });
@@ -70,14 +73,50 @@ test('--watch runs by the schedule, tells how to drop a mail in, and ends with 0
   const demo = startDemo(workFolder, ['--watch'], { POLL_SCHEDULE: '* * * * * *' });
   await demo.says('A mail that is broken');
   await demo.says('hall.tif');
-  assert.match(demo.output(), /IMAP: cp mail\.eml \/.*\/mail\/orders\/new\//);
-  assert.match(
-    demo.output(),
-    /With a mail program: 127\.0\.0\.1, IMAP \d+ \(TLS \d+\), POP3 \d+ \(TLS \d+\)/,
-  );
+  assert.match(demo.output(), /IMAP +or as a file: cp mail\.eml \/.*\/mail\/orders\/new\//);
+  assert.match(demo.output(), /Mail program 127\.0\.0\.1, IMAP \d+ \(TLS \d+\), POP3 \d+ \(TLS \d+\)/);
   demo.child.kill('SIGINT');
   assert.equal(await demo.ended, 0, demo.output());
   assert.match(demo.output(), /17 messages received\. Everything stopped\./);
+  assertNothingLeft(demo);
+});
+
+test('--watch takes mail by SMTP, polls when a key is pressed, serves the page and the API, and --out writes files', async () => {
+  const out = join(folder, 'out');
+  const never = '0 0 0 29 2 *';
+  const demo = startDemo(workFolder, ['--watch', '--out', out], { POLL_SCHEDULE: never });
+  await demo.says('Keys ');
+  const [, url = '', key = ''] = /APP=(\S+) KEY=(\S+)/.exec(demo.output()) ?? [];
+  const [, smtp = ''] = /^SMTP +(127\.0\.0\.1:\d+)/m.exec(demo.output()) ?? [];
+
+  const mail = ['Subject: By SMTP', '', '..a line that begins with a dot', '.', ''].join('\r\n');
+  assert.match(await sendMail(smtp, 'orders@anywhere.example', mail), /^250 .*in the mailbox/m);
+  assert.match(await sendMail(smtp, 'nobody@anywhere.example', mail), /^550 .*orders, faxes, spare/m);
+  assert.doesNotMatch(demo.output(), /By SMTP/);
+  demo.press('p');
+  await demo.says('By SMTP');
+  await demo.says('hall.tif');
+
+  assert.equal((await fetch(`${url}/api/ui`)).status, 200);
+  assert.equal((await fetch(`${url}/api/connections`)).status, 401);
+  const headers = { 'x-functions-key': key };
+  const listed = await (await fetch(`${url}/api/connections`, { headers })).text();
+  assert.match(listed, /"connection":"orders-imap"/);
+
+  const body = readdirSync(out).find((name) =>
+    readFileSync(join(out, `${bare(name)}.json`), 'utf8').includes('By SMTP'),
+  );
+  assert.ok(body);
+  assert.equal(readFileSync(join(out, bare(body)), 'utf8'), '.a line that begins with a dot\n');
+  const { subject, applicationProperties } = JSON.parse(
+    readFileSync(join(out, `${bare(body)}.json`), 'utf8'),
+  );
+  assert.equal(subject, 'body');
+  assert.equal(applicationProperties.connection, 'orders-imap');
+  assert.ok(readdirSync(out).some((name) => name.endsWith('-orders-imap-Lieferschein 0815.pdf')));
+
+  demo.child.kill('SIGINT');
+  assert.equal(await demo.ended, 0, demo.output());
   assertNothingLeft(demo);
 });
 
@@ -112,8 +151,8 @@ test('--connection polls an IMAP mailbox of one’s own and marks its mails read
 test('--connection takes the password from the environment, and deletes over POP3 only with --yes', async () => {
   const maildir = dovecot.maildir('pop3');
   await seedMaildir(maildir, faxMails());
-  const file = connectionFile('pop3', 'POP3', { password: undefined, passwordSetting: 'MY_PASSWORD' });
-  const env = { MY_PASSWORD: password };
+  const file = connectionFile('pop3', 'POP3', { password: undefined, passwordSetting: 'MAILBOX_PASSWORD' });
+  const env = { MAILBOX_PASSWORD: password };
 
   const refused = startDemo(workFolder, ['--connection', file], env);
   assert.equal(await refused.ended, 2);
@@ -145,17 +184,26 @@ test('--connection with a refused login ends with 1 and the sentence that the ta
 });
 
 for (const { name, content, says } of [
-  { name: 'no JSON', content: `{"password": "${password}"`, says: /is not JSON/ },
+  {
+    name: 'no JSON',
+    content: `{\n  "password": "${password}"\n  "host": "x"}`,
+    says: /is not JSON: line 3, column 3\./,
+  },
   { name: 'no object', content: '[]', says: /must hold one JSON object/ },
   {
     name: 'a setting that is not there',
-    content: JSON.stringify({ host: 'x', hostType: 'IMAP', username: 'a', passwordSetting: 'NOT_SET' }),
-    says: /the app setting NOT_SET, which does not exist[\s\S]*environment variables of your shell/,
+    content: JSON.stringify({
+      host: 'x',
+      hostType: 'IMAP',
+      username: 'a',
+      passwordSetting: 'MAILBOX_NOT_SET',
+    }),
+    says: /the app setting MAILBOX_NOT_SET, which does not exist[\s\S]*environment variables of your shell/,
   },
   {
     name: 'wrong columns',
-    content: JSON.stringify({ host: 'https://x', hostType: 'SMTP', username: 'a', password }),
-    says: /host is "https:\/\/x"; it must be[\s\S]*hostType is "SMTP"; it must be IMAP or POP3/,
+    content: JSON.stringify({ host: 'https://x', hostType: 'SMTP', username: 'a', password, prot: 993 }),
+    says: /host is "https:\/\/x"; it must be[\s\S]*hostType is "SMTP"; it must be IMAP or POP3[\s\S]*Not a column: prot\./,
   },
 ]) {
   test(`a connection file with ${name} is refused in a sentence without the password, and nothing is started`, async () => {
@@ -170,17 +218,65 @@ for (const { name, content, says } of [
 }
 
 test('what the demo does not know is answered with what it knows', () => {
-  assert.deepEqual(readArguments([]), { kind: 'show' });
-  assert.deepEqual(readArguments(['--watch']), { kind: 'watch' });
-  assert.deepEqual(readArguments(['--connection=a.json', '--yes']), {
+  assert.deepEqual(readArguments([]), { kind: 'show', outFolder: undefined });
+  assert.deepEqual(readArguments(['--watch', '--out', 'a']), { kind: 'watch', outFolder: 'a' });
+  assert.deepEqual(readArguments(['--connection=a=b.json', '--yes']), {
     kind: 'own-mailbox',
-    file: 'a.json',
+    file: 'a=b.json',
     mayDelete: true,
+    outFolder: undefined,
   });
+  assert.deepEqual(readArguments(['--watch', '-h']), { kind: 'help' });
   assert.throws(() => readArguments(['--wach']), /does not know "--wach"[\s\S]*--watch/);
   assert.throws(() => readArguments(['--connection']), /needs the name of a JSON file/);
   assert.throws(() => readArguments(['--connection', 'a.json', '--watch']), /leave it out/);
   assert.throws(() => readArguments(['--yes']), /goes with --connection/);
+  assert.throws(() => readArguments(['--out', '--watch']), /needs the name of a folder/);
+});
+
+test('an option that npm took for its own, without the second --, is refused with what to write', () => {
+  const took = { npm_config_watch: 'true' };
+  assert.throws(() => readArguments([], took), /Write: npm run demo -- --watch/);
+  assert.deepEqual(readArguments(['--watch'], took), { kind: 'watch', outFolder: undefined });
+});
+
+test('where JSON goes wrong is found as the line and column of the first character that can’t be', () => {
+  for (const [text, line, column] of [
+    ['', 1, 1],
+    ['{', 1, 2],
+    ['{"a": x}', 1, 7],
+    ['{"a": 1,\n "b" 2}', 2, 6],
+    ['{\n"a": "b\nc"}', 2, 8],
+    ['{"a": "\\x"}', 1, 8],
+    ['{"a": 1,}', 1, 9],
+    ['{"a": 01}', 1, 8],
+    ['[1, 2', 1, 6],
+    ['{"a": 1} x', 1, 10],
+    ["{'a': 1}", 1, 2],
+  ] as const) {
+    assert.deepEqual(findJsonError(text), { line, column }, text);
+  }
+});
+
+test('what is JSON to the parser has no error, and what is none has one', () => {
+  const mutated = fc
+    .tuple(fc.json(), fc.nat(), fc.constantFrom('', '"', ',', '{', ']', '\\', '0', '\n', 'x', ':', ' '))
+    .map(
+      ([text, at, put]) =>
+        text.slice(0, at % (text.length + 1)) + put + text.slice((at % (text.length + 1)) + 1),
+    );
+  fc.assert(
+    fc.property(fc.oneof(fc.json(), mutated), (text) => {
+      let isJson = true;
+      try {
+        JSON.parse(text);
+      } catch {
+        isJson = false;
+      }
+      assert.equal(findJsonError(text) === undefined, isJson);
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 test('colours are for terminals only, and not for those who set NO_COLOR', () => {
@@ -214,6 +310,34 @@ function connectionFile(user: string, hostType: 'IMAP' | 'POP3', more: Record<st
   const file = join(folder, `${user}.json`);
   writeFileSync(file, JSON.stringify(columns));
   return file;
+}
+
+/** A file of the folder without the ending of its properties. */
+function bare(name: string): string {
+  return name.replace(/\.json$/, '');
+}
+
+/** Speaks SMTP (RFC 5321) as a program would that adds nothing; gives all that the server answered. */
+async function sendMail(address: string, to: string, mail: string): Promise<string> {
+  const [host = '', port = ''] = address.split(':');
+  const socket = connect(Number(port), host);
+  let answers = '';
+  const dialogue = [
+    'EHLO test',
+    'MAIL FROM:<me@example.com>',
+    `RCPT TO:<${to}>`,
+    'DATA',
+    mail.trimEnd(),
+    'QUIT',
+  ];
+  for await (const piece of socket.setEncoding('utf8')) {
+    answers += piece;
+    if (!/^\d{3} .*\r\n$/m.test(String(piece))) continue;
+    if (/^5\d\d /m.test(String(piece))) dialogue.splice(0, dialogue.length, 'QUIT');
+    const line = dialogue.shift();
+    if (line !== undefined) socket.write(`${line}\r\n`);
+  }
+  return answers;
 }
 
 /** Each row is in the output exactly once, in any order, and no other row is. */

@@ -23,7 +23,7 @@ process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
 
 try {
-  process.exit(await perform(readArguments(process.argv.slice(2)), terminal));
+  process.exit(await perform(readArguments(process.argv.slice(2), process.env), terminal));
 } catch (error) {
   fail(error);
 }
@@ -35,17 +35,17 @@ async function perform(task: DemoTask, to: Terminal): Promise<number> {
       to.line(helpText);
       return 0;
     case 'show':
-      return (await import('./show.ts')).show(to);
+      return (await import('./show.ts')).show(to, task.outFolder);
     case 'watch': {
       const { watch } = await import('./watch.ts');
       endsByItself = true;
-      return watch(to, interrupted.promise);
+      return watch(to, task.outFolder, interrupted.promise);
     }
     case 'own-mailbox': {
       const { checkDeletes, readConnectionFile } = await import('./connectionFile.ts');
       const connection = readConnectionFile(task.file, process.env);
       checkDeletes(connection.config, task.mayDelete);
-      return (await import('./ownMailbox.ts')).pollOwnMailbox(to, connection);
+      return (await import('./ownMailbox.ts')).pollOwnMailbox(to, connection, task.outFolder);
     }
   }
 }

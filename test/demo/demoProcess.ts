@@ -8,6 +8,8 @@ import { exited, onExit } from '../testbed/child.ts';
 /** The demo as a person starts it. */
 export interface DemoProcess {
   readonly child: ChildProcess;
+  /** Presses a key. */
+  press(key: string): void;
   /** What it wrote to stdout and stderr so far. */
   output(): string;
   /** Resolves when the output holds this; rejects with the output when the demo ends before. */
@@ -41,7 +43,7 @@ export function startDemo(
   env: Readonly<Record<string, string>> = {},
 ): DemoProcess {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'demo.ts'), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
@@ -50,6 +52,8 @@ export function startDemo(
       ...env,
     },
   });
+  // It may end before a key reaches it.
+  child.stdin.on('error', () => undefined);
   const offExit = onExit(() => child.kill('SIGKILL'));
   const deadline = setTimeout(() => child.kill('SIGKILL'), deadlineMs);
   let output = '';
@@ -70,6 +74,7 @@ export function startDemo(
     });
   return {
     child,
+    press: (key) => void child.stdin.write(key),
     output: () => output,
     says: (text) =>
       new Promise((resolve, reject) => {

@@ -21,6 +21,8 @@ export interface DemoMailboxes {
   readonly mailboxes: readonly DemoMailbox[];
 }
 
+/** A mailbox that nobody polls yet: for a connection that the person adds. */
+export const spareUser = 'spare';
 export const customer = 'demo';
 export const queueName = 'email-inbound';
 
@@ -34,7 +36,7 @@ export async function startMailboxes(terminal: Terminal): Promise<DemoMailboxes>
   const password = randomBytes(9).toString('base64url');
   const dovecot = await startMailServer(
     terminal,
-    plans.map(({ user }) => ({ user, password })),
+    [...plans.map(({ user }) => user), spareUser].map((user) => ({ user, password })),
   );
   const mailboxes = await Promise.all(
     plans.map(async ({ mails, ...plan }): Promise<DemoMailbox> => {

@@ -14,6 +14,7 @@ const receiveTimeoutMs = 20_000;
 export async function pollOwnMailbox(
   terminal: Terminal,
   { config, columns, unknown }: ConnectionFile,
+  outFolder: string | undefined,
 ): Promise<number> {
   const { customer, connection } = config;
   terminal.heading(`Polling ${describe(config)}`);
@@ -26,7 +27,11 @@ export async function pollOwnMailbox(
       ? 'Every mail in it is deleted when its messages are on the queue, and that queue ends with this run.'
       : `Unread mails in ${printable(config.folder ?? 'INBOX')} are marked read when their messages are on the queue. Nothing is deleted.`,
   );
-  const stage = await startStage({ terminal, queueName: config.queueName ?? defaultQueueName });
+  const stage = await startStage({
+    terminal,
+    queueName: config.queueName ?? defaultQueueName,
+    outFolder,
+  });
   await stage.addConnection(customer, connection, { ...columns, enabled: true });
 
   terminal.heading('Every message as it arrives on the queue');

@@ -13,12 +13,15 @@ import { countText, type Terminal } from './terminal.ts';
 const receiveTimeoutMs = 20_000;
 
 /** The main job from start to end. Gives the process's exit code: 0 when all went as it should. */
-export async function show(terminal: Terminal): Promise<number> {
+export async function show(terminal: Terminal, outFolder: string | undefined): Promise<number> {
   const beganMs = performance.now();
   // Installing it may take minutes; nothing should be waiting meanwhile.
   requireMailServer();
   terminal.heading('Starting everything on this machine');
-  const [mail, stage] = await Promise.all([startMailboxes(terminal), startStage({ terminal, queueName })]);
+  const [mail, stage] = await Promise.all([
+    startMailboxes(terminal),
+    startStage({ terminal, queueName, outFolder }),
+  ]);
   await addConnections(stage, mail, terminal);
 
   terminal.heading('First tick: every message as it arrives on the queue');

@@ -4,10 +4,11 @@ import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { DemoError } from './arguments.ts';
 import { ensureBundle, mainFile } from './bundle.ts';
 import { type Consumer, startConsumer } from './consumer.ts';
+import { MessageFolder } from './messageFolder.ts';
 import { MessageTable } from './messageTable.ts';
 import { printable, type Terminal } from './terminal.ts';
 
@@ -26,6 +27,8 @@ export interface Stage {
   row(customer: string, connection: string): Promise<ConnectionRow>;
   /** Makes the connection due whatever its schedule, as an operator would. */
   makeDue(customer: string, connection: string): Promise<void>;
+  /** Whether the queue is full, and refuses every message. */
+  setQueueFull(isFull: boolean): void;
   /** One tick of the schedule and the polls it orders. */
   tick(): Promise<void>;
   /** At most `graceMs` for what still runs. */
@@ -35,8 +38,10 @@ export interface Stage {
 export interface StageOptions {
   readonly terminal: Terminal;
   readonly queueName: string;
-  /** Timers fire by this schedule (six fields), as in Azure. Absent: only `tick` fires them. */
-  readonly pollSchedule?: string;
+  /** Where each message goes as a file, too. */
+  readonly outFolder?: string | undefined;
+  /** Timers fire by these schedules (six fields), as in Azure. Absent: only `tick` fires them. */
+  readonly schedules?: { readonly poll: string; readonly retry: string };
   readonly onLog?: (entry: LogEntry) => void;
 }
 
@@ -45,7 +50,8 @@ const maxMessageSizeBytes = 262_144;
 const duplicateDetectionWindowMs = 600_000;
 
 export async function startStage(options: StageOptions): Promise<Stage> {
-  const { terminal, queueName } = options;
+  const { terminal, queueName, outFolder } = options;
+  const folder = outFolder === undefined ? undefined : new MessageFolder(outFolder);
   const [, azurite, broker] = await Promise.all([
     started(terminal, 'Bundle', ensureBundle, (state) => `dist/main.cjs, ${state}`),
     started(terminal, 'Storage', startAzurite, describeAzurite),
@@ -71,7 +77,10 @@ export async function startStage(options: StageOptions): Promise<Stage> {
     serviceBusConnectionString: broker.connectionString,
     storageConnectionString: azurite.connectionString,
     queueName,
-    onMessage: (message) => table.add(message),
+    onMessage: (message) => {
+      table.add(message);
+      folder?.add(message);
+    },
     onError: (sentence) => terminal.line(terminal.paint(printable(sentence), 'red')),
   });
   return {
@@ -83,6 +92,9 @@ export async function startStage(options: StageOptions): Promise<Stage> {
     row: (customer, connection) => connections.getEntity(customer, connection),
     makeDue: async (customer, connection) => {
       await connections.updateEntity({ partitionKey: customer, rowKey: connection, nextRunAt: '' }, 'Merge');
+    },
+    setQueueFull: (isFull) => {
+      broker.faults.quotaExceeded = isFull;
     },
     tick: async () => {
       await host.fireTimer('schedulePolls');
@@ -99,7 +111,7 @@ export async function startStage(options: StageOptions): Promise<Stage> {
 /** Throws a `DemoError` that says what to install when there is no mail server and it can't be installed. */
 export function requireMailServer(): void {
   try {
-    requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+    requirePrograms([programs.dovecot]);
   } catch (error) {
     throw new DemoError(
       `The demo's mail server is Dovecot. ${error instanceof Error ? error.message : error}`,
@@ -123,12 +135,12 @@ export function startMailServer(
 function startApp(
   azurite: Azurite,
   broker: Broker,
-  { queueName, pollSchedule, onLog }: StageOptions,
+  { queueName, schedules, onLog }: StageOptions,
 ): Promise<Host> {
   return startHost({
     main: mainFile,
     storageConnectionString: azurite.connectionString,
-    timers: pollSchedule === undefined ? 'manual' : 'schedule',
+    timers: schedules === undefined ? 'manual' : 'schedule',
     // Each is set, so that none of this shell's own has a say.
     env: {
       AzureWebJobsStorage: azurite.connectionString,
@@ -137,8 +149,8 @@ function startApp(
       EMAIL_MAX_MESSAGE_BYTES: '',
       EMAIL_MAX_MAIL_BYTES: '',
       POLL_TIME_BUDGET_SECONDS: '',
-      POLL_SCHEDULE: pollSchedule ?? '0 * * * * *',
-      RETRY_SCHEDULE: '30 * * * * *',
+      POLL_SCHEDULE: schedules?.poll ?? '0 * * * * *',
+      RETRY_SCHEDULE: schedules?.retry ?? '30 * * * * *',
       RETRY_MAX_AGE_HOURS: '',
       MAIL_HOSTS_ALLOWED: '',
       MAIL_DENY_PRIVATE_NETWORKS: '',

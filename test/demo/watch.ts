@@ -1,14 +1,32 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePortLike, onExit } from '../testbed/child.ts';
+import type { Host } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
-import { addConnections, type DemoMailboxes, queueName, startMailboxes } from './mailboxes.ts';
+import { seedMaildir } from '../testbed/seed.ts';
+import { listenForKeys } from './keys.ts';
+import { addConnections, type DemoMailboxes, queueName, spareUser, startMailboxes } from './mailboxes.ts';
+import { startMailDrop } from './smtp.ts';
 import { requireMailServer, startStage } from './stage.ts';
 import { clockText, countText, printable, type Terminal } from './terminal.ts';
 
-const defaultPollSchedule = '0 * * * * *';
+/** Where they are free; any others else. Those of `func start` and of other trial mail servers. */
+const usualPorts = { http: 7071, smtp: 2525 } as const;
+const defaultSchedules = { poll: '0 * * * * *', retry: '30 * * * * *' } as const;
 /** Ctrl-C reaches the storage too, so what waits for it may not end by itself. */
 const stopGraceMs = 2_000;
 
-/** Runs by the schedule until `stopped` resolves. Gives the process's exit code. */
-export async function watch(terminal: Terminal, stopped: Promise<void>): Promise<number> {
+/**
+ * Runs by the schedule until `stopped` resolves: serves the page and the API, takes mail by SMTP, polls when a key
+ * is pressed. Gives the process's exit code.
+ */
+export async function watch(
+  terminal: Terminal,
+  outFolder: string | undefined,
+  stopped: Promise<void>,
+): Promise<number> {
   let stopping = false;
   const showLog = ({ category, level, message }: LogEntry) => {
     if (category !== 'user' || stopping) return;
@@ -19,42 +37,122 @@ export async function watch(terminal: Terminal, stopped: Promise<void>): Promise
   // Installing it may take minutes; nothing should be waiting meanwhile.
   requireMailServer();
   terminal.heading('Starting everything on this machine');
-  const pollSchedule = process.env.POLL_SCHEDULE;
+  const { POLL_SCHEDULE: poll, RETRY_SCHEDULE: retry } = process.env;
+  const schedules = { poll: poll ?? defaultSchedules.poll, retry: retry ?? defaultSchedules.retry };
   const [mail, stage] = await Promise.all([
     startMailboxes(terminal),
-    startStage({ terminal, queueName, pollSchedule: pollSchedule ?? defaultPollSchedule, onLog: showLog }),
+    startStage({ terminal, queueName, schedules, outFolder, onLog: showLog }),
   ]);
   await addConnections(stage, mail, terminal);
-  explain(terminal, mail);
+  const { host } = stage;
+  const functionKey = randomBytes(12).toString('base64url');
+  const http = await host.serveHttp({ port: await freePortLike(usualPorts.http), functionKey });
+  const users = [...mail.mailboxes.map(({ user }) => user), spareUser];
+  const drop = await startMailDrop(await freePortLike(usualPorts.smtp), users, (user, source) =>
+    seedMaildir(mail.dovecot.maildir(user), [source]),
+  );
+  const connectionFile = writeConnectionFile(mail);
+  explain(terminal, mail, { url: http.url, functionKey, smtpPort: drop.port, connectionFile });
+  if (outFolder !== undefined)
+    terminal.line(`Files        each message, and its properties, in ${outFolder}`);
+
   terminal.heading('Messages on the queue, and what the app logs');
-  stage.host.startQueueListener();
+  host.startQueueListener();
+  let isQueueFull = false;
+  listenForKeys(process.stdin, (key) => {
+    if (stopping) return;
+    if (key === 'f') {
+      isQueueFull = !isQueueFull;
+      stage.setQueueFull(isQueueFull);
+      const state = isQueueFull ? 'full: it refuses every message, until f is pressed again' : 'open again';
+      terminal.line(terminal.paint(`${clockText(new Date())} The queue is ${state}.`, 'bold'));
+    } else if (key === 'r') runAway(host.fireTimer('retryDeliveries'));
+    else runAway(pollAll(host));
+  });
   // Nobody wants to wait a minute for the first messages; a schedule of one's own is left as it is.
-  if (pollSchedule === undefined) await stage.host.fireTimer('schedulePolls');
+  if (poll === undefined) await host.fireTimer('schedulePolls');
 
   await stopped;
   stopping = true;
   const { count } = stage.consumer;
   terminal.line('\nStopping.');
+  await Promise.all([http.stop(), drop.stop()]);
   await stage.stop(stopGraceMs);
   await mail.dovecot.stop();
   terminal.line(`${countText(count, 'message')} received. Everything stopped.`);
   return 0;
+
+  /** What fails is in the app's log already, or is the end of the demo. */
+  function runAway(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (!stopping) terminal.line(terminal.paint(printable(String(error)), 'red'));
+    });
+  }
 }
 
-function explain(terminal: Terminal, { dovecot, password, mailboxes }: DemoMailboxes): void {
-  terminal.heading('Drop a mail in; it is picked up at a full minute. Ctrl-C ends all of it.');
-  for (const { hostType, maildir } of mailboxes) {
-    terminal.line(`${hostType}: cp mail.eml ${maildir}/new/`);
+/** Orders a poll of every connection, those of the person's own too. */
+async function pollAll(host: Host): Promise<void> {
+  const { connections } = (await host.invokeHttp('GET /api/connections')).json() as {
+    readonly connections: readonly { readonly customer: string; readonly connection: string }[];
+  };
+  for (const { customer, connection } of connections) {
+    await host.invokeHttp(`POST /api/connections/${customer}/${connection}/poll`);
   }
-  const [first] = mailboxes;
-  if (first !== undefined) {
-    terminal.line(`or    printf 'Subject: Hello\\n\\nA first mail.\\n' > ${first.maildir}/new/hello-$RANDOM`);
-  }
+}
+
+/** A connection to the mailbox that nobody polls, as docs/operations.md adds one. */
+function writeConnectionFile({ dovecot, password }: DemoMailboxes): string {
+  const folder = mkdtempSync(join(tmpdir(), 'demo-connection-'));
+  onExit(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'connection.json');
+  const connection = {
+    host: dovecot.host,
+    hostType: 'IMAP',
+    port: dovecot.imapsPort,
+    caCertificate: dovecot.caCertificate,
+    username: spareUser,
+    password,
+  };
+  writeFileSync(file, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 });
+  return file;
+}
+
+interface Doors {
+  readonly url: string;
+  readonly functionKey: string;
+  readonly smtpPort: number;
+  readonly connectionFile: string;
+}
+
+function explain(
+  terminal: Terminal,
+  { dovecot, password, mailboxes }: DemoMailboxes,
+  { url, functionKey, smtpPort, connectionFile }: Doors,
+): void {
+  const users = mailboxes.map(({ user }) => user);
+  terminal.heading('Send a mail; it is picked up at the next full minute, or when you press a key.');
+  terminal.line(`Page         ${url}/api/ui, which asks for the key ${functionKey}`);
+  terminal.line(`API          APP=${url} KEY=${functionKey}`);
   terminal.line(
-    `With a mail program: 127.0.0.1, IMAP ${dovecot.imapPort} (TLS ${dovecot.imapsPort}), POP3 ${dovecot.pop3Port} (TLS ${dovecot.pop3sPort}),`,
+    `             docs/operations.md has a walk through it. Its connection.json, of a mailbox that`,
   );
-  const users = mailboxes.map(({ user }) => user).join(' or ');
+  terminal.line(`             nobody polls yet: cp ${connectionFile} .`);
   terminal.line(
-    `user ${users}, password ${password} (made for this run); it must copy mails there as unread.`,
+    `SMTP         127.0.0.1:${smtpPort}, to ${[...users, spareUser].join('@, ')}@ any domain, without a login:`,
+  );
+  terminal.line(
+    `             printf 'Subject: Hello\\n\\nA mail.\\n' | curl -sS smtp://127.0.0.1:${smtpPort} --mail-from me@example.com --mail-rcpt ${users[0]}@example.com -T -`,
+  );
+  for (const { hostType, maildir } of mailboxes) {
+    terminal.line(`${hostType.padEnd(12)} or as a file: cp mail.eml ${maildir}/new/`);
+  }
+  terminal.line(
+    `Mail program 127.0.0.1, IMAP ${dovecot.imapPort} (TLS ${dovecot.imapsPort}), POP3 ${dovecot.pop3Port} (TLS ${dovecot.pop3sPort}),`,
+  );
+  terminal.line(
+    `             user ${[...users, spareUser].join(' or ')}, password ${password} (made for this run)`,
+  );
+  terminal.line(
+    'Keys         f: the queue is full, and open again; r: try what is undelivered; Ctrl-C ends; any other: poll',
   );
 }

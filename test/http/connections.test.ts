@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
+import { caPem } from '../connection/caPem.ts';
 import { type Api, list, type Operation, object, openApi, sentences } from './api.ts';
 
 let bed: AppTestbed;
 let api: Api;
 
 before(async () => {
-  bed = await startAppTestbed({ users: ['anna'], settings: { MAIL_PW: 'from a setting' } });
+  bed = await startAppTestbed({ users: ['anna'], settings: { MAILBOX_PW: 'from a setting' } });
   api = await openApi(bed.host);
 });
 after(() => bed.stop());
@@ -48,7 +49,7 @@ test('a connection is made, read, replaced and removed', async () => {
 
 test('what the API has stored is what polls read', async () => {
   const { imapPort } = bed.dovecot;
-  const columns = { host: '127.0.0.1', port: imapPort, useSsl: false, passwordSetting: 'MAIL_PW' };
+  const columns = { host: '127.0.0.1', port: imapPort, useSsl: false, passwordSetting: 'MAILBOX_PW' };
   await put('polled', { ...withoutPassword, ...columns });
   const { lastStatus, lastError } = await bed.poll('polled');
   assert.equal(lastStatus, 'failed');
@@ -116,14 +117,14 @@ test('a stored secret is kept when it is left out or empty, replaced when given,
   await put('kept', { ...withoutPassword, password: ' other ' });
   assert.equal(await stored(), ' other ');
 
-  const both = sentences(await put('kept', { ...base, passwordSetting: 'MAIL_PW' }));
+  const both = sentences(await put('kept', { ...base, passwordSetting: 'MAILBOX_PW' }));
   assert.match(String(both.passwordSetting), /together with password; only one/);
   const none = sentences(await put('kept', { ...withoutPassword, password: null }));
   assert.match(String(none.password), /password is missing/);
   assert.equal(await stored(), ' other ');
 
-  const switched = object((await put('kept', { ...withoutPassword, passwordSetting: 'MAIL_PW' })).json());
-  assert.deepEqual([switched.passwordSetting, switched.passwordSet], ['MAIL_PW', false]);
+  const switched = object((await put('kept', { ...withoutPassword, passwordSetting: 'MAILBOX_PW' })).json());
+  assert.deepEqual([switched.passwordSetting, switched.passwordSet], ['MAILBOX_PW', false]);
   assert.equal(await stored(), undefined);
   assert.match(String(sentences(await put('kept', withoutPassword)).password), /password is missing/);
 });
@@ -146,12 +147,22 @@ test('a wrong column gets the sentence of the poll, and nothing is stored', asyn
 });
 
 test('unknown columns and the columns of the app are refused, by whatever name', async () => {
-  const names = ['nonsense', 'nextRunAt', 'PartitionKey', 'RowKey', 'etag', 'configVersion', 'odata.etag'];
+  const names = [
+    'nonsense',
+    'nextRunAt',
+    'PartitionKey',
+    'RowKey',
+    'etag',
+    'secretsVersion',
+    'configWriteId',
+    'odata.etag',
+  ];
   const body = `{"__proto__":{"host":"x"},"constructor":1,${JSON.stringify({
     ...base,
     ...Object.fromEntries(names.map((name) => [name, 'x'])),
   }).slice(1)}`;
-  const answer = await api.call('PUT /api/connections/acme/unknown', { body });
+  const headers = { 'content-type': 'application/json' };
+  const answer = await api.call('PUT /api/connections/acme/unknown', { body, headers });
   assert.deepEqual(Object.keys(sentences(answer)).sort(), ['__proto__', 'constructor', ...names].sort());
 });
 
@@ -163,6 +174,49 @@ test('keys come from the address alone, and must be such as polls take', async (
   assert.equal((await api.call("GET /api/connections/a'b/c")).status, 404);
 });
 
+test('half a character is refused where it stands: no storage can hold it', async () => {
+  const errors = sentences(await put('half', { ...base, folder: 'a\ud800', password: '\udc00' }));
+  for (const column of ['folder', 'password']) {
+    assert.equal(errors[column], `${column} holds half a character (a lone surrogate); correct the text.`);
+  }
+  assert.equal((await put('half', { ...base, folder: 'whole \ud83d\ude00' })).status, 201);
+});
+
+test('a certificate in one line is stored as the PEM that it is, and shown without what stood around it', async () => {
+  const caCertificate = `"note: horse ${caPem.replaceAll('\n', '\\n')}"`;
+  const made = await put('pem', { ...base, caCertificate });
+  assert.equal(object(made.json()).caCertificate, caPem);
+  assert.equal((await entity('pem')).caCertificate, caPem);
+  await bed.addConnection('pem', { ...base, caCertificate });
+  const shown = await get('pem');
+  assert.equal(object(shown.json()).caCertificate, caPem);
+  assert.doesNotMatch(shown.text(), /horse/);
+  const wrong = sentences(await put('pem', { ...base, caCertificate: 'horse' }));
+  await bed.addConnection('wrong-pem', { ...base, caCertificate: 'horse' });
+  assert.equal((await bed.poll('wrong-pem')).lastError, wrong.caCertificate);
+});
+
+test('a stored password does not follow to another server; it must come along, or the change is refused', async () => {
+  await put('moved', base);
+  for (const change of [
+    { host: 'thief.example' },
+    { port: 1 },
+    { useSsl: false },
+    { username: 'bert' },
+    { caCertificate: caPem },
+  ]) {
+    const errors = sentences(await put('moved', { ...withoutPassword, ...change }));
+    assert.deepEqual(errors, {
+      password:
+        'password is stored for where the saved connection points (host, port, encryption, CA, user) and is not kept for another target; enter it again.',
+    });
+  }
+  assert.equal((await entity('moved')).host, base.host);
+  assert.equal((await put('moved', { ...base, host: 'other.example' })).status, 200);
+  assert.equal((await put('moved', { ...withoutPassword, host: 'OTHER.example', folder: 'X' })).status, 200);
+  assert.equal((await entity('moved')).password, base.password);
+});
+
 test('what was read may be sent back, with changes', async () => {
   await put('back', base);
   const read = object((await get('back')).json());
@@ -172,17 +226,18 @@ test('what was read may be sent back, with changes', async () => {
 });
 
 test('a body that is no JSON object, too large, or of another type is refused', async () => {
-  const sent = async (body: unknown, headers: Record<string, string> = {}) =>
+  const asJson = { 'content-type': 'application/json' };
+  const sent = async (body: unknown, headers: Record<string, string> = asJson) =>
     (await api.call('PUT /api/connections/acme/body', { body, headers })).status;
   for (const body of ['{', '[]', '"x"', 'null', Buffer.from([0xff, 0xfe])])
     assert.equal(await sent(body), 400);
   assert.equal(await sent(undefined), 400);
   assert.equal(await sent({ ...base, folder: 'x'.repeat(70_000) }), 413);
   assert.equal(await sent('{}', { 'content-length': '70000' }), 413);
-  assert.equal(
-    await sent(JSON.stringify(base), { 'content-type': 'application/x-www-form-urlencoded' }),
-    415,
-  );
+  for (const type of ['application/x-www-form-urlencoded', 'text/plain', 'application/jsonp', '']) {
+    assert.equal(await sent(JSON.stringify(base), { 'content-type': type }), 415, type);
+  }
+  assert.equal(await sent(JSON.stringify(base), {}), 415);
   assert.equal(await sent(JSON.stringify(base), { 'content-type': 'application/json; charset=utf-8' }), 201);
   const long = sentences(await put('body', { ...base, caCertificate: 'x'.repeat(40_000) }));
   assert.match(String(long.caCertificate), /caCertificate/);
@@ -216,14 +271,73 @@ test('connections are listed by customer, a page at a time', async () => {
   }
 });
 
+test('connections are listed by the status of their last run', async () => {
+  const states = { good: 'ok', bad: 'failed', new: undefined };
+  for (const [name, lastStatus] of Object.entries(states)) {
+    await bed.connections.upsertEntity(
+      { partitionKey: 'states', rowKey: name, ...base, lastStatus },
+      'Replace',
+    );
+  }
+  const listed = async (query: Record<string, string>) =>
+    list(
+      object((await api.call('GET /api/connections', { query: { customer: 'states', ...query } })).json())
+        .connections,
+    ).map(({ connection }) => connection);
+  assert.deepEqual(await listed({ status: 'failed' }), ['bad']);
+  assert.deepEqual(await listed({ status: 'ok' }), ['good']);
+  assert.deepEqual(await listed({ status: 'running' }), []);
+  assert.deepEqual(await listed({ status: '' }), ['bad', 'good', 'new']);
+  const wrong = await api.call('GET /api/connections', { query: { status: 'x' } });
+  assert.equal(wrong.status, 400);
+  assert.match(wrong.text(), /status must be one of running, ok, failed, skipped\./);
+});
+
+test('a query parameter that a call does not have is refused, on every call; the key may stand there', async () => {
+  for (const { method, path } of api.operations) {
+    const address = path.replace(/\{\w+\}/g, 'x');
+    const answer = await api.call(`${method} ${address}`, { query: { custommer: 'acme' } });
+    assert.equal(answer.status, 400, `${method} ${path}`);
+    assert.match(
+      answer.text(),
+      /There is no query parameter \\"custommer\\"; (possible are|there is none here)/,
+    );
+  }
+  assert.equal((await api.call('GET /api/connections', { query: { code: 'k', limit: '1' } })).status, 200);
+});
+
+test('a body that came in chunks, which the host does not hand over, is refused and not taken for none', async () => {
+  await put('chunks', base);
+  const server = await bed.host.serveHttp();
+  try {
+    const send = async (method: string, action: string) => {
+      const body = new Blob([JSON.stringify({ ...base, password: 'wrong' })]).stream();
+      const headers = { 'content-type': 'application/json' };
+      const options: RequestInit & { duplex: 'half' } = { method, headers, body, duplex: 'half' };
+      return await fetch(`${server.url}/api/connections/acme/chunks${action}`, options);
+    };
+    for (const answer of [await send('PUT', ''), await send('POST', '/test')]) {
+      assert.equal(answer.status, 411);
+      assert.match(await answer.text(), /did not arrive: send it with the header Content-Length/);
+    }
+  } finally {
+    await server.stop();
+  }
+  const headers = { 'transfer-encoding': 'chunked' };
+  assert.equal((await api.call('PUT /api/connections/acme/chunks', { headers })).status, 411);
+});
+
 test('a poll is ordered at once, whatever the schedule, unless the connection is disabled or gone', async () => {
   const later = '2030-01-01T00:00:00.000Z';
   const poll = (name: string) => api.call(`POST /api/connections/acme/${name}/poll`);
   await bed.host.drainQueue();
   await bed.addConnection('now', { ...base, host: '127.0.0.1', port: 1, nextRunAt: later });
-  const answer = object((await poll('now')).json());
-  assert.ok(new Date(String(answer.nextRunAt)).getTime() <= Date.now());
-  assert.equal((await entity('now')).nextRunAt, answer.nextRunAt);
+  const ordered = await poll('now');
+  assert.equal(ordered.status, 202);
+  const { runRequestedAt, ...key } = object(ordered.json());
+  assert.deepEqual(key, { customer: 'acme', connection: 'now' });
+  assert.ok(Math.abs(new Date(String(runRequestedAt)).getTime() - Date.now()) < 5_000);
+  assert.ok(new Date(String((await entity('now')).nextRunAt)).getTime() <= Date.now());
   assert.equal((await bed.host.drainQueue()).succeeded, 1);
   assert.match(String((await entity('now')).lastError), /refused/);
   assert.ok(new Date(String((await entity('now')).nextRunAt)).getTime() > Date.now());
@@ -234,6 +348,32 @@ test('a poll is ordered at once, whatever the schedule, unless the connection is
   assert.match(refused.text(), /acme\/off is disabled/);
   assert.equal((await entity('off')).nextRunAt, later);
   assert.equal((await poll('gone')).status, 404);
+});
+
+test('a poll that is waited for answers with the state after a run that began no earlier', async () => {
+  await bed.addConnection('wait', {
+    ...base,
+    host: '127.0.0.1',
+    port: 1,
+    lastStatus: 'ok',
+    lastRunStartedAt: '2026-01-01T00:00:00.000Z',
+  });
+  const poll = (wait: string) => api.call('POST /api/connections/acme/wait/poll', { query: { wait } });
+  const late = await poll('1');
+  assert.equal(late.status, 202);
+  bed.host.startQueueListener();
+  try {
+    const answer = await poll('30');
+    assert.equal(answer.status, 200);
+    const { state, runRequestedAt } = object(answer.json());
+    const { lastStatus, lastError, lastRunStartedAt } = object(state);
+    assert.equal(lastStatus, 'failed');
+    assert.match(String(lastError), /refused/);
+    assert.ok(new Date(String(lastRunStartedAt)) >= new Date(String(runRequestedAt)));
+  } finally {
+    await bed.host.stopQueueListener();
+  }
+  for (const wait of ['x', '61', '-1', '1.5']) assert.equal((await poll(wait)).status, 400);
 });
 
 test('all that is described of these calls was seen', () => {

@@ -45,6 +45,16 @@ test('a change of nothing but a secret is a change, and the tag gives no hint of
   assert.equal(await tagOf('twin1'), await tagOf('twin2'));
 });
 
+test('the tag is of the content: the same content has the same, and any other column another', async () => {
+  const made = await put('content', base);
+  for (const body of [base, { ...base, hostType: 'imap' }, { ...base, password: undefined }]) {
+    assert.equal((await put('content', body)).headers.etag, made.headers.etag);
+  }
+  const changed = await put('content', { ...base, folder: 'Other' });
+  assert.notEqual(changed.headers.etag, made.headers.etag);
+  assert.equal((await put('content', base)).headers.etag, made.headers.etag);
+});
+
 test('what runs write, and a rotated refresh token, are no change to an editor', async () => {
   await put('run', { ...base, host: '127.0.0.1', port: 1 });
   const etag = await tagOf('run');
@@ -54,7 +64,8 @@ test('what runs write, and a rotated refresh token, are no change to an editor',
     'Merge',
   );
   assert.equal(await tagOf('run'), etag);
-  const answer = await put('run', { ...base, password: undefined, folder: 'New' }, { 'if-match': etag });
+  const target = { ...base, host: '127.0.0.1', port: 1 };
+  const answer = await put('run', { ...target, password: undefined, folder: 'New' }, { 'if-match': etag });
   assert.equal(answer.status, 200);
   assert.equal(object(object(answer.json()).state).lastStatus, 'failed');
   assert.equal((await bed.state('run')).password, 'rotated');
@@ -65,6 +76,16 @@ test('an edit in the table itself is a change', async () => {
   const etag = await tagOf('edited');
   await bed.connections.updateEntity({ partitionKey: 'acme', rowKey: 'edited', folder: 'X' }, 'Merge');
   assert.equal((await put('edited', base, { 'if-match': etag })).status, 412);
+});
+
+test('a tag that a proxy has made weak, or marked as compressed, is good for an edit and a removal', async () => {
+  await put('proxied', base);
+  const etag = await tagOf('proxied');
+  const edited = await put('proxied', { ...base, folder: 'A' }, { 'if-match': `W/${etag}` });
+  assert.equal(edited.status, 200);
+  const compressed = String(edited.headers.etag).replace(/"$/, '-gzip"');
+  assert.equal((await put('proxied', base, { 'if-match': `W/${etag}` })).status, 412);
+  assert.equal((await remove('proxied', { 'if-match': compressed })).status, 204);
 });
 
 test('If-None-Match: * makes, and replaces nothing; If-Match never makes', async () => {
@@ -121,13 +142,20 @@ test('every 412 that is described was seen', () => {
   );
 });
 
-test('conditions are compared as RFC 9110 says', () => {
+test('conditions are compared as RFC 9110 says, and tags as proxies leave them', () => {
   const may = (headers: Record<string, string>, current?: string) =>
     mayChange({ headers: new Headers(headers) }, current);
   assert.equal(may({}, '"a"'), true);
   assert.equal(may({}), true);
   assert.equal(may({ 'if-match': '"b", "a"' }, '"a"'), true);
-  assert.equal(may({ 'if-match': 'W/"a"' }, '"a"'), false);
+  assert.equal(may({ 'if-match': 'W/"a"' }, '"a"'), true);
+  for (const tag of ['"a-gzip"', 'W/"a-gzip"', '"a--gzip"', '"a;gzip"', '"a-br"', '"b", W/"a-zstd"']) {
+    assert.equal(may({ 'if-match': tag }, '"a"'), true, tag);
+    assert.equal(may({ 'if-none-match': tag }, '"a"'), false, tag);
+  }
+  assert.equal(may({ 'if-match': '"b-gzip"' }, '"a"'), false);
+  assert.equal(may({ 'if-match': '"a-x"' }, '"a"'), false);
+  assert.equal(may({ 'if-match': '"a-br"' }, '"a-br"'), true);
   assert.equal(may({ 'if-match': 'a' }, '"a"'), false);
   assert.equal(may({ 'if-match': '' }, '"a"'), false);
   assert.equal(may({ 'if-match': '*' }), false);

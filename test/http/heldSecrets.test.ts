@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isSecretColumn } from '../../shared/connection/columns.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
 import { readConnectionBody } from '../../shared/http/connectionBody.ts';
-import { refuseHeldSecrets } from '../../shared/http/heldSecrets.ts';
+import { keepSecrets, refuseHeldSecrets } from '../../shared/http/heldSecrets.ts';
+import { caPem } from '../connection/caPem.ts';
 
 const key = { customer: 'acme', connection: 'orders' };
 const mailbox = { host: 'outlook.office365.com', hostType: 'IMAP', username: 'a', authType: 'oauth2' };
@@ -13,16 +15,19 @@ const client = {
   oauth2ClientId: 'client',
 };
 const secret = { oauth2ClientSecret: 'typed' };
-const readSetting = (name: string) => (name === 'ONE' || name === 'TWO' ? 'from a setting' : undefined);
+const sources = {
+  settingsPrefix: 'MAILBOX_',
+  readSetting: (name: string) => (/^MAILBOX_(ONE|TWO)$/.test(name) ? 'from a setting' : undefined),
+  vaultPrefix: 'mailbox-',
+  identityHosts: ['thief.example'],
+};
 
 /** The columns that keep `body` from being tested while `saved` is stored. */
 function refused(body: object, saved?: object): string[] {
   const stored = saved && { key, columns: { ...saved }, etag: '*' };
-  const decoded =
-    saved && decodeConnection({ ...saved, PartitionKey: 'acme', RowKey: 'orders' }, readSetting);
-  const read = readConnectionBody({ ...body }, key, stored, decodeConnection, readSetting);
+  const read = readConnectionBody({ ...body }, key, stored, decodeConnection, sources);
   assert.ok(read.ok, read.ok ? '' : JSON.stringify(read.errors));
-  const errors = refuseHeldSecrets(read, decoded?.ok ? decoded.config : undefined, stored);
+  const errors = refuseHeldSecrets(read, stored);
   return errors.map(({ column }) => column);
 }
 
@@ -61,10 +66,10 @@ test('every secret of a grant counts, and those that it does not use do not', ()
 });
 
 test('an app setting counts as stored where the saved connection names the same', () => {
-  const body = { ...client, oauth2ClientSecretSetting: 'ONE' };
+  const body = { ...client, oauth2ClientSecretSetting: 'MAILBOX_ONE' };
   assert.deepEqual(refused(body), ['oauth2ClientSecretSetting']);
   assert.deepEqual(refused(body, body), []);
-  assert.deepEqual(refused({ ...body, oauth2ClientSecretSetting: 'TWO' }, body), [
+  assert.deepEqual(refused({ ...body, oauth2ClientSecretSetting: 'MAILBOX_TWO' }, body), [
     'oauth2ClientSecretSetting',
   ]);
   assert.deepEqual(refused({ ...body, host: 'thief.example' }, body), ['oauth2ClientSecretSetting']);
@@ -80,8 +85,78 @@ test("the app's identity gives its token to the saved server and for the saved s
   ]);
 });
 
-test('a saved connection that is wrong lends nothing', () => {
-  assert.deepEqual(refused(client, { ...client, ...secret, pollingIntervalSeconds: 1 }), [
-    'oauth2ClientSecret',
-  ]);
+test('what is wrong in another column of the saved connection changes nothing about its target', () => {
+  assert.deepEqual(refused(client, { ...client, ...secret, pollingIntervalSeconds: 1 }), []);
 });
+
+const password = { host: 'mail.example.com', hostType: 'IMAP', username: 'anna', caCertificate: caPem };
+/** Everything that decides who gets a password. */
+const otherTargets: readonly Readonly<Record<string, unknown>>[] = [
+  { host: 'thief.example' },
+  { port: 1993 },
+  { useSsl: false },
+  { useSsl: false, port: 993 },
+  { useSsl: false, startTls: true, port: 993 },
+  { caCertificate: undefined },
+  { caCertificate: caPem + caPem },
+  { username: 'Anna' },
+  { username: 'anna ' },
+  { hostType: 'POP3', port: 993 },
+];
+const sameTargets: readonly Readonly<Record<string, unknown>>[] = [
+  { folder: 'Orders' },
+  { host: 'MAIL.example.com' },
+  { port: '993', useSsl: 'TRUE', startTls: false },
+  { caCertificate: `"${caPem.replaceAll('\n', '\\n')}"` },
+  { hostType: 'imap' },
+];
+
+test('a stored password is tested against the very server that it was stored for, and saved with no other', () => {
+  const saved = { ...password, password: 'stored' };
+  for (const change of otherTargets) {
+    const body = { ...password, ...change };
+    assert.deepEqual(refused(body, saved), ['password'], JSON.stringify(change));
+    assert.deepEqual(kept(body, saved), { errors: ['password'] }, JSON.stringify(change));
+    assert.deepEqual(kept({ ...body, password: 'typed' }, saved), { password: 'typed' });
+  }
+  for (const change of sameTargets) {
+    const body = { ...password, ...change };
+    assert.deepEqual(refused(body, saved), [], JSON.stringify(change));
+    assert.deepEqual(kept(body, saved), { password: 'stored' }, JSON.stringify(change));
+  }
+});
+
+test('a setting or a secret of the vault may be named for any target that is saved', () => {
+  const saved = { ...password, passwordVaultSecret: 'mailbox-anna' };
+  const body = { ...saved, host: 'thief.example' };
+  assert.deepEqual(refused(body, saved), ['passwordVaultSecret']);
+  assert.deepEqual(refused({ ...saved, passwordVaultSecret: 'mailbox-bert' }, saved), [
+    'passwordVaultSecret',
+  ]);
+  assert.deepEqual(refused(saved, saved), []);
+  assert.deepEqual(kept(body, saved), {});
+});
+
+test('a secret that the new config does not use is kept with its target, and is dropped with it', () => {
+  const saved = { ...password, password: 'stored', ...secret };
+  const oauth2 = { ...client, ...password, authType: 'oauth2', oauth2ClientSecret: 'typed' };
+  assert.deepEqual(kept(oauth2, saved), { password: 'stored', oauth2ClientSecret: 'typed' });
+  assert.deepEqual(kept({ ...oauth2, host: 'thief.example' }, saved), { oauth2ClientSecret: 'typed' });
+  const thief = { ...password, password: 'typed', oauth2TokenEndpoint: 'https://thief.example/token' };
+  assert.deepEqual(kept(thief, saved), { password: 'typed' });
+});
+
+test('a secret that takes the place of a named one is not kept beside it', () => {
+  const saved = { ...password, password: 'stored' };
+  assert.deepEqual(kept({ ...password, passwordVaultSecret: 'mailbox-anna' }, saved), {});
+});
+
+/** The secrets that are stored when `body` is put over `saved`, or the columns that are refused. */
+function kept(body: object, saved: object): Record<string, unknown> {
+  const stored = { key, columns: { ...saved }, etag: '*' };
+  const read = readConnectionBody({ ...body }, key, stored, decodeConnection, sources);
+  assert.ok(read.ok, read.ok ? '' : JSON.stringify(read.errors));
+  const keeping = keepSecrets(read, stored);
+  if (!keeping.ok) return { errors: keeping.errors.map(({ column }) => column) };
+  return Object.fromEntries(Object.entries(keeping.columns).filter(([name]) => isSecretColumn(name)));
+}

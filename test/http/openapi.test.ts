@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { configColumnNames, secretColumns } from '../../shared/connection/columns.ts';
+import { configColumnNames, isSecretColumn } from '../../shared/connection/columns.ts';
 import { mainFile } from '../app/testbed.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import { type Api, object, openApi } from './api.ts';
@@ -89,7 +89,7 @@ test('the description has every column, with its meaning, and gives no secret', 
   const shown = object(object(schemas.Connection).properties);
   for (const name of configColumnNames) {
     assert.ok(object(input[name]).description, name);
-    const isSecret = secretColumns.includes(name);
+    const isSecret = isSecretColumn(name);
     assert.equal(shown[name] === undefined, isSecret, name);
     assert.equal(object(input[name]).writeOnly, isSecret ? true : undefined, name);
   }
@@ -102,7 +102,7 @@ test('the described body takes what the API takes', () => {
   const validate = ajv.compile({ components, $ref: '#/components/schemas/ConnectionInput' });
   assert.ok(validate(columns));
   assert.ok(validate({ ...columns, customer: 'acme', passwordSet: true, state: { lastStatus: 'ok' } }));
-  assert.ok(validate({ ...columns, password: null, passwordSetting: 'MAIL_PW' }));
+  assert.ok(validate({ ...columns, password: null, passwordSetting: 'MAILBOX_PW' }));
   const { host: _, ...hostless } = columns;
   for (const body of [
     hostless,

@@ -12,7 +12,7 @@ let thief: Server;
 let stolen = '';
 
 before(async () => {
-  const settings = { MAIL_PW: 'a secret of another', OTHER_PW: 'one more' };
+  const settings = { MAILBOX_PW: 'a secret of another', MAILBOX_OTHER_PW: 'one more' };
   bed = await startAppTestbed({ users: ['anna', 'bert'], settings });
   api = await openApi(bed.host);
   // Answers as a POP3 server does until it has the password.
@@ -113,12 +113,12 @@ test('a stored password is used for a test of the same server, and never sent to
 
 test('an app setting is used only where the saved connection has it sent already', async () => {
   const { password: _, ...columns } = mailboxColumns(bed.dovecot, 'POP3', 'bert');
-  const own = { ...columns, passwordSetting: 'MAIL_PW' };
+  const own = { ...columns, passwordSetting: 'MAILBOX_PW' };
   stolen = '';
   const elsewhere = { ...own, port: thiefPort() };
   assert.match(String(sentences(await run('new', elsewhere)).passwordSetting), /save the connection first/);
   await bed.addConnection('setting', own);
-  for (const body of [elsewhere, { ...own, passwordSetting: 'OTHER_PW' }]) {
+  for (const body of [elsewhere, { ...own, passwordSetting: 'MAILBOX_OTHER_PW' }]) {
     assert.deepEqual(Object.keys(sentences(await run('setting', body))), ['passwordSetting']);
   }
   assert.equal(stolen, '');
@@ -126,7 +126,7 @@ test('an app setting is used only where the saved connection has it sent already
 });
 
 test('all that is described of it was seen', () => {
-  const elsewhere = ['401', '405', '429', '500', '503'];
+  const elsewhere = ['401', '405', '411', '429', '500', '503'];
   assert.deepEqual(
     api.unmet(({ id }, status) => id === 'testConnection' && !elsewhere.includes(status)),
     [],

@@ -11,7 +11,13 @@ const unused = () => Promise.reject(new Error('This is not needed here.'));
 function request() {
   const body = new Response(JSON.stringify(columns)).body;
   const params = { customer: 'acme', connection: 'orders' };
-  return { method: 'POST', params, query: new URLSearchParams(), headers: new Headers(), body };
+  return {
+    method: 'POST',
+    params,
+    query: new URLSearchParams(),
+    headers: new Headers({ 'content-type': 'application/json' }),
+    body,
+  };
 }
 
 function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 30_000) {
@@ -28,8 +34,10 @@ function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 3
     orders: unused,
     undelivered: unused,
     openSession,
-    readSetting: () => undefined,
+    secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },
+    journal: { container: unused, mode: 'off' },
     now: () => new Date(),
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     testTimeoutMs,
   });
 }

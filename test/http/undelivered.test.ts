@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createStorage } from '../../shared/app/storage.ts';
 import { openUndelivered } from '../../shared/app/undelivered.ts';
+import { openJournal } from '../../shared/journal/journal.ts';
+import type { MailLine } from '../../shared/journal/lines.ts';
+import type { Part } from '../../shared/mail/mail.ts';
+import { identifyMail } from '../../shared/message/identity.ts';
+import { buildMessages, interchangeIdOf } from '../../shared/message/message.ts';
 import { type AppTestbed, queueName, startAppTestbed } from '../app/testbed.ts';
-import { undeliveredMail } from '../undelivered/storage.ts';
+import { mailLine } from '../journal/storage.ts';
 import { type Api, list, type Operation, object, openApi } from './api.ts';
 
 let bed: AppTestbed;
@@ -16,13 +21,46 @@ before(async () => {
 });
 after(() => bed.stop());
 
-/** Keeps a mail as a poll does whose queue is away; gives its id. */
-async function keep(uid: number): Promise<string> {
+/** Keeps a mail as a poll does whose queue is away; gives its id and its interchangeId. */
+async function keep(uid: number, connection = 'orders'): Promise<{ id: string; interchangeId: string }> {
   const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
   const store = await openUndelivered(createStorage(access));
-  const mail = undeliveredMail(['Hello', 'and more'], { uid, queueName, interchangeId: randomUUID() });
-  await store.store(mail);
-  return mail.interchangeId;
+  const mailboxId = 'imap|mail.example.com|anna|INBOX|7';
+  const identity = identifyMail(mailboxId, String(uid), 'fingerprint');
+  const origin = { customer: 'acme', connection, identity, endpoint: 'imaps://mail.example.com:993/INBOX' };
+  const envelope = {
+    subject: 'Order 17 – Ümlaut',
+    messageId: '<17@example.com>',
+    from: 'a@example.com',
+    date: '2026-11-26T08:59:00.000Z',
+  };
+  const parts = ['Hello', 'and more'].map((text, index): Part => {
+    const bytes = Buffer.from(text);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const content = { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256 } as const;
+    return index === 0
+      ? { kind: 'body', contentType: 'text/plain; charset=utf-8', fileName: 'body.txt', content }
+      : { kind: 'attachment', contentType: 'application/pdf', fileName: '1.pdf', content };
+  });
+  const messages = buildMessages(origin, { envelope, parts }, 'none');
+  const interchangeId = interchangeIdOf(origin);
+  await store.store({
+    ...{
+      customer: 'acme',
+      connection,
+      protocol: 'imap',
+      queueName,
+      interchangeId,
+      envelope,
+      mailboxId,
+      identity,
+    },
+    error: 'Service Bus queue inbound was away.',
+    partCount: messages.length,
+    parts: messages,
+  });
+  const { records: stored } = await store.list({ connection, limit: 100 });
+  return { id: stored.find((record) => record.interchangeId === interchangeId)?.id ?? '', interchangeId };
 }
 
 const records = async (query: Record<string, string> = {}) =>
@@ -30,8 +68,8 @@ const records = async (query: Record<string, string> = {}) =>
 
 test('undelivered mails are listed newest first, read, and resent', async () => {
   assert.deepEqual(await records(), []);
-  const older = await keep(1);
-  const newer = await keep(2);
+  const { id: older, interchangeId } = await keep(1);
+  const { id: newer } = await keep(2);
   assert.deepEqual(
     (await records()).map(({ id }) => id),
     [newer, older],
@@ -41,9 +79,22 @@ test('undelivered mails are listed newest first, read, and resent', async () => 
     [newer],
   );
   const record = object((await api.call(`GET /api/undelivered/${older}`)).json());
-  const { storedAt, nextTryAt, ...rest } = record;
+  const { storedAt, nextTryAt, parts, ...rest } = record;
+  assert.deepEqual(
+    list(parts).map(({ partNumber, partKind, inboundFileName, size }) => [
+      partNumber,
+      partKind,
+      inboundFileName,
+      size,
+    ]),
+    [
+      [1, 'body', 'body.txt', 5],
+      [2, 'attachment', '1.pdf', 8],
+    ],
+  );
   assert.deepEqual(rest, {
     id: older,
+    interchangeId,
     customer: 'acme',
     connection: 'orders',
     queueName,
@@ -54,6 +105,8 @@ test('undelivered mails are listed newest first, read, and resent', async () => 
     partCount: 2,
     emailSubject: 'Order 17 – Ümlaut',
     emailMessageId: '<17@example.com>',
+    emailFrom: 'a@example.com',
+    emailDate: '2026-11-26T08:59:00.000Z',
   });
   assert.ok(new Date(String(nextTryAt)) > new Date(String(storedAt)));
 
@@ -70,15 +123,10 @@ test('undelivered mails are listed newest first, read, and resent', async () => 
   assert.equal(due.status, 'waiting');
   assert.ok(new Date(String(due.nextTryAt)).getTime() <= Date.now());
   await bed.host.fireTimer('retryDeliveries');
+  const sent = bed.broker.queue(queueName).messages.map(({ applicationProperties }) => applicationProperties);
   assert.deepEqual(
-    bed.broker
-      .queue(queueName)
-      .messages.map(({ applicationProperties }) => applicationProperties?.partNumber),
+    sent.filter((properties) => properties?.interchangeId === interchangeId).map((each) => each?.partNumber),
     [1, 2],
-  );
-  assert.deepEqual(
-    (await records()).map(({ id }) => id),
-    [newer],
   );
   assert.equal((await api.call(`POST /api/undelivered/${older}/resend`)).status, 404);
   assert.equal((await api.call(`GET /api/undelivered/${older}`)).status, 404);
@@ -92,8 +140,58 @@ test('an id that is none is not found, and a wrong limit is refused', async () =
   assert.equal((await api.call('GET /api/undelivered', { query: { limit: 'all' } })).status, 400);
 });
 
+test('undelivered mails are listed by customer and connection, a page at a time', async () => {
+  const ids: string[] = [];
+  for (const [uid, connection] of [
+    [11, 'pages'],
+    [12, 'pages'],
+    [13, 'other'],
+    [14, 'pages'],
+  ] as const) {
+    ids.push((await keep(uid, connection)).id);
+  }
+  const seen: unknown[] = [];
+  for (let next: unknown = ''; next !== undefined; ) {
+    const query = { customer: 'acme', connection: 'pages', limit: '2', after: String(next) };
+    const page = object((await api.call('GET /api/undelivered', { query })).json());
+    seen.push(...list(page.undelivered).map(({ id }) => id));
+    next = page.next;
+  }
+  assert.deepEqual(seen, [ids[3], ids[1], ids[0]]);
+  assert.equal((await records({ connection: 'other' })).length, 1);
+  assert.deepEqual(await records({ customer: 'nobody' }), []);
+});
+
+test('a mail that is given up is gone, with its blobs, and the journal says so', async () => {
+  const { id, interchangeId } = await keep(21, 'given-up');
+  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
+  const container = await createStorage(access).container('email-journal');
+  const storedAt = new Date(String(object((await api.call(`GET /api/undelivered/${id}`)).json()).storedAt));
+  const journal = openJournal({
+    customer: 'acme',
+    connection: 'given-up',
+    container: async () => container,
+    mode: 'full',
+    runId: 'run',
+    now: () => new Date(),
+  });
+  journal.addMail(mailLine({ at: storedAt, interchangeId, outcome: 'undelivered' } as Partial<MailLine>));
+  await journal.end(undefined);
+  const outcome = async () =>
+    list(object((await api.call('GET /api/mails', { query: { connection: 'given-up' } })).json()).mails).map(
+      (mail) => mail.outcome,
+    );
+  assert.deepEqual(await outcome(), ['undelivered']);
+  assert.equal((await api.call(`DELETE /api/undelivered/${id}`)).status, 204);
+  assert.equal((await api.call(`GET /api/undelivered/${id}`)).status, 404);
+  assert.equal((await api.call(`DELETE /api/undelivered/${id}`)).status, 404);
+  assert.deepEqual(await outcome(), ['given-up']);
+  const blobs = await createStorage(access).container('email-undelivered');
+  for await (const { name } of blobs.listBlobsFlat()) assert.ok(!name.startsWith(id), name);
+});
+
 test('all that is described of these calls was seen', () => {
-  const elsewhere = ['401', '405', '500', '503'];
+  const elsewhere = ['400', '401', '405', '500', '503'];
   const isMeant = ({ path }: Operation, status: string) =>
     path.startsWith('/api/undelivered') && !elsewhere.includes(status);
   assert.deepEqual(api.unmet(isMeant), []);

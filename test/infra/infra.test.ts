@@ -1,126 +1,210 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { type Env, readSettings } from '../../shared/settings/settings.ts';
+import { lastNamesOf, resourceOf, resourcesOf } from './snapshot.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const read = (...path: string[]) => readFile(join(root, ...path), 'utf8');
-const [main, alerts, workbook, sample, operations, deploy, meters, hostJson] = await Promise.all([
-  read('infra', 'main.bicep'),
-  read('infra', 'alerts.bicep'),
-  read('infra', 'workbook.json'),
-  read('infra', 'main.parameters.sample.json'),
-  read('docs', 'operations.md'),
-  read('docs', 'deploy.md'),
-  read('shared', 'telemetry', 'meters.ts'),
-  read('host.json'),
-]);
-const queries = await readdir(join(root, 'infra', 'queries'));
-const metrics = new Set(matches(meters, /'(email\.[a-z.]+)'/g));
+const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8');
+const main = read('infra', 'main.bicep');
+const deploy = read('docs', 'deploy.md');
+const code = globSync('shared/**/*.ts', { cwd: root })
+  .map((file) => read(file))
+  .join('\n');
+const documents = ['README.md', ...globSync('docs/**/*.md', { cwd: root })].map((file) => read(file));
+const appSettings = resourceOf('Microsoft.Web/sites/config').properties as Readonly<Record<string, string>>;
 
 function matches(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map((match) => match[1] ?? '');
 }
 
-/** What a query names, of dimensions and metrics, must be what the app sends. */
-function checkQuery(kql: string, where: string): void {
-  for (const name of matches(kql, /'(email\.[a-z.]+)'/g)) assert.ok(metrics.has(name), `${where}: ${name}`);
-  const known = [
-    'customer',
-    'connection',
-    'protocol',
-    'outcome',
-    'status',
-    'reason',
-    'mails',
-    'durationMs',
-    'due',
-  ];
-  for (const name of matches(kql, /customDimensions\.(\w+)/g))
-    assert.ok(known.includes(name), `${where}: ${name}`);
-  for (const [open, close] of ['()', '[]', '{}']) {
-    assert.equal(kql.split(open ?? '').length, kql.split(close ?? '').length, `${where}: ${open}${close}`);
-  }
-  assert.equal((kql.match(/'/g) ?? []).length % 2, 0, `${where}: quotes`);
+function sortedSet(names: readonly string[]): string[] {
+  return [...new Set(names)].toSorted();
 }
 
-test('the metrics are those that the guide lists', () => {
-  const listed = new Set(matches(operations, /^\| `(email\.[a-z.]+)` \|/gm));
-  assert.deepEqual([...listed].toSorted(), [...metrics].toSorted());
-});
+/** The part of a document below a heading. */
+function section(text: string, heading: string): string {
+  const from = text.indexOf(`\n## ${heading}\n`);
+  assert.notEqual(from, -1, `No section ${heading}`);
+  const next = text.indexOf('\n## ', from + 1);
+  return text.slice(from, next === -1 ? undefined : next);
+}
 
-test('each alert has its query, which names what the app sends, and its runbook', async () => {
-  const used = matches(alerts, /loadTextContent\('queries\/([^']+)'\)/g);
-  assert.deepEqual(used.toSorted(), queries.toSorted());
-  for (const file of queries) checkQuery(await read('infra', 'queries', file), file);
-  const names = matches(alerts, /^ {4}name: '([a-z-]+)'$/gm);
-  assert.equal(names.length, 5);
-  for (const name of names) assert.match(operations, new RegExp(`^### ${name}$`, 'm'));
-  for (const [index, measure] of matches(alerts, /measure: '(\w+)'/g).entries()) {
-    assert.match(await read('infra', 'queries', used[index] ?? ''), new RegExp(`summarize ${measure} = `));
-  }
-});
+/** Names of the settings that the app asks its environment for, given one. */
+function asksFor(env: Env): Set<string> {
+  const asked = new Set<string>();
+  const watched: Env = new Proxy(env, {
+    get: (target, name) => {
+      if (typeof name !== 'string') return undefined;
+      asked.add(name);
+      return target[name];
+    },
+  });
+  readSettings(watched);
+  return asked;
+}
 
-test('the workbook is a workbook, and its queries name what the app sends', () => {
-  const { version, items } = JSON.parse(workbook) as {
-    version: string;
-    items: { type: number; content: { query?: string } }[];
-  };
-  assert.equal(version, 'Notebook/1.0');
-  const charts = items.filter(({ type }) => type === 3);
-  assert.ok(charts.length >= 8);
-  for (const { content } of charts) checkQuery(content.query ?? '', content.query ?? 'no query');
-  for (const metric of metrics) assert.ok(workbook.includes(metric), metric);
-});
+const minimal: Env = {
+  AzureWebJobsStorage: 'UseDevelopmentStorage=true',
+  ServiceBusConnection: 'Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b',
+};
 
-test('the ten questions have a query each, which names what the app sends', () => {
-  const questions = operations.slice(
-    operations.indexOf('## Ten questions'),
-    operations.indexOf('## Runbooks'),
+test('the app settings of the template are ones that the app or its schedules know, and the documents too', () => {
+  const schedules = matches(
+    globSync('functions/*.ts', { cwd: root })
+      .map((file) => read(file))
+      .join('\n'),
+    /%([A-Z_]+)%/g,
   );
-  const found = matches(questions, /```kusto\n(.*?)```/gs);
-  assert.equal(found.length, 10);
-  for (const query of found) checkQuery(query, query);
+  const known = new Set([...asksFor(minimal), ...asksFor({}), ...asksFor(appSettings), ...schedules]);
+  const configuration = read('docs', 'configuration.md');
+  for (const name of Object.keys(appSettings)) {
+    assert.ok(known.has(name), `${name} is read by nothing`);
+    assert.ok(configuration.includes(`\`${name}\``), `${name} is not documented`);
+  }
+  for (const name of schedules) assert.ok(name in appSettings, name);
 });
 
-test('roles are well-formed, each is assigned, and the guide lists exactly these', () => {
-  const roles = matches(main, /^ {2}(\w+): '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'$/gm);
-  assert.equal(roles.length, 5);
-  const ids = matches(main, /'([0-9a-f-]{36})'/g);
-  assert.deepEqual(matches(deploy, /`([0-9a-f]{8}-[0-9a-f-]{27})`/g).toSorted(), ids.toSorted());
-  for (const role of roles) {
-    assert.match(main, new RegExp(`roleDefinitionId: subscriptionResourceId\\([^)]*roles\\.${role}\\)`));
+test('where the template sets what has a default, it sets the default, and the sample does too', () => {
+  const defaults = readSettings(minimal);
+  assert.ok(defaults.ok);
+  const sample = (JSON.parse(read('local.settings.sample.json')) as { Values: Record<string, string> })
+    .Values;
+  for (const values of [appSettings, sample]) {
+    const named = Object.fromEntries(
+      [
+        'EMAIL_QUEUE_NAME',
+        'EMAIL_MAX_MESSAGE_BYTES',
+        'RETRY_MAX_AGE_HOURS',
+        'JOURNAL',
+        'SECRET_SETTINGS_PREFIX',
+        'SECRETS_VAULT_PREFIX',
+      ].map((name) => [name, values[name]]),
+    );
+    const told = readSettings({ ...minimal, ...named });
+    assert.ok(told.ok);
+    assert.deepEqual(told.settings, defaults.settings);
   }
 });
 
-test('brackets and quotes close, and each parameter of the sample is one of the template', () => {
-  for (const bicep of [main, alerts]) {
-    const code = bicep.replace(/\/\/.*$/gm, '').replace(/'(?:[^'\\]|\\.)*'/g, "''");
-    for (const [open, close] of ['()', '[]', '{}']) {
-      assert.equal(code.split(open ?? '').length, code.split(close ?? '').length, `${open}${close}`);
-    }
-    assert.doesNotMatch(code, /(?<!')'(?!')/);
+test('the queue remembers for seven days, as all documents say, and no retry is older', () => {
+  const { requiresDuplicateDetection, duplicateDetectionHistoryTimeWindow } =
+    resourceOf('Microsoft.ServiceBus/namespaces/queues').properties ?? {};
+  assert.equal(requiresDuplicateDetection, true);
+  assert.equal(duplicateDetectionHistoryTimeWindow, 'P7D');
+  assert.ok(Number(appSettings.RETRY_MAX_AGE_HOURS) < 7 * 24);
+  for (const document of documents) {
+    for (const window of matches(document, /\b(P\d+D)\b/g)) assert.equal(window, 'P7D');
   }
-  const { parameters } = JSON.parse(sample) as { parameters: Record<string, unknown> };
-  for (const name of Object.keys(parameters)) assert.match(main, new RegExp(`^param ${name} `, 'm'));
 });
 
-test('the app settings of the template are the app’s', async () => {
-  const settings = matches(main, /^ {6}([A-Z][A-Za-z_]+): /gm);
-  const configuration = await read('docs', 'configuration.md');
-  for (const name of settings) assert.ok(configuration.includes(`\`${name}\``), name);
-  assert.ok(settings.includes('POLL_SCHEDULE') && settings.includes('RETRY_SCHEDULE'));
+test('the template makes the containers, tables and queue that the code uses, and the guide names them', () => {
+  const containers = lastNamesOf('Microsoft.Storage/storageAccounts/blobServices/containers');
+  const queues = lastNamesOf('Microsoft.Storage/storageAccounts/queueServices/queues');
+  const tables = lastNamesOf('Microsoft.Storage/storageAccounts/tableServices/tables');
+  const notOurs = ['app-package', 'email-inbound', 'email-inbound-adapter', 'email-polls-poison'];
+  const used = sortedSet(matches(code, /['`](email-[a-z-]+)['`]/g)).filter((name) => !notOurs.includes(name));
+  assert.deepEqual(
+    [...containers, ...queues].filter((name) => !notOurs.includes(name)).toSorted(),
+    used,
+    'containers and queue',
+  );
+  assert.deepEqual(tables, sortedSet(matches(code, /'(Email[A-Z][A-Za-z]+)'/g)).filter(isTable), 'tables');
+  for (const name of [...containers, ...queues, ...tables]) assert.ok(deploy.includes(`\`${name}\``), name);
+});
+
+/** `Email` alone is a value of a message's property; a table's name has more to it. */
+function isTable(name: string): boolean {
+  return /^Email[A-Z][a-z]+s?$/.test(name);
+}
+
+test('payloads and journal are deleted after the days that the guide says, each by the rule of its blobs’ kind', () => {
+  const { policy } = resourceOf('Microsoft.Storage/storageAccounts/managementPolicies').properties as {
+    policy: {
+      rules: readonly {
+        definition: {
+          filters: { blobTypes: readonly string[]; prefixMatch: readonly string[] };
+          actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: number } } };
+        };
+      }[];
+    };
+  };
+  const rules = policy.rules.map(({ definition: { filters, actions } }) => ({
+    ...filters,
+    days: actions.baseBlob.delete.daysAfterModificationGreaterThan,
+  }));
+  assert.deepEqual(rules, [
+    { blobTypes: ['blockBlob'], prefixMatch: ['email-payloads/'], days: 90 },
+    { blobTypes: ['appendBlob'], prefixMatch: ['email-journal/'], days: 30 },
+  ]);
+  assert.match(deploy, /\| `email-payloads` \|[^\n]*`payloadRetentionDays`, 90/);
+  assert.match(deploy, /\| `email-journal` \|[^\n]*`journalRetentionDays`, 30/);
+});
+
+test('the roles that are given are those that the guide lists', () => {
+  const ofApp = resourcesOf('Microsoft.Authorization/roleAssignments').map(({ properties }) =>
+    String(properties?.roleDefinitionId).split('/').at(-1),
+  );
+  const idPattern = /`([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})`/g;
+  const [ofAppInGuide = '', ofPeopleInGuide = ''] = section(deploy, 'Roles').split('\n### Of people\n');
+  assert.deepEqual(matches(ofAppInGuide, idPattern).toSorted(), ofApp.toSorted());
+  const operatorRoles = main.slice(main.indexOf('var operatorRoles'), main.indexOf('resource storage '));
+  const named = matches(operatorRoles, /roles\.(\w+)/g).map(
+    (role) => matches(main, new RegExp(`^ {2}${role}: '(.*)'$`, 'gm'))[0] ?? role,
+  );
+  const literal = matches(operatorRoles, /'([0-9a-f-]{36})'/g);
+  assert.deepEqual(matches(ofPeopleInGuide, idPattern).toSorted(), [...named, ...literal].toSorted());
+});
+
+test('each parameter and output that the documents name is one of the template', () => {
+  const parameters = new Set(matches(main, /^param (\w+) /gm));
+  const outputs = new Set(matches(main, /^output (\w+) /gm));
+  for (const text of documents) {
+    for (const name of matches(text, /\$\(output (\w+)\)/g)) assert.ok(outputs.has(name), name);
+    for (const name of matches(text, /^\s+-p (\w+)=/gm)) assert.ok(parameters.has(name), name);
+  }
+  for (const name of matches(deploy, /\((?:parameter )?`([a-z]\w+)`/g)) assert.ok(parameters.has(name), name);
+});
+
+test('the documents publish in one way: what the build made, without a build in Azure', () => {
+  const commands = documents.flatMap((text) => matches(text, /(func azure functionapp publish[^)\n]*)/g));
+  assert.ok(commands.length >= 2);
+  for (const command of commands) {
+    assert.equal(command, 'func azure functionapp publish "$NAME" --javascript --no-build');
+  }
+});
+
+test('one version of Node.js is the default everywhere, and CI runs the older and the newer too', () => {
+  const { functionAppConfig } = resourceOf('Microsoft.Web/sites').properties as {
+    functionAppConfig: { runtime: unknown };
+  };
+  assert.deepEqual(functionAppConfig.runtime, { name: 'node', version: '24' });
+  assert.equal(read('.nvmrc').trim(), '24');
+  assert.match(read('.devcontainer', 'devcontainer.json'), /"features"[\s\S]*node[\s\S]*"version": "24"/);
+  assert.match(read('.github', 'workflows', 'ci.yml'), /node: \["22", "24", "26"\]/);
+});
+
+test('what the Azure Developer CLI publishes is the bundle’s folder, onto the app that has the service’s tag', () => {
+  const azure = read('azure.yaml');
+  const service = /^services:\n {2}(\w+):\n/m.exec(azure)?.[1];
+  assert.equal(resourceOf('Microsoft.Web/sites').tags?.['azd-service-name'], service);
+  assert.match(azure, /^ {4}project: \.\/dist$/m);
+  assert.match(azure, /^ {4}remoteBuild: false$/m);
+  assert.match(azure, /^infra:\n(?: {2}.*\n)*? {2}module: azd$/m);
 });
 
 test('host.json is the one that the guide gives reasons for', () => {
-  const host = JSON.parse(hostJson) as {
+  const host = JSON.parse(read('host.json')) as {
     telemetryMode: string;
     functionTimeout: string;
     extensions: { queues: Record<string, unknown> };
+    logging: { logLevel: Record<string, string> };
   };
   assert.equal(host.telemetryMode, 'OpenTelemetry');
   for (const name of ['telemetryMode', 'functionTimeout', ...Object.keys(host.extensions.queues)]) {
     assert.ok(deploy.includes(`\`${name}\``), name);
   }
   assert.ok(deploy.includes(host.functionTimeout));
+  assert.equal(host.logging.logLevel['Azure.Core'], 'Error');
 });

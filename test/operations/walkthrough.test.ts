@@ -1,23 +1,24 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { type AppTestbed, mailboxColumns, password, queueName, startAppTestbed } from '../app/testbed.ts';
-import type { RunningHttpServer } from '../testbed/host/httpServer.ts';
-import { seedMaildir } from '../testbed/seed.ts';
+import { type DemoProcess, makeWorkFolder, startDemo } from '../demo/demoProcess.ts';
 
 const run = promisify(execFile);
 const guide = join(import.meta.dirname, '..', '..', 'docs', 'operations.md');
-const key = 'function key 1';
 
-let bed: AppTestbed;
-let server: RunningHttpServer;
+let demo: DemoProcess;
+let workFolder: string;
+/** Where the operator stands. */
 let folder: string;
+let environment: Record<string, string | undefined>;
+/** The commands of each step, as they stand in the guide. */
 let steps: ReadonlyMap<number, string>;
+let sendThreeMails: string;
 
 before(async () => {
   const text = await readFile(guide, 'utf8');
@@ -28,30 +29,48 @@ before(async () => {
       match[2] ?? '',
     ]),
   );
+  sendThreeMails = /^Or of the demo:.*?^```sh\n(.*?)^```/ms.exec(walk)?.[1] ?? '';
   folder = await mkdtemp(join(tmpdir(), 'walkthrough-'));
-  bed = await startAppTestbed({ users: ['orders'] });
-  server = await bed.host.serveHttp({ functionKey: key });
-  bed.host.startQueueListener();
-  const connection = mailboxColumns(bed.dovecot, 'IMAP', 'orders');
-  await writeFile(join(folder, 'connection.json'), JSON.stringify({ ...connection, password }, null, 2));
-  await seedMaildir(bed.dovecot.maildir('orders'), [mail('one'), mail('two'), mail('three')]);
+  workFolder = makeWorkFolder();
+  demo = startDemo(workFolder, ['--watch'], { RETRY_SCHEDULE: '* * * * * *' });
+  await demo.says('Keys ');
+  const [, APP, KEY] = /APP=(\S+) KEY=(\S+)/.exec(demo.output()) ?? [];
+  environment = { PATH: process.env.PATH, APP, KEY };
+  await copyFile(said(/cp (\S*connection\.json)/), join(folder, 'connection.json'));
 });
 after(async () => {
-  await server.stop();
-  await bed.stop();
-  await rm(folder, { recursive: true, force: true });
+  demo.child.kill('SIGINT');
+  assert.equal(await demo.ended, 0);
+  await Promise.all([folder, workFolder].map((path) => rm(path, { recursive: true, force: true })));
 });
 
-const mail = (subject: string) => Buffer.from(`Subject: ${subject}\r\n\r\nHello\r\n`);
+function said(pattern: RegExp): string {
+  const found = pattern.exec(demo.output())?.[1];
+  assert.ok(found, `The demo did not say ${pattern}:\n${demo.output()}`);
+  return found;
+}
 
-/** Types the commands of a step in, as they stand in the guide, and gives the answer of the last. */
+/** Types commands in, and gives what they answer. */
+async function type(commands: string): Promise<string> {
+  const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', commands], {
+    cwd: folder,
+    env: environment,
+  });
+  return stdout;
+}
+
+/** Follows a step word by word, and gives the answer of its last command. */
 async function follow(step: number): Promise<string> {
   const commands = steps.get(step);
   assert.ok(commands, `The guide has no step ${step}.`);
-  const env = { PATH: process.env.PATH, APP: server.url, KEY: key };
-  const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', commands], { cwd: folder, env });
+  const stdout = await type(commands);
   // Each answer is one JSON document; those of a step stand one behind the other.
   return stdout.slice(stdout.lastIndexOf('}{') + 1);
+}
+
+/** The guide has the usual port; where that was taken, the demo says another. */
+function send(commands: string): Promise<string> {
+  return type(commands.replaceAll('127.0.0.1:2525', said(/^SMTP +(127\.0\.0\.1:\d+)/m)));
 }
 
 interface Answer {
@@ -69,7 +88,7 @@ async function answerOf(step: number): Promise<Answer> {
 
 /** Repeats a step, as one does who waits for something to happen. */
 async function until(step: number, isDone: (answer: Answer) => boolean): Promise<Answer> {
-  const giveUpAtMs = performance.now() + 20_000;
+  const giveUpAtMs = performance.now() + 60_000;
   for (;;) {
     const answer = await answerOf(step);
     if (isDone(answer)) return answer;
@@ -78,7 +97,8 @@ async function until(step: number, isDone: (answer: Answer) => boolean): Promise
   }
 }
 
-test('an operator who follows the guide word by word adds a mailbox, sees it fail and recover, and resends a mail', async () => {
+test('a person who follows the guide word by word, with the demo, adds a mailbox, sees it fail and recover, and resends a mail', async () => {
+  assert.equal(await send(sendThreeMails), '');
   const added = await answerOf(1);
   assert.equal(added.passwordSet, true);
   assert.equal(added.password, undefined);
@@ -86,7 +106,7 @@ test('an operator who follows the guide word by word adds a mailbox, sees it fai
   await follow(3);
   const polled = await until(4, ({ state }) => state?.lastStatus === 'ok');
   assert.equal(polled.state?.lastMailCount, 3);
-  assert.equal(bed.broker.queue(queueName).messages.length, 3);
+  for (const number of [1, 2, 3]) await demo.says(`Order ${number}`);
 
   await follow(5);
   const failed = await until(6, ({ state }) => state?.lastStatus === 'failed');
@@ -97,16 +117,17 @@ test('an operator who follows the guide word by word adds a mailbox, sees it fai
   assert.equal(recovered.state?.consecutiveFailures, 0);
   assert.ok(!recovered.state?.lastError);
 
-  bed.broker.faults.quotaExceeded = true;
-  await seedMaildir(bed.dovecot.maildir('orders'), [mail('lost?')]);
+  demo.press('f');
+  await demo.says('The queue is full');
+  await send(sendThreeMails.replace('1 2 3', '4').replace('Order', 'Full'));
   await follow(3);
   const found = await until(9, ({ undelivered }) => undelivered?.length === 1);
-  assert.equal(found.undelivered?.[0]?.emailSubject, 'lost?');
-  bed.broker.faults.quotaExceeded = false;
+  assert.equal(found.undelivered?.[0]?.emailSubject, 'Full 4');
+  demo.press('f');
+  await demo.says('The queue is open again');
   assert.match(await follow(10), new RegExp(found.undelivered?.[0]?.id ?? 'no id'));
-  await bed.host.fireTimer('retryDeliveries');
   await until(11, ({ undelivered }) => undelivered?.length === 0);
-  assert.equal(bed.broker.queue(queueName).messages.length, 4);
+  await demo.says(' Full 4');
 
   await until(4, ({ state }) => state?.lastStatus !== 'running');
   assert.equal(await follow(12), '');

@@ -38,9 +38,9 @@ export interface ReliabilityBed {
   /** Orders a poll and waits until it, and whatever else is ordered, is done. */
   poll(name: string): Promise<Record<string, unknown>>;
   state(name: string): Promise<Record<string, unknown>>;
-  /** The rows of the mailbox in `EmailClaims`. */
-  claims(name: string): Promise<Record<string, unknown>[]>;
-  /** Makes a run that was killed look as it does two minutes later: old heartbeats, no lease. It edits the tables. */
+  /** What is remembered of mails that were brought away and not settled: rows of `EmailDelivered`, and marks. */
+  remembered(name: string): Promise<Record<string, unknown>[]>;
+  /** Makes a run that was killed look as it does two minutes later: an old heartbeat, no lease. */
   letDie(name: string): Promise<void>;
   breakLease(name: string): Promise<void>;
   /** Makes what waits for the catastrophic retry due, as if the time had passed, and runs the retry. */
@@ -108,7 +108,10 @@ export async function startReliabilityBed(options: ReliabilityBedOptions): Promi
     }
     return rows;
   };
-  const claims = (name: string) => rowsOf('EmailClaims', `PartitionKey eq 'acme|${name}'`);
+  const remembered = async (name: string) => [
+    ...(await rowsOf('EmailDelivered', `PartitionKey eq 'acme|${name}'`)),
+    ...(await rowsOf('EmailUndelivered', `connection eq '${name}' and RowKey ge 'mark'`)),
+  ];
   const leases = BlobServiceClient.fromConnectionString(azurite.connectionString).getContainerClient(
     'email-leases',
   );
@@ -150,27 +153,23 @@ export async function startReliabilityBed(options: ReliabilityBedOptions): Promi
       return await state(name);
     },
     state,
-    claims,
+    remembered,
     async letDie(name) {
       const heartbeatAt = new Date(Date.now() - 180_000).toISOString();
-      for (const row of await claims(name)) {
-        if (!String(row.rowKey).startsWith('run-')) continue;
-        const keys = { partitionKey: String(row.partitionKey), rowKey: String(row.rowKey) };
-        await table('EmailClaims').updateEntity({ ...keys, heartbeatAt }, 'Merge');
-      }
       await connections.updateEntity({ partitionKey: 'acme', rowKey: name, heartbeatAt }, 'Merge');
       await breakLease(name);
     },
     breakLease,
     async retryDeliveries() {
       const nextTryAt = new Date(Date.now() - 60_000).toISOString();
-      for (const row of await rowsOf('EmailUndelivered')) {
+      for (const row of await rowsOf('EmailUndelivered', "RowKey lt 'mark'")) {
         const keys = { partitionKey: String(row.partitionKey), rowKey: String(row.rowKey) };
         await table('EmailUndelivered').updateEntity({ ...keys, nextTryAt }, 'Merge');
       }
       await host.fireTimer('retryDeliveries');
     },
-    undelivered: (name) => rowsOf('EmailUndelivered', `connection eq '${name}' and status ne 'storing'`),
+    undelivered: (name) =>
+      rowsOf('EmailUndelivered', `connection eq '${name}' and RowKey lt 'mark' and status ne 'storing'`),
     async restore() {
       Object.assign(broker.faults, noFaults());
       for (const proxy of proxies) {

@@ -33,22 +33,25 @@ async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
 }
 
 /**
- * Does `change` once the run on `name` has listed its mails and before it fetches any: it opens the queue then,
- * and writes its claims, for which the way to the tables is slow.
+ * Does `change` once the run on `name` has listed its mails and before it fetches any: it says then that it is at
+ * work, for which the way to the tables is slow.
  */
 async function pollWithChange(
   name: string,
   protocol: Protocol,
   change: () => Promise<void>,
 ): Promise<Record<string, unknown>> {
-  const { total } = bed.broker.connections;
-  const off = bed.mail[protocol].onConnection(() => bed.storage.table.setDelay(700));
+  let sentBefore = Number.POSITIVE_INFINITY;
+  const off = bed.mail[protocol].onConnection(() => {
+    bed.storage.table.setDelay(1_500);
+    sentBefore = bed.storage.table.bytes.toServer;
+  });
   await bed.order(name);
   const polling = bed.host.drainQueue();
   try {
-    await until('the queue is opened', () => bed.broker.connections.total > total);
+    await until('the run says that it is at work', () => bed.storage.table.bytes.toServer > sentBefore);
+    assert.notEqual((await bed.state(name)).lastStatus, 'running', 'nothing was fetched yet');
     await change();
-    assert.deepEqual(await bed.claims(name), [], 'nothing is claimed, so nothing was fetched yet');
   } finally {
     off();
     bed.storage.table.setDelay(0);
@@ -91,7 +94,7 @@ for (const protocol of protocols) {
       assert.equal((await bed.poll(name)).lastStatus, 'ok');
       assert.deepEqual(arrived(bed, name), eachOnce(name, mails));
       assert.ok(await isSettled(name, protocol));
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
       assert.equal(bed.broker.queue(queueName).duplicates, duplicates);
     });
 
@@ -134,7 +137,7 @@ for (const protocol of protocols) {
       assert.equal(arrived(bed, name).length, 6, 'new mails arrive');
       const left = await listMaildir(bed.dovecot.maildir(name));
       assert.equal(left.filter(({ seen }) => !seen).length, 1, 'it lies where it was');
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
     });
 
     test('mails that someone else removed after they were listed are no trouble', async () => {
@@ -152,7 +155,7 @@ for (const protocol of protocols) {
         eachOnce(name, 10).filter((line) => !gone.test(line)),
       );
       assert.ok(await isSettled(name, protocol));
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
     });
   });
 }

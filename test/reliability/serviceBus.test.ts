@@ -52,10 +52,12 @@ describe('away before the run: no mail is fetched, none is touched', () => {
         await bed.addMailbox(name, protocol, mails, { pollingIntervalSeconds: 3_600 });
         const before = bed.mail[protocol].bytes.toClient;
         Object.assign(bed.broker.faults, faults);
+        // The service detaches the links of a queue that is disabled, or whose senders it no longer admits.
+        bed.broker.dropConnections();
         assertFailed(await bed.poll(name), sentence);
         assert.ok(bed.mail[protocol].bytes.toClient - before < 20_000, 'nothing was fetched');
         assert.ok(await isThere(name, 5, protocol));
-        assert.deepEqual(await bed.claims(name), []);
+        assert.deepEqual(await bed.remembered(name), []);
 
         await bed.restore();
         assert.equal((await bed.poll(name)).lastStatus, 'ok');
@@ -100,7 +102,7 @@ describe('away in the middle: what was fetched is stored and settled, and delive
       const mails = await listMaildir(bed.dovecot.maildir(name));
       const left = protocol === 'IMAP' ? mails.filter(({ seen }) => !seen) : mails;
       assert.equal(left.length, 20 - stored.length, 'what was not stored is as it was');
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
 
       await bed.restore();
       await bed.retryDeliveries();
@@ -147,7 +149,7 @@ describe('away in the middle: what was fetched is stored and settled, and delive
       off();
       assert.ok(bed.broker.queue(queueName).transfers > transfers, 'it was tried');
       assert.ok(await isThere(name, 3, protocol));
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
 
       await bed.restore();
       // The run could not give its lease back, which lapses by itself.

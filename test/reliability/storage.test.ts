@@ -76,7 +76,7 @@ for (const protocol of protocols) {
       await bed.poll(name);
       assert.deepEqual(arrived(bed, name), eachOnce(name, 21));
       assert.equal(sent() - before, 42);
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
     });
 
     test('silent for a while in the middle: it is waited for', async () => {
@@ -90,7 +90,7 @@ for (const protocol of protocols) {
       assert.equal(state.lastStatus, 'ok');
       assert.deepEqual(arrived(bed, name), eachOnce(name, 20));
       assert.equal(sent() - before, 40);
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
     });
 
     test('the tables away and the mail server too, just after the push: at most a dropped repeat', async () => {
@@ -111,7 +111,7 @@ for (const protocol of protocols) {
       await bed.poll(name);
       assert.deepEqual(arrived(bed, name), eachOnce(name, 11));
       assert.equal(await countUnsettled(name, protocol), 0);
-      assert.deepEqual(await bed.claims(name), []);
+      assert.deepEqual(await bed.remembered(name), []);
     });
 
     test('blobs away at the end: the outcome is written and the lease lapses by itself', async () => {

@@ -8,7 +8,7 @@ import type { ClientRequest } from 'node:http';
 import { TableClient } from '@azure/data-tables';
 import { type Adapter, createAdapter } from '../../shared/app/adapter.ts';
 import { createStorage, type Storage } from '../../shared/app/storage.ts';
-import { schedulePolls } from '../../shared/poll/schedulePolls.ts';
+import { createScheduler } from '../../shared/schedule/schedulePolls.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { startAzurite } from '../testbed/azurite.ts';
@@ -67,6 +67,7 @@ async function fill(connectionString: string, count: number, port: number): Prom
     useSsl: false,
     username: 'a',
     password: 'b',
+    pollingIntervalSeconds: 3_600,
   };
   for (let from = 0; from < count; from += 100) {
     const actions = Array.from({ length: Math.min(100, count - from) }, (_, offset) => {
@@ -108,7 +109,7 @@ async function withAccount(count: number, work: (env: Env) => Promise<void>): Pr
 /** One tick as the timer does it, at a time of ours; gives how many polls it ordered. */
 async function tick(storage: Storage, now: number): Promise<number> {
   let ordered = 0;
-  await schedulePolls({
+  const scheduler = createScheduler({
     connections: await storage.connections(),
     openOrders: async () => {
       const put = await storage.orders();
@@ -117,9 +118,10 @@ async function tick(storage: Storage, now: number): Promise<number> {
         ordered += 1;
       };
     },
+    makeOrderQueue: storage.makeOrderQueue,
     now: () => new Date(now),
-    log: quiet,
   });
+  await scheduler.tick(quiet);
   return ordered;
 }
 

@@ -8,6 +8,7 @@ const due = (columns: DueColumns) => isDue(columns, now);
 
 const past = '2026-01-01T12:00:00.000Z';
 const future = '2026-01-01T12:01:00.000Z';
+const minutesAhead = (minutes: number) => new Date(now.getTime() + minutes * 60_000).toISOString();
 const fresh = '2026-01-01T11:58:00.000Z';
 const stale = '2026-01-01T11:57:59.999Z';
 
@@ -16,6 +17,27 @@ const cases: readonly (readonly [string, DueColumns, boolean])[] = [
   ['a due time that is now', { nextRunAt: past }, true],
   ['a due time in the future', { nextRunAt: future }, false],
   ['a due time as the table editor stored it', { nextRunAt: new Date(future) }, false],
+  ['a due time within the next second', { nextRunAt: '2026-01-01T12:00:01.000Z' }, true],
+  ['a due time in more than a second', { nextRunAt: '2026-01-01T12:00:01.001Z' }, false],
+  [
+    'a due time further ahead than the default interval and five minutes',
+    { nextRunAt: minutesAhead(6.1) },
+    true,
+  ],
+  ['a due time as far ahead as that', { nextRunAt: minutesAhead(6) }, false],
+  [
+    'a due time further ahead than its interval and five minutes',
+    { nextRunAt: minutesAhead(65.1), pollingIntervalSeconds: 3_600 },
+    true,
+  ],
+  [
+    'a due time as far ahead as its interval, written as a string',
+    { nextRunAt: minutesAhead(65), pollingIntervalSeconds: '3600' },
+    false,
+  ],
+  ['a due time far ahead with cron', { nextRunAt: minutesAhead(9_999), cron: '0 6 1 * *' }, false],
+  ['a due time far ahead with an empty cron', { nextRunAt: minutesAhead(9_999), cron: ' ' }, true],
+  ['an interval that can not be read', { nextRunAt: minutesAhead(9), pollingIntervalSeconds: 'often' }, true],
   ['a due time that can not be read', { nextRunAt: 'soon' }, true],
   ['a disabled connection', { enabled: false }, false],
   ['a connection disabled by a string', { enabled: 'False' }, false],
@@ -48,6 +70,16 @@ const cases: readonly (readonly [string, DueColumns, boolean])[] = [
     { lastStatus: 'running', heartbeatAt: stale, nextRunAt: future, useProcessLock: true },
     true,
   ],
+  [
+    'a run whose heartbeat lies more than five minutes in the future',
+    { lastStatus: 'running', heartbeatAt: minutesAhead(5.1), nextRunAt: future, useProcessLock: true },
+    true,
+  ],
+  [
+    'a run whose heartbeat lies five minutes in the future, as clocks may differ,',
+    { lastStatus: 'running', heartbeatAt: minutesAhead(5), nextRunAt: future, useProcessLock: true },
+    false,
+  ],
   ['a run without a heartbeat', { lastStatus: 'running', nextRunAt: future, useProcessLock: true }, true],
   [
     'an old heartbeat of a run that ended',
@@ -73,6 +105,8 @@ test('any junk in the columns gives an answer', () => {
     nextRunAt: value,
     lastStatus: fc.oneof(value, fc.constant('running')),
     heartbeatAt: value,
+    pollingIntervalSeconds: value,
+    cron: value,
   });
   fc.assert(fc.property(columns, (junk) => typeof due(junk) === 'boolean'));
 });

@@ -9,12 +9,10 @@ const interval = (intervalSeconds: number): Schedule => ({ kind: 'interval', int
 const cron = (text: string, timeZone = 'UTC'): Schedule => ({ kind: 'cron', cron: text, timeZone });
 const at = (text: string) => new Date(text);
 
-async function next(schedule: Schedule, now: string, anchor?: string): Promise<string> {
-  const { nextRunAt: time } = await nextRunAt(
-    schedule,
-    at(now),
-    anchor === undefined ? undefined : at(anchor),
-  );
+const maybeAt = (text: string | undefined) => (text === undefined ? undefined : at(text));
+
+async function next(schedule: Schedule, now: string, anchor?: string, old?: string): Promise<string> {
+  const { nextRunAt: time } = await nextRunAt(schedule, at(now), maybeAt(anchor), maybeAt(old));
   return time.toISOString();
 }
 
@@ -24,6 +22,24 @@ test('a poll started by the tick at second 0 is due again at the very next one',
     await next(interval(60), '2026-01-01T12:00:59.999Z', '2026-01-01T12:00:00Z'),
     '2026-01-01T12:01:00.000Z',
   );
+});
+
+test('a tick that came 3 ms early: the next time is counted from the due time', async () => {
+  const early = '2026-01-01T11:59:59.997Z';
+  const old = '2026-01-01T12:00:00.000Z';
+  const anchor = '2026-01-01T11:00:00Z';
+  assert.equal(await next(interval(60), early, anchor, old), '2026-01-01T12:01:00.000Z');
+  assert.equal(await next(interval(300), early, anchor, old), '2026-01-01T12:05:00.000Z');
+  assert.equal(await next(cron('0 */2 * * *'), early, undefined, old), '2026-01-01T14:00:00.000Z');
+  const first = await nextRunAt(interval(300), at(early), undefined, at(old));
+  assert.equal(first.anchor.toISOString(), old, 'the grid begins at the due time, not a minute before');
+});
+
+test('an old due time further away than a second, or past, changes nothing', async () => {
+  const now = '2026-01-01T12:00:58.999Z';
+  for (const old of ['2026-01-01T12:01:00.000Z', '2026-01-01T12:00:00Z', '2020-01-01T00:00:00Z', undefined]) {
+    assert.equal(await next(interval(60), now, '2026-01-01T11:00:00Z', old), '2026-01-01T12:01:00.000Z');
+  }
 });
 
 test('a late start does not move the grid', async () => {
@@ -64,11 +80,11 @@ test('an anchor from the future or the far past still gives the next time', asyn
 
 test('the grid begins at the minute of the first run, and a given anchor is handed back', async () => {
   const now = at('2026-01-01T12:34:21.7Z');
-  const first = await nextRunAt(interval(300), now, undefined);
+  const first = await nextRunAt(interval(300), now, undefined, undefined);
   assert.equal(first.anchor.toISOString(), '2026-01-01T12:34:00.000Z');
   assert.equal(first.nextRunAt.toISOString(), '2026-01-01T12:39:00.000Z');
   const anchor = at('2026-01-01T00:00:00Z');
-  assert.equal((await nextRunAt(interval(300), now, anchor)).anchor, anchor);
+  assert.equal((await nextRunAt(interval(300), now, anchor, undefined)).anchor, anchor);
 });
 
 test('the next minute is later than now, also at second 0', () => {
@@ -80,6 +96,8 @@ test('a lease lasts one interval, or until the next time of a cron expression', 
   const startedAt = at('2026-01-01T12:00:07.5Z');
   assert.equal((await leaseEndsAt(interval(90), startedAt)).toISOString(), '2026-01-01T12:01:37.500Z');
   assert.equal((await leaseEndsAt(cron('0 6 * * *'), startedAt)).toISOString(), '2026-01-02T06:00:00.000Z');
+  const early = at('2026-01-01T05:59:59.997Z');
+  assert.equal((await leaseEndsAt(cron('0 6 * * *'), early)).toISOString(), '2026-01-02T06:00:00.000Z');
 });
 
 test('a cron expression falls in its own time zone', async () => {
@@ -112,7 +130,7 @@ test('a repeating expression goes on through both of the repeated hours', async 
 });
 
 test('a cron expression that never comes is a config failure', async () => {
-  await assert.rejects(nextRunAt(cron('0 0 30 2 *'), new Date(), undefined), (error) => {
+  await assert.rejects(nextRunAt(cron('0 0 30 2 *'), new Date(), undefined, undefined), (error) => {
     assert.ok(error instanceof Failure);
     assert.equal(error.reason, 'config');
     assert.equal(error.message, 'cron is "0 0 30 2 *"; it must name a time that comes.');
@@ -144,9 +162,12 @@ test('whatever the schedule, now and anchor: a whole minute after now', async ()
       anySchedule,
       instant,
       fc.option(instant, { nil: undefined }),
-      async (schedule, now, anchor) => {
-        const { nextRunAt: time } = await nextRunAt(schedule, now, anchor);
+      fc.integer({ min: -2_000, max: 2_000 }),
+      async (schedule, now, anchor, oldAheadMs) => {
+        const old = new Date(now.getTime() + oldAheadMs);
+        const { nextRunAt: time } = await nextRunAt(schedule, now, anchor, old);
         assert.ok(time.getTime() > now.getTime());
+        if (oldAheadMs <= 1_000) assert.ok(time.getTime() > old.getTime());
         assert.equal(time.getTime() % minuteMs, 0);
       },
     ),
@@ -158,14 +179,17 @@ test('an interval stays within a minute of its grid over many late runs, and ski
     fc.asyncProperty(
       fc.integer({ min: 60, max: 7200 }),
       instant,
-      fc.array(fc.integer({ min: 0, max: 59_999 }), { minLength: 50, maxLength: 50 }),
+      // A tick may come some milliseconds early.
+      fc.array(fc.integer({ min: -3, max: 59_999 }), { minLength: 50, maxLength: 50 }),
       async (seconds, start, delaysMs) => {
         let now = start;
         let anchor: Date | undefined;
+        let old: Date | undefined;
         let count = 0;
         let previous: Date | undefined;
         for (const delayMs of delaysMs) {
-          const result = await nextRunAt(interval(seconds), now, anchor);
+          const result = await nextRunAt(interval(seconds), now, anchor, old);
+          old = result.nextRunAt;
           anchor ??= result.anchor;
           assert.deepEqual(result.anchor, anchor);
           count = Math.ceil((result.nextRunAt.getTime() - anchor.getTime()) / (seconds * 1000));

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { DovecotVersion } from '../testbed/dovecotConfig.ts';
 
 /** A token endpoint and what a mail server asks about tokens (RFC 6749, RFC 7662), on loopback. */
 export interface IdentityProvider {
@@ -75,22 +76,34 @@ export async function startIdentityProvider(username: string): Promise<IdentityP
 }
 
 /** For dovecot.conf: logins by these mechanisms, with tokens of this provider; `folder` is for a file of it. */
-export function oauth2Config(folder: string, provider: IdentityProvider, mechanisms: string): string {
-  const argumentsFile = join(folder, 'oauth2.conf');
-  writeFileSync(
-    argumentsFile,
-    `introspection_mode = get
+export function oauth2Config(
+  folder: string,
+  provider: IdentityProvider,
+  mechanisms: string,
+): (version: DovecotVersion) => string {
+  const introspection = `introspection_mode = get
 introspection_url = ${provider.introspectionUrl}
 force_introspection = yes
 username_attribute = username
 active_attribute = active
 active_value = true
-`,
-  );
-  return `auth_mechanisms = ${mechanisms}
+`;
+  return (version) => {
+    if (version === '2.4') {
+      return `auth_mechanisms = ${mechanisms}
+oauth2 {
+${introspection}}
+passdb oauth2 {
+  mechanisms_filter = ${mechanisms}
+}`;
+    }
+    const argumentsFile = join(folder, 'oauth2.conf');
+    writeFileSync(argumentsFile, introspection);
+    return `auth_mechanisms = ${mechanisms}
 passdb {
   driver = oauth2
   mechanisms = ${mechanisms}
   args = ${argumentsFile}
 }`;
+  };
 }

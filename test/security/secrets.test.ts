@@ -123,8 +123,8 @@ async function withApp(
       RETRY_SCHEDULE: '30 * * * * *',
       EMAIL_MAX_MESSAGE_BYTES: '4096',
       APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString,
-      RIGHT_PASSWORD: secrets.passwordOfSetting,
-      WRONG_PASSWORD: secrets.wrongPasswordOfSetting,
+      MAILBOX_RIGHT_PASSWORD: secrets.passwordOfSetting,
+      MAILBOX_WRONG_PASSWORD: secrets.wrongPasswordOfSetting,
       ...settings,
     },
   });
@@ -148,7 +148,8 @@ async function tick(host: HostProcess): Promise<void> {
 }
 
 async function call(host: HostProcess, target: string, body?: object): Promise<number> {
-  const request = body === undefined ? {} : { body: JSON.stringify(body) };
+  const request =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   const answer = await host.invokeHttp(target, request);
   const text = `${JSON.stringify(answer.headers)} ${answer.body.toString('utf8')}`;
   traces.push({ where: `answer to ${target}`, text });
@@ -173,7 +174,10 @@ test('the app works, and fails in every way it can, with secrets of its own for 
   const wrong: Record<string, Record<string, unknown>> = {
     'wrong-imap': { ...columns('IMAP', 'right'), password: wrongPassword },
     'wrong-pop3': { ...columns('POP3', 'right'), password: wrongPassword },
-    'wrong-setting': { ...withoutPassword(columns('IMAP', 'right')), passwordSetting: 'WRONG_PASSWORD' },
+    'wrong-setting': {
+      ...withoutPassword(columns('IMAP', 'right')),
+      passwordSetting: 'MAILBOX_WRONG_PASSWORD',
+    },
     'wrong-column': {
       ...withoutPassword(columns('IMAP', 'right')),
       passwordSetting: secrets.passwordInWrongColumn,
@@ -211,7 +215,7 @@ test('the app works, and fails in every way it can, with secrets of its own for 
     await addConnection('damaged', columns('IMAP', 'damaged'));
     await addConnection('setting', {
       ...withoutPassword(columns('POP3', 'setting')),
-      passwordSetting: 'RIGHT_PASSWORD',
+      passwordSetting: 'MAILBOX_RIGHT_PASSWORD',
     });
     provider.rotate = true;
     await addConnection('token', { ...oauth2, oauth2Grant: 'clientCredentials' });

@@ -113,7 +113,7 @@ test('connections with names alike share no lease, payload, session or message i
   }
 });
 
-test('keys outside the rule are refused with a sentence, and leave no lease, claim, payload or message', async () => {
+test('keys outside the rule are refused with a sentence, and leave no lease, record, payload or message', async () => {
   await seedMaildir(bed.dovecot.maildir('victim'), [large('untouched ')]);
   for (const [partitionKey, rowKey] of hostile) {
     await bed.connections.createEntity({
@@ -135,8 +135,8 @@ test('keys outside the rule are refused with a sentence, and leave no lease, cla
   assert.deepEqual(await blobNames('email-leases'), leases);
   assert.deepEqual(await blobNames('email-payloads'), payloads);
   assert.equal(bed.broker.queue(queueName).transfers, transfers);
-  for await (const { partitionKey } of bed.table('EmailClaims').listEntities()) {
-    assert.fail(`claims of ${partitionKey}`);
+  for await (const { partitionKey } of bed.table('EmailDelivered').listEntities()) {
+    assert.fail(`records of ${partitionKey}`);
   }
 });
 

@@ -26,12 +26,17 @@ function sentence(env: Env): string {
 test('two connection strings are enough; the rest has defaults', () => {
   assert.deepEqual(good(base), {
     storage: { kind: 'connectionString', connectionString: storage },
-    serviceBus: { kind: 'connectionString', connectionString: serviceBus },
+    serviceBus: { kind: 'connectionString', connectionString: `${serviceBus};`, transport: 'tcp' },
     queueName: 'email-inbound',
+    maxMessageBytes: 4_194_304,
     maxMailBytes: 157_286_400,
     pollTimeBudgetMs: 240_000,
-    retryMaxAgeMs: 168 * 3_600_000,
+    retryMaxAgeMs: 144 * 3_600_000,
     denyPrivateNetworks: false,
+    secretSettingsPrefix: 'MAILBOX_',
+    secretsVaultPrefix: 'mailbox-',
+    managedIdentityHosts: [],
+    journal: 'full',
   });
 });
 
@@ -45,7 +50,13 @@ test('every setting is taken, with white space around it cut', () => {
     RETRY_MAX_AGE_HOURS: '0.5',
     MAIL_HOSTS_ALLOWED: 'Mail.Example.com, *.example.org,192.0.2.1,::1,',
     MAIL_DENY_PRIVATE_NETWORKS: 'True',
+    SECRET_SETTINGS_PREFIX: 'Boxes.',
+    SECRETS_VAULT: 'https://Acme.vault.azure.net/',
+    SECRETS_VAULT_PREFIX: 'mail-',
+    MANAGED_IDENTITY_HOSTS: 'Mail.Example.com, *.example.org',
+    JOURNAL: 'IDs',
     APPLICATIONINSIGHTS_CONNECTION_STRING: 'InstrumentationKey=0;IngestionEndpoint=https://x/',
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=1234; authorization=aad;',
   });
   assert.equal(settings.queueName, 'orders/mail');
   assert.equal(settings.maxMessageBytes, 200_000);
@@ -54,11 +65,27 @@ test('every setting is taken, with white space around it cut', () => {
   assert.equal(settings.retryMaxAgeMs, 1_800_000);
   assert.deepEqual(settings.mailHostsAllowed, ['mail.example.com', '*.example.org', '192.0.2.1', '::1']);
   assert.equal(settings.denyPrivateNetworks, true);
+  assert.equal(settings.secretSettingsPrefix, 'Boxes.');
+  assert.equal(settings.secretsVault, 'https://acme.vault.azure.net');
+  assert.equal(settings.secretsVaultPrefix, 'mail-');
+  assert.deepEqual(settings.managedIdentityHosts, ['mail.example.com', '*.example.org']);
+  assert.equal(settings.journal, 'ids');
   assert.match(settings.applicationInsightsConnectionString ?? '', /^InstrumentationKey/);
+  assert.deepEqual(settings.applicationInsightsIdentity, { kind: 'managedIdentity', clientId: '1234' });
 });
 
 test('empty settings count as missing', () => {
-  const names = ['EMAIL_QUEUE_NAME', 'EMAIL_MAX_MESSAGE_BYTES', 'MAIL_HOSTS_ALLOWED', 'RETRY_MAX_AGE_HOURS'];
+  const names = [
+    ...[
+      'EMAIL_QUEUE_NAME',
+      'EMAIL_MAX_MESSAGE_BYTES',
+      'MAIL_HOSTS_ALLOWED',
+      'RETRY_MAX_AGE_HOURS',
+      'JOURNAL',
+    ],
+    ...['SECRET_SETTINGS_PREFIX', 'SECRETS_VAULT', 'SECRETS_VAULT_PREFIX', 'MANAGED_IDENTITY_HOSTS'],
+    'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',
+  ];
   assert.deepEqual(good({ ...base, ...Object.fromEntries(names.map((name) => [name, ' '])) }), good(base));
 });
 
@@ -108,7 +135,44 @@ test('Service Bus by identity', () => {
     kind: 'identity',
     fullyQualifiedNamespace: 'acme.servicebus.windows.net',
     identity: { kind: 'default' },
+    transport: 'tcp',
   });
+});
+
+test('a user-assigned identity is named by client, resource or object id', () => {
+  const env = {
+    AzureWebJobsStorage: storage,
+    ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
+  };
+  const identity = (more: Env) => {
+    const { serviceBus: read } = good({ ...env, ...more });
+    return read.kind === 'identity' ? read.identity : undefined;
+  };
+  const resourceId =
+    '/subscriptions/1/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
+  assert.deepEqual(identity({ ServiceBusConnection__managedIdentityResourceId: resourceId }), {
+    kind: 'managedIdentity',
+    resourceId,
+  });
+  assert.deepEqual(identity({ ServiceBusConnection__managedIdentityObjectId: 'o' }), {
+    kind: 'managedIdentity',
+    objectId: 'o',
+  });
+  assert.deepEqual(identity({ ServiceBusConnection__clientId: 'c' }), { kind: 'default', clientId: 'c' });
+});
+
+test('Service Bus over web sockets, by connection string and by identity', () => {
+  assert.equal(
+    good({ ...base, ServiceBusConnection: `${serviceBus};TransportType=AmqpWebSockets` }).serviceBus
+      .transport,
+    'webSockets',
+  );
+  const env = {
+    AzureWebJobsStorage: storage,
+    ServiceBusConnection__fullyQualifiedNamespace: 'acme.servicebus.windows.net',
+    ServiceBusConnection__transportType: 'amqpWebSockets',
+  };
+  assert.equal(good(env).serviceBus.transport, 'webSockets');
 });
 
 test('other forms of connection strings are taken', () => {
@@ -127,11 +191,11 @@ test('other forms of connection strings are taken', () => {
 const refused: readonly (readonly [Env, string])[] = [
   [
     { POLL_TIME_BUDGET_SECONDS: 'abc' },
-    'App setting POLL_TIME_BUDGET_SECONDS is "abc"; it must be a whole number of seconds from 1 to 86400.',
+    'App setting POLL_TIME_BUDGET_SECONDS is "abc"; it must be a whole number of seconds from 2 to 86400.',
   ],
   [
-    { POLL_TIME_BUDGET_SECONDS: '0' },
-    'App setting POLL_TIME_BUDGET_SECONDS is "0"; it must be a whole number of seconds from 1 to 86400.',
+    { POLL_TIME_BUDGET_SECONDS: '1' },
+    'App setting POLL_TIME_BUDGET_SECONDS is "1"; it must be a whole number of seconds from 2 to 86400.',
   ],
   [
     { EMAIL_MAX_MAIL_BYTES: '1e9' },
@@ -159,7 +223,7 @@ const refused: readonly (readonly [Env, string])[] = [
   ],
   [
     { EMAIL_QUEUE_NAME: 'a queue' },
-    'App setting EMAIL_QUEUE_NAME is "a queue"; it must be a Service Bus queue name (at most 260 letters, digits, and any of . - _ / between them).',
+    'App setting EMAIL_QUEUE_NAME is "a queue"; it must be the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them).',
   ],
   [
     { APPLICATIONINSIGHTS_CONNECTION_STRING: key },
@@ -171,7 +235,7 @@ const refused: readonly (readonly [Env, string])[] = [
   ],
   [
     { AzureWebJobsStorage: `AccountName=;AccountKey=${key}` },
-    'App setting AzureWebJobsStorage is not valid; it must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by AzureWebJobsStorage__accountName.',
+    'App setting AzureWebJobsStorage is not valid: AccountName is missing. It must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by AzureWebJobsStorage__accountName.',
   ],
   [
     { AzureWebJobsStorage: '@Microsoft.KeyVault(SecretUri=https://v/secrets/s)' },
@@ -202,12 +266,70 @@ const refused: readonly (readonly [Env, string])[] = [
     'App setting ServiceBusConnection is missing; set it to a Service Bus connection string, or ServiceBusConnection__fullyQualifiedNamespace to use a managed identity.',
   ],
   [
-    { ServiceBusConnection: `Endpoint=https://x/;SharedAccessKeyName=a;SharedAccessKey=${key}` },
-    'App setting ServiceBusConnection is not valid; it must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ServiceBusConnection__fullyQualifiedNamespace.',
+    { ServiceBusConnection: `Endpoint=sb:///;SharedAccessKeyName=a;SharedAccessKey=${key}` },
+    'App setting ServiceBusConnection is not valid: its Endpoint is no address such as sb://example.servicebus.windows.net/. It must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ServiceBusConnection__fullyQualifiedNamespace.',
   ],
   [
     { ServiceBusConnection: '', ServiceBusConnection__fullyQualifiedNamespace: 'sb://acme' },
     'App setting ServiceBusConnection__fullyQualifiedNamespace is "sb://acme"; it must be a host name such as example.servicebus.windows.net, without scheme or path.',
+  ],
+  [
+    {
+      AzureWebJobsStorage: '',
+      AzureWebJobsStorage__accountName: 'acme',
+      AzureWebJobsStorage__clientId: 'c',
+      AzureWebJobsStorage__managedIdentityResourceId: 'r',
+    },
+    'App settings AzureWebJobsStorage__clientId and AzureWebJobsStorage__managedIdentityResourceId are both given; an identity is named by one of them.',
+  ],
+  [
+    {
+      AzureWebJobsStorage: '',
+      AzureWebJobsStorage__accountName: 'acme',
+      AzureWebJobsStorage__clientSecret: key,
+    },
+    'App setting AzureWebJobsStorage__clientSecret is not supported; remove it, and use a managed identity (AzureWebJobsStorage__credential = managedidentity) or a connection string.',
+  ],
+  [
+    {
+      ServiceBusConnection: '',
+      ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
+      ServiceBusConnection__transportType: 'NetMessaging',
+    },
+    'App setting ServiceBusConnection__transportType is "NetMessaging"; it must be Amqp or AmqpWebSockets.',
+  ],
+  [{ JOURNAL: 'all' }, 'App setting JOURNAL is "all"; it must be full, ids or off.'],
+  [
+    { SECRET_SETTINGS_PREFIX: 'Azure' },
+    'App setting SECRET_SETTINGS_PREFIX is "Azure"; it must be a beginning that no setting of the app or the platform has, and AzureWebJobs… has it.',
+  ],
+  [
+    { SECRET_SETTINGS_PREFIX: 'servicebusconnection__' },
+    'App setting SECRET_SETTINGS_PREFIX is "servicebusconnection__"; it must be a beginning that no setting of the app or the platform has, and ServiceBusConnection… has it.',
+  ],
+  [
+    { SECRET_SETTINGS_PREFIX: '*' },
+    `App setting SECRET_SETTINGS_PREFIX is "*"; it must be the beginning of an app setting's name, such as MAILBOX_.`,
+  ],
+  [
+    { SECRETS_VAULT: 'acme' },
+    'App setting SECRETS_VAULT is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.',
+  ],
+  [
+    { SECRETS_VAULT: 'http://acme.vault.azure.net' },
+    'App setting SECRETS_VAULT is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.',
+  ],
+  [
+    { SECRETS_VAULT_PREFIX: 'mail_' },
+    `App setting SECRETS_VAULT_PREFIX is "mail_"; it must be the beginning of a secret's name: letters, digits and hyphens.`,
+  ],
+  [
+    { MANAGED_IDENTITY_HOSTS: 'https://x' },
+    'App setting MANAGED_IDENTITY_HOSTS is "https://x"; it must be a comma-separated list of host names, IP addresses or patterns such as *.example.com.',
+  ],
+  [
+    { APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=Basic' },
+    'App setting APPLICATIONINSIGHTS_AUTHENTICATION_STRING is "Authorization=Basic"; it must be Authorization=AAD, or Authorization=AAD;ClientId=….',
   ],
 ];
 
@@ -267,7 +389,13 @@ test('the settings sample is valid as it stands and names every setting', async 
     'RETRY_MAX_AGE_HOURS',
     'MAIL_HOSTS_ALLOWED',
     'MAIL_DENY_PRIVATE_NETWORKS',
+    'SECRET_SETTINGS_PREFIX',
+    'SECRETS_VAULT',
+    'SECRETS_VAULT_PREFIX',
+    'MANAGED_IDENTITY_HOSTS',
+    'JOURNAL',
     'APPLICATIONINSIGHTS_CONNECTION_STRING',
+    'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',
   ]) {
     assert.ok(name in values, name);
   }

@@ -6,7 +6,7 @@ import { connect as tlsConnect } from 'node:tls';
 import { ImapFlow } from 'imapflow';
 import { testCertificate } from '../testbed/certificates.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { clearMaildir, crlfSizeBytes, listMaildir, readMaildir, seedMaildir } from '../testbed/seed.ts';
 
 const mails = [
@@ -17,7 +17,7 @@ const mails = [
 
 let dovecot: Dovecot;
 before(async () => {
-  requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+  requirePrograms([programs.dovecot]);
   dovecot = await startDovecot({
     users: ['anna', 'berta', 'carl'].map((user) => ({ user, password: `${user}: "pass" ` })),
   });

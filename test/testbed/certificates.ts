@@ -46,8 +46,6 @@ async function makeCertificate(options: CertificateOptions, number: number): Pro
   const path = (file: string) => join(folder ?? '', `${number}-${file}`);
   const names = options.names ?? ['localhost', '127.0.0.1', 'mail.test'];
   const alternativeNames = names.map((name) => (/^[\d.]+$/.test(name) ? `IP:${name}` : `DNS:${name}`));
-  // `-days -1` sets the end to yesterday, which openssl accepts for x509 -req.
-  const days = options.expired === true ? '-1' : '30';
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 
   await run('openssl', [
@@ -67,11 +65,17 @@ async function makeCertificate(options: CertificateOptions, number: number): Pro
       'extendedKeyUsage=serverAuth',
     ].join('\n'),
   );
-  await run('openssl', [
-    ...['x509', '-req', '-in', path('server.csr'), '-days', days],
-    ...['-CA', path('ca.pem'), '-CAkey', path('ca.key'), '-set_serial', String(1_000 + number)],
-    ...['-extfile', path('server.ext'), '-out', path('server.pem')],
-  ]);
+  const sign = (validity: readonly string[]) =>
+    run('openssl', [
+      ...['x509', '-req', '-in', path('server.csr'), ...validity],
+      ...['-CA', path('ca.pem'), '-CAkey', path('ca.key'), '-set_serial', String(1_000 + number)],
+      ...['-extfile', path('server.ext'), '-out', path('server.pem')],
+    ]);
+  if (options.expired === true) {
+    // OpenSSL 3.4 and later take dates, and refuse an end before the start; the older ones know nothing else.
+    const past = ['-not_before', '20200101000000Z', '-not_after', '20200201000000Z'];
+    await sign(past).catch(() => sign(['-days', '-1']));
+  } else await sign(['-days', '30']);
   const [caCertificate, certificate, key] = await Promise.all(
     ['ca.pem', 'server.pem', 'server.key'].map((file) => readFile(path(file), 'utf8')),
   );

@@ -59,6 +59,13 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports];
 }
 
+/** This port of 127.0.0.1, or another where something listens on it. */
+export async function freePortLike(port: number): Promise<number> {
+  if (await canListen(port)) return port;
+  const [other = 0] = await freePorts(1);
+  return other;
+}
+
 function canListen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();

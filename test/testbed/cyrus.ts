@@ -6,7 +6,7 @@ import { testCertificate } from './certificates.ts';
 import { exited, freePorts, onExit, portsAnswer, portsRefuse } from './child.ts';
 import { serveLogins } from './cyrusLogins.ts';
 import type { DovecotUser } from './dovecot.ts';
-import { unpackDebianPackages } from './packages.ts';
+import { unpackDebianPackages } from './programs.ts';
 
 export interface CyrusOptions {
   readonly users: readonly DovecotUser[];

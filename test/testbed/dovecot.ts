@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -12,9 +12,11 @@ import {
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { type Certificate, testCertificate } from './certificates.ts';
 import { exited, freePorts, onExit, portsAnswer, portsRefuse } from './child.ts';
-import { dovecotConfig } from './dovecotConfig.ts';
+import { type DovecotVersion, dovecotConfig } from './dovecotConfig.ts';
+import { hasCommand, serverPath } from './programs.ts';
 
 export interface DovecotUser {
   readonly user: string;
@@ -34,7 +36,7 @@ export interface DovecotOptions {
   /** Lets one POP3 session at a time into a mailbox; the next gets `[IN-USE]`. */
   readonly lockPop3Sessions?: boolean;
   /** More of dovecot.conf, put last. */
-  readonly extraConfig?: string;
+  readonly extraConfig?: (version: DovecotVersion) => string;
 }
 
 export interface Dovecot {
@@ -65,7 +67,7 @@ const startTimeoutMs = 20_000;
 const killTimeoutMs = 5_000;
 
 /**
- * Starts Dovecot 2.3 as a child process on free ports of 127.0.0.1, with an empty Maildir for each user;
+ * Starts Dovecot, 2.3 or 2.4, as a child process on free ports of 127.0.0.1, with an empty Maildir for each user;
  * resolves when it accepts connections. It ends, and its folder goes, with `stop` or when this process
  * exits; after a SIGKILL of this process the server ends by itself.
  */
@@ -105,7 +107,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   const logPath = join(home, 'dovecot.log');
   writeFileSync(
     configPath,
-    dovecotConfig({
+    dovecotConfig(await installedVersion(), {
       ...options,
       home,
       mailRoot,
@@ -186,7 +188,10 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
 async function passwordHolds(configPath: string, user: string, password: string): Promise<void> {
   const deadline = Date.now() + 5_000;
   for (;;) {
-    const tried = spawn('doveadm', ['-c', configPath, 'auth', 'test', user, password], { stdio: 'ignore' });
+    const tried = spawn('doveadm', ['-c', configPath, 'auth', 'test', user, password], {
+      stdio: 'ignore',
+      env: { PATH: serverPath },
+    });
     await exited(tried);
     if (tried.exitCode === 0) return;
     if (Date.now() > deadline) throw new Error(`Dovecot did not take the new password of ${user} in 5 s.`);
@@ -194,13 +199,24 @@ async function passwordHolds(configPath: string, user: string, password: string)
   }
 }
 
+async function installedVersion(): Promise<DovecotVersion> {
+  const { stdout } = await promisify(execFile)('dovecot', ['--version'], { env: { PATH: serverPath } });
+  const version = /^\d+\.\d+/.exec(stdout)?.[0];
+  if (version === '2.3' || version === '2.4') return version;
+  throw new Error(`Dovecot here is ${stdout.trim()}; the test server knows 2.3 and 2.4.`);
+}
+
 /** A group of its own, so that one signal reaches every process of the server. */
 function spawnDovecot(configPath: string): ChildProcess {
-  // setpriv has the kernel end it when this process dies by SIGKILL.
-  return spawn('setpriv', ['--pdeathsig', 'TERM', 'dovecot', '-F', '-c', configPath], {
+  const command = ['dovecot', '-F', '-c', configPath];
+  // Where there is setpriv, it has the kernel end the server when this process dies by SIGKILL.
+  const [program = '', ...args] = hasCommand('setpriv')
+    ? ['setpriv', '--pdeathsig', 'TERM', ...command]
+    : command;
+  return spawn(program, args, {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` },
+    env: { PATH: serverPath },
   });
 }
 

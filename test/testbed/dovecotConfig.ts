@@ -19,8 +19,11 @@ export interface DovecotConfig {
   readonly maxConnectionsPerUser?: number;
   readonly withoutImapCapabilities?: readonly string[];
   readonly lockPop3Sessions?: boolean;
-  readonly extraConfig?: string;
+  readonly extraConfig?: (version: DovecotVersion) => string;
 }
+
+/** 2.4 renamed most settings, so that each has a configuration of its own. */
+export type DovecotVersion = '2.3' | '2.4';
 
 /** What Dovecot 2.3 announces after login, from its own `imap_capability` default. */
 const imapCapabilities =
@@ -29,9 +32,13 @@ const imapCapabilities =
   'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE ' +
   'SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE LITERAL+ NOTIFY';
 
-/** The whole dovecot.conf of the test server: nothing of the machine's own configuration is read. */
-export function dovecotConfig(config: DovecotConfig): string {
+/**
+ * The whole dovecot.conf of the test server, for this version of Dovecot: nothing of the machine's own
+ * configuration is read.
+ */
+export function dovecotConfig(version: DovecotVersion, config: DovecotConfig): string {
   const { home, ports, owner } = config;
+  const old = version === '2.3';
   const limit = config.maxConnectionsPerUser ?? 1_000;
   const tlsListener = (name: string, port: number) =>
     `inet_listener ${name} {\n    port = ${config.tls ? port : 0}\n    ssl = yes\n  }`;
@@ -41,39 +48,33 @@ service ${protocol}-login {
     port = ${plainPort}
   }
   ${tlsListener(`${protocol}s`, tlsPort)}
-  service_count = 0
+  ${old ? 'service_count = 0' : 'restart_request_count = unlimited'}
   client_limit = 1000
   chroot =
 }
 service ${protocol} {
   process_limit = 1024
 }`;
-  return `
+  // 2.4 wants its versions first.
+  return `${old ? '' : 'dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0'}
 base_dir = ${join(home, 'run')}
 state_dir = ${join(home, 'state')}
 log_path = ${config.logPath}
 protocols = imap pop3
 listen = 127.0.0.1
 ${internalUsers()}
-disable_plaintext_auth = no
+${old ? 'disable_plaintext_auth = no' : 'auth_allow_cleartext = yes'}
 auth_mechanisms = plain login
 auth_failure_delay = 0
-${config.tls ? tlsSettings(config.certificate) : 'ssl = no'}
-mail_location = maildir:${config.mailRoot}/%u
+${config.tls ? tlsSettings(version, config.certificate) : 'ssl = no'}
+${old ? `mail_location = maildir:${config.mailRoot}/%u` : `mail_driver = maildir\nmail_path = ${config.mailRoot}/%{user}`}
 mail_fsync = never
 first_valid_uid = 1
 default_vsz_limit = 1G
 default_client_limit = 4096
 default_process_limit = 1024
 mail_max_userip_connections = ${limit}
-passdb {
-  driver = passwd-file
-  args = username_format=%u ${join(home, 'passwd')}
-}
-userdb {
-  driver = static
-  args = uid=${owner.uid} gid=${owner.gid} home=${config.mailRoot}/%u allow_all_users=yes
-}
+${userDatabases(version, join(home, 'passwd'), config.mailRoot, owner)}
 service anvil {
   chroot =
   # Without it a refused login makes every later one wait.
@@ -86,17 +87,47 @@ service stats {
 }
 ${loginService('imap', ports.imap, ports.imaps)}
 ${loginService('pop3', ports.pop3, ports.pop3s)}
-${capabilityOverride(config.withoutImapCapabilities ?? [])}
+${capabilityOverride(version, config.withoutImapCapabilities ?? [])}
 pop3_lock_session = ${config.lockPop3Sessions === true ? 'yes' : 'no'}
-${config.extraConfig ?? ''}
+${config.extraConfig?.(version) ?? ''}
 `;
 }
 
-function tlsSettings(certificate: Certificate): string {
-  return `ssl = yes
-ssl_cert = <${certificate.certificatePath}
-ssl_key = <${certificate.keyPath}
-ssl_min_protocol = TLSv1.2`;
+function tlsSettings(version: DovecotVersion, { certificatePath, keyPath }: Certificate): string {
+  const files =
+    version === '2.3'
+      ? `ssl_cert = <${certificatePath}\nssl_key = <${keyPath}`
+      : `ssl_server_cert_file = ${certificatePath}\nssl_server_key_file = ${keyPath}`;
+  return `ssl = yes\n${files}\nssl_min_protocol = TLSv1.2`;
+}
+
+function userDatabases(
+  version: DovecotVersion,
+  passwords: string,
+  mailRoot: string,
+  { uid, gid }: DovecotConfig['owner'],
+): string {
+  return version === '2.3'
+    ? `passdb {
+  driver = passwd-file
+  args = username_format=%u ${passwords}
+}
+userdb {
+  driver = static
+  args = uid=${uid} gid=${gid} home=${mailRoot}/%u allow_all_users=yes
+}`
+    : `passdb passwd-file {
+  passwd_file_path = ${passwords}
+  auth_username_format = %{user}
+}
+userdb static {
+  userdb_static_allow_all_users = yes
+  fields {
+    uid = ${uid}
+    gid = ${gid}
+    home = ${mailRoot}/%{user}
+  }
+}`;
 }
 
 /** Run by anyone but root, every process of the server stays that user. */
@@ -109,8 +140,12 @@ default_login_user = ${username}
 default_internal_group = ${group}`;
 }
 
-function capabilityOverride(without: readonly string[]): string {
+function capabilityOverride(version: DovecotVersion, without: readonly string[]): string {
   if (without.length === 0) return '';
+  if (version === '2.4') {
+    const removed = without.map((capability) => `    ${capability} = no`).join('\n');
+    return `protocol imap {\n  imap_capability {\n${removed}\n  }\n}`;
+  }
   const kept = imapCapabilities.split(' ').filter((capability) => !without.includes(capability));
   return `imap_capability = ${kept.join(' ')}`;
 }

@@ -108,7 +108,7 @@ test('a refusal names client, code and remedy, never the secret', async (context
   };
   assert.deepEqual(await refusal(context, (response) => sendJson(response, 401, entra)), {
     message:
-      'The token endpoint HOST refused client client-1: invalid_client (AADSTS7000215). Check oauth2ClientId and renew oauth2ClientSecret, or the app setting that holds it.',
+      'The token endpoint HOST refused client client-1: invalid_client (AADSTS7000215). Check oauth2ClientId and renew oauth2ClientSecret, or the app setting or vault secret that holds it.',
     tries: 1,
   });
 });

@@ -62,7 +62,6 @@ const repeatsNothing: ReadonlySet<Fault['kind']> = new Set<Fault['kind']>([
   'fill the queue',
   'slow the queue down',
   'stop storage',
-  'break a lease',
 ]);
 
 /** The schedule of what goes wrong, by time: the same one for the same random numbers. */

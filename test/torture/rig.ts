@@ -35,7 +35,7 @@ export interface Rig {
   readonly mail: Readonly<Record<Protocol, TcpProxy>>;
   readonly storage: Readonly<Record<StorageService, TcpProxy>>;
   readonly payloads: ContainerClient;
-  table(name: 'EmailConnections' | 'EmailClaims' | 'EmailUndelivered'): TableClient;
+  table(name: 'EmailConnections' | 'EmailDelivered' | 'EmailUndelivered'): TableClient;
   order(mailbox: Mailbox): Promise<void>;
   /** Frees the mailbox's lease, whoever holds it. */
   breakLease(mailbox: Mailbox): Promise<void>;
@@ -68,7 +68,7 @@ export async function startRig(): Promise<Rig> {
   const orders = new QueueClient(azurite.connectionString, 'email-polls');
   await Promise.all([
     orders.createIfNotExists(),
-    ...['EmailConnections', 'EmailClaims', 'EmailUndelivered'].map((name) => table(name).createTable()),
+    ...['EmailConnections', 'EmailDelivered', 'EmailUndelivered'].map((name) => table(name).createTable()),
   ]);
   for (const [index, { name, protocol, deletes }] of mailboxes.entries()) {
     await table('EmailConnections').createEntity({

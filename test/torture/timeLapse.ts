@@ -2,13 +2,6 @@ import type { TableClient } from '@azure/data-tables';
 import type { Fleet } from './fleet.ts';
 import { mailboxes, type Rig } from './rig.ts';
 
-/** What a look at the tables has shown. */
-export interface Sighting {
-  /** Mailboxes that two or more live runs were at work on. */
-  readonly overlaps: number;
-  readonly undelivered: number;
-}
-
 type Row = Record<string, unknown> & {
   readonly partitionKey: string;
   readonly rowKey: string;
@@ -16,9 +9,9 @@ type Row = Record<string, unknown> & {
 };
 
 export type LetTimePass = (
-  fleet: Pick<Fleet, 'isOfDead'>,
+  fleet: Pick<Fleet, 'isOfDead' | 'kills'>,
   when: 'runs are at work' | 'no run is at work',
-) => Promise<Sighting>;
+) => Promise<{ readonly undelivered: number }>;
 
 /**
  * Makes time pass for what killed instances have left, by editing the tables: their heartbeats are two minutes
@@ -30,15 +23,21 @@ export function timeLapse(rig: Rig): LetTimePass {
   let suspect = new Set<string>();
 
   /** Nobody can tell who holds a lease: a killed run may have taken it and not have said so yet. */
-  const lapseLeases = async (fleet: Pick<Fleet, 'isOfDead'>, isQuiet: boolean): Promise<void> => {
+  const lapseLeases = async (
+    fleet: Pick<Fleet, 'isOfDead' | 'kills'>,
+    old: string,
+    isQuiet: boolean,
+  ): Promise<void> => {
     const suspectNow = new Set<string>();
     for await (const row of rowsOf(rig.table('EmailConnections'))) {
       const mailbox = mailboxes.find(({ name }) => name === row.rowKey);
       if (!mailbox) continue;
       const isRunning = row.lastStatus === 'running';
       const isDead = isRunning && fleet.isOfDead(row.runId);
+      if (isDead && String(row.heartbeatAt) > old)
+        await merge(rig.table('EmailConnections'), row, { heartbeatAt: old });
       if (isDead || isQuiet || (!isRunning && suspect.has(mailbox.name))) await rig.breakLease(mailbox);
-      else if (!isRunning && (await rig.isLeased(mailbox))) suspectNow.add(mailbox.name);
+      else if (!isRunning && fleet.kills > 0 && (await rig.isLeased(mailbox))) suspectNow.add(mailbox.name);
     }
     suspect = suspectNow;
   };
@@ -46,28 +45,23 @@ export function timeLapse(rig: Rig): LetTimePass {
   return async (fleet, when) => {
     const isQuiet = when === 'no run is at work';
     const old = new Date(Date.now() - 180_000).toISOString();
-    const claims = rig.table('EmailClaims');
-    const live = new Map<string, number>();
-    for await (const row of rowsOf(claims)) {
-      if (typeof row.heartbeatAt !== 'string') continue;
-      if (!fleet.isOfDead(row.runId)) live.set(row.partitionKey, (live.get(row.partitionKey) ?? 0) + 1);
-      else if (row.heartbeatAt > old) await merge(claims, row, { heartbeatAt: old });
-    }
-    await lapseLeases(fleet, isQuiet);
+    await lapseLeases(fleet, old, isQuiet);
     const undelivered = await makeDue(rig, fleet, old, isQuiet);
-    return { overlaps: [...live.values()].filter((runs) => runs > 1).length, undelivered };
+    return { undelivered };
   };
 }
 
 async function makeDue(
   rig: Rig,
-  fleet: Pick<Fleet, 'isOfDead'>,
+  fleet: Pick<Fleet, 'isOfDead' | 'kills'>,
   old: string,
   isQuiet: boolean,
 ): Promise<number> {
   const table = rig.table('EmailUndelivered');
   let records = 0;
   for await (const row of rowsOf(table)) {
+    // A mark goes when its mail is settled.
+    if (row.rowKey.startsWith('mark')) continue;
     records += 1;
     const isTaken = typeof row.takenUntil === 'string' && row.takenUntil > old;
     if (isTaken && fleet.isOfDead(row.taker)) await merge(table, row, { nextTryAt: old, takenUntil: '' });

@@ -31,8 +31,6 @@ export interface TormentFigures {
   readonly parts: number;
   /** Messages that were sent again and dropped by duplicate detection. */
   readonly repeatsDropped: number;
-  /** Looks at the tables that showed a mailbox with two live runs. */
-  readonly overlapsSeen: number;
   readonly storedAtMost: number;
   readonly durationMs: number;
 }
@@ -89,7 +87,6 @@ class Work {
   readonly #mailRandom: Random;
   readonly #timeLapse: LetTimePass;
   #interruptions = 0;
-  #overlaps = 0;
   #storedAtMost = 0;
 
   constructor(rig: Rig, options: TormentOptions) {
@@ -105,7 +102,6 @@ class Work {
       interruptions: this.#interruptions,
       mails: mails.length,
       parts: mails.reduce((sum, { parts }) => sum + parts.length, 0),
-      overlapsSeen: this.#overlaps,
       storedAtMost: this.#storedAtMost,
     };
   }
@@ -175,7 +171,7 @@ class Work {
     const fleet = await startFleet(this.#rig, 1);
     try {
       for (;;) {
-        // What killed runs have left in the claims goes with a run that has mail.
+        // What killed runs have left goes with the next run on the mailbox, with mail or without.
         await this.seed(mailboxes.length);
         await this.#timeLapse(before, 'no run is at work');
         for (const mailbox of mailboxes) await this.#rig.order(mailbox);
@@ -191,8 +187,7 @@ class Work {
   }
 
   async #letTimePass(fleet: Fleet): Promise<void> {
-    const { overlaps, undelivered } = await this.#timeLapse(fleet, 'runs are at work');
-    this.#overlaps += overlaps;
+    const { undelivered } = await this.#timeLapse(fleet, 'runs are at work');
     this.#storedAtMost = Math.max(this.#storedAtMost, undelivered);
   }
 

@@ -5,25 +5,32 @@
  */
 import { parseArgs } from 'node:util';
 import { ensureBundle } from '../demo/bundle.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { programs, requirePrograms } from '../testbed/programs.ts';
 import { torment } from './torment.ts';
 
+const usage = `Usage: npm run torture -- [--minutes 10] [--seed 1] [--mails 1000] [--gentle]
+Kills the app and faults everything around it, and looks whether each part came once. With --gentle nothing is killed.`;
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', short: 'h', default: false },
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
     mails: { type: 'string', default: '1000' },
     gentle: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
 const minutes = Number(values.minutes);
 const seed = Number(values.seed);
 const mails = Number(values.mails);
 if (!(minutes > 0 && minutes <= 600) || !Number.isSafeInteger(seed) || !(mails >= 0 && mails <= 100_000)) {
-  console.error('Usage: npm run torture -- [--minutes 10] [--seed 1] [--mails 1000] [--gentle]');
+  console.error(usage);
   process.exit(2);
 }
-requireDebianPackages(['dovecot-imapd', 'dovecot-pop3d']);
+requirePrograms([programs.dovecot]);
 await ensureBundle();
 console.log(
   `Seed ${seed}: ${minutes} minutes of kills and interruptions, over ${mails} mails to begin with.`,
@@ -44,7 +51,6 @@ Interruptions             ${figures.interruptions}
 Mails                     ${figures.mails}
 Parts                     ${figures.parts}
 Repeats that were dropped ${figures.repeatsDropped}
-Overlaps seen             ${figures.overlapsSeen}
 Undelivered, at most      ${figures.storedAtMost}
 Whole run                 ${Math.round(figures.durationMs / 1_000)} s`);
 for (const problem of problems.slice(0, 50)) console.error(problem);

@@ -59,11 +59,9 @@ async function findUnsettled(rig: Rig): Promise<string[]> {
 
 async function findRows(rig: Rig): Promise<string[]> {
   const problems: string[] = [];
-  for (const name of ['EmailClaims', 'EmailUndelivered'] as const) {
+  for (const name of ['EmailDelivered', 'EmailUndelivered'] as const) {
     for await (const row of rig.table(name).listEntities<Record<string, unknown>>()) {
-      problems.push(
-        `Left in ${name}: ${row.partitionKey} ${row.rowKey} ${String(row.status ?? row.statuses ?? '')}`,
-      );
+      problems.push(`Left in ${name}: ${row.partitionKey} ${row.rowKey} ${String(row.status ?? '')}`);
     }
   }
   return problems;

@@ -1,7 +1,7 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { type AppTestbed, type AppTestbedOptions, startAppTestbed } from '../app/testbed.ts';
 import type { RunningHttpServer } from '../testbed/host/httpServer.ts';
-import { requireDebianPackages } from '../testbed/packages.ts';
+import { commandOf, programs, requirePrograms } from '../testbed/programs.ts';
 
 export const functionKey = 'a function key, and no other';
 
@@ -25,7 +25,7 @@ export interface Tab {
 }
 
 export async function startUiTestbed(options: AppTestbedOptions): Promise<UiTestbed> {
-  requireDebianPackages(['chromium']);
+  requirePrograms([programs.chromium]);
   const [bed, browser] = await Promise.all([startAppTestbed(options), launch()]);
   const server = await bed.host.serveHttp({ functionKey });
   bed.host.startQueueListener();
@@ -41,7 +41,7 @@ export async function startUiTestbed(options: AppTestbedOptions): Promise<UiTest
 
 async function launch(): Promise<Browser> {
   return await chromium.launch({
-    executablePath: '/usr/bin/chromium',
+    executablePath: commandOf(programs.chromium),
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--font-render-hinting=none'],
     timeout: 30_000,
   });

@@ -109,7 +109,7 @@ test('a secret that was not typed is left out, and one that is of no use any mor
   assert.equal('password' in toBody(toDraft(stored), stored), false);
   const oauth2 = setText(toDraft(stored), 'authType', 'oauth2');
   assert.equal(toBody(oauth2, stored).password, null);
-  assert.equal(toBody(setText(toDraft(stored), 'passwordSetting', 'MAIL_PW'), stored).password, null);
+  assert.equal(toBody(setText(toDraft(stored), 'passwordSetting', 'MAILBOX_PW'), stored).password, null);
 });
 
 test('with cron there is no interval, and POP3 sends neither folder nor Delete Messages', () => {

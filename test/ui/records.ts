@@ -1,47 +1,45 @@
-import { Failure } from '../../shared/failure/failure.ts';
-import {
-  changeColumns,
-  recordPartition,
-  storingRow,
-  unsentColumns,
-} from '../../shared/undelivered/recordRow.ts';
+import { randomUUID } from 'node:crypto';
+import { changeColumns, newRecordId, recordPartition, storingRow } from '../../shared/undelivered/record.ts';
 import type { AppTestbed } from '../app/testbed.ts';
 
 export interface MadeRecord {
-  readonly id: string;
   readonly connection: string;
   readonly subject: string;
+  readonly from?: string;
+  readonly interchangeId?: string;
   readonly storedAt: Date;
   readonly tries: number;
   readonly partCount: number;
-  readonly unsent: readonly number[];
+  readonly partsLeft: number;
   /** Undefined for an abandoned one. */
   readonly nextTryAt: Date | undefined;
   readonly error: string;
 }
 
-/** Puts the record of an undelivered mail of customer `acme` into the table, without its parts. */
-export async function addRecord(bed: AppTestbed, made: MadeRecord): Promise<void> {
-  const { id, connection, subject, storedAt, tries, partCount, unsent, nextTryAt, error } = made;
+/** Puts the record of an undelivered mail of customer `acme` into the table, without its parts; gives its id. */
+export async function addRecord(bed: AppTestbed, made: MadeRecord): Promise<string> {
+  const { connection, subject, from, storedAt, tries, partCount, partsLeft, nextTryAt, error } = made;
+  const interchangeId = made.interchangeId ?? randomUUID();
   const mail = {
     customer: 'acme',
     connection,
+    protocol: 'imap',
     queueName: 'email-inbound',
-    mailKey: `imap:INBOX:1:${id}`,
-    interchangeId: id,
-    envelope: { subject },
-    failure: new Failure('queue', error),
+    interchangeId,
+    envelope: { subject, date: storedAt.toISOString(), ...(from === undefined ? {} : { from }) },
+    error,
     partCount,
-    parts: [],
-  };
+    partsLeft,
+  } as const;
   const status = nextTryAt === undefined ? 'abandoned' : 'waiting';
+  const id = newRecordId(storedAt, randomUUID());
   const table = bed.table('EmailUndelivered');
   await table.createTable();
   await table.upsertEntity({
     partitionKey: recordPartition,
     rowKey: id,
-    ...storingRow(mail, id, storedAt),
-    ...unsentColumns(unsent),
+    ...storingRow(mail, storedAt),
     ...changeColumns({ status, nextTryAt, tries }),
   });
+  return id;
 }

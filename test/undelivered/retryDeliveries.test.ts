@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OpenDestination } from '../../shared/delivery/destination.ts';
-import { bytesOf } from '../delivery/support.ts';
+import { assertAmqpNumberTypes, bytesOf } from '../delivery/support.ts';
 import { hourMs, passMinutes, recordingLog, refusing, retryBed, storeMails } from './retryBed.ts';
 import { contentOf, onlyParts, undeliveredMail } from './storage.ts';
 
@@ -64,6 +64,7 @@ test('what is due arrives as the messages that were to be sent, then record and 
     arrived.map(({ body }) => Buffer.from(body as Buffer)),
     [Buffer.from('Hello'), bytes, Buffer.alloc(0)],
   );
+  for (const { raw } of queue.peek(0, Infinity)) assertAmqpNumberTypes(raw);
   assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
 });
 

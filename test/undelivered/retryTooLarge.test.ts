@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageTooLarge } from '../../shared/delivery/messageTooLarge.ts';
-import { bytesOf } from '../delivery/support.ts';
+import { assertAmqpNumberTypes, bytesOf } from '../delivery/support.ts';
 import { passMinutes, retryBed } from './retryBed.ts';
 import { contentOf, undeliveredMail } from './storage.ts';
 
@@ -23,6 +23,7 @@ test('a part that no longer fits goes by claim check', async () => {
   const payload = storage.payloads.getBlobClient(claimCheck.slice(prefix.length));
   assert.ok((await payload.downloadToBuffer()).equals(bytes));
   assert.equal(message?.applicationProperties?.size, bytes.length);
+  for (const { raw } of queue.peek(0, Infinity)) assertAmqpNumberTypes(raw);
 });
 
 test('a message that the queue refuses for its size, against its word, goes by claim check', async () => {

@@ -1,3 +1,5 @@
+import { runStatuses } from '../../connection/state.ts';
+import { runLineStatuses } from '../journal.ts';
 import { keySchema, reference } from './schemas.ts';
 
 type Node = Readonly<Record<string, unknown>>;
@@ -17,6 +19,7 @@ const allow = { Allow: header('The methods that are possible.') };
 
 /** What every call may answer. */
 const always = {
+  400: problem('A query parameter that there is none of, or a wrong value of one.'),
   401: { description: 'The function key is missing or wrong. Answered by the platform, with an empty body.' },
   405: problem('This method is not possible here.', allow),
   500: problem('A wrong app setting, or a defect; the log has it too.'),
@@ -31,6 +34,7 @@ const badBody = {
     description: 'Wrong columns, each with its sentence; or a body that is not a JSON object.',
     content: json({ oneOf: [reference('WrongColumns'), reference('Problem')] }),
   },
+  411: problem('The body was sent in chunks, which the Functions host does not hand over.'),
   413: problem('The body has more than 64 KiB.'),
   415: problem('The body is not application/json.'),
 };
@@ -59,15 +63,27 @@ const connectionKeys = [
   inPath('customer', keySchema, 'The PartitionKey.'),
   inPath('connection', keySchema, 'The RowKey.'),
 ];
-const undeliveredId = inPath('id', { type: 'string' }, 'The interchangeId of its messages.');
+const undeliveredId = inPath('id', { type: 'string' }, 'The id that the list gives.');
 const limit = (usual: number): Node =>
   inQuery('limit', { type: 'integer', minimum: 1, maximum: 1000, default: usual }, 'The most to answer.');
+const after = inQuery('after', { type: 'string' }, 'Only those after this: `next` of the page before.');
+const only = [
+  inQuery('customer', { type: 'string' }, 'Only this customer’s.'),
+  inQuery('connection', { type: 'string' }, 'Only this connection’s, by its name.'),
+];
+const time = { type: 'string', format: 'date-time' };
+const window = [
+  ...only,
+  inQuery('from', time, 'Default: two days before `to`.'),
+  inQuery('to', time, 'Default: now.'),
+];
 const ifMatch = inHeader('If-Match', 'The ETag that was read: else 412.');
 const ifNoneMatch = inHeader('If-None-Match', '`*`: only where there is none yet, else 412.');
 const input = (required: boolean): Node => ({ required, content: json(reference('ConnectionInput')) });
 
 const connections = { tags: ['connections'] };
 const undelivered = { tags: ['undelivered'] };
+const journal = { tags: ['journal'] };
 
 /** The OpenAPI paths, written by hand; the tests hold the answers to them. */
 export const paths = {
@@ -78,12 +94,12 @@ export const paths = {
       summary: 'All connections, or those of a customer, in the order of their keys',
       parameters: [
         inQuery('customer', { type: 'string' }, 'Only this customer’s.'),
-        inQuery('after', { type: 'string' }, 'Only those after this one: `next` of the page before.'),
+        inQuery('status', { type: 'string', enum: [...runStatuses] }, 'Only those whose lastStatus it is.'),
+        after,
         limit(1000),
       ],
       responses: {
         200: answer('A page of connections.', 'Connections'),
-        400: problem('A wrong limit.'),
         ...always,
       },
     },
@@ -105,9 +121,9 @@ export const paths = {
       responses: {
         200: answer('Replaced.', 'Connection', etag),
         201: answer('Made.', 'Connection', etag),
-        ...badBody,
         ...conflict,
         ...always,
+        ...badBody,
       },
     },
     delete: {
@@ -130,9 +146,9 @@ export const paths = {
       responses: {
         200: answer('What came of it.', 'TestOutcome'),
         404: noConnection,
-        ...badBody,
         429: problem('Too many tests are running.', retryAfter),
         ...always,
+        ...badBody,
       },
     },
   },
@@ -142,8 +158,16 @@ export const paths = {
       ...connections,
       operationId: 'orderPoll',
       summary: 'Polls now, whatever the schedule',
+      parameters: [
+        inQuery(
+          'wait',
+          { type: 'integer', minimum: 0, maximum: 60, default: 0 },
+          'Seconds to wait for the end of a run that starts no earlier.',
+        ),
+      ],
       responses: {
-        202: answer('Ordered.', 'PollOrder'),
+        200: answer('With `wait`: the state after that run.', 'PollOutcome'),
+        202: answer('Ordered; with `wait`, it has not ended in that time.', 'PollOrder'),
         404: noConnection,
         409: problem('The connection is disabled.'),
         ...always,
@@ -154,11 +178,10 @@ export const paths = {
     get: {
       ...undelivered,
       operationId: 'listUndelivered',
-      summary: 'The mails that wait to be sent or were given up, newest first',
-      parameters: [limit(100)],
+      summary: 'The mails that wait to be sent or are no longer tried, newest first',
+      parameters: [...only, after, limit(100)],
       responses: {
-        200: answer('The newest.', 'UndeliveredList'),
-        400: problem('A wrong limit.'),
+        200: answer('A page of records.', 'UndeliveredList'),
         ...always,
       },
     },
@@ -168,9 +191,19 @@ export const paths = {
     get: {
       ...undelivered,
       operationId: 'readUndelivered',
-      summary: 'One undelivered mail',
+      summary: 'One undelivered mail, with the parts that are left of it',
       responses: {
-        200: answer('The record.', 'Undelivered'),
+        200: answer('The record.', 'UndeliveredMail'),
+        404: problem('There is none of this id.'),
+        ...always,
+      },
+    },
+    delete: {
+      ...undelivered,
+      operationId: 'giveUpUndelivered',
+      summary: 'Gives it up for good: removes the record and what it holds',
+      responses: {
+        204: { description: 'Given up.' },
         404: problem('There is none of this id.'),
         ...always,
       },
@@ -189,6 +222,38 @@ export const paths = {
       },
     },
   },
+  '/api/mails': {
+    get: {
+      ...journal,
+      operationId: 'listMails',
+      summary: 'The mails that left the unread ones in a window of time, newest first',
+      parameters: [
+        ...window,
+        inQuery(
+          'q',
+          { type: 'string', maxLength: 256 },
+          'Looked for in Message-ID, subject, addresses and file names, in any case.',
+        ),
+        after,
+        limit(100),
+      ],
+      responses: { 200: answer('A page of mails.', 'Mails'), ...always },
+    },
+  },
+  '/api/runs': {
+    get: {
+      ...journal,
+      operationId: 'listRuns',
+      summary: 'The runs that moved mail or failed in a window of time, newest first',
+      parameters: [
+        ...window,
+        inQuery('status', { type: 'string', enum: [...runLineStatuses] }, 'Only those that ended so.'),
+        after,
+        limit(100),
+      ],
+      responses: { 200: answer('A page of runs.', 'Runs'), ...always },
+    },
+  },
   '/api/openapi.json': {
     get: {
       tags: ['description'],
@@ -199,6 +264,7 @@ export const paths = {
           description: 'An OpenAPI 3.1 document.',
           content: json({ type: 'object', required: ['openapi', 'paths'] }),
         },
+        400: always[400],
         401: always[401],
         500: always[500],
       },

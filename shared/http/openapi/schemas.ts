@@ -4,8 +4,8 @@ import {
   type ConfigColumnName,
   configColumnNames,
   configColumns,
+  isSecretColumn,
   keyPattern,
-  secretColumns,
 } from '../../connection/columns.ts';
 import { historyHours } from '../../connection/history.ts';
 import { configSchema } from '../../connection/schema.ts';
@@ -62,7 +62,7 @@ function inputSchema(): Schema {
   const { properties = {}, required } = z.toJSONSchema(configSchema, { io: 'input' });
   const columns = Object.entries(properties).map(([name, property]) => {
     const schema = typeof property === 'object' ? property : {};
-    if (!secretColumns.some((secret) => secret === name)) return [name, schema];
+    if (!isSecretColumn(name)) return [name, schema];
     const description = `${schema.description ?? ''} Left out or empty: the stored one is kept; null: it is removed.`;
     return [name, { ...schema, type: ['string', 'null'], minLength: 0, description, writeOnly: true }];
   });
@@ -88,7 +88,71 @@ function storedColumn(name: ConfigColumnName): Schema {
   return { type: type === 'string' ? type : [type, 'string'], description };
 }
 
-const shownColumns = configColumnNames.filter((name) => !secretColumns.includes(name));
+const shownColumns = configColumnNames.filter((name) => !isSecretColumn(name));
+
+const next: Schema = { type: 'string', description: 'There may be more: ask with after set to this.' };
+const orderProperties: Readonly<Record<string, Schema>> = {
+  customer: { type: 'string' },
+  connection: { type: 'string' },
+  runRequestedAt: time,
+};
+const undeliveredRequired = [
+  'id',
+  'interchangeId',
+  'customer',
+  'connection',
+  'queueName',
+  'status',
+  'storedAt',
+  'tries',
+  'lastError',
+  'partsLeft',
+  'partCount',
+];
+const undeliveredProperties: Readonly<Record<string, Schema>> = {
+  id: { type: 'string', description: 'Of the record; the newest sorts first.' },
+  interchangeId: { type: 'string', format: 'uuid', description: 'That of its messages.' },
+  customer: { type: 'string' },
+  connection: { type: 'string' },
+  queueName: { type: 'string' },
+  status: {
+    type: 'string',
+    enum: ['waiting', 'abandoned'],
+    description: 'Abandoned: too old to be tried again, until someone asks for it.',
+  },
+  storedAt: time,
+  nextTryAt: { ...time, description: 'Absent when abandoned.' },
+  lastTryAt: time,
+  tries: count,
+  lastError: { type: 'string', maxLength: 1024 },
+  partsLeft: count,
+  partCount: count,
+  emailSubject: { type: 'string' },
+  emailMessageId: { type: 'string' },
+  emailFrom: { type: 'string' },
+  emailDate: { type: 'string' },
+};
+
+function journalPage(member: string, item: string): Schema {
+  return {
+    type: 'object',
+    required: [member, 'journal'],
+    properties: {
+      [member]: { type: 'array', items: reference(item) },
+      next,
+      incomplete: {
+        type: 'string',
+        description: 'Says that the window was too much for one answer: go on with next, or ask for less.',
+      },
+      journal: {
+        type: 'string',
+        enum: ['full', 'ids', 'off'],
+        description: 'What the app setting JOURNAL says now.',
+      },
+    },
+    additionalProperties: false,
+  };
+}
 
 export const schemas: Readonly<Record<string, Schema>> = {
   ConnectionInput: inputSchema(),
@@ -111,7 +175,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
     required: ['connections'],
     properties: {
       connections: { type: 'array', items: reference('Connection') },
-      next: { type: 'string', description: 'There are more: ask for them with after set to this.' },
+      next,
     },
     additionalProperties: false,
   },
@@ -133,52 +197,107 @@ export const schemas: Readonly<Record<string, Schema>> = {
   },
   PollOrder: {
     type: 'object',
-    required: ['customer', 'connection', 'nextRunAt'],
-    properties: { customer: { type: 'string' }, connection: { type: 'string' }, nextRunAt: time },
+    required: ['customer', 'connection', 'runRequestedAt'],
+    properties: orderProperties,
+    additionalProperties: false,
+  },
+  PollOutcome: {
+    type: 'object',
+    required: ['customer', 'connection', 'runRequestedAt', 'state'],
+    properties: { ...orderProperties, state },
     additionalProperties: false,
   },
   Undelivered: {
     type: 'object',
-    required: [
-      'id',
-      'customer',
-      'connection',
-      'queueName',
-      'status',
-      'storedAt',
-      'tries',
-      'lastError',
-      'partsLeft',
-      'partCount',
-    ],
-    properties: {
-      id: { type: 'string', format: 'uuid', description: 'The interchangeId of its messages.' },
-      customer: { type: 'string' },
-      connection: { type: 'string' },
-      queueName: { type: 'string' },
-      status: {
-        type: 'string',
-        enum: ['waiting', 'abandoned'],
-        description: 'Abandoned: too old to be tried again, until someone asks for it.',
-      },
-      storedAt: time,
-      nextTryAt: { ...time, description: 'Absent when abandoned.' },
-      lastTryAt: time,
-      tries: count,
-      lastError: { type: 'string', maxLength: 1024 },
-      partsLeft: count,
-      partCount: count,
-      emailSubject: { type: 'string', maxLength: 256 },
-      emailMessageId: { type: 'string', maxLength: 256 },
-    },
+    required: undeliveredRequired,
+    properties: undeliveredProperties,
+    additionalProperties: false,
+  },
+  UndeliveredMail: {
+    type: 'object',
+    required: [...undeliveredRequired, 'parts'],
+    properties: { ...undeliveredProperties, parts: { type: 'array', items: reference('Part') } },
     additionalProperties: false,
   },
   UndeliveredList: {
     type: 'object',
     required: ['undelivered'],
-    properties: { undelivered: { type: 'array', items: reference('Undelivered') } },
+    properties: { undelivered: { type: 'array', items: reference('Undelivered') }, next },
     additionalProperties: false,
   },
+  Part: {
+    type: 'object',
+    description: 'One part of a mail, as its message says.',
+    required: ['partNumber', 'messageId', 'partKind', 'contentType', 'size', 'sha256'],
+    properties: {
+      partNumber: { type: 'integer', minimum: 1 },
+      messageId: { type: 'string' },
+      partKind: { type: 'string', enum: ['body', 'attachment', 'raw'] },
+      inboundFileName: { type: 'string', description: 'Absent in a journal of ids.' },
+      contentType: { type: 'string' },
+      size: count,
+      sha256: { type: 'string' },
+      claimCheck: { type: 'string', description: '`container/blob`, where the message has no body.' },
+    },
+    additionalProperties: false,
+  },
+  Mail: {
+    type: 'object',
+    required: [
+      'at',
+      'runId',
+      'customer',
+      'connection',
+      'interchangeId',
+      'outcome',
+      'sizeBytes',
+      'queueName',
+      'parts',
+    ],
+    properties: {
+      at: { ...time, description: 'When it left the unread ones.' },
+      runId: { type: 'string' },
+      customer: { type: 'string' },
+      connection: { type: 'string' },
+      interchangeId: { type: 'string', format: 'uuid', description: 'That of its messages.' },
+      outcome: {
+        type: 'string',
+        enum: ['delivered', 'undelivered', 'left-out', 'given-up'],
+        description: 'The latest that is known.',
+      },
+      reason: { type: 'string', description: 'Why it was left out.' },
+      emailMessageId: { type: 'string', description: 'In a journal of ids the SHA-256 of it.' },
+      emailSubject: { type: 'string' },
+      emailFrom: { type: 'string' },
+      emailTo: { type: 'string' },
+      emailDate: { type: 'string' },
+      receivedAt: time,
+      sizeBytes: count,
+      queueName: { type: 'string' },
+      parts: { type: 'array', items: reference('Part') },
+      warning: { type: 'string' },
+    },
+    additionalProperties: false,
+  },
+  Mails: journalPage('mails', 'Mail'),
+  Run: {
+    type: 'object',
+    required: ['at', 'runId', 'customer', 'connection', 'status', 'mails', 'messages', 'bytes', 'durationMs'],
+    properties: {
+      at: { ...time, description: 'When it ended.' },
+      runId: { type: 'string' },
+      customer: { type: 'string' },
+      connection: { type: 'string' },
+      status: { type: 'string' },
+      mails: count,
+      messages: count,
+      bytes: count,
+      durationMs: count,
+      error: { type: 'string' },
+    },
+    additionalProperties: false,
+  },
+  Runs: journalPage('runs', 'Run'),
   ResendOrder: {
     type: 'object',
     required: ['id'],

@@ -1,8 +1,8 @@
 import { TableClient } from '@azure/data-tables';
 import { app } from '@azure/functions';
 import { QueueClient } from '@azure/storage-queue';
-import { dueFilter } from '../../../shared/poll/schedulePolls.ts';
 import { dueColumns } from '../../../shared/schedule/due.ts';
+import { dueFilter } from '../../../shared/schedule/schedulePolls.ts';
 
 const putsInFlight = 32;
 const storage = process.env.AzureWebJobsStorage ?? '';

@@ -1,12 +1,14 @@
 import { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
+import { seedMaildir } from '../../testbed/seed.ts';
 import { startAppHost } from '../bed.ts';
+import { mixedMail } from '../benchMails.ts';
 import { amountFigure, atMost, type Figure, type ScenarioResult } from '../figures.ts';
 import { startHttpCounter } from '../httpCounter.ts';
 import { type Parts, password, startParts, withPorts } from '../parts.ts';
 import type { Context } from './context.ts';
 
-/** What a poll of an empty mailbox costs: requests to storage and connections to Service Bus. */
+/** What a poll of an empty mailbox, and one with a single mail, cost: requests to storage, connections to Service Bus. */
 export async function measureIdle(context: Context): Promise<ScenarioResult> {
   const users = ['imap', 'pop3'];
   const parts = await startParts({ users, messageLimitBytes: context.options.messageLimitBytes });
@@ -47,6 +49,15 @@ async function countPolls(
   await Promise.all([table.createTable(), orders.create()]);
   const host = await startAppHost(parts, { name: 'idle', main: options.main });
   const figures: Figure[] = [];
+  const poll = async (user: string, mails: number): Promise<void> => {
+    const order = JSON.stringify({ customer: 'bench', connection: user });
+    await orders.sendMessage(Buffer.from(order).toString('base64'));
+    await host.drainQueue();
+    const { lastStatus, lastMailCount } = await table.getEntity<Record<string, unknown>>('bench', user);
+    if (lastStatus !== 'ok' || lastMailCount !== mails) {
+      throw new Error(`The poll of ${mails} mails ended as ${lastStatus} with ${lastMailCount}.`);
+    }
+  };
   for (const [user, hostType, port] of [
     ['imap', 'IMAP', dovecot.imapPort],
     ['pop3', 'POP3', dovecot.pop3Port],
@@ -61,12 +72,7 @@ async function countPolls(
     // The first poll makes what is missing; it is counted for Service Bus only.
     for (let round = 0; round <= options.rounds; round += 1) {
       forget();
-      const order = JSON.stringify({ customer: 'bench', connection: user });
-      await orders.sendMessage(Buffer.from(order).toString('base64'));
-      await host.drainQueue();
-      const { lastStatus, lastMailCount } = await table.getEntity<Record<string, unknown>>('bench', user);
-      if (lastStatus !== 'ok' || lastMailCount !== 0)
-        throw new Error(`The idle poll ended as ${lastStatus}.`);
+      await poll(user, 0);
       connections.push((await broker.connections()).total);
       if (round === 0) continue;
       counts.push(requests().length);
@@ -74,9 +80,20 @@ async function countPolls(
     }
     const stored = { name: 'storage requests', unit: 'requests', samples: counts } as const;
     const connected = { name: 'Service Bus connections', unit: 'connections', samples: connections } as const;
+    const single: number[] = [];
+    for (let round = 0; round <= options.rounds; round += 1) {
+      await seedMaildir(dovecot.maildir(user), [mixedMail(round).source]);
+      forget();
+      await poll(user, 1);
+      // The first makes what is missing: tables, containers, the journal of the day.
+      if (round > 0) single.push(requests().length);
+      if (round === 1) say(`  ${hostType}, one mail: ${requests().map(withoutQuery).join(', ')}`);
+    }
+    const oneMail = { name: 'storage requests', unit: 'requests', samples: single } as const;
     figures.push(
-      amountFigure(`${hostType}, idle poll: requests to storage`, stored, atMost(5)),
+      amountFigure(`${hostType}, idle poll: requests to storage`, stored, atMost(4)),
       amountFigure(`${hostType}, idle poll: connections to Service Bus`, connected, atMost(0)),
+      amountFigure(`${hostType}, poll of one mail: requests to storage`, oneMail, atMost(8)),
     );
   }
   await host.stop();

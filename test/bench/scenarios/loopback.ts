@@ -26,11 +26,11 @@ export async function measureImap(context: Context): Promise<ScenarioResult> {
   ];
   const { series, relatives, title } = await race(context, 'IMAP', contenders);
   const figures: Figure[] = [
-    ratioFigure(`${title}: this app / raw fetch`, series.app, series.raw, atMost(7)),
-    ratioFigure(`${title}: plain script / this app`, series.plain, series.app, atLeast(2.5)),
+    ratioFigure(`${title}: this app / raw fetch`, series.app, series.raw, atMost(5)),
+    ratioFigure(`${title}: plain script / this app`, series.plain, series.app, atLeast(3.5)),
   ];
   if (contenders.includes('mbsync')) {
-    figures.splice(1, 0, ratioFigure(`${title}: this app / mbsync`, series.app, series.mbsync, atMost(0.9)));
+    figures.splice(1, 0, ratioFigure(`${title}: this app / mbsync`, series.app, series.mbsync, atMost(0.75)));
   }
   return { figures, relatives };
 }
@@ -40,7 +40,7 @@ export async function measurePop3(context: Context): Promise<ScenarioResult> {
   const contenders: Contender[] = ['raw', 'app', ...programIfThere('fetchmail', context.options.install)];
   const { series, relatives, title } = await race(context, 'POP3', contenders);
   const figures: Figure[] = [
-    ratioFigure(`${title}: this app / raw pipelined fetch`, series.app, series.raw, atMost(5)),
+    ratioFigure(`${title}: this app / raw pipelined fetch`, series.app, series.raw, atMost(3.6)),
   ];
   if (contenders.includes('fetchmail')) {
     figures.push(ratioFigure(`${title}: fetchmail / this app`, series.fetchmail, series.app));

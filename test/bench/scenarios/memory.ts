@@ -34,7 +34,7 @@ export async function measureMemory(context: Context): Promise<ScenarioResult> {
       name: `${sizes.mails.toLocaleString('en')} mixed mails`,
       count: sizes.mails,
       make: mixedMail,
-      bar: 128,
+      bar: 120,
     },
   ];
   const figures: Figure[] = [];

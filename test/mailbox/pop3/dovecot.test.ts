@@ -83,7 +83,8 @@ describe('POP3 against a Dovecot that lets one in', () => {
     try {
       const first = await openPop3Mailbox(pop3Options(dovecot.pop3Port));
       const failure = await failureOf(openPop3Mailbox(pop3Options(dovecot.pop3Port)), 'busy');
-      assert.match(failure.message, /met too many connections: \[IN-USE\]/);
+      // 2.4 leaves the code out.
+      assert.match(failure.message, /met too many connections: (\[IN-USE\]|Maximum)/);
       assert.equal(await first.close(), true);
       // The server notices a little later that a session is over.
       let opened = await openPop3Mailbox(pop3Options(dovecot.pop3Port)).catch(() => undefined);

@@ -146,7 +146,6 @@ async function makeHost(
     const path = pathname.startsWith(prefix) ? pathname.slice(prefix.length) : undefined;
     const match = path === undefined ? undefined : matchRoute(routes, method, path);
     if (match === undefined || match.kind === 'not-found') return answer(404, {}, Buffer.alloc(0));
-    if (match.kind === 'method-not-allowed') return answer(405, {}, Buffer.alloc(0));
     const open = functionKey === undefined || match.route.authLevel === 'anonymous';
     if (!open && request.key !== functionKey) return answer(401, {}, Buffer.alloc(0));
     try {

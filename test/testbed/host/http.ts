@@ -30,10 +30,12 @@ export interface HttpRoute {
 
 export type RouteMatch =
   | { readonly kind: 'found'; readonly route: HttpRoute; readonly params: Readonly<Record<string, string>> }
-  | { readonly kind: 'method-not-allowed' }
   | { readonly kind: 'not-found' };
 
-/** Finds the function for a path below the prefix; among several the one with most literal segments. */
+/**
+ * Finds the function for a path below the prefix; among several the one with most literal segments. A method that
+ * none of them names is not found, as with the real host: HEAD and OPTIONS, too.
+ */
 export function matchRoute(routes: readonly HttpRoute[], method: string, path: string): RouteMatch {
   const matches = routes
     .map((route) => ({ route, params: matchTemplate(route.route, path) }))
@@ -42,8 +44,7 @@ export function matchRoute(routes: readonly HttpRoute[], method: string, path: s
     )
     .sort((a, b) => literals(b.route.route) - literals(a.route.route));
   const found = matches.find((match) => match.route.methods.includes(method.toUpperCase()));
-  if (found !== undefined) return { kind: 'found', ...found };
-  return { kind: matches.length > 0 ? 'method-not-allowed' : 'not-found' };
+  return found === undefined ? { kind: 'not-found' } : { kind: 'found', ...found };
 }
 
 /** Fills a route's parameters in, encoded. */
@@ -67,6 +68,7 @@ export function httpRequest(
 ): InvocationRequest {
   const { bytes, contentType } = encodeBody(options.body);
   const headers: Record<string, string> = contentType === undefined ? {} : { 'content-type': contentType };
+  if (bytes !== undefined) headers['content-length'] = String(bytes.length);
   for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = value;
   const http: HttpData = {
     url: url.href,

@@ -64,7 +64,8 @@ async function handle(
     url,
     headers,
     key: headers['x-functions-key'] ?? url.searchParams.get('code') ?? undefined,
-    ...(body.length === 0 ? {} : { body }),
+    // What comes in chunks the real host reads and does not hand over.
+    ...(body.length === 0 || headers['transfer-encoding'] !== undefined ? {} : { body }),
   });
   response.writeHead(answer.status, answer.headers);
   response.end(request.method === 'HEAD' ? undefined : answer.body);

@@ -50,7 +50,8 @@ export function makeQueueTrigger(options: QueueTriggerOptions): QueueTrigger {
   const poison = async (message: DequeuedMessageItem): Promise<void> => {
     const poisonQueue = service.getQueueClient(`${options.queueName}-poison`);
     await poisonQueue.createIfNotExists();
-    await poisonQueue.sendMessage(message.messageText, { messageTimeToLive: -1 });
+    // As the real host leaves it: for as long as a queue keeps by default, seven days.
+    await poisonQueue.sendMessage(message.messageText);
     await queue.deleteMessage(message.messageId, message.popReceipt);
     tally.poisoned += 1;
     options.warn(`Message ${message.messageId} moved to ${options.queueName}-poison.`);

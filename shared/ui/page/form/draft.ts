@@ -13,6 +13,7 @@ const defaultFlags: Readonly<Record<FlagColumn, boolean>> = {
   deleteMessages: false,
   useProcessLock: false,
   inlineAttachments: false,
+  unpackWinmail: true,
 };
 
 const defaultTexts: Readonly<Record<TextColumn, string>> = {
@@ -23,10 +24,17 @@ const defaultTexts: Readonly<Record<TextColumn, string>> = {
   username: '',
   password: '',
   passwordSetting: '',
+  passwordVaultSecret: '',
   pollingIntervalSeconds: '60',
   cron: '',
   timeZone: 'UTC',
   folder: 'INBOX',
+  moveToFolder: '',
+  fromFilter: '',
+  toFilter: '',
+  subjectFilter: '',
+  unmatchedMails: 'leave',
+  attachmentFilter: '',
   bodyFormat: 'text',
   queueName: '',
   sessions: 'none',
@@ -38,8 +46,10 @@ const defaultTexts: Readonly<Record<TextColumn, string>> = {
   oauth2Scope: '',
   oauth2ClientSecret: '',
   oauth2ClientSecretSetting: '',
+  oauth2ClientSecretVaultSecret: '',
   oauth2RefreshToken: '',
   oauth2RefreshTokenSetting: '',
+  oauth2RefreshTokenVaultSecret: '',
 };
 
 export const emptyDraft: Draft = followPort({

@@ -39,6 +39,7 @@ const isGrant =
     isOAuth2(draft) && grants.includes(draft.texts.oauth2Grant);
 const withToken = isGrant('clientCredentials', 'refreshToken');
 const isPop3 = ({ texts }: Draft) => texts.hostType === 'POP3';
+const isImap = (draft: Draft) => !isPop3(draft);
 
 /** The fields of the product that this adapter comes from, in its words and order. */
 export const mainFields: readonly Field[] = [
@@ -52,7 +53,9 @@ export const mainFields: readonly Field[] = [
         ? 'Not used: the login is by OAuth2, see Advanced.'
         : draft.texts.passwordSetting !== ''
           ? 'Not used: the app setting under Advanced holds it.'
-          : undefined,
+          : draft.texts.passwordVaultSecret !== ''
+            ? 'Not used: the vault secret under Advanced holds it.'
+            : undefined,
   },
   { kind: 'text', column: 'host', label: 'Host', placeholder: 'mail.example.com' },
   {
@@ -112,6 +115,15 @@ export const advancedFields: readonly Field[] = [
     column: 'passwordSetting',
     label: 'Password Setting',
     hint: 'The app setting that holds the password, in place of Password.',
+    placeholder: 'MAILBOX_ORDERS_PASSWORD',
+    shownWhen: (draft) => !isOAuth2(draft),
+  },
+  {
+    kind: 'text',
+    column: 'passwordVaultSecret',
+    label: 'Password Vault Secret',
+    hint: 'The secret in the app’s Key Vault that holds the password, in place of Password.',
+    placeholder: 'mailbox-orders-password',
     shownWhen: (draft) => !isOAuth2(draft),
   },
   {
@@ -149,7 +161,62 @@ export const advancedFields: readonly Field[] = [
     hint: 'That cron is meant in, as Europe/Berlin.',
     shownWhen: ({ texts }) => texts.cron !== '',
   },
-  { kind: 'text', column: 'folder', label: 'Folder', shownWhen: (draft) => !isPop3(draft) },
+  { kind: 'text', column: 'folder', label: 'Folder', shownWhen: isImap },
+  {
+    kind: 'text',
+    column: 'moveToFolder',
+    label: 'Move To Folder',
+    hint: 'Where a mail goes once it was sent. Made where it is missing.',
+    shownWhen: (draft) => isImap(draft) && !draft.flags.deleteMessages,
+  },
+  {
+    kind: 'text',
+    column: 'fromFilter',
+    label: 'From Filter',
+    hint: 'Only mails from these: patterns separated by commas, with * and ?; ! in front excludes.',
+    placeholder: '*@example.com, !noreply@*',
+    shownWhen: isImap,
+  },
+  {
+    kind: 'text',
+    column: 'toFilter',
+    label: 'To Filter',
+    hint: 'Only mails to one of these.',
+    placeholder: 'orders@example.com',
+    shownWhen: isImap,
+  },
+  {
+    kind: 'text',
+    column: 'subjectFilter',
+    label: 'Subject Filter',
+    hint: 'Only mails in whose subject one of these is found.',
+    placeholder: 'order, invoice, !out of office',
+    shownWhen: isImap,
+  },
+  {
+    kind: 'choice',
+    column: 'unmatchedMails',
+    label: 'Unmatched Mails',
+    hint: 'What becomes of the mails that the filters leave out.',
+    options: [
+      ['leave', 'Stay unread'],
+      ['markRead', 'Are marked read'],
+    ],
+    shownWhen: isImap,
+  },
+  {
+    kind: 'text',
+    column: 'attachmentFilter',
+    label: 'Attachment Filter',
+    hint: 'Only attachments of these names.',
+    placeholder: '*.pdf, *.xml, !logo*',
+  },
+  {
+    kind: 'flag',
+    column: 'unpackWinmail',
+    label: 'Unpack winmail.dat',
+    hint: 'Send what it holds in its place.',
+  },
   {
     kind: 'choice',
     column: 'bodyFormat',
@@ -164,7 +231,7 @@ export const advancedFields: readonly Field[] = [
     kind: 'text',
     column: 'queueName',
     label: 'Queue Name',
-    hint: 'The Service Bus queue; empty for the app’s own.',
+    hint: 'The Service Bus queue or topic; empty for the app’s own.',
   },
   {
     kind: 'choice',
@@ -229,6 +296,13 @@ export const advancedFields: readonly Field[] = [
     shownWhen: withToken,
   },
   {
+    kind: 'text',
+    column: 'oauth2ClientSecretVaultSecret',
+    label: 'OAuth2 Client Secret Vault Secret',
+    hint: 'The secret in the app’s Key Vault that holds it.',
+    shownWhen: withToken,
+  },
+  {
     kind: 'secret',
     column: 'oauth2RefreshToken',
     label: 'OAuth2 Refresh Token',
@@ -239,6 +313,13 @@ export const advancedFields: readonly Field[] = [
     column: 'oauth2RefreshTokenSetting',
     label: 'OAuth2 Refresh Token Setting',
     hint: 'The app setting that holds it, in place of the token.',
+    shownWhen: isGrant('refreshToken'),
+  },
+  {
+    kind: 'text',
+    column: 'oauth2RefreshTokenVaultSecret',
+    label: 'OAuth2 Refresh Token Vault Secret',
+    hint: 'The secret in the app’s Key Vault that holds it.',
     shownWhen: isGrant('refreshToken'),
   },
 ];

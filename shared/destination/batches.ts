@@ -1,0 +1,123 @@
+import { batchEnvelopeBytes, bytesInBatch } from './amqpSize.ts';
+import type { Fence, OutboundMessage } from './destination.ts';
+
+/** A message that waits to be accepted. */
+export interface Waiting {
+  readonly message: OutboundMessage;
+  readonly fence: Fence;
+  readonly accept: () => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+/** Weighed once, when it comes in. */
+interface Weighed extends Waiting {
+  readonly bytes: number;
+}
+
+export interface Batch {
+  readonly lane: LaneKey;
+  readonly members: readonly Waiting[];
+  readonly bytes: number;
+}
+
+export interface BatchLimits {
+  /** As the link says that is open now. */
+  readonly maxBytes: () => number;
+  readonly maxMessages: number;
+  /** A message of more goes alone: a batch would spare it nothing, and encode and copy it twice. */
+  readonly maxSharingBytes: number;
+  /** How many full batches without a session may be out at a time. */
+  readonly maxSharedOut: number;
+}
+
+const shared = Symbol('messages without a session that share batches');
+const alone = Symbol('messages without a session that go alone');
+
+/** A string is a session. */
+export type LaneKey = string | typeof shared | typeof alone;
+
+interface Lane {
+  readonly waiting: Weighed[];
+  /** Batches that were taken and not released. */
+  out: number;
+}
+
+/**
+ * Messages waiting to be sent, in lanes: one for each session, which keeps its order by having one batch out
+ * at most, and two for those without a session, which share batches or go alone by their size. A batch never
+ * mixes sessions, since Service Bus files the whole of it under its first message's session.
+ */
+export class Lanes {
+  readonly #limits: BatchLimits;
+  readonly #lanes = new Map<LaneKey, Lane>();
+
+  constructor(limits: BatchLimits) {
+    this.#limits = limits;
+  }
+
+  add(waiting: Waiting): void {
+    const { message } = waiting;
+    const bytes = bytesInBatch(message, message.body.length);
+    const key = message.sessionId ?? (bytes > this.#limits.maxSharingBytes ? alone : shared);
+    const lane = this.#lanes.get(key) ?? { waiting: [], out: 0 };
+    lane.waiting.push({ ...waiting, bytes });
+    this.#lanes.set(key, lane);
+  }
+
+  /** The batch that would leave next; the lanes take turns. It stays until `take`. */
+  peek(): Batch | undefined {
+    for (const [key, lane] of this.#lanes) {
+      if (lane.out >= this.#maxOut(key)) continue;
+      const batch = this.#cut(key, lane.waiting);
+      // While another is out it grows until it is full, which costs less than several small ones.
+      if (batch !== undefined && (lane.out === 0 || batch.full)) return batch;
+    }
+    return undefined;
+  }
+
+  /** Takes out the batch that `peek` gave. `release` must follow. */
+  take(batch: Batch): void {
+    const lane = this.#lanes.get(batch.lane);
+    if (lane === undefined) return;
+    lane.waiting.splice(0, batch.members.length);
+    lane.out += 1;
+    this.#lanes.delete(batch.lane);
+    this.#lanes.set(batch.lane, lane);
+  }
+
+  /** The batch's fate is known: its lane may send the next one. */
+  release(batch: Batch): void {
+    const lane = this.#lanes.get(batch.lane);
+    if (lane === undefined) return;
+    lane.out -= 1;
+    if (lane.out === 0 && lane.waiting.length === 0) this.#lanes.delete(batch.lane);
+  }
+
+  /** Takes out everything that is not out already. */
+  drain(): readonly Waiting[] {
+    return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0));
+  }
+
+  #maxOut(key: LaneKey): number {
+    if (key === alone) return Number.POSITIVE_INFINITY;
+    return key === shared ? this.#limits.maxSharedOut : 1;
+  }
+
+  #cut(key: LaneKey, lane: readonly Weighed[]): (Batch & { readonly full: boolean }) | undefined {
+    const maxBytes = this.#limits.maxBytes();
+    const maxMessages = key === alone ? 1 : this.#limits.maxMessages;
+    const [first] = lane;
+    if (first === undefined) return undefined;
+    let bytes = batchEnvelopeBytes(first.message);
+    let count = 0;
+    for (const next of lane) {
+      const fits = bytes + next.bytes <= maxBytes && count < maxMessages;
+      // One that no batch takes goes alone.
+      if (!fits && count > 0) break;
+      bytes += next.bytes;
+      count += 1;
+    }
+    const full = count < lane.length || count >= maxMessages || bytes >= maxBytes;
+    return { lane: key, members: lane.slice(0, count), bytes, full };
+  }
+}

@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto';
+import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
+import { Failure } from '../failure/failure.ts';
+import { withContainer } from '../storage/blobs.ts';
+import { codeOf, storageFailure } from '../storage/storageFailure.ts';
+
+/** Whose payloads these are: the folders of each blob's name. */
+export interface PayloadOwner {
+  readonly customer: string;
+  readonly connection: string;
+  readonly interchangeId: string;
+}
+
+/** What the blob says of its content, for whoever opens it by hand. */
+export interface PayloadLabel {
+  readonly contentType: string;
+  readonly fileName: string;
+  /** Hex, of the whole content. */
+  readonly sha256: string;
+}
+
+/** Memory that an upload may take beside what it needs at the least. */
+export interface UploadMemory {
+  /** Whether so many bytes more may be held. */
+  tryGrow(sizeBytes: number): boolean;
+}
+
+/** One is in flight, or two where memory allows, and one is being filled. With the small ones a blob holds 12 GB. */
+const largeBlockBytes = 2 * 1_024 * 1_024;
+const smallBlockBytes = 256 * 1_024;
+const doing = 'storing a payload in email-payloads';
+
+/** The name is taken by other bytes, which stay. */
+export class PayloadConflict extends Failure {
+  readonly uploadNumber: number;
+  readonly sha256: string;
+
+  constructor(claimCheck: string, uploadNumber: number, sha256: string) {
+    super('storage', `The blob ${claimCheck} holds other bytes than this mail's part.`);
+    this.uploadNumber = uploadNumber;
+    this.sha256 = sha256;
+  }
+}
+
+/**
+ * The payloads of one mail, as block blobs `{customer}/{connection}/{interchangeId}/{part}` of container
+ * `email-payloads`, which is made at first use. The name hangs on the mail alone, so that a repeat makes no second
+ * blob: one that is there with the same bytes is used, and counts as new for the lifecycle rule; one with other bytes
+ * stays, and the part's SHA-256 goes into the name.
+ */
+export class MailPayloads {
+  readonly #container: ContainerClient;
+  readonly #folder: string;
+  readonly #taken = new Map<number, string>();
+  #uploads = 0;
+
+  constructor(container: ContainerClient, { customer, connection, interchangeId }: PayloadOwner) {
+    this.#container = container;
+    this.#folder = `${customer}/${connection}/${interchangeId}`;
+  }
+
+  /** Begins anew with the mail, whose parts come in the same order; a name that proved taken is passed over. */
+  restart(conflict: PayloadConflict): void {
+    this.#taken.set(conflict.uploadNumber, conflict.sha256);
+    this.#uploads = 0;
+  }
+
+  /** Begins a blob for the next part that is too large while the mail is read. Nobody sees it until `commit`. */
+  beginUpload(memory: UploadMemory): PayloadUpload {
+    this.#uploads += 1;
+    const sha256 = this.#taken.get(this.#uploads);
+    const name = `${this.#folder}/large-${this.#uploads}${sha256 === undefined ? '' : `-${sha256}`}`;
+    return new PayloadUpload(this.#container, name, this.#uploads, memory);
+  }
+
+  /** Uploads bytes that are there already, under this name in the mail's folder. Gives the claim check. */
+  async upload(fileName: string, label: PayloadLabel, read: () => AsyncIterable<Buffer>): Promise<string> {
+    const name = `${this.#folder}/${fileName}`;
+    try {
+      return await this.#uploadAs(name, label, read);
+    } catch (error) {
+      if (!(error instanceof PayloadConflict)) throw error;
+      return await this.#uploadAs(`${name}-${label.sha256}`, label, read);
+    }
+  }
+
+  async #uploadAs(name: string, label: PayloadLabel, read: () => AsyncIterable<Buffer>): Promise<string> {
+    const upload = new PayloadUpload(this.#container, name, 0, { tryGrow: () => false });
+    try {
+      for await (const piece of read()) await upload.write(piece);
+      await upload.end();
+      await upload.commit(label);
+      return upload.claimCheck;
+    } catch (error) {
+      await upload.abort();
+      throw error;
+    }
+  }
+}
+
+/** One blob on its way. All methods but `abort` reject with a `Failure('storage')`. */
+export class PayloadUpload {
+  /** `container/blob` */
+  readonly claimCheck: string;
+  readonly #number: number;
+  readonly #container: ContainerClient;
+  readonly #blob: BlockBlobClient;
+  readonly #blockBytes: number;
+  readonly #maxInFlight: number;
+  /** Two writers of one name must not mix their blocks. */
+  readonly #mark = randomBytes(8).toString('hex');
+  readonly #blockIds: string[] = [];
+  readonly #inFlight = new Set<Promise<void>>();
+  readonly #aborting = new AbortController();
+  /** Blocks that were sent, to be filled again: fresh ones would pile up until the next collection. */
+  readonly #spare: Buffer[] = [];
+  #block: Buffer | undefined;
+  #filledBytes = 0;
+  #error: unknown;
+
+  constructor(container: ContainerClient, name: string, uploadNumber: number, memory: UploadMemory) {
+    this.#container = container;
+    this.#blob = container.getBlockBlobClient(name);
+    this.#number = uploadNumber;
+    this.claimCheck = `${container.containerName}/${name}`;
+    const hasRoom = memory.tryGrow(3 * largeBlockBytes);
+    this.#blockBytes = hasRoom ? largeBlockBytes : smallBlockBytes;
+    this.#maxInFlight = hasRoom ? 2 : 1;
+  }
+
+  /** Takes a piece, which the caller must not change later; a wait is backpressure. */
+  async write(piece: Buffer): Promise<void> {
+    for (let from = 0; from < piece.length; ) {
+      this.#block ??= this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes);
+      const taken = piece.copy(this.#block, this.#filledBytes, from);
+      from += taken;
+      this.#filledBytes += taken;
+      if (this.#filledBytes === this.#blockBytes) await this.#stage();
+    }
+  }
+
+  /** Resolves when all that was written is with the service; nobody sees it there yet. */
+  async end(): Promise<void> {
+    if (this.#filledBytes > 0) await this.#stage();
+    await Promise.all(this.#inFlight);
+    this.#throwIfFailed();
+    this.#spare.length = 0;
+  }
+
+  /** Makes the blob visible, whole; rejects with a `PayloadConflict` where the name has other bytes already. */
+  async commit(label: PayloadLabel): Promise<void> {
+    const { contentType, fileName, sha256 } = label;
+    try {
+      await withContainer(this.#container, () =>
+        this.#blob.commitBlockList(this.#blockIds, {
+          abortSignal: this.#aborting.signal,
+          conditions: { ifNoneMatch: '*' },
+          blobHTTPHeaders: {
+            blobContentType: contentType,
+            blobContentDisposition: `attachment; filename*=UTF-8''${encodeURIComponent(fileName)}`,
+          },
+          metadata: { sha256 },
+        }),
+      );
+    } catch (error) {
+      const code = codeOf(error);
+      if (code !== 'BlobAlreadyExists' && code !== 'ConditionNotMet') throw storageFailure(error, doing);
+      await this.#takeOver(sha256);
+    }
+  }
+
+  /** Leaves nothing behind that anyone can see: blocks that were not committed go by themselves. Never rejects. */
+  async abort(): Promise<void> {
+    this.#aborting.abort();
+    await Promise.all(this.#inFlight);
+    this.#block = undefined;
+    this.#spare.length = 0;
+  }
+
+  /** Uses the blob that is there, and renews its age, if its bytes are the same. */
+  async #takeOver(sha256: string): Promise<void> {
+    try {
+      const { metadata } = await this.#blob.getProperties();
+      if (metadata?.sha256 !== sha256) throw new PayloadConflict(this.claimCheck, this.#number, sha256);
+      await this.#blob.setMetadata({ sha256 });
+    } catch (error) {
+      throw storageFailure(error, doing);
+    }
+  }
+
+  async #stage(): Promise<void> {
+    const block = this.#block;
+    if (block === undefined) return;
+    const bytes = block.subarray(0, this.#filledBytes);
+    this.#block = undefined;
+    this.#filledBytes = 0;
+    while (this.#inFlight.size >= this.#maxInFlight) await Promise.race(this.#inFlight);
+    this.#throwIfFailed();
+    const number = String(this.#blockIds.length).padStart(8, '0');
+    const id = Buffer.from(`${this.#mark}${number}`).toString('base64');
+    this.#blockIds.push(id);
+    const staged = this.#send(id, bytes).finally(() => {
+      this.#inFlight.delete(staged);
+      this.#spare.push(block);
+    });
+    this.#inFlight.add(staged);
+  }
+
+  /** Never rejects: the error is thrown to the next call. */
+  async #send(id: string, bytes: Buffer): Promise<void> {
+    const abortSignal = this.#aborting.signal;
+    try {
+      await withContainer(this.#container, () =>
+        this.#blob.stageBlock(id, bytes, bytes.length, { abortSignal }),
+      );
+    } catch (error) {
+      this.#error ??= error;
+    }
+  }
+
+  #throwIfFailed(): void {
+    if (this.#error !== undefined) throw storageFailure(this.#error, doing);
+  }
+}

@@ -1,0 +1,220 @@
+import { createHash, hash } from 'node:crypto';
+import type { Content, ContentStore, ContentWriter } from '../mail/mail.ts';
+import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
+import type { MailPayloads, PayloadUpload } from './claimCheck.ts';
+import type { PartContents } from './sendParts.ts';
+import { readPieces, readWhole, type SpillFile, SpillFolder } from './spillFolder.ts';
+
+/** What one mail's parts may take of memory; the rest waits in temporary files. */
+export interface ContentMemory {
+  tryGrow(sizeBytes: number): boolean;
+  shrink(sizeBytes: number): void;
+}
+
+export interface ContentStoreOptions {
+  /** Content up to this size may fit a message and stays local; larger content goes to `payloads` at once. */
+  readonly maxInlineBytes: number;
+  readonly payloads: MailPayloads;
+  /** A folder for this mail alone; made when first needed, removed by `dispose`. */
+  readonly spillFolder: string;
+  readonly memory: ContentMemory;
+}
+
+/** Memory of a fixed size, for a mail whose own bytes are in memory already. */
+export function fixedMemory(limitBytes: number): ContentMemory {
+  let heldBytes = 0;
+  return {
+    tryGrow(sizeBytes) {
+      if (heldBytes + sizeBytes > limitBytes) return false;
+      heldBytes += sizeBytes;
+      return true;
+    },
+    shrink(sizeBytes) {
+      heldBytes -= sizeBytes;
+    },
+  };
+}
+
+/**
+ * Keeps one mail's parts: in memory while they are small, in temporary files when they are many, and what no
+ * message can carry on its way to the payloads while it is being decoded. Hashes on the way.
+ */
+export class MailContents implements ContentStore, PartContents<Content> {
+  readonly #options: ContentStoreOptions;
+  readonly #files: SpillFolder;
+  /** Uploads whose blob nobody sees yet, by claim check. */
+  readonly #uploads = new Map<string, PayloadUpload>();
+
+  constructor(options: ContentStoreOptions) {
+    this.#options = options;
+    this.#files = new SpillFolder(options.spillFolder);
+  }
+
+  async put(bytes: Buffer): Promise<Content> {
+    const { maxInlineBytes, memory } = this.#options;
+    if (bytes.length > maxInlineBytes || !memory.tryGrow(bytes.length)) return await this.#putAway(bytes);
+    return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
+  }
+
+  async #putAway(bytes: Buffer): Promise<Content> {
+    const writer = this.begin();
+    try {
+      await writer.write(bytes);
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+    return await writer.end();
+  }
+
+  begin(): ContentWriter {
+    return new SpillingWriter(this.#options, this.#files, (upload) =>
+      this.#uploads.set(upload.claimCheck, upload),
+    );
+  }
+
+  async read(content: Content): Promise<Buffer> {
+    if (content.kind === 'bytes') return content.bytes;
+    if (content.kind === 'blob') return noBytes;
+    return await readWhole(content.path);
+  }
+
+  async toClaimCheck(part: PartMessage): Promise<PartMessage<ClaimChecked>> {
+    const { content, partNumber, head } = part;
+    const label = {
+      contentType: head.contentType,
+      fileName: String(head.applicationProperties.inboundFileName),
+      sha256: content.sha256,
+    };
+    if (content.kind === 'blob') {
+      await this.#uploads.get(content.claimCheck)?.commit(label);
+      this.#uploads.delete(content.claimCheck);
+      return { ...part, content };
+    }
+    const pieces = () => (content.kind === 'bytes' ? once(content.bytes) : readPieces(content.path));
+    const claimCheck = await this.#options.payloads.upload(`part-${partNumber}`, label, pieces);
+    return withClaimCheck(part, claimCheck);
+  }
+
+  /** Removes what was set aside locally, and uploads that nobody sees. Never rejects. */
+  async dispose(): Promise<void> {
+    for (const upload of this.#uploads.values()) await upload.abort();
+    this.#uploads.clear();
+    await this.#files.remove();
+  }
+}
+
+/** Where a writer's bytes are going, in the order in which it moves on. */
+type Stage =
+  | { readonly kind: 'memory'; readonly pieces: Buffer[] }
+  | { readonly kind: 'file'; readonly file: SpillFile }
+  | { readonly kind: 'upload'; readonly upload: PayloadUpload };
+
+class SpillingWriter implements ContentWriter {
+  readonly #options: ContentStoreOptions;
+  readonly #files: SpillFolder;
+  readonly #uploaded: (upload: PayloadUpload) => void;
+  readonly #hash = createHash('sha256');
+  #sizeBytes = 0;
+  #heldBytes = 0;
+  #stage: Stage = { kind: 'memory', pieces: [] };
+
+  constructor(options: ContentStoreOptions, files: SpillFolder, uploaded: (upload: PayloadUpload) => void) {
+    this.#options = options;
+    this.#files = files;
+    this.#uploaded = uploaded;
+  }
+
+  write(piece: Buffer): Promise<void> | void {
+    this.#hash.update(piece);
+    this.#sizeBytes += piece.length;
+    const { maxInlineBytes, memory } = this.#options;
+    const mayStay = this.#stage.kind === 'memory' && this.#sizeBytes <= maxInlineBytes;
+    if (this.#stage.kind === 'memory' && mayStay && memory.tryGrow(piece.length)) {
+      this.#heldBytes += piece.length;
+      this.#stage.pieces.push(piece);
+      return;
+    }
+    return this.#writeAway(piece);
+  }
+
+  async end(): Promise<Content> {
+    const stage = this.#stage;
+    const what = { sizeBytes: this.#sizeBytes, sha256: this.#hash.digest('hex') };
+    if (stage.kind === 'memory') return { kind: 'bytes', bytes: joined(stage.pieces), ...what };
+    try {
+      if (stage.kind === 'upload') {
+        await stage.upload.end();
+        this.#uploaded(stage.upload);
+        return { kind: 'blob', claimCheck: stage.upload.claimCheck, ...what };
+      }
+      await stage.file.close();
+      return { kind: 'file', path: stage.file.path, ...what };
+    } catch (error) {
+      await this.abort();
+      throw error;
+    }
+  }
+
+  async abort(): Promise<void> {
+    const stage = this.#stage;
+    this.#stage = { kind: 'memory', pieces: [] };
+    this.#releaseMemory();
+    if (stage.kind === 'upload') await stage.upload.abort();
+    if (stage.kind === 'file') await stage.file.remove();
+  }
+
+  async #writeAway(piece: Buffer): Promise<void> {
+    if (this.#sizeBytes <= this.#options.maxInlineBytes && (await this.#writeToFile(piece))) return;
+    await (await this.#toUpload()).write(piece);
+  }
+
+  /** Memory is short. False where there is no room for files either: then the blob takes it. */
+  async #writeToFile(piece: Buffer): Promise<boolean> {
+    const stage = this.#stage;
+    if (stage.kind === 'upload') return false;
+    const file = stage.kind === 'file' ? stage.file : await this.#files.create().catch(() => undefined);
+    if (file === undefined) return false;
+    const held = stage.kind === 'memory' ? stage.pieces : [];
+    for (const bytes of [...held, piece]) {
+      if (await file.write(bytes)) continue;
+      if (stage.kind === 'memory') await file.remove();
+      return false;
+    }
+    this.#stage = { kind: 'file', file };
+    this.#releaseMemory();
+    return true;
+  }
+
+  /** No message can carry it, or it has no other place. */
+  async #toUpload(): Promise<PayloadUpload> {
+    const stage = this.#stage;
+    if (stage.kind === 'upload') return stage.upload;
+    const upload = this.#options.payloads.beginUpload(this.#options.memory);
+    this.#stage = { kind: 'upload', upload };
+    if (stage.kind === 'memory') {
+      for (const held of stage.pieces) await upload.write(held);
+    } else {
+      for await (const piece of stage.file.readBack()) await upload.write(piece);
+      await stage.file.remove();
+    }
+    this.#releaseMemory();
+    return upload;
+  }
+
+  #releaseMemory(): void {
+    this.#options.memory.shrink(this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+}
+
+function joined(pieces: readonly Buffer[]): Buffer {
+  const [only, second] = pieces;
+  return only !== undefined && second === undefined ? only : Buffer.concat(pieces);
+}
+
+async function* once(bytes: Buffer): AsyncIterable<Buffer> {
+  yield bytes;
+}
+
+const noBytes = Buffer.alloc(0);

@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { TryTimedOut } from './serviceBusFailure.ts';
+
+/** How long the endpoint is tried. All tries and waits together stay within the total. */
+export interface RetryLimits {
+  /** For one message, from the moment it leaves the queue of those waiting, and beside the time its bytes need. */
+  readonly sendTotalMs: number;
+  /** For opening the queue before the first fetch. */
+  readonly openTotalMs: number;
+  /** For one try to open, or to send, beside the time that the bytes on the wire need. */
+  readonly tryMs: number;
+  readonly firstDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+export const defaultRetryLimits: RetryLimits = {
+  sendTotalMs: 60_000,
+  openTotalMs: 20_000,
+  tryMs: 20_000,
+  firstDelayMs: 250,
+  maxDelayMs: 5_000,
+};
+
+const slowestBytesPerMs = 500;
+
+/** The time that so many bytes need on a slow uplink, 0.5 MB/s: no retry counts it. */
+export function wireMs(bytes: number): number {
+  return bytes / slowestBytesPerMs;
+}
+
+/** The wait before the next try: doubled each time, and spread so that many runs don't come back at once. */
+export function delayBefore(attempt: number, limits: RetryLimits): number {
+  const full = Math.min(limits.maxDelayMs, limits.firstDelayMs * 2 ** (attempt - 1));
+  return full * (0.5 + Math.random() / 2);
+}
+
+/** Waits; gives false, at once, when there is no time left for another try. */
+export async function waitForRetry(
+  attempt: number,
+  limits: RetryLimits,
+  /** Of `performance.now()`. */
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const delayMs = delayBefore(attempt, limits);
+  // A last try cut short would end as a time-out and hide why the others failed.
+  if (performance.now() + delayMs + limits.tryMs / 4 > deadlineMs || signal.aborted) return false;
+  await delay(delayMs, undefined, { signal }).catch(() => undefined);
+  return !signal.aborted;
+}
+
+/**
+ * Runs `work`, which gets a signal that fires after `timeoutMs` or with `stop`. Ends then in any case, also
+ * when the work heeds no signal; what it does later is ignored.
+ */
+export async function inTime<T>(
+  timeoutMs: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  stop?: AbortSignal,
+): Promise<T> {
+  const controller = new AbortController();
+  let cancel = () => {};
+  const cancelled = new Promise<never>((_, reject) => {
+    cancel = () => {
+      reject(new TryTimedOut(`No answer in ${timeoutMs} ms.`));
+      controller.abort();
+    };
+  });
+  const timer = setTimeout(cancel, timeoutMs);
+  stop?.addEventListener('abort', cancel);
+  if (stop?.aborted) cancel();
+  try {
+    return await Promise.race([cancelled, work(controller.signal)]);
+  } finally {
+    clearTimeout(timer);
+    stop?.removeEventListener('abort', cancel);
+  }
+}

@@ -1,0 +1,229 @@
+import { ServiceBusClient, type ServiceBusMessage, type ServiceBusSender } from '@azure/service-bus';
+import { Failure } from '../failure/failure.ts';
+import type { MessageHead } from '../message/message.ts';
+import type { ServiceBusSettings } from '../settings/account.ts';
+import type { GetCredential } from '../storage/access.ts';
+import type { OutboundMessage } from './destination.ts';
+import { inTime } from './endpointRetry.ts';
+import { toDeliveryProblem } from './serviceBusFailure.ts';
+import { LinkWatch, sendWithoutDelay, withAmqpTypes } from './serviceBusInside.ts';
+
+/** Standard tier's limit, for a link that states none. */
+const unstatedLimitBytes = 262_144;
+const closeTimeoutMs = 3_000;
+
+/** One AMQP connection, and how it has fared. */
+interface Connection {
+  readonly client: ServiceBusClient;
+  links: number;
+  /** When a link was opened or a message accepted on it last, of `performance.now()`. */
+  lastGoodAtMs: number;
+}
+
+/**
+ * The Service Bus namespace, with one AMQP connection for all its queues, opened at the first. A new one takes
+ * its place only when a link on it was lost and nothing else on it has done well since; the links that are on the
+ * old one stay until they are lost too.
+ */
+export class Namespace {
+  /** The namespace's host, for sentences; never the key. */
+  readonly host: string;
+  readonly #access: ServiceBusSettings;
+  readonly #getCredential: GetCredential;
+  #current: Promise<Connection> | undefined;
+
+  constructor(access: ServiceBusSettings, getCredential: GetCredential) {
+    this.host = hostOf(access);
+    this.#access = access;
+    this.#getCredential = getCredential;
+  }
+
+  /**
+   * Opens a sender link, which proves that the queue is there and may be sent to. One try, ending after
+   * `tryTimeoutMs`; rejects with what the SDK throws, or `TryTimedOut`.
+   */
+  async openLink(queueName: string, tryTimeoutMs: number): Promise<QueueLink> {
+    const startedAtMs = performance.now();
+    this.#current ??= this.#connect(tryTimeoutMs);
+    const connecting = this.#current;
+    let connection: Connection;
+    try {
+      connection = await connecting;
+    } catch (error) {
+      if (this.#current === connecting) this.#current = undefined;
+      throw error;
+    }
+    connection.links += 1;
+    try {
+      const sender = createSender(connection.client, queueName);
+      const batch = await inTime(tryTimeoutMs, (signal) =>
+        sender.createMessageBatch({ abortSignal: signal }),
+      );
+      connection.lastGoodAtMs = performance.now();
+      const maxMessageBytes = batch.maxSizeInBytes > 0 ? batch.maxSizeInBytes : unstatedLimitBytes;
+      return new QueueLink(sender, maxMessageBytes, {
+        accepted: () => {
+          connection.lastGoodAtMs = performance.now();
+        },
+        closed: (failedSinceMs) => this.#leave(connection, failedSinceMs),
+      });
+    } catch (error) {
+      // A refusal came over the connection, which therefore works.
+      const isRefusal = toDeliveryProblem(error, { queueName, namespace: this.host }).retry === 'no';
+      this.#leave(connection, isRefusal ? undefined : startedAtMs);
+      throw error;
+    }
+  }
+
+  /** Never rejects. */
+  async close(): Promise<void> {
+    const connection = await this.#current?.catch(() => undefined);
+    this.#current = undefined;
+    if (connection) await closeClient(connection.client);
+  }
+
+  async #connect(tryTimeoutMs: number): Promise<Connection> {
+    sendWithoutDelay();
+    const client = await createClient(this.#access, this.#getCredential, tryTimeoutMs);
+    return { client, links: 0, lastGoodAtMs: 0 };
+  }
+
+  #leave(connection: Connection, failedSinceMs: number | undefined): void {
+    connection.links -= 1;
+    const isDoubtful = failedSinceMs !== undefined && connection.lastGoodAtMs <= failedSinceMs;
+    if (connection.links > 0 && !isDoubtful) return;
+    void this.#retire(connection);
+  }
+
+  async #retire(connection: Connection): Promise<void> {
+    const current = this.#current;
+    if ((await current?.catch(() => undefined)) === connection && this.#current === current) {
+      this.#current = undefined;
+    }
+    if (connection.links === 0) await closeClient(connection.client);
+  }
+}
+
+interface LinkEvents {
+  accepted(): void;
+  /** `failedSinceMs`, of `performance.now()`: the link was lost, and nothing was accepted on it since then. */
+  closed(failedSinceMs: number | undefined): void;
+}
+
+/** One sender link. Once a call failed for the connection's sake, open another. */
+export class QueueLink {
+  /** The link's max-message-size. */
+  readonly maxMessageBytes: number;
+  readonly #sender: ServiceBusSender;
+  readonly #watch: LinkWatch;
+  readonly #events: LinkEvents;
+  #isClosed = false;
+
+  constructor(sender: ServiceBusSender, maxMessageBytes: number, events: LinkEvents) {
+    this.maxMessageBytes = maxMessageBytes;
+    this.#sender = sender;
+    this.#watch = new LinkWatch((signal) => sender.createMessageBatch({ abortSignal: signal }));
+    this.#events = events;
+  }
+
+  async isOpen(): Promise<boolean> {
+    return await this.#watch.isOpen();
+  }
+
+  /** Sends one message, or several as one batch; rejects with what the SDK throws. */
+  async send(messages: readonly OutboundMessage[], signal: AbortSignal): Promise<void> {
+    await this.#watch.guard(() => send(this.#sender, messages, signal));
+    this.#events.accepted();
+  }
+
+  /**
+   * Sends still in flight reject with `lost.because`, and the connection is held against it where nothing else
+   * on it did well since `lost.sinceMs` (of `performance.now()`). Ends in `closeTimeoutMs` and never rejects.
+   */
+  async close(lost?: { readonly because: unknown; readonly sinceMs: number }): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#watch.stop(lost?.because);
+    // Closing a sender waits for the other side, which may be gone.
+    const closing = inTime(closeTimeoutMs, () => this.#sender.close()).catch(() => undefined);
+    if (lost === undefined) await closing;
+    this.#events.closed(lost?.sinceMs);
+  }
+}
+
+function hostOf(access: ServiceBusSettings): string {
+  if (access.kind === 'identity') return access.fullyQualifiedNamespace;
+  return /(?:^|;)\s*Endpoint\s*=\s*sb:\/\/([^/;]+)/i.exec(access.connectionString)?.[1] ?? 'unknown';
+}
+
+async function createClient(
+  access: ServiceBusSettings,
+  getCredential: GetCredential,
+  tryTimeoutMs: number,
+): Promise<ServiceBusClient> {
+  // The SDK's own retries are off: they take too long, skip refused connections, and hide their errors.
+  const options = { retryOptions: { maxRetries: 0, timeoutInMs: tryTimeoutMs } };
+  if (access.kind === 'identity') {
+    const credential = await getCredential(access.identity);
+    return new ServiceBusClient(access.fullyQualifiedNamespace, credential, options);
+  }
+  try {
+    return new ServiceBusClient(access.connectionString, options);
+  } catch (error) {
+    throw new Failure(
+      'setting',
+      'The app setting ServiceBusConnection is not a Service Bus connection string. Copy it from the namespace (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…).',
+      error,
+    );
+  }
+}
+
+function createSender(client: ServiceBusClient, queueName: string): ServiceBusSender {
+  try {
+    return client.createSender(queueName);
+  } catch (error) {
+    throw new Failure(
+      'queue',
+      `ServiceBusConnection is for another queue than ${queueName} (EntityPath). Take a connection string of the namespace, or correct queueName.`,
+      error,
+    );
+  }
+}
+
+async function send(
+  sender: ServiceBusSender,
+  messages: readonly OutboundMessage[],
+  signal: AbortSignal,
+): Promise<void> {
+  const [first, second] = messages;
+  if (first === undefined) return;
+  // Alone it is encoded once, and weighs less than as a batch of one.
+  if (second === undefined) return await sender.sendMessages(toSdkMessage(first), { abortSignal: signal });
+  const batch = await sender.createMessageBatch({ abortSignal: signal });
+  for (const message of messages) {
+    if (!batch.tryAddMessage(toSdkMessage(message))) {
+      throw Object.assign(new Error('The batch is too large.'), { code: 'MessageSizeExceeded' });
+    }
+  }
+  await sender.sendMessages(batch, { abortSignal: signal });
+}
+
+function toSdkMessage(message: OutboundMessage): ServiceBusMessage {
+  return { ...toSdkHead(message), body: message.body };
+}
+
+/** The head as the SDK takes it, with its numbers in their AMQP types. */
+export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
+  return {
+    messageId: head.messageId,
+    correlationId: head.correlationId,
+    subject: head.subject,
+    contentType: head.contentType,
+    ...(head.sessionId === undefined ? {} : { sessionId: head.sessionId }),
+    applicationProperties: withAmqpTypes(head.applicationProperties),
+  };
+}
+
+async function closeClient(client: ServiceBusClient): Promise<void> {
+  await inTime(closeTimeoutMs, () => client.close()).catch(() => undefined);
+}

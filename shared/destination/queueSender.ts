@@ -1,0 +1,282 @@
+import { Failure } from '../failure/failure.ts';
+import type { MessageHead } from '../message/message.ts';
+import { encodedBytes } from './amqpSize.ts';
+import { type Batch, Lanes, type Waiting } from './batches.ts';
+import { type Fence, FencedOff, type OutboundMessage, type QueueSender } from './destination.ts';
+import { inTime, type RetryLimits, waitForRetry, wireMs } from './endpointRetry.ts';
+import type { Namespace, QueueLink } from './namespace.ts';
+import { type DeliveryProblem, type QueueName, toDeliveryProblem } from './serviceBusFailure.ts';
+
+/** Past this a batch gains nothing on the wire, and one lost batch costs more to repeat. */
+const maxBatchBytes = 512 * 1_024;
+const maxBatchMessages = 200;
+/** Past this a message gains nothing from a batch, where its bytes are encoded twice. */
+const maxSharingBytes = 64 * 1_024;
+const maxSharedBatchesOut = 4;
+const maxSendsInFlight = 32;
+/** The SDK holds an encoded copy of what is in flight. */
+const maxBytesInFlight = 8 * 1_024 * 1_024;
+
+/** A link that is open, or being opened. */
+type Linking = Promise<QueueLink>;
+
+/**
+ * One queue's sender, shared by all runs and the retry. It keeps its link from send to send; a link that was lost,
+ * or on which a send failed for the queue's sake, is replaced once for all who wait for it.
+ */
+export class LinkedSender implements QueueSender {
+  readonly #namespace: Namespace;
+  readonly #queue: QueueName;
+  readonly #retry: RetryLimits;
+  readonly #maxMessageBytes: number;
+  readonly #lanes: Lanes;
+  readonly #closing = new AbortController();
+  readonly #sends = new Set<Promise<void>>();
+  #opening: Linking | undefined;
+  #link: Linking | undefined;
+  #linkBytes = Number.POSITIVE_INFINITY;
+  #bytesInFlight = 0;
+  #lastAcceptedAtMs = 0;
+  #lastUsedAtMs = performance.now();
+  #pumpScheduled = false;
+
+  constructor(namespace: Namespace, queueName: string, retry: RetryLimits, maxMessageBytes: number) {
+    this.#namespace = namespace;
+    this.#queue = { queueName, namespace: namespace.host };
+    this.#retry = retry;
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#lanes = new Lanes({
+      maxBytes: () => Math.min(maxBatchBytes, this.#linkBytes),
+      maxMessages: maxBatchMessages,
+      maxSharingBytes,
+      maxSharedOut: maxSharedBatchesOut,
+    });
+  }
+
+  get maxMessageBytes(): number {
+    return Math.min(this.#maxMessageBytes, this.#linkBytes);
+  }
+
+  /** How long nothing was asked of this sender. */
+  get idleMs(): number {
+    return this.#sends.size > 0 || this.#opening ? 0 : performance.now() - this.#lastUsedAtMs;
+  }
+
+  /** Resolves when the link is open, as it may be already; all who wait at a time wait for the same try. */
+  async open(): Promise<void> {
+    this.#lastUsedAtMs = performance.now();
+    const link = await this.#link?.catch(() => undefined);
+    if (await link?.isOpen()) return;
+    this.#opening ??= this.#openWithRetry().finally(() => {
+      this.#opening = undefined;
+      this.#lastUsedAtMs = performance.now();
+    });
+    await this.#opening;
+  }
+
+  fits(head: MessageHead, bodyBytes: number): boolean {
+    return encodedBytes(head, bodyBytes) <= this.maxMessageBytes;
+  }
+
+  send(message: OutboundMessage, fence: Fence): Promise<void> {
+    if (this.#closing.signal.aborted) return Promise.reject(this.#closedFailure());
+    this.#lastUsedAtMs = performance.now();
+    return new Promise((accept, refuse) => {
+      this.#lanes.add({ message, fence, accept, refuse });
+      this.#schedulePump();
+    });
+  }
+
+  /** What is not accepted by now is rejected. Ends in seconds and never rejects. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#refuseWaiting(this.#closedFailure());
+    await Promise.all(this.#sends);
+    await this.closeLink();
+  }
+
+  /** Gives up the link; the next send or `open` opens another. Ends in seconds and never rejects. */
+  async closeLink(): Promise<void> {
+    const linking = this.#link;
+    this.#link = undefined;
+    const link = await linking?.catch(() => undefined);
+    await link?.close();
+  }
+
+  async #openWithRetry(): Linking {
+    const deadlineMs = performance.now() + this.#retry.openTotalMs;
+    for (let attempt = 1; ; attempt += 1) {
+      const linking = this.#replaceLink(Math.min(this.#retry.tryMs, deadlineMs - performance.now()));
+      try {
+        return await linking;
+      } catch (error) {
+        const { retry: advice, failure } = toDeliveryProblem(error, this.#queue);
+        if (advice === 'no') throw failure;
+        if (!(await waitForRetry(attempt, this.#retry, deadlineMs, this.#closing.signal))) throw failure;
+      }
+    }
+  }
+
+  #replaceLink(tryMs: number): Linking {
+    const linking = this.#namespace.openLink(this.#queue.queueName, tryMs).then((link) => {
+      this.#linkBytes = link.maxMessageBytes;
+      return link;
+    });
+    linking.catch(() => {
+      if (this.#link === linking) this.#link = undefined;
+    });
+    this.#link = linking;
+    return linking;
+  }
+
+  /** At the end of the turn, so that whatever is given in one turn can share a batch. */
+  #schedulePump(): void {
+    if (this.#pumpScheduled) return;
+    this.#pumpScheduled = true;
+    setImmediate(() => {
+      this.#pumpScheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    for (let batch = this.#lanes.peek(); batch && this.#mayStart(batch); batch = this.#lanes.peek()) {
+      this.#start(batch);
+    }
+  }
+
+  #mayStart(batch: Batch): boolean {
+    const inFlight = this.#sends.size;
+    if (inFlight === 0) return true;
+    return inFlight < maxSendsInFlight && this.#bytesInFlight + batch.bytes <= maxBytesInFlight;
+  }
+
+  #start(batch: Batch): void {
+    this.#lanes.take(batch);
+    this.#bytesInFlight += batch.bytes;
+    const send = this.#deliver(batch).finally(() => {
+      this.#lanes.release(batch);
+      this.#bytesInFlight -= batch.bytes;
+      this.#lastUsedAtMs = performance.now();
+      this.#sends.delete(send);
+      this.#pump();
+    });
+    this.#sends.add(send);
+  }
+
+  /** Tells every member its fate; never rejects. */
+  async #deliver({ members }: Batch): Promise<void> {
+    const startedAtMs = performance.now();
+    const { left, problem } = await this.#sendInTime(members);
+    if (problem === undefined) {
+      for (const { accept } of left) accept();
+    } else if (problem.scope === 'message' && left.length > 1) {
+      await this.#deliverSingly(left);
+    } else {
+      for (const { refuse } of left) refuse(problem.failure);
+      this.#giveUpOnWaiting(problem, startedAtMs);
+    }
+  }
+
+  /** One message of a batch was refused, and the batch with it: its neighbours pass alone, in their order. */
+  async #deliverSingly(members: readonly Waiting[]): Promise<void> {
+    let outage: Failure | undefined;
+    for (const member of members) {
+      if (outage) {
+        member.refuse(outage);
+        continue;
+      }
+      const { left, problem } = await this.#sendInTime([member]);
+      if (problem?.scope === 'queue') outage = problem.failure;
+      for (const { accept, refuse } of left) {
+        if (problem) refuse(problem.failure);
+        else accept();
+      }
+    }
+  }
+
+  /**
+   * The endpoint retry: tries until accepted, refused for good, or out of time. Members whose fence lets them go
+   * no further are refused before each try, and are not among those that are left.
+   */
+  async #sendInTime(
+    members: readonly Waiting[],
+  ): Promise<{ readonly left: readonly Waiting[]; readonly problem?: DeliveryProblem }> {
+    const { signal } = this.#closing;
+    const bytes = members.reduce((sum, { message }) => sum + message.body.length, 0);
+    const deadlineMs = performance.now() + this.#retry.sendTotalMs + wireMs(bytes);
+    let left = members;
+    for (let attempt = 1; ; attempt += 1) {
+      left = refuseFencedOff(left);
+      if (left.length === 0) return { left };
+      const messages = left.map(({ message }) => message);
+      // All that is on the wire at a time shares it.
+      const tryMs = Math.min(this.#retry.tryMs + wireMs(this.#bytesInFlight), deadlineMs - performance.now());
+      const triedAtMs = performance.now();
+      let used: Linking | undefined;
+      try {
+        await inTime(
+          tryMs,
+          async (trySignal) => {
+            used = this.#link ?? this.#replaceLink(this.#retry.tryMs);
+            const link = await used;
+            await link.send(messages, trySignal);
+          },
+          signal,
+        );
+        this.#lastAcceptedAtMs = performance.now();
+        return { left };
+      } catch (error) {
+        if (signal.aborted) {
+          return { left, problem: { retry: 'no', scope: 'queue', failure: this.#closedFailure() } };
+        }
+        const problem = toDeliveryProblem(error, this.#queue);
+        if (problem.retry === 'reconnect') this.#loseLink(used, error, triedAtMs);
+        // A batch refused for no known reason may hold one bad message: no minute is spent on the whole.
+        const isFinal = problem.retry === 'no' || (problem.scope === 'message' && messages.length > 1);
+        if (!isFinal && (await waitForRetry(attempt, this.#retry, deadlineMs, signal))) continue;
+        // The next run proves the queue anew before it fetches anything.
+        if (problem.scope === 'queue') this.#loseLink(used, error, undefined);
+        return { left, problem };
+      }
+    }
+  }
+
+  /** Only if it is still the current one: several sends fail together when a connection is lost. */
+  #loseLink(linking: Linking | undefined, because: unknown, sinceMs: number | undefined): void {
+    if (linking === undefined || this.#link !== linking) return;
+    this.#link = undefined;
+    const lost = sinceMs === undefined ? undefined : { because, sinceMs };
+    void linking.then(
+      (link) => link.close(lost),
+      () => undefined,
+    );
+  }
+
+  /** What would meet the same fate does not get a minute of its own, one after the other. */
+  #giveUpOnWaiting(problem: DeliveryProblem, startedAtMs: number): void {
+    if (problem.scope === 'queue' && this.#lastAcceptedAtMs <= startedAtMs) {
+      this.#refuseWaiting(problem.failure);
+    }
+  }
+
+  #refuseWaiting(failure: Failure): void {
+    for (const { refuse } of this.#lanes.drain()) refuse(failure);
+  }
+
+  #closedFailure(): Failure {
+    const { queueName, namespace } = this.#queue;
+    return new Failure(
+      'delivery',
+      `Service Bus queue ${queueName} in namespace ${namespace} was closed before it accepted the message.`,
+    );
+  }
+}
+
+function refuseFencedOff(members: readonly Waiting[]): readonly Waiting[] {
+  return members.filter(({ fence, refuse }) => {
+    const mayWrite = fence.mayWrite();
+    if (!mayWrite) refuse(new FencedOff());
+    return mayWrite;
+  });
+}

@@ -1,0 +1,115 @@
+import { type Failure, toFailure } from '../failure/failure.ts';
+import type { ClaimChecked, PartMessage, PlacedContent } from '../message/message.ts';
+import { type Fence, MessageTooLarge, type QueueSender } from './destination.ts';
+
+/** Where the bytes of one mail's parts are, whether it was just taken apart or stored for the retry. */
+export interface PartContents<Place extends PlacedContent> {
+  /** The bytes that the part's message carries: none with a claim check. */
+  read(content: Place | ClaimChecked): Promise<Buffer>;
+  /** Moves the part to a blob, or makes its blob visible; gives it with its claim check. */
+  toClaimCheck(part: PartMessage<Place | ClaimChecked>): Promise<PartMessage<ClaimChecked>>;
+}
+
+/** What became of a mail's parts. */
+export interface PartsSent<Place extends PlacedContent> {
+  /** The numbers of the parts that Service Bus has accepted, ascending. */
+  readonly accepted: readonly number[];
+  /** There exactly when parts were not accepted: the first failure, and those parts in order. */
+  readonly failed?: {
+    readonly failure: Failure;
+    readonly unsent: readonly PartMessage<Place | ClaimChecked>[];
+  };
+}
+
+/** Parts whose bytes are not in memory are read when they are sent, no more at a time than this. */
+const maxReadBytesInFlight = 8 * 1_024 * 1_024;
+
+/**
+ * Sends all parts of a mail, given to the sender in part order, and waits for the fate of each. A part that doesn't
+ * fit a message goes by claim check. Never rejects: it says which parts were accepted and which were not. When a part
+ * fails, parts not yet given to the sender stay unsent.
+ */
+export async function sendParts<Place extends PlacedContent>(
+  sender: QueueSender,
+  fence: Fence,
+  parts: readonly PartMessage<Place | ClaimChecked>[],
+  contents: PartContents<Place>,
+): Promise<PartsSent<Place>> {
+  const accepted: number[] = [];
+  const unsent: PartMessage<Place | ClaimChecked>[] = [];
+  const sends = new Set<Promise<void>>();
+  let failure: Failure | undefined;
+  let readBytesInFlight = 0;
+
+  const note = (part: PartMessage<Place | ClaimChecked>, outcome: Failure | undefined): void => {
+    if (outcome === undefined) accepted.push(part.partNumber);
+    else unsent.push(part);
+    failure ??= outcome;
+  };
+
+  for (const part of parts) {
+    const readBytes = part.content.kind === 'bytes' ? 0 : part.content.sizeBytes;
+    while (readBytesInFlight > 0 && readBytesInFlight + readBytes > maxReadBytesInFlight) {
+      await Promise.race(sends);
+    }
+    if (failure !== undefined) {
+      unsent.push(part);
+      continue;
+    }
+    try {
+      // One after the other, so that the sends begin in part order.
+      const fitting = await makeFit(part, sender, contents);
+      const body = await contents.read(fitting.content);
+      readBytesInFlight += readBytes;
+      const send = sendPart(sender, fence, fitting, body, contents).then(([sent, outcome]) => {
+        readBytesInFlight -= readBytes;
+        sends.delete(send);
+        note(sent, outcome);
+      });
+      sends.add(send);
+    } catch (error) {
+      note(part, toFailure(error, 'preparing a message'));
+    }
+  }
+  await Promise.all(sends);
+
+  accepted.sort((a, b) => a - b);
+  unsent.sort((a, b) => a.partNumber - b.partNumber);
+  return failure === undefined ? { accepted } : { accepted, failed: { failure, unsent } };
+}
+
+/** Sends one part; never rejects. One that the queue refuses for its size, against its word, goes by claim check. */
+async function sendPart<Place extends PlacedContent>(
+  sender: QueueSender,
+  fence: Fence,
+  part: PartMessage<Place | ClaimChecked>,
+  body: Buffer,
+  contents: PartContents<Place>,
+): Promise<readonly [PartMessage<Place | ClaimChecked>, Failure | undefined]> {
+  try {
+    await sender.send({ ...part.head, body }, fence);
+    return [part, undefined];
+  } catch (error) {
+    if (!(error instanceof MessageTooLarge) || part.content.kind === 'blob') {
+      return [part, toFailure(error, 'sending a message')];
+    }
+  }
+  try {
+    const moved = await contents.toClaimCheck(part);
+    return await sendPart(sender, fence, moved, noBytes, contents);
+  } catch (error) {
+    return [part, toFailure(error, 'storing a payload')];
+  }
+}
+
+async function makeFit<Place extends PlacedContent>(
+  part: PartMessage<Place | ClaimChecked>,
+  sender: QueueSender,
+  contents: PartContents<Place>,
+): Promise<PartMessage<Place | ClaimChecked>> {
+  const { content, head } = part;
+  const fits = content.kind !== 'blob' && sender.fits(head, content.sizeBytes);
+  return fits ? part : await contents.toClaimCheck(part);
+}
+
+const noBytes = Buffer.alloc(0);

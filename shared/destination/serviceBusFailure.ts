@@ -1,0 +1,262 @@
+import { Failure, type FailureReason } from '../failure/failure.ts';
+import { IdentityFailure } from '../storage/identityFailure.ts';
+import { MessageTooLarge } from './destination.ts';
+
+/** Where a message was to go; what every sentence names. */
+export interface QueueName {
+  readonly queueName: string;
+  /** The namespace's host. */
+  readonly namespace: string;
+}
+
+/** What an error of the SDK means for the retry. */
+export interface DeliveryProblem {
+  /** `retry`: on the same link; `reconnect`: on a new one; `no`: it would only be refused again. */
+  readonly retry: 'no' | 'retry' | 'reconnect';
+  /** Whether one message is at fault, so that its neighbours in a batch may pass, or everything sent there. */
+  readonly scope: 'message' | 'queue';
+  readonly failure: Failure;
+}
+
+/** The link is no longer open; the SDK does not say so to those who wait for an answer on it. */
+export class LinkLost extends Error {
+  readonly code = 'ServiceCommunicationProblem';
+}
+
+/** Our own deadline has passed; the SDK's own time-out has the code ServiceTimeout. */
+export class TryTimedOut extends Error {
+  readonly code = 'ServiceTimeout';
+}
+
+type Kind =
+  | 'missing'
+  | 'unauthorized'
+  | 'disabled'
+  | 'quota'
+  | 'links'
+  | 'connections'
+  | 'firewall'
+  | 'too-large'
+  | 'session-missing'
+  | 'throttled'
+  | 'timeout'
+  | 'unknown-host'
+  | 'refused'
+  | 'lost'
+  | 'no-token'
+  | 'unfit'
+  | 'unexpected';
+
+interface Rule {
+  readonly retry: DeliveryProblem['retry'];
+  readonly scope: DeliveryProblem['scope'];
+  readonly reason: FailureReason;
+  sentence(queue: QueueName, code: string): string;
+}
+
+const inNamespace = ({ queueName, namespace }: QueueName) =>
+  `Service Bus queue ${queueName} in namespace ${namespace}`;
+
+const rules: Readonly<Record<Kind, Rule>> = {
+  missing: {
+    retry: 'no',
+    scope: 'queue',
+    reason: 'queue',
+    sentence: ({ queueName, namespace }) =>
+      `Service Bus queue ${queueName} doesn't exist in namespace ${namespace}. Create it or correct queueName.`,
+  },
+  unauthorized: {
+    retry: 'no',
+    scope: 'queue',
+    reason: 'queue',
+    sentence: (queue) =>
+      `${inNamespace(queue)} refused access. Check the key in ServiceBusConnection, or give the app's identity the role Azure Service Bus Data Sender.`,
+  },
+  disabled: {
+    retry: 'no',
+    scope: 'queue',
+    reason: 'queue',
+    sentence: (queue) => `${inNamespace(queue)} is disabled for sending. Set its status to Active.`,
+  },
+  quota: {
+    retry: 'no',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: (queue) =>
+      `${inNamespace(queue)} is full (QuotaExceeded). Let its consumers catch up or raise its maximum size.`,
+  },
+  links: {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: (queue) =>
+      `${inNamespace(queue)} takes no further link (QuotaExceeded). Look who else holds links to it; the app tries again by itself.`,
+  },
+  connections: {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: ({ namespace }) =>
+      `Service Bus namespace ${namespace} takes no further connection (QuotaExceeded). Look who else is connected, or lower the app's maximum number of instances; the app tries again by itself.`,
+  },
+  firewall: {
+    retry: 'no',
+    scope: 'queue',
+    reason: 'queue',
+    sentence: ({ namespace }) =>
+      `Service Bus namespace ${namespace} refuses the app's IP address. Let its outbound addresses through the namespace's firewall (Networking), or connect the app to its virtual network.`,
+  },
+  'too-large': {
+    retry: 'no',
+    scope: 'message',
+    reason: 'delivery',
+    sentence: (queue) =>
+      `${inNamespace(queue)} refused a message as too large. Set EMAIL_MAX_MESSAGE_BYTES to what the queue takes.`,
+  },
+  'session-missing': {
+    retry: 'no',
+    scope: 'queue',
+    reason: 'queue',
+    sentence: (queue) =>
+      `${inNamespace(queue)} requires sessions and got a message without one. Set the connection's sessions to connection or mail.`,
+  },
+  throttled: {
+    retry: 'retry',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: (queue) =>
+      `${inNamespace(queue)} is throttling (ServiceBusy). Raise the namespace's tier or its messaging units, or poll less at once.`,
+  },
+  timeout: {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: (queue) =>
+      `${inNamespace(queue)} did not answer in time. Check the namespace's health and the network; the app tries again by itself.`,
+  },
+  'unknown-host': {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: ({ namespace }, code) =>
+      `Service Bus namespace ${namespace} was not found in DNS (${code}). Check ServiceBusConnection.`,
+  },
+  refused: {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: ({ namespace }, code) =>
+      `Service Bus namespace ${namespace} refused the connection (${code}). Check ServiceBusConnection and the network.`,
+  },
+  lost: {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'delivery',
+    sentence: (queue, code) =>
+      `The connection to ${inNamespace(queue)} was lost (${code}). Check the network; the app tries again by itself.`,
+  },
+  'no-token': {
+    retry: 'reconnect',
+    scope: 'queue',
+    reason: 'token',
+    sentence: ({ namespace }, code) =>
+      `The app's identity got no token for Service Bus namespace ${namespace} (${code}). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.`,
+  },
+  unfit: {
+    retry: 'no',
+    scope: 'message',
+    reason: 'delivery',
+    sentence: (queue, code) => `A message for ${inNamespace(queue)} could not be built (${code}).`,
+  },
+  unexpected: {
+    retry: 'reconnect',
+    scope: 'message',
+    reason: 'delivery',
+    sentence: (queue, code) => `${inNamespace(queue)} took no message (${code}).`,
+  },
+};
+
+const kindByCode: Readonly<Record<string, Kind>> = {
+  MessagingEntityNotFound: 'missing',
+  UnauthorizedAccess: 'unauthorized',
+  MessagingEntityDisabled: 'disabled',
+  QuotaExceeded: 'quota',
+  MessageSizeExceeded: 'too-large',
+  ServiceBusy: 'throttled',
+  ServiceTimeout: 'timeout',
+  OperationTimeoutError: 'timeout',
+  ETIMEDOUT: 'timeout',
+  ENOTFOUND: 'unknown-host',
+  EAI_AGAIN: 'unknown-host',
+  ECONNREFUSED: 'refused',
+  ServiceCommunicationProblem: 'lost',
+  AbortError: 'lost',
+  ECONNRESET: 'lost',
+  EPIPE: 'lost',
+  EHOSTUNREACH: 'lost',
+  ENETUNREACH: 'lost',
+};
+
+/** Says what an error of the SDK means. The sentence never quotes the error's own text. */
+export function toDeliveryProblem(error: unknown, queue: QueueName): DeliveryProblem {
+  if (error instanceof IdentityFailure) {
+    const sentence = `Service Bus namespace ${queue.namespace} could not be used. ${error.message}`;
+    return { retry: 'reconnect', scope: 'queue', failure: new Failure('token', sentence, error) };
+  }
+  if (error instanceof Failure) return { retry: 'no', scope: 'queue', failure: error };
+  const cause = lastOf(error);
+  const code = socketCodeOf(cause) ?? codeOf(cause);
+  const kind = refine(kindByCode[code] ?? kindOf(cause), cause);
+  const rule = rules[kind];
+  const sentence = rule.sentence(queue, code);
+  const failure =
+    kind === 'too-large'
+      ? new MessageTooLarge(rule.reason, sentence, error)
+      : new Failure(rule.reason, sentence, error);
+  return { retry: rule.retry, scope: rule.scope, failure };
+}
+
+/** The SDK passes a socket's error on as text, under codes of its own. */
+function socketCodeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return /\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE)\b/.exec(
+    error.message,
+  )?.[0];
+}
+
+/** One code stands for several things, which only the service's own text tells apart. */
+function refine(kind: Kind, error: unknown): Kind {
+  const text = error instanceof Error ? error.message : '';
+  if (kind === 'quota') {
+    if (/\bhandles?\b|\blinks?\b|concurrent (senders|receivers)/i.test(text)) return 'links';
+    if (/connections?\s*quota|concurrent connections|number of connections/i.test(text)) return 'connections';
+  }
+  if (
+    kind === 'unauthorized' &&
+    /\bip\b.{0,40}\b(prevented|denied|blocked)|public network access/i.test(text)
+  ) {
+    return 'firewall';
+  }
+  return kind;
+}
+
+function kindOf(error: unknown): Kind {
+  if (!(error instanceof Error)) return 'unexpected';
+  // The identity library's errors are told by their names.
+  if (/Credential|Authentication/.test(error.name)) return 'no-token';
+  // What the SDK finds wrong with a message by itself has no code.
+  const isFromWire = 'code' in error || error.name === 'MessagingError' || error.name === 'ServiceBusError';
+  if (!isFromWire) return 'unfit';
+  // For a message without a session on a queue that requires one there is no code of its own.
+  return /sessionId/i.test(error.message) ? 'session-missing' : 'unexpected';
+}
+
+/** After its last try the SDK throws an AggregateError without a text. */
+function lastOf(error: unknown): unknown {
+  return error instanceof AggregateError ? lastOf(error.errors.at(-1)) : error;
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error';
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}

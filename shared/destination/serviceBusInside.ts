@@ -1,0 +1,117 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { Socket } from 'node:net';
+import type { ServiceBusMessage } from '@azure/service-bus';
+import { types } from 'rhea-promise';
+import { amqpNumberTypes, type MessageHead } from '../message/message.ts';
+import { LinkLost } from './serviceBusFailure.ts';
+
+/*
+ * All that leans on how the Service Bus SDK and its AMQP library, rhea, work inside: what they do not promise, and
+ * a test holds them to.
+ */
+
+const checkEveryMs = 250;
+const openNothing = AbortSignal.abort();
+
+/**
+ * Notices that a link was lost while sends on it wait for their answers. The SDK leaves those waiting until
+ * their time-out, and reopens the link silently for the next send. But of an open link it makes a batch
+ * without asking anyone, so within one turn of the event loop and whatever its signal says.
+ */
+export class LinkWatch {
+  readonly #makeBatch: (signal: AbortSignal) => Promise<unknown>;
+  readonly #waiting = new Set<(error: unknown) => void>();
+  #timer: NodeJS.Timeout | undefined;
+  #isLost = false;
+
+  /** `makeBatch` is the sender's own; it gets a signal that keeps it from opening a link. */
+  constructor(makeBatch: (signal: AbortSignal) => Promise<unknown>) {
+    this.#makeBatch = makeBatch;
+  }
+
+  /** Runs `send` if the link is open; rejects with `LinkLost` as soon as it is seen not to be. */
+  async guard(send: () => Promise<void>): Promise<void> {
+    // Before each send too: the SDK would reopen the link for it, and the loss be hidden from the others.
+    if (!(await this.isOpen())) throw lost();
+    this.#timer ??= setInterval(() => void this.isOpen(), checkEveryMs);
+    let lose: (error: unknown) => void = () => {};
+    const lostMeanwhile = new Promise<never>((_, reject) => {
+      lose = reject;
+    });
+    this.#waiting.add(lose);
+    try {
+      await Promise.race([send(), lostMeanwhile]);
+    } finally {
+      this.#waiting.delete(lose);
+      if (this.#waiting.size === 0) this.#stopTimer();
+    }
+  }
+
+  /** False once the link is lost, for good; whoever waits on it is told. */
+  async isOpen(): Promise<boolean> {
+    if (!this.#isLost && !(await this.#makesBatch())) this.stop();
+    return !this.#isLost;
+  }
+
+  /** The link is lost or being closed: whoever still waits on it is told why. */
+  stop(because: unknown = lost()): void {
+    this.#stopTimer();
+    this.#isLost = true;
+    for (const lose of this.#waiting) lose(because);
+  }
+
+  async #makesBatch(): Promise<boolean> {
+    const made = this.#makeBatch(openNothing).then(
+      () => true,
+      () => false,
+    );
+    let endOfTurn: NodeJS.Immediate | undefined;
+    const tooLate = new Promise<false>((resolve) => {
+      endOfTurn = setImmediate(resolve, false);
+    });
+    const open = await Promise.race([made, tooLate]);
+    clearImmediate(endOfTurn);
+    return open;
+  }
+
+  #stopTimer(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+function lost(): LinkLost {
+  return new LinkLost('The link is no longer open.');
+}
+
+/**
+ * Gives each number its AMQP type; the SDK's encoder, rhea, would choose one by the value. Numbers that the table
+ * doesn't name are long.
+ */
+export function withAmqpTypes(
+  properties: MessageHead['applicationProperties'],
+): NonNullable<ServiceBusMessage['applicationProperties']> {
+  const typed = Object.entries(properties).map(([name, value]) => {
+    if (typeof value === 'string') return [name, value] as const;
+    const wrapped = amqpNumberTypes[name] === 'int' ? types.wrap_int(value) : types.wrap_long(value);
+    // The SDK hands the properties to rhea as they are, but its typings know none of rhea's types.
+    return [name, wrapped as unknown as number] as const;
+  });
+  return Object.fromEntries(typed);
+}
+
+let isWithoutDelay = false;
+
+/**
+ * Sends small packets at once from sockets made from now on: Nagle's algorithm and delayed acknowledgements
+ * together cost tens of milliseconds for each step of AMQP's handshake. The Service Bus SDK has no option for
+ * it and hands out no socket; Node announces each one that is made.
+ */
+export function sendWithoutDelay(): void {
+  if (isWithoutDelay) return;
+  isWithoutDelay = true;
+  subscribe('net.client.socket', (made) => {
+    const socket = typeof made === 'object' && made !== null && 'socket' in made ? made.socket : undefined;
+    if (socket instanceof Socket) socket.setNoDelay(true);
+  });
+}

@@ -1,0 +1,76 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { readState } from '../connection/state.ts';
+import { isEnabled } from '../schedule/due.ts';
+import { type Answer, problem } from './answer.ts';
+import { find, keyOf, missing, nameOf } from './connections.ts';
+import type { HttpDependencies } from './dependencies.ts';
+import { queryText } from './query.ts';
+import { stateJson } from './representation.ts';
+import type { ApiRequest } from './request.ts';
+
+const minuteMs = 60_000;
+const maxWaitSeconds = 60;
+/** Calls that wait at a time in one process; any more are answered at once, as if their time were up. */
+const maxWaiting = 64;
+/** Between two looks at the state; the first is most likely to find a quick run's end. */
+const looksMs = [250, 250, 500] as const;
+let waiting = 0;
+
+/**
+ * `POST …/poll`: orders a poll at once, and makes it due in case the order is lost. With `?wait=` it answers
+ * with the state once a run has ended that started no earlier than the order.
+ */
+export async function orderPoll(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const waitMs = readWait(request);
+  if (waitMs === undefined)
+    return problem(400, `wait must be a whole number of seconds from 0 to ${maxWaitSeconds}.`);
+  const key = keyOf(request);
+  const entity = await find(key, dependencies);
+  if (entity === undefined) return missing(key);
+  if (!isEnabled(entity.columns)) {
+    return problem(409, `Connection ${nameOf(key)} is disabled. Set enabled to true first.`);
+  }
+  const [store, putOrder] = await Promise.all([dependencies.connections(), dependencies.orders()]);
+  const requestedAt = dependencies.now();
+  // Before the order: a run that has begun has written when it is due next, and that must stand.
+  const nextRunAt = new Date(Math.floor(requestedAt.getTime() / minuteMs) * minuteMs).toISOString();
+  if ((await store.merge(key, { nextRunAt })).kind === 'missing') return missing(key);
+  await putOrder(key);
+  const order = { ...key, runRequestedAt: requestedAt.toISOString() };
+  if (waitMs > 0 && waiting < maxWaiting) {
+    waiting += 1;
+    try {
+      const state = await endOfRun(key, requestedAt, waitMs, dependencies);
+      if (state !== undefined) return { status: 200, json: { ...order, state } };
+    } finally {
+      waiting -= 1;
+    }
+  }
+  return { status: 202, json: order };
+}
+
+/** The state after a run that started at `requestedAt` or later; undefined when the time is up or it is gone. */
+async function endOfRun(
+  key: ReturnType<typeof keyOf>,
+  requestedAt: Date,
+  waitMs: number,
+  dependencies: HttpDependencies,
+): Promise<Record<string, unknown> | undefined> {
+  const deadlineMs = performance.now() + waitMs;
+  for (let look = 0; ; look += 1) {
+    const leftMs = deadlineMs - performance.now();
+    if (leftMs <= 0) return undefined;
+    await delay(Math.min(looksMs[look] ?? 1_000, leftMs));
+    const entity = await find(key, dependencies);
+    if (entity === undefined) return undefined;
+    const { lastStatus, lastRunStartedAt } = readState(entity.columns);
+    const hasStarted = lastRunStartedAt !== undefined && lastRunStartedAt >= requestedAt;
+    if (hasStarted && lastStatus !== undefined && lastStatus !== 'running') return stateJson(entity.columns);
+  }
+}
+
+function readWait(request: ApiRequest): number | undefined {
+  const text = queryText(request, 'wait') ?? '0';
+  const seconds = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  return seconds <= maxWaitSeconds ? seconds * 1_000 : undefined;
+}

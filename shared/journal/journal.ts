@@ -1,0 +1,247 @@
+import type { ContainerClient } from '@azure/storage-blob';
+import { Failure, toFailure } from '../failure/failure.ts';
+import { statusOf, storageFailure } from '../storage/storageFailure.ts';
+import { appendLines, isName, journalDay } from './files.ts';
+import {
+  type JournalMode,
+  type JournalOwner,
+  type LaterLine,
+  laterText,
+  type MailLine,
+  mailText,
+  type RunLine,
+  runText,
+} from './lines.ts';
+
+/** What one run tells the journal: container `email-journal`, a file a day and connection. */
+export interface Journal {
+  /** A mail that left the unread ones. Never waits, never throws. */
+  addMail(line: MailLine): void;
+  /**
+   * Writes what is left, with the run's line where it moved mail or failed. Resolves to a sentence where
+   * something could not be written, within fifteen seconds; never rejects. Without lines it asks nothing of
+   * storage.
+   */
+  end(run: RunLine | undefined): Promise<string | undefined>;
+}
+
+export interface JournalOptions extends JournalOwner {
+  /** Opened at the first write. */
+  readonly container: () => Promise<ContainerClient>;
+  readonly mode: JournalMode;
+  readonly runId: string;
+  readonly now: () => Date;
+}
+
+/** A later outcome, with what tells the file of the mail's own line. */
+export interface LaterOutcome extends JournalOwner, LaterLine {
+  /** `at` of the mail's own line: the `storedAt` of its record. */
+  readonly mailAt: Date;
+}
+
+/** A group has at least this many mails, or is as old as `longestWaitMs`. */
+const groupMails = 500;
+/** Between the groups of a run. */
+const shortestWaitMs = 1_000;
+const longestWaitMs = 30_000;
+/** A group that is so large is written at once; it fits one append. */
+const groupBytes = 3 * 1_024 * 1_024;
+/** What the journals of all runs of this process hold at a time; lines beyond it are left out. */
+const maxHeldBytes = 16 * 1_024 * 1_024;
+const writeTimeoutMs = 10_000;
+const endTimeoutMs = 15_000;
+/** Files that later outcomes are written to at a time. */
+const filesAtOnce = 4;
+
+let heldBytes = 0;
+
+/** Opens the journal of one run. Nothing is sent before there is something to write. */
+export function openJournal(options: JournalOptions): Journal {
+  const isOff = options.mode === 'off' || !isName(options.customer) || !isName(options.connection);
+  return isOff ? silent : new WritingJournal(options);
+}
+
+const silent: Journal = { addMail: () => undefined, end: async () => undefined };
+
+interface PendingLine {
+  readonly day: string;
+  readonly text: string;
+}
+
+class WritingJournal implements Journal {
+  readonly #options: JournalOptions;
+  #pending: PendingLine[] = [];
+  #pendingBytes = 0;
+  /** When the last group was begun, or the first line came. */
+  #groupBeganMs: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerMs = 0;
+  #writing: Promise<void> | undefined;
+  /** `end` writes what there is; nobody else begins to. */
+  #isEnding = false;
+  #lostLines = 0;
+  #failure: Failure | undefined;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+  }
+
+  addMail(line: MailLine): void {
+    this.#add(line.at, () => mailText(this.#options.mode, this.#options, this.#options.runId, line));
+    this.#plan();
+  }
+
+  async end(run: RunLine | undefined): Promise<string | undefined> {
+    if (run !== undefined) this.#add(run.at, () => runText(this.#options.runId, run));
+    if (this.#writing !== undefined || this.#pending.length > 0) {
+      const deadline = AbortSignal.timeout(endTimeoutMs);
+      this.#isEnding = true;
+      await this.#writing;
+      await this.#write(deadline);
+      this.#isEnding = false;
+    }
+    if (this.#lostLines === 0) return undefined;
+    const lines = this.#lostLines === 1 ? 'line' : 'lines';
+    const why = this.#failure?.message ?? 'They came faster than storage took them.';
+    return `The journal misses ${this.#lostLines} ${lines} of this run. ${why}`;
+  }
+
+  #add(at: Date, render: () => string): void {
+    try {
+      const [day, text] = [journalDay(at), render()];
+      const sizeBytes = Buffer.byteLength(text);
+      if (heldBytes + sizeBytes > maxHeldBytes) {
+        this.#lostLines += 1;
+        return;
+      }
+      heldBytes += sizeBytes;
+      this.#pendingBytes += sizeBytes;
+      this.#pending.push({ day, text });
+      this.#groupBeganMs ??= performance.now();
+    } catch (error) {
+      this.#lostLines += 1;
+      this.#failure ??= toFailure(error, 'writing a line of the journal');
+    }
+  }
+
+  /** Begins a write now, or sees to it that one is begun in time. */
+  #plan(): void {
+    if (this.#isEnding || this.#writing !== undefined || this.#pending.length === 0) return;
+    const waitMs = this.#waitMs();
+    if (waitMs === 0) this.#begin();
+    else this.#beginIn(waitMs);
+  }
+
+  #waitMs(): number {
+    if (this.#pendingBytes >= groupBytes) return 0;
+    if (this.#pending.length < groupMails) return longestWaitMs;
+    return Math.max((this.#groupBeganMs ?? 0) + shortestWaitMs - performance.now(), 0);
+  }
+
+  #beginIn(waitMs: number): void {
+    const dueMs = performance.now() + waitMs;
+    if (this.#timer !== undefined && this.#timerMs <= dueMs) return;
+    clearTimeout(this.#timer);
+    this.#timerMs = dueMs;
+    this.#timer = setTimeout(() => this.#begin(), waitMs).unref();
+  }
+
+  #begin(): void {
+    this.#writing = this.#write(AbortSignal.timeout(writeTimeoutMs)).finally(() => {
+      this.#writing = undefined;
+      this.#plan();
+    });
+  }
+
+  /** Writes all that is pending, day by day. Never rejects: what can't be written is lost and counted. */
+  async #write(signal: AbortSignal): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const [lines, sizeBytes] = [this.#pending, this.#pendingBytes];
+    if (lines.length === 0) return;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#groupBeganMs = performance.now();
+    try {
+      for (const [day, ofDay] of Map.groupBy(lines, (line) => line.day)) {
+        const texts = ofDay.map(({ text }) => text);
+        const failure = await append(this.#options.container, day, this.#options, texts, signal);
+        if (failure === undefined) continue;
+        this.#lostLines += ofDay.length;
+        this.#failure ??= failure;
+      }
+    } finally {
+      heldBytes -= sizeBytes;
+    }
+  }
+}
+
+/**
+ * Writes what became later of mails whose lines say `undelivered`, each into the file of its mail's line: for
+ * the retry, and for a person who gives one up. Resolves to a sentence where some could not be written, within
+ * fifteen seconds; never rejects. With `off` it does nothing.
+ */
+export async function addLaterOutcomes(
+  { container, mode }: Pick<JournalOptions, 'container' | 'mode'>,
+  outcomes: readonly LaterOutcome[],
+): Promise<string | undefined> {
+  if (mode === 'off') return undefined;
+  const signal = AbortSignal.timeout(endTimeoutMs);
+  const named = outcomes.filter(({ customer, connection }) => isName(customer) && isName(connection));
+  const files = [
+    ...Map.groupBy(
+      named,
+      (each) => `${journalDay(each.mailAt)}/${each.customer}/${each.connection}`,
+    ).values(),
+  ];
+  let lostLines = 0;
+  let first: Failure | undefined;
+  const work = async (): Promise<void> => {
+    for (let file = files.shift(); file?.[0] !== undefined; file = files.shift()) {
+      const day = journalDay(file[0].mailAt);
+      const failure = await append(container, day, file[0], file.map(laterText), signal);
+      if (failure === undefined) continue;
+      lostLines += file.length;
+      first ??= failure;
+    }
+  };
+  await Promise.all(Array.from({ length: filesAtOnce }, work));
+  return first && `The journal misses what became of ${lostLines} undelivered mails. ${first.message}`;
+}
+
+/** Appends; gives why it could not be done. */
+async function append(
+  container: JournalOptions['container'],
+  day: string,
+  owner: JournalOwner,
+  lines: readonly string[],
+  signal: AbortSignal,
+): Promise<Failure | undefined> {
+  const doing = `writing the journal of connection ${owner.customer}/${owner.connection}`;
+  try {
+    await abortable(
+      container().then((client) => appendLines(client, day, owner, lines, signal)),
+      signal,
+    );
+    return undefined;
+  } catch (error) {
+    if (!signal.aborted || statusOf(error) !== undefined) return storageFailure(error, doing);
+    return new Failure('storage', `The storage account did not answer in time while ${doing}.`);
+  }
+}
+
+/** What does not heed its signal is waited for no longer than the signal says. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => undefined);
+  signal.throwIfAborted();
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

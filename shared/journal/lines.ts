@@ -1,0 +1,167 @@
+import { hash } from 'node:crypto';
+
+/** How much the journal says: everything, nothing that names a person or a document, or nothing at all. */
+export type JournalMode = 'full' | 'ids' | 'off';
+
+/** One part of a mail: what its message says, never what it holds. */
+export interface JournalPart {
+  readonly partNumber: number;
+  readonly messageId: string;
+  readonly partKind: 'body' | 'attachment' | 'raw';
+  readonly inboundFileName: string;
+  readonly contentType: string;
+  /** Bytes of the decoded part. */
+  readonly size: number;
+  readonly sha256: string;
+  /** `container/blob`, where the bytes are not in the message. */
+  readonly claimCheck?: string;
+}
+
+/** What became of a mail when it left the unread ones. */
+export type MailFate =
+  | { readonly outcome: 'delivered' | 'undelivered' }
+  /** Settled by a rule though nothing of it was sent; `reason` names the rule. */
+  | { readonly outcome: 'left-out'; readonly reason: string };
+
+/** A mail that left the unread ones. */
+export type MailLine = MailFate & {
+  /**
+   * When its delivery was recorded. It decides the day, and so the file, in which the line stands. For an
+   * `undelivered` mail it must be the time that its record keeps (`storedAt`): later outcomes go into the file
+   * of that day.
+   */
+  readonly at: Date;
+  readonly interchangeId: string;
+  readonly emailMessageId?: string;
+  readonly emailSubject?: string;
+  readonly emailFrom?: string;
+  readonly emailTo?: string;
+  /** ISO 8601. */
+  readonly emailDate?: string;
+  /** When the server got it; POP3 does not say. */
+  readonly receivedAt?: Date;
+  readonly sizeBytes: number;
+  readonly queueName: string;
+  readonly parts: readonly JournalPart[];
+  /** A sentence without mail content. */
+  readonly warning?: string;
+};
+
+/** A run that moved mail or failed. */
+export interface RunLine {
+  /** When it ended. */
+  readonly at: Date;
+  readonly status: 'ok' | 'failed' | 'skipped';
+  readonly mails: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** One sentence. */
+  readonly error?: string;
+}
+
+/** What became later of a mail whose line says `undelivered`. */
+export interface LaterLine {
+  readonly at: Date;
+  readonly interchangeId: string;
+  readonly outcome: 'delivered' | 'given-up';
+}
+
+/** Whose mailbox a line is about. */
+export interface JournalOwner {
+  readonly customer: string;
+  readonly connection: string;
+}
+
+const maxTextCharacters = 1_024;
+/** Of one line, so that a mail of very many parts takes neither memory nor a whole append for itself. */
+export const maxLineBytes = 256 * 1_024;
+
+/** A mail's line as text, with its line end. The members that are read without parsing come first. */
+export function mailText(mode: JournalMode, owner: JournalOwner, runId: string, mail: MailLine): string {
+  const line = {
+    kind: 'mail',
+    at: mail.at.toISOString(),
+    runId,
+    customer: owner.customer,
+    connection: owner.connection,
+    interchangeId: mail.interchangeId,
+    outcome: mail.outcome,
+    reason: mail.outcome === 'left-out' ? cut(mail.reason) : undefined,
+    ...(mode === 'full' ? namesOf(mail) : { emailMessageId: hashedMessageId(mail.emailMessageId) }),
+    emailDate: mail.emailDate,
+    receivedAt: mail.receivedAt?.toISOString(),
+    sizeBytes: mail.sizeBytes,
+    queueName: mail.queueName,
+    parts: mail.parts.map((part) => partOf(mode, part)),
+    warning: cut(mail.warning),
+  };
+  const text = `${JSON.stringify(line)}\n`;
+  return Buffer.byteLength(text) <= maxLineBytes ? text : shortened(line);
+}
+
+export function runText(runId: string, run: RunLine): string {
+  const { at, status, mails, messages, bytes, durationMs, error } = run;
+  const line = { kind: 'run', at: at.toISOString(), runId, status, mails, messages, bytes, durationMs };
+  return `${JSON.stringify({ ...line, error: cut(error) })}\n`;
+}
+
+export function laterText({ at, interchangeId, outcome }: LaterLine): string {
+  return `${JSON.stringify({ kind: 'later', at: at.toISOString(), interchangeId, outcome })}\n`;
+}
+
+/** What stands for a Message-ID with `ids`: hex SHA-256 of it, without blanks and angle brackets around. */
+export function hashedMessageId(messageId: string | undefined): string | undefined {
+  const plain = messageId?.trim().replace(/^<|>$/g, '');
+  return plain ? hash('sha256', plain, 'hex') : undefined;
+}
+
+function namesOf(mail: MailLine): Record<string, string | undefined> {
+  const { emailMessageId, emailSubject, emailFrom, emailTo } = mail;
+  return {
+    emailMessageId: cut(emailMessageId),
+    emailSubject: cut(emailSubject),
+    emailFrom: cut(emailFrom),
+    emailTo: cut(emailTo),
+  };
+}
+
+/** Named one by one: a part that the caller has may hold more than the journal may. */
+function partOf(mode: JournalMode, part: JournalPart): Record<string, string | number | undefined> {
+  const { partNumber, messageId, partKind, size, sha256, claimCheck } = part;
+  const isFull = mode === 'full';
+  // A content type's parameters may give the file's name.
+  const contentType = isFull ? part.contentType : (part.contentType.split(';', 1)[0] ?? '');
+  return {
+    partNumber,
+    messageId,
+    partKind,
+    inboundFileName: isFull ? cut(part.inboundFileName) : undefined,
+    contentType: cut(contentType),
+    size,
+    sha256,
+    claimCheck,
+  };
+}
+
+/** The line with as many of its parts as fit, saying how many it leaves out. */
+function shortened<L extends { readonly parts: readonly object[]; readonly warning: string | undefined }>(
+  line: L,
+): string {
+  const roomBytes = maxLineBytes - Buffer.byteLength(JSON.stringify({ ...line, parts: [] })) - 200;
+  let takenBytes = 0;
+  const kept = line.parts.findIndex((part) => {
+    takenBytes += Buffer.byteLength(JSON.stringify(part)) + 1;
+    return takenBytes > roomBytes;
+  });
+  const parts = kept < 0 ? line.parts : line.parts.slice(0, kept);
+  const left = `${line.parts.length - parts.length} more parts are not listed here.`;
+  const warning = line.warning === undefined ? left : `${line.warning} ${left}`;
+  return `${JSON.stringify({ ...line, parts, warning })}\n`;
+}
+
+function cut(text: string): string;
+function cut(text: string | undefined): string | undefined;
+function cut(text: string | undefined): string | undefined {
+  return text?.slice(0, maxTextCharacters).toWellFormed();
+}

@@ -1,0 +1,210 @@
+import type { ContainerClient } from '@azure/storage-blob';
+import { codeOf } from '../storage/storageFailure.ts';
+import { parseFileName } from './files.ts';
+import { maxLineBytes } from './lines.ts';
+
+/** What is read for one portion: a day of 100,000 mails and more. */
+const maxPortionBytes = 192 * 1_024 * 1_024;
+const maxPortionFiles = 2_000;
+const filesAtOnce = 16;
+const newline = 10;
+
+/** Which files are looked through. */
+export interface FileFilter {
+  readonly customer?: string;
+  readonly connection?: string;
+}
+
+/** Bytes of one file. */
+interface Span {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+  readonly sizeBytes: number;
+}
+
+/** One connection's day, or a piece of it where it is larger than a portion may be: number 0 is the oldest. */
+interface Piece {
+  readonly owner: string;
+  readonly number: number;
+  readonly spans: readonly Span[];
+}
+
+/** A piece's place in its day: connections in the order of their names, the newest piece of each first. */
+export interface Place {
+  readonly owner: string;
+  readonly piece: number;
+}
+
+/** As much of a day as is read at a time, so that memory and time are bounded whatever the day holds. */
+export interface Portion {
+  readonly day: string;
+  readonly first: Place;
+  readonly last: Place;
+  readonly spans: readonly Span[];
+}
+
+/** The days that have a folder, newest first, from `from` to `to`; each `yyyy-mm-dd`. */
+export async function listDays(container: ContainerClient, from: string, to: string): Promise<string[]> {
+  const days: string[] = [];
+  try {
+    for await (const item of container.listBlobsByHierarchy('/')) {
+      const day = item.name.slice(0, 10);
+      if (item.kind === 'prefix' && item.name.length === 11 && day >= from && day <= to) days.push(day);
+    }
+  } catch (error) {
+    if (codeOf(error) !== 'ContainerNotFound') throw error;
+  }
+  return days.sort().reverse();
+}
+
+/** A day's portions from `start` on (or from its first); one that ends at `last` ends there again. */
+export async function listPortions(
+  container: ContainerClient,
+  day: string,
+  filter: FileFilter,
+  start?: { readonly first: Place; readonly last: Place },
+): Promise<Portion[]> {
+  const pieces = await listPieces(container, day, filter);
+  const portions: Portion[] = [];
+  let taken: Piece[] = [];
+  const close = (): void => {
+    const [first, last] = [taken[0], taken.at(-1)];
+    if (first === undefined || last === undefined) return;
+    const spans = taken.flatMap((piece) => piece.spans);
+    portions.push({ day, first: placeOf(first), last: placeOf(last), spans });
+    taken = [];
+  };
+  for (const piece of pieces) {
+    if (start !== undefined && isBefore(placeOf(piece), start.first)) continue;
+    const spans = [...taken, piece].flatMap((each) => each.spans);
+    const isFull = bytesOf(spans) > maxPortionBytes || spans.length > maxPortionFiles;
+    const isPastEnd = portions.length === 0 && start !== undefined && isBefore(start.last, placeOf(piece));
+    if (isFull || isPastEnd) close();
+    taken.push(piece);
+  }
+  close();
+  return portions;
+}
+
+/**
+ * Gives each line of a portion to `take`, as bytes that are good until it returns and without the line end.
+ * Files are read side by side, so the order is theirs only within a file.
+ */
+export async function scanLines(
+  container: ContainerClient,
+  portion: Portion,
+  take: (line: Buffer, name: string) => void,
+  abortSignal: AbortSignal,
+): Promise<void> {
+  const waiting = [...portion.spans];
+  const work = async (): Promise<void> => {
+    for (let span = waiting.shift(); span !== undefined; span = waiting.shift()) {
+      await scanSpan(container, span, take, abortSignal);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(filesAtOnce, waiting.length) }, work));
+}
+
+export function bytesOf(spans: readonly Span[]): number {
+  return spans.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+async function listPieces(
+  container: ContainerClient,
+  day: string,
+  { customer, connection }: FileFilter,
+): Promise<Piece[]> {
+  const files = new Map<string, { name: string; number: number; sizeBytes: number }[]>();
+  const prefix = `${day}/${customer === undefined ? '' : `${customer}/${connection ?? ''}`}`;
+  for await (const { name, properties } of container.listBlobsFlat({ prefix })) {
+    const file = parseFileName(name);
+    const isMeant =
+      file !== undefined &&
+      (customer === undefined || file.customer === customer) &&
+      (connection === undefined || file.connection === connection);
+    if (!isMeant) continue;
+    const owner = `${file.customer}/${file.connection}`;
+    const sizeBytes = properties.contentLength ?? 0;
+    files.set(owner, [...(files.get(owner) ?? []), { name, number: file.number, sizeBytes }]);
+  }
+  return [...files]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([owner, ofOwner]) =>
+      piecesOf(
+        owner,
+        ofOwner.sort((a, b) => a.number - b.number),
+      ).reverse(),
+    );
+}
+
+/** Cuts a connection's files, taken as one after the other, at multiples of what a portion may have. */
+function piecesOf(owner: string, files: readonly { name: string; sizeBytes: number }[]): Piece[] {
+  const pieces = new Map<number, Span[]>();
+  let before = 0;
+  for (const { name, sizeBytes } of files) {
+    for (let from = 0; from < sizeBytes; ) {
+      const number = Math.floor((before + from) / maxPortionBytes);
+      const to = Math.min(sizeBytes, (number + 1) * maxPortionBytes - before);
+      pieces.set(number, [...(pieces.get(number) ?? []), { name, from, to, sizeBytes }]);
+      from = to;
+    }
+    before += sizeBytes;
+  }
+  return [...pieces].map(([number, spans]) => ({ owner, number, spans }));
+}
+
+function placeOf({ owner, number }: Piece): Place {
+  return { owner, piece: number };
+}
+
+function isBefore(a: Place, b: Place): boolean {
+  return a.owner === b.owner ? a.piece > b.piece : a.owner < b.owner;
+}
+
+/** The lines that begin within the span; the last of them may end behind it. */
+async function scanSpan(
+  container: ContainerClient,
+  { name, from, to, sizeBytes }: Span,
+  take: (line: Buffer, name: string) => void,
+  abortSignal: AbortSignal,
+): Promise<void> {
+  // The byte before tells whether a line begins at `from`.
+  const offset = Math.max(from - 1, 0);
+  const end = Math.min(sizeBytes, to === sizeBytes ? to : to + maxLineBytes);
+  let stream: NodeJS.ReadableStream | undefined;
+  try {
+    const answer = await container.getBlobClient(name).download(offset, end - offset, { abortSignal });
+    stream = answer.readableStreamBody;
+  } catch (error) {
+    // Its time was over, and it was deleted.
+    if (codeOf(error) === 'BlobNotFound') return;
+    throw error;
+  }
+  let rest: Buffer[] = [];
+  let restBytes = 0;
+  let isSkipping = from > 0;
+  let position = offset;
+  for await (const chunk of stream ?? []) {
+    const piece = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    let start = 0;
+    for (let at = piece.indexOf(newline); at >= 0; at = piece.indexOf(newline, start)) {
+      const begin = position + start - restBytes;
+      const line = piece.subarray(start, at);
+      if (begin >= to) return;
+      if (isSkipping) isSkipping = false;
+      else if (restBytes + line.length <= maxLineBytes) {
+        take(restBytes === 0 ? line : Buffer.concat([...rest, line]), name);
+      }
+      rest = [];
+      restBytes = 0;
+      start = at + 1;
+    }
+    const tail = piece.subarray(start);
+    restBytes += tail.length;
+    // What is longer than any line of the journal is none, and is not held.
+    if (restBytes <= maxLineBytes) rest.push(tail);
+    else rest = [];
+    position += piece.length;
+  }
+}

@@ -1,0 +1,318 @@
+import type { ContainerClient } from '@azure/storage-blob';
+import { Failure } from '../failure/failure.ts';
+import { storageFailure } from '../storage/storageFailure.ts';
+import { journalDay, parseFileName } from './files.ts';
+import { hashedMessageId } from './lines.ts';
+import { type FoundMail, type FoundRun, readMailLine, readRunLine } from './readLine.ts';
+import {
+  bytesOf,
+  type FileFilter,
+  listDays,
+  listPortions,
+  type Place,
+  type Portion,
+  scanLines,
+} from './scan.ts';
+
+/** What is looked for; both times are inclusive. */
+export interface JournalQuery extends FileFilter {
+  readonly from: Date;
+  readonly to: Date;
+  readonly limit: number;
+  /** `next` of the page before. */
+  readonly after?: string;
+}
+
+export interface JournalPage<T> {
+  /** Newest first. */
+  readonly found: readonly T[];
+  /** There may be more: `after` for the next page. */
+  readonly next?: string;
+  /** A sentence where the window is too much for one answer: go on with `next`, or ask for less. */
+  readonly incomplete?: string;
+}
+
+/** Another portion is begun no later than this. */
+const goOnMs = 4_000;
+const goOnBytes = 256 * 1_024 * 1_024;
+const timeoutMs = 60_000;
+/** What a page's lines may have together. */
+const maxPageBytes = 8 * 1_024 * 1_024;
+/** Later outcomes that are remembered while a portion is read. */
+const maxLaters = 200_000;
+
+/**
+ * The mails that left the unread ones in a window of time, each with its latest outcome. `q` is looked for in
+ * Message-ID, subject, addresses and file names, without regard to case; with a journal of ids, which has but
+ * the hash of a Message-ID, it must be a whole one. Rejects with a `Failure` of reason `storage`.
+ */
+export async function findMails(
+  container: ContainerClient,
+  query: JournalQuery & { readonly q?: string },
+): Promise<JournalPage<FoundMail>> {
+  const q = query.q || undefined;
+  return await search(container, query, {
+    kind: 'mail',
+    idMember: 'interchangeId',
+    matches: q === undefined ? () => true : mentioning(q),
+    read: readMailLine,
+  });
+}
+
+/** The runs that moved mail or failed. Rejects with a `Failure` of reason `storage`. */
+export async function findRuns(
+  container: ContainerClient,
+  query: JournalQuery & { readonly status?: string },
+): Promise<JournalPage<FoundRun>> {
+  const { status } = query;
+  const mark = Buffer.from(`"status":${JSON.stringify(status)}`);
+  return await search(container, query, {
+    kind: 'run',
+    idMember: 'runId',
+    matches: status === undefined ? () => true : (line) => line.includes(mark),
+    read: (line, _later, name) => {
+      const run = readRunLine(line, parseFileName(name));
+      return status === undefined || run?.status === status ? run : undefined;
+    },
+  });
+}
+
+interface Sought<T> {
+  readonly kind: 'mail' | 'run';
+  readonly idMember: string;
+  /** A look at the bytes alone. */
+  readonly matches: (line: Buffer) => boolean;
+  readonly read: (line: string, later: string | undefined, name: string) => T | undefined;
+}
+
+interface Cursor {
+  readonly day: string;
+  readonly first: Place;
+  readonly last: Place;
+  /** Only what comes after this in the portion; absent: the whole portion. */
+  readonly key?: string;
+}
+
+async function search<T>(
+  container: ContainerClient,
+  query: JournalQuery,
+  sought: Sought<T>,
+): Promise<JournalPage<T>> {
+  try {
+    return await searchDays(container, query, sought);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'TimeoutError') {
+      throw new Failure(
+        'storage',
+        'The journal could not be read in time. Ask for less: a connection, or a shorter time.',
+      );
+    }
+    throw storageFailure(error, 'reading the journal, container email-journal');
+  }
+}
+
+async function searchDays<T>(
+  container: ContainerClient,
+  query: JournalQuery,
+  sought: Sought<T>,
+): Promise<JournalPage<T>> {
+  const cursor = query.after === undefined ? undefined : readCursor(query.after);
+  const newest = journalDay(query.to);
+  const to = cursor !== undefined && cursor.day < newest ? cursor.day : newest;
+  const abortSignal = AbortSignal.timeout(timeoutMs);
+  const startMs = performance.now();
+  const found: T[] = [];
+  let readBytes = 0;
+  for (const day of await listDays(container, journalDay(query.from), to)) {
+    const start = cursor?.day === day ? cursor : undefined;
+    for (const portion of await listPortions(container, day, query, start)) {
+      const here = { day, first: portion.first, last: portion.last };
+      const sizeBytes = bytesOf(portion.spans);
+      const isTooMuch = readBytes + sizeBytes > goOnBytes || performance.now() - startMs > goOnMs;
+      if (readBytes > 0 && isTooMuch) return { found, next: writeCursor(here), incomplete: untilNow(day) };
+      const isResumed = start !== undefined && comparePlaces(start.first, portion.first) === 0;
+      const page = new Newest(query.limit - found.length, isResumed ? start.key : undefined);
+      const laters = await fill(container, portion, query, sought, page, abortSignal);
+      readBytes += sizeBytes;
+      for (const { line, id, name } of page.take()) {
+        const read = sought.read(line, laters.get(id), name);
+        if (read !== undefined) found.push(read);
+      }
+      if (page.lastKey !== undefined && (page.hasMore || found.length >= query.limit)) {
+        return { found, next: writeCursor({ ...here, key: page.lastKey }) };
+      }
+    }
+  }
+  return { found };
+}
+
+/** Puts the portion's newest lines into `page`, and gives what became later of mails, by interchangeId. */
+async function fill<T>(
+  container: ContainerClient,
+  portion: Portion,
+  { from, to }: JournalQuery,
+  { kind, idMember, matches }: Sought<T>,
+  page: Newest,
+  abortSignal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  const laters = new Map<string, string>();
+  const mark = Buffer.from(`{"kind":"${kind}","at":"`);
+  const laterMark = Buffer.from('{"kind":"later","at":"');
+  const idMark = Buffer.from(`"${idMember}":"`);
+  const [earliest, latest] = [from.toISOString(), to.toISOString()];
+  const begins = (line: Buffer, with_: Buffer): boolean =>
+    line.length > with_.length + 24 && with_.compare(line, 0, with_.length) === 0;
+  const take = (line: Buffer, name: string): void => {
+    if (begins(line, mark)) {
+      const at = line.toString('latin1', mark.length, mark.length + 24);
+      if (at < earliest || at > latest || !page.wants(at) || !matches(line)) return;
+      const idAt = line.indexOf(idMark, mark.length) + idMark.length;
+      const id = line.toString('latin1', idAt, Math.max(line.indexOf('"', idAt), idAt));
+      page.add(`${at} ${id}`, line, id, name);
+    } else if (kind === 'mail' && begins(line, laterMark)) {
+      const later = readLater(line);
+      if (later !== undefined) laters.set(later.interchangeId, later.outcome);
+      if (laters.size > maxLaters) laters.delete(laters.keys().next().value ?? '');
+    }
+  };
+  await scanLines(container, portion, take, abortSignal);
+  return laters;
+}
+
+interface Candidate {
+  readonly key: string;
+  readonly id: string;
+  readonly line: string;
+  readonly name: string;
+}
+
+/** The newest lines of those it is shown, as many as a page has; a line that was written twice counts once. */
+class Newest {
+  readonly #limit: number;
+  readonly #after: string | undefined;
+  #candidates: Candidate[] = [];
+  #bytes = 0;
+  /** What is not newer is not wanted any more. */
+  #floor = '';
+  hasMore = false;
+  lastKey: string | undefined;
+
+  constructor(limit: number, after: string | undefined) {
+    this.#limit = limit;
+    this.#after = after;
+  }
+
+  /** A quick look, by time alone. */
+  wants(at: string): boolean {
+    const isReached = this.#after === undefined || at <= this.#after.slice(0, at.length);
+    if (!isReached) return false;
+    if (at >= this.#floor.slice(0, at.length)) return true;
+    this.hasMore = true;
+    return false;
+  }
+
+  add(key: string, line: Buffer, id: string, name: string): void {
+    if (this.#after !== undefined && key >= this.#after) return;
+    const text = line.toString('utf8');
+    this.#candidates.push({ key, id, line: text, name });
+    this.#bytes += text.length;
+    if (this.#candidates.length >= 2 * this.#limit + 50 || this.#bytes > 2 * maxPageBytes) this.#cut();
+  }
+
+  take(): readonly Candidate[] {
+    this.#cut();
+    this.lastKey = this.#candidates.at(-1)?.key;
+    return this.#candidates;
+  }
+
+  #cut(): void {
+    const sorted = this.#candidates
+      .sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0))
+      .filter(({ key }, index, all) => key !== all[index - 1]?.key);
+    let bytes = 0;
+    const tooMany = sorted.findIndex(({ line }, index) => {
+      bytes += line.length;
+      return index >= this.#limit || (index > 0 && bytes > maxPageBytes);
+    });
+    this.#candidates = tooMany < 0 ? sorted : sorted.slice(0, tooMany);
+    this.#bytes = this.#candidates.reduce((sum, { line }) => sum + line.length, 0);
+    if (tooMany < 0) return;
+    this.hasMore = true;
+    this.#floor = this.#candidates.at(-1)?.key ?? '';
+  }
+}
+
+function readLater(line: Buffer): { interchangeId: string; outcome: string } | undefined {
+  try {
+    const { interchangeId, outcome } = JSON.parse(line.toString('utf8')) as Record<string, unknown>;
+    if (typeof interchangeId !== 'string') return undefined;
+    return outcome === 'delivered' || outcome === 'given-up' ? { interchangeId, outcome } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a mail's line mentions `q`: looked for in the text first, as it stands in JSON or as a hash. */
+function mentioning(q: string): (line: Buffer) => boolean {
+  const text = JSON.stringify(q).slice(1, -1).toLowerCase();
+  const hashed = hashedMessageId(q) ?? text;
+  return (line) => {
+    const whole = line.toString('utf8');
+    const lower = whole.toLowerCase();
+    if (!lower.includes(text) && !lower.includes(hashed)) return false;
+    const mail = readMailLine(whole, undefined);
+    return mail !== undefined && mentions(mail, q);
+  };
+}
+
+function mentions(mail: FoundMail, q: string): boolean {
+  const text = q.toLowerCase();
+  const { emailMessageId, emailSubject, emailFrom, emailTo, parts } = mail;
+  if (emailMessageId !== undefined && emailMessageId === hashedMessageId(q)) return true;
+  return [
+    emailMessageId,
+    emailSubject,
+    emailFrom,
+    emailTo,
+    ...parts.map((part) => part.inboundFileName),
+  ].some((field) => field?.toLowerCase().includes(text));
+}
+
+function untilNow(day: string): string {
+  return `This is not all: ${day} and what is older was not read whole, since it is too much for one answer. Go on with next, or ask for a connection or a shorter time.`;
+}
+
+function comparePlaces(a: Place, b: Place): number {
+  return a.owner === b.owner ? b.piece - a.piece : a.owner < b.owner ? -1 : 1;
+}
+
+function writeCursor({ day, first, last, key }: Cursor): string {
+  const parts = [day, first.owner, first.piece, last.owner, last.piece, key ?? ''];
+  return Buffer.from(JSON.stringify(parts)).toString('base64url');
+}
+
+/** Undefined for what is no `next` of an answer. */
+export function readCursor(text: string): Cursor | undefined {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
+    if (!Array.isArray(parts)) return undefined;
+    const [day, firstOwner, firstPiece, lastOwner, lastPiece, key] = parts as unknown[];
+    const isRight =
+      typeof day === 'string' &&
+      /^\d{4}-\d\d-\d\d$/.test(day) &&
+      typeof firstOwner === 'string' &&
+      Number.isSafeInteger(firstPiece) &&
+      typeof lastOwner === 'string' &&
+      Number.isSafeInteger(lastPiece) &&
+      typeof key === 'string';
+    if (!isRight) return undefined;
+    return {
+      day,
+      first: { owner: firstOwner, piece: Number(firstPiece) },
+      last: { owner: lastOwner, piece: Number(lastPiece) },
+      ...(key === '' ? {} : { key }),
+    };
+  } catch {
+    return undefined;
+  }
+}

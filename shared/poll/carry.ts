@@ -1,0 +1,255 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { ContainerClient } from '@azure/storage-blob';
+import type { ConnectionConfig } from '../connection/config.ts';
+import { MailPayloads, PayloadConflict } from '../destination/claimCheck.ts';
+import { fixedMemory, MailContents } from '../destination/contentStore.ts';
+import { type Fence, FencedOff, type QueueSender } from '../destination/destination.ts';
+import { sendParts } from '../destination/sendParts.ts';
+import { type Failure, toFailure } from '../failure/failure.ts';
+import type { Journal } from '../journal/journal.ts';
+import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
+import type { MailSource, SplitMail } from '../mail/mail.ts';
+import { splitMail } from '../mail/splitMail.ts';
+import type { FetchedMail } from '../mailbox/mailbox.ts';
+import { identifyMail, type MailIdentity } from '../message/identity.ts';
+import { buildMessages, interchangeIdOf, type PartMessage } from '../message/message.ts';
+import { type PollTrace, type Step, traced } from '../telemetry/telemetry.ts';
+import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
+import { unlessAborted } from '../wait/deadline.ts';
+import type { Known, KnownMails } from './knownMails.ts';
+import type { StreamHolding } from './memory.ts';
+import type { SettledMails } from './settledMails.ts';
+import { maxRisks, type RiskTries } from './tries.ts';
+
+/** What the mails of one run go by. */
+export interface Way {
+  readonly config: ConnectionConfig;
+  readonly queueName: string;
+  readonly endpoint: string;
+  readonly mailboxId: string;
+  readonly sender: QueueSender;
+  readonly fence: Fence;
+  readonly signal: AbortSignal;
+  readonly known: KnownMails;
+  readonly settled: SettledMails;
+  readonly risks: RiskTries;
+  readonly trace: PollTrace;
+  readonly journal: Journal;
+  readonly payloads: ContainerClient;
+  readonly openUndelivered: () => Promise<UndeliveredStore>;
+  readonly streamMemory: () => StreamHolding;
+  readonly maxMailBytes: number;
+  readonly temporaryFolder: string;
+}
+
+/** What became of a mail. */
+export type Fate =
+  | { readonly kind: 'delivered'; readonly messages: number }
+  /** Its unsent parts lie in the undelivered store. */
+  | { readonly kind: 'stored'; readonly messages: number; readonly failure: Failure; readonly storedAt: Date }
+  /** An earlier run brought it away and could not settle it, or the server lists it again though it was settled. */
+  | { readonly kind: 'known'; readonly as: Known | { readonly kind: 'settled' } }
+  /** It stays on the server: the run can't go on, or this mail alone can't be had. */
+  | { readonly kind: 'left'; readonly failure: Failure; readonly atFault: 'run' | 'mail' };
+
+/** A mail taken apart, its large parts uploaded; `bring` must follow, which frees what it holds. */
+export interface ApartMail {
+  readonly kind: 'apart';
+  readonly mail: FetchedMail;
+  readonly identity: MailIdentity;
+  readonly split: SplitMail;
+  readonly parts: readonly PartMessage[];
+  readonly contents: MailContents;
+  readonly memory: StreamHolding | undefined;
+  readonly known: Extract<Fate, { kind: 'known' }> | undefined;
+  readonly pushing: Step;
+}
+
+export type Taken = ApartMail | Extract<Fate, { kind: 'left' }>;
+
+/** What the parts of a mail that is in memory whole may take beside it; the rest goes to files. */
+const partsBytes = 16 * 1_048_576;
+const maxConflicts = 20;
+
+/** Reads a mail to its end and takes it apart. Never rejects. */
+export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
+  let memory: StreamHolding | undefined;
+  try {
+    const { source, head } = await withHead(mail);
+    const identity = identifyMail(way.mailboxId, mail.mail.key, mailFingerprint(head));
+    const known = findKnown(identity, way);
+    memory = mail.whole ? undefined : way.streamMemory();
+    const apart = await splitAndUpload(source, identity, known !== undefined, memory, way);
+    if (mail.whole && !sharesMemory(apart.parts, mail.whole)) mail.freeBytes();
+    return { kind: 'apart', mail, identity, known, memory, ...apart };
+  } catch (error) {
+    memory?.release();
+    mail.release();
+    const failure = toFailure(error, 'taking a mail apart');
+    return { kind: 'left', failure, atFault: isOfTheMail(failure) ? 'mail' : 'run' };
+  }
+}
+
+/** Brings a mail that was taken apart to its queue or into the undelivered store. Never rejects. */
+export async function bring(apart: ApartMail, way: Way): Promise<Fate> {
+  const fate: Fate = apart.known ?? (await push(apart, way));
+  apart.pushing.end('failure' in fate ? fate.failure : undefined);
+  way.risks.end(apart.identity.id);
+  await apart.contents.dispose();
+  // Before the settle, which may wait for the fetch, which waits for memory.
+  apart.memory?.release();
+  apart.mail.release();
+  return fate;
+}
+
+async function push(apart: ApartMail, way: Way): Promise<Fate> {
+  const { parts, contents, identity } = apart;
+  const { fence, signal, sender } = way;
+  try {
+    const sending = sendParts(sender, fence, parts, contents);
+    const { accepted, failed } = await unlessAborted(sending, signal, () =>
+      toFailure(signal.reason, 'sending'),
+    );
+    if (!failed) return { kind: 'delivered', messages: accepted.length };
+    const { failure, unsent } = failed;
+    // A run that was fenced off stores nothing.
+    if (failure instanceof FencedOff || !fence.mayWrite()) return { kind: 'left', failure, atFault: 'run' };
+    const storedAt = await store(apart, unsent, failure, way);
+    way.known.noteStored(identity, storedAt);
+    return { kind: 'stored', messages: accepted.length, failure, storedAt };
+  } catch (error) {
+    return { kind: 'left', failure: toFailure(error, 'sending a mail'), atFault: 'run' };
+  }
+}
+
+/** The catastrophic retry: what Service Bus did not take is kept, to be delivered later. */
+async function store(
+  { identity, split, parts }: ApartMail,
+  unsent: readonly PartMessage[],
+  failure: Failure,
+  { config, mailboxId, queueName, openUndelivered }: Way,
+): Promise<Date> {
+  const { customer, connection, protocol } = config;
+  return await (await openUndelivered()).store({
+    customer,
+    connection,
+    protocol,
+    queueName,
+    mailboxId,
+    identity,
+    interchangeId: interchangeIdOf({ customer, connection, identity }),
+    envelope: split.envelope,
+    error: failure.message,
+    partCount: parts.length,
+    parts: unsent,
+  });
+}
+
+/** That a mail was settled before counts for POP3 alone: over IMAP a person may have marked it unread. */
+function findKnown(
+  identity: MailIdentity,
+  { known, settled, config }: Way,
+): Extract<Fate, { kind: 'known' }> | undefined {
+  const as = known.find(identity);
+  if (as) return { kind: 'known', as };
+  const isBack = config.protocol === 'pop3' && settled.has(identity);
+  return isBack ? { kind: 'known', as: { kind: 'settled' } } : undefined;
+}
+
+async function splitAndUpload(
+  source: MailSource,
+  identity: MailIdentity,
+  isKnown: boolean,
+  memory: StreamHolding | undefined,
+  way: Way,
+): Promise<Pick<ApartMail, 'split' | 'parts' | 'contents' | 'pushing'>> {
+  const { config, endpoint, trace } = way;
+  const { customer, connection, rules, sessions } = config;
+  const interchangeId = interchangeIdOf({ customer, connection, identity });
+  const payloads = new MailPayloads(way.payloads, { customer, connection, interchangeId });
+  for (let conflicts = 0; ; conflicts += 1) {
+    const contents = new MailContents({
+      maxInlineBytes: way.sender.maxMessageBytes,
+      payloads,
+      spillFolder: join(way.temporaryFolder, randomUUID()),
+      memory: memory ?? fixedMemory(partsBytes),
+    });
+    try {
+      const isTooRisky = way.risks.countOf(identity.id) >= maxRisks;
+      const maxMailBytes = isTooRisky ? 0 : way.maxMailBytes;
+      const split = await traced(trace, 'parse', () =>
+        splitMail(source, { ...rules, maxMailBytes }, contents),
+      );
+      const pushing = trace.startStep('push');
+      const origin = { customer, connection, identity, endpoint };
+      const parts = buildMessages(origin, split, sessions, pushing.traceparent);
+      return { split, contents, pushing, parts: isKnown ? parts : await uploadLarge(parts, contents) };
+    } catch (error) {
+      await contents.dispose();
+      if (!(error instanceof PayloadConflict) || conflicts >= maxConflicts) throw error;
+      payloads.restart(error);
+    }
+  }
+}
+
+/** Before anything of the mail is sent, so that all of it can be taken apart anew where a name proves taken. */
+async function uploadLarge(
+  parts: readonly PartMessage[],
+  contents: MailContents,
+): Promise<readonly PartMessage[]> {
+  const uploaded: PartMessage[] = [];
+  for (const part of parts) {
+    uploaded.push(part.content.kind === 'blob' ? await contents.toClaimCheck(part) : part);
+  }
+  return uploaded;
+}
+
+/** The mail's beginning, and all of it from the start. */
+async function withHead(mail: FetchedMail): Promise<{ head: Buffer; source: MailSource }> {
+  const { whole } = mail;
+  const { sizeBytes } = mail.mail;
+  if (whole) {
+    const source = { sizeBytes: whole.length, open: async () => once(whole) };
+    return { head: whole.subarray(0, identityWindowBytes), source };
+  }
+  const pieces = (await mail.open())[Symbol.asyncIterator]();
+  const read: Buffer[] = [];
+  let readBytes = 0;
+  while (readBytes < identityWindowBytes) {
+    const next = await pieces.next();
+    if (next.done) break;
+    read.push(next.value);
+    readBytes += next.value.length;
+  }
+  const head = Buffer.concat(read).subarray(0, identityWindowBytes);
+  let first: AsyncIterable<Buffer> | undefined = rejoined(read, pieces);
+  const open = async () => {
+    const stream = first ?? (await mail.open());
+    first = undefined;
+    return stream;
+  };
+  return { head, source: { sizeBytes, open } };
+}
+
+async function* once(bytes: Buffer): AsyncIterable<Buffer> {
+  yield bytes;
+}
+
+async function* rejoined(read: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
+  yield* read;
+  try {
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.();
+  }
+}
+
+function sharesMemory(parts: readonly PartMessage[], whole: Buffer): boolean {
+  return parts.some(({ content }) => content.kind === 'bytes' && content.bytes.buffer === whole.buffer);
+}
+
+/** What was wrong with the storage or the connection would be so with the next mail too. */
+function isOfTheMail({ reason }: Failure): boolean {
+  return reason === 'mail' || reason === 'internal';
+}

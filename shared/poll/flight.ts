@@ -1,0 +1,250 @@
+import { Failure, toFailure } from '../failure/failure.ts';
+import type { MailFate, MailLine } from '../journal/lines.ts';
+import type { FetchAnswer, FetchedMail, MailboxSession, MailRef } from '../mailbox/mailbox.ts';
+import type { MailIdentity } from '../message/identity.ts';
+import { interchangeIdOf } from '../message/message.ts';
+import { type PollTrace, traced } from '../telemetry/telemetry.ts';
+import { type ApartMail, bring, type Fate, takeApart, type Way } from './carry.ts';
+import type { FetchTries } from './tries.ts';
+
+/** What a run has done so far; it only grows, and the first thing that went wrong stays. */
+export class Tally {
+  /** Mails that are safe elsewhere: pushed, or stored for the catastrophic retry. */
+  mails = 0;
+  /** Messages that Service Bus accepted. */
+  messages = 0;
+  /** Of those mails, as the server counts. */
+  bytes = 0;
+  #failure: Failure | undefined;
+
+  /** After it the run takes no further mail. */
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
+  fail(failure: Failure | undefined): void {
+    this.#failure ??= failure;
+  }
+}
+
+export interface FlightOptions {
+  readonly session: MailboxSession;
+  readonly way: Way;
+  readonly tally: Tally;
+  readonly tries: FetchTries;
+  readonly trace: PollTrace;
+  /** Keys of mails that this run leaves where they are. */
+  readonly passedOver: Set<string>;
+  /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
+  readonly warn: (sentence: string) => void;
+}
+
+/** Mails are settled when so many wait for it, or have waited so long: each time costs the wire a pause. */
+const settleMails = 500;
+const settleEveryMs = 5_000;
+
+/** What the server may do to end a session while it hands over one certain mail. */
+const suspicious: ReadonlySet<Failure['reason']> = new Set(['timeout', 'connection-lost', 'protocol']);
+
+/** Whether a mail that was being handed over may be what ended the session. */
+export function isSuspicious(error: unknown): error is Failure {
+  return error instanceof Failure && suspicious.has(error.reason);
+}
+
+interface Delivered {
+  readonly mail: MailRef;
+  readonly identity: MailIdentity;
+}
+
+/**
+ * The mails of one session on their way: taken apart, pushed, recorded, settled. Many are at once; what holds the
+ * fetch back is the memory that they take.
+ */
+export class Flight {
+  readonly #options: FlightOptions;
+  readonly #onTheirWay = new Set<Promise<void>>();
+  #unsettled: Delivered[] = [];
+  #settling: Promise<void> = Promise.resolve();
+  #settledAtMs = performance.now();
+  /** Settled, and not forgotten before the session has ended well. */
+  #unconfirmed: string[] = [];
+  #progress = 0;
+
+  constructor(options: FlightOptions) {
+    this.#options = options;
+  }
+
+  get way(): Way {
+    return this.#options.way;
+  }
+
+  /** Mails that are no candidates any more. */
+  get progress(): number {
+    return this.#progress;
+  }
+
+  /** Sends a mail on its way; resolves when the next one may be fetched. */
+  async take(answer: FetchAnswer): Promise<void> {
+    const { tries, way } = this.#options;
+    if (answer.kind === 'mail') {
+      const taking = takeApart(answer, way);
+      this.#track(
+        taking.then(async (taken) =>
+          taken.kind === 'apart'
+            ? await this.#end(taken, await bring(taken, way))
+            : this.#leave(answer.mail, taken),
+        ),
+      );
+      // A stream is read to its end before the server is asked for anything else.
+      if (answer.whole === undefined) await taking;
+    } else if (answer.kind === 'gone') {
+      tries.addGone(answer.mail);
+      this.#progress += 1;
+      // A server that lists it again in this run's next session would be asked again and again.
+      this.#options.passedOver.add(answer.mail.key);
+    } else {
+      const failure = new Failure('mail', answer.sentence);
+      this.#leave(answer.mail, { kind: 'left', failure, atFault: 'mail' });
+    }
+  }
+
+  /** Brings what is on its way to its end, settles it and ends the session. */
+  async land(): Promise<void> {
+    const { session, way, tally } = this.#options;
+    way.known.hurry();
+    while (this.#onTheirWay.size > 0) await Promise.all(this.#onTheirWay);
+    await this.#settling;
+    const settling = this.#settle(this.#takeUnsettled());
+    const [isConfirmed] = await Promise.all([session.close(), settling]);
+    const settled = this.#unconfirmed;
+    this.#unconfirmed = [];
+    if (isConfirmed) await this.#forget(settled);
+    else if (settled.length > 0) tally.fail(unconfirmed(settled.length));
+  }
+
+  async #end(apart: ApartMail, fate: Fate): Promise<void> {
+    const { tally, way } = this.#options;
+    const { identity, split } = apart;
+    const { mail } = apart.mail;
+    if (split.warning !== undefined) this.#warn(mail, split.warning);
+    if (fate.kind === 'left') return this.#leave(mail, fate);
+    if (fate.kind === 'stored') {
+      tally.fail(fate.failure);
+      this.#warn(mail, `it could not be sent and is kept to be sent later: ${fate.failure.message}`);
+    }
+    if (fate.kind !== 'known') {
+      tally.mails += 1;
+      tally.messages += fate.messages;
+      tally.bytes += mail.sizeBytes;
+    }
+    if (fate.kind === 'delivered') {
+      // A mail whose delivery can't be recorded is settled all the same: that is what keeps it from going twice.
+      await way.known.record(identity).catch((error: unknown) => this.#fail(error, 'recording deliveries'));
+    }
+    this.#journal(apart, fate);
+    this.#progress += 1;
+    this.#unsettled.push({ mail, identity });
+    const waitedMs = performance.now() - this.#settledAtMs;
+    if (this.#unsettled.length < settleMails && waitedMs < settleEveryMs) return;
+    const mails = this.#takeUnsettled();
+    this.#settling = this.#settling.then(() => this.#settle(mails));
+  }
+
+  #journal(apart: ApartMail, fate: Exclude<Fate, { kind: 'left' }>): void {
+    const as = fate.kind === 'known' ? fate.as : fate;
+    // One that the server lists again had its line when it was settled first.
+    if (as.kind === 'settled') return;
+    const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
+    const at = as.kind === 'stored' ? as.storedAt : new Date();
+    this.#options.way.journal.addMail(mailLine(apart, this.#options.way, { outcome }, at));
+  }
+
+  /** It stays on the server. */
+  #leave(mail: FetchedMail['mail'], { failure, atFault }: Extract<Fate, { kind: 'left' }>): void {
+    const { tries, tally, passedOver } = this.#options;
+    passedOver.add(mail.key);
+    if (atFault === 'mail' || isSuspicious(failure)) tries.add(mail, failure.message);
+    if (atFault === 'run') tally.fail(failure);
+    this.#warn(mail, `it stays on the server: ${failure.message}`);
+  }
+
+  #takeUnsettled(): readonly Delivered[] {
+    const mails = this.#unsettled;
+    this.#unsettled = [];
+    this.#settledAtMs = performance.now();
+    return mails;
+  }
+
+  async #settle(delivered: readonly Delivered[]): Promise<void> {
+    if (delivered.length === 0) return;
+    const { session, trace, way } = this.#options;
+    try {
+      await traced(trace, 'settle', () => session.settle(delivered.map(({ mail }) => mail)));
+    } catch (error) {
+      return this.#fail(error, 'settling mail');
+    }
+    for (const { mail, identity } of delivered) way.settled.add(identity, String(mail.id));
+    const ids = delivered.map(({ identity }) => identity.id);
+    // What POP3 is told to delete is deleted when the session ends well.
+    if (way.config.protocol === 'pop3') this.#unconfirmed.push(...ids);
+    else await this.#forget(ids);
+  }
+
+  async #forget(identityIds: readonly string[]): Promise<void> {
+    if (identityIds.length === 0) return;
+    await this.#options.way.known
+      .forget(identityIds)
+      .catch((error: unknown) => this.#fail(error, 'clearing the records of settled mails'));
+  }
+
+  #fail(error: unknown, doing: string): void {
+    this.#options.tally.fail(toFailure(error, doing));
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => this.#fail(error, 'delivering mail'))
+      .finally(() => this.#onTheirWay.delete(tracked));
+    this.#onTheirWay.add(tracked);
+  }
+
+  #warn(mail: MailRef, sentence: string): void {
+    this.#options.warn(`Mail ${mail.id}: ${sentence}`);
+  }
+}
+
+function mailLine({ mail, identity, split, parts }: ApartMail, way: Way, fate: MailFate, at: Date): MailLine {
+  const { customer, connection } = way.config;
+  const { sizeBytes, receivedAt } = mail.mail;
+  const { messageId, subject, from, to, date } = split.envelope;
+  return {
+    ...fate,
+    ...{ at, sizeBytes, queueName: way.queueName },
+    interchangeId: interchangeIdOf({ customer, connection, identity }),
+    ...(messageId === undefined ? {} : { emailMessageId: messageId }),
+    ...(subject === undefined ? {} : { emailSubject: subject }),
+    ...(from === undefined ? {} : { emailFrom: from }),
+    ...(to === undefined ? {} : { emailTo: to }),
+    ...(date === undefined ? {} : { emailDate: date }),
+    ...(receivedAt === undefined ? {} : { receivedAt }),
+    ...(split.warning === undefined ? {} : { warning: split.warning }),
+    parts: parts.map(({ partNumber, head, content }) => ({
+      partNumber,
+      messageId: head.messageId,
+      partKind: head.subject,
+      inboundFileName: String(head.applicationProperties.inboundFileName),
+      contentType: head.contentType,
+      size: content.sizeBytes,
+      sha256: content.sha256,
+      ...(content.kind === 'blob' ? { claimCheck: content.claimCheck } : {}),
+    })),
+  };
+}
+
+function unconfirmed(mails: number): Failure {
+  const which = mails === 1 ? '1 delivered mail may' : `${mails} delivered mails may`;
+  return new Failure(
+    'connection-lost',
+    `The mail server did not confirm the end of the session, so ${which} still lie there; the next run removes them without sending them again.`,
+  );
+}

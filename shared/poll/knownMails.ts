@@ -1,0 +1,106 @@
+import type { DeliveredMails } from '../delivered/deliveredMails.ts';
+import { type MailIdentity, shortHash } from '../message/identity.ts';
+import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
+import { GroupCommit } from '../wait/groupCommit.ts';
+
+export interface KnownMailsOptions {
+  readonly customer: string;
+  readonly connection: string;
+  readonly mailboxId: string;
+  readonly delivered: DeliveredMails;
+  readonly openUndelivered: () => Promise<UndeliveredStore>;
+  readonly now: () => Date;
+}
+
+/** Why a mail is to be settled and not sent. */
+export type Known = { readonly kind: 'delivered' } | { readonly kind: 'stored'; readonly storedAt: Date };
+
+const maxGroup = 500;
+/** A run that dies leaves so much of what was pushed unrecorded; a repeat of it is dropped by its messageId. */
+const recordEveryMs = 100;
+const longestMs = 7 * 86_400_000;
+
+/**
+ * The mails of one mailbox that are safe elsewhere and may not be settled yet: delivered ones by their record,
+ * stored ones by their mark. Read only after a run that did not end cleanly; written by every run.
+ */
+export class KnownMails {
+  readonly #options: KnownMailsOptions;
+  readonly #records: GroupCommit<MailIdentity>;
+  /** By identity id. */
+  readonly #marks = new Map<string, { readonly keyHash: string; readonly storedAt: Date }>();
+
+  constructor(options: KnownMailsOptions) {
+    this.#options = options;
+    this.#records = new GroupCommit(maxGroup, recordEveryMs, (identities) =>
+      options.delivered.record(identities),
+    );
+  }
+
+  /** Whether nothing is left that this or an earlier run brought away and did not settle. */
+  get isEmpty(): boolean {
+    return this.#options.delivered.isEmpty && this.#marks.size === 0;
+  }
+
+  /** Reads what earlier runs have left; marks that are too old go. Rejects with a `Failure`. */
+  async read(): Promise<void> {
+    const { customer, connection, mailboxId, delivered, openUndelivered, now } = this.#options;
+    const [store] = await Promise.all([openUndelivered(), delivered.read()]);
+    const mailbox = shortHash(mailboxId);
+    const tooOld: string[] = [];
+    for (const mark of await store.readMarks(customer, connection)) {
+      if (now().getTime() - mark.storedAt.getTime() > longestMs) tooOld.push(mark.identityId);
+      // One of another mailbox waits until the connection points there again.
+      else if (mark.mailbox === mailbox) this.#marks.set(mark.identityId, mark);
+    }
+    await store.removeMarks(customer, connection, tooOld);
+  }
+
+  /** The hashes of the keys of all that is known: what a mail's own may be told by before it is fetched. */
+  keyHashes(): ReadonlySet<string> {
+    const marked = [...this.#marks.values()].map(({ keyHash }) => keyHash);
+    return new Set([...this.#options.delivered.keyHashes(), ...marked]);
+  }
+
+  find(identity: MailIdentity): Known | undefined {
+    if (this.#options.delivered.has(identity)) return { kind: 'delivered' };
+    const mark = this.#marks.get(identity.id);
+    return mark && { kind: 'stored', storedAt: mark.storedAt };
+  }
+
+  /** Resolves when it is recorded that the mail was delivered; many are recorded together. */
+  async record(identity: MailIdentity): Promise<void> {
+    await this.#records.add(identity);
+  }
+
+  /** The store has marked this mail. */
+  noteStored({ id, keyHash }: MailIdentity, storedAt: Date): void {
+    this.#marks.set(id, { keyHash, storedAt });
+  }
+
+  /** What is recorded from now on has someone waiting for it. */
+  hurry(): void {
+    this.#records.hurry();
+  }
+
+  /** These mails are settled, or gone. Rejects with a `Failure`. */
+  async forget(identityIds: readonly string[]): Promise<void> {
+    await this.#options.delivered.forget(identityIds);
+    await this.#removeMarks(identityIds.filter((id) => this.#marks.has(id)));
+  }
+
+  /** Forgets the mails that a complete list no longer has. Rejects with a `Failure`. */
+  async keepOnly(keyHashes: ReadonlySet<string>): Promise<void> {
+    await this.#options.delivered.keepOnly(keyHashes);
+    await this.#removeMarks(
+      [...this.#marks].flatMap(([id, { keyHash }]) => (keyHashes.has(keyHash) ? [] : [id])),
+    );
+  }
+
+  async #removeMarks(identityIds: readonly string[]): Promise<void> {
+    if (identityIds.length === 0) return;
+    const { customer, connection, openUndelivered } = this.#options;
+    await (await openUndelivered()).removeMarks(customer, connection, identityIds);
+    for (const id of identityIds) this.#marks.delete(id);
+  }
+}

@@ -1,0 +1,116 @@
+import type { Fence } from '../destination/destination.ts';
+import { Failure } from '../failure/failure.ts';
+import type { Lease } from '../lease/lease.ts';
+
+export interface RunLimitsOptions {
+  readonly lease: Lease;
+  /** Fires when the process is told to go. */
+  readonly told: AbortSignal;
+  /** POLL_TIME_BUDGET_SECONDS. */
+  readonly budgetMs: number;
+  /** Until when the mailbox is the run's, counted from its first fetch; undefined with the process lock. */
+  readonly ownTimeEndsAt: (firstFetchAt: Date) => Promise<Date | undefined>;
+}
+
+/** What is under way when the process is told to go has so long; the host gives about five seconds in all. */
+const toldGraceMs = 2_000;
+/** What is under way when the lease is lost: nothing of it may be sent any more. */
+const lostGraceMs = 5_000;
+
+/** The process ends; the next run goes on. */
+export class ToldToGo extends Failure {
+  constructor() {
+    super('internal', 'The poll was cut since the process was told to go; the next one goes on.');
+  }
+}
+
+/**
+ * What bounds one run: when it takes no more mail (`mayTakeMore`), when nothing more of it may go to the wire
+ * (`mayWrite`), and when it ends, whatever is under way (`signal`, which fires with a `Failure`).
+ */
+export class RunLimits implements Fence {
+  readonly #options: RunLimitsOptions;
+  readonly #ending = new AbortController();
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #onTold = () => this.#endIn(toldGraceMs, new ToldToGo());
+  readonly #onLost = () => this.#endIn(lostGraceMs, leaseLost());
+  #takeUntilMs = Number.POSITIVE_INFINITY;
+  #hasTakenMail = false;
+  #hasBegun = false;
+
+  constructor(options: RunLimitsOptions) {
+    this.#options = options;
+    if (options.told.aborted) this.#onTold();
+    options.told.addEventListener('abort', this.#onTold, { once: true });
+    options.lease.lost.addEventListener('abort', this.#onLost, { once: true });
+  }
+
+  /** Fires when the run is to end, whatever is under way. */
+  get signal(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** Why the run is fenced off or was cut; undefined while nothing is wrong. */
+  get failure(): Failure | undefined {
+    if (!this.#options.lease.isHeld()) return leaseLost();
+    const { signal } = this.#ending;
+    return signal.aborted && signal.reason instanceof Failure ? signal.reason : undefined;
+  }
+
+  /** The run's times count from here, its first fetch. */
+  async beginFetching(): Promise<void> {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    const now = new Date();
+    const startedAtMs = performance.now();
+    const { budgetMs, ownTimeEndsAt } = this.#options;
+    const cut = new Failure(
+      'timeout',
+      `The poll was ended since it took more than twice POLL_TIME_BUDGET_SECONDS (${Math.round((2 * budgetMs) / 1_000)} s in all).`,
+    );
+    this.#endIn(2 * budgetMs, cut);
+    const endsAt = await ownTimeEndsAt(now);
+    const ownMs = endsAt === undefined ? budgetMs : endsAt.getTime() - now.getTime();
+    this.#takeUntilMs = startedAtMs + Math.min(budgetMs, ownMs);
+  }
+
+  /** A mail is being tried: from now on the run may end for time. */
+  noteMail(): void {
+    this.#hasTakenMail = true;
+  }
+
+  /** Whether the run's time is over, so that the next one is to go on. */
+  get isTimeOver(): boolean {
+    return this.#options.told.aborted || (this.#hasTakenMail && performance.now() >= this.#takeUntilMs);
+  }
+
+  get isTold(): boolean {
+    return this.#options.told.aborted;
+  }
+
+  mayTakeMore(): boolean {
+    return this.mayWrite() && !this.isTimeOver;
+  }
+
+  mayWrite(): boolean {
+    return this.#options.lease.isHeld() && !this.#ending.signal.aborted;
+  }
+
+  /** Nothing of the run is under way any more. */
+  end(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#options.told.removeEventListener('abort', this.#onTold);
+    this.#options.lease.lost.removeEventListener('abort', this.#onLost);
+  }
+
+  #endIn(ms: number, because: Failure): void {
+    this.#timers.push(setTimeout(() => this.#ending.abort(because), ms).unref());
+  }
+}
+
+function leaseLost(): Failure {
+  return new Failure(
+    'storage',
+    'The lease of this poll could not be renewed, so it took and sent no further mail; the next one goes on. Check the storage account.',
+  );
+}

@@ -1,0 +1,163 @@
+import type { MailRef } from '../mailbox/mailbox.ts';
+import { shortHash } from '../message/identity.ts';
+
+/** A mail that fails in this many runs in a row is left on the server. */
+export const maxTries = 3;
+/** A mail that brought the process down so often is sent as it is, not taken apart. */
+export const maxRisks = 2;
+/** A mail that was left is tried again after this long: its server may have been mended. */
+const retryLeftAfterMs = 3_600_000;
+const maxRemembered = 100;
+
+interface Try {
+  readonly tries: number;
+  readonly lastTriedAt: number;
+}
+
+/** What to do with a listed mail: fetch it with the others, in a session of its own, or not in this run. */
+export type FetchChoice = 'fetch' | 'fetch alone' | 'leave';
+
+/**
+ * The mails of one mailbox that the server lists but can't hand over, or that end the session whenever they
+ * are asked for. Kept from run to run in the state column `unfetchable`.
+ */
+export class FetchTries {
+  readonly #known: ReadonlyMap<string, Try>;
+  readonly #now: number;
+  readonly #next = new Map<string, Try>();
+  #sentence: string | undefined;
+  #reported = 0;
+
+  constructor(column: unknown, now: Date) {
+    this.#known = parse(column);
+    this.#now = now.getTime();
+  }
+
+  /** To be asked for each candidate, so that those that are gone are forgotten. */
+  choose(mail: MailRef): FetchChoice {
+    if (this.#known.size === 0) return 'fetch';
+    const id = shortHash(mail.key);
+    const known = this.#known.get(id);
+    if (!known || known.tries < maxTries) return 'fetch';
+    if (this.#now - known.lastTriedAt >= retryLeftAfterMs) return 'fetch alone';
+    if (this.#remember(id, known))
+      this.#report(
+        `Mail ${mail.id} could not be fetched in ${known.tries} runs in a row and was left on the server; look at it with a mail client, then move or remove it.`,
+      );
+    return 'leave';
+  }
+
+  /** Counts one more failed try of this mail; `why` is a sentence. */
+  add(mail: MailRef, why: string): void {
+    const tries = this.#count(mail);
+    if (tries === undefined) return;
+    const then = tries < maxTries ? 'it is tried again in the next run' : 'it was left on the server';
+    this.#report(`Mail ${mail.id} could not be fetched (try ${tries} of ${maxTries}; ${then}): ${why}`);
+  }
+
+  /**
+   * Notes that the server says of a listed mail that it is gone. Once that is nothing: someone has removed
+   * it. A server that lists it in the next run again can't hand it over (Dovecot's POP3 says so of a mail
+   * that it can't read).
+   */
+  addGone(mail: MailRef): void {
+    if (this.#known.has(shortHash(mail.key))) {
+      this.add(mail, 'the server lists it, and says that it is gone.');
+    } else {
+      this.#count(mail);
+    }
+  }
+
+  /** What to report of this run, undefined where every mail could be had. */
+  get sentence(): string | undefined {
+    const more = this.#reported - 1;
+    return more > 0 && this.#sentence !== undefined
+      ? `${this.#sentence} (${more} more such mails)`
+      : this.#sentence;
+  }
+
+  /** The state column for the next run. */
+  toColumn(): string {
+    return this.#next.size === 0 ? '' : JSON.stringify(Object.fromEntries(this.#next));
+  }
+
+  /** Gives which try this was; undefined where it was counted already in this run, or there are too many. */
+  #count(mail: MailRef): number | undefined {
+    const id = shortHash(mail.key);
+    const tries = (this.#known.get(id)?.tries ?? 0) + 1;
+    return this.#remember(id, { tries, lastTriedAt: this.#now }) ? tries : undefined;
+  }
+
+  #remember(id: string, one: Try): boolean {
+    if (this.#next.has(id) || this.#next.size >= maxRemembered) return false;
+    this.#next.set(id, one);
+    return true;
+  }
+
+  #report(sentence: string): void {
+    this.#sentence ??= sentence;
+    this.#reported += 1;
+  }
+}
+
+/**
+ * The mails that may bring the process down, counted before they are taken apart. Kept in the state column
+ * `riskyMails`, which is written at once: a process that dies has no other time for it.
+ */
+export class RiskTries {
+  readonly #counts: Map<string, number>;
+  readonly #write: (column: string) => Promise<void>;
+
+  constructor(column: unknown, write: (column: string) => Promise<void>) {
+    this.#counts = new Map(
+      Object.entries(parseObject(column)).filter(
+        (entry): entry is [string, number] => typeof entry[1] === 'number',
+      ),
+    );
+    this.#write = write;
+  }
+
+  /** In how many runs the process went down while this mail was taken apart. */
+  countOf(identityId: string): number {
+    return this.#counts.get(identityId.slice(0, 32)) ?? 0;
+  }
+
+  /** Resolves when the try is counted where a dead process can't take it back. */
+  async begin(identityId: string): Promise<void> {
+    const count = this.countOf(identityId) + 1;
+    this.end(identityId);
+    const oldest = this.#counts.keys().next();
+    if (this.#counts.size >= maxRemembered && !oldest.done) this.#counts.delete(oldest.value);
+    this.#counts.set(identityId.slice(0, 32), count);
+    await this.#write(this.toColumn());
+  }
+
+  /** It did not bring anything down. */
+  end(identityId: string): void {
+    this.#counts.delete(identityId.slice(0, 32));
+  }
+
+  toColumn(): string {
+    return this.#counts.size === 0 ? '' : JSON.stringify(Object.fromEntries(this.#counts));
+  }
+}
+
+function parse(column: unknown): Map<string, Try> {
+  const known = new Map<string, Try>();
+  for (const [id, one] of Object.entries(parseObject(column))) {
+    const { tries, lastTriedAt } = typeof one === 'object' && one !== null ? (one as Partial<Try>) : {};
+    if (typeof tries === 'number' && typeof lastTriedAt === 'number') known.set(id, { tries, lastTriedAt });
+  }
+  return known;
+}
+
+/** A column that someone has edited counts as empty: the counting begins anew. */
+function parseObject(column: unknown): object {
+  if (typeof column !== 'string' || column === '') return {};
+  try {
+    const parsed: unknown = JSON.parse(column);
+    return typeof parsed === 'object' && parsed !== null ? parsed : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,60 @@
+import type { QueueClient } from '@azure/storage-queue';
+import { isStorableKey } from '../connection/columns.ts';
+import type { ConnectionKey } from '../connection/connectionStore.ts';
+import { withQueue } from '../storage/queues.ts';
+import { storageFailure } from '../storage/storageFailure.ts';
+import type { PutOrder } from './schedulePolls.ts';
+
+/** A backlog must never hold a connection much more than once: the next tick orders anew. */
+const orderLifetimeSeconds = 60;
+
+/** Orders on the storage queue `email-polls`, encoded as the Functions host expects by default. */
+export function ordersOn(queue: QueueClient): PutOrder {
+  return async ({ customer, connection }) => {
+    const text = Buffer.from(JSON.stringify({ customer, connection })).toString('base64');
+    try {
+      await withQueue(queue, () => queue.sendMessage(text, { messageTimeToLive: orderLifetimeSeconds }));
+    } catch (error) {
+      throw storageFailure(error, 'putting an order on the queue email-polls');
+    }
+  };
+}
+
+/** Makes the queue where it is missing. Rejects with a `Failure`. */
+export async function makeOrderQueue(queue: QueueClient): Promise<void> {
+  try {
+    await queue.createIfNotExists();
+  } catch (error) {
+    throw storageFailure(error, 'making the queue email-polls');
+  }
+}
+
+/**
+ * The connection that an order names, as the host hands it over: JSON, parsed already or as text, with a byte
+ * order mark, or still in base64 where an app setting has changed the host's `messageEncoding`. Undefined for
+ * anything else.
+ */
+export function readOrder(order: unknown): ConnectionKey | undefined {
+  const read = typeof order === 'string' ? parse(order) : order;
+  if (typeof read !== 'object' || read === null) return undefined;
+  const { customer, connection } = read as Record<string, unknown>;
+  if (typeof customer !== 'string' || typeof connection !== 'string') return undefined;
+  return isKey(customer) && isKey(connection) ? { customer, connection } : undefined;
+}
+
+function parse(text: string): unknown {
+  return parseJson(text) ?? parseJson(Buffer.from(text, 'base64').toString('utf8'));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\uFEFF/, ''));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A lone surrogate would be another character once it is sent. */
+function isKey(text: string): boolean {
+  return isStorableKey(text) && text.isWellFormed();
+}

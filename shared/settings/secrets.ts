@@ -1,0 +1,61 @@
+import { type SettingReader, wrongSetting } from './reader.ts';
+
+/**
+ * What the names of the app's and the platform's own settings begin with. Whoever may write a connection could
+ * send them to a mail server of his choice, were they in reach of the prefix.
+ */
+const reserved = [
+  ...['AzureWebJobs', 'AzureFunctions', 'ServiceBusConnection', 'APPLICATIONINSIGHTS_', 'APPINSIGHTS_'],
+  ...['APPSETTING_', 'WEBSITE_', 'IDENTITY_', 'MSI_', 'AZURE_', 'FUNCTIONS_', 'CONTAINER_', 'MACHINEKEY'],
+  ...['MICROSOFT_PROVIDER_', 'CUSTOMCONNSTR_', 'SQLCONNSTR_', 'SQLAZURECONNSTR_'],
+];
+
+/** SECRET_SETTINGS_PREFIX. */
+export function readSecretPrefix(reader: SettingReader): string {
+  const name = 'SECRET_SETTINGS_PREFIX';
+  const prefix = reader.get(name) ?? 'MAILBOX_';
+  if (!/^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$/.test(prefix)) {
+    reader.report(wrongSetting(name, prefix, "the beginning of an app setting's name, such as MAILBOX_"));
+    return prefix;
+  }
+  const upper = prefix.toUpperCase();
+  const covered = reserved.find((own) => {
+    const ownUpper = own.toUpperCase();
+    return ownUpper.startsWith(upper) || upper.startsWith(ownUpper);
+  });
+  if (covered !== undefined) {
+    const rule = `a beginning that no setting of the app or the platform has, and ${covered}… has it`;
+    reader.report(wrongSetting(name, prefix, rule));
+  }
+  return prefix;
+}
+
+/** SECRETS_VAULT; http is taken on this machine only, for an emulator. */
+export function readVaultAddress(reader: SettingReader): string | undefined {
+  const name = 'SECRETS_VAULT';
+  const text = reader.get(name);
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isBare = url !== undefined && url.search === '' && url.hash === '' && url.username === '';
+  const isLocal = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLocal);
+  if (!isBare || !isSafe || url.pathname !== '/') {
+    reader.report(
+      `App setting ${name} is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.`,
+    );
+    return undefined;
+  }
+  return url.origin;
+}
+
+/** SECRETS_VAULT_PREFIX. Names of secrets are letters, digits and hyphens. */
+export function readVaultPrefix(reader: SettingReader): string {
+  const name = 'SECRETS_VAULT_PREFIX';
+  const prefix = reader.get(name) ?? 'mailbox-';
+  if (!/^[A-Za-z0-9-]{1,126}$/.test(prefix)) {
+    reader.report(
+      wrongSetting(name, prefix, "the beginning of a secret's name: letters, digits and hyphens"),
+    );
+  }
+  return prefix;
+}

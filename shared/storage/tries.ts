@@ -1,0 +1,227 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { RequestPolicyFactory, WebResource } from '@azure/storage-blob';
+import { codeOf, statusOf } from './storageFailure.ts';
+
+/** How often and how long one call of a storage service is tried. */
+export interface CallLimits {
+  readonly tries: number;
+  /** From sending a try's first byte to its answer, beside what the body needs at the slowest uplink. */
+  readonly tryMs: number;
+  /** All tries and the waits between them, beside what the body needs. */
+  readonly callMs: number;
+  /** Doubled with each try. */
+  readonly firstDelayMs: number;
+  /** However long the service asks to wait. */
+  readonly maxDelayMs: number;
+}
+
+export const storageLimits: CallLimits = {
+  tries: 4,
+  tryMs: 10_000,
+  callMs: 40_000,
+  firstDelayMs: 200,
+  maxDelayMs: 10_000,
+};
+
+/** What both generations of the SDK's requests have, and what is set of it here. */
+export interface StorageRequest {
+  readonly url: string;
+  readonly body?: unknown;
+  readonly headers: { get(name: string): string | undefined };
+  abortSignal?: Signal | undefined;
+  agent?: WebResource['agent'] | undefined;
+}
+
+/** Some clients throw an answer that is an error, others give it back. */
+interface StorageAnswer {
+  readonly status: number;
+  readonly headers: StorageRequest['headers'];
+}
+
+type Signal = NonNullable<WebResource['abortSignal']>;
+
+/** Neither an answer nor an error came in time. */
+export class StorageTimedOut extends Error {
+  override readonly name = 'StorageTimedOut';
+  readonly code = 'ETIMEDOUT';
+  /** For the sentence, which names the host alone. */
+  readonly request: { readonly url: string };
+
+  constructor(url: string) {
+    super('No answer in time.');
+    this.request = { url };
+  }
+}
+
+/** An uplink that is slower has its uploads cut off. */
+const slowestBytesPerMs = 500;
+
+/** Requests to one service that the process has under way at a time; more of them wait. */
+const maxRequests = 64;
+
+const agents = {
+  'http:': new HttpAgent({ keepAlive: true, maxSockets: maxRequests }),
+  'https:': new HttpsAgent({ keepAlive: true, maxSockets: maxRequests }),
+};
+
+/**
+ * Makes one call of a storage service: tries it anew after silence, a network fault, a 408, 429 or 5xx, and ends
+ * within `callMs`, whatever an answer's `Retry-After` says. In place of the SDKs' own retries, of which those of
+ * tables obey `Retry-After` for hours and those of blobs and queues know no deadline. `send` sends the request
+ * as it then is. Once its answer has begun, a body that is streamed is the reader's to bound.
+ */
+export async function sendInTries<Answer extends StorageAnswer>(
+  request: StorageRequest,
+  send: () => Promise<Answer>,
+  limits: CallLimits,
+): Promise<Answer> {
+  const given = request.abortSignal;
+  const uploadMs = bodyBytes(request) / slowestBytesPerMs;
+  const endMs = performance.now() + limits.callMs + uploadMs;
+  const lanes = lanesTo(request.url);
+  // A proxy's agent is there already.
+  request.agent ??= request.url.startsWith('https:') ? agents['https:'] : agents['http:'];
+  for (let tried = 1; ; tried += 1) {
+    // Waiting for others is no silence of the service, and costs no try.
+    if (!(await lanes.enter(endMs - performance.now()))) throw new StorageTimedOut(request.url);
+    const tryMs = Math.min(limits.tryMs + uploadMs, endMs - performance.now());
+    const sent = await settle(sendOnce(request, given, send, tryMs)).finally(() => lanes.leave());
+    request.abortSignal = given;
+    const waitMs = waitBefore(sent, tried, limits);
+    const isLast = waitMs === undefined || tried >= limits.tries || performance.now() + waitMs >= endMs;
+    if (given?.aborted === true || isLast) {
+      if (sent.ok) return sent.answer;
+      throw sent.error;
+    }
+    await wait(waitMs, undefined, given instanceof AbortSignal ? { signal: given } : {});
+  }
+}
+
+/** Lets so many in at a time, the others in the order in which they came. */
+class Lanes {
+  #free = maxRequests;
+  readonly #waiting = new Set<() => void>();
+
+  /** False when the time is over before there is room. */
+  async enter(timeoutMs: number): Promise<boolean> {
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return true;
+    }
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const enter = () => resolve(true);
+    this.#waiting.add(enter);
+    const timer = setTimeout(() => {
+      this.#waiting.delete(enter);
+      resolve(false);
+    }, timeoutMs);
+    const entered = await promise;
+    clearTimeout(timer);
+    return entered;
+  }
+
+  leave(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free += 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
+  }
+}
+
+/** By host and port; an app knows a handful. */
+const lanesByHost = new Map<string, Lanes>();
+
+function lanesTo(url: string): Lanes {
+  const { host } = new URL(url);
+  const lanes = lanesByHost.get(host) ?? new Lanes();
+  lanesByHost.set(host, lanes);
+  return lanes;
+}
+
+/** The same, as the clients of blobs and queues take it. */
+export function policyOfTries(limits: CallLimits): RequestPolicyFactory {
+  return {
+    create: (next) => ({
+      sendRequest: (request) => sendInTries(request, () => next.sendRequest(request), limits),
+    }),
+  };
+}
+
+type Sent<Answer> =
+  | { readonly ok: true; readonly answer: Answer }
+  | { readonly ok: false; readonly error: unknown };
+
+function settle<Answer>(sending: Promise<Answer>): Promise<Sent<Answer>> {
+  return sending.then(
+    (answer) => ({ ok: true, answer }) as const,
+    (error: unknown) => ({ ok: false, error }) as const,
+  );
+}
+
+async function sendOnce<Answer>(
+  request: StorageRequest,
+  given: Signal | undefined,
+  send: () => Promise<Answer>,
+  timeoutMs: number,
+): Promise<Answer> {
+  const ours = new AbortController();
+  request.abortSignal =
+    given instanceof AbortSignal ? AbortSignal.any([given, ours.signal]) : (given ?? ours.signal);
+  const silence = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    silence.reject(new StorageTimedOut(request.url));
+    ours.abort();
+  }, timeoutMs);
+  try {
+    return await Promise.race([send(), silence.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const passingCodes = new Set([
+  ...['ETIMEDOUT', 'ESOCKETTIMEDOUT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'],
+  ...['ENOTFOUND', 'EAI_AGAIN', 'REQUEST_SEND_ERROR', 'PARSE_ERROR'],
+]);
+
+/** How long to wait before the next try; undefined when this one is good, or bad for good. */
+function waitBefore(sent: Sent<StorageAnswer>, tried: number, limits: CallLimits): number | undefined {
+  const status = sent.ok ? sent.answer.status : statusOf(sent.error);
+  const isPassing =
+    status === undefined
+      ? !sent.ok && passingCodes.has(codeOf(sent.error) ?? '')
+      : status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
+  if (!isPassing) return undefined;
+  const asked = askedDelay(sent.ok ? sent.answer.headers : headersOf(sent.error));
+  const delayMs = asked ?? limits.firstDelayMs * 2 ** (tried - 1) * (0.8 + 0.4 * Math.random());
+  return Math.min(delayMs, limits.maxDelayMs);
+}
+
+/** What the answer asks for, in seconds (RFC 9110, 10.2.3) or in the services' own milliseconds. */
+function askedDelay(headers: StorageRequest['headers'] | undefined): number | undefined {
+  const ms = headers?.get('retry-after-ms') ?? headers?.get('x-ms-retry-after-ms');
+  return numberOf(ms) ?? numberOf(headers?.get('retry-after'), 1_000);
+}
+
+function headersOf(error: unknown): StorageRequest['headers'] | undefined {
+  const response = error instanceof Error && 'response' in error ? error.response : undefined;
+  const headers =
+    typeof response === 'object' && response !== null && 'headers' in response ? response.headers : undefined;
+  const hasGet = typeof headers === 'object' && headers !== null && 'get' in headers;
+  return hasGet && typeof headers.get === 'function' ? (headers as StorageRequest['headers']) : undefined;
+}
+
+function numberOf(text: string | undefined, factor = 1): number | undefined {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) * factor : undefined;
+}
+
+function bodyBytes({ body, headers }: StorageRequest): number {
+  if (typeof body === 'string') return Buffer.byteLength(body);
+  if (ArrayBuffer.isView(body)) return body.byteLength;
+  return Number(headers.get('content-length') ?? 0) || 0;
+}

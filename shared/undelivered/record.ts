@@ -1,0 +1,218 @@
+import type { MailEnvelope } from '../mail/mail.ts';
+import { readTime } from '../schedule/due.ts';
+
+/** `waiting` for its next try; `abandoned` after the age limit, kept for a person to resend or give up. */
+export type UndeliveredStatus = 'waiting' | 'abandoned';
+
+/** What an operator sees of one undelivered mail. */
+export interface UndeliveredRecord {
+  /** Sorts the newest first. */
+  readonly id: string;
+  readonly customer: string;
+  readonly connection: string;
+  readonly protocol: 'imap' | 'pop3';
+  readonly queueName: string;
+  readonly status: UndeliveredStatus;
+  readonly interchangeId: string;
+  readonly storedAt: Date;
+  /** On a whole minute; undefined when abandoned. */
+  readonly nextTryAt: Date | undefined;
+  readonly lastTryAt: Date | undefined;
+  /** Tries by the catastrophic retry that failed. */
+  readonly tries: number;
+  /** One sentence, at most 1,024 characters. */
+  readonly lastError: string;
+  /** How many parts are still to be sent. */
+  readonly partsLeft: number;
+  readonly partCount: number;
+  /** Cut at 256 characters each; they help a person to know the mail. */
+  readonly emailSubject: string | undefined;
+  readonly emailFrom: string | undefined;
+  readonly emailDate: string | undefined;
+  readonly emailMessageId: string | undefined;
+}
+
+/** What is merged into a record after a try. */
+export interface RecordChange {
+  readonly status: UndeliveredStatus;
+  readonly nextTryAt: Date | undefined;
+  readonly tries: number;
+  readonly partsLeft?: number;
+  /** Both stay as they were where absent. */
+  readonly lastTryAt?: Date;
+  readonly lastError?: string;
+}
+
+/**
+ * A record's life in table `EmailUndelivered`: `storing` while its blobs are written, then `waiting` or
+ * `abandoned`, then `removing` until its blobs are gone. So every blob has a row that leads to it, whatever
+ * dies in between.
+ */
+export type RowStatus = 'storing' | 'removing' | UndeliveredStatus;
+
+export type RowColumns = Readonly<Record<string, string | number>>;
+
+/** All records lie in one partition: those that are due are found by one query, whatever their queue. */
+export const recordPartition = 'undelivered';
+/** The keys of the marks of stored mails, in the same partition, begin with this and sort behind all records. */
+const markPrefix = 'mark';
+export const afterRecords = markPrefix;
+
+/** A leftover is cleared when the run that was storing it can't be at work any more. */
+const storingLastsMs = 3_600_000;
+const maxErrorCharacters = 1_024;
+const maxEnvelopeCharacters = 256;
+const latestMs = 9_999_999_999_999;
+const minuteMs = 60_000;
+const waitsMinutes = [1, 2, 4, 8, 16, 32];
+const longestWaitMinutes = 60;
+
+/** An id that sorts before those of all older records. */
+export function newRecordId(storedAt: Date, uuid: string): string {
+  return `${String(latestMs - storedAt.getTime()).padStart(13, '0')}-${uuid}`;
+}
+
+export function isRecordId(id: string): boolean {
+  return /^\d{13}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
+}
+
+/** The key of the mark that says of a mail that it was stored; `identityId` is its identity's. */
+export function markKey(customer: string, connection: string, identityId: string): string {
+  return `${markPrefix}|${customer}|${connection}|${identityId}`;
+}
+
+/** OData: the marks of one connection. */
+export function marksOf(customer: string, connection: string): string {
+  const prefix = markKey(customer, connection, '');
+  return `PartitionKey eq '${recordPartition}' and RowKey ge '${prefix}' and RowKey lt '${prefix}~'`;
+}
+
+/** What the row of a mail says whose blobs are about to be written. */
+export interface NewRecord {
+  readonly customer: string;
+  readonly connection: string;
+  readonly protocol: 'imap' | 'pop3';
+  readonly queueName: string;
+  readonly interchangeId: string;
+  readonly envelope: MailEnvelope;
+  /** Why it could not be sent: one sentence. */
+  readonly error: string;
+  readonly partCount: number;
+  readonly partsLeft: number;
+}
+
+export function storingRow(mail: NewRecord, now: Date): RowColumns {
+  const { envelope } = mail;
+  const known = {
+    emailSubject: envelope.subject,
+    emailFrom: envelope.from,
+    emailDate: envelope.date,
+    emailMessageId: envelope.messageId,
+  };
+  const present = Object.entries(known).flatMap(([name, value]) =>
+    value ? [[name, cut(value, maxEnvelopeCharacters)] as const] : [],
+  );
+  return {
+    status: 'storing' satisfies RowStatus,
+    customer: mail.customer,
+    connection: mail.connection,
+    protocol: mail.protocol,
+    queueName: mail.queueName,
+    interchangeId: mail.interchangeId,
+    ...Object.fromEntries(present),
+    storedAt: now.toISOString(),
+    nextTryAt: new Date(now.getTime() + storingLastsMs).toISOString(),
+    takenUntil: '',
+    tries: 0,
+    lastError: cut(mail.error, maxErrorCharacters),
+    partCount: mail.partCount,
+    partsLeft: mail.partsLeft,
+  };
+}
+
+/** What is merged once the blobs are written. */
+export function storedColumns(now: Date): RowColumns {
+  return {
+    status: 'waiting' satisfies RowStatus,
+    nextTryAt: nextTryAt(0, now).toISOString(),
+  };
+}
+
+export function changeColumns(change: RecordChange): RowColumns {
+  return {
+    status: change.status,
+    nextTryAt: change.nextTryAt?.toISOString() ?? '',
+    tries: change.tries,
+    takenUntil: '',
+    ...(change.partsLeft === undefined ? {} : { partsLeft: change.partsLeft }),
+    ...(change.lastTryAt ? { lastTryAt: change.lastTryAt.toISOString() } : {}),
+    ...(change.lastError === undefined ? {} : { lastError: cut(change.lastError, maxErrorCharacters) }),
+  };
+}
+
+/** Decodes an entity; undefined for one that this app can't have written, and while it is stored or removed. */
+export function readRecord(entity: Readonly<Record<string, unknown>>): UndeliveredRecord | undefined {
+  const { rowKey, customer, connection, queueName, status } = entity;
+  const storedAt = readTime(entity.storedAt);
+  if (!storedAt || (status !== 'waiting' && status !== 'abandoned')) return undefined;
+  const texts = [rowKey, customer, connection, queueName];
+  if (!texts.every((text) => typeof text === 'string')) return undefined;
+  return {
+    id: String(rowKey),
+    customer: String(customer),
+    connection: String(connection),
+    protocol: entity.protocol === 'pop3' ? 'pop3' : 'imap',
+    queueName: String(queueName),
+    status,
+    interchangeId: readText(entity.interchangeId) ?? '',
+    storedAt,
+    nextTryAt: readTime(entity.nextTryAt),
+    lastTryAt: readTime(entity.lastTryAt),
+    tries: readCount(entity.tries),
+    lastError: readText(entity.lastError) ?? '',
+    partsLeft: readCount(entity.partsLeft),
+    partCount: readCount(entity.partCount),
+    emailSubject: readText(entity.emailSubject),
+    emailFrom: readText(entity.emailFrom),
+    emailDate: readText(entity.emailDate),
+    emailMessageId: readText(entity.emailMessageId),
+  };
+}
+
+/**
+ * When a record is due after `failedTries` tries (0: it has just been stored), counted from `from`. On a
+ * whole minute, seconds cut off, so that the timer never comes just too early and costs a minute more.
+ */
+export function nextTryAt(failedTries: number, from: Date): Date {
+  const waitMinutes = waitsMinutes[failedTries] ?? longestWaitMinutes;
+  return wholeMinute(new Date(from.getTime() + waitMinutes * minuteMs));
+}
+
+/** What becomes of a record that could not be sent: due again, at the age limit at the latest, or abandoned. */
+export function afterFailure(
+  record: Pick<UndeliveredRecord, 'storedAt' | 'tries'>,
+  triedAt: Date,
+  maxAgeMs: number,
+): RecordChange {
+  const tries = record.tries + 1;
+  const endsAt = wholeMinute(new Date(record.storedAt.getTime() + maxAgeMs));
+  if (triedAt >= endsAt) return { status: 'abandoned', nextTryAt: undefined, tries };
+  const dueAtMs = Math.min(nextTryAt(tries, triedAt).getTime(), endsAt.getTime());
+  return { status: 'waiting', nextTryAt: new Date(dueAtMs), tries };
+}
+
+export function wholeMinute(time: Date): Date {
+  return new Date(Math.floor(time.getTime() / minuteMs) * minuteMs);
+}
+
+function readText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function readCount(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+}
+
+function cut(text: string, maxCharacters: number): string {
+  return text.slice(0, maxCharacters).toWellFormed();
+}

@@ -1,0 +1,176 @@
+import { hash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { ContainerClient } from '@azure/storage-blob';
+import { MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
+import type { PartContents } from '../destination/sendParts.ts';
+import { Failure } from '../failure/failure.ts';
+import type { Content } from '../mail/mail.ts';
+import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
+import { withContainer } from '../storage/blobs.ts';
+import { isMissing, storageFailure } from '../storage/storageFailure.ts';
+import { forEachOf } from '../wait/parallel.ts';
+import { readManifest, type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
+
+export interface UndeliveredContainers {
+  /** `email-undelivered` */
+  readonly undelivered: ContainerClient;
+  /** `email-payloads` */
+  readonly payloads: ContainerClient;
+}
+
+const blockBytes = 4 * 1_024 * 1_024;
+const requestsAtOnce = 4;
+/** For all blobs of one mail, and for one that moves to the payloads. */
+const writeMs = 120_000;
+/** For one blob, and for removing all of a mail. */
+const blobMs = 60_000;
+/** A 150 MB body in one request would not fit the time that one request has. */
+const inBlocks = { blockSize: blockBytes, maxSingleShotSize: blockBytes, concurrency: 2 };
+
+/** The heads and bodies of undelivered mails: blobs `{id}/mail.json` and `{id}/part-{number}`. */
+export class StoredParts {
+  readonly #undelivered: ContainerClient;
+  readonly #payloads: ContainerClient;
+
+  constructor({ undelivered, payloads }: UndeliveredContainers) {
+    this.#undelivered = undelivered;
+    this.#payloads = payloads;
+  }
+
+  /** Writes all parts, the heads last. What lies in the payloads is copied: a lifecycle rule removes it there. */
+  async write(id: string, parts: readonly PartMessage[]): Promise<void> {
+    const abortSignal = AbortSignal.timeout(writeMs);
+    const stored = parts.map((part) => toStored(id, part));
+    try {
+      await forEachOf(parts.entries(), requestsAtOnce, async ([index, { content }]) => {
+        const { blobName } = stored[index]?.content ?? {};
+        if (blobName !== undefined) await this.#writePart(blobName, content, abortSignal);
+      });
+      await this.#writeManifest(id, stored, abortSignal);
+    } catch (error) {
+      throw storageFailure(error, 'storing an undelivered mail in container email-undelivered');
+    }
+  }
+
+  /** The parts that are still to be sent, in sending order. */
+  async read(id: string): Promise<readonly StoredPart[]> {
+    return readManifest(
+      (await this.#download(manifestName(id), 'the heads of an undelivered mail')).toString(),
+      id,
+    );
+  }
+
+  /** Writes that only these parts are still to be sent. */
+  async keepOnly(id: string, parts: readonly StoredPart[]): Promise<void> {
+    try {
+      await this.#writeManifest(id, parts, AbortSignal.timeout(blobMs));
+    } catch (error) {
+      throw storageFailure(error, `writing the heads of undelivered mail ${id}`);
+    }
+  }
+
+  /** Where `sendParts` finds the bytes of a mail's parts. */
+  contentsOf(owner: PayloadOwner): PartContents<StoredContent> {
+    const payloads = new MailPayloads(this.#payloads, owner);
+    return {
+      read: async (content) => {
+        if (content.kind === 'blob' || content.blobName === undefined) return Buffer.alloc(0);
+        const body = await this.#download(content.blobName, 'a part of an undelivered mail');
+        if (hash('sha256', body) === content.sha256) return body;
+        throw new Failure(
+          'storage',
+          `The blob ${content.blobName} of email-undelivered is not what was stored.`,
+        );
+      },
+      toClaimCheck: (part) => this.#toClaimCheck(part, payloads),
+    };
+  }
+
+  async remove(id: string): Promise<void> {
+    const abortSignal = AbortSignal.timeout(blobMs);
+    try {
+      const names: string[] = [];
+      for await (const blob of this.#undelivered.listBlobsFlat({ prefix: `${id}/`, abortSignal })) {
+        names.push(blob.name);
+      }
+      await forEachOf(names, requestsAtOnce, (name) =>
+        this.#undelivered.getBlobClient(name).deleteIfExists({ abortSignal }),
+      );
+    } catch (error) {
+      if (!isMissing(error)) throw storageFailure(error, 'removing blobs of container email-undelivered');
+    }
+  }
+
+  async #writePart(name: string, content: Content, abortSignal: AbortSignal): Promise<void> {
+    const blob = this.#undelivered.getBlockBlobClient(name);
+    await withContainer(this.#undelivered, async () => {
+      if (content.kind === 'bytes') return await blob.uploadData(content.bytes, { ...inBlocks, abortSignal });
+      if (content.kind === 'file') return await blob.uploadFile(content.path, { ...inBlocks, abortSignal });
+      const payload = this.#payloads.getBlobClient(blobNameOf(content));
+      const { readableStreamBody } = await payload.download(0, undefined, { abortSignal });
+      return await blob.uploadStream(readableOf(readableStreamBody), blockBytes, 1, { abortSignal });
+    });
+  }
+
+  async #writeManifest(id: string, parts: readonly StoredPart[], abortSignal: AbortSignal): Promise<void> {
+    const blob = this.#undelivered.getBlockBlobClient(manifestName(id));
+    const manifest = Buffer.from(writeManifest(parts));
+    await withContainer(this.#undelivered, () => blob.uploadData(manifest, { ...inBlocks, abortSignal }));
+  }
+
+  async #download(name: string, what: string): Promise<Buffer> {
+    try {
+      return await this.#undelivered.getBlobClient(name).downloadToBuffer(0, undefined, {
+        blockSize: blockBytes,
+        concurrency: 2,
+        abortSignal: AbortSignal.timeout(blobMs),
+      });
+    } catch (error) {
+      throw storageFailure(error, `reading ${what}`);
+    }
+  }
+
+  async #toClaimCheck(
+    part: PartMessage<StoredContent | ClaimChecked>,
+    payloads: MailPayloads,
+  ): Promise<PartMessage<ClaimChecked>> {
+    const { content, partNumber, head } = part;
+    if (content.kind === 'blob') return { ...part, content };
+    const label = {
+      contentType: head.contentType,
+      fileName: String(head.applicationProperties.inboundFileName),
+      sha256: content.sha256,
+    };
+    const claimCheck = await payloads.upload(content.payloadName ?? `part-${partNumber}`, label, () =>
+      this.#pieces(content),
+    );
+    return withClaimCheck(part, claimCheck);
+  }
+
+  async *#pieces({ blobName }: StoredContent): AsyncIterable<Buffer> {
+    if (blobName === undefined) return;
+    const abortSignal = AbortSignal.timeout(writeMs);
+    try {
+      const { readableStreamBody } = await this.#undelivered
+        .getBlobClient(blobName)
+        .download(0, undefined, { abortSignal });
+      for await (const piece of readableOf(readableStreamBody)) yield piece;
+    } catch (error) {
+      throw storageFailure(error, 'reading a part of an undelivered mail');
+    }
+  }
+}
+
+function manifestName(id: string): string {
+  return `${id}/mail.json`;
+}
+
+/** Of `container/blob`. */
+function blobNameOf({ claimCheck }: ClaimChecked): string {
+  return claimCheck.slice(claimCheck.indexOf('/') + 1);
+}
+
+function readableOf(stream: NodeJS.ReadableStream | undefined): Readable {
+  if (stream === undefined) throw new Error('Storage answered a download without a stream.');
+  return Readable.from(stream);
+}

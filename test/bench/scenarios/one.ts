@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { mainFile } from '../../demo/bundle.ts';
+import { benchFolder } from '../bed.ts';
+import { mixedMail } from '../benchMails.ts';
+import { atMost, median, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
+import { runFresh } from '../freshProcess.ts';
+import { password, queueName } from '../parts.ts';
+import { makeStock } from '../stock.ts';
+import { type Context, inMs, withBed } from './context.ts';
+
+const loader = join(import.meta.dirname, '..', 'coldStart.cjs');
+const distances = { mailRttMs: 0, cloudRttMs: 0, serviceBusRttMs: 20 };
+
+/** What a single mail takes, by IMAP with Service Bus 20 ms away: in a fresh process, and in a warm one. */
+export async function measureOne(context: Context): Promise<ScenarioResult> {
+  const { options, contenders, say } = context;
+  const { messageLimitBytes, sizes } = options;
+  const script = await buildPlainPoll();
+  const stock = await makeStock(1, mixedMail);
+  const samples = {
+    app: [] as number[],
+    plain: [] as number[],
+    freshApp: [] as number[],
+    fresh: [] as number[],
+  };
+  try {
+    const bedOptions = { name: 'one', users: ['app', 'plain'], messageLimitBytes, distances };
+    await withBed(context, bedOptions, async (bed) => {
+      const { imapPort, broker, storageConnectionString, serviceBusConnectionString } = bed.parts;
+      await bed.addConnection('app', 'IMAP');
+      const login = { port: imapPort, user: 'plain', password };
+      const env = {
+        AzureWebJobsStorage: storageConnectionString,
+        ServiceBusConnection: serviceBusConnectionString,
+        POLL_SCHEDULE: '0 * * * * *',
+        RETRY_SCHEDULE: '30 * * * * *',
+      };
+      const order = JSON.stringify({ customer: 'bench', connection: 'app' });
+      for (let round = 0; round <= sizes.singlePolls; round += 1) {
+        await bed.fill('app', stock.mails);
+        const app = await bed.poll(['app']);
+        await bed.check(['app'], stock.mails, 'IMAP');
+        await bed.fill('plain', stock.mails);
+        const job = { do: 'plainScript', login, serviceBusConnectionString, queueName } as const;
+        const plain = await contenders.perform(job);
+        await broker.clear(queueName);
+        // The first of each warms what it uses.
+        if (round === 0) continue;
+        samples.app.push(app);
+        samples.plain.push(plain.ms);
+      }
+      for (let round = 0; round <= sizes.coldStarts; round += 1) {
+        await bed.fill('app', stock.mails);
+        const app = await runFresh([loader, options.main ?? mainFile, 'poll', order], env);
+        await bed.check(['app'], stock.mails, 'IMAP');
+        await bed.fill('plain', stock.mails);
+        const plain = await runFresh([script, String(imapPort), 'plain', password, queueName], env);
+        await broker.clear(queueName);
+        if (round === 0) continue;
+        samples.freshApp.push(app.ms);
+        samples.fresh.push(plain.ms);
+      }
+    });
+  } finally {
+    await stock.remove();
+  }
+  for (const name of ['app', 'plain', 'freshApp', 'fresh'] as const)
+    say(`  ${name} ${inMs(median(samples[name]))}`);
+  const series = (name: string, from: readonly number[]): Series => ({ name, unit: 'ms', samples: from });
+  return {
+    figures: [
+      ratioFigure(
+        'One mail, Service Bus 20 ms away, warm: poll / plain script',
+        series('poll', samples.app),
+        series('plain script', samples.plain),
+        atMost(0.18),
+      ),
+      ratioFigure(
+        'One mail, Service Bus 20 ms away: fresh process to mail settled / plain script',
+        series('app', samples.freshApp),
+        series('plain script', samples.fresh),
+        atMost(0.65),
+      ),
+    ],
+  };
+}
+
+/** As a user would run it: plain JavaScript, the libraries from node_modules. */
+async function buildPlainPoll(): Promise<string> {
+  const outfile = join(benchFolder, 'plainPoll', 'main.mjs');
+  await build({
+    entryPoints: [join(import.meta.dirname, '..', 'apps', 'plainPoll.ts')],
+    outfile,
+    bundle: true,
+    packages: 'external',
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    logLevel: 'error',
+  });
+  return outfile;
+}

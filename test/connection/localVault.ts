@@ -1,0 +1,91 @@
+import dns from 'node:dns';
+import { createServer } from 'node:https';
+import type { TestContext } from 'node:test';
+import { testCertificate } from '../testbed/certificates.ts';
+
+/** What the vault answers for one secret: its value, or a refusal in the service's own form. */
+export type VaultAnswer =
+  | string
+  | { readonly status: number; readonly code: string; readonly innerCode?: string }
+  | 'silence';
+
+/** A server that speaks the REST of Key Vault's secrets, with the service's own challenge. */
+export interface LocalVault {
+  readonly url: string;
+  readonly caCertificate: string;
+  readonly secrets: Map<string, VaultAnswer>;
+  /** Requests that came without a token. */
+  challenges: number;
+  /** The secrets that were asked for with a token. */
+  readonly asked: string[];
+  /** The tokens that came along. */
+  readonly tokens: Set<string>;
+  /** Drops every connection instead of answering, while true. */
+  away: boolean;
+}
+
+const name = 'mail-secrets.vault.azure.net';
+
+/**
+ * Starts it on this machine under a name of the vaults' own domain, since the SDK takes a challenge for no other;
+ * the name is resolved to loopback in this process.
+ */
+export async function startLocalVault(context: TestContext): Promise<LocalVault> {
+  const { caCertificate, certificate, key } = await testCertificate({ names: [name, '127.0.0.1'] });
+  const secrets = new Map<string, VaultAnswer>();
+  const asked: string[] = [];
+  const tokens = new Set<string>();
+  const vault = { url: '', caCertificate, secrets, challenges: 0, asked, tokens, away: false };
+  const server = createServer({ cert: certificate, key }, (request, response) => {
+    if (vault.away) {
+      request.socket.destroy();
+      return;
+    }
+    const send = (status: number, body: object, headers: Record<string, string> = {}) =>
+      response
+        .writeHead(status, { 'Content-Type': 'application/json; charset=utf-8', ...headers })
+        .end(JSON.stringify(body));
+    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+    if (token === undefined) {
+      vault.challenges += 1;
+      const challenge =
+        'Bearer authorization="https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555", resource="https://vault.azure.net"';
+      const error = { code: 'Unauthorized', message: 'AKV10000: Request is missing a Bearer token.' };
+      send(401, { error }, { 'WWW-Authenticate': challenge });
+      return;
+    }
+    tokens.add(token);
+    const address = new URL(request.url ?? '/', `https://${name}`);
+    const secret = /^\/secrets\/([^/]+)\/?$/.exec(address.pathname)?.[1] ?? '';
+    asked.push(secret);
+    const answer = secrets.get(secret) ?? { status: 404, code: 'SecretNotFound' };
+    if (answer === 'silence') return;
+    if (typeof answer === 'string') {
+      send(200, {
+        value: answer,
+        id: `https://${name}/secrets/${secret}/0123456789abcdef`,
+        attributes: { enabled: true },
+      });
+      return;
+    }
+    const inner = answer.innerCode === undefined ? {} : { innererror: { code: answer.innerCode } };
+    send(answer.status, { error: { code: answer.code, message: `No: ${answer.code}.`, ...inner } });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The vault has no port.');
+  vault.url = `https://${name}:${address.port}`;
+  resolveLocally(context);
+  context.after(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return vault;
+}
+
+function resolveLocally(context: TestContext): void {
+  const { lookup } = dns;
+  const own = (host: string, ...rest: readonly unknown[]): void =>
+    Reflect.apply(lookup, dns, [host === name ? '127.0.0.1' : host, ...rest]);
+  context.mock.method(dns, 'lookup', own);
+}

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { registerHooks } from 'node:module';
+import { type TestContext, test } from 'node:test';
+import { openSecretsVault, type SecretsVault } from '../../shared/connection/secretsVault.ts';
+import { type LocalVault, startLocalVault } from './localVault.ts';
+
+const minute = 60_000;
+const secret = { vaultSecret: 'mailbox-orders', column: 'passwordVaultSecret' };
+
+interface Bed {
+  readonly vault: LocalVault;
+  readonly warnings: string[];
+  /** Moves the clock on. */
+  pass(ms: number): void;
+  read(refused?: string): Promise<string>;
+  readonly secrets: SecretsVault;
+}
+
+async function open(context: TestContext, deadlineMs = 5_000): Promise<Bed> {
+  const vault = await startLocalVault(context);
+  let now = Date.parse('2026-06-01T12:00:00Z');
+  const warnings: string[] = [];
+  const log = { warn: (sentence: string) => void warnings.push(sentence) };
+  const secrets = openSecretsVault({
+    url: vault.url,
+    getCredential: async () => ({
+      getToken: async () => ({ token: 'token-of-the-app', expiresOnTimestamp: Date.now() + 3_600_000 }),
+    }),
+    now: () => now,
+    deadlineMs,
+    clientOptions: { tlsOptions: { ca: vault.caCertificate }, retryOptions: { maxRetries: 0 } },
+  });
+  return {
+    vault,
+    warnings,
+    secrets,
+    pass: (ms) => {
+      now += ms;
+    },
+    read: (refused) => secrets.read(secret, log, refused),
+  };
+}
+
+test("a secret is read with the app's own identity, once for all who ask, and remembered for five minutes", async (context) => {
+  const { vault, read, pass } = await open(context);
+  vault.secrets.set('mailbox-orders', 'one');
+  assert.deepEqual(await Promise.all([read(), read(), read()]), ['one', 'one', 'one']);
+  assert.deepEqual(vault.asked, ['mailbox-orders']);
+  assert.deepEqual([...vault.tokens], ['token-of-the-app']);
+  vault.secrets.set('mailbox-orders', 'two');
+  pass(5 * minute - 1);
+  assert.equal(await read(), 'one');
+  pass(1);
+  assert.equal(await read(), 'two');
+  assert.equal(vault.asked.length, 2);
+});
+
+test('its library is loaded when a secret is first read', async (context) => {
+  const loaded: string[] = [];
+  const hooks = registerHooks({
+    resolve: (specifier, resolving, next) => {
+      loaded.push(specifier);
+      return next(specifier, resolving);
+    },
+  });
+  context.after(() => hooks.deregister());
+  const { vault, read } = await open(context);
+  vault.secrets.set('mailbox-orders', 'one');
+  const isLoaded = () => loaded.includes('@azure/keyvault-secrets');
+  assert.equal(isLoaded(), false);
+  await read();
+  assert.equal(isLoaded(), true);
+});
+
+test('after a refused login it is asked for at once, unless memory has got another value since', async (context) => {
+  const { vault, read } = await open(context);
+  vault.secrets.set('mailbox-orders', 'old');
+  assert.equal(await read(), 'old');
+  vault.secrets.set('mailbox-orders', 'new');
+  assert.equal(await read('old'), 'new');
+  assert.equal(await read('old'), 'new');
+  assert.equal(vault.asked.length, 2);
+});
+
+test('while the vault is away the last good value is used for an hour, and said once', async (context) => {
+  const { vault, read, pass, warnings } = await open(context);
+  vault.secrets.set('mailbox-orders', 'good');
+  await read();
+  vault.away = true;
+  pass(6 * minute);
+  assert.equal(await read(), 'good');
+  assert.equal(await read('good'), 'good');
+  pass(2 * minute);
+  assert.equal(await read(), 'good');
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0] ?? '',
+    /^The Key Vault mail-secrets\.vault\.azure\.net:\d+ could not be asked for the secret mailbox-orders \(ECONN\w+\).*for an hour at most\.$/,
+  );
+  pass(53 * minute);
+  await assert.rejects(read(), {
+    reason: 'secret',
+    message: /could not be asked .* the next run asks again\.$/,
+  });
+  vault.away = false;
+  assert.equal(await read(), 'good');
+});
+
+test('after an outage is over the next one is said again', async (context) => {
+  const { vault, read, pass, warnings } = await open(context);
+  vault.secrets.set('mailbox-orders', 'good');
+  for (let outage = 0; outage < 2; outage += 1) {
+    await read();
+    vault.away = true;
+    pass(6 * minute);
+    assert.equal(await read(), 'good');
+    vault.away = false;
+    pass(2 * minute);
+  }
+  assert.equal(warnings.length, 2);
+});
+
+for (const [answer, says] of [
+  [
+    { status: 404, code: 'SecretNotFound' },
+    /^passwordVaultSecret names the secret mailbox-orders, which the Key Vault mail-secrets\.\S+ does not have; add it there, or correct the name\.$/,
+  ],
+  [
+    { status: 403, code: 'Forbidden', innerCode: 'AccessDenied' },
+    /^The app's identity may not read the secret mailbox-orders in the Key Vault \S+ \(HTTP 403\), which passwordVaultSecret names; give it the role Key Vault Secrets User\.$/,
+  ],
+  [
+    { status: 403, code: 'Forbidden', innerCode: 'SecretDisabled' },
+    /^passwordVaultSecret names the secret mailbox-orders, which is disabled or outside its dates in the Key Vault \S+; enable it there\.$/,
+  ],
+  [
+    { status: 403, code: 'Forbidden', innerCode: 'ForbiddenByFirewall' },
+    /^The Key Vault \S+ does not let the app in by its network rules \(Forbidden, ForbiddenByFirewall\)/,
+  ],
+  [
+    'two\nlines',
+    /whose value must be text of at most 8192 characters without line breaks or NUL; store it so\.$/,
+  ],
+  ['', /whose value must be text/],
+] as const) {
+  const name = typeof answer === 'string' ? JSON.stringify(answer) : (Object.values(answer).at(-1) ?? '');
+  test(`said in one sentence, at once and for good: ${name}`, async (context) => {
+    const { vault, read, pass } = await open(context);
+    vault.secrets.set('mailbox-orders', 'good');
+    assert.equal(await read(), 'good');
+    vault.secrets.set('mailbox-orders', answer);
+    pass(5 * minute);
+    const expected = { reason: 'secret', message: says };
+    await assert.rejects(read(), expected);
+    await assert.rejects(read(), expected);
+    assert.equal(vault.asked.length, 3);
+    vault.away = true;
+    await assert.rejects(read(), { message: /could not be asked/ });
+  });
+}
+
+test('a vault that throttles, fails or keeps silent is away', async (context) => {
+  const { vault, read } = await open(context, 300);
+  for (const [answer, why] of [
+    [{ status: 429, code: 'Throttled' }, /\(HTTP 429 Throttled\)/],
+    [{ status: 503, code: 'Unavailable' }, /\(HTTP 503 Unavailable\)/],
+    ['silence', /\(TimeoutError\)/],
+  ] as const) {
+    vault.secrets.set('mailbox-orders', answer);
+    await assert.rejects(read(), { reason: 'secret', message: why });
+  }
+});
+
+test('a token that never comes ends in time', async (context) => {
+  const vault = await startLocalVault(context);
+  const secrets = openSecretsVault({
+    url: vault.url,
+    getCredential: async () => ({ getToken: () => new Promise(() => {}) }),
+    deadlineMs: 200,
+    clientOptions: { tlsOptions: { ca: vault.caCertificate } },
+  });
+  await assert.rejects(secrets.read(secret, { warn: () => {} }), {
+    reason: 'secret',
+    message: /\(TimeoutError\)/,
+  });
+});
+
+test('a challenge for another domain gets no token', async (context) => {
+  const { vault } = await open(context);
+  const asked: unknown[] = [];
+  const secrets = openSecretsVault({
+    url: vault.url.replace('mail-secrets.vault.azure.net', '127.0.0.1'),
+    getCredential: async () => ({
+      getToken: async (scopes) => {
+        asked.push(scopes);
+        return { token: 'x', expiresOnTimestamp: Date.now() + 3_600_000 };
+      },
+    }),
+    clientOptions: {
+      tlsOptions: { ca: vault.caCertificate },
+      retryOptions: { maxRetries: 0 },
+    },
+  });
+  await assert.rejects(secrets.read(secret, { warn: () => {} }), { reason: 'secret' });
+  assert.equal(vault.challenges, 1);
+  assert.deepEqual(asked, []);
+});

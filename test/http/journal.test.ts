@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { createStorage } from '../../shared/app/storage.ts';
+import { openJournal } from '../../shared/journal/journal.ts';
+import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
+import { mailLine } from '../journal/storage.ts';
+import { type Api, list, type Operation, object, openApi } from './api.ts';
+
+let bed: AppTestbed;
+let api: Api;
+const minuteMs = 60_000;
+const ago = (minutes: number) => new Date(Date.now() - minutes * minuteMs);
+
+before(async () => {
+  bed = await startAppTestbed({ users: [] });
+  api = await openApi(bed.host);
+  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
+  const container = () => createStorage(access).container('email-journal');
+  for (const [index, connection] of ['orders', 'invoices'].entries()) {
+    const options = { customer: 'acme', connection, container, mode: 'full', runId: `run-${index}` } as const;
+    const journal = openJournal({ ...options, now: () => new Date() });
+    for (const minutes of [3, 2]) {
+      journal.addMail(mailLine({ at: ago(minutes + index / 2), emailSubject: `${connection} ${minutes}` }));
+    }
+    journal.addMail(mailLine({ at: ago(3 * 24 * 60), emailSubject: 'older' }));
+    const status = index === 0 ? 'ok' : 'failed';
+    const counts = { mails: 2, messages: 4, bytes: 24_690, durationMs: 900 };
+    await journal.end({ at: ago(1 + index), status, ...counts, ...(index === 0 ? {} : { error: 'Away.' }) });
+  }
+});
+after(() => bed.stop());
+
+async function subjects(query: Record<string, string> = {}) {
+  const answer = object((await api.call('GET /api/mails', { query })).json());
+  assert.equal(answer.journal, 'full');
+  return { found: list(answer.mails).map(({ emailSubject }) => emailSubject), next: answer.next };
+}
+
+test('the mails of the last two days are found, by connection and words, a page at a time', async () => {
+  assert.deepEqual((await subjects()).found, ['orders 2', 'invoices 2', 'orders 3', 'invoices 3']);
+  assert.deepEqual((await subjects({ connection: 'invoices' })).found, ['invoices 2', 'invoices 3']);
+  assert.deepEqual((await subjects({ q: 'ORDERS 3' })).found, ['orders 3']);
+  assert.deepEqual((await subjects({ from: ago(7 * 24 * 60).toISOString(), q: 'older' })).found.length, 2);
+  const first = await subjects({ limit: '3' });
+  assert.equal(first.found.length, 3);
+  assert.deepEqual(await subjects({ limit: '3', after: String(first.next) }), {
+    found: ['invoices 3'],
+    next: undefined,
+  });
+  assert.deepEqual((await subjects({ to: ago(2.7).toISOString() })).found, ['orders 3', 'invoices 3']);
+});
+
+test('the runs that moved mail or failed are found by their status', async () => {
+  const runs = async (query: Record<string, string>) =>
+    list(object((await api.call('GET /api/runs', { query })).json()).runs);
+  assert.deepEqual(
+    (await runs({})).map(({ connection, error }) => [connection, error]),
+    [
+      ['orders', undefined],
+      ['invoices', 'Away.'],
+    ],
+  );
+  assert.deepEqual(
+    (await runs({ status: 'failed', customer: 'acme' })).map(({ runId }) => runId),
+    ['run-1'],
+  );
+});
+
+test('what can’t be is refused with a sentence', async () => {
+  const wrong: Record<string, string>[] = [
+    { from: 'yesterday' },
+    { to: '2026-13-01' },
+    { from: '2026-11-27T10:00:00' },
+    { from: '2026-11-27', to: '2026-11-26' },
+    { limit: '0' },
+    { after: 'x' },
+    { after: Buffer.from('["2026-11-27"]').toString('base64url') },
+    { q: 'x'.repeat(257) },
+  ];
+  for (const query of wrong) {
+    assert.equal((await api.call('GET /api/mails', { query })).status, 400, JSON.stringify(query));
+  }
+  assert.equal((await api.call('GET /api/runs', { query: { status: 'running' } })).status, 400);
+});
+
+test('all that is described of these calls was seen', () => {
+  const isMeant = ({ path }: Operation, status: string) =>
+    ['/api/mails', '/api/runs'].includes(path) && !['401', '405', '500', '503'].includes(status);
+  assert.deepEqual(api.unmet(isMeant), []);
+});

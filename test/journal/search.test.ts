@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { addLaterOutcomes, openJournal } from '../../shared/journal/journal.ts';
+import { type JournalMode, type JournalOwner, type MailLine, mailText } from '../../shared/journal/lines.ts';
+import { findMails, findRuns, type JournalQuery } from '../../shared/journal/search.ts';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { type JournalStorage, mailLine, openJournalStorage, part } from './storage.ts';
+
+let azurite: Azurite;
+let storage: JournalStorage;
+
+before(async () => {
+  azurite = await startAzurite();
+});
+after(() => azurite.stop());
+beforeEach(async () => {
+  storage = await openJournalStorage(azurite);
+});
+afterEach(() => storage.stop());
+
+const time = (text: string) => new Date(`2026-11-${text}Z`);
+const window = { from: time('25T00:00:00.000'), to: time('27T23:59:59.999'), limit: 100 };
+
+interface Written {
+  readonly mails?: readonly MailLine[];
+  readonly mode?: JournalMode;
+  readonly status?: 'ok' | 'failed';
+  readonly runAt?: Date;
+}
+
+async function write(
+  owner: JournalOwner,
+  { mails = [], mode = 'full', status, runAt }: Written,
+): Promise<void> {
+  const runId = `run of ${owner.connection} ${status ?? ''}`;
+  const journal = openJournal({ ...owner, container: storage.container, runId, mode, now: () => new Date() });
+  for (const mail of mails) journal.addMail(mail);
+  const run = {
+    at: runAt ?? time('26T10:00:00.000'),
+    mails: mails.length,
+    messages: 0,
+    bytes: 0,
+    durationMs: 5,
+  };
+  assert.equal(await journal.end(status && { ...run, status, error: 'It failed.' }), undefined);
+}
+
+const mails = async (query: Partial<JournalQuery> & { q?: string } = {}) =>
+  await findMails(await storage.container(), { ...window, ...query });
+
+const ids = async (query: Partial<JournalQuery> & { q?: string } = {}) =>
+  (await mails(query)).found.map(({ interchangeId }) => interchangeId);
+
+const orders = { customer: 'acme', connection: 'orders' };
+const other = { customer: 'acme', connection: 'orders2' };
+const foreign = { customer: 'zeta', connection: 'orders' };
+
+test('mails are found newest first over connections and days, within a window, a page at a time', async () => {
+  assert.deepEqual((await mails()).found, []);
+  const named = (interchangeId: string, at: string) => mailLine({ interchangeId, at: time(at) });
+  await write(orders, {
+    mails: [named('a', '24T23:59:59.999'), named('b', '25T00:00:00.000'), named('c', '26T10:00:00.000')],
+  });
+  await write(other, { mails: [named('d', '25T12:00:00.000'), named('e', '26T10:00:00.000')] });
+  await write(foreign, { mails: [named('f', '26T09:00:00.000'), named('g', '28T00:00:00.000')] });
+  assert.deepEqual(await ids(), ['e', 'c', 'f', 'd', 'b']);
+  assert.deepEqual(await ids({ customer: 'acme' }), ['e', 'c', 'd', 'b']);
+  assert.deepEqual(await ids({ customer: 'acme', connection: 'orders' }), ['c', 'b']);
+  assert.deepEqual(await ids({ connection: 'orders' }), ['c', 'f', 'b']);
+  assert.deepEqual(await ids({ customer: 'acm' }), []);
+  assert.deepEqual(await ids({ from: time('25T12:00:00.000'), to: time('26T09:00:00.000') }), ['f', 'd']);
+
+  const seen: string[] = [];
+  for (let after: string | undefined; ; ) {
+    const page = await mails({ limit: 2, ...(after === undefined ? {} : { after }) });
+    seen.push(...page.found.map(({ interchangeId }) => interchangeId));
+    assert.ok(page.found.length <= 2);
+    after = page.next;
+    if (after === undefined) break;
+  }
+  assert.deepEqual(seen, ['e', 'c', 'f', 'd', 'b']);
+});
+
+test('a mail is given whole, and with what became of it later', async () => {
+  const stored = mailLine({ outcome: 'undelivered', warning: 'Kept.' } as Partial<MailLine>);
+  const left = mailLine({
+    outcome: 'left-out',
+    reason: 'The filters leave it out.',
+    parts: [],
+  } as Partial<MailLine>);
+  await write(orders, { mails: [stored, left] });
+  const find = async () =>
+    (await mails()).found.find(({ interchangeId }) => interchangeId === stored.interchangeId);
+  const { at, receivedAt, ...rest } = stored;
+  assert.deepEqual(await find(), {
+    ...rest,
+    at: at.toISOString(),
+    receivedAt: receivedAt?.toISOString(),
+    runId: 'run of orders ',
+    ...orders,
+  });
+  assert.ok((await mails()).found.some((mail) => mail.reason === 'The filters leave it out.'));
+  const later = { ...orders, mailAt: at, at: time('27T10:00:00.000'), interchangeId: stored.interchangeId };
+  await addLaterOutcomes({ container: storage.container, mode: 'full' }, [{ ...later, outcome: 'given-up' }]);
+  assert.equal((await find())?.outcome, 'given-up');
+  await addLaterOutcomes({ container: storage.container, mode: 'full' }, [
+    { ...later, outcome: 'delivered' },
+  ]);
+  assert.equal((await find())?.outcome, 'delivered');
+});
+
+test('words are looked for in Message-ID, subject, addresses and file names, in any case, and nowhere else', async () => {
+  const found = mailLine({
+    emailMessageId: '<Ab"c\\@Example.com>',
+    emailSubject: 'ÜBER "alles" — 発注書',
+    emailFrom: 'Müller <mueller@example.org>',
+    emailTo: 'einkauf@acme.example',
+    parts: [part(1), part(2, { inboundFileName: 'Rechnung 5_2024.PDF' })],
+  });
+  await write(orders, { mails: [found, mailLine({ emailSubject: 'other', queueName: 'über' })] });
+  for (const q of ['ab"c\\@', 'über "ALLES"', '発注書', 'MÜLLER', 'einkauf@', 'rechnung 5_2024.pdf']) {
+    assert.deepEqual(await ids({ q }), [found.interchangeId], q);
+  }
+  for (const q of ['application/pdf', 'delivered', 'aaaaaaaa', 'interchangeId']) {
+    assert.deepEqual(await ids({ q }), [], q);
+  }
+});
+
+test('with a journal of ids a mail is found by its whole Message-ID, with or without its brackets', async () => {
+  const mail = mailLine();
+  await write(orders, { mails: [mail], mode: 'ids' });
+  assert.deepEqual(await ids({ q: '<17@example.com>' }), [mail.interchangeId]);
+  assert.deepEqual(await ids({ q: '17@example.com' }), [mail.interchangeId]);
+  assert.deepEqual(await ids({ q: '17@' }), []);
+  const [part_] = (await mails()).found[0]?.parts ?? [];
+  assert.equal(part_?.inboundFileName, undefined);
+});
+
+test('runs are found by connection and status', async () => {
+  await write(orders, { status: 'ok', mails: [mailLine()] });
+  await write(orders, { status: 'failed', runAt: time('26T11:00:00.000') });
+  await write(foreign, { status: 'failed', runAt: time('26T10:30:00.000') });
+  const runs = async (query: object = {}) =>
+    (await findRuns(await storage.container(), { ...window, ...query })).found.map(
+      ({ customer, status, mails: count }) => `${customer} ${status} ${count}`,
+    );
+  assert.deepEqual(await runs(), ['acme failed 0', 'zeta failed 0', 'acme ok 1']);
+  assert.deepEqual(await runs({ status: 'ok' }), ['acme ok 1']);
+  assert.deepEqual(await runs({ customer: 'zeta' }), ['zeta failed 0']);
+});
+
+test('what was written twice is told once, and lines that are none are passed over', async () => {
+  const mail = mailLine();
+  await write(orders, { mails: [mail, mail], status: 'ok' });
+  await write(orders, { mails: [mail], status: 'ok' });
+  const blob = (await storage.container()).getAppendBlobClient('2026-11-26/acme/orders.jsonl');
+  const junk = `{"kind":"mail","at":"2026-11-26T10:00:00.000Z"}\n\nnull\n{"kind":"mail","at":"${'x'.repeat(400_000)}\n`;
+  await blob.appendBlock(junk, Buffer.byteLength(junk));
+  const again = mailLine({ interchangeId: mail.interchangeId, at: time('26T09:00:01.000') });
+  await write(orders, { mails: [again] });
+  assert.deepEqual(await ids(), [mail.interchangeId, mail.interchangeId]);
+  assert.equal((await findRuns(await storage.container(), window)).found.length, 1);
+});
+
+test('what is no file of the journal is passed over', async () => {
+  const container = await storage.container();
+  await container.create();
+  for (const name of [
+    'readme.txt',
+    '2026-11-26/x.jsonl',
+    '2026-11-26/a/b/c.jsonl',
+    '2026-11-26/a/../b.jsonl',
+  ]) {
+    await container.getBlockBlobClient(name).upload('x\n', 2);
+  }
+  assert.deepEqual((await mails()).found, []);
+});
+
+/** Writes `count` mails of one day into a file, each with a body and an attachment; the oldest first. */
+async function fillFile(owner: JournalOwner, count: number, spanMs: number): Promise<void> {
+  const container = await storage.container();
+  await container.createIfNotExists();
+  const blob = container.getAppendBlobClient(`2026-11-26/${owner.customer}/${owner.connection}.jsonl`);
+  await blob.create();
+  let block = '';
+  const startMs = time('26T00:00:00.000').getTime();
+  for (let mail = 0; mail < count; mail += 1) {
+    const line = mailLine({
+      at: new Date(startMs + Math.floor((mail / count) * spanMs)),
+      interchangeId: `${owner.connection}-${mail}`,
+      emailMessageId: `<${mail}.${owner.connection}@example.com>`,
+      emailSubject: `Order ${mail} – Ümlaut`,
+    });
+    block += mailText('full', owner, 'run-1', line);
+    if (block.length < 3_500_000 && mail < count - 1) continue;
+    await blob.appendBlock(block, Buffer.byteLength(block));
+    block = '';
+  }
+}
+
+test('a day of 100,000 mails answers in two seconds, in little memory, whether listed or searched', async () => {
+  const connections = Array.from({ length: 20 }, (_, index) => ({
+    customer: 'acme',
+    connection: `c${index}`,
+  }));
+  for (const owner of connections) await fillFile(owner, 4_750, 86_399_000);
+  await fillFile({ customer: 'big', connection: 'one' }, 5_000, 86_399_000);
+  const day = { from: time('26T00:00:00.000'), to: time('26T23:59:59.999') };
+  const timed = async (query: Partial<JournalQuery> & { q?: string }) => {
+    const startMs = performance.now();
+    const page = await mails({ ...day, ...query });
+    return { page, ms: performance.now() - startMs };
+  };
+  await timed({ q: 'warm' });
+  const listed = await timed({});
+  assert.equal(listed.page.found.length, 100);
+  const searched = await timed({ q: '4711.c7@example' });
+  assert.deepEqual(
+    searched.page.found.map(({ interchangeId }) => interchangeId),
+    ['c7-4711'],
+  );
+  assert.equal(searched.page.incomplete, undefined);
+  const second = await timed({ after: listed.page.next ?? '' });
+  assert.ok((second.page.found[0]?.at ?? 'z') <= (listed.page.found.at(-1)?.at ?? ''));
+  for (const { ms } of [listed, searched, second]) assert.ok(ms < 2_000, `${Math.round(ms)} ms`);
+});

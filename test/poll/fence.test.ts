@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { queueName } from '../app/testbed.ts';
+import { arrived, eachOnce, messagesOf, twoPartMails, until } from '../reliability/mails.ts';
+import { noFaults } from '../testbed/broker/faults.ts';
+import { listMaildir } from '../testbed/seed.ts';
+import { type PollingBed, SettableClock, startPollingBed } from './pollingBed.ts';
+
+const mailCount = 60;
+const protocols = ['IMAP', 'POP3'] as const;
+const clocks = ['monotonic', 'wall'] as const;
+
+let bed: PollingBed;
+before(async () => {
+  const users = protocols.flatMap((protocol) =>
+    ['wall', 'monotonic', 'broken', 'going'].map((kind) => userOf(kind, protocol)),
+  );
+  bed = await startPollingBed([...users, 'columns']);
+});
+afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
+after(() => bed.stop());
+
+function userOf(kind: string, protocol: string): string {
+  return `${kind}-${protocol.toLowerCase()}`;
+}
+
+/** Attachments too large to share a transfer, so that many transfers wait for their turn. */
+const mailsOf = (name: string, count = mailCount) => twoPartMails(name, count, 90_000);
+
+async function countUnsettled(name: string, protocol: string): Promise<number> {
+  const mails = await listMaildir(bed.dovecot.maildir(name));
+  return protocol === 'IMAP' ? mails.filter(({ seen }) => !seen).length : mails.length;
+}
+
+for (const protocol of protocols) {
+  for (const clock of clocks) {
+    test(`${protocol}: once the lease can have lapsed by the ${clock} clock, nothing more goes to the wire`, async () => {
+      const name = userOf(clock, protocol);
+      await bed.addMailbox(name, protocol, mailsOf(name));
+      bed.broker.faults.acceptDelayMs = 200;
+      const settable = new SettableClock();
+      const queue = bed.broker.queue(queueName);
+      const { duplicates } = queue;
+      let transfersAtLapse = 0;
+      const off = queue.onMessage(() => {
+        off();
+        settable.aheadMs[clock] = 61_000;
+        transfersAtLapse = queue.transfers;
+      });
+      const state = await bed.poll(name, { leaseSeconds: 60, renewMs: 20_000, clock: settable });
+      assert.equal(state.lastStatus, 'failed');
+      assert.match(String(state.lastError), /lease of this poll could not be renewed/);
+      // What was on the wire at that moment: the sender's 32 at most, of which some had been counted.
+      assert.ok(queue.transfers - transfersAtLapse <= 32, `${queue.transfers - transfersAtLapse} transfers`);
+      const sent = messagesOf(bed, name).length;
+      assert.ok(sent < 2 * mailCount, `${sent} messages`);
+      const left = await countUnsettled(name, protocol);
+      assert.ok(left > 0 && left < mailCount, `${left} mails are left`);
+
+      bed.broker.faults.acceptDelayMs = 0;
+      const next = await bed.poll(name);
+      assert.equal(next.lastError, '');
+      assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
+      // Of a mail whose other part was not sent any more, the part that was is sent again.
+      assert.ok(queue.duplicates - duplicates <= 32, `${queue.duplicates - duplicates} repeats`);
+      assert.equal(await countUnsettled(name, protocol), 0);
+    });
+  }
+
+  test(`${protocol}: a run whose lease was broken picks up no more mail, and the next one goes on`, async () => {
+    const name = userOf('broken', protocol);
+    await bed.addMailbox(name, protocol, mailsOf(name));
+    bed.broker.faults.acceptDelayMs = 150;
+    const polling = bed.poll(name, { leaseSeconds: 60, renewMs: 100, clock: new SettableClock() });
+    await until('the run is at work', () => messagesOf(bed, name).length > 0);
+    await bed.breakLease(name);
+    const state = await polling;
+    assert.equal(state.lastStatus, 'failed');
+    assert.ok((await countUnsettled(name, protocol)) > 0);
+    bed.broker.faults.acceptDelayMs = 0;
+    assert.equal((await bed.poll(name)).lastError, '');
+    assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
+  });
+
+  test(`${protocol}: told to go, a run settles what is delivered, ends ok within four seconds, and the next one goes on`, async () => {
+    const name = userOf('going', protocol);
+    await bed.addMailbox(name, protocol, mailsOf(name), { pollingIntervalSeconds: 3_600 });
+    const queue = bed.broker.queue(queueName);
+    const { duplicates } = queue;
+    bed.broker.faults.acceptDelayMs = 300;
+    const polling = bed.poll(name);
+    await until('the run is at work', () => messagesOf(bed, name).length > 0);
+    const toldAtMs = performance.now();
+    bed.tellToGo();
+    const state = await polling;
+    assert.ok(performance.now() - toldAtMs < 4_000, `${performance.now() - toldAtMs} ms`);
+    assert.equal(state.lastStatus, 'ok');
+    assert.equal(state.lastError, '');
+    assert.ok(new Date(String(state.nextRunAt)).getTime() - Date.now() <= 60_000, 'due at the next minute');
+    bed.broker.faults.acceptDelayMs = 0;
+    const next = await bed.poll(name);
+    assert.equal(next.lastStatus, 'ok', 'it was not skipped');
+    assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
+    assert.ok(queue.duplicates - duplicates <= 32, `${queue.duplicates - duplicates} repeats`);
+  });
+}
+
+test('a fenced run leaves the columns of the run that came after it alone', async () => {
+  await bed.addMailbox('columns', 'IMAP', mailsOf('columns'));
+  bed.broker.faults.acceptDelayMs = 300;
+  const polling = bed.poll('columns', { leaseSeconds: 60, renewMs: 100, clock: new SettableClock() });
+  await until('the run is at work', () => messagesOf(bed, 'columns').length > 0);
+  await bed.connections.updateEntity(
+    { partitionKey: 'acme', rowKey: 'columns', runId: 'another', lastStatus: 'running' },
+    'Merge',
+  );
+  await bed.breakLease('columns');
+  const state = await polling;
+  assert.equal(state.runId, 'another');
+  assert.equal(state.lastStatus, 'running');
+});

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  AccountSASPermissions,
+  AccountSASResourceTypes,
+  AccountSASServices,
+  generateAccountSASQueryParameters,
+  SASProtocol,
+  StorageSharedKeyCredential,
+} from '@azure/storage-blob';
+import { Failure } from '../../shared/failure/failure.ts';
+import { openContainer } from '../../shared/storage/blobs.ts';
+import { openQueue } from '../../shared/storage/queues.ts';
+import { openTable } from '../../shared/storage/tables.ts';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+
+const noCredential = async () => assert.fail('no identity is used here');
+
+let azurite: Azurite;
+before(async () => {
+  azurite = await startAzurite();
+});
+after(() => azurite.stop());
+
+const field = (name: string) => new RegExp(`${name}=([^;]+)`).exec(azurite.connectionString)?.[1] ?? '';
+
+async function useAll(connectionString: string, name: string): Promise<void> {
+  const access = { kind: 'connectionString', connectionString } as const;
+  const table = await openTable(access, name, noCredential);
+  await table.createTable();
+  await table.createEntity({ partitionKey: 'a', rowKey: 'b' });
+  const container = await openContainer(access, name, noCredential);
+  await container.createIfNotExists();
+  await container.getBlockBlobClient('c').upload('content', 7);
+  assert.equal((await container.getBlockBlobClient('c').downloadToBuffer()).toString(), 'content');
+  const queue = await openQueue(access, name, noCredential);
+  await queue.createIfNotExists();
+  await queue.sendMessage('m');
+}
+
+test('tables, blobs and queues are opened by a key, however the string is spelled', async () => {
+  const spelled = azurite.connectionString
+    .split(';')
+    .map((part) => part.replace(/^\w+/, (name) => name.toUpperCase()))
+    .filter((part) => !part.startsWith('DEFAULTENDPOINTSPROTOCOL'));
+  await useAll(` "${spelled.join(' ;; ')};" `, 'spelled');
+});
+
+test('and by a shared access signature with its question mark', async () => {
+  const signature = generateAccountSASQueryParameters(
+    {
+      expiresOn: new Date(Date.now() + 3_600_000),
+      permissions: AccountSASPermissions.parse('rwdlacup'),
+      resourceTypes: AccountSASResourceTypes.parse('sco').toString(),
+      services: AccountSASServices.parse('bqt').toString(),
+      protocol: SASProtocol.HttpsAndHttp,
+    },
+    new StorageSharedKeyCredential(field('AccountName'), field('AccountKey')),
+  ).toString();
+  const endpoints = ['BlobEndpoint', 'QueueEndpoint', 'TableEndpoint'].map(
+    (name) => `${name}=${field(name)}`,
+  );
+  await useAll(`${endpoints.join(';')};SharedAccessSignature=?${signature}`, 'signed');
+});
+
+test('what is no connection string is a failure that names the setting', async () => {
+  const access = { kind: 'connectionString', connectionString: 'AccountName=acme' } as const;
+  for (const open of [openTable, openContainer, openQueue]) {
+    await assert.rejects(open(access, 'name', noCredential), (error) => {
+      assert.ok(error instanceof Failure);
+      assert.equal(error.message, 'App setting AzureWebJobsStorage is not valid: AccountKey is missing.');
+      return error.reason === 'setting';
+    });
+  }
+});

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import type { TableClient } from '@azure/data-tables';
+import type { ContainerClient } from '@azure/storage-blob';
+import type { QueueClient } from '@azure/storage-queue';
+import type { StorageAccess } from '../../shared/storage/access.ts';
+import { openContainer } from '../../shared/storage/blobs.ts';
+import { openQueue } from '../../shared/storage/queues.ts';
+import { storageFailure } from '../../shared/storage/storageFailure.ts';
+import { openTable } from '../../shared/storage/tables.ts';
+import { type CallLimits, storageLimits } from '../../shared/storage/tries.ts';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import {
+  type StorageFault,
+  type StorageProxy,
+  startStorageProxy,
+  throughProxies,
+} from '../testbed/storageProxy.ts';
+
+const limits: CallLimits = { tries: 4, tryMs: 400, callMs: 1_600, firstDelayMs: 20, maxDelayMs: 400 };
+const noCredential = async () => assert.fail('no identity is used here');
+const keys = { partitionKey: 'acme', rowKey: 'orders' };
+
+let azurite: Azurite;
+let proxies: { table: StorageProxy; blob: StorageProxy; queue: StorageProxy };
+let table: TableClient;
+let container: ContainerClient;
+let queue: QueueClient;
+let access: StorageAccess;
+
+before(async () => {
+  azurite = await startAzurite();
+  proxies = {
+    table: await startStorageProxy(azurite.tablePort),
+    blob: await startStorageProxy(azurite.blobPort),
+    queue: await startStorageProxy(azurite.queuePort),
+  };
+  const connectionString = throughProxies(azurite.connectionString, [
+    [azurite.tablePort, proxies.table.port],
+    [azurite.blobPort, proxies.blob.port],
+    [azurite.queuePort, proxies.queue.port],
+  ]);
+  access = { kind: 'connectionString', connectionString };
+  table = await openTable(access, 'Connections', noCredential, limits);
+  container = await openContainer(access, 'payloads', noCredential, limits);
+  queue = await openQueue(access, 'orders', noCredential, limits);
+  await table.createTable();
+  await table.createEntity(keys);
+  await container.createIfNotExists();
+  await queue.createIfNotExists();
+  await container.getBlockBlobClient('content').upload('content', 7);
+});
+afterEach(() => {
+  for (const proxy of Object.values(proxies)) proxy.fault = () => undefined;
+});
+after(async () => {
+  for (const proxy of Object.values(proxies)) await proxy.stop();
+  await azurite.stop();
+});
+
+const calls: Record<keyof typeof proxies, () => Promise<unknown>> = {
+  table: () => table.getEntity(keys.partitionKey, keys.rowKey),
+  blob: () => container.getBlockBlobClient('content').getProperties(),
+  queue: () => queue.getProperties(),
+};
+
+/** Fails the next so many requests in this way. */
+function failNext(proxy: StorageProxy, count: number, fault: StorageFault): void {
+  let left = count;
+  proxy.fault = () => (left-- > 0 ? fault : undefined);
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<number> {
+  const startedMs = performance.now();
+  await work();
+  return performance.now() - startedMs;
+}
+
+const throttled = (seconds: string): StorageFault => ({
+  kind: 'answer',
+  status: 503,
+  headers: { 'retry-after': seconds, 'x-ms-error-code': 'ServerBusy' },
+});
+
+for (const service of ['table', 'blob', 'queue'] as const) {
+  describe(service, () => {
+    const call = calls[service];
+
+    test('a call ends in its time, whatever Retry-After says', async () => {
+      proxies[service].fault = () => throttled('3600');
+      const tookMs = await timed(() => assert.rejects(call(), { statusCode: 503 }));
+      assert.ok(tookMs < limits.callMs + 200, `${tookMs} ms`);
+    });
+
+    test('Retry-After is heeded as far as that', async () => {
+      failNext(proxies[service], 1, {
+        kind: 'answer',
+        status: 503,
+        headers: { 'x-ms-retry-after-ms': '300' },
+      });
+      const tookMs = await timed(call);
+      assert.ok(tookMs >= 290, `${tookMs} ms`);
+    });
+
+    test('a service that takes requests and never answers is given up in time, and named', async () => {
+      proxies[service].fault = () => ({ kind: 'silent' });
+      const startedMs = performance.now();
+      const before = proxies[service].calls.length;
+      await assert.rejects(call(), (error) => {
+        const { message } = storageFailure(error, 'reading');
+        const host = `127.0.0.1:${proxies[service].port}`;
+        assert.match(message, new RegExp(`^Storage at ${host} did not answer in time while reading\\.`));
+        return true;
+      });
+      const tookMs = performance.now() - startedMs;
+      assert.ok(tookMs <= limits.callMs + 200, `${tookMs} ms`);
+      assert.ok(proxies[service].calls.length - before >= 3, 'it was tried anew');
+    });
+
+    test('one answer that is lost, or never comes, costs no more than a try', async () => {
+      for (const kind of ['silent', 'loseAnswer'] as const) {
+        failNext(proxies[service], 1, { kind });
+        const tookMs = await timed(call);
+        assert.ok(tookMs < limits.tryMs + 300, `${kind}: ${tookMs} ms`);
+      }
+    });
+
+    test('what is refused for good is not tried again', async () => {
+      const before = proxies[service].calls.length;
+      proxies[service].fault = () => ({ kind: 'answer', status: 403 });
+      await assert.rejects(call(), { statusCode: 403 });
+      assert.equal(proxies[service].calls.length - before, 1);
+    });
+  });
+}
+
+test('a page whose body stalls is given up in time', async () => {
+  proxies.table.fault = () => ({ kind: 'stallBody', afterBytes: 10 });
+  const tookMs = await timed(() => assert.rejects(calls.table(), { code: 'ETIMEDOUT' }));
+  assert.ok(tookMs <= limits.callMs + 200, `${tookMs} ms`);
+});
+
+test('a caller who gives up is heard at once, between tries too', async () => {
+  for (const fault of [{ kind: 'silent' } as const, throttled('3600')]) {
+    proxies.blob.fault = () => fault;
+    const signal = AbortSignal.timeout(100);
+    const tookMs = await timed(() =>
+      assert.rejects(container.getBlockBlobClient('content').getProperties({ abortSignal: signal })),
+    );
+    assert.ok(tookMs < 350, `${tookMs} ms`);
+  }
+});
+
+test('a download that has begun is not cut off by the time of the call', async () => {
+  const content = Buffer.alloc(3_000_000, 'x');
+  await container.getBlockBlobClient('large').upload(content, content.length);
+  const { readableStreamBody } = await container.getBlockBlobClient('large').download();
+  assert.ok(readableStreamBody);
+  let bytes = 0;
+  await new Promise((resolve) => setTimeout(resolve, limits.callMs + 200));
+  for await (const piece of readableStreamBody) bytes += piece.length;
+  assert.equal(bytes, content.length);
+});
+
+test('an upload has the time that its bytes need at 0.5 MB/s', async () => {
+  const content = Buffer.alloc(500_000, 'x');
+  proxies.blob.fault = () => ({ kind: 'silent' });
+  const tookMs = await timed(() =>
+    assert.rejects(container.getBlockBlobClient('slow').upload(content, content.length), {
+      code: 'ETIMEDOUT',
+    }),
+  );
+  assert.ok(tookMs >= limits.callMs + 900 && tookMs < limits.callMs + 1_400, `${tookMs} ms`);
+});
+
+test('many calls at a time wait for each other, take bounded connections, and none times out for that', async () => {
+  const before = proxies.table.calls.length;
+  const patient = await openTable(access, 'Connections', noCredential, {
+    ...limits,
+    callMs: 60_000,
+    tryMs: 2_000,
+  });
+  await Promise.all(Array.from({ length: 500 }, () => patient.getEntity(keys.partitionKey, keys.rowKey)));
+  const { most } = proxies.table.connections;
+  assert.ok(most <= 64, `${most} connections`);
+  assert.equal(proxies.table.calls.length - before, 500, 'and none was sent twice');
+});
+
+test('in an outage those who wait for others end in their time too', async () => {
+  proxies.queue.fault = () => ({ kind: 'silent' });
+  const startedMs = performance.now();
+  const ends = await Promise.allSettled(Array.from({ length: 200 }, () => calls.queue()));
+  assert.ok(ends.every(({ status }) => status === 'rejected'));
+  const tookMs = performance.now() - startedMs;
+  assert.ok(tookMs <= limits.callMs + 500, `${tookMs} ms`);
+});
+
+test('in production a call ends within 45 seconds', () => {
+  assert.ok(storageLimits.callMs <= 45_000 - 1_000);
+});
