@@ -173,13 +173,19 @@ export type MailCredential =
   | { readonly kind: 'oauth2'; readonly getToken: (fresh: boolean) => Promise<string> };
 
 export interface MailboxTimeouts {
-  /** One deadline for the whole of connect: DNS, TCP, TLS, greeting, STARTTLS, login, select. */
+  /** One deadline for the whole of connect: DNS, TCP, TLS, greeting, STARTTLS, login. */
   readonly connectMs: number;
+  /** For opening the mailbox and for listing it, each: SELECT and SEARCH (IMAP), LIST and UIDL (POP3). */
+  readonly openMs: number;
   /** One deadline for each command, and for each silence while a mail is on the wire. */
   readonly commandMs: number;
 }
 
-export const defaultTimeouts: MailboxTimeouts = { connectMs: 30_000, commandMs: 60_000 };
+export const defaultTimeouts: MailboxTimeouts = {
+  connectMs: 30_000,
+  openMs: 120_000,
+  commandMs: 60_000,
+};
 
 export const defaultStreamBytes: number = 12 * 1024 * 1024;
 

@@ -89,7 +89,7 @@ export class FetchCommand implements FetchSink {
 
   add(data: FetchData, sizeBytes: number): void {
     if (this.#isAbandoned && data.holding !== undefined) this.#intake.giveBack(data.holding);
-    this.#waiting.push(this.#isAbandoned ? { uid: data.uid } : data);
+    this.#waiting.push(this.#isAbandoned ? { sequence: data.sequence, uid: data.uid } : data);
     this.#bytes += sizeBytes;
     this.#wake();
   }
@@ -172,7 +172,7 @@ function bodyToken(body: NonNullable<FetchItems['body']>): ImapToken {
 
 /** A FETCH response as imapflow parsed it. */
 function fetchDataOf(response: unknown): FetchData {
-  let data: FetchData = { uid: 0 };
+  let data: FetchData = { sequence: numberIn(memberOf(response, 'command')), uid: 0 };
   for (const { name, value } of fetchItemsOf(response)) {
     const key = memberOf(name, 'value');
     if (typeof key === 'string') data = { ...data, ...itemOf(key.toUpperCase(), name, value) };
@@ -183,7 +183,7 @@ function fetchDataOf(response: unknown): FetchData {
 function itemOf(key: string, name: unknown, value: unknown): Partial<FetchData> {
   const content = memberOf(value, 'value');
   if (key === 'UID') return { uid: numberIn(content) };
-  if (key === 'FLAGS') return { flags: new Set(namesIn(value)) };
+  if (key === 'FLAGS') return { flags: new Set(namesIn(value).map((flag) => flag.toLowerCase())) };
   if (key === 'RFC822.SIZE') return { sizeBytes: numberIn(content) };
   if (key === 'INTERNALDATE' && typeof content === 'string') return { internalDate: content };
   if (key === 'BODY' && isEmpty(memberOf(name, 'section'))) return { body: bytesIn(content) };

@@ -2,7 +2,11 @@ import type { Holding } from '../mailbox.ts';
 
 /** What one FETCH response (RFC 3501, 7.4.2) says about a mail, of what this app asks for. */
 export interface FetchData {
+  /** The message sequence number. */
+  readonly sequence: number;
+  /** 0 in a response that doesn't say. */
   readonly uid: number;
+  /** In lower case: flags compare without case (RFC 3501, 9). */
   readonly flags?: ReadonlySet<string>;
   /** RFC822.SIZE, in bytes. */
   readonly sizeBytes?: number;
@@ -19,7 +23,7 @@ export const nilBody: Buffer = Buffer.alloc(0);
 /** The body of a mail that turned out larger than what is taken whole: its literal was read away. */
 export const unreadBody: Buffer = Buffer.alloc(0);
 
-const start = /^\* \d{1,10} FETCH \(/i;
+const start = /^\* (\d{1,10}) FETCH \(/i;
 const spaces = / */y;
 const itemName = /([A-Z0-9.-]+)(\[[^\]]*\])?(?:<\d+>)? /iy;
 const literalMark = /~?\{\d+\}\r?\n/y;
@@ -42,8 +46,9 @@ type Value =
  */
 export function parseFetchResponse(text: string, literals: readonly Buffer[]): FetchData | undefined {
   const reader = new ResponseReader(text, literals);
-  if (reader.match(start) === undefined) return undefined;
-  let data: FetchData = { uid: 0 };
+  const begun = reader.match(start);
+  if (begun === undefined) return undefined;
+  let data: FetchData = { sequence: Number(begun[1]), uid: 0 };
   for (;;) {
     reader.match(spaces);
     if (reader.accept(')')) return data;
@@ -61,7 +66,7 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
     case 'RFC822.SIZE':
       return { sizeBytes: numberIn(value) };
     case 'FLAGS':
-      return { flags: new Set(value.kind === 'list' ? value.atoms : []) };
+      return { flags: new Set(value.kind === 'list' ? value.atoms.map((flag) => flag.toLowerCase()) : []) };
     case 'INTERNALDATE':
       return value.kind === 'bytes' ? { internalDate: value.bytes.toString('latin1') } : {};
     case 'BODY':

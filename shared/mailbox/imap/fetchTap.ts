@@ -40,6 +40,7 @@ export class FetchTap {
   readonly #parser: ImapParser;
   readonly #passOn: TakeChunk;
   readonly #buffers: MailBuffers;
+  readonly #mayPass: (chunk: Buffer) => boolean;
   #sink: FetchSink | undefined;
   #largestResponseBytes = 0;
   /** A line's beginning, until its end comes. */
@@ -47,11 +48,15 @@ export class FetchTap {
   #heldBytes = 0;
   #response: OpenResponse | undefined;
 
-  /** Throws a `Failure` (internal) for a version of imapflow that can't be tapped. */
-  constructor(client: ImapFlow, buffers: MailBuffers) {
+  /**
+   * `mayPass` is asked about all that goes on to imapflow; after a false nothing more is read. Throws a `Failure`
+   * (internal) for a version of imapflow that can't be tapped.
+   */
+  constructor(client: ImapFlow, buffers: MailBuffers, mayPass: (chunk: Buffer) => boolean = () => true) {
     const parser = parserOf(client);
     this.#parser = parser;
     this.#buffers = buffers;
+    this.#mayPass = mayPass;
     this.#passOn = interceptChunks(parser, (chunk, encoding, next) => {
       if (Buffer.isBuffer(chunk)) this.#consume(chunk, 0, next);
       else this.#passOn(chunk, encoding, next);
@@ -182,7 +187,7 @@ export class FetchTap {
   #pass(pieces: readonly Buffer[], done: TransformCallback): void {
     const [first, ...rest] = pieces;
     if (first === undefined) done();
-    else this.#passOn(first, 'latin1', () => this.#pass(rest, done));
+    else if (this.#mayPass(first)) this.#passOn(first, 'latin1', () => this.#pass(rest, done));
   }
 
   /** Between two responses: what comes next begins one. */

@@ -1,6 +1,6 @@
 import type { ImapFlow } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
-import { commandsOf, type ImapCommand, replaceCommands } from './imapflowInside.ts';
+import { commandsOf, type ImapCommand, replaceCommands, runCommand } from './imapflowInside.ts';
 
 /** Commands that are left out at first and sent only where a server turns out to want them. */
 export interface DeferredCommands {
@@ -25,6 +25,16 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
     ['ID', async () => ({})],
     ['NAMESPACE', async () => undefined],
     ['LIST', async () => []],
+    [
+      'LOGIN',
+      async (_client, username, password) => {
+        if (isAsciiText(username) && isAsciiText(password)) return call('LOGIN', username, password);
+        // imapflow would send them as quoted strings, which hold ASCII only (RFC 3501, 4.3).
+        const literal = (value: unknown) => ({ type: 'LITERAL', value: String(value) }) as const;
+        await runCommand(client, 'LOGIN', [literal(username), literal(password)]);
+        return username;
+      },
+    ],
     [
       'CAPABILITY',
       async () => {

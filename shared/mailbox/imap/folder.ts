@@ -55,12 +55,16 @@ export class Folder {
   }
 
   /** Gives `command` its turn and its deadline; `doing` as in "listing the mails". */
-  async run<T>(doing: string, command: (connection: ImapConnection) => Promise<T>): Promise<T> {
+  async run<T>(
+    doing: string,
+    command: (connection: ImapConnection) => Promise<T>,
+    timeoutMs: number = this.#commandMs,
+  ): Promise<T> {
     const release = await this.enter();
     this.#connection.forgetRefusal();
     try {
-      return await withDeadline(this.#connection.orFailure(command(this.#connection)), this.#commandMs, () =>
-        describeTimeout(this.#connection.state, this.#commandMs),
+      return await withDeadline(this.#connection.orFailure(command(this.#connection)), timeoutMs, () =>
+        describeTimeout(this.#connection.state, timeoutMs),
       );
     } catch (error) {
       throw this.#connection.fail(error, doing);

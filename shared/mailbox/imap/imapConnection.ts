@@ -4,6 +4,8 @@ import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import { describeAbort, describeTimeout } from '../networkFailure.ts';
+import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
+import { quoteServerText } from '../serverText.ts';
 import { FetchCommand, type FetchItems, type LiteralIntake } from './fetchCommand.ts';
 import { FetchTap } from './fetchTap.ts';
 import { type DeferredCommands, deferCommands } from './fewerRoundTrips.ts';
@@ -14,9 +16,12 @@ import {
   describeLoginRefusal,
   describeNoMechanism,
   describeRefusal,
+  describeSlowOpen,
   type Refusal,
   refusalOf,
 } from './imapFailure.ts';
+import { watchCommands } from './imapflowInside.ts';
+import { mailsIn, ResponseBudget } from './responseBudget.ts';
 import { createTransport } from './transport.ts';
 
 /** A secret that goes to the server: the password, or this attempt's access token. */
@@ -25,6 +30,7 @@ export type LoginSecret =
   | { readonly kind: 'oauth2'; readonly accessToken: string };
 
 const dayMs = 86_400_000;
+const maxGreetingBytes = 1024;
 const mebibyte = 1024 * 1024;
 /** A SEARCH answer is one line: this holds about three million UIDs. */
 const maxLineBytes = 32 * mebibyte;
@@ -48,6 +54,8 @@ export class ImapConnection {
   #lastRefusal: Refusal | undefined;
   #failure: Failure | undefined;
   #fetching: FetchCommand | undefined;
+  readonly #budget = new ResponseBudget();
+  #isGreeted = false;
   readonly #failing = Promise.withResolvers<never>();
 
   constructor(options: MailboxOptions, secret: LoginSecret) {
@@ -68,7 +76,11 @@ export class ImapConnection {
     this.client.on('error', (error: Error) => {
       this.#socketError ??= error;
     });
-    this.#tap = new FetchTap(this.client, options.buffers ?? newBuffers);
+    this.#tap = new FetchTap(this.client, options.buffers ?? newBuffers, (chunk) => this.#mayPass(chunk));
+    watchCommands(this.client, (name, argument) => {
+      const isAboutMails = /^UID (FETCH|STORE|EXPUNGE|MOVE|COPY)$/.test(name);
+      this.#budget.begin(name, isAboutMails ? mailsIn(argument) : 0);
+    });
     this.#deferred = deferCommands(this.client, () => this.#beginLogin());
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -94,18 +106,24 @@ export class ImapConnection {
     return this.client.stats().received;
   }
 
-  /** Connects, logs in and selects the folder, within `timeoutMs`; rejects with a `Failure`. */
+  /** Connects and logs in within `timeoutMs`, and selects the folder within `openMs`; rejects with a `Failure`. */
   async open(timeoutMs: number): Promise<MailboxObject> {
-    const { signal, timeouts } = this.#options;
+    const { signal, timeouts, folder } = this.#options;
     try {
       const login = unlessAborted(this.#login(), signal, () => describeAbort(signal, this.state));
-      return await withDeadline(login, timeoutMs, () => describeTimeout(this.state, timeouts.connectMs));
+      await withDeadline(login, timeoutMs, () => describeTimeout(this.state, timeouts.connectMs));
+      const select = this.orFailure(this.#select(folder));
+      const mailbox = await withDeadline(select, timeouts.openMs, () =>
+        describeSlowOpen(folder, this.state, timeouts.openMs),
+      );
+      this.#phase = 'session';
+      return mailbox;
     } catch (error) {
       throw this.fail(error, 'the login');
     }
   }
 
-  async #login(): Promise<MailboxObject> {
+  async #login(): Promise<void> {
     try {
       await this.client.connect();
     } catch (error) {
@@ -113,9 +131,25 @@ export class ImapConnection {
       if (refusal !== undefined) throw describeLoginRefusal(refusal, this.state);
       throw error instanceof AuthenticationFailure ? describeNoMechanism(this.state) : error;
     }
-    const mailbox = await this.#select(this.#options.folder);
-    this.#phase = 'session';
-    return mailbox;
+  }
+
+  /** Looks at what the server sends before imapflow gets it: who answers at all, and whether it is a flood. */
+  #mayPass(chunk: Buffer): boolean {
+    const { host, port } = this.#options;
+    const server = `IMAP server ${quoteServerText(host)}:${port}`;
+    const greeting = this.#isGreeted ? '' : chunk.toString('latin1', 0, maxGreetingBytes);
+    this.#isGreeted = true;
+    const spoken = protocolOf(greeting);
+    if (spoken !== undefined && spoken !== 'IMAP') {
+      const words = quoteServerText(greeting.split('\n', 1)[0] ?? '', this.#secrets);
+      const sentence = `${server} answered "${words}". ${adviceForProtocol(spoken)}`;
+      this.fail(new Failure('protocol', sentence), 'the greeting');
+      return false;
+    }
+    if (this.#budget.take(chunk)) return true;
+    const sentence = `${server} goes on sending what nobody asked for, so the session was ended. Check the server.`;
+    this.fail(new Failure('protocol', sentence), 'a command');
+    return false;
   }
 
   /** Before the first command of the session: the greeting is there. */

@@ -19,7 +19,7 @@ export interface ConnectionState extends MailServerContact {
 
 /** A tagged NO or BAD, or a BYE over it: the server is there, and won't do this. */
 export interface Refusal {
-  readonly status: 'NO' | 'BAD' | 'BYE';
+  readonly status: 'OK' | 'NO' | 'BAD' | 'BYE';
   /** The response code (RFC 5530), such as `LIMIT`. */
   readonly code?: string;
   readonly text: string;
@@ -63,7 +63,6 @@ export function quoteRefusal(refusal: Refusal, secrets: readonly string[]): stri
 /** The failure of a login that the server refused. */
 export function describeLoginRefusal(refusal: Refusal, state: ConnectionState): Failure {
   const login = `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)}`;
-  const said = quoteServerText(refusal.code ?? refusal.text, state.secrets) || refusal.status;
   if (isBusy(refusal)) {
     const words = quoteRefusal(refusal, state.secrets);
     return new Failure(
@@ -71,11 +70,30 @@ export function describeLoginRefusal(refusal: Refusal, state: ConnectionState): 
       `${login} was put off by the server: ${words}. Too many sessions may be open; it is tried again.`,
     );
   }
-  const advice =
-    state.authentication === 'password'
-      ? 'Check username and password.'
-      : 'Check username, the OAuth2 settings, and that the app may read this mailbox.';
-  return new Failure('login', `${login} was refused: ${endless(said)}. ${advice}`);
+  const code = refusal.code === undefined ? '' : ` (${refusal.code})`;
+  const said = quoteServerText(endless(refusal.text) + code, state.secrets) || refusal.status;
+  return new Failure('login', `${login} was refused: ${said.trim()}.${adviceFor(refusal, state)}`);
+}
+
+/** What to do about a refused login (RFC 5530); nothing where the server's words say it. */
+function adviceFor({ code, text }: Refusal, { authentication, security }: ConnectionState): string {
+  if (
+    code === 'PRIVACYREQUIRED' ||
+    (security === 'plain' && /\b(starttls|tls|ssl|encrypt\w*|secure)\b/i.test(text))
+  ) {
+    return ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
+  }
+  if (code === 'CONTACTADMIN') return " Ask the server's administrator.";
+  if (code === 'EXPIRED') return ' Set a new password.';
+  if (
+    code === 'ALERT' ||
+    code === 'WEBALERT' ||
+    /https?:\/\/|app(lication)?[- ]specific|app password/i.test(text)
+  )
+    return '';
+  return authentication === 'password'
+    ? ' Check username and password.'
+    : ' Check username, the OAuth2 settings, and that the app may read this mailbox.';
 }
 
 /** The failure of a login that was not tried, since the server takes none of that kind. */
@@ -102,6 +120,13 @@ export function describeFolderRefusal(refusal: Refusal, folder: string, state: C
   if (isBusy(refusal)) return describeRefusal(refusal, 'opening the folder', state);
   const sentence = `Folder "${quoteServerText(folder)}" on ${where} can't be opened for ${quoteServerText(state.username)}: ${endless(words)}. Check folder.`;
   return new Failure('folder', sentence);
+}
+
+/** The failure of a folder that took the server too long to open. */
+export function describeSlowOpen(folder: string, state: ConnectionState, waitedMs: number): Failure {
+  const seconds = waitedMs < 1000 ? `${waitedMs} ms` : `${Math.round(waitedMs / 1000)} s`;
+  const sentence = `IMAP server ${quoteServerText(state.host)}:${state.port} did not open folder "${quoteServerText(folder)}" within ${seconds}. The server may be overloaded, or the folder very large: move old mails elsewhere.`;
+  return new Failure('timeout', sentence);
 }
 
 /** The failure of any other command that the server refused; `doing` as in "listing the mails". */

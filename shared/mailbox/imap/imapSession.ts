@@ -1,5 +1,6 @@
-import type { MailboxObject, SearchObject } from 'imapflow';
+import type { MailboxObject } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
+import { withDeadline } from '../../wait/deadline.ts';
 import { FetchMemory, StreamedMail, StreamHolding, WholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import {
@@ -12,12 +13,15 @@ import {
   type MailRef,
   type MeasuredMail,
 } from '../mailbox.ts';
+import { describeTimeout } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import type { LiteralIntake } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
+import type { ImapConnection } from './imapConnection.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
 import { joinPieces, MailPieces } from './mailPieces.ts';
+import { compactUids } from './sequenceSet.ts';
 import { SettleCommands } from './settleCommands.ts';
 import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
@@ -52,6 +56,10 @@ export class ImapSession implements MailboxSession {
   readonly #folderName: string;
   /** Found by SEARCH and not listed yet. */
   #found: readonly number[] | undefined;
+  /** UIDs of mails that were unread when this session measured them. */
+  readonly #measuredUnread = new Set<number>();
+  /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
+  #peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
   /** Resolves when no settle is under way. */
   #settled: Promise<unknown> = Promise.resolve();
 
@@ -75,7 +83,7 @@ export class ImapSession implements MailboxSession {
   }
 
   async list(limit: number): Promise<readonly MailRef[]> {
-    const found = this.#found ?? (await this.#search({ seen: false, deleted: false }));
+    const found = this.#found ?? (await this.#search());
     const page = found.slice(0, Math.max(0, limit));
     this.#found = found.slice(page.length);
     return page.map(mailRef);
@@ -103,14 +111,23 @@ export class ImapSession implements MailboxSession {
     const measured = new Map<number, MeasuredMail>();
     const request = {
       ...this.#fetchOf(mails, dataBytes, uncounted),
-      items: { size: true, internalDate: true },
+      items: { flags: true, size: true, internalDate: true },
       answers: (data: FetchData) => data.sizeBytes !== undefined,
     };
+    const silent: MailRef[] = [];
     for await (const outcome of this.#fetchInTurn(request, 'measuring mails')) {
       const { mail } = outcome;
       if (outcome.kind === 'data') measured.set(mail.id, { ...mail, ...measureOf(outcome.data) });
+      if (outcome.kind === 'data' && !isDone(outcome.data.flags)) this.#measuredUnread.add(mail.id);
       // It is there; that it can't be handed over is said by the fetch.
       if (outcome.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
+      if (outcome.kind === 'missing') silent.push(mail);
+    }
+    const listed = await this.#folder.run('looking for mails', (connection) =>
+      this.#stillListed(connection, silent),
+    );
+    for (const mail of silent) {
+      if (listed.has(mail.id)) measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
     }
     return mails.flatMap((mail) => measured.get(mail.id) ?? []);
   }
@@ -159,20 +176,59 @@ export class ImapSession implements MailboxSession {
       : this.#settleCommands.markRead(uids));
   }
 
-  #search(query: SearchObject): Promise<readonly number[]> {
-    return this.#folder.run('listing the unread mails', async (connection) => {
-      const found = await connection.client.search(query, { uid: true });
-      if (!Array.isArray(found)) throw connection.describeFalse('listing the unread mails');
-      return [...found].sort((one, other) => one - other);
-    });
+  #search(): Promise<readonly number[]> {
+    const doing = 'listing the unread mails';
+    // Of a large mailbox it takes a server as long as opening it.
+    return this.#folder.run(
+      doing,
+      async (connection) => {
+        const found = await connection.client.search({ seen: false, deleted: false }, { uid: true });
+        if (!Array.isArray(found)) throw connection.describeFalse(doing);
+        return [...found].sort((one, other) => one - other);
+      },
+      this.#options.timeouts.openMs,
+    );
   }
 
-  /** One command for all of them, and what it takes to ask for those whose turn it was not. */
+  /** Which of these mails, about which the server has said nothing, are candidates all the same. */
+  async #stillListed(connection: ImapConnection, mails: readonly MailRef[]): Promise<ReadonlySet<number>> {
+    const listed = new Set<number>();
+    for (const uid of compactUids(mails.map(({ id }) => id))) {
+      const found = await connection.client.search({ uid, seen: false, deleted: false }, { uid: true });
+      if (!Array.isArray(found)) throw connection.describeFalse('looking for mails');
+      for (const id of found) listed.add(id);
+    }
+    return listed;
+  }
+
+  /** One command for all of them, and what it takes to ask for those that it brought no answer for. */
   async *#fetchWhole(
     mails: readonly MeasuredMail[],
     held: FetchMemory,
     onAbandoned: (ended: Promise<unknown>) => void,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
+    const again: Again = { silent: [], empty: [], larger: [], marked: [] };
+    const asked = this.#peek === 'marks read' ? yield* this.#leaveOutRead(mails) : mails;
+    yield* this.#fetchBatch(asked, held, again, onAbandoned);
+    if (this.#peek === 'leaves unread') for (const mail of again.marked) yield { kind: 'gone', mail };
+    else if (again.marked.length > 0) {
+      // All that was fetched so far came marked as read, and was unread just before: that was the fetch.
+      this.#peek = 'marks read';
+      yield* this.#fetchBatch(again.marked.splice(0), held, again, onAbandoned);
+    }
+    yield* this.#explainSilence(again.silent, held, again, onAbandoned);
+    yield* this.#explainEmpty(again.empty);
+    for (const mail of again.larger) yield* this.#fetchStreamed(mail, held, onAbandoned);
+  }
+
+  /** One UID FETCH. What needs another one is put into `again`. */
+  async *#fetchBatch(
+    mails: readonly MeasuredMail[],
+    held: FetchMemory,
+    again: Again,
+    onAbandoned: (ended: Promise<unknown>) => void,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
+    if (mails.length === 0) return;
     const { wholeBytes, buffers = newBuffers } = this.#options;
     // Above it by a little: a size that errs costs no second fetch.
     const intake = intakeOf(held, wholeBytes + wholeBytes / 4);
@@ -181,24 +237,76 @@ export class ImapSession implements MailboxSession {
       items: { flags: true, body: true },
       answers: holdsBody,
     };
-    const empty: MeasuredMail[] = [];
-    const larger: MeasuredMail[] = [];
     for await (const outcome of fetchByUid(this.#folder, request, onAbandoned)) {
       const { mail } = outcome;
-      if (outcome.kind === 'missing') yield { kind: 'gone', mail };
+      if (outcome.kind === 'missing') again.silent.push(mail);
       else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
       else {
         const { body = nilBody, holding = held.hold() } = outcome.data;
-        const state = stateOf(mail, outcome.data);
+        const state = this.#stateOf(mail, outcome.data);
         if (state === 'mail') yield new WholeMail(mail, body, held.handOver(holding), buffers);
         else held.giveBack(holding);
         if (state === 'gone') yield { kind: 'gone', mail };
-        if (state === 'empty') empty.push(mail);
-        if (state === 'larger') larger.push(mail);
+        else if (state !== 'mail') again[state].push(mail);
       }
     }
-    yield* this.#explainEmpty(empty);
-    for (const mail of larger) yield* this.#fetchStreamed(mail, held, onAbandoned);
+  }
+
+  /** What was fetched: a mail; one that is no candidate any more; nothing where there should be something; too much. */
+  #stateOf(mail: MeasuredMail, { flags, body }: FetchData): 'mail' | 'gone' | keyof Again {
+    if (flags?.has('\\deleted')) return 'gone';
+    if (!flags?.has('\\seen')) {
+      if (flags !== undefined) this.#peek = 'leaves unread';
+    } else if (!this.#measuredUnread.has(mail.id) || this.#peek === 'leaves unread') return 'gone';
+    else if (this.#peek === 'unknown') return 'marked';
+    if (body === unreadBody) return 'larger';
+    const isEmptyMail = mail.sizeBytes === 0 && body !== nilBody;
+    return body !== undefined && (body.length > 0 || isEmptyMail) ? 'mail' : 'empty';
+  }
+
+  /** On a server that marks what is fetched: answers for those that someone else has read, and gives the others. */
+  async *#leaveOutRead<M extends MeasuredMail>(
+    mails: readonly M[],
+  ): AsyncGenerator<FetchAnswer, readonly M[], undefined> {
+    const request = {
+      ...this.#fetchOf(mails, dataBytes, uncounted),
+      items: { flags: true },
+      answers: ({ flags }: FetchData) => flags !== undefined,
+    };
+    const unread: M[] = [];
+    for await (const outcome of fetchByUid(this.#folder, request, () => {})) {
+      const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
+      if (isRead) yield { kind: 'gone', mail: outcome.mail };
+      else unread.push(outcome.mail);
+    }
+    return unread;
+  }
+
+  /** Mails of which the server said nothing are expunged, unless it still lists them: then each is asked for alone. */
+  async *#explainSilence(
+    mails: readonly MeasuredMail[],
+    held: FetchMemory,
+    again: Again,
+    onAbandoned: (ended: Promise<unknown>) => void,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
+    if (mails.length === 0) return;
+    const { connection } = this.#folder;
+    const { commandMs } = this.#options.timeouts;
+    const listed = await withDeadline(
+      connection.orFailure(this.#stillListed(connection, mails)),
+      commandMs,
+      () => describeTimeout(connection.state, commandMs),
+    );
+    for (const mail of mails) {
+      if (!listed.has(mail.id)) {
+        yield { kind: 'gone', mail };
+        continue;
+      }
+      const alone: Again = { ...again, silent: [] };
+      yield* this.#fetchBatch([mail], held, alone, onAbandoned);
+      if (alone.silent.length > 0)
+        yield this.#unavailable(mail, { status: 'OK', text: 'and says nothing about it' });
+    }
   }
 
   async *#fetchStreamed(
@@ -206,6 +314,9 @@ export class ImapSession implements MailboxSession {
     held: FetchMemory,
     onAbandoned: (ended: Promise<unknown>) => void,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
+    // Once a session: whether a mail that comes marked as read was unread just before.
+    if (this.#peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
+    this.#measuredUnread.add(mail.id);
     const account = held.hold();
     const holding = new StreamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
     const pieces = new MailPieces<PieceAnswer>((offset) => this.#fetchPiece(mail, offset, holding));
@@ -274,7 +385,11 @@ export class ImapSession implements MailboxSession {
     if (outcome.kind === 'missing') return { kind: 'gone', mail };
     if (outcome.kind === 'refused') return this.#unavailable(mail, outcome.refusal);
     const { body = nilBody, flags } = outcome.data;
-    if (offset === 0 && isDone(flags)) return { kind: 'gone', mail };
+    if (offset === 0 && flags !== undefined) {
+      const state = this.#stateOf(mail, outcome.data);
+      if (state === 'gone') return { kind: 'gone', mail };
+      if (state === 'marked') this.#peek = 'marks read';
+    }
     if (body === unreadBody) {
       return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
     }
@@ -332,13 +447,24 @@ export class ImapSession implements MailboxSession {
 
   #requireWritable({ readOnly, permanentFlags }: MailboxObject): void {
     const flag = this.#options.deleteMails ? '\\Deleted' : '\\Seen';
-    const keeps = permanentFlags === undefined || permanentFlags.has('\\*') || permanentFlags.has(flag);
+    const kept = new Set([...(permanentFlags ?? ['\\*'])].map((name) => name.toLowerCase()));
+    const keeps = kept.has('\\*') || kept.has(flag.toLowerCase());
     if (readOnly !== true && keeps) return;
     throw new Failure(
       'folder',
       `Folder "${quoteServerText(this.#folderName)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,
     );
   }
+}
+
+/** Mails that one command brought no mail for, and that need another one. */
+interface Again {
+  /** Nothing was said about them. */
+  readonly silent: MeasuredMail[];
+  readonly empty: MeasuredMail[];
+  readonly larger: MeasuredMail[];
+  /** They came marked as read, and were unread when they were measured. */
+  readonly marked: MeasuredMail[];
 }
 
 /** What a server may say to the request for a piece; `empty` is past the end, or no mail at all. */
@@ -369,16 +495,8 @@ function intakeOf(held: FetchMemory, largestBytes: number): LiteralIntake {
   };
 }
 
-/** What was fetched: a mail, one that is no candidate any more, nothing where there should be something, or too much. */
-function stateOf(mail: MeasuredMail, { flags, body }: FetchData): 'mail' | 'gone' | 'empty' | 'larger' {
-  if (isDone(flags)) return 'gone';
-  if (body === unreadBody) return 'larger';
-  const isEmptyMail = mail.sizeBytes === 0 && body !== nilBody;
-  return body !== undefined && (body.length > 0 || isEmptyMail) ? 'mail' : 'empty';
-}
-
 function isDone(flags: ReadonlySet<string> | undefined): boolean {
-  return flags?.has('\\Seen') === true || flags?.has('\\Deleted') === true;
+  return flags?.has('\\seen') === true || flags?.has('\\deleted') === true;
 }
 
 /** A response that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */

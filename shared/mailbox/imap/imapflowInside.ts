@@ -23,7 +23,7 @@ export type ImapCommand = (client: ImapFlow, ...args: readonly unknown[]) => Pro
 
 /** A token of a command line, as imapflow writes it. */
 export type ImapToken =
-  | { readonly type: 'SEQUENCE' | 'ATOM' | 'STRING'; readonly value: string }
+  | { readonly type: 'SEQUENCE' | 'ATOM' | 'STRING' | 'LITERAL'; readonly value: string }
   | {
       readonly type: 'ATOM';
       readonly value: string;
@@ -62,19 +62,31 @@ export function interceptChunks(parser: ImapParser, transform: TakeChunk): TakeC
   return (chunk, encoding, next) => own.call(parser, chunk, encoding, next);
 }
 
+/** Has `onCommand` told of each command before it is sent: its name and its first argument, as text. */
+export function watchCommands(client: ImapFlow, onCommand: (name: string, argument: string) => void): void {
+  const exec: unknown = Reflect.get(client, 'exec');
+  if (typeof exec !== 'function') throw unknownVersion('its way to send a command');
+  const watched = (name: unknown, args: unknown, options: unknown): unknown => {
+    const argument = memberOf(memberOf(args, 0), 'value');
+    onCommand(String(name), typeof argument === 'string' ? argument : '');
+    return exec.call(client, name, args, options);
+  };
+  Object.assign(client, { exec: watched });
+}
+
 /**
- * Sends a command and hands on the untagged responses of one name as they come, each as imapflow parsed it; nothing
+ * Sends a command and hands on the untagged responses of a name as they come, each as imapflow parsed it; nothing
  * more is read from the server until `onUntagged` has resolved. Rejects as the command is refused.
  */
 export async function runCommand(
   client: ImapFlow,
   command: string,
   args: readonly ImapToken[],
-  untagged: { readonly name: string; readonly onUntagged: (response: unknown) => Promise<void> },
+  untagged?: { readonly name: string; readonly onUntagged: (response: unknown) => Promise<void> },
 ): Promise<void> {
   const exec: unknown = Reflect.get(client, 'exec');
   if (typeof exec !== 'function') throw unknownVersion('its way to send a command');
-  const handlers = { untagged: { [untagged.name]: untagged.onUntagged } };
+  const handlers = untagged === undefined ? {} : { untagged: { [untagged.name]: untagged.onUntagged } };
   const response: unknown = await exec.call(client, command, args, handlers);
   // Until then imapflow reads nothing more.
   const next = memberOf(response, 'next');

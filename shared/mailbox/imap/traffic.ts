@@ -9,6 +9,8 @@ export interface Traffic {
 
 /** Fewer than this within the allowed silence counts as silence: no server is that slow, only a hostile one. */
 const leastProgressBytes = 1024;
+/** What has to come in each allowed silence on average, after the first two. */
+const leastMeanBytes = 64 * 1024;
 
 /**
  * Settles as `work` does, or rejects with what `onExpiry` makes once next to nothing was received for
@@ -23,6 +25,9 @@ export async function whileTrafficFlows<T>(
   let timer: NodeJS.Timeout | undefined;
   let isDone = false;
   const begin = traffic.receivedBytes();
+  const startedAt = performance.now();
+  let lookedAt = startedAt;
+  let heldBackMs = 0;
   let progress = { at: performance.now(), bytes: begin };
   const expiry = new Promise<never>((_, reject) => {
     const look = (): void => {
@@ -34,7 +39,11 @@ export async function whileTrafficFlows<T>(
       }
       const progressed = bytes - progress.bytes >= leastProgressBytes;
       if (progressed || traffic.isHeldBack()) progress = { at: now, bytes };
-      if (now - progress.at >= silenceMs) lookOnceMore(bytes);
+      heldBackMs += traffic.isHeldBack() ? now - lookedAt : 0;
+      lookedAt = now;
+      const allowedMs = silenceMs * (2 + (bytes - begin) / leastMeanBytes);
+      if (now - startedAt - heldBackMs > allowedMs) reject(onExpiry('silence'));
+      else if (now - progress.at >= silenceMs) lookOnceMore(bytes);
       else timer = setTimeout(look, Math.max(1, Math.min(silenceMs / 4, progress.at + silenceMs - now)));
     };
     const lookOnceMore = (bytes: number): void => {

@@ -1,5 +1,5 @@
 import type { Failure } from '../../failure/failure.ts';
-import type { MailRef } from '../mailbox.ts';
+import type { Holding, MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import type { FetchItems, LiteralIntake } from './fetchCommand.ts';
 import type { FetchData } from './fetchResponse.ts';
@@ -10,6 +10,9 @@ import { whileTrafficFlows } from './traffic.ts';
 
 /** RFC 5530: what a NO says when the mail was expunged by someone else. */
 const goneCodes = new Set(['EXPUNGEISSUED', 'NONEXISTENT']);
+
+/** Sequence numbers of which something is kept for one mail. */
+const maxSequences = 100;
 
 /** What the server said about one mail. */
 export type FetchOutcome<M extends MailRef> =
@@ -62,8 +65,10 @@ export async function* fetchByUid<M extends MailRef>(
     const [first] = waiting.values();
     const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
     refusal = undefined;
+    const joined = first !== undefined && asked.length === 1 ? new JoinedResponses(first.id) : undefined;
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
-      const isAnswer = (data: FetchData): boolean => waiting.has(data.uid) && request.answers(data);
+      const isAnswer = (data: FetchData): boolean =>
+        joined?.concerns(data) ?? (waiting.has(data.uid) && request.answers(data));
       const bursts = burstsOf(line, uids, request, isAnswer, onAbandoned);
       for (let next = await bursts.next(); ; next = await bursts.next()) {
         if (next.done === true) {
@@ -73,9 +78,10 @@ export async function* fetchByUid<M extends MailRef>(
         let taken = false;
         try {
           for (const data of next.value) {
-            const mail = waiting.get(data.uid);
-            if (mail === undefined || !request.answers(data)) {
-              if (data.holding !== undefined) request.intake.giveBack(data.holding);
+            const mail = joined === undefined && request.answers(data) ? waiting.get(data.uid) : undefined;
+            if (mail === undefined) {
+              const unused = joined === undefined ? data.holding : joined.add(data);
+              if (unused !== undefined) request.intake.giveBack(unused);
               continue;
             }
             waiting.delete(data.uid);
@@ -88,6 +94,12 @@ export async function* fetchByUid<M extends MailRef>(
       }
       if (refusal !== undefined) break;
     }
+    const { data } = joined ?? {};
+    if (first !== undefined && data !== undefined && request.answers(data)) {
+      waiting.delete(first.id);
+      refusal = undefined;
+      yield { kind: 'data', mail: first, data };
+    } else if (data?.holding !== undefined) request.intake.giveBack(data.holding);
     if (refusal === undefined) {
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
     } else if (alone && first !== undefined && waiting.delete(first.id)) {
@@ -157,6 +169,43 @@ async function* burstsOf<M extends MailRef>(
       command.abandon();
       onAbandoned(drain(() => whileTrafficFlows(command.take(), silenceMs, traffic, onExpiry)));
     }
+  }
+}
+
+/**
+ * What was said about one mail that was asked for alone. Some servers say it in several responses, the UID in one and
+ * the mail in another: those of the same sequence number are one. Where more mails are asked for at once that is not
+ * done: by a sequence number alone a mail could be taken for another one.
+ */
+class JoinedResponses {
+  readonly #uid: number;
+  readonly #bySequence = new Map<number, FetchData>();
+
+  constructor(uid: number) {
+    this.#uid = uid;
+  }
+
+  /** What is known by now; undefined when nothing was said. */
+  get data(): FetchData | undefined {
+    const all = [...this.#bySequence.values()];
+    // Without any UID it is the one body that was sent.
+    const found = all.find(({ uid }) => uid === this.#uid) ?? all.find(({ body }) => body !== undefined);
+    return found && { ...found, uid: this.#uid };
+  }
+
+  concerns({ uid }: FetchData): boolean {
+    return uid === 0 || uid === this.#uid;
+  }
+
+  /** Gives what the response holds of memory and is not kept. */
+  add(response: FetchData): Holding | undefined {
+    const before = this.#bySequence.get(response.sequence);
+    const isKept = this.concerns(response) && (before !== undefined || this.#bySequence.size < maxSequences);
+    if (!isKept) return response.holding;
+    const flags = before?.flags && response.flags ? new Set([...before.flags, ...response.flags]) : undefined;
+    const uid = before?.uid || response.uid;
+    this.#bySequence.set(response.sequence, { ...response, ...before, uid, ...(flags ? { flags } : {}) });
+    return before?.body === undefined ? undefined : response.holding;
   }
 }
 

@@ -1,4 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
+import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
 import { quoteServerText } from '../serverText.ts';
 import type { Deadline } from './deadline.ts';
 import type { Pop3Wire } from './wire.ts';
@@ -37,10 +38,10 @@ export async function ask(wire: Pop3Wire, command: string, deadline: Deadline): 
 /** The failure for a line that should have been an answer. */
 export function notPop3(wire: Pop3Wire, line: string, secrets: readonly string[] = []): Failure {
   const quoted = quoteServerText(line, secrets);
-  return new Failure(
-    'protocol',
-    `${wire.server} answered "${quoted}", which is not POP3. Check host and port.`,
-  );
+  const spoken = protocolOf(line);
+  const advice =
+    spoken === undefined || spoken === 'POP3' ? 'Check host and port.' : adviceForProtocol(spoken);
+  return new Failure('protocol', `${wire.server} answered "${quoted}", which is not POP3. ${advice}`);
 }
 
 /** Says whether a server refuses a mail because it is not there (any more). */

@@ -158,7 +158,7 @@ test('a mail that is gone, or drops, while it streams ends the stream in an erro
       },
     };
     await withServer(script, async ({ port }) => {
-      const timeouts = { connectMs: 5_000, commandMs: 300 };
+      const timeouts = { connectMs: 5_000, openMs: 300, commandMs: 300 };
       await withSession(optionsFor(port, { timeouts }), async (session) => {
         await failureOf(fetchAll(session, await listAndMeasure(session)));
       });

@@ -47,7 +47,7 @@ for (const { step, half } of steps) {
       test(`${fault} ${partial === '' ? 'instead of' : 'inside'} the answer to ${step} ends in time`, async () => {
         await withServer(faultAt(step, act, partial), async (server) => {
           const allowedMs = fault === 'silence' ? 150 : 5_000;
-          const timeouts = { connectMs: allowedMs, commandMs: allowedMs };
+          const timeouts = { connectMs: allowedMs, openMs: allowedMs, commandMs: allowedMs };
           const startedAt = performance.now();
           const polling = drain(optionsFor(server.port, { deleteMails: true, timeouts }));
           // What costs the connection twice over one mail is that mail's fault, and the session goes on.
@@ -133,7 +133,7 @@ test('a folder that was made anew during a drop ends the session: its UIDs mean 
 });
 
 test('a server that never greets, or greets with BYE, fails in time', async () => {
-  const timeouts = { connectMs: 100, commandMs: 100 };
+  const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
   await withServer({ greeting: false }, async ({ port }) => {
     await assertFails(
       openImapMailbox(optionsFor(port, { timeouts })),
@@ -156,7 +156,7 @@ test('the deadline spans the whole connect: each step in time, all of them not',
   };
   await withServer({ greeting: '* OK hi\r\n', onCommand: slowly }, async ({ port }) => {
     const startedAt = performance.now();
-    const timeouts = { connectMs: 200, commandMs: 5_000 };
+    const timeouts = { connectMs: 200, openMs: 5_000, commandMs: 5_000 };
     await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /within 200 ms/);
     assert.ok(performance.now() - startedAt < 1_000);
   });
@@ -233,7 +233,7 @@ test('a trickle that never becomes an answer is a timeout', async () => {
     ['FETCH', '* 1 FETCH (UID 1 BODY[] {500000}\r\n'],
   ] as const) {
     await withServer(faultAt(step, trickle, half), async ({ port }) => {
-      const timeouts = { connectMs: 5_000, commandMs: 200 };
+      const timeouts = { connectMs: 5_000, openMs: 200, commandMs: 200 };
       await assertFails(drain(optionsFor(port, { timeouts })), 'timeout', /nothing came within 200 ms/);
     });
   }

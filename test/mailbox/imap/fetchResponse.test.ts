@@ -6,7 +6,7 @@ import { nilBody, parseFetchResponse } from '../../../shared/mailbox/imap/fetchR
 const mail = Buffer.from('Subject: one\r\n\r\n)(\r\n');
 
 test('items come in any order, case and form', () => {
-  const whole = { uid: 7, flags: new Set(['\\Seen', '$Junk']), body: mail };
+  const whole = { uid: 7, flags: new Set(['\\seen', '$junk']), body: mail };
   for (const text of [
     '* 1 FETCH (UID 7 FLAGS (\\Seen $Junk) BODY[] {18}\r\n)\r\n',
     '* 12 FETCH (BODY[] {18}\r\n UID 7 FLAGS (\\Seen $Junk))\r\n',
@@ -14,11 +14,13 @@ test('items come in any order, case and form', () => {
     '* 1 FETCH (MODSEQ (99) FLAGS (\\Seen $Junk) X-GM-LABELS ("a (b" {3}\r\n x) UID 7 BODY[] {18}\r\n)\r\n',
   ]) {
     const literals = text.includes('{3}') ? [Buffer.from('abc'), mail] : [mail];
-    assert.deepEqual(parseFetchResponse(text, literals), whole, text);
+    const { sequence, ...rest } = parseFetchResponse(text, literals) ?? {};
+    assert.deepEqual(rest, whole, text);
+    assert.equal(sequence, text.startsWith('* 12') ? 12 : 1);
   }
   assert.deepEqual(
     parseFetchResponse('* 1 FETCH (RFC822.SIZE 512 INTERNALDATE " 1-Jan-2026 10:00:00 +0000" UID 3)\r\n', []),
-    { uid: 3, sizeBytes: 512, internalDate: ' 1-Jan-2026 10:00:00 +0000' },
+    { sequence: 1, uid: 3, sizeBytes: 512, internalDate: ' 1-Jan-2026 10:00:00 +0000' },
   );
 });
 
@@ -33,7 +35,7 @@ test('a body may be NIL, empty or a quoted string', () => {
 test('another section, or a structure, is no source', () => {
   const text =
     '* 1 FETCH (UID 1 BODY[HEADER.FIELDS (SUBJECT)] {3}\r\n BODY ("TEXT" ("A" NIL)) BODY[] {18}\r\n)\r\n';
-  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), { uid: 1, body: mail });
+  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), { sequence: 1, uid: 1, body: mail });
 });
 
 test('what is no whole FETCH response is none', () => {

@@ -81,7 +81,7 @@ for (const { name, step, bytes, reasons } of nonsense) {
       },
     };
     await withServer(script, async ({ port }) => {
-      const timeouts = { connectMs: 5_000, commandMs: 250 };
+      const timeouts = { connectMs: 5_000, openMs: 250, commandMs: 250 };
       const polling = drain(optionsFor(port, { timeouts }));
       if (reasons.length === 0) {
         await polling;

@@ -281,7 +281,7 @@ test('too many connections are busy, a wrong password is not', async () => {
     await assertFails(
       openImapMailbox(optionsOn(small, user, { credential })),
       'login',
-      /refused: AUTHENTICATIONFAILED\. Check username and password\.$/,
+      /refused: Authentication failed \(AUTHENTICATIONFAILED\)\. Check username and password\.$/,
     );
   } finally {
     await small.stop();

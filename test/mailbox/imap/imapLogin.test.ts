@@ -19,8 +19,25 @@ const refusals: readonly [string, 'login' | 'busy', RegExp][] = [
   [
     'NO [AUTHENTICATIONFAILED] Authentication failed.',
     'login',
-    /^IMAP login to 127\.0\.0\.1:\d+ as anna was refused: AUTHENTICATIONFAILED\. Check username and password\.$/,
+    /^IMAP login to 127\.0\.0\.1:\d+ as anna was refused: Authentication failed \(AUTHENTICATIONFAILED\)\. Check username and password\.$/,
   ],
+  [
+    'NO [ALERT] Application-specific password required: https://example.com/a?b (Failure)',
+    'login',
+    /was refused: Application-specific password required: https:\/\/example\.com\/a\?b \(Failure\) \(ALERT\)\.$/,
+  ],
+  [
+    'NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.',
+    'login',
+    /connections \(PRIVACYREQUIRED\)\. Set useSsl or startTls to true: the server takes a login only when it is/,
+  ],
+  [
+    'NO Please run STARTTLS first',
+    'login',
+    /was refused: Please run STARTTLS first\. Set useSsl or startTls/,
+  ],
+  ['NO [EXPIRED] That password is no longer valid', 'login', /\(EXPIRED\)\. Set a new password\.$/],
+  ['NO [CONTACTADMIN] Locked', 'login', /\(CONTACTADMIN\)\. Ask the server's administrator\.$/],
   ['NO LOGIN failed.', 'login', /was refused: LOGIN failed\. Check username/],
   ['BAD no', 'login', /was refused: no\. Check/],
   ['NO', 'login', /was refused: NO\. Check/],
@@ -215,7 +232,7 @@ test('OAuth2 refused twice is a login failure that shows no token; without the m
 test('a token that never comes ends with the connect deadline', async () => {
   await withServer({}, async ({ port }) => {
     const credential = { kind: 'oauth2' as const, getToken: () => new Promise<string>(() => {}) };
-    const timeouts = { connectMs: 80, commandMs: 5_000 };
+    const timeouts = { connectMs: 80, openMs: 5_000, commandMs: 5_000 };
     await assertFails(openImapMailbox(optionsFor(port, { credential, timeouts })), 'timeout', /within 80 ms/);
   });
 });

@@ -106,7 +106,7 @@ test('a plain port spoken to with TLS, and a TLS port spoken to without, say wha
     await server.stop();
   }
   await withTlsServer({}, async (port) => {
-    const timeouts = { connectMs: 100, commandMs: 100 };
+    const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
     await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /set useSsl to true/);
   });
 });
@@ -134,7 +134,7 @@ async function withStartTls(
   }
 }
 
-const timeouts = { connectMs: 400, commandMs: 400 };
+const timeouts = { connectMs: 400, openMs: 400, commandMs: 400 };
 
 test('STARTTLS: bytes injected after the OK are refused', async () => {
   const injected = ({ tag }: Command, wire: Wire): void =>

@@ -44,7 +44,7 @@ test('a mail holds its bytes from before they are read until it is released, and
 test('a fetch that waits for memory goes on when mails that it handed over are done with', async () => {
   const mails = mailsOf(60, 100_000);
   const memory = new BoundedMemory(250_000);
-  const timeouts = { connectMs: 5_000, commandMs: 200 };
+  const timeouts = { connectMs: 5_000, openMs: 200, commandMs: 200 };
   await withServer({ mails }, async ({ port }) => {
     await withSession(optionsFor(port, { timeouts }), async (session) => {
       let came = 0;
@@ -89,7 +89,7 @@ test('what was read goes back when the fetch fails', async () => {
       return true;
     },
   };
-  const timeouts = { connectMs: 5_000, commandMs: 100 };
+  const timeouts = { connectMs: 5_000, openMs: 100, commandMs: 100 };
   await withServer(script, async ({ port }) => {
     await withSession(optionsFor(port, { timeouts }), async (session) => {
       const memory = new CountedMemory();
@@ -116,7 +116,7 @@ test('rows that nobody asked for, and mails that are no candidates any more, hol
     await withSession(optionsFor(port), async (session) => {
       const memory = new CountedMemory();
       const kinds = (await fetchAll(session, await listAndMeasure(session), memory)).map(({ kind }) => kind);
-      assert.deepEqual(kinds, ['gone', 'mail']);
+      assert.deepEqual(kinds, ['mail', 'gone']);
       assert.equal(memory.heldBytes, 0);
     });
   });

@@ -185,7 +185,7 @@ export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}):
     credential: { kind: 'password', password: 'pass-7391-word' },
     folder: 'INBOX',
     deleteMails: false,
-    timeouts: { connectMs: 10_000, commandMs: 10_000 },
+    timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
     wholeBytes: 2 * 1024 * 1024,
     ...changes,
   };

@@ -62,7 +62,7 @@ test('what failed once fails again with the same sentence, on the same session',
 test('a command starts its deadline only when its turn has come', async () => {
   const script: Script = { mails: [aMail, aMail] };
   await withServer(script, async ({ port }) => {
-    const timeouts = { connectMs: 5_000, commandMs: 100 };
+    const timeouts = { connectMs: 5_000, openMs: 100, commandMs: 100 };
     await withSession(optionsFor(port, { timeouts }), async (session) => {
       const mails = await listAndMeasure(session);
       let settled: Promise<void> | undefined;

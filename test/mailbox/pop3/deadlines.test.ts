@@ -8,7 +8,7 @@ import { type Script, type ScriptedServer, startScriptedServer } from './scripte
 import { drain, failureOf, fetched, measured, pop3Options } from './sessions.ts';
 
 const mails = ['one\r\n', 'two\r\n'].map((text) => Buffer.from(text));
-const timeouts = { connectMs: 120, commandMs: 80 };
+const timeouts = { connectMs: 120, openMs: 80, commandMs: 80 };
 /** What a busy machine may add to a deadline. */
 const graceMs = 2_000;
 
@@ -75,7 +75,7 @@ describe('POP3 server that stalls', () => {
 
   it('has one deadline for all of connect, though each answer alone comes in time', () =>
     withServer({ capa: false, delivery: { delayMs: 50 } }, async ({ port, commands }) => {
-      const options = pop3Options(port, { timeouts: { connectMs: 120, commandMs: 120 } });
+      const options = pop3Options(port, { timeouts: { connectMs: 120, openMs: 120, commandMs: 120 } });
       await endsWithin(120, failureOf(openPop3Mailbox(options), 'timeout'));
       assert.ok(!commands.some((line) => line.startsWith('PASS')), commands.join());
     }));
@@ -83,7 +83,10 @@ describe('POP3 server that stalls', () => {
   it('is not what a slow consumer is taken for', () =>
     withServer({ mails: [Buffer.from(`${'x'.repeat(4_000_000)}\r\n`), ...mails] }, async ({ port }) => {
       const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { connectMs: 5_000, commandMs: 500 }, wholeBytes: 1_000_000 }),
+        pop3Options(port, {
+          timeouts: { connectMs: 5_000, openMs: 500, commandMs: 500 },
+          wholeBytes: 1_000_000,
+        }),
       );
       const all = await measured(session);
       for await (const opened of session.fetch(all.slice(0, 1), new CountedMemory())) {

@@ -34,7 +34,7 @@ async function poll(delivery: Delivery, capa: readonly string[], silenceMs: numb
 }
 
 async function pollServer(server: ScriptedServer, silenceMs: number): Promise<Outcome> {
-  const timeouts = { connectMs: silenceMs, commandMs: silenceMs };
+  const timeouts = { connectMs: silenceMs, openMs: silenceMs, commandMs: silenceMs };
   const came: Fetched[] = [];
   let failure: Failure | undefined;
   let settled = false;

@@ -267,7 +267,7 @@ describe('POP3 login with an OAuth2 token', () => {
     withServer({}, async ({ port }) => {
       const options = pop3Options(port, {
         credential: { kind: 'oauth2', getToken: () => new Promise<string>(() => {}) },
-        timeouts: { connectMs: 50, commandMs: 50 },
+        timeouts: { connectMs: 50, openMs: 50, commandMs: 50 },
       });
       await failureOf(openPop3Mailbox(options), 'timeout');
     }));

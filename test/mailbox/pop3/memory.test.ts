@@ -31,7 +31,7 @@ describe('POP3 and memory', () => {
   it('waits for memory that mails hold which were handed over, and for no other reason', () =>
     withSession(
       { mails: mailsOf(40, 100_000) },
-      { timeouts: { connectMs: 5_000, commandMs: 200 } },
+      { timeouts: { connectMs: 5_000, openMs: 200, commandMs: 200 } },
       async (session) => {
         const memory = new BoundedMemory(250_000);
         let came = 0;

@@ -8,7 +8,7 @@ import { type Script, type ScriptedServer, startScriptedServer } from './scripte
 import { failureOf, openAndDrain, password, pop3Options, sources } from './sessions.ts';
 
 const mails = [Buffer.from('.secret\r\n')];
-const short = { connectMs: 100, commandMs: 100 };
+const short = { connectMs: 100, openMs: 100, commandMs: 100 };
 
 describe('POP3 security', () => {
   let good: Certificate;

@@ -19,7 +19,7 @@ export function pop3Options(port: number, changes: Partial<MailboxOptions> = {})
     credential: { kind: 'password', password },
     folder: 'INBOX',
     deleteMails: true,
-    timeouts: { connectMs: 10_000, commandMs: 10_000 },
+    timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
     wholeBytes: 16 * 1024 * 1024,
     ...changes,
   };
