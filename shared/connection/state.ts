@@ -1,4 +1,4 @@
-import { readTime } from '../schedule/due.ts';
+import { readTime } from '../time/time.ts';
 import { type RunHistory, readHistory } from './history.ts';
 
 export const runStatuses = ['running', 'ok', 'failed', 'skipped'] as const;

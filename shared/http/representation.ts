@@ -10,9 +10,9 @@ import {
   secretColumns,
 } from '../connection/columns.ts';
 import type { ConnectionEntity } from '../connection/connectionStore.ts';
-import { readCertificates, toPem } from '../connection/pem.ts';
 import { innerColumns, readState } from '../connection/state.ts';
 import { isTokenEndpoint } from '../connection/syntax.ts';
+import { readCertificates, toPem } from '../mailbox/pem.ts';
 
 /** A new one is written when a secret changes over HTTP, so that the ETag tells that too. */
 export const secretsVersionColumn = 'secretsVersion';

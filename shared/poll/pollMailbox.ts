@@ -7,8 +7,7 @@ import { Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RunLine } from '../journal/lines.ts';
 import type { Lease, TakeLease } from '../lease/lease.ts';
-import { hasLiveRun, isEnabled, readNextRunAt, readTime } from '../schedule/due.ts';
-import { leaseEndsAt, nextMinute, nextRunAt } from '../schedule/nextTime.ts';
+import { hasLiveRun, isEnabled, readNextRunAt } from '../schedule/due.ts';
 import { readOrder } from '../schedule/orderQueue.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
@@ -18,6 +17,8 @@ import {
   type PollTrace,
   protocolLabel,
 } from '../telemetry/telemetry.ts';
+import { leaseEndsAt, nextMinute, nextRunAt } from '../time/nextTime.ts';
+import { readTime } from '../time/time.ts';
 import type { RunResult } from './run.ts';
 import { RunLimits } from './runLimits.ts';
 import { RunState } from './runState.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
-import { caPem } from '../connection/caPem.ts';
+import { caPem } from '../mailbox/caPem.ts';
 import { type Api, list, type Operation, object, openApi, sentences } from './api.ts';
 
 let bed: AppTestbed;
