@@ -65,7 +65,7 @@ async function tryMailbox(config: ConnectionConfig, dependencies: HttpDependenci
 async function countMails(config: ConnectionConfig, { openSession }: HttpDependencies): Promise<number> {
   const session = await openSession(config);
   try {
-    return (await session.list(Number.MAX_SAFE_INTEGER)).length;
+    return await session.count();
   } finally {
     await session.close();
   }

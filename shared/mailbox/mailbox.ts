@@ -88,6 +88,9 @@ export interface MailboxSession {
    */
   list(limit: number): Promise<readonly MailRef[]>;
 
+  /** How many candidates there are; retrieves none of them. Not to be mixed with `list` in one session. */
+  count(): Promise<number>;
+
   /** Candidates that this session can't reach any more, so that another one is needed. Known after `list`. */
   readonly hasMore: boolean;
 

@@ -43,12 +43,13 @@ function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 3
   });
 }
 
-function sessionOf(list: MailboxSession['list'], onClose: () => void): MailboxSession {
+function sessionOf(count: MailboxSession['count'], onClose: () => void): MailboxSession {
   return {
     endpoint: 'imaps://mail.example.com:993/INBOX',
     mailboxId: 'x',
     hasMore: false,
-    list,
+    count,
+    list: unused,
     measure: unused,
     fetch: () => assert.fail('nothing is fetched'),
     listHalfSettled: unused,
@@ -94,7 +95,7 @@ test('only so many tests run at a time; the next is told to wait', async () => {
   assert.equal(refused.headers?.['Retry-After'], '60');
   opening.resolve(
     sessionOf(
-      async () => [],
+      async () => 0,
       () => undefined,
     ),
   );

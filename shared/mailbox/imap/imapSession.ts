@@ -89,6 +89,10 @@ export class ImapSession implements MailboxSession {
     return page.map(mailRef);
   }
 
+  async count(): Promise<number> {
+    return (await this.#search()).length;
+  }
+
   async listHalfSettled(): Promise<readonly MailRef[]> {
     return this.#options.deleteMails ? (await this.#settleCommands.findDeleted()).map(mailRef) : [];
   }

@@ -11,6 +11,10 @@ export interface Pop3Capabilities {
   readonly uidl: boolean;
   readonly stls: boolean;
   readonly user: boolean;
+  /** RFC 6856: without UTF8 some servers hand out a stand-in for a mail whose header has 8-bit text. */
+  readonly utf8: boolean;
+  /** EXPIRE 0 (RFC 2449, 6.7; also written `EXPIRE0`): what was retrieved is gone after QUIT, deleted or not. */
+  readonly expiresAtOnce: boolean;
   /** SASL mechanisms, in capitals. */
   readonly sasl: ReadonlySet<string>;
 }
@@ -20,13 +24,16 @@ const maxCapabilityLines = 1_000;
 /** Asks for the capabilities. They count for this state of the connection only: ask again after STLS. */
 export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Promise<Pop3Capabilities> {
   const reply = await ask(wire, 'CAPA', deadline);
-  if (!reply.ok) return parseCapabilities(undefined);
+  if (!reply.ok) return noCapabilities;
   const lines: string[] = [];
   await readLines(wire, deadline, { maxLines: maxCapabilityLines, command: 'CAPA' }, (line) =>
     lines.push(line),
   );
   return parseCapabilities(lines);
 }
+
+/** Those of a server that doesn't know CAPA. */
+export const noCapabilities: Pop3Capabilities = parseCapabilities(undefined);
 
 export function parseCapabilities(lines: readonly string[] | undefined): Pop3Capabilities {
   const found = new Map<string, readonly string[]>();
@@ -43,6 +50,8 @@ export function parseCapabilities(lines: readonly string[] | undefined): Pop3Cap
     uidl: found.has('UIDL'),
     stls: found.has('STLS'),
     user: found.has('USER'),
+    utf8: found.has('UTF8'),
+    expiresAtOnce: found.has('EXPIRE0') || found.get('EXPIRE')?.[0] === '0',
     sasl: new Set(found.get('SASL') ?? []),
   };
 }

@@ -23,7 +23,8 @@ export interface ListingManner {
   readonly pipelining: boolean;
   /** CAPA says that the server has UIDL. */
   readonly uidlPromised: boolean;
-  readonly commandMs: number;
+  /** For the whole of it. */
+  readonly openMs: number;
 }
 
 /**
@@ -34,7 +35,7 @@ export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<
   wire.expectSilence();
   wire.write(manner.pipelining ? 'LIST\r\nUIDL\r\n' : 'LIST\r\n');
   const sizes = new Map<number, number>();
-  const listReply = await readList(wire, 'LIST', manner.commandMs, (id, value) => {
+  const listReply = await readList(wire, 'LIST', manner.openMs, (id, value) => {
     const sizeBytes = parseSize(value);
     if (!sizes.has(id) && sizes.size < maxMails) sizes.set(id, sizeBytes);
   });
@@ -43,12 +44,14 @@ export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<
 
   const uidls = new Map<number, string>();
   const bearers = new Map<string, number>();
-  const uidlReply = await readList(wire, 'UIDL', manner.commandMs, (id, uidl) => {
+  const uidlReply = await readList(wire, 'UIDL', manner.openMs, (id, uidl) => {
     if (!isUidl(uidl) || bearers.size >= maxMails) return;
     bearers.set(uidl, (bearers.get(uidl) ?? 0) + 1);
     if (!uidls.has(id)) uidls.set(id, uidl);
   });
   if (!listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
+  // Some refuse it for want of mails.
+  if (sizes.size === 0) return [];
   // A server that has UIDL and fails to give them now must not make the same mails look new under other keys.
   if (!uidlReply.ok && (uidlReply.code !== undefined || (manner.uidlPromised && !saysUnknown(uidlReply)))) {
     throw describeRefusal(wire, 'UIDL', uidlReply);
@@ -62,10 +65,14 @@ export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<
     });
 }
 
-/** Whether a server still has the mail: LIST of a deleted or unknown number is refused. */
-export async function isListed(wire: Pop3Wire, id: number, commandMs: number): Promise<boolean> {
-  wire.write(`LIST ${id}\r\n`);
-  return (await readReply(wire, commandDeadline(commandMs))).ok;
+/** The numbers of the mails that are there, those deleted in this session left out. Rejects with a `Failure`. */
+export async function listNumbers(wire: Pop3Wire, timeoutMs: number): Promise<ReadonlySet<number>> {
+  const numbers = new Set<number>();
+  // Without an argument: there are servers that ignore it and list all.
+  wire.write('LIST\r\n');
+  const reply = await readList(wire, 'LIST', timeoutMs, (id) => numbers.add(id));
+  if (!reply.ok) throw describeRefusal(wire, 'LIST', reply);
+  return numbers;
 }
 
 function saysUnknown({ text }: Pop3Reply): boolean {
@@ -77,10 +84,10 @@ function saysUnknown({ text }: Pop3Reply): boolean {
 async function readList(
   wire: Pop3Wire,
   command: string,
-  commandMs: number,
+  timeoutMs: number,
   take: (id: number, value: string) => void,
 ): Promise<Pop3Reply> {
-  const deadline = commandDeadline(commandMs);
+  const deadline = commandDeadline(timeoutMs);
   const reply = await readReply(wire, deadline);
   if (!reply.ok) return reply;
   await readLines(wire, deadline, { maxLines, command }, (line) => {

@@ -8,16 +8,17 @@ export class Pop3Body {
   readonly #deadline: Deadline;
   readonly #maxBytes: number;
   readonly #tooLong: () => Failure;
-  readonly #decoder = new DotDecoder();
+  readonly #decoder: Pick<DotDecoder, 'decode'>;
   #readBytes = 0;
   #ended = false;
 
-  /** `tooLong` makes the failure for a body of more than `maxBytes`, at which the connection ends. */
+  /** To be made when its status line was read. `tooLong` makes the failure for a body of more than `maxBytes`, at which the connection ends. */
   constructor(wire: Pop3Wire, deadline: Deadline, maxBytes: number, tooLong: () => Failure) {
     this.#wire = wire;
     this.#deadline = deadline;
     this.#maxBytes = maxBytes;
     this.#tooLong = tooLong;
+    this.#decoder = wire.isLenient ? new LenientDotDecoder() : new DotDecoder();
   }
 
   get ended(): boolean {
@@ -57,24 +58,33 @@ export async function readLines(
   take: (line: string) => void,
 ): Promise<void> {
   const tooLong = () =>
-    new Failure('protocol', `${wire.server} gave an endless answer to ${command}. Check the server.`);
-  const body = new Pop3Body(wire, deadline, maxLines * meanLineBytes, tooLong);
+    wire.fail(
+      new Failure('protocol', `${wire.server} gave an endless answer to ${command}. Check the server.`),
+    );
   let begun = '';
   let count = 0;
-  const takeLine = (line: string) => {
-    count += 1;
-    if (count > maxLines || line.length > maxLineCharacters) throw wire.fail(tooLong());
-    take(line.endsWith('\r') ? line.slice(0, -1) : line);
-  };
-  for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
-    for (const piece of pieces) {
-      const lines = (begun + piece.toString('latin1')).split('\n');
-      begun = lines.pop() ?? '';
-      for (const line of lines) takeLine(line);
-      if (begun.length > maxLineCharacters) throw wire.fail(tooLong());
+  let readBytes = 0;
+  for (;;) {
+    const piece = await wire.piece(deadline);
+    deadline.earn(piece.length);
+    readBytes += piece.length;
+    let at = 0;
+    for (let end = piece.indexOf(lineFeed); end !== -1; end = piece.indexOf(lineFeed, at)) {
+      const line = begun + piece.toString('latin1', at, end);
+      begun = '';
+      at = end + 1;
+      if (/^\.[ \t]*\r?$/.test(line)) {
+        if (line !== '.\r') wire.endsWithOddDot = true;
+        wire.putBack(piece.subarray(at));
+        return;
+      }
+      count += 1;
+      if (count > maxLines || line.length > maxLineCharacters) throw tooLong();
+      take(line.replace(/^\.|\r$/g, ''));
     }
+    begun += piece.toString('latin1', at);
+    if (begun.length > maxLineCharacters || readBytes > maxLines * meanLineBytes) throw tooLong();
   }
-  if (begun !== '') takeLine(begun);
 }
 
 const carriageReturn = 0x0d;
@@ -147,4 +157,49 @@ function stateAtEndOf(chunk: Buffer, from: number): State {
   if (last === carriageReturn) return 'cr';
   const hasTwo = chunk.length - from >= 2;
   return hasTwo && last === lineFeed && chunk[chunk.length - 2] === carriageReturn ? 'lineStart' : 'text';
+}
+
+const mostBlanks = 64;
+
+/**
+ * As `DotDecoder`, for servers that end lines in LF alone, or put blanks behind the dot that ends a reply. What ends a
+ * line here may stand in a mail of a better server, so it is used only where one was seen to do so.
+ */
+export class LenientDotDecoder {
+  #atLineStart = true;
+  /** A line that begins with a dot and may be the end. */
+  #dotLine: number[] | undefined;
+
+  decode(chunk: Buffer, pieces: Buffer[]): number {
+    for (let at = 0; at < chunk.length; ) {
+      const byte = chunk[at] ?? 0;
+      if (this.#dotLine !== undefined) {
+        at += 1;
+        this.#dotLine.push(byte);
+        if (byte === lineFeed && isEnd(this.#dotLine)) return at;
+        const mayEnd = byte !== lineFeed && isBlank(byte) && this.#dotLine.length < mostBlanks;
+        if (mayEnd) continue;
+        pieces.push(Buffer.from(this.#dotLine.slice(1)));
+        this.#dotLine = undefined;
+        this.#atLineStart = byte === lineFeed;
+      } else if (this.#atLineStart && byte === dot) {
+        this.#dotLine = [dot];
+        at += 1;
+      } else {
+        const end = chunk.indexOf(lineFeed, at) + 1;
+        pieces.push(chunk.subarray(at, end === 0 ? chunk.length : end));
+        this.#atLineStart = end !== 0;
+        at = end === 0 ? chunk.length : end;
+      }
+    }
+    return -1;
+  }
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === carriageReturn;
+}
+
+function isEnd(line: readonly number[]): boolean {
+  return line.slice(1, -1).every(isBlank);
 }

@@ -11,13 +11,13 @@ import {
 } from '../mailbox.ts';
 import { describeAbort, describeNetworkFailure, describeTimeout } from '../networkFailure.ts';
 import { tlsOptions } from '../trustedRoots.ts';
-import { type Pop3Capabilities, readCapabilities } from './capabilities.ts';
+import { noCapabilities, type Pop3Capabilities, readCapabilities } from './capabilities.ts';
 import { Deadline } from './deadline.ts';
 import { logInWithPassword, logInWithToken, startTls } from './login.ts';
 import { openSocket } from './nodePop3Inside.ts';
 import { Pop3Session } from './pop3Session.ts';
 import { describeGreetingRefusal } from './refusal.ts';
-import { readReply } from './reply.ts';
+import { ask, readReply } from './reply.ts';
 import { Pop3Wire } from './wire.ts';
 
 type LogIn = (wire: Pop3Wire, capabilities: Pop3Capabilities, deadline: Deadline) => Promise<void>;
@@ -48,8 +48,14 @@ export const openPop3Mailbox: OpenMailbox = async (options) => {
   );
 };
 
-async function open(options: MailboxOptions, deadline: Deadline, logIn: LogIn): Promise<MailboxSession> {
+async function open(
+  options: MailboxOptions,
+  deadline: Deadline,
+  logIn: LogIn,
+  asksCapabilities = true,
+): Promise<MailboxSession> {
   const wire = await dial(options, deadline);
+  let isAsking = false;
   try {
     const greeting = await readReply(wire, deadline);
     if (!greeting.ok) throw describeGreetingRefusal(wire, greeting);
@@ -57,7 +63,11 @@ async function open(options: MailboxOptions, deadline: Deadline, logIn: LogIn): 
     if (options.security === 'starttls') {
       await startTls(wire, tlsOptions(options.host, options.caCertificate), deadline);
     }
-    const capabilities = await readCapabilities(wire, deadline);
+    isAsking = asksCapabilities;
+    const capabilities = asksCapabilities ? await readCapabilities(wire, deadline) : noCapabilities;
+    isAsking = false;
+    // Refused or not: it says only what this client can read.
+    if (capabilities.utf8) await ask(wire, 'UTF8', deadline);
     await logIn(wire, capabilities, deadline);
     wire.phase = 'session';
     return new Pop3Session(wire, {
@@ -65,6 +75,8 @@ async function open(options: MailboxOptions, deadline: Deadline, logIn: LogIn): 
       mailboxId: JSON.stringify(['pop3', options.host.toLowerCase(), options.username]),
       pipelining: capabilities.pipelining,
       uidlPromised: capabilities.uidl,
+      hidesRetrieved: hidesRetrieved(options.host) || capabilities.expiresAtOnce,
+      openMs: options.timeouts.openMs,
       commandMs: options.timeouts.commandMs,
       buffers: options.buffers ?? newBuffers,
       wholeBytes: options.wholeBytes,
@@ -73,8 +85,15 @@ async function open(options: MailboxOptions, deadline: Deadline, logIn: LogIn): 
   } catch (error) {
     const failure = toFailure(error, 'opening a POP3 session');
     wire.fail(failure);
+    // Some servers hang up on what they don't know.
+    if (isAsking && failure.reason === 'connection-lost') return await open(options, deadline, logIn, false);
     throw failure;
   }
+}
+
+/** Gmail hides from all later sessions what was retrieved in one that ended by QUIT, deleted or not. */
+function hidesRetrieved(host: string): boolean {
+  return /(^|\.)(gmail|googlemail)\.com$/i.test(host);
 }
 
 /** Connects, with TLS already set up where `security` is `tls`; the greeting is still to be read. */

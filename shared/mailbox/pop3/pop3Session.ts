@@ -13,7 +13,7 @@ import type {
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { commandDeadline } from './deadline.ts';
-import { foreignMail, isListed, type KeyedMail, keyMails, listMails } from './listing.ts';
+import { foreignMail, type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Body } from './multiLine.ts';
 import { describeRefusal } from './refusal.ts';
 import { ask, type Pop3Reply, readReply, saysGone } from './reply.ts';
@@ -22,14 +22,6 @@ import type { Pop3Wire } from './wire.ts';
 
 const deletesInFlight = 1_000;
 
-/**
- * Whether QUIT keeps from all later sessions what was retrieved in this one, also what was not deleted. Such a
- * mail would be lost to this app, so the session then ends without QUIT and its deletes are done anew.
- */
-function hidesRetrieved(host: string): boolean {
-  return /(^|\.)(gmail|googlemail)\.com$/i.test(host);
-}
-
 /** How this session speaks to its server. */
 export interface Pop3Manner {
   readonly endpoint: string;
@@ -37,6 +29,13 @@ export interface Pop3Manner {
   readonly pipelining: boolean;
   /** CAPA says that the server has UIDL. */
   readonly uidlPromised: boolean;
+  /**
+   * Whether QUIT keeps from all later sessions what was retrieved in this one, also what was not deleted. Such a
+   * mail would be lost to this app, so the session then ends without QUIT and its deletes are done anew.
+   */
+  readonly hidesRetrieved: boolean;
+  /** For LIST and UIDL together. */
+  readonly openMs: number;
   readonly commandMs: number;
   readonly buffers: MailBuffers;
   /** A mail of more bytes is streamed. */
@@ -86,10 +85,15 @@ export class Pop3Session implements MailboxSession {
       this.#isListed = true;
       this.#hasMore = mails.length < all.length;
       const nameless = mails.filter((mail) => mail.uidl === undefined);
+      for (const { id } of nameless) this.#retrieved.add(id);
       const keyed = keyMails(mails, await hashMails(this.#wire, nameless, this.#manner));
       for (const mail of keyed) this.#listed.set(mail.id, mail);
       return keyed.map(({ key, id }) => ({ key, id }));
     });
+  }
+
+  count(): Promise<number> {
+    return this.#inTurn('counting the mails', async () => (await listMails(this.#wire, this.#manner)).length);
   }
 
   /** DELE and QUIT leave nothing half done that another session could see. */
@@ -186,7 +190,7 @@ export class Pop3Session implements MailboxSession {
   }
 
   #mustNotQuit(): boolean {
-    return hidesRetrieved(this.#wire.contact.host) && this.#holdsUndelivered();
+    return this.#manner.hidesRetrieved && this.#holdsUndelivered();
   }
 
   #holdsUndelivered(): boolean {
@@ -212,11 +216,9 @@ export class Pop3Session implements MailboxSession {
       if (!reply.ok && !saysGone(reply))
         doubtful.push({ id, refusal: describeRefusal(wire, `DELE ${id}`, reply) });
     }
-    let failure: Failure | undefined;
-    for (const { id, refusal } of doubtful) {
-      if (this.#quitSent || (await isListed(wire, id, this.#manner.commandMs))) failure ??= refusal;
-    }
-    return failure;
+    if (doubtful.length === 0) return undefined;
+    const listed = this.#quitSent ? undefined : await listNumbers(wire, this.#manner.openMs);
+    return doubtful.find(({ id }) => listed?.has(id) ?? true)?.refusal;
   }
 
   async *#retrieve(

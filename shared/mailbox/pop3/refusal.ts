@@ -31,8 +31,9 @@ export function describeLoginRefusal(wire: Pop3Wire, reply: Pop3Reply, attempt: 
   const who = `${quoteServerText(host)}:${port} as ${quoteServerText(attempt.username, attempt.secrets)}`;
   const answer = endSentence(quoteServerText(reply.text, attempt.secrets) || 'no reason given');
   const failed = (verb: string) => `POP3 login to ${who} ${verb}: ${answer}`;
+  const advice = adviceFor(wire, reply, attempt);
   const codes: Record<string, Failure> = {
-    AUTH: new Failure('login', `${failed('was refused')} ${attempt.advice}`),
+    AUTH: new Failure('login', `${failed('was refused')}${advice}`),
     'IN-USE': lockedFailure(failed('found the mailbox in use')),
     'LOGIN-DELAY': loginDelayFailure(failed('came too soon')),
     'SYS/TEMP': new Failure(
@@ -54,7 +55,16 @@ export function describeLoginRefusal(wire: Pop3Wire, reply: Pop3Reply, attempt: 
   if (/\b(login.delay|minimum.*(interval|delay)|too (soon|frequent|often))/i.test(reply.text)) {
     return loginDelayFailure(failed('came too soon'));
   }
-  return new Failure('login', `${failed('was refused')} ${attempt.advice}`);
+  return new Failure('login', `${failed('was refused')}${advice}`);
+}
+
+/** What to do about a refused login; nothing where the server's words say it. */
+function adviceFor(wire: Pop3Wire, { text }: Pop3Reply, { advice }: LoginAttempt): string {
+  if (wire.contact.security === 'plain' && /\b(stls|starttls|tls|ssl|encrypt\w*|secure)\b/i.test(text)) {
+    return ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
+  }
+  if (/https?:\/\/|app(lication)?[- ]specific|app password/i.test(text)) return '';
+  return ` ${advice}`;
 }
 
 /** Why a server refused to serve at all, in its greeting. */

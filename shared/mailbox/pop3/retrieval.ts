@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { Failure } from '../../failure/failure.ts';
 import { quoteServerText } from '../serverText.ts';
+import { ContentHash } from './contentHash.ts';
 import { commandDeadline, mailDeadline } from './deadline.ts';
 import type { Content } from './listing.ts';
 import { Pop3Body } from './multiLine.ts';
@@ -180,11 +180,11 @@ export async function hashMails(
       );
       continue;
     }
-    const hash = createHash('sha256');
+    const hash = new ContentHash();
     for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
       for (const piece of pieces) hash.update(piece);
     }
-    contents.set(mail.id, { sha256: hash.digest('hex') });
+    contents.set(mail.id, { sha256: hash.digest() });
   }
   return contents;
 }

@@ -25,6 +25,9 @@ const maxLineBytes = 8 * 1024;
 export class Pop3Wire {
   readonly contact: Omit<MailServerContact, 'phase'>;
   phase: MailServerContact['phase'] = 'connect';
+  /** Whether this server was seen to end a reply with more than a dot, CR and LF. */
+  endsWithOddDot = false;
+  #lastLineIsBare = false;
   /** Resolves when the connection is over. */
   readonly over: Promise<void>;
   #socket: Socket;
@@ -130,6 +133,11 @@ export class Pop3Wire {
     this.#unreadBytes += rest.length;
   }
 
+  /** Whether the reply whose status line was read last may end its lines, or itself, in another way than RFC 1939's. */
+  get isLenient(): boolean {
+    return this.#lastLineIsBare || this.endsWithOddDot;
+  }
+
   /** The next line, without its end (CRLF; a bare LF is let pass). */
   async line(deadline: Deadline): Promise<string> {
     const parts: Buffer[] = [];
@@ -146,6 +154,7 @@ export class Pop3Wire {
       if (end === -1) continue;
       this.putBack(piece.subarray(end + 1));
       const line = Buffer.concat(parts).toString('utf8');
+      this.#lastLineIsBare = !line.endsWith('\r');
       return line.endsWith('\r') ? line.slice(0, -1) : line;
     }
   }

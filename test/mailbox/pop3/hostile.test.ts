@@ -35,7 +35,7 @@ describe('POP3 server with hostile answers', () => {
     [
       '* OK IMAP4rev1 ready\r\n',
       'protocol',
-      /answered "\* OK IMAP4rev1 ready", which is not POP3\. Check host and port\./,
+      /answered "\* OK IMAP4rev1 ready", which is not POP3\. That is IMAP: set hostType to IMAP, or port to the right one\./,
     ],
     ['HTTP/1.1 400 Bad Request\r\n\r\n', 'protocol', /which is not POP3/],
     ['+OKAY\r\n', 'protocol', /which is not POP3/],

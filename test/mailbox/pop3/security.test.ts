@@ -146,7 +146,7 @@ describe('POP3 security', () => {
       openPop3Mailbox(pop3Options(1, { security: 'tls', caCertificate: 'junk' })),
       'config',
     );
-    assert.match(failure.message, /^caCertificate is not a PEM certificate/);
+    assert.match(failure.message, /^caCertificate is not valid; it must be/);
   });
 
   it('refuses TLS 1.1', async () => {
