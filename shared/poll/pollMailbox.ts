@@ -10,6 +10,7 @@ import type { Lease, TakeLease } from '../lease/lease.ts';
 import { hasLiveRun, isEnabled, readNextRunAt, readTime } from '../schedule/due.ts';
 import { leaseEndsAt, nextMinute, nextRunAt } from '../schedule/nextTime.ts';
 import { readOrder } from '../schedule/orderQueue.ts';
+import { asLogged } from '../telemetry/failures.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   type ConnectionLabels,
@@ -190,7 +191,7 @@ async function watch(
     end(await poll({ runId, trace, journal, writeJournal }));
   } catch (error) {
     end({ ...nothing, failure: toFailure(error, 'polling a mailbox') });
-    throw error;
+    throw asLogged(error);
   }
 }
 
