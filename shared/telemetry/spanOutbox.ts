@@ -63,7 +63,7 @@ export class SpanOutbox {
   /** What can't be sent is the exporter's to keep for later; a poll never hears of it. */
   #send(batch: ReadableSpan[]): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#limits.sendMs);
+      const timer = setTimeout(resolve, this.#limits.sendMs).unref();
       const sent = (): void => {
         clearTimeout(timer);
         resolve();

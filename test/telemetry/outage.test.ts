@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import tls from 'node:tls';
 import v8 from 'node:v8';
@@ -10,10 +10,10 @@ import { runInNewContext } from 'node:vm';
 import { Failure } from '../../shared/failure/failure.ts';
 import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
-import { openTelemetry } from '../../shared/telemetry/openTelemetry.ts';
+import { type OpenTelemetryOptions, openTelemetry } from '../../shared/telemetry/openTelemetry.ts';
 import type { ConnectionLabels, Telemetry } from '../../shared/telemetry/telemetry.ts';
 import { testCertificate } from '../testbed/certificates.ts';
-import { type Ingestion, startIngestion } from './ingestion.ts';
+import { type Ingestion, type IngestionMode, startIngestion } from './ingestion.ts';
 
 // What can't be sent the exporter keeps in the folder for temporary files.
 const folder = mkdtempSync(join(tmpdir(), 'telemetry-'));
@@ -22,6 +22,22 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 const quiet: Log = { info() {}, warn() {}, error() {} };
 const failure = new Failure('login', 'The server refused the login.');
+
+/** Both end with the test, however it ends. */
+async function start(
+  context: TestContext,
+  mode: IngestionMode,
+  options: Omit<OpenTelemetryOptions, 'connectionString'> = {},
+  tls?: { readonly key: string; readonly cert: string },
+): Promise<{ ingestion: Ingestion; telemetry: Telemetry }> {
+  const ingestion = await startIngestion(mode, tls);
+  const telemetry = openTelemetry({ connectionString: ingestion.connectionString, ...options });
+  context.after(async () => {
+    await telemetry.shutdown(2_000);
+    await ingestion.stop();
+  });
+  return { ingestion, telemetry };
+}
 
 /** So many failed polls, each with a connection of the given name and six steps. */
 function poll(telemetry: Telemetry, count: number, connection: string): void {
@@ -58,9 +74,8 @@ async function usedMiB(ingestion: Ingestion): Promise<number> {
   return (heapUsed + external) / 1_048_576;
 }
 
-test('an endpoint that was silent for a while costs neither what comes after it nor memory', async () => {
-  const ingestion = await startIngestion();
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString, requestMs: 200 });
+test('an endpoint that was silent for a while costs neither what comes after it nor memory', async (context) => {
+  const { ingestion, telemetry } = await start(context, 'answering', { requestMs: 200 });
   poll(telemetry, 2_000, 'before');
   poll(telemetry, 1, 'before-last');
   await arrival(ingestion, 'before-last');
@@ -79,8 +94,6 @@ test('an endpoint that was silent for a while costs neither what comes after it 
   );
   assert.ok(during > before + 10, 'the outage was felt');
   assert.ok(afterwards < before + 8, `${before} MiB before, ${afterwards} MiB after`);
-  await telemetry.shutdown(2_000);
-  await ingestion.stop();
 });
 
 async function sentenceAfter(telemetry: Telemetry): Promise<readonly string[]> {
@@ -111,21 +124,17 @@ const refusals: readonly (readonly [number, string])[] = [
 ];
 
 for (const [status, sentence] of refusals) {
-  test(`ingestion that refuses with ${status} is said once in the log`, async () => {
-    const ingestion = await startIngestion(status);
-    const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+  test(`ingestion that refuses with ${status} is said once in the log`, async (context) => {
+    const { telemetry } = await start(context, status);
     poll(telemetry, 100, 'refused');
     assert.deepEqual(await sentenceAfter(telemetry), [sentence]);
-    await telemetry.shutdown(2_000);
-    await ingestion.stop();
   });
 }
 
-test('with an identity telemetry carries its token', async () => {
+test('with an identity telemetry carries its token', async (context) => {
   const { caCertificate, certificate, key } = await testCertificate();
   tls.setDefaultCACertificates([...tls.getCACertificates(), caCertificate]);
-  after(() => tls.setDefaultCACertificates(tls.getCACertificates('bundled')));
-  const ingestion = await startIngestion('answering', { key, cert: certificate });
+  context.after(() => tls.setDefaultCACertificates(tls.getCACertificates('bundled')));
   const asked: unknown[] = [];
   const credential = {
     async getToken(scopes: string | string[]) {
@@ -133,26 +142,24 @@ test('with an identity telemetry carries its token', async () => {
       return { token: 'insights-token', expiresOnTimestamp: Date.now() + 3_600_000 };
     },
   };
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString, credential });
+  const server = { key, cert: certificate };
+  const { ingestion, telemetry } = await start(context, 'answering', { credential }, server);
   poll(telemetry, 1, 'trusted');
   await telemetry.shutdown(5_000);
   assert.deepEqual(new Set(ingestion.authorizations), new Set(['Bearer insights-token']));
   assert.equal(ingestion.ofType('RequestData').length, 1);
   assert.deepEqual(asked.flat()[0], 'https://monitor.azure.com/.default');
-  await ingestion.stop();
 });
 
-test('an identity without a token is said once in the log, and costs nothing else', async () => {
+test('an identity without a token is said once in the log, and costs nothing else', async (context) => {
   const { certificate, key } = await testCertificate();
-  const ingestion = await startIngestion('answering', { key, cert: certificate });
   const credential = {
     getToken: () => Promise.reject(new IdentityFailure('No token for the managed identity x: it is away.')),
   };
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString, credential });
+  const server = { key, cert: certificate };
+  const { telemetry } = await start(context, 'answering', { credential }, server);
   poll(telemetry, 100, 'nobody');
   assert.deepEqual(await sentenceAfter(telemetry), [
     'Telemetry is not sent: No token for the managed identity x: it is away. Application Insights asks for one, as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says.',
   ]);
-  await telemetry.shutdown(2_000);
-  await ingestion.stop();
 });
