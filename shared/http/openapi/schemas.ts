@@ -41,7 +41,10 @@ const state: Schema = {
     lastMailCount: count,
     lastMessageCount: count,
     lastMailAt: { ...time, description: 'When the last mail was delivered.' },
-    skippedSince: { type: 'string', description: 'Since when the lease was found taken; empty once it was not.' },
+    skippedSince: {
+      type: 'string',
+      description: 'Since when the lease was found taken; empty once it was not.',
+    },
     runId: { type: 'string' },
     scheduleAnchor: time,
     history: {
