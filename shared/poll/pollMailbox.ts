@@ -9,6 +9,7 @@ import type { RunLine } from '../journal/lines.ts';
 import type { Lease, TakeLease } from '../lease/lease.ts';
 import { hasLiveRun, isEnabled, readNextRunAt } from '../schedule/due.ts';
 import { readOrder } from '../schedule/orderQueue.ts';
+import { asLogged } from '../telemetry/failures.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   type ConnectionLabels,
@@ -191,7 +192,7 @@ async function watch(
     end(await poll({ runId, trace, journal, writeJournal }));
   } catch (error) {
     end({ ...nothing, failure: toFailure(error, 'polling a mailbox') });
-    throw error;
+    throw asLogged(error);
   }
 }
 
