@@ -47,6 +47,11 @@ const state: Schema = {
     },
     runId: { type: 'string' },
     scheduleAnchor: time,
+    lastMailAt: { ...time, description: 'When the last mail was delivered.' },
+    skippedSince: {
+      type: 'string',
+      description: 'Since when the lease was found taken; empty once it was not.',
+    },
     history: {
       type: 'object',
       description: 'The last day by the hour; quiet hours at either end are left out.',
@@ -177,9 +182,10 @@ export const schemas: Readonly<Record<string, Schema>> = {
   },
   Connections: {
     type: 'object',
-    required: ['connections'],
+    required: ['connections', 'asOf'],
     properties: {
       connections: { type: 'array', items: reference('Connection') },
+      asOf: { ...time, description: 'When the answer was begun: `since` for what has changed from then on.' },
       next,
     },
     additionalProperties: false,
