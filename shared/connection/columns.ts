@@ -1,4 +1,4 @@
-import { certificateRule } from '../mailbox/pem.ts';
+import { certificateRule } from '../mailbox/certificateRule.ts';
 /** What each column of a connection's config is, for decoding, the HTTP API and the documents. Light to load. */
 export interface ConfigColumn {
   readonly type: 'string' | 'boolean' | 'integer';

@@ -1,7 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-
-/** What a `caCertificate` must be, as the end of a sentence. */
-export const certificateRule = 'one or more certificates in PEM, without a private key';
+import { certificateRule } from './certificateRule.ts';
 
 /** What is said of a text in which `readCertificates` finds none. */
 export const certificateRefusal = `caCertificate is not valid; it must be ${certificateRule}.`;
