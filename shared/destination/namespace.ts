@@ -162,7 +162,12 @@ async function createClient(
   tryTimeoutMs: number,
 ): Promise<ServiceBusClient> {
   // The SDK's own retries are off: they take too long, skip refused connections, and hide their errors.
-  const options = { retryOptions: { maxRetries: 0, timeoutInMs: tryTimeoutMs } };
+  const options = {
+    retryOptions: { maxRetries: 0, timeoutInMs: tryTimeoutMs },
+    ...(access.transport === 'webSockets'
+      ? { webSocketOptions: (await import('./webSocket.ts')).webSocketTo(hostOf(access)) }
+      : {}),
+  };
   if (access.kind === 'identity') {
     const credential = await getCredential(access.identity);
     return new ServiceBusClient(access.fullyQualifiedNamespace, credential, options);
