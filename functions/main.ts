@@ -11,7 +11,8 @@ import { app } from '@azure/functions';
 import { adapter } from './adapter.ts';
 
 app.hook.appStart(() => {
-  if (adapter.settingsError !== undefined) console.error(adapter.settingsError);
+  // The Functions host takes what comes on stderr for information, unless the text says otherwise.
+  if (adapter.settingsError !== undefined) console.error(`Error: ${adapter.settingsError}`);
 });
 
 app.hook.appTerminate(() => adapter.shutdown());

@@ -1,8 +1,11 @@
 // What a person must hear of. Each rule's query lies in queries/ and can be run by hand in the Logs blade of the
 // Application Insights resource; what to do about each stands in docs/operations.md.
 
+@description('Begins the name of each rule.')
 param name string
+@description('The region of the Application Insights resource.')
 param location string
+@description('Set on every resource that can have them.')
 param tags { *: string }
 @description('Of the Application Insights resource.')
 param insightsId string
@@ -14,7 +17,9 @@ param webhook string
 @description('Hours without mail after which a connection that usually has some is named; 0 for no such alert.')
 param quietHours int
 
+@description('Whether alerts are mailed.')
 var hasEmail = !empty(email)
+@description('Whether alerts are posted.')
 var hasWebhook = !empty(webhook)
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (hasEmail || hasWebhook) {
@@ -29,7 +34,7 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (hasEmail || h
   }
 }
 
-// `splitBy`: an alert of its own for each set of these values, which the mail and the webhook then carry.
+@description('`lookBack` is what the query sees; `splitBy` makes an alert of its own for each set of these values, which mail and webhook then carry.')
 var allRules = [
   {
     name: 'connections-failing'
@@ -114,6 +119,7 @@ var allRules = [
     splitBy: []
   }
 ]
+@description('Those that are wanted.')
 var rules = filter(allRules, rule => rule.name != 'quiet-mailbox' || quietHours > 0)
 
 resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [

@@ -5,7 +5,16 @@
  * `--required` it fails.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -50,10 +59,18 @@ if (snapshot.status !== 0) {
   problems.push(`infra/main.snapshot.json is not what would be deployed. If it should be: npm run format`);
   problems.push(snapshot.stdout, snapshot.stderr);
 }
+if (write && snapshot.status === 0) sortOutputs(join(infra, 'main.snapshot.json'));
 
 for (const problem of problems) console.error(problem);
 if (problems.length === 0) console.log(`Checked infra with Bicep ${version}.`);
 process.exitCode = problems.length === 0 ? 0 : 1;
+
+/** The compiler writes them in another order each time. */
+function sortOutputs(path: string): void {
+  const { outputs, ...rest } = JSON.parse(readFileSync(path, 'utf8'));
+  const sorted = Object.fromEntries(Object.entries(outputs).sort(([a], [b]) => (a < b ? -1 : 1)));
+  writeFileSync(path, `${JSON.stringify({ ...rest, outputs: sorted }, null, 2)}\n`);
+}
 
 interface Ended {
   readonly status: number | null;

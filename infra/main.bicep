@@ -15,6 +15,7 @@ param location string = resourceGroup().location
 @description('Set on every resource that can have them.')
 param tags { *: string } = {}
 
+@description('The line of Node.js; 22 ends in April 2027.')
 @allowed(['22', '24'])
 param nodeVersion string = '24'
 
@@ -34,6 +35,7 @@ param storageSku string = 'Standard_ZRS'
 @description('EMAIL_QUEUE_NAME: the queue of connections that name none of their own.')
 param queueName string = 'email-inbound'
 
+@description('Standard takes messages of 256 KiB; Premium larger ones, with throughput of your own.')
 @allowed(['Standard', 'Premium'])
 param serviceBusSku string = 'Standard'
 
@@ -74,6 +76,7 @@ param moreAppSettings { *: string } = {}
 @description('Object id of the person or group that looks after the app: may write secrets, tables and queues, and read blobs. Empty for nobody.')
 param operatorId string = ''
 
+@description('What operatorId is.')
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorType string = 'User'
 
@@ -97,15 +100,19 @@ param telemetryRetentionDays int = 30
 @description('Gigabytes of telemetry a day; beyond it the day has no more. -1 for no limit.')
 param telemetryDailyCapGb int = 5
 
+@description('Makes names unique over all of Azure, and the same in each deployment to this group.')
 var suffix = take(uniqueString(resourceGroup().id, name), 8)
+@description('Known before the app is there: role assignments are named after it.')
 var appName = '${name}-${suffix}'
+@description('Where the platform keeps what is published.')
 var deploymentContainer = 'app-package'
 
-// The app makes these too where they are missing.
+@description('The app makes these too where they are missing.')
 var containers = ['email-leases', 'email-payloads', 'email-undelivered', 'email-journal']
+@description('The app makes these too where they are missing.')
 var tables = ['EmailConnections', 'EmailDelivered', 'EmailUndelivered']
 
-// Built-in roles, by their ids.
+@description('Built-in roles of the app, by their ids.')
 var roles = {
   storageBlobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
   storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
@@ -113,6 +120,7 @@ var roles = {
   serviceBusDataSender: '69a216fc-b8eb-44d8-bc22-1f3c2cd27a39'
   keyVaultSecretsUser: '4633458b-17de-408a-b874-0445c86b69e6'
 }
+@description('Built-in roles of the person or group that looks after the app, by their ids.')
 var operatorRoles = empty(operatorId)
   ? []
   : [
@@ -450,10 +458,17 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   }
 }
 
+@description('Name of the function app.')
 output functionApp string = app.name
+@description('Host name of its page and API.')
 output hostName string = app.properties.defaultHostName
+@description('Name of the vault for secrets of mailboxes.')
 output keyVault string = vault.name
+@description('Name of the Service Bus namespace.')
 output serviceBusNamespace string = serviceBus.name
+@description('Name of the queue that connections have by default.')
 output queue string = queue.name
+@description('Name of the storage account.')
 output storageAccount string = storage.name
+@description('Name of the Application Insights resource.')
 output applicationInsights string = insights.name

@@ -2,12 +2,13 @@ import type { HttpResponseInit } from '@azure/functions';
 import type { ApiRequest } from '../http/request.ts';
 import type { Resource } from '../http/router.ts';
 import { type Env, readSettings } from '../settings/settings.ts';
+import { loggingFailures } from '../telemetry/failures.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import { withDeadline } from '../wait/deadline.ts';
 import { lazily } from './lazy.ts';
 import { createProcess } from './process.ts';
-import { lazyTelemetry } from './telemetry.ts';
+import { lazyTelemetry, sendsTelemetry } from './telemetry.ts';
 
 /** The whole app behind its triggers. Every method rejects with a `Failure` that names a wrong setting. */
 export interface Adapter {
@@ -52,8 +53,17 @@ export function createAdapter(env: Env): Adapter {
   });
   const telemetry = lazyTelemetry(env);
   const follow = async ({ log, traceparent }: HostCall): Promise<Invocation> => {
-    const { settings } = await wired();
-    return (await telemetry.open(settings, log)).follow(log, traceparent);
+    const { settings, storage } = await wired();
+    return (await telemetry.open(settings, storage.getCredential, log)).follow(log, traceparent);
+  };
+  /** Does the work of a call; what it rejects with stands in the log, once, and goes on to the host. */
+  const carryOut = async (
+    call: HostCall,
+    doing: string,
+    work: (invocation: Invocation) => Promise<void>,
+  ): Promise<void> => {
+    const invocation = await follow(call);
+    await loggingFailures(invocation.log, doing, () => work(invocation));
   };
   const scheduling = lazily(async () => {
     const [{ createScheduler }, { storage }] = await Promise.all([
@@ -80,29 +90,29 @@ export function createAdapter(env: Env): Adapter {
   return {
     settingsError: read.ok ? undefined : read.failure.message,
 
-    sendsTelemetry: read.ok && read.settings.applicationInsightsConnectionString !== undefined,
+    sendsTelemetry: read.ok && sendsTelemetry(read.settings),
 
-    async schedulePolls(call) {
-      const { log } = await follow(call);
-      await (await scheduling()).tick(log);
-    },
+    schedulePolls: (call) =>
+      carryOut(call, 'scheduling polls', async ({ log }) => (await scheduling()).tick(log)),
 
-    async pollMailbox(order, call) {
-      const [{ poll }, invocation] = await Promise.all([polling(), follow(call)]);
-      await tracked(poll(order, invocation));
-    },
+    pollMailbox: (order, call) =>
+      carryOut(call, 'polling a mailbox', async (invocation) => {
+        const { poll } = await polling();
+        await tracked(poll(order, invocation));
+      }),
 
-    async retryDeliveries(call) {
-      const { retry } = await import('./retrying.ts');
-      const process = await wired();
-      const { log } = await follow(call);
-      try {
-        await tracked(retry(process, log));
-      } finally {
-        const { reportBacklog } = await import('./backlog.ts');
-        await reportBacklog(process, await telemetry.open(process.settings, log), log);
-      }
-    },
+    retryDeliveries: (call) =>
+      carryOut(call, 'retrying deliveries', async ({ log }) => {
+        const { retry } = await import('./retrying.ts');
+        const process = await wired();
+        const { settings, storage } = process;
+        try {
+          await tracked(retry(process, log));
+        } finally {
+          const { reportBacklog } = await import('./backlog.ts');
+          await reportBacklog(process, await telemetry.open(settings, storage.getCredential, log), log);
+        }
+      }),
 
     async answerHttp(resource, request, call) {
       const { answerHttp } = await import('./http.ts');

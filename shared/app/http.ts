@@ -51,6 +51,19 @@ function createDependencies(
     secrets: secretSources(settings, env),
     now: () => new Date(),
     log,
+    async forget({ customer, connection }) {
+      try {
+        const { forgetConnection } = await import('../delivered/deliveredMails.ts');
+        await forgetConnection(await storage.delivered(), customer, connection);
+        const undelivered = await openUndelivered();
+        const marks = await undelivered.readMarks(customer, connection);
+        const ids = marks.map(({ identityId }) => identityId);
+        await undelivered.removeMarks(customer, connection, ids);
+      } catch (error) {
+        // They do no harm, and are only too old after a week.
+        log.warn(toFailure(error, `forgetting connection ${customer}/${connection}`).message);
+      }
+    },
     testTimeoutMs,
   };
 }

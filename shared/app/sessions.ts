@@ -56,8 +56,6 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
       getCredential: storage.getCredential,
       saveRefreshToken: (token, replaced) => saveRefreshToken(config, token, replaced),
       log,
-      target: config,
-      managedIdentityHosts: settings.managedIdentityHosts,
       endpointRules: hostRules,
     });
     return { kind: 'oauth2', getToken: source.getToken };

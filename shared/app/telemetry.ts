@@ -1,23 +1,37 @@
 import type { Env, Settings } from '../settings/settings.ts';
+import type { GetCredential } from '../storage/access.ts';
+import { readInsightsString } from '../telemetry/insightsString.ts';
 import type { Log } from '../telemetry/log.ts';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
+
+/** Whether telemetry will open: only then may the host leave its own out. */
+export function sendsTelemetry({ applicationInsightsConnectionString: text }: Settings): boolean {
+  return text !== undefined && readInsightsString(text) !== undefined;
+}
 
 /** The process's telemetry, opened at the first call when its setting is there, with its libraries. */
 export interface LazyTelemetry {
   /** Never rejects: where it can't be opened, that is logged once and the app does without. */
-  open(settings: Settings, log: Log): Promise<Telemetry>;
+  open(settings: Settings, getCredential: GetCredential, log: Log): Promise<Telemetry>;
   /** Sends what there is, if any was opened. Resolves after `timeoutMs` at the latest. */
   shutdown(timeoutMs: number): Promise<void>;
 }
 
 export function lazyTelemetry(env: Env): LazyTelemetry {
   let opening: Promise<Telemetry> | undefined;
-  const make = async (connectionString: string, log: Log): Promise<Telemetry> => {
+  const make = async (
+    connectionString: string,
+    settings: Settings,
+    getCredential: GetCredential,
+    log: Log,
+  ): Promise<Telemetry> => {
     try {
       const { openTelemetry } = await import('../telemetry/openTelemetry.ts');
+      const { applicationInsightsIdentity: identity } = settings;
       const { WEBSITE_SITE_NAME: appName, WEBSITE_INSTANCE_ID: instance } = env;
       return openTelemetry({
         connectionString,
+        ...(identity === undefined ? {} : { credential: await getCredential(identity) }),
         ...(appName ? { appName } : {}),
         ...(instance ? { instance } : {}),
       });
@@ -29,9 +43,10 @@ export function lazyTelemetry(env: Env): LazyTelemetry {
     }
   };
   return {
-    async open({ applicationInsightsConnectionString }, log) {
-      if (applicationInsightsConnectionString === undefined) return noTelemetry;
-      opening ??= make(applicationInsightsConnectionString, log);
+    async open(settings, getCredential, log) {
+      const { applicationInsightsConnectionString: connectionString } = settings;
+      if (connectionString === undefined) return noTelemetry;
+      opening ??= make(connectionString, settings, getCredential, log);
       return await opening;
     },
     async shutdown(timeoutMs) {

@@ -1,3 +1,4 @@
+import { certificateRule } from '../mailbox/certificateRule.ts';
 /** What each column of a connection's config is, for decoding, the HTTP API and the documents. Light to load. */
 export interface ConfigColumn {
   readonly type: 'string' | 'boolean' | 'integer';
@@ -39,7 +40,7 @@ export const configColumns = {
   },
   caCertificate: {
     type: 'string',
-    rule: 'one or more certificates in PEM, without a private key',
+    rule: certificateRule,
     description: 'Certificates to trust besides the system’s, for a server with a private CA.',
   },
   username: {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { checkCron } from '../schedule/cron.ts';
+import { readCertificates, toPem } from '../mailbox/pem.ts';
+import { checkCron } from '../time/cron.ts';
 import { decodeAuth, type Findings } from './auth.ts';
 import {
   type ConfigColumn,
@@ -13,7 +14,6 @@ import {
 } from './columns.ts';
 import { type ColumnError, type ConnectionConfig, type Decoded, defaultPort, securityOf } from './config.ts';
 import { parsePatterns } from './patterns.ts';
-import { readCertificates, toPem } from './pem.ts';
 import { type Columns, partialSchema } from './schema.ts';
 import type { SecretSources } from './secret.ts';
 import { stateColumns } from './state.ts';

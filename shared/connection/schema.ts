@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { checkCron } from '../schedule/cron.ts';
+import { readCertificates } from '../mailbox/pem.ts';
 import { queueNamePattern } from '../settings/queueName.ts';
+import { checkCron } from '../time/cron.ts';
 import { type ConfigColumnName, configColumnNames, configColumns, keyPattern } from './columns.ts';
 import { maxPatternsLength, parsePatterns } from './patterns.ts';
-import { readCertificates } from './pem.ts';
 import { isTimeZone, isTokenEndpoint, toHost } from './syntax.ts';
 
 // Imports zod and croner (100 ms to load): reach this module by a dynamic import.

@@ -1,4 +1,4 @@
-import { readTime } from '../schedule/due.ts';
+import { readTime } from '../time/time.ts';
 import { type RunHistory, readHistory } from './history.ts';
 
 export const runStatuses = ['running', 'ok', 'failed', 'skipped'] as const;
@@ -57,6 +57,14 @@ export const stateColumns = [
   'riskyMails',
   'settledMails',
 ] as const satisfies readonly StateColumn[];
+
+/** What the app notes for itself: nothing that an operator could do something with. */
+export const innerColumns: ReadonlySet<string> = new Set<StateColumn>([
+  'cleanMailbox',
+  'unfetchable',
+  'riskyMails',
+  'settledMails',
+]);
 
 export const maxLastErrorLength = 1024;
 

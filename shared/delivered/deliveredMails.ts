@@ -1,8 +1,8 @@
 import type { TableClient, TransactionAction } from '@azure/data-tables';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
-import { readTime } from '../schedule/due.ts';
 import { codeOf, isMissing, storageFailure } from '../storage/storageFailure.ts';
 import { withTable } from '../storage/tables.ts';
+import { readTime } from '../time/time.ts';
 
 export interface DeliveredMailsOptions {
   readonly table: TableClient;

@@ -9,8 +9,8 @@ import {
 import type { ColumnError, ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, StoredColumns } from '../connection/connectionStore.ts';
 import type { decodeConnection } from '../connection/decode.ts';
-import { readCertificates, toPem } from '../connection/pem.ts';
 import type { SecretSources } from '../connection/secret.ts';
+import { readCertificates, toPem } from '../mailbox/pem.ts';
 import { secretFlags } from './representation.ts';
 import type { JsonObject } from './request.ts';
 

@@ -14,14 +14,17 @@ import { readConnectionBody } from './connectionBody.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { keepSecrets } from './heldSecrets.ts';
 import { mayChange } from './preconditions.ts';
-import { queryText, readChoice, readLimit } from './query.ts';
+import { queryText, readChoice, readLimit, readTime } from './query.ts';
 import { configTag, connectionJson, secretsVersionColumn, writeIdColumn } from './representation.ts';
 import { type ApiRequest, readJsonObject } from './request.ts';
 
 /** How often a change is tried anew when a run writes its state in between. */
 const maxConflicts = 10;
 
-export const connectionsQuery = ['customer', 'status', 'limit', 'after'] as const;
+export const connectionsQuery = ['customer', 'status', 'since', 'limit', 'after'] as const;
+
+/** What storage's clock and this one may differ by, and how long a write may take to be seen. */
+const sinceOverlapMs = 15_000;
 
 /** `GET /api/connections`: in the table's order, a page at a time. */
 export async function listConnections(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
@@ -29,11 +32,16 @@ export async function listConnections(request: ApiRequest, dependencies: HttpDep
   if (!limit.ok) return limit.answer;
   const status = readChoice(request, 'status', runStatuses);
   if (!status.ok) return status.answer;
+  const asOf = dependencies.now();
+  const since = readTime(request, 'since', new Date(0));
+  if (!since.ok) return since.answer;
+  const hasSince = queryText(request, 'since') !== undefined;
   const customer = queryText(request, 'customer');
   const after = queryText(request, 'after');
   const filter = [
     ...(customer === undefined ? [] : [`PartitionKey eq ${quoted(customer)}`]),
     ...(status.value === undefined ? [] : [`lastStatus eq ${quoted(status.value)}`]),
+    ...(hasSince ? [`Timestamp ge datetime'${changedAfter(since.value)}'`] : []),
     ...(after === undefined ? [] : [filterAfter(after)]),
   ].join(' and ');
   const found: ConnectionEntity[] = [];
@@ -47,7 +55,11 @@ export async function listConnections(request: ApiRequest, dependencies: HttpDep
   const isMore = found.length > limit.value && last !== undefined;
   return {
     status: 200,
-    json: { connections: page.map(connectionJson), ...(isMore ? { next: nameOf(last.key) } : {}) },
+    json: {
+      connections: page.map(connectionJson),
+      asOf: asOf.toISOString(),
+      ...(isMore ? { next: nameOf(last.key) } : {}),
+    },
   };
 }
 
@@ -123,7 +135,10 @@ export async function deleteConnection(request: ApiRequest, dependencies: HttpDe
     const stored = await find(key, dependencies);
     if (stored === undefined) return missing(key);
     if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
-    if (await removeConnection(store, stored)) return { status: 204 };
+    if (await removeConnection(store, stored)) {
+      await dependencies.forget(stored.key);
+      return { status: 204 };
+    }
     await stepBack(conflicts);
   }
   throw tooManyChanges(key);
@@ -195,6 +210,10 @@ function filterAfter(after: string): string {
   const customer = quoted(slash < 0 ? after : after.slice(0, slash));
   const connection = quoted(slash < 0 ? '' : after.slice(slash + 1));
   return `(PartitionKey gt ${customer} or (PartitionKey eq ${customer} and RowKey gt ${connection}))`;
+}
+
+function changedAfter(since: Date): string {
+  return new Date(Math.max(since.getTime() - sinceOverlapMs, 0)).toISOString();
 }
 
 function quoted(text: string): string {

@@ -1,6 +1,6 @@
 import type { ContainerClient } from '@azure/storage-blob';
 import type { ConnectionConfig } from '../connection/config.ts';
-import type { ConnectionStore } from '../connection/connectionStore.ts';
+import type { ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import type { SecretSources } from '../connection/secret.ts';
 import type { JournalMode } from '../journal/lines.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
@@ -20,6 +20,8 @@ export interface HttpDependencies {
   readonly secrets: SecretSources;
   readonly now: () => Date;
   readonly log: Log;
+  /** Forgets what is remembered of a deleted connection's mails beside its undelivered ones. Never rejects. */
+  readonly forget: (key: ConnectionKey) => Promise<void>;
   /** The longest that a test of a connection may take. */
   readonly testTimeoutMs: number;
 }

@@ -6,8 +6,8 @@ import {
 } from '../connection/columns.ts';
 import { type ColumnError, type ConnectionConfig, defaultPort, securityOf } from '../connection/config.ts';
 import type { ConnectionEntity, StoredColumns } from '../connection/connectionStore.ts';
-import { readCertificates } from '../connection/pem.ts';
 import { toHost } from '../connection/syntax.ts';
+import { readCertificates } from '../mailbox/pem.ts';
 import type { ReadConnection } from './connectionBody.ts';
 
 type GoodBody = Extract<ReadConnection, { ok: true }>;

@@ -10,9 +10,9 @@ import {
   secretColumns,
 } from '../connection/columns.ts';
 import type { ConnectionEntity } from '../connection/connectionStore.ts';
-import { readCertificates, toPem } from '../connection/pem.ts';
-import { readState } from '../connection/state.ts';
+import { innerColumns, readState } from '../connection/state.ts';
 import { isTokenEndpoint } from '../connection/syntax.ts';
+import { readCertificates, toPem } from '../mailbox/pem.ts';
 
 /** A new one is written when a secret changes over HTTP, so that the ETag tells that too. */
 export const secretsVersionColumn = 'secretsVersion';
@@ -74,6 +74,7 @@ function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
 export function stateJson(columns: ConnectionEntity['columns']): Record<string, unknown> {
   const state: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(readState(columns))) {
+    if (innerColumns.has(name)) continue;
     if (value !== undefined) state[name] = value instanceof Date ? value.toISOString() : value;
   }
   return state;

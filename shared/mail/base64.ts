@@ -1,5 +1,9 @@
+import { Unsplittable } from './unsplittable.ts';
+
 const LF = 0x0a;
 const CR = 0x0d;
+const SPACE = 0x20;
+const TAB = 0x09;
 const EQUALS = 0x3d;
 const none = 64;
 
@@ -8,41 +12,51 @@ const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const sextets = new Uint8Array(256).fill(none);
 for (let value = 0; value < none; value++) sextets[alphabet.charCodeAt(value)] = value;
 
-/** So much is handed to Node at a time: as a string it stays cheap. */
-const sliceBytes = 64 * 1024;
-
-/** Undoes base64 as `Base64Decoder` does, for a body that is whole in memory. */
-export function decodeBase64(body: Buffer): Buffer {
-  const decoder = new Base64Decoder();
-  const decoded = Buffer.allocUnsafe(maxDecodedBytes(body));
-  let length = 0;
-  for (let at = 0; at < body.length; at += sliceBytes) {
-    length = decoder.decodeInto(body.subarray(at, at + sliceBytes), decoded, length);
-  }
-  return decoded.subarray(0, decoder.endInto(decoded, length));
-}
-
-function maxDecodedBytes(piece: Buffer): number {
-  return Math.ceil((piece.length * 3) / 4) + 3;
-}
+/** One foreign character in so many is noise on the way; more of them are text. */
+const charactersPerForeign = 20;
+/** Behind padding a shorter line without padding of its own may as well be a word. */
+const minLineBehindPadding = 32;
+const maxLineBehindPadding = 1024;
+const damaged = 'in a part of it more data stands behind the end of its base64';
 
 /**
- * Undoes base64 (RFC 2045, 6.8) piece by piece, as tolerant as mailparser: what is no base64 character
- * is skipped, and after a `=` the quartets are counted anew. Equal whole lines, which mails are made of,
- * go through Node's own decoder, which is several times faster.
+ * Undoes base64 (RFC 2045, 6.8) piece by piece. A stray character that is none of base64 is skipped; a line that
+ * is text throws `Unsplittable`, since decoding it would make noise of what somebody wrote. After a `=` the
+ * quartets are counted anew, for senders that join encoded pieces; what stands behind it and is not one more such
+ * piece is no part of the data. Equal whole lines, which mails are made of, go through Node's own decoder, which
+ * is several times faster.
  */
 export class Base64Decoder {
+  /** Something that is not base64 stood behind the padding. */
+  hasTrailer = false;
   /** An unfinished quartet, and how many characters of it there are. */
   #quartet = 0;
   #held = 0;
+  /** Of the line that is being read. */
+  #lineCharacters = 0;
+  #lineForeign = 0;
+  #lineHasGap = false;
+  #lineInGap = false;
+  /** Since padding: the line that is looked at before it is decoded. */
+  #behindPadding: number[] | undefined;
+  readonly #skipsText: boolean;
+
+  constructor({ skipsText = false } = {}) {
+    this.#skipsText = skipsText;
+  }
+
+  /** Bytes that `decodeInto` may write for a piece, and `endInto` after it. */
+  static maxDecodedBytes(pieceBytes: number): number {
+    return Math.ceil(((pieceBytes + maxLineBehindPadding) * 3) / 4) + 6;
+  }
 
   decode(piece: Buffer): Buffer {
-    const decoded = Buffer.allocUnsafe(maxDecodedBytes(piece));
+    const decoded = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(piece.length));
     return decoded.subarray(0, this.decodeInto(piece, decoded, 0));
   }
 
   end(): Buffer {
-    const decoded = Buffer.alloc(2);
+    const decoded = Buffer.alloc(Base64Decoder.maxDecodedBytes(0));
     return decoded.subarray(0, this.endInto(decoded, 0));
   }
 
@@ -51,17 +65,22 @@ export class Base64Decoder {
     const line = piece.indexOf(LF) + 1;
     let length = this.#decodeByHand(piece.subarray(0, line), target, start);
     let rest = piece.subarray(line);
-    if (this.#held === 0) {
+    if (this.#held === 0 && this.#behindPadding === undefined && !this.hasTrailer) {
       const { read, written } = decodeEqualLines(rest, target, length);
       rest = rest.subarray(read);
       length += written;
     }
-    length = this.#decodeByHand(rest, target, length);
-    return length;
+    return this.#decodeByHand(rest, target, length);
   }
 
-  /** As `decodeInto`, for what an unfinished quartet holds. */
+  /** As `decodeInto`, for what is left at the end. */
   endInto(target: Buffer, start: number): number {
+    const at = this.#behindPadding === undefined ? start : this.#endLineBehindPadding(target, start);
+    this.#endLine();
+    return this.#endQuartet(target, at);
+  }
+
+  #endQuartet(target: Buffer, start: number): number {
     let at = start;
     const bits = this.#quartet << (6 * (4 - this.#held));
     if (this.#held >= 2) target[at++] = bits >> 16;
@@ -75,8 +94,15 @@ export class Base64Decoder {
     let at = start;
     for (let i = 0; i < piece.length; i++) {
       const byte = piece[i] ?? 0;
+      if (this.#behindPadding !== undefined) {
+        if (byte === LF) at = this.#endLineBehindPadding(target, at);
+        else if (this.#behindPadding.length < maxLineBehindPadding) this.#behindPadding.push(byte);
+        continue;
+      }
       const value = sextets[byte] ?? none;
       if (value !== none) {
+        if (this.#lineInGap) this.#lineHasGap = true;
+        this.#lineCharacters++;
         this.#quartet = (this.#quartet << 6) | value;
         if (++this.#held === 4) {
           target[at++] = this.#quartet >> 16;
@@ -86,9 +112,50 @@ export class Base64Decoder {
           this.#held = 0;
         }
       } else if (byte === EQUALS) {
-        at = this.endInto(target, at);
+        // Three characters are padded by one `=`, two by two, of which the second stands behind the first.
+        this.#behindPadding = [];
+        at = this.#endQuartet(target, at);
+      } else if (byte === LF) {
+        this.#endLine();
+      } else if (byte === SPACE || byte === TAB) {
+        this.#lineInGap = this.#lineCharacters + this.#lineForeign > 0;
+      } else if (byte !== CR) {
+        if (this.#lineInGap) this.#lineHasGap = true;
+        this.#lineForeign++;
       }
     }
+    return at;
+  }
+
+  #endLine(): void {
+    const foreign = this.#lineForeign * charactersPerForeign > this.#lineCharacters;
+    if (!this.#skipsText && (this.#lineHasGap || (this.#lineForeign > 0 && foreign)))
+      throw new Unsplittable('a part of it is declared base64 and is text');
+    this.#lineCharacters = 0;
+    this.#lineForeign = 0;
+    this.#lineHasGap = false;
+    this.#lineInGap = false;
+  }
+
+  /** Decodes a line, or the rest of one, behind padding if it is base64 again. */
+  #endLineBehindPadding(target: Buffer, start: number): number {
+    const line = Buffer.from(this.#behindPadding ?? []).toString('latin1');
+    const bare = line.replace(/^=*\s*/, '').trimEnd();
+    this.#behindPadding = [];
+    if (bare === '') return start;
+    const isPure = /^[A-Za-z0-9+/=]+$/.test(bare) && line.length < maxLineBehindPadding;
+    const isData = bare.length >= minLineBehindPadding;
+    if (this.hasTrailer || !isPure) {
+      if (isPure && isData && !this.#skipsText) throw new Unsplittable(damaged);
+      this.hasTrailer = true;
+      return start;
+    }
+    const isPadded = /^(?:[A-Za-z0-9+/]{2,}={1,2})+$/.test(bare);
+    if (!isPadded && !(isData && bare.length % 4 === 0) && !this.#skipsText) throw new Unsplittable(damaged);
+    let at = start;
+    for (const segment of bare.match(/[A-Za-z0-9+/]+={0,2}/g) ?? [])
+      at += target.write(segment, at, 'base64');
+    if (!isPadded) this.#behindPadding = undefined;
     return at;
   }
 }

@@ -1,79 +1,144 @@
 import type { BodyFormat } from './mail.ts';
+import { type MailText, showsNothing } from './text.ts';
 
-/** A text that stands in the mail, decoded only when it is needed. */
-export interface TextPart {
-  /** Its place among all parts of the mail. */
-  readonly order: number;
-  readonly subtype: 'plain' | 'html';
-  /** Texts of the same alternative are two forms of one thing; all others stand for themselves. */
-  readonly alternative: number | undefined;
-  /** Nothing but white space in it. */
-  readonly blank: boolean;
-  /** In Unicode, with LF line ends. */
-  text(): string;
-}
+/** How the texts of a mail stand in its multiparts. */
+export type TextTree =
+  | { readonly kind: 'text'; readonly text: MailText }
+  /** Forms of one thing, the best last (RFC 2046, 5.1.4). */
+  | { readonly kind: 'alternative'; readonly children: TextTree[] }
+  /** Things one after the other. */
+  | { readonly kind: 'sequence'; readonly children: TextTree[] }
+  /** A text of another kind, or in a winmail.dat: what stands beside it is not the whole of a form. */
+  | { readonly kind: 'other' };
 
-/** The body to send, and the texts that it leaves out and that are no other form of it. */
-export interface Body<T extends TextPart> {
-  readonly subtype: 'plain' | 'html';
-  readonly text: string;
-  readonly leftOut: readonly T[];
+/** The body to send, and what it leaves out. */
+export interface Body {
+  readonly form: MailText['form'];
+  readonly texts: readonly MailText[];
+  /** What is no other form of the body: to be sent as attachments. */
+  readonly attached: readonly MailText[];
+  /** What says the same as the body, in another form. */
+  readonly otherForms: readonly MailText[];
 }
 
 /**
- * Makes the body of the wanted format from the texts of a mail.
+ * Makes the body of the wanted format from the texts of a mail; a text that shows nothing is none.
  *
- * A mail with one text, or one alternative, gives that text, in the other format where it has only that.
- * Several texts are joined (a mailing list adds its footer as a text of its own). Where only some of
- * them have the wanted format: for html, the plain ones are shown in it; for text, a mail that begins
- * with a plain text keeps that and the html ones are left out, to be sent as attachments, and one that
- * begins with html goes as html, whole.
+ * An alternative gives its last form in that format, or in the other one where it has only that. Texts one after
+ * the other are joined (a mailing list adds its footer as a text of its own). Where only some of them have the
+ * wanted format: for html, the plain ones are shown in it; for text, a mail that begins with a plain text keeps
+ * that and the html ones are left out, to be sent as attachments, and one that begins with html goes as html,
+ * whole. Without any of both the first text of another kind is the body.
  */
-export function makeBody<T extends TextPart>(
-  texts: readonly T[],
+export async function chooseBody(
+  {
+    texts,
+    otherTexts,
+    winmailBody,
+  }: { texts: TextTree; otherTexts: readonly MailText[]; winmailBody?: TextTree | undefined },
   format: Exclude<BodyFormat, 'eml'>,
-): Body<T> | undefined {
+): Promise<Body | undefined> {
   const wanted = format === 'html' ? 'html' : 'plain';
-  const things = groupForms(texts.filter((text) => !text.blank));
-  if (things.length === 0) {
-    const first = texts.find((text) => text.subtype === wanted) ?? texts[0];
-    return first && { subtype: first.subtype, text: first.text(), leftOut: [] };
+  const winmail = winmailBody ? textsOf(winmailBody) : [];
+  const all = [...textsOf(texts), ...otherTexts, ...winmail];
+  const choice = (body: Omit<Body, 'otherForms'>): Body => {
+    const taken = new Set([...body.texts, ...body.attached]);
+    return { ...body, otherForms: all.filter((text) => !taken.has(text)) };
+  };
+  const [only] = all;
+  if (all.length <= 1) return only && choice({ form: only.form, texts: [only], attached: [] });
+  const own = await withoutInvisible(texts);
+  const visible = own ?? (winmailBody && (await withoutInvisible(winmailBody)));
+  const [other, ...moreOthers] = otherTexts;
+  if (visible) {
+    const { attached, ...body } = give(visible, chooseForm(visible, wanted));
+    return choice({ ...body, attached: [...attached, ...otherTexts] });
   }
-  const has = (forms: readonly T[]) => forms.some((text) => text.subtype === wanted);
-  if (things.every(has)) return join(wanted, things);
-  if (!things.some(has)) return join(wanted === 'html' ? 'plain' : 'html', things);
-  const [first = []] = things;
-  if (wanted === 'html' || !has(first)) return join('html', things);
-  return { ...join('plain', things.filter(has)), leftOut: things.filter((forms) => !has(forms)).flat() };
+  if (other) return choice({ form: 'other', texts: [other], attached: moreOthers });
+  const first = all.find((text) => text.form === wanted) ?? only;
+  return first && choice({ form: first.form, texts: [first], attached: [] });
 }
 
-function groupForms<T extends TextPart>(texts: readonly T[]): T[][] {
-  const things: T[][] = [];
-  const alternatives = new Map<number, T[]>();
-  for (const text of texts) {
-    const known = text.alternative === undefined ? undefined : alternatives.get(text.alternative);
-    if (known) {
-      known.push(text);
-      continue;
+/** The pieces of a body, its texts joined. */
+export function* bodyPieces({ form, texts }: Body): Generator<string> {
+  for (const [index, text] of texts.entries()) {
+    if (index > 0) yield form === 'html' ? '<br/>\n' : '\n';
+    if (form === 'html' && text.form === 'plain') yield* shownInHtml(text);
+    else yield* text.pieces();
+  }
+}
+
+function* shownInHtml(text: MailText): Generator<string> {
+  yield '<pre style="white-space: pre-wrap">';
+  for (const piece of text.pieces())
+    yield piece.replace(/[&<>]/g, (sign) => (sign === '&' ? '&amp;' : sign === '<' ? '&lt;' : '&gt;'));
+  yield '</pre>';
+}
+
+function chooseForm(tree: TextTree, wanted: 'plain' | 'html'): 'plain' | 'html' {
+  const things = thingsOf(tree);
+  const [first] = things;
+  if (things.every((thing) => has(thing, wanted))) return wanted;
+  if (!things.some((thing) => has(thing, wanted))) return wanted === 'html' ? 'plain' : 'html';
+  return wanted === 'html' || (first && !has(first, wanted)) ? 'html' : 'plain';
+}
+
+/** What stands one after the other, however the multiparts are nested. */
+function thingsOf(tree: TextTree): TextTree[] {
+  if (tree.kind === 'other') return [];
+  return tree.kind === 'sequence' ? tree.children.flatMap(thingsOf) : [tree];
+}
+
+function textsOf(tree: TextTree): MailText[] {
+  if (tree.kind === 'other') return [];
+  return tree.kind === 'text' ? [tree.text] : tree.children.flatMap(textsOf);
+}
+
+function has(tree: TextTree, form: 'plain' | 'html'): boolean {
+  if (tree.kind === 'other') return false;
+  return tree.kind === 'text' ? tree.text.form === form : tree.children.some((child) => has(child, form));
+}
+
+/** Whether all of it can be had in that form. */
+function canBe(tree: TextTree, form: 'plain' | 'html'): boolean {
+  if (tree.kind === 'other') return false;
+  if (tree.kind === 'text') return tree.text.form === form;
+  if (tree.kind === 'sequence') return tree.children.every((child) => canBe(child, form));
+  return tree.children.some((child) => canBe(child, form));
+}
+
+function give(tree: TextTree, form: 'plain' | 'html'): Omit<Body, 'otherForms'> {
+  const texts: MailText[] = [];
+  const attached: MailText[] = [];
+  const visit = (node: TextTree): void => {
+    if (node.kind === 'other') return;
+    if (node.kind === 'text') {
+      if (node.text.form === form || form === 'html') texts.push(node.text);
+      else attached.push(node.text);
+      return;
     }
-    const forms = [text];
-    things.push(forms);
-    if (text.alternative !== undefined) alternatives.set(text.alternative, forms);
+    if (node.kind === 'sequence') {
+      for (const child of node.children) visit(child);
+      return;
+    }
+    const { children } = node;
+    const chosen =
+      children.findLast((child) => canBe(child, form)) ??
+      children.findLast((child) => has(child, form)) ??
+      children.at(-1);
+    if (chosen) visit(chosen);
+  };
+  visit(tree);
+  return { form, texts, attached };
+}
+
+async function withoutInvisible(tree: TextTree): Promise<TextTree | undefined> {
+  if (tree.kind === 'other') return tree;
+  if (tree.kind === 'text') return (await showsNothing(tree.text)) ? undefined : tree;
+  const children: TextTree[] = [];
+  for (const child of tree.children) {
+    const visible = await withoutInvisible(child);
+    if (visible) children.push(visible);
   }
-  return things;
-}
-
-function join<T extends TextPart>(subtype: 'plain' | 'html', things: readonly T[][]): Body<T> {
-  const pieces = things.flatMap((forms) => {
-    const wanted = forms.filter((text) => text.subtype === subtype);
-    return wanted.length > 0
-      ? wanted.map((text) => text.text())
-      : forms.map((text) => showInHtml(text.text()));
-  });
-  return { subtype, text: pieces.join(subtype === 'html' ? '<br/>\n' : '\n'), leftOut: [] };
-}
-
-function showInHtml(plain: string): string {
-  const escaped = plain.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-  return `<pre style="white-space: pre-wrap">${escaped}</pre>`;
+  return children.every(({ kind }) => kind === 'other') ? undefined : { kind: tree.kind, children };
 }

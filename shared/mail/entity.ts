@@ -1,16 +1,25 @@
 import { extname } from 'node:path';
 import libmime from 'libmime';
-import { decodeWords, firstValue, type HeaderField, parseStructured } from './headers.ts';
+import { decodeWords } from './encodedWord.ts';
+import {
+  firstValue,
+  type HeaderField,
+  type Parameter,
+  parseStructured,
+  type StructuredValue,
+} from './header.ts';
+import { readTransferEncoding, type TransferEncoding } from './transferEncoding.ts';
+import { Unsplittable } from './unsplittable.ts';
 
 /** What the header of a MIME entity says about its body. */
 export interface Entity {
-  /** Lower case `type/subtype`, as declared or as implied; '' when it can't be read. */
+  /** Lower case `type/subtype`, as declared or as implied. */
   readonly mediaType: string;
   /** The declared media type with its parameters, fit for a message; see `declaredType`. */
   readonly declaredType: string;
   readonly multipart: boolean;
   readonly boundary?: string;
-  readonly encoding: 'base64' | 'quoted-printable' | 'identity';
+  readonly encoding: TransferEncoding;
   readonly disposition: 'inline' | 'attachment' | 'none';
   readonly fileName?: string;
   readonly charset?: string;
@@ -18,69 +27,86 @@ export interface Entity {
   readonly delSp: boolean;
   /** Without its angle brackets. */
   readonly contentId?: string;
+  /** RFC 8551, 3.2.2, in lower case. */
+  readonly smimeType?: string;
 }
 
 const octetStream = 'application/octet-stream';
 const maxTypeLength = 256;
+const mediaTypeShape = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/;
 
 /**
- * Reads the MIME fields of a header (RFC 2045, 2183, 2231, 2392, 3676) the way mailparser does, which is
- * the reference for what is an attachment and what it is called.
+ * Reads the MIME fields of a header (RFC 2045, 2046, 2183, 2231, 2392, 3676). What is not declared is text/plain
+ * at the top and in a part, message/rfc822 in a digest; a type that can't be read is text/plain (RFC 2045, 5.2), or multipart/mixed where it may be one,
+ * and what is in an encoding that isn't known application/octet-stream (6.4).
  */
-export function readEntity(fields: readonly HeaderField[], root: boolean): Entity {
+export function readEntity(fields: readonly HeaderField[], within: 'mail' | 'multipart' | 'digest'): Entity {
   const disposition = parseStructured(firstValue(fields, 'content-disposition'));
-  const declared = fields.some((field) => field.key === 'content-type');
-  const dispositionName = disposition.params.filename;
+  const written = fields.some((field) => field.key === 'content-type');
   const type = parseStructured(
-    declared ? firstValue(fields, 'content-type') : impliedType(disposition.value, dispositionName),
+    written ? firstValue(fields, 'content-type') : impliedType(disposition, within),
   );
-  const mediaType = type.value.toLowerCase().trim() || (root ? 'text/plain' : '');
-  const multipart = mediaType.startsWith('multipart/');
-  const boundary = multipart || type.params.boundary ? readBoundary(type.params.boundary ?? '') : undefined;
-  const fileName = dispositionName
-    ? readName(dispositionName, disposition.decodedParams.includes('filename'))
-    : readName(type.params.name ?? '', type.decodedParams.includes('name'));
-  const contentId = firstValue(fields, 'content-id').replace(/^<|>$/g, '').trim();
-  const flowed = mediaType === 'text/plain' && lower(type.params.format) === 'flowed';
+  const named = readMediaType(type);
+  const encoding = readTransferEncoding(firstValue(fields, 'content-transfer-encoding'));
+  const multipart = named.startsWith('multipart/');
+  const hidden = encoding === 'unknown' && !multipart;
+  const mediaType = hidden ? octetStream : named;
+  const boundary = multipart ? readBoundary(type.parameters.get('boundary')?.text ?? '') : undefined;
+  const fileName = readFileName(disposition, type);
+  const contentId = firstValue(fields, 'content-id')
+    .replace(/^.*<|>.*$/g, '')
+    .trim();
+  const charset = type.parameters.get('charset')?.text;
+  const smimeType = type.parameters.get('smime-type')?.text.toLowerCase();
+  const flowed = mediaType === 'text/plain' && lower(type.parameters.get('format')?.text) === 'flowed';
+  const declared = written || mediaType === 'message/rfc822';
   return {
     mediaType,
-    declaredType: declared ? declaredType(type.value, type.params) : octetStream,
+    declaredType: declared && !hidden ? declaredType(mediaType, type.parameters) : octetStream,
     multipart,
     ...(boundary && { boundary }),
-    encoding: readEncoding(firstValue(fields, 'content-transfer-encoding')),
-    disposition: readDisposition(disposition.value),
+    encoding: multipart && encoding !== 'base64' ? 'identity' : encoding,
+    disposition: readDisposition(disposition),
     ...(fileName && { fileName }),
-    ...(type.params.charset && { charset: type.params.charset }),
+    ...(charset && { charset }),
     flowed,
-    delSp: flowed && lower(type.params.delsp) === 'yes',
+    delSp: flowed && lower(type.parameters.get('delsp')?.text) === 'yes',
     ...(contentId && { contentId }),
+    ...(smimeType && { smimeType }),
   };
 }
 
 /**
  * The content type that goes on the message: the media type as declared, with all its parameters but
  * the file name and `x-…` ones. Only tokens and quoted strings of printable ASCII get through, and at
- * most 256 characters, so that it can't smuggle anything; what is no media type is octet-stream.
+ * most 256 characters, so that it can't smuggle anything.
  */
-export function declaredType(value: string, params: Readonly<Record<string, string>>): string {
-  const mediaType = value.toLowerCase().trim();
-  if (!/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(mediaType) || mediaType.length > maxTypeLength)
-    return octetStream;
+function declaredType(mediaType: string, parameters: ReadonlyMap<string, Parameter>): string {
   let whole = mediaType;
-  for (const [name, parameter] of Object.entries(params)) {
-    if (name === 'name' || name.startsWith('x-') || !/^[\w-]+$/.test(name)) continue;
-    if (!/^[\x20-\x7e]+$/.test(parameter)) continue;
-    const token = /^[\w!#$%&'*+.^`{|}~-]+$/.test(parameter);
-    const longer = `${whole}; ${name}=${token ? parameter : `"${parameter.replace(/["\\]/g, '\\$&')}"`}`;
+  for (const [name, { text }] of parameters) {
+    if (name === 'name' || name === 'filename' || name.startsWith('x-') || !/^[\w-]+$/.test(name)) continue;
+    if (!/^[\x20-\x7e]+$/.test(text)) continue;
+    const token = /^[\w!#$%&'*+.^`{|}~-]+$/.test(text);
+    const longer = `${whole}; ${name}=${token ? text : `"${text.replace(/["\\]/g, '\\$&')}"`}`;
     if (longer.length <= maxTypeLength) whole = longer;
   }
   return whole;
 }
 
-function impliedType(disposition: string, name: string | undefined): string {
+function readMediaType({ value, parameters }: StructuredValue): string {
+  const mediaType = value.toLowerCase();
+  if (mediaTypeShape.test(mediaType) && mediaType.length <= maxTypeLength) return mediaType;
+  if (!parameters.has('boundary')) return 'text/plain';
+  if (/^multipart\b/.test(mediaType)) return 'multipart/mixed';
+  throw new Unsplittable('a type in it can’t be read and may be that of a multipart');
+}
+
+function impliedType(disposition: StructuredValue, within: 'mail' | 'multipart' | 'digest'): string {
+  if (within === 'digest') return 'message/rfc822';
+  const name = disposition.parameters.get('filename')?.text;
   const extension = name ? extname(name).slice(1) : '';
   if (extension) return libmime.detectMimeType(extension);
-  return lower(disposition) === 'attachment' ? octetStream : 'text/plain';
+  return lower(disposition.value) === 'attachment' ? octetStream : 'text/plain';
 }
 
 /** RFC 2046, 5.1.1: ASCII, and no white space at its end. */
@@ -89,22 +115,26 @@ function readBoundary(boundary: string): string | undefined {
   return trimmed && Buffer.byteLength(trimmed) === trimmed.length ? trimmed : undefined;
 }
 
-function readEncoding(value: string): Entity['encoding'] {
-  const open = value.indexOf('(');
-  const close = value.lastIndexOf(')');
-  const bare = open >= 0 && close > open ? value.slice(0, open) + value.slice(close + 1) : value;
-  const encoding = lower(bare);
-  return encoding === 'base64' || encoding === 'quoted-printable' ? encoding : 'identity';
-}
-
-function readDisposition(value: string): Entity['disposition'] {
+function readDisposition({ value, parameters }: StructuredValue): Entity['disposition'] {
   const disposition = lower(decodeWords(value.slice(0, 100)));
-  if (disposition === '') return 'none';
+  if (disposition === '') return parameters.size > 0 ? 'attachment' : 'none';
   return disposition === 'inline' ? 'inline' : 'attachment';
 }
 
-function readName(name: string, decoded: boolean): string {
-  return decoded ? name : decodeWords(name);
+/** Where it should stand, else where senders put it by mistake. */
+function readFileName(disposition: StructuredValue, type: StructuredValue): string | undefined {
+  for (const parameter of [
+    disposition.parameters.get('filename'),
+    type.parameters.get('name'),
+    disposition.parameters.get('name'),
+    type.parameters.get('filename'),
+  ]) {
+    if (parameter === undefined) continue;
+    const name =
+      parameter.extended && !parameter.text.includes('=?') ? parameter.text : decodeWords(parameter.text);
+    if (name !== '') return name;
+  }
+  return undefined;
 }
 
 function lower(text: string | undefined): string {

@@ -1,10 +1,12 @@
 import addressparser from 'nodemailer/lib/addressparser';
+import { readDate, withoutComments } from './date.ts';
+import { decodeWords } from './encodedWord.ts';
 import { cutText } from './fileName.ts';
-import { decodeWords, type HeaderField, parseHeaderBlock, unfoldedValue } from './headers.ts';
+import { type HeaderField, readHeaderBlock, unfoldedValue } from './header.ts';
 import type { MailEnvelope } from './mail.ts';
 
 const maxLength = 1024;
-const minYear = 1900;
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 /** What is read of a field: enough for 1,024 characters however they are encoded, and bounded. */
 const maxFieldLength = 16 * 1024;
 
@@ -19,7 +21,7 @@ export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
   const to = readAddresses(fields, 'to');
   const date = readDate(readText(fields, 'date') ?? '');
   return {
-    ...(messageId && { messageId: bracket(messageId) }),
+    ...(messageId && { messageId: readMessageId(messageId) }),
     ...(subject && { subject }),
     ...(from && { from }),
     ...(to && { to }),
@@ -29,8 +31,9 @@ export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
 
 /** As far as it can be read from the first bytes of a mail, which may end within its header. */
 export function readEnvelopeStart(start: Buffer): MailEnvelope {
-  const end = /\r?\n\r?\n/.exec(start.toString('latin1'));
-  return readEnvelope(parseHeaderBlock(start.subarray(0, end?.index ?? start.length)));
+  const bare = start.subarray(start.subarray(0, 3).equals(byteOrderMark) ? 3 : 0);
+  const end = /\r*\n\r*\n/.exec(bare.toString('latin1'));
+  return readEnvelope(readHeaderBlock(bare.subarray(0, end?.index ?? bare.length), true).fields);
 }
 
 function readText(fields: readonly HeaderField[], key: string): string | undefined {
@@ -98,82 +101,10 @@ function clean(text: string): string | undefined {
   return cutText(safe, maxLength).trimEnd() || undefined;
 }
 
-function bracket(messageId: string): string {
-  if (messageId.length > maxLength - 2) return messageId;
-  return `${messageId.startsWith('<') ? '' : '<'}${messageId}${messageId.endsWith('>') ? '' : '>'}`;
-}
-
-const months = 'janfebmaraprmayjunjulaugsepoctnovdec';
-const zones: Readonly<Record<string, number>> = {
-  EST: -5,
-  EDT: -4,
-  CST: -6,
-  CDT: -5,
-  MST: -7,
-  MDT: -6,
-  PST: -8,
-  PDT: -7,
-};
-
-/**
- * RFC 5322, 3.3 and 4.3, as ISO 8601 in UTC; without a zone it is taken for UTC. Absent when it is no
- * date, or one outside the years 1900 to 9999.
- */
-export function readDate(text: string): string | undefined {
-  const shape =
-    /^(?:\w{2,9},?\s+)?(\d{1,2})[\s-]+([a-z]{3})[a-z]*[\s-]+(\d{2,4})\s+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?(?:\.\d+)?\s*(?:([+-])(\d{2}):?(\d{2})|([a-z]{1,4}))?\s*(?:\(.*)?$/i;
-  const found = shape.exec(text.trim().slice(0, 200));
-  if (!found) return readIsoDate(text);
-  const [
-    ,
-    day,
-    monthName = '',
-    yearText = '',
-    hour,
-    minute,
-    second,
-    sign,
-    zoneHours,
-    zoneMinutes,
-    zoneName = '',
-  ] = found;
-  const month = months.indexOf(monthName.toLowerCase());
-  if (month < 0 || month % 3 !== 0) return undefined;
-  const time = Date.UTC(
-    fullYear(yearText),
-    month / 3,
-    Number(day),
-    Number(hour),
-    Number(minute),
-    Number(second ?? 0),
-  );
-  if (Number(day) > 31 || Number(hour) > 23 || Number(minute) > 59 || Number(second ?? 0) > 60)
-    return undefined;
-  const offset = sign
-    ? (sign === '-' ? -1 : 1) * (Number(zoneHours) * 60 + Number(zoneMinutes))
-    : (zones[zoneName.toUpperCase()] ?? 0) * 60;
-  return toIso(time - offset * 60_000);
-}
-
-function readIsoDate(text: string): string | undefined {
-  if (!/^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/.test(text))
-    return undefined;
-  return toIso(
-    Date.parse(/[T ].*(?:Z|[+-]\d{2}:?\d{2})$/.test(text) || text.length === 10 ? text : `${text}Z`),
-  );
-}
-
-function toIso(time: number): string | undefined {
-  if (Number.isNaN(time)) return undefined;
-  const date = new Date(time);
-  const year = date.getUTCFullYear();
-  return year >= minYear && year <= 9999 ? date.toISOString() : undefined;
-}
-
-/** RFC 5322, 4.3: years of two and three digits. */
-function fullYear(text: string): number {
-  const year = Number(text);
-  if (text.length === 2) return year < 50 ? 2000 + year : 1900 + year;
-  if (text.length === 3) return 1900 + year;
-  return year < minYear ? Number.NaN : year;
+/** RFC 5322, 3.6.4: the id in angle brackets, without comments, and with brackets where they are missing. */
+function readMessageId(text: string): string {
+  const bare = withoutComments(text);
+  const id = /<([^<>]+)>/.exec(bare)?.[1] ?? /<([^<>]+)>/.exec(text)?.[1] ?? bare.replace(/^\s*<|>\s*$/g, '');
+  const tight = id.replace(/\s+/g, '');
+  return tight.length > maxLength - 2 ? cutText(tight, maxLength) : `<${tight}>`;
 }

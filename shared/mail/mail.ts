@@ -32,12 +32,32 @@ export interface Part {
   readonly content: Content;
 }
 
+/** The rule by which something that a mail holds is in none of its parts. */
+export type OmissionReason =
+  | 'sendMessageBody'
+  | 'sendAttachments'
+  | 'attachmentFilter'
+  | 'inlineAttachments'
+  | 'bodyFormat';
+
+/** A leaf of a mail that a rule leaves out, by its place among the leaves. */
+export interface Omission {
+  readonly order: number;
+  readonly reason: OmissionReason;
+}
+
 /** A mail taken apart, its parts in sending order: body, then attachments as they stand in the mail. */
 export interface SplitMail {
   readonly envelope: MailEnvelope;
   readonly parts: readonly Part[];
-  /** Set when the mail went `raw` or a part needed a fallback: a sentence without mail content. */
+  /** Set when the mail went `raw` or a part needed a fallback: sentences without mail content. */
   readonly warning?: string;
+  /** Why there are no parts: a rule leaves out, on purpose, all that the mail holds. Set if and only if so. */
+  readonly leftOut?: OmissionReason;
+  /** Every leaf that is in no part; what is in neither list made the mail go `raw`. */
+  readonly omissions?: readonly Omission[];
+  /** Parts were taken out of a signature (S/MIME) that nobody has verified. */
+  readonly unverifiedSignature?: true;
 }
 
 export type BodyFormat = 'text' | 'html' | 'eml';
@@ -50,6 +70,18 @@ export interface SplitRules {
   readonly bodyFormat: BodyFormat;
   /** A larger mail goes `raw`, unparsed. */
   readonly maxMailBytes: number;
+  /** Which attachments are sent, by the names that they go under; all of them without it. */
+  readonly attachmentFilter?: (fileName: string) => boolean;
+  /** Whether the contents of a `winmail.dat` are sent in its place; true by default. */
+  readonly unpackWinmail?: boolean;
+}
+
+/** How a mail is taken apart; nothing of it changes what is found. */
+export interface SplitOptions {
+  /** Awaited once before what may take much memory: to count a mail as tried that could bring the process down. */
+  readonly beforeRisk?: () => Promise<void>;
+  /** How much is scanned at a time. */
+  readonly blockBytes?: number;
 }
 
 /** The mail's bytes. `open` may be called again: a mail that proves unparsable is read anew as `raw`. */

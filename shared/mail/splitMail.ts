@@ -1,144 +1,284 @@
-import { assembleParts, rawContentType, rawFileName } from './assemble.ts';
+import { bodyPieces, chooseBody } from './body.ts';
 import { ContentSink } from './contentSink.ts';
 import { readEnvelope, readEnvelopeStart } from './envelope.ts';
-import { LeafCollector } from './leafCollector.ts';
-import type { Content, ContentStore, MailSource, SplitMail, SplitRules } from './mail.ts';
-import { MimeScanner, type ScanEvent } from './mimeScanner.ts';
-import { Outside } from './outside.ts';
-import { Unsplittable } from './refusal.ts';
+import { EventLoopTurn } from './eventLoop.ts';
+import { fallbackFileName, safeFileName } from './fileName.ts';
+import { type Attachment, LeafCollector, type MailLeaves } from './leaves.ts';
+import type {
+  Content,
+  ContentStore,
+  MailEnvelope,
+  MailSource,
+  Omission,
+  OmissionReason,
+  Part,
+  SplitMail,
+  SplitOptions,
+  SplitRules,
+} from './mail.ts';
+import { type MimeEvent, MultipartScanner } from './multipart.ts';
+import { SourceAndStore } from './sourceAndStore.ts';
+import { type MailText, storeText } from './text.ts';
+import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
 
+const rawContentType = 'message/rfc822';
+const rawFileName = 'mail.eml';
 /** How much of a mail is read for the envelope where it is not parsed. */
 const envelopeBytes = 64 * 1024;
 const defaultBlockBytes = 64 * 1024;
-
-type Attempt =
-  | { readonly kind: 'split'; readonly mail: SplitMail }
-  | { readonly kind: 'refused'; readonly unusual: boolean; readonly why: string };
+/** How often a mail is read again since a delimiter in it was not seen as one. */
+const maxGluedDelimiters = 4;
 
 /**
  * Takes a mail apart (RFC 5322, RFC 2045 to 2049) into what `rules` say is sent, its content going to
- * `store` as it is decoded: a large mail passes through in constant memory, at the store's pace.
+ * `store` as it is decoded: a large mail passes through in constant memory, at the store's pace, and in turns of
+ * the event loop that stay short. The result hangs on the bytes and the rules alone.
  *
- * A mail that can't be taken apart, that holds something of which nothing would be found, or that
- * exceeds a limit, gives one `raw` part with all its bytes and a warning. Never rejects because of what
- * a mail holds; what `source` or `store` throw is thrown on as it is, after all writers were aborted.
- *
- * `blockBytes` is how much is scanned at a time; it makes no difference to what is found.
+ * Every leaf of the mail is in `parts`, or in `omissions` by the rule that leaves it out. A mail in which one
+ * could be neither, that can't be taken apart or that exceeds a limit, gives one `raw` part with all its bytes
+ * and a warning. Never rejects because of what a mail holds; what `source`, `store` or `beforeRisk` throw is
+ * thrown on as it is, after all writers were aborted.
  */
 export async function splitMail(
   source: MailSource,
   rules: SplitRules,
   store: ContentStore,
-  blockBytes = defaultBlockBytes,
+  options: SplitOptions = {},
 ): Promise<SplitMail> {
-  if (source.sizeBytes > rules.maxMailBytes) return sendRaw(source, rules, store, tooLarge(rules));
-  const attempt = await tryTo((outside) => split(outside, rules, blockBytes), source, store);
-  if (attempt.kind === 'split') return attempt.mail;
-  if (!attempt.unusual) return sendRaw(source, rules, store, attempt.why);
-  const second = await tryTo(
-    async (outside) => {
-      const { splitByMailparser } = await import('./mailparserSplit.ts');
-      return splitByMailparser(outside, rules);
-    },
-    source,
-    store,
-  );
-  return second.kind === 'split' ? second.mail : sendRaw(source, rules, store, second.why);
-}
-
-async function tryTo(
-  act: (outside: Outside) => Promise<SplitMail>,
-  source: MailSource,
-  store: ContentStore,
-): Promise<Attempt> {
-  const outside = new Outside(source, store);
-  try {
-    return { kind: 'split', mail: await act(outside) };
-  } catch (error) {
-    await outside.abortWriters();
-    if (outside.failure) throw outside.failure.error;
-    if (error instanceof Unsplittable) return { kind: 'refused', unusual: false, why: error.message };
-    return { kind: 'refused', unusual: true, why: 'it could not be parsed' };
-  }
-}
-
-async function split(outside: Outside, rules: SplitRules, blockBytes: number): Promise<SplitMail> {
-  const wantsRaw = rules.sendBody && rules.bodyFormat === 'eml';
-  if (!rules.sendAttachments && (wantsRaw || !rules.sendBody))
-    return splitWithoutParsing(outside, wantsRaw, rules);
-  const scanner = new MimeScanner();
-  const collector = new LeafCollector(rules, outside.store);
-  const raw = wantsRaw ? new ContentSink(outside.store, 'identity') : undefined;
-  const takeAll = async (events: readonly ScanEvent[]) => {
-    for (const event of events) {
-      const taken = collector.take(event);
-      if (taken) await taken;
+  if (source.sizeBytes > rules.maxMailBytes) return sendWhole(source, tooLarge(rules), store);
+  const gluedDelimiters = new Set<number>();
+  for (;;) {
+    const watched = new SourceAndStore(source, store);
+    try {
+      return await split(watched, rules, options, gluedDelimiters);
+    } catch (error) {
+      await watched.abortWriters();
+      if (watched.failure) throw watched.failure.error;
+      const again = error instanceof GluedDelimiter && gluedDelimiters.size < maxGluedDelimiters;
+      if (again && !gluedDelimiters.has(error.offset)) gluedDelimiters.add(error.offset);
+      else return sendWhole(source, whyRaw(error), store);
     }
-  };
-  let bytes = 0;
-  for await (const block of outside.readBlocks(blockBytes)) {
-    bytes += block.length;
-    if (bytes > rules.maxMailBytes) throw new Unsplittable(tooLarge(rules));
-    await raw?.write(block);
-    await takeAll(scanner.push(block));
   }
-  await takeAll(scanner.end());
-  const parts = await assembleParts(collector.contents(), await raw?.end(), rules, outside.store);
-  return { envelope: readEnvelope(scanner.rootFields), parts };
 }
 
-/** For rules that want the raw mail alone, or nothing. */
-async function splitWithoutParsing(
-  outside: Outside,
-  wantsRaw: boolean,
-  rules: SplitRules,
-): Promise<SplitMail> {
-  const { envelope, content } = await copyWhole(outside, wantsRaw, rules.maxMailBytes);
-  if (!content) return { envelope, parts: [] };
-  return { envelope, parts: [{ kind: 'body', contentType: rawContentType, fileName: rawFileName, content }] };
-}
-
-async function sendRaw(
-  source: MailSource,
-  rules: SplitRules,
-  store: ContentStore,
-  why: string,
-): Promise<SplitMail> {
-  const outside = new Outside(source, store);
+/**
+ * A mail as one `raw` part (`message/rfc822`) with all its bytes, not looked into but for the envelope at its
+ * beginning. `warning` is a sentence that says why.
+ */
+export async function rawMail(source: MailSource, warning: string, store: ContentStore): Promise<SplitMail> {
+  const watched = new SourceAndStore(source, store);
   try {
-    const wanted = rules.sendBody || rules.sendAttachments;
-    const { envelope, content } = await copyWhole(outside, wanted, Number.POSITIVE_INFINITY);
-    const warning = `The mail was not taken apart and goes whole, as message/rfc822, because ${why}.`;
-    if (!content) return { envelope, parts: [], warning };
-    return {
-      envelope,
-      parts: [{ kind: 'raw', contentType: rawContentType, fileName: rawFileName, content }],
-      warning,
-    };
+    const { envelope, content } = await copyWhole(watched, Number.POSITIVE_INFINITY);
+    const part: Part = { kind: 'raw', contentType: rawContentType, fileName: rawFileName, content };
+    return { envelope, parts: [part], warning, omissions: [] };
   } catch (error) {
-    await outside.abortWriters();
+    await watched.abortWriters();
     throw error;
   }
 }
 
-/** Stores the mail as it is, if wanted, and reads what envelope its beginning shows. */
+function sendWhole(source: MailSource, why: string, store: ContentStore): Promise<SplitMail> {
+  return rawMail(
+    source,
+    `The mail was not taken apart and goes whole, as message/rfc822, because ${why}.`,
+    store,
+  );
+}
+
+/** A fault of ours is named, so that it is seen, and costs the mail nothing but its being taken apart. */
+function whyRaw(error: unknown): string {
+  if (error instanceof Unsplittable) return error.message;
+  const name = error instanceof Error ? error.name : 'error';
+  return `taking it apart failed in this app (${name}), which is worth a report`;
+}
+
+async function split(
+  watched: SourceAndStore,
+  rules: SplitRules,
+  options: SplitOptions,
+  gluedDelimiters: ReadonlySet<number>,
+): Promise<SplitMail> {
+  const wantsRaw = rules.sendBody && rules.bodyFormat === 'eml';
+  if (!rules.sendAttachments && (wantsRaw || !rules.sendBody)) return splitUnread(watched, wantsRaw, rules);
+  const count = { entities: 0 };
+  const scanner = new MultipartScanner({ gluedDelimiters, count });
+  const collector = new LeafCollector(rules, watched.store, count, () =>
+    watched.watch(async () => options.beforeRisk?.()),
+  );
+  const raw = wantsRaw ? new ContentSink(watched.store, 'identity') : undefined;
+  const turn = new EventLoopTurn();
+  const takeAll = async (events: Iterable<MimeEvent>) => {
+    for (const event of events) {
+      const taken = collector.take(event) ?? turn.giveWay();
+      if (taken) await taken;
+    }
+  };
+  let bytes = 0;
+  try {
+    for await (const block of watched.readBlocks(options.blockBytes ?? defaultBlockBytes)) {
+      bytes += block.length;
+      if (bytes > rules.maxMailBytes) throw new Unsplittable(tooLarge(rules));
+      await raw?.write(block);
+      await takeAll(scanner.push(block));
+    }
+    await takeAll(scanner.end());
+  } catch (error) {
+    // Text behind a delimiter that is none yet may be why a part can't be decoded.
+    throw error instanceof Unsplittable ? (scanner.gluedDelimiter() ?? error) : error;
+  }
+  const leaves = await collector.leaves();
+  const { parts, omissions } = await new PartsOfMail(rules, watched.store).make(leaves, await raw?.end());
+  const leftOut = parts.length === 0 ? reasonFor(omissions) : undefined;
+  if (parts.length === 0 && leftOut === undefined)
+    throw new Unsplittable('nothing that could be sent was found in it');
+  return {
+    envelope: readEnvelope(scanner.rootFields),
+    parts,
+    omissions,
+    ...(leaves.warnings.length > 0 && { warning: leaves.warnings.join(' ') }),
+    ...(leftOut && { leftOut }),
+    ...(leaves.unverifiedSignature && { unverifiedSignature: true }),
+  };
+}
+
+/** For rules that want the raw mail alone, or nothing. */
+async function splitUnread(
+  watched: SourceAndStore,
+  wantsRaw: boolean,
+  rules: SplitRules,
+): Promise<SplitMail> {
+  if (!wantsRaw) {
+    for await (const block of watched.readBlocks(envelopeBytes)) {
+      const envelope = readEnvelopeStart(block.subarray(0, envelopeBytes));
+      return { envelope, parts: [], omissions: [], leftOut: 'sendMessageBody' };
+    }
+    return { envelope: {}, parts: [], omissions: [], leftOut: 'sendMessageBody' };
+  }
+  const { envelope, content } = await copyWhole(watched, rules.maxMailBytes);
+  const body: Part = { kind: 'body', contentType: rawContentType, fileName: rawFileName, content };
+  return { envelope, parts: [body], omissions: [] };
+}
+
+/** Stores the mail as it is, and reads what envelope its beginning shows. */
 async function copyWhole(
-  outside: Outside,
-  wanted: boolean,
+  watched: SourceAndStore,
   maxBytes: number,
-): Promise<{ envelope: SplitMail['envelope']; content?: Content }> {
-  const sink = new ContentSink(outside.store, 'identity');
+): Promise<{ envelope: MailEnvelope; content: Content }> {
+  const sink = new ContentSink(watched.store, 'identity');
   let start: Buffer | undefined;
   let bytes = 0;
-  for await (const block of outside.readBlocks(envelopeBytes)) {
+  for await (const block of watched.readBlocks(envelopeBytes)) {
     bytes += block.length;
     if (bytes > maxBytes) throw new Unsplittable('it is larger than the limit');
     start ??= block.subarray(0, envelopeBytes);
-    if (!wanted) break;
     await sink.write(block);
   }
-  const envelope = readEnvelopeStart(start ?? Buffer.alloc(0));
-  return wanted ? { envelope, content: await sink.end() } : { envelope };
+  return { envelope: readEnvelopeStart(start ?? Buffer.alloc(0)), content: await sink.end() };
+}
+
+/** Names and numbers the parts in sending order: the body, then the attachments as they stand in the mail. */
+class PartsOfMail {
+  readonly #rules: SplitRules;
+  readonly #store: ContentStore;
+  readonly #parts: Part[] = [];
+  readonly #omissions: Omission[] = [];
+
+  constructor(rules: SplitRules, store: ContentStore) {
+    this.#rules = rules;
+    this.#store = store;
+  }
+
+  async make(
+    leaves: MailLeaves,
+    raw: Content | undefined,
+  ): Promise<{ parts: Part[]; omissions: Omission[] }> {
+    this.#omissions.push(...leaves.omissions);
+    const attachments: (Attachment | MailText)[] = [...leaves.attachments];
+    if (raw)
+      this.#parts.push({ kind: 'body', contentType: rawContentType, fileName: rawFileName, content: raw });
+    else attachments.push(...(await this.#addBody(leaves)));
+    attachments.sort((one, other) => one.order - other.order);
+    for (const attachment of attachments) {
+      if ('form' in attachment) await this.#addText(attachment);
+      else await this.#addAttachment(attachment);
+    }
+    this.#omissions.sort((one, other) => one.order - other.order);
+    return { parts: this.#parts, omissions: this.#omissions };
+  }
+
+  /** Adds the body, if it is wanted, and gives back the texts that are attachments. */
+  async #addBody(leaves: MailLeaves): Promise<readonly MailText[]> {
+    const { sendBody, sendAttachments, bodyFormat } = this.#rules;
+    const found = await chooseBody(leaves, bodyFormat === 'html' ? 'html' : 'text');
+    const named = leaves.namedText;
+    const body = found ?? (named && { form: named.form, texts: [named], attached: [], otherForms: [] });
+    if (found && named) this.#omit(named, 'sendAttachments');
+    for (const text of body?.otherForms ?? []) this.#omit(text, 'bodyFormat');
+    if (!sendBody) {
+      for (const text of body?.texts ?? []) this.#omit(text, 'sendMessageBody');
+      // An empty mail has an empty body.
+      if (leaves.count === 0) this.#omissions.push({ order: 0, reason: 'sendMessageBody' });
+    } else if (body) {
+      const [first] = body.texts;
+      const mediaType = body.form === 'html' ? 'text/html' : (first?.entity.mediaType ?? 'text/plain');
+      this.#addBodyPart(mediaType, await storeText(this.#store, bodyPieces(body)));
+    } else if (leaves.count === 0) {
+      this.#addBodyPart('text/plain', await this.#store.put(Buffer.alloc(0)));
+    }
+    if (sendAttachments) return body?.attached ?? [];
+    for (const text of body?.attached ?? []) this.#omit(text, 'sendAttachments');
+    return [];
+  }
+
+  #addBodyPart(mediaType: string, content: Content): void {
+    const fileName = mediaType === 'text/html' ? 'body.html' : 'body.txt';
+    this.#parts.push({ kind: 'body', contentType: `${mediaType}; charset=utf-8`, fileName, content });
+  }
+
+  /** A text that is no part of the body goes as it stands in the mail. */
+  async #addText({ order, entity: { fileName, declaredType }, bytes }: MailText): Promise<void> {
+    const name = this.#nameOf(fileName, declaredType);
+    if (this.#isFiltered(name)) this.#omissions.push({ order, reason: 'attachmentFilter' });
+    else this.#addAttachmentPart(name, declaredType, await this.#store.put(bytes));
+  }
+
+  async #addAttachment({ order, contentType, fileName, body }: Attachment): Promise<void> {
+    const name = this.#nameOf(fileName, contentType);
+    if (this.#isFiltered(name)) {
+      if (body.kind === 'open') await body.sink.discard();
+      this.#omissions.push({ order, reason: 'attachmentFilter' });
+      return;
+    }
+    this.#addAttachmentPart(name, contentType, body.kind === 'open' ? await body.sink.end() : body.content);
+  }
+
+  #addAttachmentPart(fileName: string, contentType: string, content: Content): void {
+    this.#parts.push({ kind: 'attachment', contentType, fileName, content });
+  }
+
+  #nameOf(fileName: string | undefined, contentType: string): string {
+    return safeFileName(fileName, fallbackFileName(this.#parts.length + 1, contentType));
+  }
+
+  #isFiltered(name: string): boolean {
+    return this.#rules.attachmentFilter?.(name) === false;
+  }
+
+  #omit({ order }: MailText, reason: OmissionReason): void {
+    this.#omissions.push({ order, reason });
+  }
+}
+
+/** Of several rules that leave out all of a mail, the one that was set for the least of it. */
+function reasonFor(omissions: readonly Omission[]): OmissionReason | undefined {
+  const order: readonly OmissionReason[] = [
+    'attachmentFilter',
+    'inlineAttachments',
+    'sendAttachments',
+    'sendMessageBody',
+    'bodyFormat',
+  ];
+  return order.find((reason) => omissions.some((omission) => omission.reason === reason));
 }
 
 function tooLarge(rules: SplitRules): string {

@@ -1,24 +1,163 @@
-import { Base64Decoder, decodeBase64 } from './base64.ts';
-import type { Entity } from './entity.ts';
-import { decodeQuotedPrintable, QuotedPrintableDecoder } from './quotedPrintable.ts';
+import libqp from 'libqp';
+import { Base64Decoder } from './base64.ts';
+import { Unsplittable } from './unsplittable.ts';
 
-/** Undoes a content transfer encoding piece by piece. */
+/** How a body is encoded (RFC 2045, 6); `unknown` is what nobody can undo. */
+export type TransferEncoding = 'identity' | 'base64' | 'quoted-printable' | 'uuencode' | 'unknown';
+
+/** Undoes a content transfer encoding piece by piece. Throws `Unsplittable` where it is not what it says. */
 export interface TransferDecoder {
   decode(piece: Buffer): Buffer;
   /** What was held back. */
   end(): Buffer;
+  /** There was more behind its end, which is no part of it. */
+  readonly hasTrailer: boolean;
 }
 
-/** A decoder for a body that comes in pieces. */
-export function createTransferDecoder(encoding: Entity['encoding']): TransferDecoder {
-  if (encoding === 'base64') return new Base64Decoder();
-  if (encoding === 'quoted-printable') return new QuotedPrintableDecoder();
-  return { decode: (piece) => piece, end: () => Buffer.alloc(0) };
+const LF = 0x0a;
+const maxLineBytes = 1024 * 1024;
+const noBytes = Buffer.alloc(0);
+
+const names: Readonly<Record<string, TransferEncoding>> = {
+  '': 'identity',
+  '7bit': 'identity',
+  '7bits': 'identity',
+  '8bit': 'identity',
+  '8bits': 'identity',
+  binary: 'identity',
+  base64: 'base64',
+  quotedprintable: 'quoted-printable',
+  uuencode: 'uuencode',
+  uue: 'uuencode',
+  xuuencode: 'uuencode',
+  xuue: 'uuencode',
+};
+
+/** The encoding that a Content-Transfer-Encoding names, however it is spelled: `base-64`, `"base64";`. */
+export function readTransferEncoding(value: string): TransferEncoding {
+  const bare = value
+    .replace(/\([^)]*\)/g, '')
+    .replace(/[;,].*$/s, '')
+    .trim()
+    .toLowerCase();
+  for (const spelled of [bare, bare.replace(/\s.*$/s, '')]) {
+    const name = spelled.replace(/[^a-z0-9]/g, '');
+    const encoding = Object.hasOwn(names, name) ? names[name] : undefined;
+    if (encoding !== undefined) return encoding;
+  }
+  return 'unknown';
 }
 
-/** Undoes the encoding of a body that is whole in memory; 7bit, 8bit and binary are not copied. */
-export function decodeTransfer(encoding: Entity['encoding'], body: Buffer): Buffer {
-  if (encoding === 'base64') return decodeBase64(body);
-  if (encoding === 'quoted-printable') return decodeQuotedPrintable(body);
-  return body;
+export function createTransferDecoder(encoding: TransferEncoding): TransferDecoder {
+  switch (encoding) {
+    case 'base64':
+      return new Base64Decoder();
+    case 'quoted-printable':
+      return new QuotedPrintableDecoder();
+    case 'uuencode':
+      return new UuDecoder();
+    case 'identity':
+    case 'unknown':
+      return { decode: (piece) => piece, end: () => noBytes, hasTrailer: false };
+  }
+}
+
+/** Gives whole lines to what decodes them, and holds the beginning of a line whose end has not come yet. */
+class WholeLines {
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+
+  take(piece: Buffer): Buffer {
+    const lines = piece.lastIndexOf(LF) + 1;
+    const whole = lines === 0 ? noBytes : join([...this.#held, piece.subarray(0, lines)]);
+    if (lines > 0) {
+      this.#held = [];
+      this.#heldBytes = 0;
+    }
+    if (lines < piece.length) {
+      this.#held.push(piece.subarray(lines));
+      this.#heldBytes += piece.length - lines;
+      if (this.#heldBytes > maxLineBytes) throw new Unsplittable('a line of it is longer than 1 MiB');
+    }
+    return whole;
+  }
+
+  rest(): Buffer {
+    return join(this.#held);
+  }
+}
+
+/** An escape at the end of lines that a soft break cuts in two. */
+const cutEscape = /(?:[ \t]*=[0-9A-Fa-f]?(?:=[ \t]*\r*\n)+)$/;
+const maxCutEscape = 1024;
+
+/** RFC 2045, 6.7, by libqp, which is tolerant as mailparser is. A line of more than 1 MiB is refused. */
+class QuotedPrintableDecoder implements TransferDecoder {
+  readonly hasTrailer = false;
+  readonly #lines = new WholeLines();
+  #escape = '';
+
+  decode(piece: Buffer): Buffer {
+    const lines = this.#escape + tidySoftBreaks(this.#lines.take(piece));
+    if (lines === '') return noBytes;
+    this.#escape = cutEscape.exec(lines.slice(-maxCutEscape))?.[0] ?? '';
+    return libqp.decode(lines.slice(0, lines.length - this.#escape.length));
+  }
+
+  end(): Buffer {
+    return libqp.decode(this.#escape + tidySoftBreaks(this.#lines.rest()));
+  }
+}
+
+/** libqp knows soft breaks with one CR at most. */
+function tidySoftBreaks(lines: Buffer): string {
+  const text = lines.toString('latin1');
+  return text.includes('\r\r') ? text.replace(/=[ \t]*\r+\n/g, '=\n') : text;
+}
+
+/** POSIX uuencode: what stands between `begin` and `end`, or all of it where there is no such line. */
+class UuDecoder implements TransferDecoder {
+  readonly hasTrailer = false;
+  readonly #lines = new WholeLines();
+  #state: 'before' | 'within' | 'behind' = 'before';
+
+  decode(piece: Buffer): Buffer {
+    return this.#decodeLines(this.#lines.take(piece));
+  }
+
+  end(): Buffer {
+    const decoded = this.#decodeLines(this.#lines.rest());
+    if (this.#state === 'before') throw new Unsplittable('a part of it is declared uuencoded and is not');
+    return decoded;
+  }
+
+  #decodeLines(lines: Buffer): Buffer {
+    const decoded: Buffer[] = [];
+    for (const line of lines.toString('latin1').split(/\r*\n/)) {
+      if (this.#state === 'before') {
+        if (/^begin(?:-base64)? [0-7]{3,4} /.test(line)) this.#state = 'within';
+      } else if (this.#state === 'within') {
+        if (/^end\s*$/.test(line)) this.#state = 'behind';
+        else if (line !== '') decoded.push(decodeUuLine(line));
+      }
+    }
+    return join(decoded);
+  }
+}
+
+function decodeUuLine(line: string): Buffer {
+  const length = (line.charCodeAt(0) - 0x20) & 0x3f;
+  const decoded = Buffer.alloc(Math.ceil(length / 3) * 3);
+  for (let at = 1, to = 0; to < length; at += 4, to += 3) {
+    const [a = 0, b = 0, c = 0, d = 0] = [0, 1, 2, 3].map((n) => (line.charCodeAt(at + n) - 0x20) & 0x3f);
+    decoded[to] = (a << 2) | (b >> 4);
+    decoded[to + 1] = (b << 4) | (c >> 2);
+    decoded[to + 2] = (c << 6) | d;
+  }
+  return decoded.subarray(0, length);
+}
+
+function join(pieces: readonly Buffer[]): Buffer {
+  const [first] = pieces;
+  return pieces.length === 1 && first ? first : Buffer.concat(pieces);
 }

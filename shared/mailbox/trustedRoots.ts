@@ -1,7 +1,7 @@
 import * as net from 'node:net';
 import * as tls from 'node:tls';
-import { certificateRefusal, readCertificates } from '../connection/pem.ts';
 import { Failure } from '../failure/failure.ts';
+import { certificateRefusal, readCertificates } from './pem.ts';
 
 /**
  * The certificates to trust: the system's and those of a connection's `caCertificate`. Undefined, which

@@ -76,6 +76,7 @@ export function buildMessages(
     inboundEndpoint: cut(mail.endpoint),
     partCount: split.parts.length,
     ...envelopeProperties(split.envelope),
+    ...(split.unverifiedSignature ? { signature: 'unverified' } : {}),
     ...(traceparent === undefined ? {} : { 'Diagnostic-Id': traceparent, traceparent }),
   };
   return split.parts.map((part, index): PartMessage => {

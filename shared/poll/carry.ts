@@ -9,7 +9,7 @@ import { sendParts } from '../destination/sendParts.ts';
 import { type Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
-import type { MailSource, SplitMail } from '../mail/mail.ts';
+import type { MailSource, OmissionReason, SplitMail } from '../mail/mail.ts';
 import { splitMail } from '../mail/splitMail.ts';
 import type { FetchedMail } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
@@ -48,6 +48,8 @@ export type Fate =
   | { readonly kind: 'delivered'; readonly messages: number }
   /** Its unsent parts lie in the undelivered store. */
   | { readonly kind: 'stored'; readonly messages: number; readonly failure: Failure; readonly storedAt: Date }
+  /** A rule leaves out, on purpose, all that it holds. */
+  | { readonly kind: 'left-out'; readonly reason: OmissionReason }
   /** An earlier run brought it away and could not settle it, or the server lists it again though it was settled. */
   | { readonly kind: 'known'; readonly as: Known | { readonly kind: 'settled' } }
   /** It stays on the server: the run can't go on, or this mail alone can't be had. */
@@ -104,7 +106,8 @@ export async function bring(apart: ApartMail, way: Way): Promise<Fate> {
 }
 
 async function push(apart: ApartMail, way: Way): Promise<Fate> {
-  const { parts, contents, identity } = apart;
+  const { parts, contents, identity, split } = apart;
+  if (split.leftOut !== undefined) return { kind: 'left-out', reason: split.leftOut };
   const { fence, signal, sender } = way;
   try {
     const sending = sendParts(sender, fence, parts, contents);

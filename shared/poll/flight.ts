@@ -132,7 +132,7 @@ export class Flight {
       tally.fail(fate.failure);
       this.#warn(mail, `it could not be sent and is kept to be sent later: ${fate.failure.message}`);
     }
-    if (fate.kind !== 'known') {
+    if (fate.kind === 'delivered' || fate.kind === 'stored') {
       tally.mails += 1;
       tally.messages += fate.messages;
       tally.bytes += mail.sizeBytes;
@@ -154,9 +154,14 @@ export class Flight {
     const as = fate.kind === 'known' ? fate.as : fate;
     // One that the server lists again had its line when it was settled first.
     if (as.kind === 'settled') return;
-    const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
     const at = as.kind === 'stored' ? as.storedAt : new Date();
-    this.#options.way.journal.addMail(mailLine(apart, this.#options.way, { outcome }, at));
+    const { way } = this.#options;
+    if (as.kind === 'left-out') {
+      way.journal.addMail(mailLine(apart, way, { outcome: 'left-out', reason: as.reason }, at));
+    } else {
+      const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
+      way.journal.addMail(mailLine(apart, way, { outcome }, at));
+    }
   }
 
   /** It stays on the server. */

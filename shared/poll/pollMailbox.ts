@@ -7,9 +7,9 @@ import { Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { RunLine } from '../journal/lines.ts';
 import type { Lease, TakeLease } from '../lease/lease.ts';
-import { hasLiveRun, isEnabled, readNextRunAt, readTime } from '../schedule/due.ts';
-import { leaseEndsAt, nextMinute, nextRunAt } from '../schedule/nextTime.ts';
+import { hasLiveRun, isEnabled, readNextRunAt } from '../schedule/due.ts';
 import { readOrder } from '../schedule/orderQueue.ts';
+import { asLogged } from '../telemetry/failures.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   type ConnectionLabels,
@@ -18,6 +18,8 @@ import {
   type PollTrace,
   protocolLabel,
 } from '../telemetry/telemetry.ts';
+import { leaseEndsAt, nextMinute, nextRunAt } from '../time/nextTime.ts';
+import { readTime } from '../time/time.ts';
 import type { RunResult } from './run.ts';
 import { RunLimits } from './runLimits.ts';
 import { RunState } from './runState.ts';
@@ -190,7 +192,7 @@ async function watch(
     end(await poll({ runId, trace, journal, writeJournal }));
   } catch (error) {
     end({ ...nothing, failure: toFailure(error, 'polling a mailbox') });
-    throw error;
+    throw asLogged(error);
   }
 }
 

@@ -1,8 +1,7 @@
+import { earlyTickMs, readTime } from '../time/time.ts';
+
 /** A run whose heartbeat is older has died. */
 export const staleHeartbeatMs = 120_000;
-
-/** The host's timer fires up to some milliseconds early: what falls due within this time is due already. */
-export const earlyTickMs = 1_000;
 
 /** How far clocks may differ: a state column that lies further ahead than it can, and by more than this, is void. */
 export const clockToleranceMs = 300_000;
@@ -64,19 +63,6 @@ export function readNextRunAt(
 /** Whether the connection is to be polled at all; what can't be read counts as enabled. */
 export function isEnabled(columns: Pick<DueColumns, 'enabled'>): boolean {
   return !isText(columns.enabled, 'false');
-}
-
-const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
-
-/** A time column: an ISO 8601 string with its zone, or the table's own date. Anything else is undefined. */
-export function readTime(value: unknown): Date | undefined {
-  const time =
-    value instanceof Date
-      ? value
-      : typeof value === 'string' && isoTime.test(value)
-        ? new Date(value)
-        : undefined;
-  return time === undefined || Number.isNaN(time.getTime()) ? undefined : time;
 }
 
 function hasCron(value: unknown): boolean {

@@ -2,15 +2,8 @@ import { isStorableKey } from '../connection/columns.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { type Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
-import {
-  clockToleranceMs,
-  dueColumns,
-  earlyTickMs,
-  isDue,
-  readNextRunAt,
-  readTime,
-  staleHeartbeatMs,
-} from './due.ts';
+import { earlyTickMs, readTime } from '../time/time.ts';
+import { clockToleranceMs, dueColumns, isDue, readNextRunAt, staleHeartbeatMs } from './due.ts';
 
 /** Puts one order to poll on the queue `email-polls`. */
 export type PutOrder = (key: ConnectionKey) => Promise<void>;

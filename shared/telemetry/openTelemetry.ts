@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TokenCredential } from '@azure/identity';
 import { type Context, ROOT_CONTEXT, TraceFlags, type Tracer, trace } from '@opentelemetry/api';
 import type { Logger } from '@opentelemetry/api-logs';
 import { resourceFromAttributes } from '@opentelemetry/resources';
@@ -6,6 +7,8 @@ import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { createExporters } from './azureExporters.ts';
+import { readInsightsString } from './insightsString.ts';
+import type { Log } from './log.ts';
 import { Meters, maxLabelledConnections } from './meters.ts';
 import { PollSpans, SpanCollector } from './pollSpans.ts';
 import { SpanOutbox } from './spanOutbox.ts';
@@ -14,7 +17,8 @@ import { alsoTo } from './telemetryLog.ts';
 import { TraceSampler } from './traceSampler.ts';
 
 const scope = 'email-inbound-adapter';
-const outboxLimits = { maxSpans: 20_000, batchSpans: 512, everyMs: 5_000 } as const;
+const outboxLimits = { maxSpans: 20_000, batchSpans: 512, everyMs: 5_000, sendMs: 30_000 } as const;
+const defaultRequestMs = 20_000;
 const sampleRates = { busyPerMinute: 300, idlePerMinute: 10 } as const;
 const metricsEveryMs = 60_000;
 const exportTimeoutMs = 20_000;
@@ -22,7 +26,12 @@ const exportTimeoutMs = 20_000;
 const maxSeries = 20 * maxLabelledConnections;
 
 export interface OpenTelemetryOptions {
+  /** APPLICATIONINSIGHTS_CONNECTION_STRING. */
   readonly connectionString: string;
+  /** Where the resource takes nothing without an identity. */
+  readonly credential?: TokenCredential;
+  /** How long the ingestion endpoint has for an answer. */
+  readonly requestMs?: number;
   /** The function app's name, by which Application Insights tells apps apart. */
   readonly appName?: string;
   /** Which of its instances this is. */
@@ -31,7 +40,15 @@ export interface OpenTelemetryOptions {
 
 /** Telemetry to Application Insights. Throws when the connection string is not valid. */
 export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
-  const exporters = createExporters(options.connectionString);
+  const insights = readInsightsString(options.connectionString);
+  if (insights === undefined) throw new Error('The connection string has no valid instrumentation key.');
+  const refusal = new Refusal();
+  const exporters = createExporters({
+    resource: insights,
+    requestMs: options.requestMs ?? defaultRequestMs,
+    onRefusal: (sentence) => refusal.note(sentence),
+    ...(options.credential === undefined ? {} : { credential: options.credential }),
+  });
   const resource = resourceFromAttributes({
     'service.name': options.appName ?? scope,
     ...(options.instance === undefined ? {} : { 'service.instance.id': options.instance }),
@@ -67,6 +84,7 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
   return {
     isOn: true,
     follow: (log, traceparent) => {
+      refusal.sayOnce(log);
       let context = contextFrom(traceparent);
       return {
         log: alsoTo(tools.logger, log, () => context),
@@ -87,6 +105,22 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
       timeout.abort();
     },
   };
+}
+
+/** That telemetry is refused can't be told by telemetry: it is said once, in the log of the next function that runs. */
+class Refusal {
+  #sentence: string | undefined;
+  #isSaid = false;
+
+  note(sentence: string): void {
+    this.#sentence ??= sentence;
+  }
+
+  sayOnce(log: Log): void {
+    if (this.#sentence === undefined || this.#isSaid) return;
+    this.#isSaid = true;
+    log.error(this.#sentence, { reason: 'setting' });
+  }
 }
 
 interface Tools {

@@ -17,15 +17,16 @@ const kinds: Readonly<Record<PollStep, SpanKind>> = {
 
 /** Keeps the ended spans of each poll together until it is known how the poll went. */
 export class SpanCollector implements SpanProcessor {
+  /** By the id of the poll's own span: the host may give several polls the same trace. */
   readonly #byPoll = new Map<string, ReadableSpan[]>();
 
-  /** Begins to keep the spans of a poll, told by the context of its root. */
+  /** Begins to keep the spans of a poll: its own, and those right below it. */
   open(root: Span): () => readonly ReadableSpan[] {
     const spans: ReadableSpan[] = [];
-    const { traceId } = root.spanContext();
-    this.#byPoll.set(traceId, spans);
+    const { spanId } = root.spanContext();
+    this.#byPoll.set(spanId, spans);
     return () => {
-      if (this.#byPoll.get(traceId) === spans) this.#byPoll.delete(traceId);
+      this.#byPoll.delete(spanId);
       return spans;
     };
   }
@@ -33,7 +34,11 @@ export class SpanCollector implements SpanProcessor {
   onStart(): void {}
 
   onEnd(span: ReadableSpan): void {
-    this.#byPoll.get(span.spanContext().traceId)?.push(span);
+    const parentId = span.parentSpanContext?.spanId;
+    const spans =
+      this.#byPoll.get(span.spanContext().spanId) ??
+      (parentId === undefined ? undefined : this.#byPoll.get(parentId));
+    spans?.push(span);
   }
 
   async forceFlush(): Promise<void> {}

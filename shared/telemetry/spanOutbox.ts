@@ -5,6 +5,8 @@ export interface OutboxLimits {
   readonly maxSpans: number;
   readonly batchSpans: number;
   readonly everyMs: number;
+  /** A batch that the exporter holds for longer is taken as gone, and the next one sent. */
+  readonly sendMs: number;
 }
 
 /**
@@ -60,9 +62,14 @@ export class SpanOutbox {
 
   /** What can't be sent is the exporter's to keep for later; a poll never hears of it. */
   #send(batch: ReadableSpan[]): Promise<void> {
-    return new Promise((sent) => {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#limits.sendMs).unref();
+      const sent = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
       try {
-        this.#exporter.export(batch, () => sent());
+        this.#exporter.export(batch, sent);
       } catch {
         sent();
       }

@@ -1,7 +1,5 @@
 import type { OAuth2Grant } from '../connection/config.ts';
 import { Failure } from '../failure/failure.ts';
-import { matchesHostPattern } from '../mailbox/hostGuard.ts';
-import type { MailboxOptions } from '../mailbox/mailbox.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
 import type { GetCredential } from '../storage/access.ts';
 import { IdentityFailure } from '../storage/identityFailure.ts';
@@ -15,34 +13,6 @@ import type { IssuedToken } from './tokenCache.ts';
  */
 const mailScope =
   /^(https:\/\/(outlook\.office365\.com|outlook\.office\.com|outlook(-dod)?\.office365\.us|partner\.outlook\.cn)\/{1,2}|00000002-0000-0ff1-ce00-000000000000\/)\.default$/i;
-
-/** Exchange Online, in the public cloud and in those of states. */
-const microsoftHosts = [
-  ...['outlook.office365.com', 'outlook.office.com', 'outlook.office365.us', 'outlook-dod.office365.us'],
-  'partner.outlook.cn',
-];
-
-/** Where a token would be sent, and how. */
-export type TokenTarget = Pick<MailboxOptions, 'host' | 'security'>;
-
-/**
- * Whoever writes a connection names its host, and a token of the app's identity opens every mailbox that the
- * app may read: it is for Microsoft's mail hosts and those that the operator allows (MANAGED_IDENTITY_HOSTS),
- * and never goes in clear. Throws a `Failure`: `config` or `host-denied`.
- */
-export function checkIdentityTarget({ host, security }: TokenTarget, allowed: readonly string[]): void {
-  if (security === 'plain') {
-    throw new Failure(
-      'config',
-      "oauth2Grant is managedIdentity, and the app's own token is never sent in clear; set useSsl or startTls.",
-    );
-  }
-  if (matchesHostPattern(host, [...microsoftHosts, ...allowed])) return;
-  throw new Failure(
-    'host-denied',
-    `Host ${quoteServerText(host)} may not get a token of the app's identity: it is not a mail host of Microsoft's and not in MANAGED_IDENTITY_HOSTS. Add it there, or correct host.`,
-  );
-}
 
 /**
  * Asks for a token of the function app's managed identity, within the time of all tries. The platform caches

@@ -6,7 +6,6 @@ import type { Log } from '../telemetry/log.ts';
 import { GrantRefused, tokenPlace } from './endpointFailure.ts';
 import type { EndpointRules } from './endpointGuard.ts';
 import type { RequestLimits } from './exchange.ts';
-import type { TokenTarget } from './managedIdentity.ts';
 import { type IssuedToken, renewalTime, type TokenCache, type TokenState, tokenKey } from './tokenCache.ts';
 
 export interface TokenSourceDeps {
@@ -21,10 +20,6 @@ export interface TokenSourceDeps {
    */
   readonly saveRefreshToken: (token: string, replaced: string) => Promise<void>;
   readonly log: Log;
-  /** The mail server that gets the token. */
-  readonly target: TokenTarget;
-  /** MANAGED_IDENTITY_HOSTS. */
-  readonly managedIdentityHosts: readonly string[];
   /** Which token endpoints may be asked. */
   readonly endpointRules: EndpointRules;
   readonly limits?: RequestLimits;
@@ -45,10 +40,6 @@ export function createTokenSource(grant: OAuth2Grant, deps: TokenSourceDeps): To
   let given: string | undefined;
 
   const getToken = async (fresh: boolean): Promise<string> => {
-    if (grant.kind === 'managedIdentity') {
-      const { checkIdentityTarget } = await import('./managedIdentity.ts');
-      checkIdentityTarget(deps.target, deps.managedIdentityHosts);
-    }
     const state = deps.cache.open(key);
     const { token } = state;
     const wanted = !fresh || (given !== undefined && token?.accessToken !== given);

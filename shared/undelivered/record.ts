@@ -1,5 +1,5 @@
 import type { MailEnvelope } from '../mail/mail.ts';
-import { readTime } from '../schedule/due.ts';
+import { readTime } from '../time/time.ts';
 
 /** `waiting` for its next try; `abandoned` after the age limit, kept for a person to resend or give up. */
 export type UndeliveredStatus = 'waiting' | 'abandoned';

@@ -3,9 +3,9 @@ import type { TableClient, TransactionAction } from '@azure/data-tables';
 import { Failure } from '../failure/failure.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { PartMessage } from '../message/message.ts';
-import { readTime } from '../schedule/due.ts';
 import { codeOf, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
 import { withTable } from '../storage/tables.ts';
+import { readTime } from '../time/time.ts';
 import { Limit } from '../wait/parallel.ts';
 import type { StoredPart } from './manifest.ts';
 import {

@@ -143,6 +143,18 @@ test('a tick does not load undici, which it has no use for', async () => {
 const sentence =
   /POLL_TIME_BUDGET_SECONDS is .?"abc.*ServiceBusConnection is missing|ServiceBusConnection is missing.*POLL_TIME_BUDGET_SECONDS is .?"abc/s;
 
+test('a wrong setting is said at start, in words that the host takes for an error', async (t) => {
+  const said = t.mock.method(console, 'error', () => undefined);
+  const host = await startHost({
+    main: mainFile,
+    storageConnectionString: 'UseDevelopmentStorage=true',
+    env: { ...schedules, AzureWebJobsStorage: 'UseDevelopmentStorage=true', POLL_TIME_BUDGET_SECONDS: 'abc' },
+  });
+  await host.stop();
+  const [first] = said.mock.calls;
+  assert.match(String(first?.arguments[0]), /^Error: App setting .*POLL_TIME_BUDGET_SECONDS is "abc"/);
+});
+
 test('wrong settings do not throw while the app loads: each function fails with the sentence that names them', async () => {
   const host = await startHost({
     main: mainFile,

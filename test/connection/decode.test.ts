@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
 import { settingsOf } from '../../shared/connection/secret.ts';
-import { caPem } from './caPem.ts';
+import { caPem } from '../mailbox/caPem.ts';
 
 type Entity = Record<string, unknown>;
 

@@ -67,7 +67,7 @@ export async function watch(
       const state = isQueueFull ? 'full: it refuses every message, until f is pressed again' : 'open again';
       terminal.line(terminal.paint(`${clockText(new Date())} The queue is ${state}.`, 'bold'));
     } else if (key === 'r') runAway(host.fireTimer('retryDeliveries'));
-    else runAway(pollAll(host));
+    else if (key === 'p') runAway(pollAll(host));
   });
   // Nobody wants to wait a minute for the first messages; a schedule of one's own is left as it is.
   if (poll === undefined) await host.fireTimer('schedulePolls');
@@ -130,7 +130,7 @@ function explain(
   { url, functionKey, smtpPort, connectionFile }: Doors,
 ): void {
   const users = mailboxes.map(({ user }) => user);
-  terminal.heading('Send a mail; it is picked up at the next full minute, or when you press a key.');
+  terminal.heading('Send a mail; it is picked up at the next full minute, or when you press p.');
   terminal.line(`Page         ${url}/api/ui, which asks for the key ${functionKey}`);
   terminal.line(`API          APP=${url} KEY=${functionKey}`);
   terminal.line(
@@ -153,6 +153,6 @@ function explain(
     `             user ${[...users, spareUser].join(' or ')}, password ${password} (made for this run)`,
   );
   terminal.line(
-    'Keys         f: the queue is full, and open again; r: try what is undelivered; Ctrl-C ends; any other: poll',
+    'Keys         p: poll all mailboxes; f: the queue is full, and open again; r: try what is undelivered; Ctrl-C ends',
   );
 }

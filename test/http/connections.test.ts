@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
-import { caPem } from '../connection/caPem.ts';
+import { caPem } from '../mailbox/caPem.ts';
 import { type Api, list, type Operation, object, openApi, sentences } from './api.ts';
 
 let bed: AppTestbed;
@@ -291,6 +291,22 @@ test('connections are listed by the status of their last run', async () => {
   const wrong = await api.call('GET /api/connections', { query: { status: 'x' } });
   assert.equal(wrong.status, 400);
   assert.match(wrong.text(), /status must be one of running, ok, failed, skipped\./);
+});
+
+test('what has changed since an answer is told alone', async () => {
+  await bed.connections.upsertEntity({ partitionKey: 'since', rowKey: 'a', ...base }, 'Replace');
+  const listed = async (query: Record<string, string>) => {
+    const answer = object(
+      (await api.call('GET /api/connections', { query: { customer: 'since', ...query } })).json(),
+    );
+    return { names: list(answer.connections).map(({ connection }) => connection), asOf: String(answer.asOf) };
+  };
+  const { asOf } = await listed({});
+  // Far enough for the overlap.
+  const later = new Date(Date.parse(asOf) + 60_000).toISOString();
+  assert.deepEqual((await listed({ since: later })).names, []);
+  assert.deepEqual((await listed({ since: asOf })).names, ['a']);
+  assert.equal((await api.call('GET /api/connections', { query: { since: 'now' } })).status, 400);
 });
 
 test('a query parameter that a call does not have is refused, on every call; the key may stand there', async () => {

@@ -4,7 +4,7 @@ import { isSecretColumn } from '../../shared/connection/columns.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
 import { readConnectionBody } from '../../shared/http/connectionBody.ts';
 import { keepSecrets, refuseHeldSecrets } from '../../shared/http/heldSecrets.ts';
-import { caPem } from '../connection/caPem.ts';
+import { caPem } from '../mailbox/caPem.ts';
 
 const key = { customer: 'acme', connection: 'orders' };
 const mailbox = { host: 'outlook.office365.com', hostType: 'IMAP', username: 'a', authType: 'oauth2' };

@@ -61,6 +61,7 @@ async function call(
     journal: { container: unused, mode: 'off' },
     now: () => new Date(),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    forget: async () => undefined,
     testTimeoutMs: 1_000,
   };
   const request = {

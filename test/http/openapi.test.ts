@@ -29,7 +29,7 @@ after(() => host.stop());
 
 const columns = { host: 'mail.example.com', hostType: 'IMAP', username: 'anna', password: 'hunter2' };
 const addressOf = (path: string) =>
-  path.replace('{id}', '2d5b9b1a-7c0e-4d59-9f4e-0d1f6f1f3c11').replace(/\{\w+\}/g, 'x');
+  path.replace('{id}', '8234567890123-2d5b9b1a-7c0e-4d59-9f4e-0d1f6f1f3c11').replace(/\{\w+\}/g, 'x');
 
 test('storage that is away is 503 with a sentence, on every call that needs it', async () => {
   const calls = api.operations.filter(({ id }) => id !== 'readDescription');

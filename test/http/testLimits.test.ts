@@ -38,6 +38,7 @@ function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 3
     journal: { container: unused, mode: 'off' },
     now: () => new Date(),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    forget: unused,
     testTimeoutMs,
   });
 }

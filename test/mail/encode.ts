@@ -82,3 +82,19 @@ function q(text: string): string {
     .map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`)
     .join('');
 }
+
+/** POSIX uuencode. */
+export function uuencode(bytes: Buffer, name = 'data.bin'): string {
+  const sign = (value: number) => String.fromCharCode((value & 0x3f) === 0 ? 0x60 : (value & 0x3f) + 0x20);
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += 45) {
+    const line = bytes.subarray(at, at + 45);
+    let encoded = sign(line.length);
+    for (let i = 0; i < line.length; i += 3) {
+      const [a = 0, b = 0, c = 0] = line.subarray(i, i + 3);
+      encoded += sign(a >> 2) + sign((a << 4) | (b >> 4)) + sign((b << 2) | (c >> 6)) + sign(c);
+    }
+    lines.push(encoded);
+  }
+  return `begin 644 ${name}\r\n${lines.map((line) => `${line}\r\n`).join('')}\`\r\nend\r\n`;
+}

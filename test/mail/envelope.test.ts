@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import libmime from 'libmime';
-import { readEnvelope } from '../../shared/mail/envelope.ts';
-import { decodeWords, parseHeaderBlock } from '../../shared/mail/headers.ts';
+import { decodeWords } from '../../shared/mail/encodedWord.ts';
+import { readEnvelope, readEnvelopeStart } from '../../shared/mail/envelope.ts';
+import { readHeaderBlock } from '../../shared/mail/header.ts';
 
 test('encoded words are decoded as libmime does', () => {
   const piece = fc.constantFrom(
@@ -56,7 +57,7 @@ describe('the envelope', () => {
         const block = ['from', 'to', 'subject', 'message-id', 'date']
           .map((key) => `${key}: ${text}\r\n`)
           .join('');
-        const envelope = readEnvelope(parseHeaderBlock(Buffer.from(block)));
+        const envelope = readEnvelope(readHeaderBlock(Buffer.from(block), true).fields);
         for (const each of Object.values(envelope)) {
           assert.ok(each.length > 0 && each.length <= 1024);
           assert.doesNotMatch(each, /\p{Cc}/u);
@@ -67,7 +68,7 @@ describe('the envelope', () => {
     );
   });
 
-  const envelopeOf = (text: string) => readEnvelope(parseHeaderBlock(Buffer.from(text)));
+  const envelopeOf = (text: string) => readEnvelope(readHeaderBlock(Buffer.from(text), true).fields);
 
   test('shows names and addresses decoded', () => {
     const envelope = envelopeOf(
@@ -93,9 +94,55 @@ describe('the envelope', () => {
       ['Fri, 01 Jan 99999 00:00:00 +0000', undefined],
       ['Mon, 02 Nov 0026 10:00:00 +0000', undefined],
       ['Mon, 32 Nov 2026 10:00:00 +0000', undefined],
+      ['Mon,1 Jan 2024 10:00:00 +0000', '2024-01-01T10:00:00.000Z'],
+      ['Mon, 1 Jan 2024 10:00:00 (EDT) -0400', '2024-01-01T14:00:00.000Z'],
+      ['(a (b\\) c)) Mon (x), 1 (y) Jan 2024 10:00 +0100', '2024-01-01T09:00:00.000Z'],
+      ['Mon, 1 Jan 2024 10:00:00 +0100 (unclosed', '2024-01-01T09:00:00.000Z'],
+      ['Mon, 1 Jan 2024 12:05 AM +0000', '2024-01-01T00:05:00.000Z'],
+      ['1 Jan 2024 3:05:07 p.m. -0000', '2024-01-01T15:05:07.000Z'],
+      ['1 Jan 2024 13:05 PM +0000', undefined],
+      ['Sat, 31 Feb 2024 10:00:00 +0000', undefined],
+      ['Thu, 29 Feb 2024 10:00:00 GMT', '2024-02-29T10:00:00.000Z'],
+      ['Wed, 29 Feb 2023 10:00:00 GMT', undefined],
+      ['2023-02-29T10:00:00Z', undefined],
+      ['Mon, 1 Jan 2024 10:00:00 CET', '2024-01-01T09:00:00.000Z'],
+      ['Mon, 1 Jan 2024 10:00:00 XYZT', undefined],
+      ['Mon, 1 Jan 2024 10:00:00 +9900', undefined],
+      ['Mon, 1 Jan 2024 10:00:00 GMT+0200', '2024-01-01T08:00:00.000Z'],
       ['nonsense 1', undefined],
       ['', undefined],
     ];
     for (const [text, date] of dates) assert.equal(envelopeOf(`Date: ${text}\r\n`).date, date, text);
+  });
+
+  test('gives the Message-ID without comments, in brackets', () => {
+    const ids: [string, string][] = [
+      ['<a@b>', '<a@b>'],
+      ['a@b', '<a@b>'],
+      ['<a@b> (a comment with <c@d>)', '<a@b>'],
+      ['(first) <a@b>', '<a@b>'],
+      ['<a\r\n @b>', '<a@b>'],
+      ['<a @ local(blah).example>', '<a@local.example>'],
+      ['<a(1@b>', '<a(1@b>'],
+      ['<a@b> <c@d>', '<a@b>'],
+    ];
+    for (const [text, id] of ids) assert.equal(envelopeOf(`Message-ID: ${text}\r\n`).messageId, id, text);
+  });
+
+  test('reads encoded words and names in UTF-7, and in charsets nobody knows as well as it can', () => {
+    const { subject, from } = envelopeOf(
+      'Subject: =?utf-7?Q?Fr+APY-sche?=\r\nFrom: =?x-none?Q?Gr=FC=DFe?= <a@b>, =?unknown-8bit?Q?J=C3=BCrgen?= <c@d>\r\n',
+    );
+    assert.equal(subject, 'Frösche');
+    assert.equal(from, 'Grüße <a@b>, Jürgen <c@d>');
+  });
+
+  test('is read behind a byte order mark, and of a mail that has no end of its header', () => {
+    const head = 'From: a@b\r\nSubject: x\r\n';
+    assert.deepEqual(readEnvelopeStart(Buffer.from(`\ufeff${head}\r\nSubject: y`)), {
+      from: 'a@b',
+      subject: 'x',
+    });
+    assert.deepEqual(readEnvelopeStart(Buffer.from(`${head}text of it`)), { from: 'a@b', subject: 'x' });
   });
 });

@@ -158,7 +158,7 @@ describe('the body', () => {
 
   test('unfolds flowed text', async () => {
     const mail = await split(lines('Content-Type: text/plain; format=flowed', '', 'one ', 'two', ' >x'));
-    assert.deepEqual(texts(mail), ['text/plain; charset=utf-8 body.txt one two\n>x']);
+    assert.deepEqual(texts(mail), ['text/plain; charset=utf-8 body.txt one two\n>x\n']);
   });
 
   test('keeps its cid links', async () => {
@@ -207,7 +207,7 @@ describe('attachments', () => {
         'text/calendar; method=REQUEST; charset=utf-8',
       ],
       ['Content-Disposition: attachment; filename=a.pdf', 'application/octet-stream'],
-      ['Content-Type: nonsense', 'application/octet-stream'],
+      ['Content-Type: nonsense; name=a.pdf', 'text/plain'],
       ['Content-Type: image/x; a="\x01"; b="=?utf-8?Q?x=0D=0Ay?="', 'image/x; b="=?utf-8?Q?x=0D=0Ay?="'],
       ['Content-Type: application/ms-tnef; name=winmail.dat', 'application/ms-tnef'],
     ];

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import type { ContentStore, MailSource, SplitMail, SplitRules } from '../../shared/mail/mail.ts';
-import { memoryStore } from '../../shared/mail/memoryStore.ts';
 import { splitMail } from '../../shared/mail/splitMail.ts';
+import { memoryStore } from './memoryStore.ts';
 
 export const defaultRules: SplitRules = {
   sendBody: true,
@@ -49,7 +49,7 @@ export async function splitInBlocks(
   rules: Partial<SplitRules> = {},
   store: ContentStore = memoryStore(),
 ): Promise<SplitMail> {
-  return splitMail(sourceOf(...pieces), { ...defaultRules, ...rules }, store, blockBytes);
+  return splitMail(sourceOf(...pieces), { ...defaultRules, ...rules }, store, { blockBytes });
 }
 
 /** What the reference finds in a mail, in our terms. */

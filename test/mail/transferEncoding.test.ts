@@ -3,32 +3,32 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import libbase64 from 'libbase64';
 import libqp from 'libqp';
-import { Base64Decoder, decodeBase64 } from '../../shared/mail/base64.ts';
-import { decodeQuotedPrintable, QuotedPrintableDecoder } from '../../shared/mail/quotedPrintable.ts';
-import { base64Lines, quotedPrintable } from './encode.ts';
+import {
+  createTransferDecoder,
+  readTransferEncoding,
+  type TransferEncoding,
+} from '../../shared/mail/transferEncoding.ts';
+import { Unsplittable } from '../../shared/mail/unsplittable.ts';
+import { base64Lines, quotedPrintable, uuencode } from './encode.ts';
 import { cut, places } from './support.ts';
 
+function decode(encoding: TransferEncoding, pieces: readonly Buffer[]): Buffer {
+  const decoder = createTransferDecoder(encoding);
+  const decoded = pieces.map((piece) => Buffer.from(decoder.decode(piece)));
+  return Buffer.concat([...decoded, decoder.end()]);
+}
+
+/** What decoding gives, or why it is refused. */
+function attempt(encoding: TransferEncoding, pieces: readonly Buffer[]): string {
+  try {
+    return decode(encoding, pieces).toString('hex');
+  } catch (error) {
+    assert.ok(error instanceof Unsplittable);
+    return error.message;
+  }
+}
+
 describe('base64', () => {
-  const junk = fc
-    .array(fc.constantFrom('QUJD', 'QQ', 'A', '=', '==', '\r\n', ' ', '-', '_', '!', '\xff', 'QUJDREVG'), {
-      maxLength: 40,
-    })
-    .map((pieces) => Buffer.from(pieces.join(''), 'latin1'));
-
-  test('is decoded as libbase64 does, whole and in pieces', () => {
-    fc.assert(
-      fc.property(junk, places, (encoded, at) => {
-        const cleaned = encoded.toString('latin1').replace(/[^A-Za-z0-9+/=]/g, '');
-        const expected = libbase64.decode(cleaned);
-        assert.deepEqual(Buffer.from(decodeBase64(encoded)), Buffer.from(expected));
-        const decoder = new Base64Decoder();
-        const pieces = cut(encoded, at).map((piece) => decoder.decode(piece));
-        assert.deepEqual(Buffer.concat([...pieces, decoder.end()]), Buffer.from(expected));
-      }),
-      { numRuns: 2000 },
-    );
-  });
-
   test('gives back any bytes, in lines of any length and pieces of any size', () => {
     fc.assert(
       fc.property(
@@ -38,38 +38,80 @@ describe('base64', () => {
         (array, length, at) => {
           const bytes = Buffer.from(array);
           const encoded = Buffer.from(base64Lines(bytes, length));
-          const decoder = new Base64Decoder();
-          const pieces = cut(encoded, at).map((piece) => decoder.decode(piece));
-          assert.ok(Buffer.concat([...pieces, decoder.end()]).equals(bytes));
-          assert.ok(decodeBase64(encoded).equals(bytes));
+          assert.ok(decode('base64', cut(encoded, at)).equals(bytes));
+          assert.ok(decode('base64', [encoded]).equals(bytes));
         },
       ),
     );
   });
-});
 
-test('base64 lines with a foreign character among them are decoded as libbase64 does', () => {
-  const foreign = fc.constantFrom('-', '_', '=', '!', ' ', '\r', '\n', 'A', '\xff');
-  fc.assert(
-    fc.property(
-      fc.uint8Array({ minLength: 200, maxLength: 900 }),
-      foreign,
-      fc.nat(),
-      places,
-      (array, character, where, at) => {
-        const encoded = Buffer.from(base64Lines(Buffer.from(array), 40));
-        encoded.write(character, where % encoded.length, 'latin1');
-        const expected = Buffer.from(
-          libbase64.decode(encoded.toString('latin1').replace(/[^A-Za-z0-9+/=]/g, '')),
-        );
-        assert.deepEqual(Buffer.from(decodeBase64(encoded)), expected);
-        const decoder = new Base64Decoder();
-        const pieces = cut(encoded, at).map((piece) => decoder.decode(piece));
-        assert.deepEqual(Buffer.concat([...pieces, decoder.end()]), expected);
-      },
-    ),
-    { numRuns: 2000 },
-  );
+  test('gives the same however it is cut, whatever it is', () => {
+    const junk = fc
+      .array(fc.constantFrom('QUJD', 'QQ', 'A', '=', '==', '\r\n', ' ', '-', '_', '!', '\xff', 'QUJDREVG'), {
+        maxLength: 40,
+      })
+      .map((pieces) => Buffer.from(pieces.join(''), 'latin1'));
+    fc.assert(
+      fc.property(junk, places, (encoded, at) => {
+        assert.equal(attempt('base64', cut(encoded, at)), attempt('base64', [encoded]));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  test('is decoded as libbase64 does with a stray character here and there', () => {
+    const stray = fc.constantFrom('-', '_', '!', '\r', '\n', '\xff', '\0');
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 200, maxLength: 900 }),
+        stray,
+        fc.nat(),
+        places,
+        (array, character, where, at) => {
+          const encoded = Buffer.from(
+            base64Lines(Buffer.from(array.subarray(0, array.length - (array.length % 3))), 76),
+          );
+          encoded.write(character, 78 * (where % Math.floor(encoded.length / 78)) + 5, 'latin1');
+          const expected = libbase64.decode(encoded.toString('latin1').replace(/[^A-Za-z0-9+/=]/g, ''));
+          assert.deepEqual(decode('base64', cut(encoded, at)), Buffer.from(expected));
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('joins pieces that were encoded each for itself', () => {
+    const pieces = [100, 50, 31].map((length) => Buffer.alloc(length, length));
+    const encoded = pieces.map((piece) => `${base64Lines(piece)}\r\n`).join('');
+    assert.ok(decode('base64', [Buffer.from(encoded)]).equals(Buffer.concat(pieces)));
+  });
+
+  for (const behind of [
+    '-- \r\nfooter of a list',
+    'Regards',
+    'unsubscribe here\r\n',
+    '________\r\n',
+    'confidential',
+  ])
+    test(`ends at its padding: ${JSON.stringify(behind)} is no part of it`, () => {
+      const encoded = Buffer.from(`${base64Lines(Buffer.alloc(100, 7))}\r\n${behind}\r\n`);
+      const decoder = createTransferDecoder('base64');
+      const decoded = Buffer.concat([Buffer.from(decoder.decode(encoded)), decoder.end()]);
+      assert.ok(decoded.equals(Buffer.alloc(100, 7)));
+      assert.ok(decoder.hasTrailer);
+    });
+
+  for (const text of [
+    'Order 4711: ten pieces.\r\nThank you.\r\n',
+    '{"order":4711}',
+    'a;b;c\r\n1;2;3\r\n',
+    'Grüße',
+  ])
+    test(`that is none is refused: ${JSON.stringify(text)}`, () => {
+      assert.throws(() => decode('base64', [Buffer.from(text)]), Unsplittable);
+      const mixed = `${base64Lines(Buffer.alloc(57 * 20, 7))}\r\n${text}`;
+      assert.throws(() => decode('base64', cut(Buffer.from(mixed), [100, 1500])), Unsplittable);
+    });
 });
 
 describe('quoted-printable', () => {
@@ -91,20 +133,17 @@ describe('quoted-printable', () => {
         '\xff',
         '= \r\n',
       ),
-      {
-        maxLength: 30,
-      },
+      { maxLength: 30 },
     )
     .map((pieces) => Buffer.from(pieces.join(''), 'latin1'));
 
   test('is decoded as libqp does, whole and in pieces', () => {
     fc.assert(
       fc.property(junk, places, (encoded, at) => {
+        fc.pre(!encoded.includes('\r\r'));
         const expected = Buffer.from(libqp.decode(encoded.toString('latin1')));
-        assert.deepEqual(Buffer.from(decodeQuotedPrintable(encoded)), expected);
-        const decoder = new QuotedPrintableDecoder();
-        const pieces = cut(encoded, at).map((piece) => Buffer.from(decoder.decode(piece)));
-        assert.deepEqual(Buffer.concat([...pieces, decoder.end()]), expected);
+        assert.deepEqual(decode('quoted-printable', [encoded]), expected);
+        assert.deepEqual(decode('quoted-printable', cut(encoded, at)), expected);
       }),
       { numRuns: 3000 },
     );
@@ -114,8 +153,47 @@ describe('quoted-printable', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2000 }), (array) => {
         const bytes = Buffer.from(array);
-        assert.ok(decodeQuotedPrintable(Buffer.from(quotedPrintable(bytes, true))).equals(bytes));
+        assert.ok(decode('quoted-printable', [Buffer.from(quotedPrintable(bytes, true))]).equals(bytes));
       }),
     );
   });
+
+  test('knows a soft break with a CR too many', () => {
+    assert.equal(decode('quoted-printable', [Buffer.from('a=\r\r\nb')]).toString(), 'ab');
+  });
+});
+
+describe('uuencode', () => {
+  test('gives back any bytes, cut anywhere', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 2000 }), places, (array, at) => {
+        const encoded = Buffer.from(`text before\r\n${uuencode(Buffer.from(array))}text behind\r\n`);
+        assert.ok(decode('uuencode', cut(encoded, at)).equals(Buffer.from(array)));
+      }),
+    );
+  });
+
+  test('that is none is refused', () => {
+    assert.throws(() => decode('uuencode', [Buffer.from('just text\r\n')]), Unsplittable);
+  });
+});
+
+test('encodings are known however they are spelled', () => {
+  const spellings: [string, TransferEncoding][] = [
+    ['', 'identity'],
+    ['7bit', 'identity'],
+    ['8-Bit', 'identity'],
+    ['BINARY', 'identity'],
+    ['base64;', 'base64'],
+    ['"base64"', 'base64'],
+    ['base-64', 'base64'],
+    ['Base64 (a comment)', 'base64'],
+    ['base64; charset=utf-8', 'base64'],
+    ['quoted_printable', 'quoted-printable'],
+    ['x-uuencode', 'uuencode'],
+    ['x-uue', 'uuencode'],
+    ['x-gzip', 'unknown'],
+    ['constructor', 'unknown'],
+  ];
+  for (const [value, encoding] of spellings) assert.equal(readTransferEncoding(value), encoding, value);
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type DueColumns, isDue, readTime } from '../../shared/schedule/due.ts';
+import { type DueColumns, isDue } from '../../shared/schedule/due.ts';
+import { readTime } from '../../shared/time/time.ts';
 
 const now = new Date('2026-01-01T12:00:00.000Z');
 const due = (columns: DueColumns) => isDue(columns, now);

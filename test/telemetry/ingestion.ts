@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
@@ -26,6 +27,12 @@ export interface BaseData {
 /** An ingestion endpoint on this machine that keeps what it is sent. */
 export interface Ingestion {
   readonly connectionString: string;
+  /** What becomes of requests from now on. */
+  mode: IngestionMode;
+  /** The `authorization` header of each request. */
+  readonly authorizations: readonly (string | undefined)[];
+  /** Drops what was kept so far. */
+  forget(): void;
   readonly envelopes: readonly Envelope[];
   readonly paths: ReadonlySet<string>;
   ofType(baseType: Envelope['data']['baseType']): readonly Envelope[];
@@ -45,26 +52,46 @@ export function connectionStringFor(port: number): string {
   return `InstrumentationKey=${randomUUID()};IngestionEndpoint=http://127.0.0.1:${port}/`;
 }
 
-/** `silent`: takes connections and never answers. */
-export async function startIngestion(mode: 'answering' | 'silent' = 'answering'): Promise<Ingestion> {
+/** `silent`: takes requests and never answers them. A number: refuses them with that status. */
+export type IngestionMode = 'answering' | 'silent' | number;
+
+/** With `tls` it speaks https, by that certificate. */
+export async function startIngestion(
+  mode: IngestionMode = 'answering',
+  tls?: { readonly key: string; readonly cert: string },
+): Promise<Ingestion> {
   const envelopes: Envelope[] = [];
   const paths = new Set<string>();
-  const server = createServer(async (request, response) => {
+  const authorizations: (string | undefined)[] = [];
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     paths.add(`${request.method} ${request.url}`);
+    authorizations.push(request.headers.authorization);
     const body = await readBody(request);
-    if (mode === 'silent') return;
+    if (ingestion.mode === 'silent') return;
+    if (ingestion.mode !== 'answering') {
+      response.writeHead(ingestion.mode);
+      return void response.end();
+    }
     const items = JSON.parse(body) as Envelope[];
     envelopes.push(...items);
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ itemsReceived: items.length, itemsAccepted: items.length, errors: [] }));
-  });
+  };
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const ofType: Ingestion['ofType'] = (type) => envelopes.filter(({ data }) => data.baseType === type);
-  return {
-    connectionString: connectionStringFor((server.address() as AddressInfo).port),
+  const { port } = server.address() as AddressInfo;
+  const ingestion: Ingestion = {
+    mode,
+    connectionString:
+      tls === undefined
+        ? connectionStringFor(port)
+        : connectionStringFor(port).replace('http://127.0.0.1', 'https://localhost'),
     envelopes,
     paths,
+    authorizations,
+    forget: () => void envelopes.splice(0),
     ofType,
     metric: (name, dimensions = {}) =>
       ofType('MetricData').flatMap(({ data: { baseData } }) => {
@@ -80,6 +107,7 @@ export async function startIngestion(mode: 'answering' | 'silent' = 'answering')
       await once(server, 'close');
     },
   };
+  return ingestion;
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -36,6 +36,39 @@ test('the host’s span is the parent of the poll and of its log lines', async (
   await ingestion.stop();
 });
 
+test('two polls that the host gives the same trace both keep their request and their steps', async () => {
+  const ingestion = await startIngestion();
+  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const polls = ['anna', 'bert'].map((connection) =>
+    telemetry.follow(quiet, traceparent).startPoll({ ...labels, connection }, `run of ${connection}`),
+  );
+  const steps = polls.map((poll) => poll.startStep('connect'));
+  for (const step of steps) step.end();
+  for (const poll of polls) poll.end({ ...nothing, failure });
+  await telemetry.shutdown(5_000);
+  const roots = ingestion.ofType('RequestData');
+  assert.deepEqual(roots.map(({ data }) => data.baseData.properties.connection).toSorted(), ['anna', 'bert']);
+  const parents = ingestion.ofType('RemoteDependencyData').map(({ tags }) => tags['ai.operation.parentId']);
+  assert.deepEqual(parents.toSorted(), roots.map(({ data }) => data.baseData.id).toSorted());
+  await ingestion.stop();
+});
+
+test('without a trace of the host’s each poll begins one of its own', async () => {
+  const ingestion = await startIngestion();
+  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+  for (const traceparent of ['', undefined, '00-0-0-00']) {
+    telemetry
+      .follow(quiet, traceparent)
+      .startPoll(labels, 'run')
+      .end({ ...nothing, failure });
+  }
+  await telemetry.shutdown(5_000);
+  const traces = new Set(ingestion.ofType('RequestData').map(({ tags }) => tags['ai.operation.id']));
+  assert.equal(traces.size, 3);
+  await ingestion.stop();
+});
+
 test('every failed poll’s trace is sent, and of a thousand idle ones no more than a few', async () => {
   const ingestion = await startIngestion();
   const telemetry = openTelemetry({ connectionString: ingestion.connectionString });

@@ -18,10 +18,12 @@ function settingsWith(connectionString: string | undefined) {
   return read.settings;
 }
 
+const noCredential = async () => assert.fail('no identity is used here');
+
 test('without its setting there is no telemetry, and none that would have to be stopped', async () => {
   const telemetry = lazyTelemetry({});
   const log = { info() {}, warn: () => assert.fail(), error: () => assert.fail() };
-  assert.equal(await telemetry.open(settingsWith(undefined), log), noTelemetry);
+  assert.equal(await telemetry.open(settingsWith(undefined), noCredential, log), noTelemetry);
   await telemetry.shutdown(1_000);
 });
 
@@ -30,8 +32,8 @@ test('a connection string that the exporter refuses costs telemetry, a line of l
   const log = { info() {}, warn: (sentence: string) => lines.push(sentence), error() {} };
   const telemetry = lazyTelemetry({});
   const settings = settingsWith('InstrumentationKey=not-a-key');
-  assert.equal(await telemetry.open(settings, log), noTelemetry);
-  assert.equal(await telemetry.open(settings, log), noTelemetry);
+  assert.equal(await telemetry.open(settings, noCredential, log), noTelemetry);
+  assert.equal(await telemetry.open(settings, noCredential, log), noTelemetry);
   assert.equal(lines.length, 1);
   assert.match(lines[0] ?? '', /^Telemetry is off: app setting APPLICATIONINSIGHTS_CONNECTION_STRING/);
   assert.doesNotMatch(lines[0] ?? '', /not-a-key/);

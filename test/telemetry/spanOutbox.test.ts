@@ -4,7 +4,7 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { SpanOutbox } from '../../shared/telemetry/spanOutbox.ts';
 
-const limits = { maxSpans: 10, batchSpans: 100, everyMs: 1_000_000 };
+const limits = { maxSpans: 10, batchSpans: 100, everyMs: 1_000_000, sendMs: 1_000 };
 
 /** Ended spans of that name. */
 function spansNamed(name: string, count: number): ReadableSpan[] {

@@ -39,7 +39,7 @@ const startTimeoutMs = 20_000;
 const killTimeoutMs = 5_000;
 
 /**
- * Starts Cyrus IMAP 3.6 as a child process on free ports of 127.0.0.1; resolves when it accepts
+ * Starts Cyrus IMAP, 3.6 or 3.10, as a child process on free ports of 127.0.0.1; resolves when it accepts
  * connections. Nothing of the machine's own Cyrus is read or written. It ends, and its folder goes, with
  * `stop` or when this process exits; after a SIGKILL of this process the server ends by itself.
  */
@@ -125,6 +125,7 @@ skiplist_unsafe: yes
 tls_server_cert: ${join(home, 'server.pem')}
 tls_server_key: ${join(home, 'server.key')}
 tls_versions: tls1_2 tls1_3
+allowstarttls: yes
 ${extra}
 `;
 }

@@ -43,8 +43,6 @@ export function tokenDeps(changes: Partial<TokenSourceDeps> = {}): TokenSourceDe
       warn: (sentence) => warnings.push(sentence),
       error: () => {},
     },
-    target: { host: 'outlook.office365.com', security: 'tls' },
-    managedIdentityHosts: [],
     endpointRules: { denyPrivate: false },
     limits: quickLimits,
     saved,

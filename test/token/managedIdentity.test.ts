@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { GetCredential } from '../../shared/storage/access.ts';
 import { createGetCredential } from '../../shared/storage/credential.ts';
+import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import { requestIdentityToken } from '../../shared/token/managedIdentity.ts';
-import { createTokenCache } from '../../shared/token/tokenCache.ts';
 import { createTokenSource } from '../../shared/token/tokenSource.ts';
 import { quickLimits, tokenDeps } from './fixtures.ts';
 
@@ -52,67 +52,6 @@ test('a token goes to the host that a config names, so it is got for mail only',
   assert.deepEqual(asked, []);
 });
 
-const allowed: readonly (readonly [host: string, security: 'tls' | 'starttls', hosts: readonly string[]])[] =
-  [
-    ['outlook.office365.com', 'tls', []],
-    ['Outlook.Office365.com.', 'starttls', []],
-    ['outlook.office365.us', 'tls', []],
-    ['partner.outlook.cn', 'tls', []],
-    ['mail.example.com', 'tls', ['*.example.com']],
-  ];
-
-for (const [host, security, managedIdentityHosts] of allowed) {
-  test(`a token of the app's identity goes to ${host} by ${security}`, async () => {
-    const deps = tokenDeps({
-      getCredential: giving('at'),
-      target: { host, security },
-      managedIdentityHosts,
-    });
-    assert.equal(await createTokenSource(grant, deps).getToken(false), 'at');
-  });
-}
-
-const denied: readonly (readonly [host: string, hosts: readonly string[]])[] = [
-  ['mail.evil.example', []],
-  ['outlook.office365.com.evil.example', []],
-  ['evil-outlook.office365.com', []],
-  ['outlook.office365.co', []],
-  ['192.0.2.1', ['*.example.com']],
-  ['example.com', ['*.example.com']],
-];
-
-for (const [host, managedIdentityHosts] of denied) {
-  test(`no token of the app's identity goes to ${host}, and none is asked for`, async () => {
-    const asked: unknown[] = [];
-    const cache = createTokenCache();
-    const target = { host, security: 'tls' } as const;
-    const deps = tokenDeps({ getCredential: giving('at', asked), cache, target, managedIdentityHosts });
-    await assert.rejects(createTokenSource(grant, deps).getToken(false), {
-      reason: 'host-denied',
-      message: /may not get a token of the app's identity: .* not in MANAGED_IDENTITY_HOSTS/,
-    });
-    assert.deepEqual(asked, []);
-    // Not one either that the connection got for the host that it had before.
-    await createTokenSource(grant, tokenDeps({ getCredential: giving('at'), cache })).getToken(false);
-    await assert.rejects(createTokenSource(grant, deps).getToken(false), { reason: 'host-denied' });
-  });
-}
-
-test("a token of the app's identity is never sent in clear, to no host", async () => {
-  const asked: unknown[] = [];
-  const deps = tokenDeps({
-    getCredential: giving('at', asked),
-    target: { host: 'outlook.office365.com', security: 'plain' },
-    managedIdentityHosts: ['outlook.office365.com'],
-  });
-  await assert.rejects(createTokenSource(grant, deps).getToken(false), {
-    reason: 'config',
-    message:
-      "oauth2Grant is managedIdentity, and the app's own token is never sent in clear; set useSsl or startTls.",
-  });
-  assert.deepEqual(asked, []);
-});
-
 test('an app without the identity gets a sentence', async () => {
   const failing: GetCredential = async () => ({
     getToken: async () => {
@@ -125,6 +64,18 @@ test('an app without the identity gets a sentence', async () => {
     reason: 'token',
     message:
       'No token for https://outlook.office365.com/.default from managed identity id-1 (CredentialUnavailableError). Check that the function app has this identity and oauth2ClientId.',
+  });
+});
+
+test('why the identity endpoint gave none is said', async () => {
+  const failing: GetCredential = async () => ({
+    getToken: () =>
+      Promise.reject(new IdentityFailure('No token for the managed identity id-1: it is away.')),
+  });
+  await assert.rejects(requestIdentityToken({ ...grant, clientId: 'id-1' }, failing, quickLimits), {
+    reason: 'token',
+    message:
+      'No mail can be read by managed identity id-1. No token for the managed identity id-1: it is away.',
   });
 });
 

@@ -31,6 +31,7 @@ test("the seed's fields come first, in its words and order", () => {
     [
       'Username',
       'Password',
+      'Login',
       'Host',
       'Host Type',
       'Port',

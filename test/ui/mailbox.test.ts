@@ -18,6 +18,11 @@ const row = (page: Page, name: string) =>
 const status = (page: Page) => page.locator('form [role=status]');
 const toast = (page: Page) => page.locator('.toasts');
 
+const edit = async (page: Page, name: string) => {
+  await page.goto(`${ui.url}#/edit/acme/${name}`);
+  await page.getByRole('heading', { level: 1, name: `Edit acme/${name}` }).waitFor();
+};
+
 async function fill(page: Page, values: Readonly<Record<string, string>>): Promise<void> {
   for (const [label, value] of Object.entries(values))
     await page.getByLabel(label, { exact: true }).fill(value);
@@ -53,10 +58,11 @@ test('a mailbox is added, tested, polled, broken and mended from the page alone'
   await fill(page, { Customer: 'acme', 'Connection name': 'bert', Host: '127.0.0.1' });
   await page.getByRole('button', { name: 'Add connection' }).click();
   await says(status(page), '2 fields are not right.');
-  assert.match(await fieldError(page, 'Username'), /username is missing/);
-  assert.match(await fieldError(page, 'Password'), /password is missing/);
+  assert.match(await fieldError(page, 'Username'), /Username is missing/);
+  assert.match(await fieldError(page, 'Password'), /Password is missing/);
 
   await fill(page, { Username: 'bert', Password: password });
+  await status(page).filter({ hasNotText: 'right' }).waitFor();
   const port = page.getByLabel('Port', { exact: true });
   await page.getByLabel('Use SSL').uncheck();
   assert.equal(await port.inputValue(), '143');
@@ -65,42 +71,44 @@ test('a mailbox is added, tested, polled, broken and mended from the page alone'
   await says(status(page), 'It works: 1 mail to fetch.');
   await page.getByRole('button', { name: 'Add connection' }).click();
 
-  const bert = row(page, 'acme/bert');
-  await says(bert, 'Not run yet');
-  await bert.getByRole('button', { name: 'Poll now' }).click();
-  await says(bert, /OK.*1 mail.*1 message/s);
-  await bert.getByRole('img', { name: 'Last day: 1 mail; 0 failed runs.' }).waitFor();
+  // It is polled without being asked, and its own page tells what comes of it.
+  const health = page.getByRole('region', { name: 'Last run' });
+  await says(toast(page), 'acme/bert was polled: 1 mail, 1 message.');
+  await says(health, /OK.*just now, 1 today|OK.* ago, 1 today/s);
+  await health.getByRole('img', { name: 'Last day: 1 mail; 0 failed runs.' }).waitFor();
   assert.equal(broker.queue('email-inbound').messages.length, 1);
 
-  await page.getByRole('link', { name: 'acme/bert' }).click();
+  await page.getByRole('link', { name: 'Edit' }).click();
   const secret = page.getByLabel('Password', { exact: true });
   assert.equal(await secret.inputValue(), '');
   await secret.fill('wrong horse');
   await page.getByRole('button', { name: 'Test connection' }).click();
   await says(status(page), /IMAP login to 127\.0\.0\.1:\d+ as bert was refused/);
   await page.getByRole('button', { name: 'Save' }).click();
-  await bert.getByRole('button', { name: 'Poll now' }).click();
+  await says(page.locator('.toast.trouble'), 'acme/bert could not be polled.');
   await says(
-    bert,
-    /Failed.*IMAP login to 127\.0\.0\.1:\d+ as bert was refused.*Check username and password/s,
+    health,
+    /IMAP login to 127\.0\.0\.1:\d+ as bert was refused.*Check username and password.*Failed/s,
   );
+  await page.getByRole('link', { name: 'Connections', exact: true }).click();
   await says(page.getByRole('status'), '1 connection · 1 failing');
+  const bert = row(page, 'acme/bert');
+  await says(bert, /Failed.*was refused/s);
 
-  await page.getByRole('link', { name: 'acme/bert' }).click();
-  await page.getByRole('region', { name: 'Last run' }).filter({ hasText: 'was refused' }).waitFor();
+  await bert.getByRole('link', { name: 'acme/bert' }).click();
+  await page.getByRole('link', { name: 'Edit' }).click();
   await page.getByLabel('Password', { exact: true }).fill(password);
   await page.getByRole('button', { name: 'Save' }).click();
-  await says(toast(page), 'acme/bert is saved.');
-  await bert.getByRole('button', { name: 'Poll now' }).click();
-  await says(bert, /OK.*0 mails/s);
-  assert.doesNotMatch((await bert.textContent()) ?? '', /refused/);
-  await bert.getByRole('img', { name: 'Last day: 1 mail; 1 failed run.' }).waitFor();
+  await says(toast(page), 'acme/bert was polled: 0 mails');
+  await says(health, 'OK');
+  assert.doesNotMatch((await health.textContent()) ?? '', /refused/);
+  await health.getByRole('img', { name: 'Last day: 1 mail; 1 failed run.' }).waitFor();
 
   // Kept when it is left empty.
-  await page.getByRole('link', { name: 'acme/bert' }).click();
+  await page.getByRole('link', { name: 'Edit' }).click();
   await fill(page, { 'Polling Interval': '600' });
   await page.getByRole('button', { name: 'Save' }).click();
-  await says(bert, 'every 10 min');
+  await says(health, 'every 10 min');
   assert.equal((await ui.bed.state('bert')).password, password);
 
   assert.deepEqual(troubles, []);
@@ -146,14 +154,14 @@ test('Delete Messages is shown as always on for POP3, with the reason', async ()
 test('an error in a field under Advanced opens it, and puts the reader there', async () => {
   await addAnna('zoned');
   const { page, close } = await ui.open({ key: functionKey });
-  await page.getByRole('link', { name: 'acme/zoned' }).click();
+  await edit(page, 'zoned');
   await page.getByText('Advanced', { exact: true }).click();
   await fill(page, { Cron: 'often' });
   await page.getByText('Advanced', { exact: true }).click();
   await page.getByRole('button', { name: 'Save' }).click();
   const cron = page.getByLabel('Cron', { exact: true });
   await cron.waitFor({ state: 'visible' });
-  assert.match(await fieldError(page, 'Cron'), /cron is "often"/);
+  assert.match(await fieldError(page, 'Cron'), /Cron is "often"/);
   assert.equal(await cron.evaluate((element) => element.matches(':focus')), true);
   await close();
 });
@@ -161,7 +169,7 @@ test('an error in a field under Advanced opens it, and puts the reader there', a
 test('a change that somebody else has made meanwhile is not overwritten', async () => {
   await addAnna('shared');
   const { page, close } = await ui.open({ key: functionKey });
-  await page.getByRole('link', { name: 'acme/shared' }).click();
+  await edit(page, 'shared');
   await fill(page, { 'Polling Interval': '120' });
   await addAnna('shared', { pollingIntervalSeconds: 3_600 });
   await page.getByRole('button', { name: 'Save' }).click();
@@ -211,6 +219,8 @@ test('a connection is disabled, enabled, duplicated and, after a question, delet
   assert.equal(await page.getByLabel('Username').inputValue(), 'anna');
   await fill(page, { Password: password });
   await page.getByRole('button', { name: 'Add connection' }).click();
+  await page.getByRole('heading', { level: 1, name: 'acme/many-uses-copy' }).waitFor();
+  await page.getByRole('link', { name: 'Connections', exact: true }).click();
   const copy = row(page, 'acme/many-uses-copy');
   await copy.getByRole('button', { name: 'More' }).click();
   await copy.getByRole('button', { name: 'Delete…' }).click();
@@ -235,7 +245,7 @@ test('the keyboard alone adds a mailbox, polls it and deletes it', async () => {
     for (const key of keys) await page.keyboard.press(key);
   };
   const tabTo = async (name: RegExp) => {
-    for (let presses = 0; presses < 80; presses += 1) {
+    for (let presses = 0; presses < 120; presses += 1) {
       await press('Tab');
       const label = String(await page.evaluate(focusedName));
       if (name.test(label)) return;
@@ -265,11 +275,15 @@ test('the keyboard alone adds a mailbox, polls it and deletes it', async () => {
   await says(status(page), 'It works: 1 mail to fetch.');
   await tabTo(/^Add connection$/);
   await press('Enter');
+  await page.getByRole('heading', { level: 1, name: 'acme/by-keyboard' }).waitFor();
+  await says(toast(page), 'acme/by-keyboard was polled: 1 mail');
+  await tabTo(/^Connections$/);
+  await press('Enter');
   const entry = row(page, 'acme/by-keyboard');
   await entry.waitFor();
   await tabTo(/^Poll now acme\/by-keyboard$/);
   await press('Enter');
-  await says(entry, /OK.*1 mail/s);
+  await says(toast(page), 'acme/by-keyboard was polled: 0 mails');
   await tabTo(/^More for acme\/by-keyboard$/);
   await press('Enter');
   await tabTo(/^Disable$/);

@@ -95,6 +95,11 @@ export const paths = {
       parameters: [
         inQuery('customer', { type: 'string' }, 'Only this customer’s.'),
         inQuery('status', { type: 'string', enum: [...runStatuses] }, 'Only those whose lastStatus it is.'),
+        inQuery(
+          'since',
+          time,
+          'Only those that were changed since then: `asOf` of an answer before. Those that were removed are not told.',
+        ),
         after,
         limit(1000),
       ],

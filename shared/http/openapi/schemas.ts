@@ -40,6 +40,11 @@ const state: Schema = {
     consecutiveFailures: count,
     lastMailCount: count,
     lastMessageCount: count,
+    lastMailAt: { ...time, description: 'When the last mail was delivered.' },
+    skippedSince: {
+      type: 'string',
+      description: 'Since when the lease was found taken; empty once it was not.',
+    },
     runId: { type: 'string' },
     scheduleAnchor: time,
     history: {
@@ -172,9 +177,10 @@ export const schemas: Readonly<Record<string, Schema>> = {
   },
   Connections: {
     type: 'object',
-    required: ['connections'],
+    required: ['connections', 'asOf'],
     properties: {
       connections: { type: 'array', items: reference('Connection') },
+      asOf: { ...time, description: 'When the answer was begun: `since` for what has changed from then on.' },
       next,
     },
     additionalProperties: false,

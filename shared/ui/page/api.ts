@@ -1,4 +1,4 @@
-import type { ColumnError, Connection, Key, Undelivered } from './model.ts';
+import type { ColumnError, Connection, JournalPage, Key, Mail, Part, Run, Undelivered } from './model.ts';
 
 /** An answer that says what is wrong, or that there was none. */
 export class ApiError extends Error {
@@ -31,6 +31,10 @@ interface Call {
 }
 
 const usualTimeoutMs = 30_000;
+/** What is asked for again and again must say soon that nobody answers. */
+const listTimeoutMs = 9_000;
+/** A search reads what may be much. */
+const searchTimeoutMs = 75_000;
 /** The app gives a test up after a minute. */
 const testTimeoutMs = 75_000;
 const keyName = 'functionKey';
@@ -57,16 +61,25 @@ export async function useKey(key: string): Promise<void> {
   sessionStorage.setItem(keyName, key);
 }
 
-/** All connections, page by page. */
-export async function listConnections(): Promise<Connection[]> {
+export interface Listed {
+  readonly connections: readonly Connection[];
+  /** What `since` is for the next time. */
+  readonly asOf: string;
+}
+
+/** All connections, page by page, or just those that were changed since an answer. */
+export async function listConnections(since?: string): Promise<Listed> {
   const all: Connection[] = [];
-  for (let after = ''; ; ) {
-    const { json } = await call('GET', `connections?limit=1000${after}`);
-    const page = json as { connections: Connection[]; next?: string };
+  let asOf = '';
+  for (let next: string | undefined = ''; next !== undefined; ) {
+    const query = queryOf({ limit: '1000', since, after: next });
+    const { json } = await call('GET', `connections${query}`, { timeoutMs: listTimeoutMs });
+    const page = json as { connections: Connection[]; asOf: string; next?: string };
     all.push(...page.connections);
-    if (page.next === undefined) return all;
-    after = `&after=${encodeURIComponent(page.next)}`;
+    asOf ||= page.asOf;
+    next = page.next;
   }
+  return { connections: all, asOf };
 }
 
 export async function readConnection(key: Key): Promise<Tagged> {
@@ -84,8 +97,43 @@ export async function deleteConnection(key: Key, etag: string): Promise<void> {
   await call('DELETE', path(key), { headers: { 'if-match': etag } });
 }
 
+/** The state after a run that was begun by it, or undefined where it has not ended in a minute. */
+export async function poll(key: Key): Promise<Connection['state'] | undefined> {
+  const { json } = await call('POST', `${path(key)}/poll?wait=60`, { timeoutMs: 75_000 });
+  return (json as { state?: Connection['state'] }).state;
+}
+
+/** Only orders it. */
 export async function orderPoll(key: Key): Promise<void> {
   await call('POST', `${path(key)}/poll`);
+}
+
+export interface JournalFilter {
+  readonly customer?: string | undefined;
+  readonly connection?: string | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly q?: string | undefined;
+  readonly limit?: string | undefined;
+  readonly after?: string | undefined;
+}
+
+export async function findMails(filter: JournalFilter): Promise<JournalPage<Mail>> {
+  const { json } = await call('GET', `mails${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
+  const { mails, ...rest } = json as { mails: Mail[] } & Omit<JournalPage<Mail>, 'found'>;
+  return { found: mails, ...rest };
+}
+
+export async function findRuns(filter: JournalFilter): Promise<JournalPage<Run>> {
+  const { json } = await call('GET', `runs${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
+  const { runs, ...rest } = json as { runs: Run[] } & Omit<JournalPage<Run>, 'found'>;
+  return { found: runs, ...rest };
+}
+
+/** The version of the app that answers. */
+export async function readVersion(): Promise<string> {
+  const { json } = await call('GET', 'openapi.json');
+  return (json as { info: { version: string } }).info.version;
 }
 
 export async function testConnection(key: Key, body: unknown): Promise<TestOutcome> {
@@ -93,12 +141,50 @@ export async function testConnection(key: Key, body: unknown): Promise<TestOutco
   return json as TestOutcome;
 }
 
-export const maxUndelivered = 1_000;
+export interface UndeliveredFilter {
+  readonly customer?: string | undefined;
+  readonly connection?: string | undefined;
+  readonly after?: string | undefined;
+}
 
-/** The newest records, newest first. */
-export async function listUndelivered(): Promise<readonly Undelivered[]> {
-  const { json } = await call('GET', `undelivered?limit=${maxUndelivered}`);
-  return (json as { undelivered: readonly Undelivered[] }).undelivered;
+export interface UndeliveredPage {
+  readonly undelivered: readonly Undelivered[];
+  readonly next?: string;
+}
+
+/** A page of records, newest first. */
+export async function listUndelivered(filter: UndeliveredFilter = {}, limit = 100): Promise<UndeliveredPage> {
+  const query = queryOf({ ...filter, limit: String(limit) });
+  const { json } = await call('GET', `undelivered${query}`, { timeoutMs: listTimeoutMs });
+  return json as UndeliveredPage;
+}
+
+/** Every record of a filter, page by page; `most` bounds them. */
+export async function allUndelivered(filter: UndeliveredFilter, most: number): Promise<Undelivered[]> {
+  const all: Undelivered[] = [];
+  for (let after: string | undefined = ''; after !== undefined && all.length < most; ) {
+    const page: UndeliveredPage = await listUndelivered({ ...filter, after }, 1_000);
+    all.push(...page.undelivered);
+    after = page.next;
+  }
+  return all;
+}
+
+/** With its parts. */
+export async function readUndelivered(
+  id: string,
+): Promise<Undelivered & { readonly parts: readonly Part[] }> {
+  const { json } = await call('GET', `undelivered/${encodeURIComponent(id)}`);
+  return json as Undelivered & { readonly parts: readonly Part[] };
+}
+
+/** Resolves also when it is gone already. */
+export async function giveUpUndelivered(id: string): Promise<void> {
+  try {
+    await call('DELETE', `undelivered/${encodeURIComponent(id)}`);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 404)) throw error;
+  }
 }
 
 /** Resolves also when the mail has been delivered meanwhile. */
@@ -108,6 +194,13 @@ export async function resendUndelivered(id: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
   }
+}
+
+function queryOf(values: Readonly<Record<string, string | undefined>>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) if (value) query.set(name, value);
+  const text = query.toString();
+  return text === '' ? '' : `?${text}`;
 }
 
 function path({ customer, connection }: Key): string {

@@ -1,18 +1,29 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ApiError, forgetKey, hasKey, listUndelivered, serverNow } from './api.ts';
+import { ApiError, forgetKey, hasKey, listUndelivered, readVersion, serverNow } from './api.ts';
 import { useConnections } from './connections.ts';
-import { ConnectionPage, type FormRoute } from './form/connectionPage.tsx';
+import { ConnectionPage } from './form/connectionPage.tsx';
+import { MailsPage } from './journal/mailsPage.tsx';
 import { KeyDialog } from './keyDialog.tsx';
 import { ConnectionList } from './list/connectionList.tsx';
-import { useFilter } from './list/filter.tsx';
 import { nameOf } from './model.ts';
 import { usePolled } from './polled.ts';
 import { type Route, useRoute } from './route.ts';
 import { type Notice, type Shell, ShellContext } from './shell.ts';
+import { ShowPage } from './show/showPage.tsx';
 import { sortRows } from './status.ts';
+import { ImportPage } from './transfer/importPage.tsx';
 import { UndeliveredPage } from './undelivered.tsx';
 
 const fadeMs = 12_000;
+/** Undelivered mails that are counted beside their page’s name. */
+const maxBadge = 100;
+const titles = {
+  list: 'Connections',
+  mails: 'Mails',
+  undelivered: 'Undelivered',
+  new: 'New connection',
+  import: 'Import connections',
+} as const;
 
 export function App() {
   const route = useRoute();
@@ -34,8 +45,8 @@ export function App() {
     [shell],
   );
   const connections = useConnections(shell, quiet);
-  const undelivered = usePolled(listUndelivered, quiet.fail);
-  const filter = useFilter();
+  const undelivered = usePolled(() => listUndelivered({}, maxBadge), quiet.fail);
+  const version = useVersion(asksKey);
   const rows = useMemo(
     () => (connections.data === undefined ? undefined : sortRows(connections.data, serverNow())),
     [connections.data],
@@ -48,13 +59,19 @@ export function App() {
       <header class="top">
         <p class="product">Email Inbound Adapter</p>
         <nav aria-label="Pages">
-          <a href="#/" aria-current={route.page === 'undelivered' ? undefined : 'page'}>
+          <a href="#/" aria-current={isOf(route, 'connections')}>
             Connections
           </a>
-          <a href="#/undelivered" aria-current={route.page === 'undelivered' ? 'page' : undefined}>
+          <a href="#/mails" aria-current={isOf(route, 'mails')}>
+            Mails
+          </a>
+          <a href="#/undelivered" aria-current={isOf(route, 'undelivered')}>
             Undelivered
-            {undelivered.data !== undefined && undelivered.data.length > 0 && (
-              <span class="badge">{undelivered.data.length.toLocaleString('en')}</span>
+            {undelivered.data !== undefined && undelivered.data.undelivered.length > 0 && (
+              <span class="badge">
+                {undelivered.data.undelivered.length.toLocaleString('en')}
+                {undelivered.data.next === undefined ? '' : '+'}
+              </span>
             )}
           </a>
         </nav>
@@ -72,17 +89,25 @@ export function App() {
         )}
       </header>
       <main>
-        {route.page === 'list' && <ConnectionList rows={rows} connections={connections} filter={filter} />}
-        {route.page === 'undelivered' && <UndeliveredPage undelivered={undelivered} />}
+        {route.page === 'list' && <ConnectionList route={route} rows={rows} connections={connections} />}
+        {route.page === 'mails' && !asksKey && <MailsPage route={route} connections={connections.data} />}
+        {route.page === 'undelivered' && !asksKey && (
+          <UndeliveredPage route={route} connections={connections.data} changed={undelivered.reload} />
+        )}
+        {route.page === 'import' && <ImportPage connections={connections} />}
+        {route.page === 'show' && (
+          <ShowPage key={nameOf(route.key)} shown={route.key} connections={connections} isReady={!asksKey} />
+        )}
         {isForm(route) && (
           <ConnectionPage
-            key={route.page === 'new' ? 'new' : `${route.page}/${nameOf(route.key)}`}
+            key={'key' in route ? `${route.page}/${nameOf(route.key)}` : route.page}
             route={route}
             connections={connections}
             isReady={!asksKey}
           />
         )}
       </main>
+      <footer>{version !== '' && `Version ${version}`}</footer>
       <div class={isForm(route) ? 'connection-page' : ''}>
         <Toast notice={notice} close={() => setNotice(undefined)} />
       </div>
@@ -99,8 +124,25 @@ export function App() {
   );
 }
 
-function isForm(route: Route): route is FormRoute {
-  return route.page === 'new' || route.page === 'copy' || route.page === 'edit';
+function isForm(route: Route): boolean {
+  return route.page === 'new' || route.page === 'copy' || route.page === 'edit' || route.page === 'take';
+}
+
+type Section = 'connections' | 'mails' | 'undelivered';
+
+function isOf({ page }: Route, section: Section): 'page' | undefined {
+  const own: Section = page === 'mails' || page === 'undelivered' ? page : 'connections';
+  return own === section ? 'page' : undefined;
+}
+
+/** The version of the app, once the API may be asked for it; empty before. */
+function useVersion(asksKey: boolean): string {
+  const [version, setVersion] = useState('');
+  useEffect(() => {
+    // It is only said where it is known.
+    if (!asksKey && version === '') readVersion().then(setVersion, () => undefined);
+  }, [asksKey, version]);
+  return version;
 }
 
 function Toast({ notice, close }: { notice: Notice | undefined; close: () => void }) {
@@ -139,14 +181,7 @@ function useFading(notice: Notice | undefined, set: (notice: undefined) => void)
 /** Names the tab, and puts the reader at the new page's heading, as a browser does for a new document. */
 function useTitle(route: Route): void {
   const isFirst = useRef(true);
-  const name =
-    route.page === 'list'
-      ? 'Connections'
-      : route.page === 'undelivered'
-        ? 'Undelivered'
-        : route.page === 'new'
-          ? 'New connection'
-          : nameOf(route.key);
+  const name = 'key' in route ? nameOf(route.key) : titles[route.page];
   const at = `${route.page} ${name}`;
   useEffect(() => {
     document.title = `${name} · Email Inbound Adapter`;

@@ -4,27 +4,31 @@ import {
   deleteConnection,
   listConnections,
   orderPoll,
+  poll,
   readConnection,
   saveConnection,
-  serverNow,
 } from './api.ts';
 import { type Connection, type Key, nameOf, textOf } from './model.ts';
 import { type Polled, usePolled } from './polled.ts';
 import type { Shell } from './shell.ts';
-import { statusOf } from './status.ts';
 import { counted } from './words.ts';
 
-/** All connections, and what can be done with one. None of it rejects: the shell says what went wrong. */
-export interface Connections extends Pick<Polled<readonly Connection[]>, 'data' | 'error' | 'reload'> {
+/** All connections, and what can be done with them. None of it rejects: the shell says what went wrong. */
+export interface Connections
+  extends Pick<Polled<readonly Connection[]>, 'data' | 'error' | 'reload' | 'loadedAtMs'> {
   /** Those that something is being done with. */
   readonly busy: ReadonlySet<string>;
   /** Shows this one in place of what was known of it. */
   readonly put: (connection: Connection) => void;
   readonly poll: (key: Key) => Promise<void>;
   readonly toggle: (key: Key) => Promise<void>;
+  /** Does it with each of them, a few at a time. */
+  readonly doAll: (keys: readonly Key[], action: BulkAction) => Promise<void>;
   /** Whether it is gone. */
   readonly remove: (key: Key) => Promise<boolean>;
 }
+
+export type BulkAction = 'enable' | 'disable' | 'poll';
 
 interface Change {
   readonly key: Key;
@@ -33,23 +37,34 @@ interface Change {
   readonly atMs: number;
 }
 
-const watchPollMs = 90_000;
+const atOnce = 4;
+/** After so many loads of what has changed all is loaded anew: what was removed is not told otherwise. */
+const fullEvery = 12;
 
 export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail'>): Connections {
   // A list that was asked for before a change must not undo it when it comes.
   const changes = useRef(new Map<string, Change>());
+  const known = useRef<{ all: Map<string, Connection>; asOf: string; loads: number } | undefined>(undefined);
   const load = async (): Promise<readonly Connection[]> => {
     const startedAtMs = performance.now();
-    const listed = await listConnections();
+    const before = known.current;
+    const isFull = before === undefined || before.loads >= fullEvery;
+    const { connections, asOf } = await listConnections(isFull ? undefined : before.asOf);
+    const all = new Map(isFull ? [] : before.all);
+    for (const connection of connections) all.set(nameOf(connection), connection);
+    known.current = { all, asOf, loads: isFull ? 0 : before.loads + 1 };
     for (const [id, { atMs }] of changes.current) if (atMs < startedAtMs) changes.current.delete(id);
-    return applyChanges(listed, [...changes.current.values()]);
+    return applyChanges([...all.values()], [...changes.current.values()]);
   };
-  const { data, error, change, reload } = usePolled(load, quiet.fail);
+  const { data, error, loadedAtMs, change, reload } = usePolled(load, quiet.fail);
   const [busy, setBusy] = useState<ReadonlySet<string>>(new Set());
 
   const record = (key: Key, connection: Connection | undefined): void => {
     const made = { key, connection, atMs: performance.now() };
-    changes.current.set(nameOf(key), made);
+    const id = nameOf(key);
+    changes.current.set(id, made);
+    if (connection === undefined) known.current?.all.delete(id);
+    else known.current?.all.set(id, connection);
     change((all) => applyChanges(all, [made]));
   };
   const put = (connection: Connection) => record(connection, connection);
@@ -66,30 +81,70 @@ export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail
     }
   };
 
+  const setEnabled = async (key: Key, enabled?: boolean): Promise<boolean> => {
+    const { connection, etag } = await readConnection(key);
+    const wanted = enabled ?? isDisabled(connection);
+    if (isDisabled(connection) === wanted) {
+      put((await saveConnection(key, { ...connection, enabled: wanted }, etag)).connection);
+    }
+    return wanted;
+  };
+
   return {
     data,
     error,
+    loadedAtMs,
     reload,
     busy,
     put,
 
     poll: (key) =>
       during(key, async () => {
-        const before = (await readConnection(key)).connection.state.runId;
-        await orderPoll(key);
-        const polled = await watchPoll(key, before, put);
-        if (polled === undefined) notify(`${nameOf(key)} will be polled within a minute.`);
-        else notify(outcomeOf(polled));
+        const state = await poll(key);
+        const { connection } = await readConnection(key);
+        put(connection);
+        if (state === undefined)
+          notify(`${nameOf(key)} is still being polled, or waits for another run to end.`);
+        else if (state.lastStatus === 'ok') {
+          const mails = counted(state.lastMailCount ?? 0, 'mail');
+          notify(`${nameOf(key)} was polled: ${mails}, ${counted(state.lastMessageCount ?? 0, 'message')}.`);
+        } else if (state.lastStatus === 'skipped') {
+          notify(
+            `${nameOf(key)} was not polled: another run holds it. It is polled when that one has ended.`,
+          );
+        } else fail(new Error(`${nameOf(key)} could not be polled. ${state.lastError ?? ''}`));
       }),
 
     toggle: (key) =>
       during(key, async () => {
-        const { connection, etag } = await readConnection(key);
-        const enabled = textOf(connection, 'enabled').toLowerCase() === 'false';
-        const saved = await saveConnection(key, { ...connection, enabled }, etag);
-        put(saved.connection);
+        const enabled = await setEnabled(key);
         notify(`${nameOf(key)} is ${enabled ? 'enabled' : 'disabled'}.`);
       }),
+
+    doAll: async (keys, action) => {
+      const waiting = [...keys];
+      const failures: string[] = [];
+      setBusy((before) => new Set([...before, ...keys.map(nameOf)]));
+      const work = async (): Promise<void> => {
+        for (let key = waiting.shift(); key !== undefined; key = waiting.shift()) {
+          try {
+            if (action === 'poll') await orderPoll(key);
+            else await setEnabled(key, action === 'enable');
+          } catch (caught) {
+            if (caught instanceof ApiError && caught.status === 401) fail(caught);
+            failures.push(caught instanceof Error ? caught.message : String(caught));
+          }
+        }
+      };
+      await Promise.all(Array.from({ length: atOnce }, work));
+      setBusy(new Set());
+      const done = keys.length - failures.length;
+      const what =
+        action === 'poll' ? 'will be polled at once' : action === 'enable' ? 'enabled' : 'disabled';
+      if (failures.length === 0) notify(`${counted(done, 'connection')} ${what}.`);
+      else fail(new Error(`${counted(done, 'connection')} ${what}, ${failures.length} not: ${failures[0]}`));
+      reload();
+    },
 
     remove: async (key) => {
       let isGone = false;
@@ -109,35 +164,8 @@ export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail
   };
 }
 
-/** Shows how a poll goes until it has ended; undefined when it hasn't within its time. */
-async function watchPoll(
-  key: Key,
-  runBefore: string | undefined,
-  put: (connection: Connection) => void,
-): Promise<Connection | undefined> {
-  const startedAtMs = performance.now();
-  for (
-    let pauseMs = 300;
-    performance.now() - startedAtMs < watchPollMs;
-    pauseMs = Math.min(pauseMs * 1.5, 3_000)
-  ) {
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    const { connection } = await readConnection(key);
-    const { runId, lastStatus } = connection.state;
-    put(connection);
-    if (runId !== runBefore && lastStatus !== 'running') return connection;
-  }
-  return undefined;
-}
-
-function outcomeOf(connection: Connection): string {
-  const { state } = connection;
-  const name = nameOf(connection);
-  if (state.lastStatus === 'ok') {
-    const mails = counted(state.lastMailCount ?? 0, 'mail');
-    return `${name} was polled: ${mails}, ${counted(state.lastMessageCount ?? 0, 'message')}.`;
-  }
-  return `${name}: ${statusOf(connection, serverNow()).label}. ${state.lastError ?? ''}`;
+export function isDisabled(connection: Connection): boolean {
+  return textOf(connection, 'enabled').toLowerCase() === 'false';
 }
 
 function applyChanges(all: readonly Connection[], made: readonly Change[]): readonly Connection[] {

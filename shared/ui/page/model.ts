@@ -10,6 +10,7 @@ export interface State {
   readonly lastMailCount?: number;
   readonly lastMessageCount?: number;
   readonly runId?: string;
+  readonly lastMailAt?: string;
   readonly history?: History;
 }
 
@@ -29,6 +30,7 @@ export interface Connection {
 
 export interface Undelivered {
   readonly id: string;
+  readonly interchangeId: string;
   readonly customer: string;
   readonly connection: string;
   readonly queueName: string;
@@ -41,6 +43,64 @@ export interface Undelivered {
   readonly partsLeft: number;
   readonly partCount: number;
   readonly emailSubject?: string;
+  readonly emailFrom?: string;
+  readonly emailDate?: string;
+  readonly emailMessageId?: string;
+}
+
+/** One part of a mail, as its message says. */
+export interface Part {
+  readonly partNumber: number;
+  readonly messageId: string;
+  readonly partKind: string;
+  readonly inboundFileName?: string;
+  readonly contentType: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly claimCheck?: string;
+}
+
+/** What the journal has of a mail. */
+export interface Mail {
+  readonly at: string;
+  readonly runId: string;
+  readonly customer: string;
+  readonly connection: string;
+  readonly interchangeId: string;
+  readonly outcome: 'delivered' | 'undelivered' | 'left-out' | 'given-up';
+  readonly reason?: string;
+  readonly emailMessageId?: string;
+  readonly emailSubject?: string;
+  readonly emailFrom?: string;
+  readonly emailTo?: string;
+  readonly emailDate?: string;
+  readonly receivedAt?: string;
+  readonly sizeBytes: number;
+  readonly queueName: string;
+  readonly parts: readonly Part[];
+  readonly warning?: string;
+}
+
+/** What the journal has of a run. */
+export interface Run {
+  readonly at: string;
+  readonly runId: string;
+  readonly customer: string;
+  readonly connection: string;
+  readonly status: string;
+  readonly mails: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly error?: string;
+}
+
+/** A page of what the journal has, and how much the journal says at all. */
+export interface JournalPage<T> {
+  readonly found: readonly T[];
+  readonly next?: string;
+  readonly incomplete?: string;
+  readonly journal: 'full' | 'ids' | 'off';
 }
 
 export interface ColumnError {

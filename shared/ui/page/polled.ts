@@ -3,6 +3,8 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 export interface Polled<T> {
   /** The last that was loaded; undefined before the first. */
   readonly data: T | undefined;
+  /** When what is shown was loaded, by this machine's monotonic clock; undefined before the first. */
+  readonly loadedAtMs: number | undefined;
   /** Why the last try failed; undefined where it didn't. */
   readonly error: Error | undefined;
   readonly change: (update: (data: T) => T) => void;
@@ -10,13 +12,12 @@ export interface Polled<T> {
   readonly reload: () => void;
 }
 
-const leastPauseMs = 10_000;
-/** A large list is asked for more seldom: this many times as long as loading it takes. */
-const pauseFactor = 20;
+/** Between two loads, so that what is shown is never older than fifteen seconds. */
+const pauseMs = 5_000;
 
 /** Loads again and again while the page is seen. `load` must have a deadline. */
 export function usePolled<T>(load: () => Promise<T>, onError: (error: unknown) => void): Polled<T> {
-  const [state, setState] = useState<{ data?: T; error?: Error }>({});
+  const [state, setState] = useState<{ data?: T; loadedAtMs?: number; error?: Error }>({});
   const [generation, setGeneration] = useState(0);
   const latest = useRef({ load, onError });
   latest.current = { load, onError };
@@ -29,18 +30,17 @@ export function usePolled<T>(load: () => Promise<T>, onError: (error: unknown) =
       if (isLoading) return;
       isLoading = true;
       clearTimeout(timer);
-      const startedAtMs = performance.now();
+      const loadedAtMs = performance.now();
       try {
         const data = await latest.current.load();
-        if (!isOver) setState({ data });
+        if (!isOver) setState({ data, loadedAtMs });
       } catch (error) {
         if (!isOver) {
           latest.current.onError(error);
-          setState(({ data }) => ({ ...(data === undefined ? {} : { data }), error: toError(error) }));
+          setState(({ error: _, ...before }) => ({ ...before, error: toError(error) }));
         }
       }
       isLoading = false;
-      const pauseMs = Math.max(leastPauseMs, pauseFactor * (performance.now() - startedAtMs));
       if (!isOver && !document.hidden) timer = setTimeout(run, pauseMs);
     };
     const follow = () => {
@@ -58,6 +58,7 @@ export function usePolled<T>(load: () => Promise<T>, onError: (error: unknown) =
 
   return {
     data: state.data,
+    loadedAtMs: state.loadedAtMs,
     error: state.error,
     change: (update) =>
       setState((before) => (before.data === undefined ? before : { ...before, data: update(before.data) })),

@@ -1,35 +1,100 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Key } from './model.ts';
 
-export type Route =
-  | { readonly page: 'list' }
-  | { readonly page: 'undelivered' }
-  | { readonly page: 'new' }
-  | { readonly page: 'copy'; readonly key: Key }
-  | { readonly page: 'edit'; readonly key: Key };
+/** Where the page is; `query` is what stands behind the `?` of the fragment: filters, search, page. */
+export type Route = { readonly query: URLSearchParams } & (
+  | { readonly page: 'list' | 'mails' | 'undelivered' | 'new' | 'import' }
+  | { readonly page: 'show' | 'edit' | 'copy' | 'take'; readonly key: Key }
+);
 
-/** Where the page is, told by the address's fragment; Back and links work. */
+type KeyPage = Extract<Route, { key: Key }>['page'];
+
+const plainPages = ['mails', 'undelivered', 'new', 'import'] as const;
+const keyPages = ['show', 'edit', 'copy', 'take'] as const;
+const changed = 'routechange';
+
+/** Asked before the page is left; gives whether it may be. */
+let mayLeave: () => boolean = () => true;
+
+/** Told by the address's fragment, so that Back, links and bookmarks work. */
 export function useRoute(): Route {
   const [hash, setHash] = useState(location.hash);
   useEffect(() => {
-    const follow = () => setHash(location.hash);
+    let shown = location.hash;
+    const follow = () => {
+      const isOtherPage = pathOf(location.hash) !== pathOf(shown);
+      if (isOtherPage && !mayLeave()) {
+        history.replaceState(null, '', shown === '' ? '#/' : shown);
+        return;
+      }
+      shown = location.hash;
+      setHash(shown);
+    };
     addEventListener('hashchange', follow);
-    return () => removeEventListener('hashchange', follow);
+    addEventListener(changed, follow);
+    return () => {
+      removeEventListener('hashchange', follow);
+      removeEventListener(changed, follow);
+    };
   }, []);
   return parseRoute(hash);
 }
 
-export function parseRoute(hash: string): Route {
-  const [page, customer, connection] = hash.replace(/^#\/?/, '').split('/').map(decode);
-  if (page === 'new' || page === 'undelivered') return { page };
-  if ((page === 'edit' || page === 'copy') && customer && connection) {
-    return { page, key: { customer, connection } };
-  }
-  return { page: 'list' };
+/** While `isOn`, leaving the page asks `question` first. */
+export function useLeaveGuard(isOn: boolean, question: string): void {
+  useEffect(() => {
+    if (!isOn) return undefined;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    mayLeave = () => confirm(question);
+    addEventListener('beforeunload', ask);
+    return () => {
+      mayLeave = () => true;
+      removeEventListener('beforeunload', ask);
+    };
+  }, [isOn, question]);
 }
 
-export function hrefOf(page: 'edit' | 'copy', { customer, connection }: Key): string {
+/** Goes on without asking, once what was changed is saved. */
+export function leaveTo(hash: string): void {
+  mayLeave = () => true;
+  location.hash = hash;
+}
+
+/** Writes what has changed of the query into the address; what is empty goes. No step in the history. */
+export function setQuery(changes: Readonly<Record<string, string>>): void {
+  const [path, query] = location.hash.replace(/^#?/, '').split('?');
+  const params = new URLSearchParams(query);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === '') params.delete(name);
+    else params.set(name, value);
+  }
+  const text = params.toString();
+  history.replaceState(null, '', `#${path || '/'}${text === '' ? '' : `?${text}`}`);
+  dispatchEvent(new Event(changed));
+}
+
+export function parseRoute(hash: string): Route {
+  const [path = '', text] = hash.replace(/^#?\/?/, '').split('?');
+  const query = new URLSearchParams(text);
+  const [name, customer, connection] = path.split('/').map(decode);
+  const plain = plainPages.find((page) => page === name);
+  if (plain !== undefined) return { page: plain, query };
+  const page = keyPages.find((each) => each === name);
+  if (page !== undefined && customer && connection) return { page, key: { customer, connection }, query };
+  return { page: 'list', query };
+}
+
+export function hrefOf(page: KeyPage, { customer, connection }: Key): string {
   return `#/${page}/${encodeURIComponent(customer)}/${encodeURIComponent(connection)}`;
+}
+
+export function hrefWith(page: string, query: Readonly<Record<string, string>>): string {
+  const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== '')).toString();
+  return `#/${page}${text === '' ? '' : `?${text}`}`;
+}
+
+function pathOf(hash: string): string {
+  return hash.replace(/^#?\/?/, '').split('?', 1)[0] ?? '';
 }
 
 function decode(part: string): string {

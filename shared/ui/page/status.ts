@@ -1,3 +1,4 @@
+import { causeOf } from './list/causes.ts';
 import { type Connection, nameOf, textOf } from './model.ts';
 import { schedule } from './words.ts';
 
@@ -35,7 +36,8 @@ export function statusOf(connection: Connection, nowMs: number): Status {
   }
   const note = failures > 1 ? `${failures.toLocaleString('en')} times in a row` : '';
   const status = (kind: StatusKind, label = statusNames[kind]): Status => {
-    const isFailing = kind === 'failing' || failures > 0;
+    // A run that was skipped says something only where the lease has been taken for long.
+    const isFailing = kind === 'failing' || failures > 0 || (kind === 'skipped' && error !== '');
     return { kind, label, note: isFailing ? note : '', isFailing, error: isFailing ? error : '' };
   };
   switch (state.lastStatus) {
@@ -66,6 +68,8 @@ export interface Filter {
   readonly customer: string;
   readonly status: StatusKind | '';
   readonly text: string;
+  /** The cause by which they fail; empty: any. */
+  readonly cause?: string;
 }
 
 /** Failing ones first, disabled ones last, else by name. */
@@ -82,10 +86,14 @@ export function sortRows(connections: readonly Connection[], nowMs: number): Row
 const searched = ['host', 'username', 'folder', 'queueName', 'hostType'];
 
 /** The rows that match all of the filter; each word of its text must occur somewhere in the row. */
-export function filterRows(rows: readonly Row[], { customer, status, text }: Filter): readonly Row[] {
+export function filterRows(
+  rows: readonly Row[],
+  { customer, status, text, cause = '' }: Filter,
+): readonly Row[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  if (customer === '' && status === '' && words.length === 0) return rows;
+  if (customer === '' && status === '' && cause === '' && words.length === 0) return rows;
   return rows.filter((row) => {
+    if (cause !== '' && !(row.status.isFailing && causeOf(row) === cause)) return false;
     if (customer !== '' && row.connection.customer !== customer) return false;
     if (status === 'failing' ? !row.status.isFailing : status !== '' && row.status.kind !== status) {
       return false;

@@ -1,38 +1,90 @@
-import { useState } from 'preact/hooks';
-import { maxUndelivered, resendUndelivered, serverNow } from './api.ts';
+import { useEffect, useState } from 'preact/hooks';
+import {
+  allUndelivered,
+  giveUpUndelivered,
+  listUndelivered,
+  type UndeliveredPage as RecordPage,
+  readUndelivered,
+  resendUndelivered,
+  serverNow,
+  type UndeliveredFilter,
+} from './api.ts';
+import { Parts } from './journal/mailRow.tsx';
+import { Choice } from './journal/mailsPage.tsx';
 import { Waiting } from './list/connectionList.tsx';
 import { Confirm } from './modal.tsx';
-import type { Undelivered } from './model.ts';
-import { type Polled, useNow } from './polled.ts';
-import { hrefOf } from './route.ts';
+import type { Connection, Part, Undelivered } from './model.ts';
+import { type Polled, useNow, usePolled } from './polled.ts';
+import { hrefOf, type Route, setQuery } from './route.ts';
 import { useShell } from './shell.ts';
 import { ahead, counted, exact, span } from './words.ts';
 
 const atOnce = 4;
+/** What one click on “all” may be about. */
+const mostAtOnce = 5_000;
+
+interface UndeliveredPageProps {
+  readonly route: Route;
+  readonly connections: readonly Connection[] | undefined;
+  /** Told how many there are, after a change. */
+  readonly changed: () => void;
+}
 
 /** Mails that were picked up and could not be sent: the catastrophic retry's records. */
-export function UndeliveredPage({ undelivered }: { undelivered: Polled<readonly Undelivered[]> }) {
-  const { data, error, reload } = undelivered;
-  const { notify, fail } = useShell();
-  const nowMs = useNow(serverNow);
-  const [asksAll, setAsksAll] = useState(false);
-  const [sending, setSending] = useState<ReadonlySet<string>>(new Set());
+export function UndeliveredPage({ route: { query }, connections, changed }: UndeliveredPageProps) {
+  const [customer, connection, mail] = ['customer', 'connection', 'mail'].map(
+    (name) => query.get(name) ?? '',
+  );
+  const filter = JSON.stringify({ customer, connection, mail });
+  return (
+    <FilteredPage
+      key={filter}
+      filter={{ customer, connection }}
+      mail={mail ?? ''}
+      connections={connections}
+      changed={changed}
+    />
+  );
+}
 
-  const resend = async (ids: readonly string[]): Promise<void> => {
-    setSending(new Set(ids));
+interface FilteredPageProps extends Omit<UndeliveredPageProps, 'route'> {
+  readonly filter: UndeliveredFilter;
+  /** The interchangeId of the only one that is meant; empty: all of the filter. */
+  readonly mail: string;
+}
+
+function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps) {
+  const { notify, fail } = useShell();
+  const [pages, setPages] = useState(1);
+  const [asks, setAsks] = useState<'resend' | 'give up'>();
+  const records: Polled<RecordPage> = usePolled(async () => {
+    if (mail === '') return await listUndelivered(filter, Math.min(pages * 100, 1_000));
+    const all = await allUndelivered(filter, mostAtOnce);
+    return { undelivered: all.filter(({ interchangeId }) => interchangeId === mail) };
+  }, fail);
+  const { data, error, reload } = records;
+  const customers = [...new Set(connections?.map((each) => each.customer) ?? [])].sort();
+  const names = [
+    ...new Set(
+      connections
+        ?.filter((each) => !filter.customer || each.customer === filter.customer)
+        .map((each) => each.connection) ?? [],
+    ),
+  ].sort();
+
+  const all = async (work: (id: string) => Promise<void>, done: string): Promise<void> => {
     try {
-      const waiting = [...ids];
-      const work = async (): Promise<void> => {
-        for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) await resendUndelivered(id);
-      };
-      await Promise.all(Array.from({ length: atOnce }, work));
-      notify(`${counted(ids.length, 'mail')} will be sent within a minute.`);
+      const meant = mail === '' ? await allUndelivered(filter, mostAtOnce) : [...(data?.undelivered ?? [])];
+      const count = await eachOf(meant, work);
+      notify(`${counted(count, 'mail')} ${done}.`);
     } catch (caught) {
       fail(caught);
     }
-    setSending(new Set());
     reload();
+    changed();
   };
+  const hasSome = data !== undefined && data.undelivered.length > 0;
+  const what = filter.connection || filter.customer || mail ? 'of this filter' : 'there are';
 
   return (
     <>
@@ -43,93 +95,186 @@ export function UndeliveredPage({ undelivered }: { undelivered: Polled<readonly 
             {data === undefined ? 'Loading…' : summaryOf(data)}
           </p>
         </div>
-        <button
-          type="button"
-          class="primary"
-          disabled={data === undefined || data.length === 0 || sending.size > 0}
-          onClick={() => setAsksAll(true)}
-        >
-          Resend all
-        </button>
+        <div class="buttons">
+          <button type="button" class="danger" disabled={!hasSome} onClick={() => setAsks('give up')}>
+            Give all up…
+          </button>
+          <button type="button" class="primary" disabled={!hasSome} onClick={() => setAsks('resend')}>
+            Resend all
+          </button>
+        </div>
       </div>
+      <search class="filters">
+        <Choice label="Customer" name="customer" value={filter.customer ?? ''} options={customers} />
+        <Choice label="Connection" name="connection" value={filter.connection ?? ''} options={names} />
+        {mail !== '' && (
+          <p class="one-mail">
+            One mail only.{' '}
+            <button type="button" class="quiet" onClick={() => setQuery({ mail: '' })}>
+              Show all
+            </button>
+          </p>
+        )}
+      </search>
       {error !== undefined && data !== undefined && (
         <p class="banner trouble" role="alert">
           What you see is not up to date: {error.message}
         </p>
       )}
       {data === undefined && <Waiting error={error} retry={reload} />}
-      {data?.length === 0 && (
+      {data !== undefined && !hasSome && (
         <div class="empty">
-          <h2>Everything was delivered</h2>
+          <h2>{what === 'there are' ? 'Everything was delivered' : 'None of this filter waits'}</h2>
           <p>
             A mail that was picked up and could not be pushed to its queue waits here, and is tried again by
             itself.
           </p>
         </div>
       )}
-      {data !== undefined && data.length > 0 && (
-        <table class="rows undelivered">
-          <caption class="hidden">Undelivered mails, newest first</caption>
-          <thead>
-            <tr>
-              <th scope="col">Mail</th>
-              <th scope="col">Connection</th>
-              <th scope="col">Age</th>
-              <th scope="col">Tries</th>
-              <th scope="col">Next try</th>
-              <th scope="col">
-                <span class="hidden">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          {data.map((record) => (
-            <RecordRow
-              key={record.id}
-              record={record}
-              nowMs={nowMs}
-              isSending={sending.has(record.id)}
-              resend={() => resend([record.id])}
-            />
-          ))}
-        </table>
+      {hasSome && (
+        <RecordTable
+          records={data.undelivered}
+          showsConnection
+          reload={() => {
+            reload();
+            changed();
+          }}
+        />
       )}
-      {asksAll && data !== undefined && (
+      {data?.next !== undefined && pages < 10 && (
+        <p class="pager">
+          <button
+            type="button"
+            onClick={() => {
+              setPages(pages + 1);
+              reload();
+            }}
+          >
+            Older ones
+          </button>
+        </p>
+      )}
+      {asks === 'resend' && (
         <Confirm
-          title={`Resend ${counted(data.length, 'mail')}?`}
+          title={`Resend all that ${what}?`}
           text="All of them are tried again within a minute, abandoned ones too. A queue with duplicate detection drops what it has already."
           action="Resend all"
-          confirm={() => resend(data.map(({ id }) => id))}
-          close={() => setAsksAll(false)}
+          confirm={() => all(resendUndelivered, 'will be sent within a minute')}
+          close={() => setAsks(undefined)}
+        />
+      )}
+      {asks === 'give up' && (
+        <Confirm
+          title={`Give up all that ${what}?`}
+          text="They are removed with what they hold, and are never sent. This can’t be taken back."
+          action="Give up for good"
+          isDangerous
+          confirm={() => all(giveUpUndelivered, 'given up')}
+          close={() => setAsks(undefined)}
         />
       )}
     </>
   );
 }
 
-interface RecordRowProps {
-  readonly record: Undelivered;
-  readonly nowMs: number;
-  readonly isSending: boolean;
-  readonly resend: () => void;
+/** Gives how many it was done with. */
+async function eachOf(records: readonly Undelivered[], work: (id: string) => Promise<void>): Promise<number> {
+  const waiting = [...records];
+  const loop = async (): Promise<void> => {
+    for (let record = waiting.shift(); record !== undefined; record = waiting.shift()) await work(record.id);
+  };
+  await Promise.all(Array.from({ length: atOnce }, loop));
+  return records.length;
 }
 
-function RecordRow({ record, nowMs, isSending, resend }: RecordRowProps) {
+interface RecordTableProps {
+  readonly records: readonly Undelivered[];
+  readonly showsConnection: boolean;
+  readonly reload: () => void;
+}
+
+/** Undelivered mails, each with what can be done with it. */
+export function RecordTable({ records, showsConnection, reload }: RecordTableProps) {
+  const nowMs = useNow(serverNow);
+  return (
+    <table class={`rows undelivered${showsConnection ? '' : ' of-one'}`}>
+      <caption class="hidden">Undelivered mails, newest first</caption>
+      <thead>
+        <tr>
+          <th scope="col">Mail</th>
+          {showsConnection && <th scope="col">Connection</th>}
+          <th scope="col">Age</th>
+          <th scope="col">Tries</th>
+          <th scope="col">Next try</th>
+          <th scope="col">
+            <span class="hidden">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      {records.map((record) => (
+        <RecordRow
+          key={record.id}
+          record={record}
+          nowMs={nowMs}
+          showsConnection={showsConnection}
+          reload={reload}
+        />
+      ))}
+    </table>
+  );
+}
+
+interface RecordRowProps extends Omit<RecordTableProps, 'records'> {
+  readonly record: Undelivered;
+  readonly nowMs: number;
+}
+
+function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
+  const { notify, fail } = useShell();
+  const [isBusy, setIsBusy] = useState(false);
+  const [asks, setAsks] = useState(false);
+  const [isOpen, setIsOpen] = useState(false);
   const subject = record.emailSubject || '(no subject)';
   const isAbandoned = record.status === 'abandoned';
+  const columns = showsConnection ? 6 : 5;
+  const act = async (work: (id: string) => Promise<void>, done: string): Promise<void> => {
+    setIsBusy(true);
+    try {
+      await work(record.id);
+      notify(done);
+    } catch (caught) {
+      fail(caught);
+    }
+    setIsBusy(false);
+    reload();
+  };
   return (
     <tbody class={isAbandoned ? 'failing' : ''}>
       <tr>
         <th scope="row">
-          {subject}
+          <button
+            type="button"
+            class="opener"
+            aria-expanded={isOpen}
+            aria-controls={`record-${record.id}`}
+            onClick={() => setIsOpen(!isOpen)}
+          >
+            {subject}
+          </button>
+          <span class="sub">
+            {[record.emailFrom, record.emailDate && exact(record.emailDate)].filter(Boolean).join(' · ')}
+          </span>
           <span class="sub">
             {record.partsLeft} of {counted(record.partCount, 'part')} left · queue {record.queueName}
           </span>
         </th>
-        <td data-label="Connection">
-          <a href={hrefOf('edit', record)}>
-            {record.customer}/{record.connection}
-          </a>
-        </td>
+        {showsConnection && (
+          <td data-label="Connection">
+            <a href={hrefOf('show', record)}>
+              {record.customer}/{record.connection}
+            </a>
+          </td>
+        )}
         <td data-label="Age" title={exact(record.storedAt)}>
           {span(nowMs - Date.parse(record.storedAt))}
         </td>
@@ -138,23 +283,82 @@ function RecordRow({ record, nowMs, isSending, resend }: RecordRowProps) {
           {isAbandoned ? 'Abandoned' : ahead(record.nextTryAt, nowMs)}
         </td>
         <td class="actions">
-          <button type="button" disabled={isSending} onClick={resend}>
-            {isSending ? 'Resending…' : 'Resend'} <span class="hidden">{subject}</span>
+          <button
+            type="button"
+            disabled={isBusy}
+            onClick={() => act(resendUndelivered, '1 mail will be sent within a minute.')}
+          >
+            {isBusy ? 'Resending…' : 'Resend'} <span class="hidden">{subject}</span>
           </button>
+          <button type="button" class="danger" disabled={isBusy} onClick={() => setAsks(true)}>
+            Give up… <span class="hidden">{subject}</span>
+          </button>
+          {asks && (
+            <Confirm
+              title="Give this mail up?"
+              text={`“${subject}” is removed with what it holds, and is never sent. This can’t be taken back.`}
+              action="Give up for good"
+              isDangerous
+              confirm={() => act(giveUpUndelivered, '1 mail given up.')}
+              close={() => setAsks(false)}
+            />
+          )}
         </td>
       </tr>
       {record.lastError !== '' && (
         <tr class="why">
-          <td colSpan={6}>{record.lastError}</td>
+          <td colSpan={columns}>{record.lastError}</td>
         </tr>
       )}
+      <tr class="details" id={`record-${record.id}`} hidden={!isOpen}>
+        {isOpen && (
+          <td colSpan={columns}>
+            <RecordDetails record={record} />
+          </td>
+        )}
+      </tr>
     </tbody>
   );
 }
 
-function summaryOf(records: readonly Undelivered[]): string {
-  const abandoned = records.filter(({ status }) => status === 'abandoned').length;
-  const newest = records.length >= maxUndelivered ? 'the newest ' : '';
+function RecordDetails({ record }: { record: Undelivered }) {
+  const [parts, setParts] = useState<readonly Part[]>();
+  const [error, setError] = useState('');
+  useEffect(() => {
+    readUndelivered(record.id).then(
+      (read) => setParts(read.parts),
+      (caught: Error) => setError(caught.message),
+    );
+  }, [record.id]);
+  return (
+    <div class="mail-details">
+      <dl class="facts">
+        <div>
+          <dt>interchangeId</dt>
+          <dd>{record.interchangeId}</dd>
+        </div>
+        {record.emailMessageId !== undefined && (
+          <div>
+            <dt>Message-ID</dt>
+            <dd>{record.emailMessageId}</dd>
+          </div>
+        )}
+        {record.lastTryAt !== undefined && (
+          <div>
+            <dt>Last try</dt>
+            <dd>{exact(record.lastTryAt)}</dd>
+          </div>
+        )}
+      </dl>
+      {error !== '' && <p class="field-error">{error}</p>}
+      {parts !== undefined && <Parts parts={parts} label="Parts still to be sent" />}
+    </div>
+  );
+}
+
+function summaryOf({ undelivered, next }: RecordPage): string {
+  const abandoned = undelivered.filter(({ status }) => status === 'abandoned').length;
+  const newest = next === undefined ? '' : 'the newest ';
   const kept = abandoned === 0 ? '' : ` · ${abandoned.toLocaleString('en')} abandoned`;
-  return `${newest}${counted(records.length, 'mail')}${kept}`;
+  return `${newest}${counted(undelivered.length, 'mail')}${kept}`;
 }

@@ -52,3 +52,19 @@ export function exact(time: string | undefined): string {
   const date = new Date(time ?? Number.NaN);
   return Number.isNaN(date.getTime()) ? '' : date.toLocaleString('en-GB', { timeZoneName: 'short' });
 }
+
+/** A size in its largest fitting unit: `850 B`, `12 KB`, `3.4 MB`. */
+export function size(bytes: number): string {
+  if (bytes < 1_000) return `${bytes} B`;
+  const [value, unit] = bytes < 1_000_000 ? [bytes / 1_000, 'KB'] : [bytes / 1_000_000, 'MB'];
+  return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en')} ${unit}`;
+}
+
+/** A time of day, with its date where it is not today's; in the reader's zone. */
+export function clock(time: string | undefined, nowMs: number): string {
+  const date = new Date(time ?? Number.NaN);
+  if (Number.isNaN(date.getTime())) return '';
+  const atDay = date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  if (date.toDateString() === new Date(nowMs).toDateString()) return atDay;
+  return `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${atDay}`;
+}

@@ -1,14 +1,19 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { keyPattern, keyRule } from '../../../connection/columns.ts';
 import { ApiError, saveConnection, type Tagged, type TestOutcome, testConnection } from '../api.ts';
+import { Confirm } from '../modal.tsx';
 import type { ColumnError, Connection } from '../model.ts';
+import { useLeaveGuard } from '../route.ts';
 import { useShell } from '../shell.ts';
 import { counted } from '../words.ts';
 import { type fields, toBody } from './draft.ts';
 import type { Draft } from './draftColumns.ts';
-import { advancedFields, mainFields } from './fields.ts';
+import { advancedFields, advancedGroups, mainFields } from './fields.ts';
 import { FieldView, idOf } from './fieldView.tsx';
 import { KeyFields } from './keyFields.tsx';
+import { ProviderChoice } from './providerChoice.tsx';
+import { TestReport } from './testReport.tsx';
+import { inFormWords } from './words.ts';
 
 interface ConnectionFormProps {
   readonly start: Draft;
@@ -29,20 +34,28 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
   const [draft, setDraft] = useState(start);
   const [outcome, setOutcome] = useState<Outcome>();
   const [isAdvanced, setIsAdvanced] = useState(false);
+  /** What is said before mails are deleted; undefined while it is not asked. */
+  const [asksDelete, setAsksDelete] = useState<string>();
   const form = useRef<HTMLFormElement>(null);
   const isNew = stored === undefined;
   const isBusy = outcome?.kind === 'testing' || outcome?.kind === 'saving';
   const errors = outcome?.kind === 'wrong' ? outcome.errors : [];
   const errorOf = (column: string) => errors.find((error) => error.column === column)?.message;
+  useLeaveGuard(
+    draft !== start && JSON.stringify(draft) !== JSON.stringify(start),
+    'Leave without saving your changes?',
+  );
 
   const reject = (wrong: readonly ColumnError[]): void => {
     if (wrong.some(({ column }) => advancedFields.some((field) => field.column === column)))
       setIsAdvanced(true);
-    setOutcome({ kind: 'wrong', errors: wrong });
+    setOutcome({ kind: 'wrong', errors: wrong.map(inFormWords) });
   };
   // Once they are drawn: the first wrong field is where to go on.
+  const shownErrors = useRef<unknown>(undefined);
   useEffect(() => {
-    if (outcome?.kind !== 'wrong') return;
+    if (outcome?.kind !== 'wrong' || shownErrors.current === outcome) return;
+    shownErrors.current = outcome;
     const first = form.current?.querySelector('[aria-invalid=true]:not(:disabled)');
     if (first instanceof HTMLElement) first.focus();
   }, [outcome]);
@@ -58,31 +71,67 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
   };
 
   const save = async (): Promise<void> => {
-    const wrong = wrongKeys(draft);
-    if (wrong.length > 0) return reject(wrong);
+    setAsksDelete(undefined);
     setOutcome({ kind: 'saving' });
+    const wrong = wrongKeys(draft);
     try {
-      saved((await saveConnection(draft.key, toBody(draft, stored?.connection), stored?.etag)).connection);
+      // With a name that can't be, the API says what else is wrong, and stores nothing.
+      const key = wrong.length === 0 ? draft.key : { customer: '!', connection: '!' };
+      saved((await saveConnection(key, toBody(draft, stored?.connection), stored?.etag)).connection);
     } catch (error) {
-      explain(error);
+      if (wrong.length === 0 || !(error instanceof ApiError) || error.status === 401) return explain(error);
+      const others = error.columns.filter(({ column }) => column !== 'customer' && column !== 'connection');
+      reject([...wrong, ...others]);
     }
+  };
+
+  const runTest = async (): Promise<TestOutcome> => {
+    // A test needs no name yet; one that nobody has brings no stored secret into it.
+    const key =
+      wrongKeys(draft).length === 0
+        ? draft.key
+        : { customer: 'unsaved', connection: `unsaved-${Math.random().toString(36).slice(2)}` };
+    return await testConnection(key, toBody(draft, stored?.connection));
   };
 
   const test = async (): Promise<void> => {
     setOutcome({ kind: 'testing' });
     try {
-      // A test needs no name yet; one that nobody has brings no stored secret into it.
-      const key =
-        wrongKeys(draft).length === 0
-          ? draft.key
-          : { customer: 'unsaved', connection: `unsaved-${Math.random().toString(36).slice(2)}` };
-      setOutcome({ kind: 'tested', test: await testConnection(key, toBody(draft, stored?.connection)) });
+      setOutcome({ kind: 'tested', test: await runTest() });
     } catch (error) {
       explain(error);
     }
   };
 
-  const change = (update: (draft: Draft) => Draft): void => setDraft(update);
+  /** What is deleted can't be brought back: who has not deleted by this connection before is asked first. */
+  const submit = async (): Promise<void> => {
+    if (!deletesAnew(draft, stored?.connection) || wrongKeys(draft).length > 0) return await save();
+    setOutcome({ kind: 'testing' });
+    try {
+      const found = await runTest();
+      setOutcome({ kind: 'tested', test: found });
+      setAsksDelete(
+        found.ok
+          ? `${counted(found.mails, 'mail')} will be sent and DELETED from the server at the next poll, and every one that comes after.`
+          : `How many mails wait could not be asked: ${found.error} Every mail of this mailbox will be sent and DELETED from the server.`,
+      );
+    } catch (error) {
+      explain(error);
+    }
+  };
+
+  const change = (update: (draft: Draft) => Draft): void => {
+    const changed = update(draft);
+    setDraft(changed);
+    if (outcome?.kind === 'tested') setOutcome(undefined);
+    if (outcome?.kind === 'wrong') {
+      const left = outcome.errors.filter(({ column }) => isSame(draft, changed, column));
+      const still = left.length === 0 ? undefined : ({ kind: 'wrong', errors: left } as const);
+      shownErrors.current = still;
+      setOutcome(still);
+    }
+    if (changed.texts.authType === 'oauth2' && draft.texts.authType !== 'oauth2') setIsAdvanced(true);
+  };
   const view = (field: (typeof fields)[number]) => (
     <FieldView
       key={field.column}
@@ -102,21 +151,27 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
       autocomplete="off"
       onSubmit={(event) => {
         event.preventDefault();
-        if (!isBusy) save();
+        if (!isBusy) submit();
       }}
     >
       {isNew && <KeyFields draft={draft} errorOf={errorOf} change={change} />}
+      <ProviderChoice draft={draft} change={change} />
       <div class="fields">{mainFields.map(view)}</div>
       <details open={isAdvanced} onToggle={({ currentTarget }) => setIsAdvanced(currentTarget.open)}>
         <summary>Advanced</summary>
-        <div class="fields">{advancedFields.map(view)}</div>
+        {advancedGroups.map(({ title, fields: ofGroup }) => (
+          <fieldset key={title} class="fields">
+            <legend>{title}</legend>
+            {ofGroup.map(view)}
+          </fieldset>
+        ))}
       </details>
       <div class="bar">
         <div role="status" class="outcome">
-          {outcome !== undefined && <OutcomeView outcome={outcome} reload={reload} />}
+          {outcome !== undefined && <OutcomeView outcome={outcome} reload={reload} change={change} />}
         </div>
         <div class="buttons">
-          <a class="button quiet cancel" href="#/">
+          <a class="button quiet cancel" href={isNew ? '#/' : location.hash.replace('/edit/', '/show/')}>
             Cancel
           </a>
           <button type="button" disabled={isBusy} onClick={test}>
@@ -127,22 +182,34 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
           </button>
         </div>
       </div>
+      {asksDelete !== undefined && (
+        <Confirm
+          title="Mails will be deleted"
+          text={asksDelete}
+          action={isNew ? 'Add, send and delete' : 'Save, send and delete'}
+          isDangerous
+          confirm={save}
+          close={() => setAsksDelete(undefined)}
+        />
+      )}
     </form>
   );
 }
 
-function OutcomeView({ outcome, reload }: { outcome: Outcome; reload: () => void }) {
+interface OutcomeViewProps {
+  readonly outcome: Outcome;
+  readonly reload: () => void;
+  readonly change: (update: (draft: Draft) => Draft) => void;
+}
+
+function OutcomeView({ outcome, reload, change }: OutcomeViewProps) {
   switch (outcome.kind) {
     case 'testing':
       return <p>Connecting…</p>;
     case 'saving':
       return <p>Saving…</p>;
     case 'tested':
-      return outcome.test.ok ? (
-        <p class="good">It works: {counted(outcome.test.mails, 'mail')} to fetch.</p>
-      ) : (
-        <p class="bad">{outcome.test.error}</p>
-      );
+      return <TestReport test={outcome.test} change={change} />;
     case 'conflict':
       return (
         <div class="bad">
@@ -169,6 +236,21 @@ function WrongFields({ errors }: { errors: readonly ColumnError[] }) {
       ))}
     </div>
   );
+}
+
+function isSame(before: Draft, after: Draft, column: string): boolean {
+  const valueIn = (draft: Draft): unknown => ({ ...draft.texts, ...draft.flags, ...draft.key })[column];
+  return valueIn(before) === valueIn(after);
+}
+
+/** Whether it deletes mails that it would not have deleted as it is stored. */
+function deletesAnew(draft: Draft, stored: Connection | undefined): boolean {
+  const deletes = (hostType: unknown, flag: unknown) =>
+    String(hostType).toUpperCase() === 'POP3' || String(flag).toLowerCase() === 'true';
+  const { hostType, host, username } = draft.texts;
+  if (!deletes(hostType, draft.flags.deleteMessages)) return false;
+  const isSameMailbox = stored !== undefined && stored.host === host && stored.username === username;
+  return !(isSameMailbox && deletes(stored.hostType, stored.deleteMessages));
 }
 
 function wrongKeys({ key }: Draft): ColumnError[] {

@@ -1,6 +1,7 @@
 import { type Connection, defaultPort, textOf } from '../model.ts';
 import type { Draft, FlagColumn, TextColumn } from './draftColumns.ts';
 import { advancedFields, type Field, mainFields } from './fields.ts';
+import { type Provider, providerOf } from './providers.ts';
 
 export const fields: readonly Field[] = [...mainFields, ...advancedFields];
 
@@ -76,6 +77,7 @@ export function toDraft(connection: Connection): Draft {
 
 export function setText(draft: Draft, column: TextColumn, value: string): Draft {
   const changed = { ...draft, texts: { ...draft.texts, [column]: value } };
+  if (column === 'host') return followHost(changed, value);
   if (column === 'port') return { ...changed, portTyped: value !== '' };
   return column === 'hostType' ? followPort(changed) : changed;
 }
@@ -83,6 +85,30 @@ export function setText(draft: Draft, column: TextColumn, value: string): Draft 
 export function setFlag(draft: Draft, column: FlagColumn, value: boolean): Draft {
   const changed = { ...draft, flags: { ...draft.flags, [column]: value } };
   return column === 'useSsl' ? followPort(changed) : changed;
+}
+
+/** A host that is known sets what it needs; what was typed already stays. */
+function followHost(draft: Draft, host: string): Draft {
+  const provider = providerOf(host);
+  return provider === undefined ? draft : withProvider(draft, provider, host);
+}
+
+/** Sets what the provider needs, its host too. */
+export function chooseProvider(draft: Draft, provider: Provider): Draft {
+  return withProvider({ ...draft, portTyped: false }, provider, provider.imapHost);
+}
+
+function withProvider(draft: Draft, provider: Provider, host: string): Draft {
+  const hostType = host.trim().toLowerCase() === provider.pop3Host ? 'POP3' : 'IMAP';
+  const { authType, oauth2Grant } = provider.login;
+  const texts = {
+    ...draft.texts,
+    host,
+    hostType,
+    authType,
+    oauth2Grant: draft.texts.oauth2Grant || oauth2Grant,
+  };
+  return followPort({ ...draft, texts, flags: { ...draft.flags, useSsl: true, startTls: false } });
 }
 
 /** An emptied port shows what is used then. */
@@ -97,7 +123,9 @@ function followPort(draft: Draft): Draft {
 }
 
 /** Told in the table even where they are the default. */
-const alwaysWritten: readonly string[] = mainFields.map(({ column }) => column);
+const alwaysWritten: readonly string[] = mainFields
+  .map(({ column }) => column)
+  .filter((column) => column !== 'authType');
 
 /**
  * The columns to store. Secrets that were not typed are left out, so that the stored ones are kept; those

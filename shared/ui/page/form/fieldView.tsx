@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import type { Connection } from '../model.ts';
 import { every } from '../words.ts';
 import { leavePort, setFlag, setText } from './draft.ts';
@@ -108,8 +109,7 @@ function Text({ field, draft, change, stored, ...rest }: ControlProps & { field:
       change((before) => setText(before, field.column, value)),
   };
   if (field.kind === 'area') return <textarea {...common} rows={4} />;
-  // A browser's own password for this page is none of the mailbox's.
-  if (field.kind === 'secret') return <input {...common} type="password" autocomplete="new-password" />;
+  if (field.kind === 'secret') return <Secret label={field.label} common={common} />;
   const input = (
     <input
       {...common}
@@ -123,6 +123,32 @@ function Text({ field, draft, change, stored, ...rest }: ControlProps & { field:
     <div class="with-unit">
       {input}
       <span aria-hidden="true">{field.unit}</span>
+    </div>
+  );
+}
+
+/** What is typed is hidden until it is asked for; what is stored is never known here. */
+function Secret({
+  label,
+  common,
+}: {
+  label: string;
+  common: ReturnType<typeof commonOf> & { value: string };
+}) {
+  const [isShown, setIsShown] = useState(false);
+  return (
+    <div class="secret-input">
+      {/* A browser's own password for this page is none of the mailbox's. */}
+      {isShown ? (
+        <input {...common} type="text" autocomplete="off" />
+      ) : (
+        <input {...common} type="password" autocomplete="new-password" />
+      )}
+      {common.value !== '' && (
+        <button type="button" class="quiet" aria-pressed={isShown} onClick={() => setIsShown(!isShown)}>
+          {isShown ? 'Hide' : 'Show'} <span class="hidden">{label}</span>
+        </button>
+      )}
     </div>
   );
 }
@@ -152,6 +178,8 @@ function hintOf(
   fixed: string | undefined,
 ): string | undefined {
   if (fixed !== undefined) return fixed;
+  const blanks = field.kind === 'flag' ? undefined : outerBlanks(draft.texts[field.column]);
+  if (blanks !== undefined) return blanks;
   if (field.kind === 'secret') {
     return isStored(field, stored) ? 'Stored, and never shown. Leave it empty to keep it.' : field.hint;
   }
@@ -160,4 +188,11 @@ function hintOf(
     return words === '' ? 'At least 60.' : `At least 60. Now ${words}.`;
   }
   return field.hint;
+}
+
+/** Copied text often brings a blank along that nobody sees. */
+function outerBlanks(text: string): string | undefined {
+  if (text.trim() === text || text.trim() === '') return undefined;
+  const where = text.trimStart() === text ? 'ends' : text.trimEnd() === text ? 'begins' : 'begins and ends';
+  return `It ${where} with a blank. Is that meant?`;
 }

@@ -1,27 +1,49 @@
+import { useState } from 'preact/hooks';
 import { serverNow } from '../api.ts';
 import type { Connections } from '../connections.ts';
 import { useNow } from '../polled.ts';
+import { type Route, setQuery } from '../route.ts';
 import { filterRows, type Row } from '../status.ts';
-import { counted } from '../words.ts';
-import { FilterBar, type FilterState, noFilter } from './filter.tsx';
+import { exportConnections } from '../transfer/transfer.ts';
+import { counted, span } from '../words.ts';
+import { BulkBar } from './bulkBar.tsx';
+import { CauseList } from './causeList.tsx';
+import { causesOf } from './causes.ts';
+import { clearFilter, FilterBar, readFilter } from './filter.tsx';
 import { ConnectionRow } from './row.tsx';
 
 interface ConnectionListProps {
+  readonly route: Route;
   /** Undefined while the first load lasts. */
   readonly rows: readonly Row[] | undefined;
   readonly connections: Connections;
-  readonly filter: FilterState;
 }
 
 const pageSize = 50;
+/** What is older says so: it is loaded anew every few seconds. */
+const staleMs = 20_000;
 
-export function ConnectionList({ rows, connections, filter: state }: ConnectionListProps) {
+export function ConnectionList({ route, rows, connections }: ConnectionListProps) {
   const nowMs = useNow(serverNow);
-  const { filter, setFilter, setPage } = state;
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const filter = readFilter(route);
   const found = filterRows(rows ?? [], filter);
   const pages = Math.max(1, Math.ceil(found.length / pageSize));
-  const page = Math.min(state.page, pages - 1);
+  const page = Math.min(Math.max(Number(route.query.get('page') ?? 1) - 1 || 0, 0), pages - 1);
+  const shown = found.slice(page * pageSize, (page + 1) * pageSize);
+  const causes = causesOf(rows ?? []);
   const failing = rows?.filter(({ status }) => status.isFailing).length ?? 0;
+  const chosen = found.filter(({ id }) => selected.has(id));
+  const areAll = found.length > 0 && chosen.length === found.length;
+  const select = (ids: readonly string[], isOn: boolean): void =>
+    setSelected((before) => {
+      const after = new Set(before);
+      for (const id of ids) {
+        if (isOn) after.add(id);
+        else after.delete(id);
+      }
+      return after;
+    });
 
   return (
     <>
@@ -31,19 +53,36 @@ export function ConnectionList({ rows, connections, filter: state }: ConnectionL
           <p class="summary" role="status">
             {rows === undefined ? 'Loading…' : summaryOf(rows.length, failing, found.length)}
           </p>
+          {rows !== undefined && <AsOf connections={connections} />}
         </div>
-        <a class="button primary" href="#/new">
-          New connection
-        </a>
+        <div class="buttons">
+          <button
+            type="button"
+            disabled={found.length === 0}
+            onClick={() => exportConnections(found.map(({ connection }) => connection))}
+          >
+            Export
+          </button>
+          <a class="button" href="#/import">
+            Import
+          </a>
+          <a class="button primary" href="#/new">
+            New connection
+          </a>
+        </div>
       </div>
-      <FilterBar rows={rows ?? []} filter={filter} setFilter={setFilter} />
+      <CauseList causes={causes} chosen={filter.cause ?? ''} nowMs={nowMs} />
+      <FilterBar rows={rows ?? []} filter={filter} />
       {connections.error !== undefined && rows !== undefined && (
         <p class="banner trouble" role="alert">
           What you see is not up to date: {connections.error.message}
         </p>
       )}
+      {chosen.length > 0 && (
+        <BulkBar chosen={chosen} connections={connections} clear={() => setSelected(new Set())} />
+      )}
       {rows !== undefined && found.length > 0 && (
-        <table class="rows">
+        <table class="rows connections">
           <caption class="hidden">Connections, failing ones first</caption>
           <thead>
             <tr>
@@ -51,7 +90,7 @@ export function ConnectionList({ rows, connections, filter: state }: ConnectionL
               <th scope="col">Status</th>
               <th scope="col">Schedule</th>
               <th scope="col">Last run</th>
-              <th scope="col">Last time</th>
+              <th scope="col">Last mail</th>
               <th scope="col">Next run</th>
               <th scope="col">Last day</th>
               <th scope="col">
@@ -59,12 +98,36 @@ export function ConnectionList({ rows, connections, filter: state }: ConnectionL
               </th>
             </tr>
           </thead>
-          {found.slice(page * pageSize, (page + 1) * pageSize).map((row) => (
-            <ConnectionRow key={row.id} row={row} nowMs={nowMs} connections={connections} />
+          {shown.map((row) => (
+            <ConnectionRow
+              key={row.id}
+              row={row}
+              nowMs={nowMs}
+              connections={connections}
+              isSelected={selected.has(row.id)}
+              select={(isOn) => select([row.id], isOn)}
+            />
           ))}
         </table>
       )}
-      {pages > 1 && <Pager page={page} pages={pages} setPage={setPage} />}
+      {rows !== undefined && found.length > 0 && (
+        <p class="select-all">
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={areAll}
+              onChange={({ currentTarget }) =>
+                select(
+                  found.map(({ id }) => id),
+                  currentTarget.checked,
+                )
+              }
+            />
+            Select all {found.length.toLocaleString('en')}
+          </label>
+        </p>
+      )}
+      {pages > 1 && <Pager page={page} pages={pages} />}
       {rows === undefined && <Waiting error={connections.error} retry={connections.reload} />}
       {rows?.length === 0 && (
         <div class="empty">
@@ -82,13 +145,30 @@ export function ConnectionList({ rows, connections, filter: state }: ConnectionL
         <div class="empty">
           <h2>None matches</h2>
           <p>No connection matches the search and filters.</p>
-          <button type="button" onClick={() => setFilter(noFilter)}>
+          <button type="button" onClick={clearFilter}>
             Show all
           </button>
         </div>
       )}
     </>
   );
+}
+
+/** How old what is shown is; conspicuous once it is older than it should be. */
+function AsOf({ connections: { loadedAtMs = 0 } }: { connections: Connections }) {
+  const ageMs = useNow(monotonicNow) - loadedAtMs;
+  const isStale = ageMs > staleMs;
+  const at = new Date(Date.now() - ageMs).toLocaleTimeString('en-GB');
+  return (
+    <p class={`as-of${isStale ? ' stale' : ''}`}>
+      as of {at}
+      {isStale && `, ${span(ageMs)} old`}
+    </p>
+  );
+}
+
+function monotonicNow(): number {
+  return performance.now();
 }
 
 function summaryOf(all: number, failing: number, found: number): string {
@@ -117,12 +197,11 @@ export function Waiting({ error, retry }: { error: Error | undefined; retry: () 
 interface PagerProps {
   readonly page: number;
   readonly pages: number;
-  readonly setPage: (page: number) => void;
 }
 
-function Pager({ page, pages, setPage }: PagerProps) {
+function Pager({ page, pages }: PagerProps) {
   const go = (to: number): void => {
-    setPage(to);
+    setQuery({ page: to === 0 ? '' : String(to + 1) });
     scrollTo(0, 0);
   };
   return (

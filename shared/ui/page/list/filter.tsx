@@ -1,36 +1,30 @@
-import { useState } from 'preact/hooks';
+import { type Route, setQuery } from '../route.ts';
 import { type Filter, filterRows, type Row, type StatusKind, statusNames } from '../status.ts';
 
-export interface FilterState {
-  readonly filter: Filter;
-  /** From 0. */
-  readonly page: number;
-  readonly setFilter: (filter: Filter) => void;
-  readonly setPage: (page: number) => void;
+export const noFilter: Filter = { customer: '', status: '', text: '', cause: '' };
+const kinds = Object.keys(statusNames) as StatusKind[];
+
+/** The filter that stands in the address. */
+export function readFilter({ query }: Route): Filter {
+  return {
+    customer: query.get('customer') ?? '',
+    status: kinds.find((kind) => kind === query.get('status')) ?? '',
+    text: query.get('q') ?? '',
+    cause: query.get('cause') ?? '',
+  };
 }
 
-export const noFilter: Filter = { customer: '', status: '', text: '' };
-
-/** Lives above the pages, so that coming back to the list finds it as it was. */
-export function useFilter(): FilterState {
-  const [filter, set] = useState<Filter>(noFilter);
-  const [page, setPage] = useState(0);
-  const setFilter = (changed: Filter): void => {
-    set(changed);
-    setPage(0);
-  };
-  return { filter, page, setFilter, setPage };
+export function clearFilter(): void {
+  setQuery({ customer: '', status: '', q: '', cause: '', page: '' });
 }
 
 interface FilterBarProps {
   readonly rows: readonly Row[];
   readonly filter: Filter;
-  readonly setFilter: (filter: Filter) => void;
 }
 
-export function FilterBar({ rows, filter, setFilter }: FilterBarProps) {
+export function FilterBar({ rows, filter }: FilterBarProps) {
   const customers = [...new Set(rows.map(({ connection }) => connection.customer))].sort();
-  const kinds = Object.keys(statusNames) as StatusKind[];
   return (
     <search class="filters">
       <div class="field grow">
@@ -40,7 +34,7 @@ export function FilterBar({ rows, filter, setFilter }: FilterBarProps) {
           type="search"
           placeholder="Name, host, user, error…"
           value={filter.text}
-          onInput={({ currentTarget }) => setFilter({ ...filter, text: currentTarget.value })}
+          onInput={({ currentTarget }) => setQuery({ q: currentTarget.value, page: '' })}
         />
       </div>
       <div class="field">
@@ -48,7 +42,7 @@ export function FilterBar({ rows, filter, setFilter }: FilterBarProps) {
         <select
           id="filter-customer"
           value={filter.customer}
-          onChange={({ currentTarget }) => setFilter({ ...filter, customer: currentTarget.value })}
+          onChange={({ currentTarget }) => setQuery({ customer: currentTarget.value, page: '' })}
         >
           <option value="">All</option>
           {customers.map((customer) => (
@@ -63,9 +57,7 @@ export function FilterBar({ rows, filter, setFilter }: FilterBarProps) {
         <select
           id="filter-status"
           value={filter.status}
-          onChange={({ currentTarget }) =>
-            setFilter({ ...filter, status: kinds.find((kind) => kind === currentTarget.value) ?? '' })
-          }
+          onChange={({ currentTarget }) => setQuery({ status: currentTarget.value, page: '' })}
         >
           <option value="">All</option>
           {kinds.map((kind) => (

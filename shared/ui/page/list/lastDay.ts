@@ -1,5 +1,5 @@
 import type { History } from '../model.ts';
-import { counted } from '../words.ts';
+import { ago, counted } from '../words.ts';
 
 export interface DayHour {
   readonly startMs: number;
@@ -41,4 +41,22 @@ export function totalsOf(hours: readonly DayHour[]): DayTotals {
     most,
     words: `${counted(mails, 'mail')}${peak}; ${counted(failures, 'failed run')}.`,
   };
+}
+
+/** Mails since midnight, by the reader's clock. */
+export function mailsToday(history: History | undefined, nowMs: number): number {
+  const midnightMs = new Date(nowMs).setHours(0, 0, 0, 0);
+  return lastDay(history, nowMs)
+    .filter(({ startMs }) => startMs >= midnightMs)
+    .reduce((sum, { mails }) => sum + mails, 0);
+}
+
+/** When the last mail was delivered and how many came today, in words. */
+export function lastMail(
+  lastMailAt: string | undefined,
+  history: History | undefined,
+  nowMs: number,
+): string {
+  const today = mailsToday(history, nowMs).toLocaleString('en');
+  return lastMailAt ? `${ago(lastMailAt, nowMs)}, ${today} today` : `${today} today`;
 }

@@ -1,9 +1,11 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { listUndelivered } from '../api.ts';
 import type { Connections } from '../connections.ts';
 import { Confirm } from '../modal.tsx';
-import { type Connection, nameOf } from '../model.ts';
+import type { Connection } from '../model.ts';
 import { hrefOf } from '../route.ts';
 import type { Row } from '../status.ts';
+import { counted } from '../words.ts';
 
 interface MoreActionsProps {
   readonly row: Row;
@@ -83,11 +85,23 @@ interface DeleteDialogProps {
   readonly close: () => void;
 }
 
-export function DeleteDialog({ connection, remove, close }: DeleteDialogProps) {
+/** Says how many of its mails still wait to be sent. */
+export function DeleteDialog({ connection: { customer, connection }, remove, close }: DeleteDialogProps) {
+  const [waiting, setWaiting] = useState('');
+  useEffect(() => {
+    listUndelivered({ customer, connection }, 1_000).then(
+      ({ undelivered, next }) => {
+        const count = `${next === undefined ? '' : 'more than '}${counted(undelivered.length, 'mail')}`;
+        const still = undelivered.length === 1 ? 'still waits' : 'still wait';
+        if (undelivered.length > 0) setWaiting(` ${count} of it ${still} to be sent, and will be.`);
+      },
+      () => setWaiting(' Whether mails of it still wait to be sent could not be asked.'),
+    );
+  }, [customer, connection]);
   return (
     <Confirm
-      title={`Delete ${nameOf(connection)}?`}
-      text="Its settings and its state are removed, and its mailbox is polled no more. Mails on the server stay where they are."
+      title={`Delete ${customer}/${connection}?`}
+      text={`Its settings and its state are removed, and its mailbox is polled no more. Mails on the server stay where they are.${waiting}`}
       action="Delete"
       isDangerous
       confirm={remove}

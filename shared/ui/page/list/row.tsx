@@ -3,8 +3,9 @@ import type { Connections } from '../connections.ts';
 import { type Connection, defaultPort, isPop3, textOf } from '../model.ts';
 import { hrefOf } from '../route.ts';
 import type { Row } from '../status.ts';
-import { ago, ahead, counted, exact, schedule, span } from '../words.ts';
+import { ago, ahead, exact, schedule, span } from '../words.ts';
 import { Chart } from './chart.tsx';
+import { mailsToday } from './lastDay.ts';
 import { DeleteDialog, MoreActions } from './moreActions.tsx';
 import { StatusMark } from './statusMark.tsx';
 
@@ -12,9 +13,11 @@ interface ConnectionRowProps {
   readonly row: Row;
   readonly nowMs: number;
   readonly connections: Connections;
+  readonly isSelected: boolean;
+  readonly select: (isOn: boolean) => void;
 }
 
-export function ConnectionRow({ row, nowMs, connections }: ConnectionRowProps) {
+export function ConnectionRow({ row, nowMs, connections, isSelected, select }: ConnectionRowProps) {
   const { connection, status, id } = row;
   const { state, customer, connection: name } = connection;
   const [asksDelete, setAsksDelete] = useState(false);
@@ -24,7 +27,14 @@ export function ConnectionRow({ row, nowMs, connections }: ConnectionRowProps) {
     <tbody class={status.isFailing ? 'failing' : status.kind}>
       <tr>
         <th scope="row">
-          <a href={hrefOf('edit', connection)}>
+          <input
+            type="checkbox"
+            class="select"
+            aria-label={`Select ${id}`}
+            checked={isSelected}
+            onChange={({ currentTarget }) => select(currentTarget.checked)}
+          />
+          <a href={hrefOf('show', connection)}>
             <span class="customer">{customer}/</span>
             {name}
           </a>
@@ -40,15 +50,9 @@ export function ConnectionRow({ row, nowMs, connections }: ConnectionRowProps) {
         <td data-label="Last run" title={exact(state.lastRunStartedAt)}>
           {lastRun(row, nowMs)}
         </td>
-        <td data-label="Last time">
-          {state.lastMailCount === undefined ? (
-            '–'
-          ) : (
-            <>
-              {counted(state.lastMailCount, 'mail')}
-              <span class="sub">{counted(state.lastMessageCount ?? 0, 'message')}</span>
-            </>
-          )}
+        <td data-label="Last mail" title={exact(state.lastMailAt)}>
+          {state.lastMailAt === undefined ? '–' : ago(state.lastMailAt, nowMs)}
+          <span class="sub">{mailsToday(state.history, nowMs).toLocaleString('en')} today</span>
         </td>
         <td data-label="Next run" title={exact(state.nextRunAt)}>
           {status.kind === 'disabled' ? '–' : ahead(state.nextRunAt, nowMs)}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkCron } from '../../shared/schedule/cron.ts';
+import { checkCron } from '../../shared/time/cron.ts';
 
 test('five fields are a schedule', () => {
   for (const cron of ['* * * * *', '*/15 6-20 * * MON-FRI', '0 0 29 2 *', ' 5  4 1,15 * * ']) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import { readCertificates, toPem } from '../../shared/connection/pem.ts';
+import { readCertificates, toPem } from '../../shared/mailbox/pem.ts';
 import { caPem } from './caPem.ts';
 
 const body = caPem.replace(/-----[^-]+-----/g, '').trim();

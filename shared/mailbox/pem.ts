@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { configColumns } from './columns.ts';
+import { certificateRule } from './certificateRule.ts';
 
 /** What is said of a text in which `readCertificates` finds none. */
-export const certificateRefusal = `caCertificate is not valid; it must be ${configColumns.caCertificate.rule}.`;
+export const certificateRefusal = `caCertificate is not valid; it must be ${certificateRule}.`;
 
 const begin = /-----BEGIN\s*(?:X509\s*)?CERTIFICATE-----/g;
 const block = /-----BEGIN\s*(?:X509\s*)?CERTIFICATE-----([^-]*)-----END\s*(?:X509\s*)?CERTIFICATE-----/g;

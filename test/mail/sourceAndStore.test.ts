@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { ContentStore, MailSource } from '../../shared/mail/mail.ts';
-import { memoryStore } from '../../shared/mail/memoryStore.ts';
 import { splitMail } from '../../shared/mail/splitMail.ts';
 import { base64Lines } from './encode.ts';
+import { memoryStore } from './memoryStore.ts';
 import { defaultRules, lines, sourceOf, splitInBlocks } from './support.ts';
 
 const head = lines('From: a@example.com', 'Subject: hostile', 'Message-ID: <1@x>');

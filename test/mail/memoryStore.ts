@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto';
-import type { Content, ContentStore, ContentWriter } from './mail.ts';
+import type { Content, ContentStore, ContentWriter } from '../../shared/mail/mail.ts';
 
 /** Keeps content in memory, with its SHA-256: for mails that are small enough, and for tests. */
 export function memoryStore(): ContentStore {

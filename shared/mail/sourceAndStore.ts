@@ -3,10 +3,10 @@ import type { ContentStore, ContentWriter, MailSource } from './mail.ts';
 const maxBlockBytes = 64 * 1024;
 
 /**
- * The mail's source and the store, watched while a mail is split: what fails in them is not the mail's
- * fault and goes to the caller as it is, and no writer stays open behind a failure.
+ * The mail's source and the store for its content, watched while a mail is taken apart: what fails in them is
+ * not the mail's fault and goes to the caller as it is, and no writer stays open behind a failure.
  */
-export class Outside {
+export class SourceAndStore {
   readonly store: ContentStore;
   readonly #source: MailSource;
   readonly #writers = new Set<ContentWriter>();
@@ -15,7 +15,7 @@ export class Outside {
   constructor(source: MailSource, store: ContentStore) {
     this.#source = source;
     this.store = {
-      put: (bytes) => this.#watch(() => store.put(bytes)),
+      put: (bytes) => this.watch(() => store.put(bytes)),
       begin: () => this.#watchWriter(store),
     };
   }
@@ -30,9 +30,9 @@ export class Outside {
    * `blockBytes`, but for the last one, and of 64 KiB at most where that is more.
    */
   async *readBlocks(blockBytes: number): AsyncGenerator<Buffer> {
-    const opened = await this.#watch(() => this.#source.open());
+    const opened = await this.watch(() => this.#source.open());
     const pieces = opened[Symbol.asyncIterator]();
-    const nextPiece = () => this.#watch(() => pieces.next());
+    const nextPiece = () => this.watch(() => pieces.next());
     try {
       const first = await nextPiece();
       if (first.done) return;
@@ -71,25 +71,29 @@ export class Outside {
     return {
       write: (piece) => this.#watchWrite(writer, piece),
       end: async () => {
-        const content = await this.#watch(() => writer.end());
+        const content = await this.watch(() => writer.end());
         this.#writers.delete(writer);
         return content;
       },
-      abort: () => writer.abort(),
+      abort: () => {
+        this.#writers.delete(writer);
+        return this.watch(() => writer.abort());
+      },
     };
   }
 
   #watchWrite(writer: ContentWriter, piece: Buffer): Promise<void> | void {
     try {
       const written = writer.write(piece);
-      return written && this.#watch(() => written);
+      return written && this.watch(() => written);
     } catch (error) {
       this.#failure ??= { error };
       throw error;
     }
   }
 
-  async #watch<T>(act: () => Promise<T>): Promise<T> {
+  /** Does something whose failure is not the mail's. */
+  async watch<T>(act: () => Promise<T>): Promise<T> {
     try {
       return await act();
     } catch (error) {

@@ -1,6 +1,6 @@
 import { Failure } from '../failure/failure.ts';
-import { earlyTickMs } from './due.ts';
 import { minuteMs, type Schedule } from './schedule.ts';
+import { earlyTickMs } from './time.ts';
 
 export interface NextRun {
   /** A whole minute, later than the `now` it was computed from. */

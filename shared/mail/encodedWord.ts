@@ -1,0 +1,53 @@
+import { Base64Decoder } from './base64.ts';
+import { decodeBytes } from './charset.ts';
+
+const encodedWord = /=\?([\w*.:()+-]+)\?([QqBb])\?([^?]*)\?=/g;
+
+/**
+ * Decodes RFC 2047 encoded words. White space between two of them goes, and the bytes of neighbours in the
+ * same charset are joined first, since senders cut through characters. In time linear to the text.
+ */
+export function decodeWords(text: string): string {
+  if (!text.includes('=?')) return text;
+  let decoded = '';
+  let end = 0;
+  let run: { charset: string; encoding: string; payloads: string[] } | undefined;
+  const finish = () => (run ? decodeRun(run.charset, run.encoding, run.payloads) : '');
+  for (const found of text.matchAll(encodedWord)) {
+    const [whole, charset = '', letter = '', payload = ''] = found;
+    const encoding = letter.toUpperCase();
+    const gap = text.slice(end, found.index);
+    end = found.index + whole.length;
+    const follows = run !== undefined && gap.trim() === '';
+    if (run && follows && run.encoding === encoding && run.charset.toLowerCase() === charset.toLowerCase()) {
+      run.payloads.push(payload);
+      continue;
+    }
+    decoded += finish() + (follows ? '' : gap);
+    run = { charset, encoding, payloads: [payload] };
+  }
+  return decoded + finish() + text.slice(end);
+}
+
+function decodeRun(charset: string, encoding: string, payloads: readonly string[]): string {
+  const bytes = payloads.map((payload) => (encoding === 'Q' ? decodeQ(payload) : decodeB(payload)));
+  return decodeBytes(Buffer.concat(bytes), charset);
+}
+
+function decodeB(payload: string): Buffer {
+  const decoder = new Base64Decoder({ skipsText: true });
+  return Buffer.concat([decoder.decode(Buffer.from(payload)), decoder.end()]);
+}
+
+/** RFC 2047, 4.2, with the blanks of a careless folding behind a `=`. */
+function decodeQ(payload: string): Buffer {
+  const text = payload.replace(/=\s+([0-9a-fA-F])/g, '=$1').replace(/[_\s]/g, ' ');
+  const bytes = Buffer.from(text);
+  let length = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const hex = bytes[at] === 0x3d ? /^[0-9a-f]{2}$/i.exec(bytes.toString('latin1', at + 1, at + 3)) : null;
+    bytes[length++] = hex ? Number.parseInt(hex[0], 16) : (bytes[at] ?? 0);
+    if (hex) at += 2;
+  }
+  return bytes.subarray(0, length);
+}

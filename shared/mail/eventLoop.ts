@@ -1,0 +1,20 @@
+const longestTurnMs = 20;
+
+/**
+ * Lets others have their turn while a mail is taken apart, which else is one long computation. When it does so
+ * hangs on the clock; what is found in a mail never does.
+ */
+export class EventLoopTurn {
+  #startedAt = performance.now();
+
+  /** Ends this turn of the event loop if it was long enough. */
+  giveWay(): Promise<void> | undefined {
+    if (performance.now() - this.#startedAt < longestTurnMs) return undefined;
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.#startedAt = performance.now();
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,295 @@
+import { decodeBytes } from './charset.ts';
+
+/** A header field as it stands in the mail; `line` holds one character a byte, folds included. */
+export interface HeaderField {
+  /** Lower case; empty for a line that is no header field. */
+  readonly key: string;
+  readonly line: string;
+}
+
+/** Fields that a header has: behind a line that is none, one that was there before is that of another mail. */
+const knownOnce =
+  /^(?:from|sender|reply-to|to|cc|bcc|subject|date|message-id|in-reply-to|references|mime-version|return-path|content-[a-z0-9-]+)$/;
+const knownOften =
+  /^(?:received(?:-spf)?|x-[!-9;-~]+|dkim-[a-z-]+|domainkey-[a-z-]+|arc-[a-z-]+|authentication-results|list-[a-z-]+|resent-[a-z-]+|delivered-to|envelope-to|errors-to|thread-[a-z]+|user-agent|organi[sz]ation|importance|priority|precedence|sensitivity|auto-submitted|feedback-id|disposition-notification-[a-z]+|status|lines|comments|keywords|mailing-list|original-[a-z-]+|accept-language|old-[a-z-]+)$/;
+const fieldName = /^[!-9;-~]+[ \t]*:/;
+/** What stands above the header of mails that were exported, and is no part of it. */
+const topLine = /^(?:>?From |POST |Microsoft Mail Internet Headers)/i;
+/** Further lines of a field that should begin with white space and don't. */
+const parameterLine = /^[\w*-]+\*?[ \t]*=/;
+/** A line end of old systems that hides a field or the end of the header. */
+const hiddenLine = /\r(?:[!-9;-~]+[ \t]*:|\r+[^\r\n])/;
+
+export type HeaderReading =
+  | { readonly kind: 'fields'; readonly fields: readonly HeaderField[] }
+  /** A line that can't be a field: there the body begins, so many bytes behind the start of the block. */
+  | { readonly kind: 'body-inside'; readonly fields: readonly HeaderField[]; readonly bodyAt: number }
+  /** It can't be told what is header and what is body. */
+  | { readonly kind: 'unclear'; readonly fields: readonly HeaderField[] };
+
+/**
+ * Takes a header block (RFC 5322, 2.2) apart, and finds out where it ends if its empty line is missing: at the
+ * first line that can't be a field, behind the last that a header would have. Lines between such fields are
+ * broken continuations and are passed over, as everybody does.
+ */
+export function readHeaderBlock(block: Buffer, root: boolean): HeaderReading {
+  const text = block.toString('latin1');
+  const lines = splitLines(text);
+  const fields = (until: number) => joinFields(lines.slice(0, until), root);
+  if (hiddenLine.test(text)) return { kind: 'unclear', fields: fields(lines.length) };
+  const seen = new Set<string>();
+  const strays: number[] = [];
+  let lastKnown = -1;
+  for (const [index, { line, folded }] of lines.entries()) {
+    if (folded) {
+      if (line.trim() === '' && isText(lines[index + 1])) strays.push(index);
+      continue;
+    }
+    const name = nameOf(line);
+    if (name === '') {
+      if (!(root && index === 0 && topLine.test(line))) strays.push(index);
+    } else if (knownOften.test(name) || (knownOnce.test(name) && (strays.length === 0 || !seen.has(name)))) {
+      lastKnown = index;
+    }
+    seen.add(name);
+  }
+  const stray = strays.find((index) => index > lastKnown && !continues(lines, index));
+  if (stray === undefined) return { kind: 'fields', fields: fields(lines.length) };
+  // A field that no header has, right before the text: it may be text itself.
+  const unknownBefore = lines.slice(lastKnown + 1, stray).some(({ line, folded }) => !folded && nameOf(line));
+  if (unknownBefore) return { kind: 'unclear', fields: fields(lines.length) };
+  const at = lines[stray];
+  const blank = at?.line.trim() === '';
+  return {
+    kind: 'body-inside',
+    fields: fields(stray),
+    bodyAt: blank ? (lines[stray + 1]?.at ?? block.length) : (at?.at ?? 0),
+  };
+}
+
+interface HeaderLine {
+  readonly at: number;
+  readonly line: string;
+  readonly folded: boolean;
+}
+
+function splitLines(text: string): HeaderLine[] {
+  const lines: HeaderLine[] = [];
+  for (let at = 0; at < text.length; ) {
+    const lf = text.indexOf('\n', at);
+    const next = lf < 0 ? text.length : lf + 1;
+    let end = lf < 0 ? text.length : lf;
+    while (end > at && text[end - 1] === '\r') end--;
+    const line = text.slice(at, end);
+    const folded = lines.length > 0 && (line.startsWith(' ') || line.startsWith('\t'));
+    if (line !== '') lines.push({ at, line, folded });
+    at = next;
+  }
+  return lines;
+}
+
+function joinFields(lines: readonly HeaderLine[], root: boolean): HeaderField[] {
+  const fields: HeaderField[] = [];
+  let current: string[] = [];
+  const close = () => {
+    const line = current.join('\r\n');
+    if (current.length > 0 && !(root && fields.length === 0 && topLine.test(line)))
+      fields.push({ key: nameOf(line), line });
+    current = [];
+  };
+  for (const { line, folded } of lines) {
+    if (!folded) close();
+    current.push(line);
+  }
+  close();
+  return fields;
+}
+
+function nameOf(line: string): string {
+  const found = fieldName.exec(line.trimStart());
+  return found ? found[0].slice(0, -1).trimEnd().toLowerCase() : '';
+}
+
+function isText(line: HeaderLine | undefined): boolean {
+  return line !== undefined && line.line.trim() !== '' && !line.folded;
+}
+
+function continues(lines: readonly HeaderLine[], index: number): boolean {
+  const line = lines[index]?.line ?? '';
+  const before = lines[index - 1]?.line.trimEnd() ?? '';
+  return line.trim() !== '' && (parameterLine.test(line) || /[;,=]$/.test(before));
+}
+
+/** The unfolded value of the first field of that name, or '' without one. */
+export function firstValue(fields: readonly HeaderField[], key: string): string {
+  const field = fields.find((each) => each.key === key);
+  return field === undefined ? '' : unfoldedValue(field);
+}
+
+/** The unfolded value; bytes beyond ASCII are read as UTF-8 (RFC 6532), or as windows-1252 if they aren't. */
+export function unfoldedValue(field: HeaderField): string {
+  const raw = field.line.slice(field.line.indexOf(':') + 1);
+  const unfolded = raw.replace(/(?:\r?\n|\r)[ \t]*/g, ' ').trim();
+  return /[\x80-\xff]/.test(unfolded)
+    ? decodeBytes(Buffer.from(unfolded, 'latin1'), undefined).trim()
+    : unfolded;
+}
+
+/** A header value with parameters (RFC 2045, RFC 2231): `text/plain; charset=utf-8`. */
+export interface StructuredValue {
+  readonly value: string;
+  /** By name in lower case. */
+  readonly parameters: ReadonlyMap<string, Parameter>;
+}
+
+export interface Parameter {
+  readonly text: string;
+  /** RFC 2231 has said its charset: it holds no encoded words any more. */
+  readonly extended: boolean;
+}
+
+/** More than a sane field needs with the longest file name; there may be a thousand of them. */
+const maxStructuredLength = 16 * 1024;
+
+/**
+ * Takes a value with parameters apart, in time linear to it. Comments go. Takes what is often done wrong for
+ * what is meant: quotes within quotes, file names with semicolons and without quotes, a missing semicolon,
+ * backslashes of Windows paths, a `%` that begins no hex.
+ */
+export function parseStructured(whole: string): StructuredValue {
+  const text = whole.slice(0, maxStructuredLength);
+  const end = text.indexOf(';');
+  const head = withoutComments(end < 0 ? text : text.slice(0, end)).trim();
+  const [first = ''] = head.split(/[\s,]/, 1);
+  const value = first.includes('=') ? '' : first;
+  const loose = head.slice(value.length).replace(/^[\s,]+/, '');
+  const pairs = [...readPairs(loose), ...readPairs(end < 0 ? '' : text.slice(end + 1))];
+  return { value, parameters: joinSegments(pairs) };
+}
+
+function withoutComments(text: string): string {
+  if (!text.includes('(')) return text;
+  let depth = 0;
+  let bare = '';
+  for (const character of text) {
+    if (character === '(') depth++;
+    else if (character === ')' && depth > 0) depth--;
+    else if (depth === 0) bare += character;
+  }
+  return bare;
+}
+
+interface Pair {
+  readonly name: string;
+  readonly value: string;
+}
+
+const namesAFile = /^(?:file)?name\b/;
+const quoteEnd = /"[ \t]*(?:;|$|\(|(?=[\w*-]+=))/g;
+
+function readPairs(text: string): Pair[] {
+  const pairs: { name: string; value: string }[] = [];
+  const pairStart = /[;\s]*(?:\([^)]*\)[;\s]*)*([^=;\s"()]+)\s*=\s*/y;
+  for (let at = 0; at < text.length; ) {
+    pairStart.lastIndex = at;
+    const found = pairStart.exec(text);
+    if (found === null) {
+      const next = text.indexOf(';', at);
+      const piece = text.slice(at, next < 0 ? text.length : next);
+      const last = pairs.at(-1);
+      // `filename=a;b.pdf`: what stands behind an unquoted semicolon and is no parameter.
+      if (
+        last &&
+        namesAFile.test(last.name) &&
+        piece.trim() !== '' &&
+        text[at - 1] === ';' &&
+        !wasQuoted(text, at)
+      )
+        last.value += `;${piece.trimEnd()}`;
+      at = next < 0 ? text.length : next + 1;
+      continue;
+    }
+    const name = (found[1] ?? '').toLowerCase();
+    const start = pairStart.lastIndex;
+    if (text[start] === '"') {
+      quoteEnd.lastIndex = start + 1;
+      const close = quoteEnd.exec(text);
+      const semicolon = text.indexOf(';', start);
+      const valueEnd = close?.index ?? (semicolon < 0 ? text.length : semicolon);
+      pairs.push({ name, value: unquote(text.slice(start + 1, valueEnd)) });
+      at = close ? valueEnd + 1 : valueEnd;
+      if (text[at] === ';') at++;
+    } else {
+      const semicolon = text.indexOf(';', start);
+      const valueEnd = semicolon < 0 ? text.length : semicolon;
+      const value = text.slice(start, valueEnd).trim();
+      const [token = ''] = namesAFile.test(name) ? [value] : withoutComments(value).trim().split(/\s/, 1);
+      pairs.push({ name, value: token });
+      // Behind a blank a parameter may stand whose semicolon is missing.
+      const rest = namesAFile.test(name) || value.includes('(') ? '' : value.slice(token.length);
+      at = rest.includes('=') ? start + token.length : valueEnd + 1;
+    }
+  }
+  return pairs;
+}
+
+function wasQuoted(text: string, at: number): boolean {
+  return text
+    .slice(0, at - 1)
+    .trimEnd()
+    .endsWith('"');
+}
+
+/** RFC 5322, 3.2.4; but a backslash before a letter or a digit is one of a Windows path. */
+function unquote(text: string): string {
+  return text.replace(/\\([^A-Za-z0-9\x80-\uffff])/g, '$1');
+}
+
+/** RFC 2231, 3 and 4: puts segments together, of which only those marked with a `*` are percent-encoded. */
+function joinSegments(pairs: readonly Pair[]): Map<string, Parameter> {
+  const whole = new Map<string, Parameter>();
+  const segments = new Map<string, Map<number, { text: string; encoded: boolean }>>();
+  for (const { name, value } of pairs) {
+    const found = /^([^*]+)\*(?:(\d{1,4})(\*?))?$/.exec(name);
+    if (!found) {
+      if (!whole.has(name)) whole.set(name, { text: value, extended: false });
+      continue;
+    }
+    const [, base = '', number, star] = found;
+    const parts = segments.get(base) ?? new Map<number, { text: string; encoded: boolean }>();
+    segments.set(base, parts);
+    const at = Number(number ?? 0);
+    if (!parts.has(at)) parts.set(at, { text: value, encoded: number === undefined || star === '*' });
+  }
+  for (const [base, parts] of segments) {
+    const joined = joinSegment([...parts].sort(([one], [other]) => one - other).map(([, part]) => part));
+    if (joined.text !== '') whole.set(base, joined);
+  }
+  return whole;
+}
+
+function joinSegment(parts: readonly { text: string; encoded: boolean }[]): Parameter {
+  const [first] = parts;
+  const marks = first?.encoded ? /^([^']*)'([^']*)'/.exec(first.text) : null;
+  const bytes = parts.map(({ text, encoded }, index) => {
+    const bare = index === 0 && marks ? text.slice(marks[0].length) : text;
+    return encoded ? percentDecoded(bare) : Buffer.from(bare);
+  });
+  const charset = marks?.[1] || undefined;
+  const plain = parts.some(({ text, encoded }) => !encoded && /[^\x20-\x7e]/.test(text));
+  return {
+    text: decodeBytes(Buffer.concat(bytes), plain ? undefined : charset),
+    extended: parts.some(({ encoded }) => encoded),
+  };
+}
+
+function percentDecoded(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  let length = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const hex = bytes[at] === 0x25 ? /^[0-9a-f]{2}$/i.exec(bytes.toString('latin1', at + 1, at + 3)) : null;
+    bytes[length++] = hex ? Number.parseInt(hex[0], 16) : (bytes[at] ?? 0);
+    if (hex) at += 2;
+  }
+  return bytes.subarray(0, length);
+}

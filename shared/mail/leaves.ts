@@ -1,0 +1,482 @@
+import { extname } from 'node:path';
+import type { TextTree } from './body.ts';
+import { ContentSink, decodeWhole } from './contentSink.ts';
+import type { Entity } from './entity.ts';
+import { safeFileName } from './fileName.ts';
+import { findShownIds } from './html.ts';
+import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from './mail.ts';
+import { isBlank, type MimeEvent, MultipartScanner } from './multipart.ts';
+import { openSignedData } from './signedData.ts';
+import { type MailText, readText } from './text.ts';
+import { unpackTnef } from './tnef.ts';
+import { createTransferDecoder, type TransferDecoder } from './transferEncoding.ts';
+import { Unsplittable } from './unsplittable.ts';
+
+/** An attachment as it stands in the mail. */
+export interface Attachment {
+  readonly order: number;
+  readonly contentType: string;
+  readonly fileName: string | undefined;
+  /** Stored, or still open where it is not known yet whether it is sent. */
+  readonly body: { readonly kind: 'stored'; readonly content: Content } | OpenBody;
+}
+
+interface OpenBody {
+  readonly kind: 'open';
+  readonly sink: ContentSink;
+  /** The HTML may show it. */
+  readonly pictureId: string | undefined;
+}
+
+/** What a mail holds. */
+export interface MailLeaves {
+  readonly texts: TextTree;
+  /** Texts of other kinds than plain and html, which are the body where there is none of both. */
+  readonly otherTexts: readonly MailText[];
+  /** A text that is an attachment, for a mail that has no other and whose attachments aren't sent. */
+  readonly namedText: MailText | undefined;
+  /** The text in a winmail.dat, for a mail whose own texts show nothing. */
+  readonly winmailBody: TextTree | undefined;
+  readonly attachments: readonly Attachment[];
+  readonly omissions: readonly Omission[];
+  readonly count: number;
+  readonly warnings: readonly string[];
+  readonly unverifiedSignature: boolean;
+}
+
+type Leaf = { readonly order: number; readonly entity: Entity } & (
+  | { readonly kind: 'text'; readonly role: 'body' | 'other' | 'named'; readonly held: HeldBody }
+  | {
+      readonly kind: 'attachment';
+      readonly sink: ContentSink;
+      readonly pictureId?: string;
+      readonly waits: boolean;
+    }
+  | { readonly kind: 'container'; readonly how: 'tnef' | 'signed'; readonly held: HeldBody }
+  | { readonly kind: 'omitted' }
+);
+
+/** All texts of a mail are held in memory; one with more goes raw. */
+const maxTextBytes = 16 * 1024 * 1024;
+/** A text of another kind that is larger is an attachment and never the body. */
+const maxOtherTextBytes = 1024 * 1024;
+/** A larger winmail.dat or signed mail is sent as it is. */
+const maxContainerBytes = 32 * 1024 * 1024;
+/** Beyond so much the mail could bring the process down. */
+const riskyBytes = 1024 * 1024;
+/** So many attachments wait for the end of the mail to know whether they are sent. */
+const maxWaiting = 64;
+const smallBytes = 16 * 1024;
+/** Longer base64 has line ends or blanks in it if it is none. */
+const maxWordBytes = 80;
+
+const alwaysAttached = new Set([
+  'text/calendar',
+  'text/csv',
+  'text/xml',
+  'text/vcard',
+  'text/x-vcard',
+  'text/directory',
+]);
+const pictureExtensions = new Set(
+  '.png .gif .jpg .jpeg .jpe .jfif .bmp .webp .svg .tif .tiff .ico .emf .wmf .avif .heic'.split(' '),
+);
+
+/**
+ * Sorts the leaves of a mail into texts, which it holds, and attachments, which it stores as they come. What it
+ * does with each of them is in `leaves()`: none gets lost on the way.
+ */
+export class LeafCollector {
+  readonly #rules: SplitRules;
+  readonly #store: ContentStore;
+  readonly #count: { entities: number };
+  readonly #beforeRisk: () => Promise<void>;
+  readonly #open: (TextTree & { readonly children: TextTree[] })[] = [{ kind: 'sequence', children: [] }];
+  readonly #htmlTexts: { readonly text: MailText; shownIds?: ReadonlySet<string> }[] = [];
+  readonly #otherTexts: MailText[] = [];
+  readonly #attachments: Attachment[] = [];
+  readonly #omissions: Omission[] = [];
+  readonly #warnings = new Set<string>();
+  readonly #shownPictures = new Set<string>();
+  #namedText: MailText | undefined;
+  #winmailBody: TextTree | undefined;
+  #unverifiedSignature = false;
+  #leaf: Leaf | undefined;
+  #order = 0;
+  #hasBodyText = false;
+  #heldBytes = 0;
+  #textBytes = 0;
+  #waiting = 0;
+  #isRisky = false;
+
+  /** `count` is shared with the scanner, for the mails within the mail. */
+  constructor(
+    rules: SplitRules,
+    store: ContentStore,
+    count: { entities: number },
+    beforeRisk: () => Promise<void>,
+  ) {
+    this.#rules = rules;
+    this.#store = store;
+    this.#count = count;
+    this.#beforeRisk = beforeRisk;
+  }
+
+  /** A returned promise is backpressure. */
+  take(event: MimeEvent): Promise<void> | void {
+    switch (event.kind) {
+      case 'multipart': {
+        const kind = event.entity.mediaType === 'multipart/alternative' ? 'alternative' : 'sequence';
+        const tree: TextTree & { kind: 'alternative' | 'sequence' } = { kind, children: [] };
+        this.#open.at(-1)?.children.push(tree);
+        this.#open.push(tree);
+        return;
+      }
+      case 'multipart-end':
+        if (this.#open.length > 1) this.#open.pop();
+        return;
+      case 'part':
+        return this.#begin(event.entity);
+      case 'body':
+        return this.#write(event.bytes);
+      case 'part-end':
+        return this.#end();
+      case 'pause':
+        return;
+    }
+  }
+
+  /** What was found. The pictures that the HTML shows are taken out, if the rules want that. */
+  async leaves(): Promise<MailLeaves> {
+    const attachments: Attachment[] = [];
+    for (const attachment of this.#attachments) {
+      const { body, order } = attachment;
+      const id = body.kind === 'open' ? body.pictureId : undefined;
+      if (body.kind === 'open' && id !== undefined && (await this.#showsPicture(id))) {
+        await body.sink.discard();
+        this.#omit(order, 'inlineAttachments');
+      } else {
+        attachments.push(attachment);
+      }
+    }
+    attachments.sort((one, other) => one.order - other.order);
+    const [texts = { kind: 'sequence', children: [] }] = this.#open;
+    return {
+      texts,
+      otherTexts: this.#otherTexts,
+      namedText: this.#namedText,
+      winmailBody: this.#winmailBody,
+      attachments,
+      omissions: this.#omissions,
+      count: this.#order,
+      warnings: [...this.#warnings],
+      unverifiedSignature: this.#unverifiedSignature,
+    };
+  }
+
+  #begin(entity: Entity): Promise<void> | void {
+    const order = ++this.#order;
+    const role = this.#textRole(entity);
+    if (role !== 'body' && entity.mediaType.startsWith('text/') && isNameless(entity.fileName))
+      this.#open.at(-1)?.children.push({ kind: 'other' });
+    if (entity.encoding === 'unknown')
+      this.#warnings.add('A part in an unknown transfer encoding was sent as it is.');
+    if (role !== undefined) {
+      this.#leaf = { kind: 'text', order, entity, role, held: new HeldBody(entity) };
+      return;
+    }
+    const how = containerOf(entity, this.#rules);
+    if (how !== undefined) {
+      this.#leaf = { kind: 'container', order, entity, how, held: new HeldBody(entity) };
+      return;
+    }
+    return this.#beginAttachment(order, entity);
+  }
+
+  #beginAttachment(order: number, entity: Entity): Promise<void> | void {
+    const { sendAttachments, inlineAttachments } = this.#rules;
+    if (!sendAttachments || this.#isFiltered(entity.fileName)) {
+      this.#omit(order, sendAttachments ? 'attachmentFilter' : 'sendAttachments');
+      this.#leaf = { kind: 'omitted', order, entity };
+      return;
+    }
+    if (!inlineAttachments && isPicture(entity) && entity.contentId !== undefined)
+      return this.#beginPicture(order, entity, entity.contentId);
+    const waits =
+      this.#rules.attachmentFilter !== undefined && isNameless(entity.fileName) && this.#mayWait();
+    this.#leaf = { kind: 'attachment', order, entity, sink: this.#sink(entity), waits };
+  }
+
+  /** RFC 2392: an HTML text that stands before or behind a picture refers to it by `cid:`. */
+  async #beginPicture(order: number, entity: Entity, pictureId: string): Promise<void> {
+    if (await this.#showsPicture(pictureId)) {
+      this.#omit(order, 'inlineAttachments');
+      this.#leaf = { kind: 'omitted', order, entity };
+    } else {
+      this.#leaf = {
+        kind: 'attachment',
+        order,
+        entity,
+        sink: this.#sink(entity),
+        pictureId,
+        waits: this.#mayWait(),
+      };
+    }
+  }
+
+  /** Whether an HTML text shows it; of several with the same id the first. */
+  async #showsPicture(id: string): Promise<boolean> {
+    if (this.#shownPictures.has(id)) return false;
+    for (const html of this.#htmlTexts) {
+      html.shownIds ??= await findShownIds(html.text.pieces());
+      if (!html.shownIds.has(id)) continue;
+      this.#shownPictures.add(id);
+      return true;
+    }
+    return false;
+  }
+
+  #sink(entity: Entity): ContentSink {
+    return new ContentSink(this.#store, entity.encoding);
+  }
+
+  #mayWait(): boolean {
+    return this.#waiting < maxWaiting && ++this.#waiting > 0;
+  }
+
+  #isFiltered(fileName: string | undefined): boolean {
+    const name = safeFileName(fileName, '');
+    return name !== '' && this.#rules.attachmentFilter?.(name) === false;
+  }
+
+  #omit(order: number, reason: OmissionReason): void {
+    this.#omissions.push({ order, reason });
+  }
+
+  /** How a part may be the body; undefined for what is an attachment. */
+  #textRole(entity: Entity): 'body' | 'other' | 'named' | undefined {
+    const { mediaType, disposition } = entity;
+    if (!mediaType.startsWith('text/') || alwaysAttached.has(mediaType)) return undefined;
+    const plainOrHtml = mediaType === 'text/plain' || mediaType === 'text/html';
+    if (isNameless(entity.fileName) && disposition !== 'attachment') {
+      if (plainOrHtml) return 'body';
+      return this.#otherTexts.length === 0 && !this.#hasBodyText ? 'other' : undefined;
+    }
+    const { sendBody, sendAttachments, bodyFormat } = this.#rules;
+    const mayBeBody = sendBody && !sendAttachments && bodyFormat !== 'eml';
+    return plainOrHtml && mayBeBody && !this.#namedText && !this.#hasBodyText ? 'named' : undefined;
+  }
+
+  #write(bytes: Buffer): Promise<void> | void {
+    const leaf = this.#leaf;
+    if (leaf === undefined || leaf.kind === 'omitted') return;
+    if (leaf.kind === 'attachment') return leaf.sink.write(bytes);
+    leaf.held.write(bytes);
+    this.#heldBytes += bytes.length;
+    if (leaf.kind === 'text') {
+      this.#textBytes += bytes.length;
+      if (this.#textBytes > maxTextBytes) throw new Unsplittable('its text is larger than 16 MiB');
+      if (leaf.role === 'other' && leaf.held.encodedBytes > maxOtherTextBytes)
+        return this.#giveUpHolding(leaf);
+    } else if (leaf.held.encodedBytes > maxContainerBytes) {
+      return this.#giveUpHolding(leaf);
+    }
+    if (this.#heldBytes > riskyBytes) return this.#announceRisk();
+  }
+
+  async #announceRisk(): Promise<void> {
+    if (this.#isRisky) return;
+    this.#isRisky = true;
+    await this.#beforeRisk();
+  }
+
+  /** It is too large to be looked into: an attachment like others. */
+  async #giveUpHolding(leaf: Leaf & { readonly held: HeldBody }): Promise<void> {
+    if (leaf.kind === 'text') this.#textBytes -= leaf.held.encodedBytes;
+    await this.#beginAttachment(leaf.order, leaf.entity);
+    for (const piece of leaf.held.takeEncoded()) await this.#write(piece);
+  }
+
+  #end(): Promise<void> | void {
+    const leaf = this.#leaf;
+    this.#leaf = undefined;
+    if (leaf?.kind === 'text') return this.#endText(leaf.order, leaf.entity, leaf.role, leaf.held);
+    if (leaf?.kind === 'container') return this.#endContainer(leaf.order, leaf.entity, leaf.how, leaf.held);
+    if (leaf?.kind === 'attachment') return this.#endAttachment(leaf);
+  }
+
+  async #endAttachment(leaf: Leaf & { readonly kind: 'attachment' }): Promise<void> {
+    const { order, entity, sink, pictureId } = leaf;
+    const { declaredType: contentType, fileName } = entity;
+    if (leaf.waits) {
+      this.#attachments.push({ order, contentType, fileName, body: { kind: 'open', sink, pictureId } });
+      return;
+    }
+    const content = await sink.end();
+    if (sink.hasTrailer)
+      this.#warnings.add('What stood behind the end of an attachment’s data was left out.');
+    this.#attachments.push({ order, contentType, fileName, body: { kind: 'stored', content } });
+  }
+
+  async #endText(
+    order: number,
+    entity: Entity,
+    role: 'body' | 'other' | 'named',
+    held: HeldBody,
+  ): Promise<void> {
+    const bytes = await held.end();
+    if (held.hasTrailer || (held.encodedBytes <= maxWordBytes && isNoise(bytes, entity)))
+      throw new Unsplittable('a text in it is not encoded as it says');
+    if (bytes.length === 0 && held.encodedBytes > 0 && !held.isBlank)
+      throw new Unsplittable('a text in it can’t be decoded');
+    this.#addText(readText(order, entity, bytes), role);
+  }
+
+  #addText(text: MailText, role: 'body' | 'other' | 'named'): void {
+    if (text.misdeclared) this.#warnings.add('A text was not in the charset that it declares.');
+    if (role === 'named') this.#namedText = text;
+    else if (role === 'other') this.#otherTexts.push(text);
+    else {
+      this.#hasBodyText = true;
+      this.#open.at(-1)?.children.push({ kind: 'text', text });
+      if (text.form === 'html') this.#htmlTexts.push({ text });
+    }
+  }
+
+  /** Takes what is in a container in its place, or the container where it can't be opened. */
+  async #endContainer(order: number, entity: Entity, how: 'tnef' | 'signed', held: HeldBody): Promise<void> {
+    await this.#announceRisk();
+    const bytes = await held.end();
+    if (how === 'signed') {
+      const inner = openSignedData(bytes);
+      if (inner !== undefined) return this.#takeSigned(inner);
+    } else {
+      const winmail = await unpackTnef(bytes);
+      if (winmail !== undefined) return this.#takeWinmail(winmail);
+    }
+    this.#warnings.add(
+      how === 'tnef' ? 'A winmail.dat could not be unpacked.' : 'A signed mail could not be opened.',
+    );
+    await this.#attach(order, entity, bytes);
+  }
+
+  async #attach(order: number, entity: Entity, bytes: Buffer): Promise<void> {
+    await this.#beginAttachment(order, { ...entity, encoding: 'identity' });
+    await this.#write(bytes);
+    await this.#end();
+  }
+
+  /** The mail within an opaque signature (RFC 8551, 3.5.2) stands in its place. */
+  async #takeSigned(inner: Buffer): Promise<void> {
+    this.#unverifiedSignature = true;
+    this.#order--;
+    const scanner = new MultipartScanner({ part: 'whole', count: this.#count });
+    const depth = this.#open.length;
+    for (const event of scanner.push(inner)) await this.take(event);
+    for (const event of scanner.end()) await this.take(event);
+    this.#open.length = depth;
+  }
+
+  async #takeWinmail({
+    attachments,
+    body,
+  }: NonNullable<Awaited<ReturnType<typeof unpackTnef>>>): Promise<void> {
+    this.#order--;
+    const forms: TextTree[] = [];
+    for (const { mediaType, bytes, charset } of body) {
+      const text = readText(++this.#order, textEntity(mediaType, charset), bytes);
+      forms.push({ kind: 'text', text });
+      if (text.form === 'html') this.#htmlTexts.push({ text });
+    }
+    this.#winmailBody ??= { kind: 'alternative', children: forms };
+    for (const { fileName, mediaType, contentId, bytes } of attachments) {
+      const entity: Entity = {
+        ...textEntity(mediaType, undefined),
+        disposition: 'attachment',
+        ...(fileName && { fileName }),
+        ...(contentId && { contentId }),
+      };
+      await this.#attach(++this.#order, entity, bytes);
+    }
+  }
+}
+
+/** Holds the body of a leaf, decoded as it comes where it comes in pieces. */
+class HeldBody {
+  encodedBytes = 0;
+  isBlank = true;
+  readonly #encoding: Entity['encoding'];
+  readonly #encoded: Buffer[] = [];
+  readonly #decoder: TransferDecoder;
+
+  constructor({ encoding }: Entity) {
+    this.#encoding = encoding;
+    this.#decoder = createTransferDecoder(encoding);
+  }
+
+  get hasTrailer(): boolean {
+    return this.#decoder.hasTrailer;
+  }
+
+  write(bytes: Buffer): void {
+    this.encodedBytes += bytes.length;
+    this.isBlank &&= isBlank(bytes);
+    // A small slice must not keep the large block alive that it is one of.
+    this.#encoded.push(this.#encoded.length > 0 || bytes.length <= smallBytes ? Buffer.from(bytes) : bytes);
+  }
+
+  takeEncoded(): Buffer[] {
+    return this.#encoded.splice(0);
+  }
+
+  async end(): Promise<Buffer> {
+    return decodeWhole(this.#decoder, this.#encoding, this.takeEncoded());
+  }
+}
+
+function containerOf(entity: Entity, rules: SplitRules): 'tnef' | 'signed' | undefined {
+  const { mediaType, fileName = '', smimeType } = entity;
+  const isTnef = mediaType === 'application/ms-tnef' || mediaType === 'application/vnd.ms-tnef';
+  const isWinmail = mediaType === 'application/octet-stream' && /^winmail\.dat$/i.test(fileName);
+  if (isTnef || isWinmail) return (rules.unpackWinmail ?? true) ? 'tnef' : undefined;
+  if (!/^application\/(?:x-)?pkcs7-mime$/.test(mediaType)) return undefined;
+  return smimeType === 'signed-data' || (smimeType === undefined && /\.p7m$/i.test(fileName))
+    ? 'signed'
+    : undefined;
+}
+
+function isNameless(fileName: string | undefined): boolean {
+  return safeFileName(fileName, '') === '';
+}
+
+function isPicture({ mediaType, fileName = '' }: Entity): boolean {
+  if (mediaType.startsWith('image/')) return true;
+  return mediaType === 'application/octet-stream' && pictureExtensions.has(extname(fileName).toLowerCase());
+}
+
+/** What a base64 decoder makes of a word: control characters that are in no text. */
+function isNoise(bytes: Buffer, { encoding, charset = '' }: Entity): boolean {
+  if (encoding !== 'base64' || /utf-?(?:16|32)|ucs|unicode/i.test(charset)) return false;
+  if (
+    bytes.length > 200 ||
+    (bytes[0] === 0xff && bytes[1] === 0xfe) ||
+    (bytes[0] === 0xfe && bytes[1] === 0xff)
+  )
+    return false;
+  return bytes.some(
+    (byte) => byte < 0x20 && !(byte >= 0x07 && byte <= 0x0f) && byte !== 0x1b && byte !== 0x1a,
+  );
+}
+
+function textEntity(mediaType: string, charset: string | undefined): Entity {
+  return {
+    mediaType,
+    declaredType: mediaType,
+    multipart: false,
+    encoding: 'identity',
+    disposition: 'none',
+    flowed: false,
+    delSp: false,
+    ...(charset !== undefined && { charset }),
+  };
+}

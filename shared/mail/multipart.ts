@@ -1,0 +1,480 @@
+import { Base64Decoder } from './base64.ts';
+import { type Entity, readEntity } from './entity.ts';
+import { type HeaderField, readHeaderBlock } from './header.ts';
+import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
+
+/** What the scanner finds, in the order of the mail. A `part` is a leaf; `body` bytes are still encoded. */
+export type MimeEvent =
+  | { readonly kind: 'multipart'; readonly entity: Entity }
+  | { readonly kind: 'multipart-end' }
+  | { readonly kind: 'part'; readonly entity: Entity }
+  | { readonly kind: 'body'; readonly bytes: Buffer }
+  | { readonly kind: 'part-end' }
+  /** Nothing was found in a while: a place to do something else. */
+  | { readonly kind: 'pause' };
+
+/** A multipart that is open at this place of the mail. */
+interface Level {
+  readonly boundary: string | undefined;
+  readonly digest: boolean;
+  hasParts: boolean;
+  /** Whether only white space stood in it outside its parts. */
+  blank: boolean;
+  /** A close delimiter with text right behind it, if no other delimiter came after; within base64 it is no text. */
+  glued: { readonly at: number; readonly inBase64: boolean } | undefined;
+}
+
+interface Delimiter {
+  readonly level: number;
+  readonly closes: boolean;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const DASH = 0x2d;
+const delimiterStart = Buffer.from('\n--');
+const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+const noBytes = Buffer.alloc(0);
+
+/** 1 MiB of header, a line of it counting for at least 64 bytes, and 1,000 entities: as mailparser. */
+const maxHeadBytes = 1024 * 1024;
+const maxHeadLines = maxHeadBytes / 64;
+const maxEntities = 1000;
+/** What a delimiter line may hold besides the boundary: dashes, RFC 2046 white space, the line end. */
+const maxDelimiterExtra = 1004;
+/** So many lines of a header with two dashes in front are looked at: they may be its own delimiter. */
+const maxDashLinesInHead = 20;
+/** Among so many inner multiparts a delimiter with text behind it is looked for. */
+const maxGluedLevels = 8;
+const linesBetweenPauses = 512;
+const contentField = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
+const maxContentField = 40;
+const betweenBytes = 64 * 1024;
+
+export interface ScanOptions {
+  /** Places at which a close delimiter with text behind it is one. */
+  readonly gluedDelimiters?: ReadonlySet<number>;
+  /** How many entities there were, counted on. */
+  readonly count?: { entities: number };
+  /** What is read is no mail but a part: of a multipart whose header was read, its body. */
+  readonly part?: 'whole' | { readonly bodyOf: Entity };
+}
+
+/**
+ * Finds the leaves of a mail (RFC 2046) in blocks of any size, in time linear to its size and holding
+ * no more than a header or a line. What can't be told, exceeds a limit or would lose content is refused as
+ * `Unsplittable`. All limits are numbers of bytes and entities, so that a mail is split the same every time.
+ */
+export class MultipartScanner {
+  /** The fields of the mail's own header, once it was read. */
+  rootFields: readonly HeaderField[] = [];
+  readonly #options: ScanOptions;
+  readonly #count: { entities: number };
+  readonly #levels: Level[] = [];
+  #buffer: Buffer = noBytes;
+  /** All before this place is done with. */
+  #at = 0;
+  /** How many bytes came before the buffer. */
+  #offset = 0;
+  #state: 'start' | 'head' | 'leaf' | 'between' | 'before-encoded' | 'encoded' = 'start';
+  /** A delimiter may stand right at `#at`. */
+  #atLineStart = true;
+  /** Behind the close delimiter of the innermost level. */
+  #inEpilogue = false;
+  /** The header that is read may be text of an epilogue. */
+  #isTentative = false;
+  /** Whether the leaf that is read is base64. */
+  #inBase64 = false;
+  #headScanned = 0;
+  #headLines = 0;
+  #dashLines = 0;
+  /** The end of the text between parts that was passed over. */
+  #between = '';
+  /** The levels that have it, the innermost first. */
+  #boundaries = new Map<string, number[]>();
+  #maxBoundaryBytes = 0;
+  /** A multipart that is encoded as a whole. */
+  #encoded:
+    | { readonly entity: Entity; readonly decoder: Base64Decoder; readonly scanner: MultipartScanner }
+    | undefined;
+
+  constructor(options: ScanOptions = {}) {
+    this.#options = options;
+    this.#count = options.count ?? { entities: 0 };
+    if (options.part !== undefined) this.#state = 'head';
+    if (typeof options.part === 'object') this.#openLevel(options.part.bodyOf);
+  }
+
+  *push(block: Buffer): Generator<MimeEvent> {
+    const rest = this.#buffer.length - this.#at;
+    this.#offset += this.#at;
+    this.#buffer = rest > 0 ? Buffer.concat([this.#buffer.subarray(this.#at), block]) : block;
+    this.#at = 0;
+    yield* this.#run(false);
+  }
+
+  *end(): Generator<MimeEvent> {
+    yield* this.#run(true);
+    yield* this.#endLeaf();
+    yield* this.#closeLevelsFrom(0);
+  }
+
+  /** What may be a delimiter with text right behind it, if there is such a place. */
+  gluedDelimiter(): GluedDelimiter | undefined {
+    const place = this.#levels.find((level) => level.glued?.inBase64)?.glued?.at;
+    return place === undefined ? undefined : new GluedDelimiter(place);
+  }
+
+  *#run(final: boolean): Generator<MimeEvent> {
+    if (this.#state === 'start' && !this.#passByteOrderMark(final)) return;
+    for (;;) {
+      const goesOn = this.#state === 'head' ? yield* this.#scanHead(final) : yield* this.#scanBody(final);
+      if (!goesOn) return;
+    }
+  }
+
+  #passByteOrderMark(final: boolean): boolean {
+    if (this.#buffer.length < byteOrderMark.length && !final) return false;
+    if (this.#buffer.subarray(0, byteOrderMark.length).equals(byteOrderMark)) this.#at = byteOrderMark.length;
+    this.#state = 'head';
+    return true;
+  }
+
+  /** Reads a header up to its empty line or what else ends it; false when more bytes are needed. */
+  *#scanHead(final: boolean): Generator<MimeEvent, boolean> {
+    const buffer = this.#buffer;
+    let line = this.#at + this.#headScanned;
+    for (;;) {
+      const lf = buffer.indexOf(LF, line);
+      const next = lf < 0 ? buffer.length : lf + 1;
+      if (next - this.#at > maxHeadBytes || this.#headLines > maxHeadLines) {
+        if (this.#isTentative) return this.#backToEpilogue(line);
+        throw new Unsplittable('a header in it is larger than 1 MiB');
+      }
+      if (lf < 0 && !final) {
+        this.#headScanned = line - this.#at;
+        return false;
+      }
+      if (lf >= 0 && isCarriageReturns(buffer, line, lf)) {
+        if (lf - line > 1) throw new Unsplittable('its lines end in CR CR LF');
+        yield* this.#beginEntity(line, next);
+        return true;
+      }
+      if (buffer[line] === DASH && buffer[line + 1] === DASH && this.#endsHead(line, next)) {
+        if (line === this.#at) this.#leaveHead('between', line);
+        else yield* this.#beginEntity(line, line);
+        return true;
+      }
+      if (lf < 0) {
+        if (buffer.length === this.#at) this.#leaveHead('between', next);
+        else yield* this.#beginEntity(buffer.length, next);
+        return true;
+      }
+      this.#headLines++;
+      line = next;
+    }
+  }
+
+  /** A delimiter right below a header: of a multipart that is open, or of the one whose header this is. */
+  #endsHead(line: number, next: number): boolean {
+    if (this.#matchDelimiter(line, next)) return true;
+    if (++this.#dashLines > maxDashLinesInHead) return false;
+    const text = this.#buffer.toString('latin1', line + 2, Math.min(next, line + 1024)).trimEnd();
+    const reading = readHeaderBlock(this.#buffer.subarray(this.#at, line), this.#count.entities === 0);
+    if (reading.kind === 'unclear') return false;
+    const { boundary } = readEntity(reading.fields, 'multipart');
+    return boundary !== undefined && (text === boundary || text === `${boundary}--`);
+  }
+
+  #leaveHead(state: 'between', at: number): void {
+    this.#headScanned = 0;
+    this.#headLines = 0;
+    this.#dashLines = 0;
+    this.#inEpilogue = this.#isTentative;
+    this.#isTentative = false;
+    this.#atLineStart = true;
+    this.#state = state;
+    this.#at = at;
+    this.#between = '\n';
+  }
+
+  #backToEpilogue(at: number): true {
+    this.#leaveHead('between', at);
+    this.#inEpilogue = true;
+    return true;
+  }
+
+  /** Begins the entity whose header stands from `#at` to `headEnd`, and whose body should begin at `bodyAt`. */
+  *#beginEntity(headEnd: number, bodyAt: number): Generator<MimeEvent> {
+    const headAt = this.#at;
+    const block = this.#buffer.subarray(headAt, headEnd);
+    const tentative = this.#isTentative;
+    const root = this.#count.entities === 0;
+    const reading = readHeaderBlock(block, root);
+    if (tentative && (reading.kind === 'unclear' || !reading.fields.some(isContentField))) {
+      this.#backToEpilogue(headEnd);
+      return;
+    }
+    if (reading.kind === 'unclear')
+      throw new Unsplittable('it can’t be told where a header in it ends and its text begins');
+    this.#leaveHead('between', reading.kind === 'body-inside' ? headAt + reading.bodyAt : bodyAt);
+    this.#inEpilogue = false;
+    if (++this.#count.entities > maxEntities) throw new Unsplittable('it has more than 1,000 parts');
+    const { fields } = reading;
+    if (root) {
+      this.rootFields = fields;
+      if (!fields.some((field) => field.key) && !isBlank(block)) throw new Unsplittable('it has no header');
+    }
+    const parent = this.#levels.at(-1);
+    if (parent) parent.hasParts = true;
+    if (parent?.digest && fields.some((field) => field.key) && !fields.some(isContentField)) {
+      // The header is that of the mail in the digest: the empty line before it is missing.
+      this.#at = headAt;
+      yield* this.#beginLeaf(readEntity([], 'digest'));
+      return;
+    }
+    const entity = readEntity(fields, root ? 'mail' : parent?.digest ? 'digest' : 'multipart');
+    if (!entity.multipart) {
+      if (reading.kind === 'body-inside' && !['identity', 'quoted-printable'].includes(entity.encoding))
+        throw new Unsplittable('a header in it has no end, and its body is encoded');
+      yield* this.#beginLeaf(entity);
+      return;
+    }
+    yield { kind: 'multipart', entity };
+    if (entity.encoding === 'base64' && entity.boundary !== undefined) {
+      this.#encoded = {
+        decoder: new Base64Decoder(),
+        entity,
+        scanner: new MultipartScanner({ part: { bodyOf: entity }, count: this.#count }),
+      };
+      this.#state = 'before-encoded';
+      return;
+    }
+    this.#openLevel(entity);
+  }
+
+  *#beginLeaf(entity: Entity): Generator<MimeEvent> {
+    yield { kind: 'part', entity };
+    this.#inBase64 = entity.encoding === 'base64';
+    this.#state = 'leaf';
+  }
+
+  #openLevel(entity: Entity): void {
+    const digest = entity.mediaType === 'multipart/digest';
+    this.#levels.push({
+      boundary: entity.boundary,
+      digest,
+      hasParts: false,
+      blank: true,
+      glued: undefined,
+    });
+    this.#noteBoundaries();
+    this.#state = 'between';
+  }
+
+  /** Goes to the next delimiter; false when there is none in what has come so far. */
+  *#scanBody(final: boolean): Generator<MimeEvent, boolean> {
+    const buffer = this.#buffer;
+    if (this.#state === 'before-encoded' && !this.#chooseEncoded(final)) return false;
+    if (this.#boundaries.size === 0) return yield* this.#giveUpTo(buffer.length);
+    let from = this.#at;
+    for (let lines = 1; ; lines++) {
+      const bound = this.#nextCandidate(from, final);
+      if (bound === undefined) return yield* this.#giveUpTo(final ? buffer.length : this.#held());
+      const { start, bodyEnd } = bound;
+      if (start < 0) return false;
+      const lf = buffer.indexOf(LF, start);
+      const next = lf < 0 ? buffer.length : lf + 1;
+      if (lf < 0 && !final && buffer.length - start <= this.#maxBoundaryBytes + maxDelimiterExtra) {
+        if (this.#atLineStart) return false;
+        return yield* this.#giveUpTo(bodyEnd);
+      }
+      const delimiter = this.#matchDelimiter(start, next) ?? this.#matchGlued(start, next);
+      if (delimiter) {
+        yield* this.#giveUpTo(bodyEnd);
+        this.#at = next;
+        yield* this.#enter(delimiter);
+        return true;
+      }
+      this.#atLineStart = false;
+      from = lf < 0 ? buffer.length : lf;
+      if (lines % linesBetweenPauses === 0) yield { kind: 'pause' };
+    }
+  }
+
+  /** Where the next line with two dashes starts, and where the body before it ends; -1: wait for more. */
+  #nextCandidate(from: number, final: boolean): { start: number; bodyEnd: number } | undefined {
+    const buffer = this.#buffer;
+    if (this.#atLineStart) {
+      const start = this.#at;
+      if (buffer.length - start < 2 && !final) return { start: -1, bodyEnd: start };
+      if (buffer[start] === DASH && buffer[start + 1] === DASH) return { start, bodyEnd: start };
+      this.#atLineStart = false;
+    }
+    const at = buffer.indexOf(delimiterStart, from);
+    if (at < 0) return undefined;
+    return { start: at + 1, bodyEnd: at > this.#at && buffer[at - 1] === CR ? at - 1 : at };
+  }
+
+  /** The place from which a line end at the end of the block, and a dash after it, must be held back. */
+  #held(): number {
+    const buffer = this.#buffer;
+    let end = buffer.length;
+    if (end - this.#at >= 2 && buffer[end - 1] === DASH && buffer[end - 2] === LF) end--;
+    if (end > this.#at && buffer[end - 1] === LF) end--;
+    if (end > this.#at && buffer[end - 1] === CR && end >= buffer.length - 2) end--;
+    return end;
+  }
+
+  *#giveUpTo(end: number): Generator<MimeEvent, false> {
+    const bytes = this.#buffer.subarray(this.#at, end);
+    this.#at = end;
+    if (bytes.length === 0) return false;
+    if (this.#state === 'leaf') yield { kind: 'body', bytes };
+    else if (this.#state === 'encoded' && this.#encoded)
+      yield* this.#encoded.scanner.push(this.#encoded.decoder.decode(bytes));
+    else if (this.#state === 'between') this.#passBetween(bytes);
+    return false;
+  }
+
+  /** What stands before the first part of a multipart and behind the last is for nobody, but must hide no part. */
+  #passBetween(bytes: Buffer): void {
+    const level = this.#levels.at(-1);
+    if (level?.blank && !level.hasParts) level.blank = isBlank(bytes);
+    for (let at = 0; at < bytes.length; at += betweenBytes) {
+      const text = this.#between + bytes.toString('latin1', at, at + betweenBytes);
+      if (contentField.test(text)) throw new Unsplittable('a part in it stands outside of its multipart');
+      this.#between = text.slice(-maxContentField);
+    }
+  }
+
+  /** A multipart that is declared base64 seldom is: its first line shows it. */
+  #chooseEncoded(final: boolean): boolean {
+    const text = this.#buffer.toString('latin1', this.#at, this.#at + 200);
+    const line =
+      /^\s*(\S[^\r\n]*)\r*\n/.exec(text)?.[1] ?? (final || text.length === 200 ? text.trim() : undefined);
+    if (line === undefined) return false;
+    if (/^[A-Za-z0-9+/]{4,}={0,2}$/.test(line.trimEnd())) {
+      this.#state = 'encoded';
+    } else {
+      const entity = this.#encoded?.entity;
+      this.#encoded = undefined;
+      if (entity) this.#openLevel(entity);
+    }
+    return true;
+  }
+
+  /** RFC 2046, 5.1.1, with any number of CR before the LF, and no line end needed at the very end. */
+  #matchDelimiter(start: number, next: number): Delimiter | undefined {
+    const buffer = this.#buffer;
+    if (this.#boundaries.size === 0 || next - start > this.#maxBoundaryBytes + maxDelimiterExtra)
+      return undefined;
+    let end = next;
+    if (buffer[end - 1] === LF) end--;
+    while (end > start && buffer[end - 1] === CR) end--;
+    while (end > start && (buffer[end - 1] === 0x20 || buffer[end - 1] === 0x09)) end--;
+    const whole = buffer.toString('latin1', Math.min(start + 2, end), end);
+    const opened = this.#levelOf(whole);
+    const closed = whole.endsWith('--') ? this.#levelOf(whole.slice(0, -2)) : undefined;
+    if (opened === undefined && closed === undefined) return undefined;
+    return opened !== undefined && opened >= (closed ?? -1)
+      ? { level: opened, closes: false }
+      : { level: closed ?? 0, closes: true };
+  }
+
+  /** Of two multiparts with the same boundary the inner one is meant, until it is closed. */
+  #levelOf(boundary: string): number | undefined {
+    const indexes = this.#boundaries.get(boundary);
+    const isClosed = this.#inEpilogue && indexes?.[0] === this.#levels.length - 1;
+    return (isClosed ? indexes?.[1] : undefined) ?? indexes?.[0];
+  }
+
+  /**
+   * RFC 2046, 5.1.1 lets a boundary be compared as a prefix, and lists append footers to a mail whose last line
+   * has no end. Whether a close delimiter with text behind it is one shows at the end of the mail only: when no
+   * other delimiter of the same multipart has come.
+   */
+  #matchGlued(start: number, next: number): Delimiter | undefined {
+    const lowest = Math.max(0, this.#levels.length - maxGluedLevels);
+    for (let index = this.#levels.length - 1; index >= lowest; index--) {
+      const level = this.#levels[index];
+      if (!level?.boundary || level.glued !== undefined) continue;
+      const delimiter = `--${level.boundary}--`;
+      const end = start + delimiter.length;
+      if (end >= next || this.#buffer.toString('latin1', start, end) !== delimiter) continue;
+      const place = this.#offset + start;
+      if (this.#options.gluedDelimiters?.has(place)) return { level: index, closes: true };
+      if (!(this.#inEpilogue && index === this.#levels.length - 1))
+        level.glued = { at: place, inBase64: this.#inBase64 };
+      return undefined;
+    }
+    return undefined;
+  }
+
+  *#enter({ level: index, closes }: Delimiter): Generator<MimeEvent> {
+    const innermost = index === this.#levels.length - 1;
+    const behindClose = this.#inEpilogue && innermost;
+    const level = this.#levels[index];
+    if (level) level.glued = undefined;
+    this.#atLineStart = true;
+    this.#between = '\n';
+    if (closes && innermost && this.#state === 'between') {
+      this.#inEpilogue = true;
+      return;
+    }
+    yield* this.#endLeaf();
+    yield* this.#closeLevelsFrom(index + 1);
+    this.#state = closes ? 'between' : 'head';
+    this.#inEpilogue = closes;
+    this.#isTentative = behindClose && !closes;
+  }
+
+  *#endLeaf(): Generator<MimeEvent> {
+    if (this.#state === 'leaf') yield { kind: 'part-end' };
+    if (this.#encoded) {
+      const { decoder, scanner } = this.#encoded;
+      this.#encoded = undefined;
+      yield* scanner.push(decoder.end());
+      yield* scanner.end();
+    }
+    this.#state = 'between';
+  }
+
+  *#closeLevelsFrom(index: number): Generator<MimeEvent> {
+    if (this.#levels.length <= index) return;
+    for (const closed of this.#levels.splice(index).reverse()) {
+      if (closed.glued?.inBase64) throw new GluedDelimiter(closed.glued.at);
+      if (closed.glued) throw new Unsplittable('text stands right behind a close delimiter in it');
+      if (!closed.hasParts && !closed.blank) throw new Unsplittable('a multipart in it shows no parts');
+      yield { kind: 'multipart-end' };
+    }
+    this.#noteBoundaries();
+  }
+
+  #noteBoundaries(): void {
+    this.#boundaries = new Map();
+    for (let index = this.#levels.length - 1; index >= 0; index--) {
+      const boundary = this.#levels[index]?.boundary;
+      if (boundary === undefined) continue;
+      const indexes = this.#boundaries.get(boundary);
+      if (indexes) indexes.push(index);
+      else this.#boundaries.set(boundary, [index]);
+    }
+    this.#maxBoundaryBytes = Math.max(0, ...[...this.#boundaries.keys()].map((boundary) => boundary.length));
+  }
+}
+
+function isCarriageReturns(buffer: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (buffer[at] !== CR) return false;
+  return true;
+}
+
+function isContentField(field: HeaderField): boolean {
+  return field.key.startsWith('content-');
+}
+
+/** Whether there is nothing but white space and control characters. */
+export function isBlank(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at++) if ((bytes[at] ?? 0) > 0x20) return false;
+  return true;
+}

@@ -1,0 +1,131 @@
+import { chooseCharset, decodePieces } from './charset.ts';
+import type { Entity } from './entity.ts';
+import { EventLoopTurn } from './eventLoop.ts';
+import { isInvisible, isInvisibleHtml } from './html.ts';
+import type { Content, ContentStore } from './mail.ts';
+
+/** So much text goes to the store at a time, and as a whole where there is no more. */
+const chunkLength = 64 * 1024;
+
+/** A text that stands in the mail, its transfer encoding undone and its charset not yet. */
+export interface MailText {
+  /** Its place among all leaves of the mail. */
+  readonly order: number;
+  readonly form: 'plain' | 'html' | 'other';
+  readonly entity: Entity;
+  readonly bytes: Buffer;
+  /** It is not in the charset that it declares. */
+  readonly misdeclared: boolean;
+  /** In Unicode, with LF line ends, flowed lines joined; in pieces, made anew each time. */
+  pieces(): Iterable<string>;
+}
+
+export function readText(order: number, entity: Entity, bytes: Buffer): MailText {
+  const form = formOf(entity.mediaType);
+  const { charset, misdeclared } = chooseCharset(bytes, entity.charset, form === 'html');
+  return {
+    order,
+    form,
+    entity,
+    bytes,
+    misdeclared,
+    pieces: () => {
+      const text = withLfLineEnds(decodePieces(bytes, charset));
+      return entity.flowed ? joinFlowedLines(text, entity.delSp) : text;
+    },
+  };
+}
+
+function formOf(mediaType: string): MailText['form'] {
+  if (mediaType === 'text/plain') return 'plain';
+  return mediaType === 'text/html' ? 'html' : 'other';
+}
+
+/** Whether it shows a reader nothing at all. */
+export async function showsNothing(text: MailText): Promise<boolean> {
+  if (text.form === 'html') return isInvisibleHtml(text.pieces());
+  const turn = new EventLoopTurn();
+  for (const piece of text.pieces()) {
+    if (!isInvisible(piece)) return false;
+    await turn.giveWay();
+  }
+  return true;
+}
+
+/** Puts a text that comes in pieces into the store, as UTF-8. */
+export async function storeText(store: ContentStore, pieces: Iterable<string>): Promise<Content> {
+  const turn = new EventLoopTurn();
+  const chunks = inChunks(pieces);
+  const first = chunks.next();
+  const second = chunks.next();
+  if (first.done || second.done) return store.put(Buffer.from(first.value ?? ''));
+  const writer = store.begin();
+  await writer.write(Buffer.from(first.value));
+  await writer.write(Buffer.from(second.value));
+  for (const chunk of chunks) {
+    await writer.write(Buffer.from(chunk));
+    await turn.giveWay();
+  }
+  return writer.end();
+}
+
+/** Pieces of at least 64 KiB, the last one excepted, none of which ends within a surrogate pair. */
+function* inChunks(pieces: Iterable<string>): Generator<string, undefined> {
+  let held = '';
+  for (const piece of pieces) {
+    held += piece;
+    if (held.length < chunkLength) continue;
+    const last = held.charCodeAt(held.length - 1);
+    const end = last >= 0xd800 && last <= 0xdbff ? held.length - 1 : held.length;
+    yield held.slice(0, end);
+    held = held.slice(end);
+  }
+  if (held !== '') yield held;
+}
+
+/** CRLF, also with a CR too many, and a CR alone become LF. */
+function* withLfLineEnds(pieces: Iterable<string>): Generator<string> {
+  let held = '';
+  for (const piece of pieces) {
+    const text = held + piece;
+    const end = text.endsWith('\r')
+      ? text.length - (/\r+$/.exec(text.slice(-64))?.[0].length ?? 0)
+      : text.length;
+    held = text.slice(end);
+    const whole = text.slice(0, end);
+    if (whole !== '') yield whole.includes('\r') ? whole.replace(/\r*\n|\r/g, '\n') : whole;
+  }
+  if (held !== '') yield held.replaceAll('\r', '\n');
+}
+
+/**
+ * RFC 3676, 4: joins the lines of a flowed text, of the same depth of quoting. An empty line ends a paragraph,
+ * and a signature separator is never joined.
+ */
+function* joinFlowedLines(pieces: Iterable<string>, delSp: boolean): Generator<string> {
+  const signature = '-- ';
+  let unfinished = '';
+  let isOpen = false;
+  let depth = 0;
+  const join = (line: string): string => {
+    let quotes = 0;
+    while (line.charCodeAt(quotes) === 0x3e) quotes++;
+    const content = line.charCodeAt(quotes) === 0x20 ? line.slice(quotes + 1) : line.slice(quotes);
+    const joins = isOpen && quotes === depth && content !== signature && content !== '';
+    const shown = joins || quotes === 0 ? content : line;
+    const flows = content.endsWith(' ') && content !== signature;
+    const before = joins ? (delSp ? '' : ' ') : isOpen ? ' \n' : '';
+    isOpen = flows;
+    depth = quotes;
+    return before + (flows ? shown.slice(0, -1) : `${shown}\n`);
+  };
+  for (const piece of pieces) {
+    const lines = piece.split('\n');
+    lines[0] = unfinished + lines[0];
+    unfinished = lines.pop() ?? '';
+    const joined = lines.map(join).join('');
+    if (joined !== '') yield joined;
+  }
+  if (unfinished !== '') yield join(unfinished).replace(/\n$/, '');
+  if (isOpen) yield unfinished === '' ? ' \n' : ' ';
+}

@@ -1,0 +1,154 @@
+import { useState } from 'preact/hooks';
+import type { Mail, Part } from '../model.ts';
+import { nameOf } from '../model.ts';
+import { hrefOf, hrefWith } from '../route.ts';
+import { clock, counted, exact, size } from '../words.ts';
+
+export const outcomeNames: Readonly<Record<Mail['outcome'], string>> = {
+  delivered: 'Delivered',
+  undelivered: 'Undelivered',
+  'left-out': 'Left out',
+  'given-up': 'Given up',
+};
+
+interface MailRowProps {
+  readonly mail: Mail;
+  readonly nowMs: number;
+  /** Whether the connection is told, too. */
+  readonly showsConnection: boolean;
+}
+
+/** A mail in one line, and opened all that is known of it. */
+export function MailRow({ mail, nowMs, showsConnection }: MailRowProps) {
+  const [isOpen, setIsOpen] = useState(false);
+  const subject = subjectOf(mail);
+  const panel = `mail-${mail.interchangeId}-${mail.at}`;
+  return (
+    <tbody class={`mail ${mail.outcome}`}>
+      <tr>
+        <td data-label="Time" title={exact(mail.at)}>
+          {clock(mail.at, nowMs)}
+        </td>
+        <th scope="row">
+          <button
+            type="button"
+            class="opener"
+            aria-expanded={isOpen}
+            aria-controls={panel}
+            onClick={() => setIsOpen(!isOpen)}
+          >
+            {subject}
+          </button>
+          <span class="sub">{mail.emailFrom ?? ''}</span>
+        </th>
+        {showsConnection && (
+          <td data-label="Connection">
+            <a href={hrefOf('show', mail)}>{nameOf(mail)}</a>
+          </td>
+        )}
+        <td data-label="Size">{size(mail.sizeBytes)}</td>
+        <td data-label="Outcome">
+          <span class={`outcome-mark ${mail.outcome}`}>{outcomeNames[mail.outcome]}</span>
+          <span class="sub">
+            {mail.reason ?? `${counted(mail.parts.length, 'message')} to ${mail.queueName}`}
+          </span>
+        </td>
+      </tr>
+      <tr class="details" id={panel} hidden={!isOpen}>
+        {isOpen && (
+          <td colSpan={showsConnection ? 5 : 4}>
+            <MailDetails mail={mail} nowMs={nowMs} />
+          </td>
+        )}
+      </tr>
+    </tbody>
+  );
+}
+
+export function subjectOf({ emailSubject, emailMessageId, interchangeId }: Mail): string {
+  return (
+    emailSubject || (emailMessageId ? `(no subject) ${emailMessageId}` : `(no subject) ${interchangeId}`)
+  );
+}
+
+function MailDetails({ mail, nowMs }: { mail: Mail; nowMs: number }) {
+  const facts: (readonly [string, string | undefined])[] = [
+    ['From', mail.emailFrom],
+    ['To', mail.emailTo],
+    ['Message-ID', mail.emailMessageId],
+    ['Date', mail.emailDate && exact(mail.emailDate)],
+    ['Came to the mailbox', mail.receivedAt && exact(mail.receivedAt)],
+    [mail.outcome === 'left-out' ? 'Left out' : 'Picked up', exact(mail.at)],
+    ['Queue', mail.queueName],
+    ['interchangeId', mail.interchangeId],
+    ['Run', mail.runId],
+  ];
+  return (
+    <div class="mail-details">
+      {mail.warning !== undefined && <p class="warning">{mail.warning}</p>}
+      {mail.reason !== undefined && <p>{mail.reason}</p>}
+      {(mail.outcome === 'undelivered' || mail.outcome === 'given-up') && (
+        <p>
+          {mail.outcome === 'undelivered' ? (
+            <a
+              href={hrefWith('undelivered', {
+                customer: mail.customer,
+                connection: mail.connection,
+                mail: mail.interchangeId,
+              })}
+            >
+              Its undelivered record
+            </a>
+          ) : (
+            'A person has given it up; it was not sent.'
+          )}
+        </p>
+      )}
+      <dl class="facts">
+        {facts.map(([name, value]) =>
+          value ? (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ) : null,
+        )}
+      </dl>
+      {mail.parts.length > 0 && <Parts parts={mail.parts} label={`Parts, ${clock(mail.at, nowMs)}`} />}
+    </div>
+  );
+}
+
+/** The parts of a mail, each the message that it became. */
+export function Parts({ parts, label }: { parts: readonly Part[]; label: string }) {
+  return (
+    <ol class="parts" aria-label={label}>
+      {parts.map((part) => (
+        <li key={part.partNumber}>
+          <p class="part-name">
+            {part.inboundFileName ?? `Part ${part.partNumber}`}{' '}
+            <span class="sub">
+              {part.partKind} · {part.contentType} · {size(part.size)}
+            </span>
+          </p>
+          <dl class="facts">
+            <div>
+              <dt>messageId</dt>
+              <dd>{part.messageId}</dd>
+            </div>
+            <div>
+              <dt>SHA-256</dt>
+              <dd>{part.sha256}</dd>
+            </div>
+            {part.claimCheck !== undefined && (
+              <div>
+                <dt>Claim check</dt>
+                <dd>{part.claimCheck}</dd>
+              </div>
+            )}
+          </dl>
+        </li>
+      ))}
+    </ol>
+  );
+}

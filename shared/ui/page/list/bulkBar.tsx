@@ -1,0 +1,54 @@
+import { useState } from 'preact/hooks';
+import type { BulkAction, Connections } from '../connections.ts';
+import { Confirm } from '../modal.tsx';
+import type { Row } from '../status.ts';
+import { exportConnections } from '../transfer/transfer.ts';
+import { counted } from '../words.ts';
+
+interface BulkBarProps {
+  readonly chosen: readonly Row[];
+  readonly connections: Connections;
+  readonly clear: () => void;
+}
+
+/** What can be done with all that are selected. */
+export function BulkBar({ chosen, connections, clear }: BulkBarProps) {
+  const [asks, setAsks] = useState(false);
+  const isBusy = connections.busy.size > 0;
+  const keys = chosen.map(({ connection }) => connection);
+  const act = async (action: BulkAction): Promise<void> => {
+    await connections.doAll(keys, action);
+    clear();
+  };
+  return (
+    <section class="bulk" aria-label="Selected connections">
+      <p>{counted(chosen.length, 'connection')} selected</p>
+      <div class="buttons">
+        <button type="button" disabled={isBusy} onClick={() => act('poll')}>
+          Poll
+        </button>
+        <button type="button" disabled={isBusy} onClick={() => act('enable')}>
+          Enable
+        </button>
+        <button type="button" disabled={isBusy} onClick={() => setAsks(true)}>
+          Disable…
+        </button>
+        <button type="button" onClick={() => exportConnections(keys)}>
+          Export
+        </button>
+        <button type="button" class="quiet" onClick={clear}>
+          Select none
+        </button>
+      </div>
+      {asks && (
+        <Confirm
+          title={`Disable ${counted(chosen.length, 'connection')}?`}
+          text="Their mailboxes are polled no more until they are enabled."
+          action="Disable"
+          confirm={() => act('disable')}
+          close={() => setAsks(false)}
+        />
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,254 @@
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError, findMails, findRuns, listUndelivered, readConnection, serverNow } from '../api.ts';
+import { type Connections, isDisabled } from '../connections.ts';
+import { JournalNote, Mails } from '../journal/mailsPage.tsx';
+import { useSearch } from '../journal/search.ts';
+import { Waiting } from '../list/connectionList.tsx';
+import { DayChart } from '../list/dayChart.tsx';
+import { lastDay, lastMail, totalsOf } from '../list/lastDay.ts';
+import { DeleteDialog } from '../list/moreActions.tsx';
+import { lastRun, serverOf } from '../list/row.tsx';
+import { StatusMark } from '../list/statusMark.tsx';
+import { type Connection, type Key, nameOf, type Run } from '../model.ts';
+import { useNow } from '../polled.ts';
+import { hrefOf, hrefWith } from '../route.ts';
+import { statusOf } from '../status.ts';
+import { RecordTable } from '../undelivered.tsx';
+import { ahead, clock, counted, exact, schedule, size } from '../words.ts';
+
+interface ShowPageProps {
+  readonly shown: Key;
+  readonly connections: Connections;
+  /** False while a key is asked for. */
+  readonly isReady: boolean;
+}
+
+/** A connection's own page: how it fares, what its runs did, its mails and those that wait. */
+export function ShowPage({ shown, connections, isReady }: ShowPageProps) {
+  const { customer, connection: name } = shown;
+  const [read, setRead] = useState<Connection>();
+  const [error, setError] = useState<Error>();
+  const [tries, setTries] = useState(0);
+  const listed = connections.data?.find((each) => nameOf(each) === nameOf(shown));
+
+  useEffect(() => {
+    if (!isReady || tries < 0) return;
+    setError(undefined);
+    readConnection({ customer, connection: name }).then(
+      (found) => setRead(found.connection),
+      (caught: Error) => setError(caught),
+    );
+  }, [customer, name, tries, isReady]);
+
+  const connection = listed ?? read;
+  const isMissing = connection === undefined && error instanceof ApiError && error.status === 404;
+  return (
+    <>
+      <p class="back">
+        <a href="#/">← Connections</a>
+      </p>
+      <div class="heading">
+        <h1 tabIndex={-1}>
+          <span class="customer">{customer}/</span>
+          {name}
+        </h1>
+        {connection !== undefined && <Actions connection={connection} connections={connections} />}
+      </div>
+      {connection !== undefined && (
+        <>
+          <Health connection={connection} />
+          <Runs shown={shown} />
+          <WaitingMails shown={shown} isReady={isReady} />
+          <LatestMails shown={shown} />
+        </>
+      )}
+      {connection === undefined && !isMissing && (
+        <Waiting error={error} retry={() => setTries((before) => before + 1)} />
+      )}
+      {isMissing && <Missing shown={shown} />}
+    </>
+  );
+}
+
+export function Missing({ shown }: { shown: Key }) {
+  return (
+    <div class="empty" role="alert">
+      <h2>There is no connection {nameOf(shown)}</h2>
+      <p>It may have been deleted meanwhile. What became of its mails is still under Mails.</p>
+      <a class="button" href={hrefWith('mails', { ...shown })}>
+        Its mails
+      </a>
+    </div>
+  );
+}
+
+function Health({ connection }: { connection: Connection }) {
+  const nowMs = useNow(serverNow);
+  const status = statusOf(connection, nowMs);
+  const { state } = connection;
+  return (
+    <section class={`health ${status.isFailing ? 'failing' : ''}`} aria-label="Last run">
+      {status.error !== '' && <p class="why">{status.error}</p>}
+      <dl>
+        <div>
+          <dt>Status</dt>
+          <dd>
+            <StatusMark status={status} />
+          </dd>
+        </div>
+        <div>
+          <dt>Last run</dt>
+          <dd title={exact(state.lastRunStartedAt)}>{lastRun({ id: '', connection, status }, nowMs)}</dd>
+        </div>
+        <div>
+          <dt>Last mail</dt>
+          <dd title={exact(state.lastMailAt)}>{lastMail(state.lastMailAt, state.history, nowMs)}</dd>
+        </div>
+        <div>
+          <dt>Next run</dt>
+          <dd title={exact(state.nextRunAt)}>
+            {status.kind === 'disabled' ? '–' : ahead(state.nextRunAt, nowMs)}
+          </dd>
+        </div>
+        <div>
+          <dt>Mailbox</dt>
+          <dd>{serverOf(connection)}</dd>
+        </div>
+        <div>
+          <dt>Schedule</dt>
+          <dd>{schedule(connection)}</dd>
+        </div>
+        <div>
+          <dt>Last day</dt>
+          <dd>
+            <DayChart history={state.history} nowMs={nowMs} />
+            <p class="hint" aria-hidden="true">
+              {totalsOf(lastDay(state.history, nowMs)).words}
+            </p>
+          </dd>
+        </div>
+      </dl>
+    </section>
+  );
+}
+
+function Actions({ connection, connections }: { connection: Connection; connections: Connections }) {
+  const [asksDelete, setAsksDelete] = useState(false);
+  const isBusy = connections.busy.has(nameOf(connection));
+  const isOff = isDisabled(connection);
+  return (
+    <div class="buttons">
+      <button type="button" disabled={isBusy || isOff} onClick={() => connections.poll(connection)}>
+        {isBusy ? 'Polling…' : 'Poll now'}
+      </button>
+      <button type="button" disabled={isBusy} onClick={() => connections.toggle(connection)}>
+        {isOff ? 'Enable' : 'Disable'}
+      </button>
+      <a class="button" href={hrefOf('copy', connection)}>
+        Duplicate
+      </a>
+      <button type="button" class="danger" onClick={() => setAsksDelete(true)}>
+        Delete…
+      </button>
+      <a class="button primary" href={hrefOf('edit', connection)}>
+        Edit
+      </a>
+      {asksDelete && (
+        <DeleteDialog
+          connection={connection}
+          remove={async () => {
+            if (await connections.remove(connection)) location.hash = '#/';
+          }}
+          close={() => setAsksDelete(false)}
+        />
+      )}
+    </div>
+  );
+}
+
+const weekMs = 7 * 86_400_000;
+
+/** The last runs that moved mail or failed, each with its sentence. */
+function Runs({ shown: { customer, connection } }: { shown: Key }) {
+  const nowMs = useNow(serverNow);
+  const from = new Date(Math.floor((nowMs - weekMs) / 86_400_000) * 86_400_000).toISOString();
+  const search = useSearch(findRuns, { customer, connection, from, limit: '20' });
+  const { page, error, isLoading, loadMore, reload } = search;
+  return (
+    <section class="part" aria-label="Runs">
+      <div class="part-heading">
+        <h2>Runs</h2>
+        <button type="button" class="quiet" disabled={isLoading} onClick={reload}>
+          {isLoading ? 'Loading…' : 'Load again'}
+        </button>
+      </div>
+      <JournalNote page={page} />
+      {page === undefined && error !== undefined && <p class="field-error">{error.message}</p>}
+      {page?.found.length === 0 && <p class="hint">No run has moved mail or failed in the last week.</p>}
+      {page !== undefined && page.found.length > 0 && (
+        <ul class="runs">
+          {page.found.map((run) => (
+            <li key={run.runId} class={run.status === 'failed' ? 'failing' : ''}>
+              <span title={exact(run.at)}>{clock(run.at, nowMs)}</span>
+              <span>{sentenceOf(run)}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {page?.next !== undefined && (
+        <p class="pager">
+          <button type="button" disabled={isLoading} onClick={loadMore}>
+            Older runs
+          </button>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function sentenceOf({ status, mails, messages, bytes, durationMs, error }: Run): string {
+  const seconds =
+    durationMs < 1_000 ? `${Math.round(durationMs)} ms` : `${(durationMs / 1_000).toFixed(1)} s`;
+  const moved = `${counted(mails, 'mail')}, ${counted(messages, 'message')}, ${size(bytes)} in ${seconds}.`;
+  if (status !== 'failed') return `${moved}${error ? ` ${error}` : ''}`;
+  return `Failed: ${error ?? 'no reason was given.'}${mails > 0 ? ` Before: ${moved}` : ''}`;
+}
+
+/** Its mails that wait to be sent. */
+function WaitingMails({ shown: { customer, connection }, isReady }: { shown: Key; isReady: boolean }) {
+  const [records, setRecords] = useState<Awaited<ReturnType<typeof listUndelivered>>>();
+  const [tries, setTries] = useState(0);
+  useEffect(() => {
+    if (!isReady || tries < 0) return;
+    // Where it can't be loaded, the page above says so.
+    listUndelivered({ customer, connection }, 20).then(setRecords, () => undefined);
+  }, [customer, connection, tries, isReady]);
+  if (records === undefined || records.undelivered.length === 0) return null;
+  return (
+    <section class="part" aria-label="Undelivered mails">
+      <div class="part-heading">
+        <h2>Undelivered</h2>
+        <a href={hrefWith('undelivered', { customer, connection })}>All of them</a>
+      </div>
+      <RecordTable
+        records={records.undelivered}
+        showsConnection={false}
+        reload={() => setTries((before) => before + 1)}
+      />
+    </section>
+  );
+}
+
+function LatestMails({ shown: { customer, connection } }: { shown: Key }) {
+  const nowMs = useNow(serverNow);
+  const search = useSearch(findMails, { customer, connection, limit: '20' });
+  return (
+    <section class="part" aria-label="Mails">
+      <div class="part-heading">
+        <h2>Mails of the last two days</h2>
+        <a href={hrefWith('mails', { customer, connection })}>Search in them</a>
+      </div>
+      <Mails search={search} nowMs={nowMs} showsConnection={false} isFiltered={false} />
+    </section>
+  );
+}

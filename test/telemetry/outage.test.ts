@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import tls from 'node:tls';
+import v8 from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Failure } from '../../shared/failure/failure.ts';
+import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
+import type { Log } from '../../shared/telemetry/log.ts';
+import { type OpenTelemetryOptions, openTelemetry } from '../../shared/telemetry/openTelemetry.ts';
+import type { ConnectionLabels, Telemetry } from '../../shared/telemetry/telemetry.ts';
+import { testCertificate } from '../testbed/certificates.ts';
+import { type Ingestion, type IngestionMode, startIngestion } from './ingestion.ts';
+
+// What can't be sent the exporter keeps in the folder for temporary files.
+const folder = mkdtempSync(join(tmpdir(), 'telemetry-'));
+process.env.TMPDIR = folder;
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+const quiet: Log = { info() {}, warn() {}, error() {} };
+const failure = new Failure('login', 'The server refused the login.');
+
+/** Both end with the test, however it ends. */
+async function start(
+  context: TestContext,
+  mode: IngestionMode,
+  options: Omit<OpenTelemetryOptions, 'connectionString'> = {},
+  tls?: { readonly key: string; readonly cert: string },
+): Promise<{ ingestion: Ingestion; telemetry: Telemetry }> {
+  const ingestion = await startIngestion(mode, tls);
+  const telemetry = openTelemetry({ connectionString: ingestion.connectionString, ...options });
+  context.after(async () => {
+    await telemetry.shutdown(2_000);
+    await ingestion.stop();
+  });
+  return { ingestion, telemetry };
+}
+
+/** So many failed polls, each with a connection of the given name and six steps. */
+function poll(telemetry: Telemetry, count: number, connection: string): void {
+  const labels: ConnectionLabels = { customer: 'acme', connection, protocol: 'imap' };
+  for (let index = 0; index < count; index += 1) {
+    const trace = telemetry.follow(quiet, undefined).startPoll(labels, `run ${index}`);
+    for (const step of ['connect', 'list', 'fetch', 'parse', 'push', 'settle'] as const) {
+      trace.startStep(step).end();
+    }
+    trace.end({ mails: 0, messages: 0, bytes: 0, durationMs: 5, failure });
+  }
+}
+
+async function arrival(ingestion: Ingestion, connection: string): Promise<void> {
+  const has = () =>
+    ingestion.ofType('RequestData').some(({ data }) => data.baseData.properties.connection === connection);
+  for (let waitedMs = 0; !has(); waitedMs += 50) {
+    assert.ok(waitedMs < 60_000, `no poll of ${connection} arrived`);
+    await wait(50);
+  }
+}
+
+v8.setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
+
+/** Mebibytes of the heap, and of what lies beside it, that are in use. */
+async function usedMiB(ingestion: Ingestion): Promise<number> {
+  for (let round = 0; round < 3; round += 1) {
+    ingestion.forget();
+    collect();
+    await wait(20);
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 1_048_576;
+}
+
+test('an endpoint that was silent for a while costs neither what comes after it nor memory', async (context) => {
+  const { ingestion, telemetry } = await start(context, 'answering', { requestMs: 200 });
+  poll(telemetry, 2_000, 'before');
+  poll(telemetry, 1, 'before-last');
+  await arrival(ingestion, 'before-last');
+  const before = await usedMiB(ingestion);
+
+  ingestion.mode = 'silent';
+  poll(telemetry, 6_000, 'during');
+  await wait(1_000);
+  const during = await usedMiB(ingestion);
+  ingestion.mode = 'answering';
+  poll(telemetry, 1, 'after');
+  await arrival(ingestion, 'after');
+  const afterwards = await usedMiB(ingestion);
+  console.log(
+    `MiB in use: ${before.toFixed(1)} before, ${during.toFixed(1)} during, ${afterwards.toFixed(1)} after`,
+  );
+  assert.ok(during > before + 10, 'the outage was felt');
+  assert.ok(afterwards < before + 8, `${before} MiB before, ${afterwards} MiB after`);
+});
+
+async function sentenceAfter(telemetry: Telemetry): Promise<readonly string[]> {
+  const errors: string[] = [];
+  const log: Log = { ...quiet, error: (sentence) => errors.push(sentence) };
+  for (let waitedMs = 0; errors.length === 0; waitedMs += 50) {
+    assert.ok(waitedMs < 20_000, 'nothing was said');
+    telemetry.follow(log, undefined);
+    await wait(50);
+  }
+  for (let again = 0; again < 5; again += 1) {
+    poll(telemetry, 100, 'again');
+    await wait(50);
+    telemetry.follow(log, undefined);
+  }
+  return errors;
+}
+
+const refusals: readonly (readonly [number, string])[] = [
+  [
+    401,
+    'Application Insights refused telemetry (HTTP 401). If the resource takes no telemetry without an identity, set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD.',
+  ],
+  [
+    400,
+    'Application Insights refused telemetry (HTTP 400). Copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource.',
+  ],
+];
+
+for (const [status, sentence] of refusals) {
+  test(`ingestion that refuses with ${status} is said once in the log`, async (context) => {
+    const { telemetry } = await start(context, status);
+    poll(telemetry, 100, 'refused');
+    assert.deepEqual(await sentenceAfter(telemetry), [sentence]);
+  });
+}
+
+test('with an identity telemetry carries its token', async (context) => {
+  const { caCertificate, certificate, key } = await testCertificate();
+  tls.setDefaultCACertificates([...tls.getCACertificates(), caCertificate]);
+  context.after(() => tls.setDefaultCACertificates(tls.getCACertificates('bundled')));
+  const asked: unknown[] = [];
+  const credential = {
+    async getToken(scopes: string | string[]) {
+      asked.push(scopes);
+      return { token: 'insights-token', expiresOnTimestamp: Date.now() + 3_600_000 };
+    },
+  };
+  const server = { key, cert: certificate };
+  const { ingestion, telemetry } = await start(context, 'answering', { credential }, server);
+  poll(telemetry, 1, 'trusted');
+  await telemetry.shutdown(5_000);
+  assert.deepEqual(new Set(ingestion.authorizations), new Set(['Bearer insights-token']));
+  assert.equal(ingestion.ofType('RequestData').length, 1);
+  assert.deepEqual(asked.flat()[0], 'https://monitor.azure.com/.default');
+});
+
+test('an identity without a token is said once in the log, and costs nothing else', async (context) => {
+  const { certificate, key } = await testCertificate();
+  const credential = {
+    getToken: () => Promise.reject(new IdentityFailure('No token for the managed identity x: it is away.')),
+  };
+  const server = { key, cert: certificate };
+  const { telemetry } = await start(context, 'answering', { credential }, server);
+  poll(telemetry, 100, 'nobody');
+  assert.deepEqual(await sentenceAfter(telemetry), [
+    'Telemetry is not sent: No token for the managed identity x: it is away. Application Insights asks for one, as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says.',
+  ]);
+});

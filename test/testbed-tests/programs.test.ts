@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { commandOf, hasCommand, programs, requirePrograms } from '../testbed/programs.ts';
+
+test('programs are found by any of their commands, also in the sbin folders that are not on the PATH', () => {
+  requirePrograms([programs.dovecot]);
+  const code = `
+    import { commandOf, programs, requirePrograms } from ${JSON.stringify(join(import.meta.dirname, '..', 'testbed', 'programs.ts'))};
+    requirePrograms([programs.dovecot]);
+    console.log(commandOf(programs.dovecot));`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+    encoding: 'utf8',
+    env: { PATH: '/usr/bin:/bin' },
+  });
+  assert.match(stdout, /\/dovecot\n$/, stderr);
+  assert.equal(
+    commandOf({ name: 'A shell', commands: ['no-such-shell', 'sh'], packages: [] }).endsWith('/sh'),
+    true,
+  );
+});
+
+test('a program that is not there is named with its commands', () => {
+  assert.equal(hasCommand('no-such-program'), false);
+  assert.throws(() => commandOf({ name: 'Nothing', commands: ['no-such', 'nor-this'], packages: [] }), {
+    message: 'Nothing is not here (no-such, nor-this).',
+  });
+});
