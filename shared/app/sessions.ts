@@ -1,5 +1,6 @@
 import type { ConnectionConfig, OAuth2Grant } from '../connection/config.ts';
 import { openWithSecrets } from '../connection/withSecrets.ts';
+import { createHeaderFilter } from '../mail/headerFilter.ts';
 import { resolveMailHost } from '../mailbox/hostGuard.ts';
 import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import {
@@ -71,6 +72,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
         ...guarded,
         credential: auth.kind === 'password' ? auth : await oauth2(config, auth.grant, log),
         timeouts: defaultTimeouts,
+        ...(config.filters === undefined ? {} : { headerFilter: createHeaderFilter(config.filters) }),
         wholeBytes,
         streamBytes,
         ...(signal === undefined ? {} : { signal }),

@@ -64,6 +64,13 @@ export type FetchAnswer =
   /** The server lists it but can't hand it over; `sentence` says what it answered. */
   | { readonly kind: 'unavailable'; readonly mail: MeasuredMail; readonly sentence: string };
 
+/** An unread mail that the filter leaves out and that was marked as read for it. */
+export interface LeftOutMail {
+  readonly mail: MailRef;
+  /** The fields that the filter looks at, Message-ID and Date, as they stand; at most 16 KiB. */
+  readonly header: Buffer;
+}
+
 /**
  * One logged-in session on one mailbox: the only way the rest of the app sees IMAP and POP3.
  *
@@ -83,10 +90,21 @@ export interface MailboxSession {
 
   /**
    * The next oldest candidates that this session has not listed yet, at most `limit`; none when there are no more.
-   * Candidates are the mails that are neither read nor flagged \Deleted (IMAP), or all (POP3). IMAP pages through one
-   * SEARCH; POP3 gives one page a session, since its deletions take effect at QUIT.
+   * Candidates are the mails that are neither read nor flagged \Deleted and that the filter takes (IMAP), or all
+   * (POP3). IMAP pages through one SEARCH; POP3 gives one page a session, since its deletions take effect at QUIT.
+   * With `unmatchedMails` at `markRead` the others are marked as read.
    */
   list(limit: number): Promise<readonly MailRef[]>;
+
+  /** The mails that `list` has marked as read since the last call, since the filter leaves them out. */
+  takeLeftOut(): readonly LeftOutMail[];
+
+  /**
+   * How far this session, and those before it, have looked with this filter: what the next one is to be given, when
+   * this one has come to its end. It never passes a mail that the filter takes and that was not settled. Undefined
+   * without a filter, and before `list`.
+   */
+  readonly lookedAt: string | undefined;
 
   /** How many candidates there are; retrieves none of them. Not to be mixed with `list` in one session. */
   count(): Promise<number>;
@@ -151,6 +169,14 @@ export interface MailboxOptions {
   readonly folder: string;
   /** IMAP: delete instead of marking read. POP3 deletes always. */
   readonly deleteMails: boolean;
+  /** IMAP only: which mails are candidates; absent: every unread one. */
+  readonly headerFilter?: HeaderFilter;
+  /** What becomes of unread mails that the filter leaves out; absent: `leave`. */
+  readonly unmatchedMails?: 'leave' | 'markRead';
+  /** What an earlier session gave as its `lookedAt`: what that one looked at and left is not looked at again. */
+  readonly lookedAt?: string;
+  /** IMAP only: settled mails are marked as read and moved there, by its name as people see it. */
+  readonly moveToFolder?: string;
   /** The address to connect to, when `host` was resolved and checked already; TLS still verifies `host`. */
   readonly address?: string;
   readonly timeouts: MailboxTimeouts;
@@ -168,6 +194,14 @@ export interface MailboxOptions {
    * where it is a `Failure`.
    */
   readonly signal?: AbortSignal;
+}
+
+/** Which mails are candidates, by their header. */
+export interface HeaderFilter {
+  /** The same for the same filter: what was looked at under another one has to be looked at again. */
+  readonly fingerprint: string;
+  /** Given the fields From, To, Cc, Delivered-To, X-Original-To and Subject as they stand, and maybe others. */
+  takes(header: Buffer): boolean;
 }
 
 export type MailCredential =

@@ -2,7 +2,7 @@ const maxQuotedCharacters = 200;
 
 /**
  * Makes a text that a server sent fit to stand in a sentence: one line of printable characters, at most
- * 200 of them, in which each of `secrets` (and its base64 form, as in SASL) is struck out. Empty for
+ * 200 of them, in which each of `secrets` is struck out in every form that a server may write it in. Empty for
  * a text that holds nothing printable.
  */
 export function quoteServerText(text: string, secrets: readonly string[] = []): string {
@@ -19,9 +19,43 @@ function printable(text: string): string {
   return text.replace(/[\p{C}\p{Z}\uFFFD]+/gu, ' ').trim();
 }
 
-/** A server may quote a secret as it got it, or as cleaning leaves it; the longest forms come first. */
+/**
+ * A server may quote a secret as it got it, as cleaning leaves it, escaped as in a quoted string (RFC 3501, 4.3) or in
+ * JSON, for an address, in hex, or in base64, also within a longer text such as a SASL response; the longest forms
+ * come first.
+ */
 function writtenForms(secret: string): readonly string[] {
-  const base64 = Buffer.from(secret, 'utf8').toString('base64');
-  const forms = new Set([base64, base64.replace(/=+$/, ''), secret, printable(secret)]);
+  const bytes = Buffer.from(secret, 'utf8');
+  const base64 = bytes.toString('base64');
+  const plain = [
+    secret,
+    secret.replace(/[\\"]/g, '\\$&'),
+    JSON.stringify(secret).slice(1, -1),
+    encodeURIComponent(secret.toWellFormed()),
+    bytes.toString('latin1'),
+  ];
+  const forms = new Set([
+    ...plain,
+    ...plain.map(printable),
+    ...[base64, base64.replace(/=+$/, ''), bytes.toString('base64url')],
+    ...[0, 1, 2].flatMap((before) => base64Within(bytes, before)),
+    ...(bytes.length < leastHexBytes ? [] : [bytes.toString('hex'), bytes.toString('hex').toUpperCase()]),
+  ]);
   return [...forms].filter((form) => form !== '').sort((one, other) => other.length - one.length);
+}
+
+/** Fewer make a form so short that it stands in innocent text. */
+const leastBase64Characters = 5;
+const leastHexBytes = 3;
+
+/** What stands for these bytes, and for nothing else, in the base64 of a text in which so many bytes come before. */
+function base64Within(bytes: Buffer, before: number): readonly string[] {
+  const encoded = Buffer.concat([Buffer.alloc(before), bytes])
+    .toString('base64')
+    .replace(/=+$/, '');
+  const first = Math.ceil((before * 8) / 6);
+  const last = Math.floor(((before + bytes.length) * 8) / 6);
+  const inner = encoded.slice(first, last);
+  if (inner.length < leastBase64Characters) return [];
+  return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')];
 }

@@ -48,6 +48,8 @@ function sessionOf(count: MailboxSession['count'], onClose: () => void): Mailbox
     endpoint: 'imaps://mail.example.com:993/INBOX',
     mailboxId: 'x',
     hasMore: false,
+    lookedAt: undefined,
+    takeLeftOut: () => [],
     count,
     list: unused,
     measure: unused,

@@ -11,6 +11,8 @@ export interface FetchItems {
   readonly internalDate?: boolean;
   /** BODY.PEEK[], whole or a piece of it: PEEK leaves \Seen alone. */
   readonly body?: boolean | { readonly start: number; readonly maxLength: number };
+  /** BODY.PEEK[HEADER.FIELDS (…)]: names of header fields. */
+  readonly header?: readonly string[];
 }
 
 /** What the memory for literals comes from, and which are too large to be taken. */
@@ -153,7 +155,7 @@ export class FetchCommand implements FetchSink {
   }
 }
 
-function tokensOf({ flags, size, internalDate, body }: FetchItems): readonly ImapToken[] {
+function tokensOf({ flags, size, internalDate, body, header }: FetchItems): readonly ImapToken[] {
   const named = (value: string, wanted: unknown): readonly ImapToken[] =>
     wanted ? [{ type: 'ATOM', value }] : [];
   return [
@@ -162,12 +164,18 @@ function tokensOf({ flags, size, internalDate, body }: FetchItems): readonly Ima
     ...named('INTERNALDATE', internalDate),
     ...named('RFC822.SIZE', size),
     ...(body ? [bodyToken(body)] : []),
+    ...(header ? [headerToken(header)] : []),
   ];
 }
 
 function bodyToken(body: NonNullable<FetchItems['body']>): ImapToken {
   const whole = { type: 'ATOM', value: 'BODY.PEEK', section: [] } as const;
   return typeof body === 'object' ? { ...whole, partial: [body.start, body.maxLength] } : whole;
+}
+
+function headerToken(names: readonly string[]): ImapToken {
+  const fields = names.map((value) => ({ type: 'ATOM', value }) as const);
+  return { type: 'ATOM', value: 'BODY.PEEK', section: [{ type: 'ATOM', value: 'HEADER.FIELDS' }, fields] };
 }
 
 /** A FETCH response as imapflow parsed it. */
@@ -186,7 +194,12 @@ function itemOf(key: string, name: unknown, value: unknown): Partial<FetchData> 
   if (key === 'FLAGS') return { flags: new Set(namesIn(value).map((flag) => flag.toLowerCase())) };
   if (key === 'RFC822.SIZE') return { sizeBytes: numberIn(content) };
   if (key === 'INTERNALDATE' && typeof content === 'string') return { internalDate: content };
-  if (key === 'BODY' && isEmpty(memberOf(name, 'section'))) return { body: bytesIn(content) };
+  const section = memberOf(name, 'section');
+  if (key === 'BODY' && isEmpty(section)) return { body: bytesIn(content) };
+  const part = memberOf(memberOf(section, 0), 'value');
+  if (key === 'BODY' && typeof part === 'string' && /^HEADER\.FIELDS/i.test(part)) {
+    return { header: bytesIn(content) };
+  }
   return {};
 }
 

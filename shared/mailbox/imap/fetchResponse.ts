@@ -14,6 +14,8 @@ export interface FetchData {
   readonly internalDate?: string;
   /** BODY[], whole or a piece; `nilBody` for NIL, `unreadBody` for a literal that was not taken. */
   readonly body?: Buffer;
+  /** BODY[HEADER.FIELDS (…)]. */
+  readonly header?: Buffer;
   /** What its literals hold of the memory budget. */
   readonly holding?: Holding;
 }
@@ -70,6 +72,8 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
     case 'INTERNALDATE':
       return value.kind === 'bytes' ? { internalDate: value.bytes.toString('latin1') } : {};
     case 'BODY':
+      if (/^\[HEADER\.FIELDS/i.test(section ?? ''))
+        return { header: value.kind === 'bytes' ? value.bytes : nilBody };
       return section === '[]' ? { body: value.kind === 'bytes' ? value.bytes : nilBody } : {};
     default:
       return {};

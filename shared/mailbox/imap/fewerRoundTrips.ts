@@ -6,8 +6,8 @@ import { commandsOf, type ImapCommand, replaceCommands, runCommand } from './ima
 export interface DeferredCommands {
   /** ID (RFC 2971), which a few servers demand before SELECT. */
   identify(): Promise<void>;
-  /** NAMESPACE (RFC 2342): gives the prefix of the user's own folders, empty when there is none. */
-  namespacePrefix(): Promise<string>;
+  /** NAMESPACE (RFC 2342): prefix and separator of the user's own folders, empty when there is none. */
+  namespace(): Promise<{ readonly prefix: string; readonly separator: string }>;
 }
 
 /**
@@ -61,9 +61,9 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
     identify: async () => {
       if (client.capabilities.has('ID')) await call('ID', client.clientInfo);
     },
-    namespacePrefix: async () => {
+    namespace: async () => {
       await call('NAMESPACE');
-      return client.namespace?.prefix ?? '';
+      return { prefix: client.namespace?.prefix ?? '', separator: client.namespace?.delimiter ?? '' };
     },
   };
 }

@@ -180,8 +180,16 @@ export class ImapConnection {
     }
     if (folder.toUpperCase() === 'INBOX') return false;
     // With the namespace known, imapflow itself puts the prefix before the name.
-    const prefix = await this.#deferred.namespacePrefix();
+    const { prefix } = await this.#deferred.namespace();
     return prefix !== '' && !folder.startsWith(prefix);
+  }
+
+  /** A folder's name with the prefix and the separator that this server has; people write `/` between the levels. */
+  async serversName(folder: string): Promise<string> {
+    const { prefix, separator } = await this.#deferred.namespace();
+    const levels =
+      separator === '' || folder.includes(separator) ? folder : folder.replaceAll('/', separator);
+    return levels.startsWith(prefix) ? levels : `${prefix}${levels}`;
   }
 
   async #trySelect(folder: string): Promise<MailboxObject | Refusal> {

@@ -7,6 +7,7 @@ import {
   defaultStreamBytes,
   type FetchAnswer,
   type Holding,
+  type LeftOutMail,
   type MailboxOptions,
   type MailboxSession,
   type MailMemory,
@@ -15,6 +16,7 @@ import {
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
+import { Candidates, filteredFields, mailRef } from './candidates.ts';
 import type { LiteralIntake } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
@@ -31,6 +33,8 @@ const pieceBytes = 2 * 1024 * 1024;
 const unknownSizeBytes = 1;
 /** A response without a body takes no more than this on the wire. */
 const dataBytes = 1024 * 1024;
+/** The header fields of one mail. */
+const maxHeaderBytes = 4 * 1024 * 1024;
 
 /** No memory is counted for what is not a mail. */
 const uncounted: LiteralIntake = {
@@ -54,8 +58,7 @@ export class ImapSession implements MailboxSession {
   readonly #folder: Folder;
   readonly #settleCommands: SettleCommands;
   readonly #folderName: string;
-  /** Found by SEARCH and not listed yet. */
-  #found: readonly number[] | undefined;
+  readonly #candidates: Candidates;
   /** UIDs of mails that were unread when this session measured them. */
   readonly #measuredUnread = new Set<number>();
   /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
@@ -80,13 +83,33 @@ export class ImapSession implements MailboxSession {
     this.#requireWritable(opened.mailbox);
     this.#folder = new Folder(opened, connect, timeouts.commandMs);
     this.#settleCommands = new SettleCommands(this.#folder);
+    this.#requireMovable();
+    const { headerFilter, unmatchedMails, lookedAt } = options;
+    this.#candidates = new Candidates(
+      {
+        search: () => this.#search(),
+        readHeaders: (uids, take) => this.#readHeaders(uids, take),
+        markRead: (uids) => this.#settleCommands.markRead(uids),
+      },
+      {
+        uidValidity,
+        marksLeftOut: unmatchedMails === 'markRead',
+        ...(headerFilter === undefined ? {} : { filter: headerFilter }),
+        ...(lookedAt === undefined ? {} : { lookedAt }),
+      },
+    );
   }
 
   async list(limit: number): Promise<readonly MailRef[]> {
-    const found = this.#found ?? (await this.#search());
-    const page = found.slice(0, Math.max(0, limit));
-    this.#found = found.slice(page.length);
-    return page.map(mailRef);
+    return (await this.#candidates.next(limit)).map(mailRef);
+  }
+
+  takeLeftOut(): readonly LeftOutMail[] {
+    return this.#candidates.takeLeftOut();
+  }
+
+  get lookedAt(): string | undefined {
+    return this.#candidates.lookedAt;
   }
 
   async count(): Promise<number> {
@@ -94,7 +117,9 @@ export class ImapSession implements MailboxSession {
   }
 
   async listHalfSettled(): Promise<readonly MailRef[]> {
-    return this.#options.deleteMails ? (await this.#settleCommands.findDeleted()).map(mailRef) : [];
+    const { deleteMails, moveToFolder } = this.#options;
+    if (moveToFolder !== undefined) return (await this.#settleCommands.findReadOrDeleted()).map(mailRef);
+    return deleteMails ? (await this.#settleCommands.findDeleted()).map(mailRef) : [];
   }
 
   async readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>> {
@@ -175,9 +200,11 @@ export class ImapSession implements MailboxSession {
   async #settle(mails: readonly MailRef[]): Promise<void> {
     if (mails.length === 0) return;
     const uids = mails.map((mail) => mail.id);
-    await (this.#options.deleteMails
-      ? this.#settleCommands.delete(uids)
-      : this.#settleCommands.markRead(uids));
+    const { deleteMails, moveToFolder } = this.#options;
+    if (moveToFolder !== undefined) await this.#settleCommands.move(uids, moveToFolder);
+    else if (deleteMails) await this.#settleCommands.delete(uids);
+    else await this.#settleCommands.markRead(uids);
+    this.#candidates.settled(uids);
   }
 
   #search(): Promise<readonly number[]> {
@@ -192,6 +219,17 @@ export class ImapSession implements MailboxSession {
       },
       this.#options.timeouts.openMs,
     );
+  }
+
+  async #readHeaders(uids: readonly number[], take: (uid: number, header: Buffer) => void): Promise<void> {
+    const request = {
+      ...this.#fetchOf(uids.map(mailRef), maxHeaderBytes, { ...uncounted, largestBytes: maxHeaderBytes }),
+      items: { header: filteredFields },
+      answers: ({ header }: FetchData) => header !== undefined,
+    };
+    for await (const outcome of this.#fetchInTurn(request, 'reading headers')) {
+      if (outcome.kind === 'data') take(outcome.mail.id, outcome.data.header ?? nilBody);
+    }
   }
 
   /** Which of these mails, about which the server has said nothing, are candidates all the same. */
@@ -449,6 +487,26 @@ export class ImapSession implements MailboxSession {
     return { kind: 'unavailable', mail, sentence };
   }
 
+  #requireMovable(): void {
+    const { moveToFolder } = this.#options;
+    if (moveToFolder === undefined) return;
+    const isItself = [this.#folderName, moveToFolder].map((name) =>
+      name.toUpperCase() === 'INBOX' ? 'INBOX' : name,
+    );
+    if (isItself[0] === isItself[1]) {
+      throw new Failure(
+        'config',
+        `moveToFolder is the folder that is polled, "${quoteServerText(moveToFolder)}". Name another one.`,
+      );
+    }
+    const { capabilities } = this.#folder.connection.client;
+    if (capabilities.has('MOVE') || capabilities.has('UIDPLUS')) return;
+    throw new Failure(
+      'folder',
+      `Mails can't be moved to folder "${quoteServerText(moveToFolder)}" at ${this.endpoint}: the server has neither MOVE nor UIDPLUS. Leave moveToFolder empty.`,
+    );
+  }
+
   #requireWritable({ readOnly, permanentFlags }: MailboxObject): void {
     const flag = this.#options.deleteMails ? '\\Deleted' : '\\Seen';
     const kept = new Set([...(permanentFlags ?? ['\\*'])].map((name) => name.toLowerCase()));
@@ -506,10 +564,6 @@ function isDone(flags: ReadonlySet<string> | undefined): boolean {
 /** A response that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */
 function holdsBody(data: FetchData): boolean {
   return data.body !== undefined;
-}
-
-function mailRef(uid: number): MailRef {
-  return { key: `${uid}`, id: uid };
 }
 
 function measureOf({

@@ -27,7 +27,7 @@ export type ImapToken =
   | {
       readonly type: 'ATOM';
       readonly value: string;
-      readonly section: readonly [];
+      readonly section: readonly ImapToken[];
       readonly partial?: readonly number[];
     }
   | readonly ImapToken[];

@@ -1,4 +1,6 @@
+import type { SearchObject } from 'imapflow';
 import type { Folder } from './folder.ts';
+import type { ImapConnection } from './imapConnection.ts';
 import { compactUids } from './sequenceSet.ts';
 
 /** SILENT (RFC 3501, 6.4.6): no row for each mail in answer. imapflow hands it on to the STORE that deletes. */
@@ -9,6 +11,7 @@ export class SettleCommands {
   readonly #folder: Folder;
   /** Flagged \Deleted here and not seen expunged, on a server without UIDPLUS. */
   readonly #leftFlagged = new Set<number>();
+  readonly #foundDeleted = new Set<number>();
 
   constructor(folder: Folder) {
     this.#folder = folder;
@@ -35,6 +38,22 @@ export class SettleCommands {
     this.#leftFlagged.clear();
   }
 
+  /**
+   * Marks mails as read and moves them: MOVE (RFC 6851), else COPY, then delete and expunge just them (UIDPLUS). The
+   * folder is made where it is missing. Mails that are flagged \Deleted already were copied, and are only expunged.
+   */
+  async move(uids: readonly number[], folder: string): Promise<void> {
+    await this.#flag(uids, ['\\Seen']);
+    const hasMove = this.#folder.connection.client.capabilities.has('MOVE');
+    const copied = hasMove ? [] : uids.filter((uid) => this.#foundDeleted.has(uid));
+    for (const set of compactUids(uids.filter((uid) => !copied.includes(uid)))) {
+      await this.#folder.run(`moving mails to folder "${folder}"`, (connection) =>
+        moveOrCopy(connection, set, folder, hasMove ? 'messageMove' : 'messageCopy'),
+      );
+    }
+    if (!hasMove) for (const set of compactUids(uids)) await this.#expunge(set);
+  }
+
   async #flag(uids: readonly number[], flags: string[]): Promise<void> {
     for (const set of compactUids(uids)) {
       await this.#folder.run('flagging mails', async (connection) => {
@@ -53,10 +72,40 @@ export class SettleCommands {
 
   /** The UIDs of all mails that are flagged \Deleted, by whomever. */
   async findDeleted(): Promise<readonly number[]> {
-    return this.#folder.run('looking for deleted mails', async (connection) => {
-      const found = await connection.client.search({ deleted: true }, { uid: true });
-      if (!Array.isArray(found)) throw connection.describeFalse('looking for deleted mails');
+    const found = await this.#find({ deleted: true });
+    for (const uid of found) this.#foundDeleted.add(uid);
+    return found;
+  }
+
+  /** The UIDs of all mails that are \Seen or flagged \Deleted. */
+  async findReadOrDeleted(): Promise<readonly number[]> {
+    const found = new Set([...(await this.findDeleted()), ...(await this.#find({ seen: true }))]);
+    return [...found].sort((one, other) => one - other);
+  }
+
+  #find(query: SearchObject): Promise<readonly number[]> {
+    return this.#folder.run('looking for mails', async (connection) => {
+      const found = await connection.client.search(query, { uid: true });
+      if (!Array.isArray(found)) throw connection.describeFalse('looking for mails');
       return found;
     });
   }
+}
+
+/** Moves or copies to a folder by its name as people see it; where that is refused, finds out how the server has it. */
+async function moveOrCopy(
+  connection: ImapConnection,
+  set: string,
+  folder: string,
+  command: 'messageMove' | 'messageCopy',
+): Promise<void> {
+  const { client } = connection;
+  const doing = `moving mails to folder "${folder}"`;
+  if (await client[command](set, folder, { uid: true })) return;
+  const name = await connection.serversName(folder);
+  // One that is there already is no failure; that it can't be made is said by the next try.
+  await client.mailboxCreate(name).catch(() => undefined);
+  connection.forgetRefusal();
+  if (await client[command](set, name, { uid: true })) return;
+  throw connection.describeFalse(doing);
 }

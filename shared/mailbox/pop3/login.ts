@@ -3,7 +3,7 @@ import { Failure } from '../../failure/failure.ts';
 import type { Pop3Capabilities } from './capabilities.ts';
 import type { Deadline } from './deadline.ts';
 import { describeLoginRefusal, type LoginAttempt } from './refusal.ts';
-import { ask, notPop3, type Pop3Reply, parseReply } from './reply.ts';
+import { ask, notPop3, type Pop3Reply, parseReply, readReply } from './reply.ts';
 import type { Pop3Wire } from './wire.ts';
 
 /** Logs in with USER and PASS, or AUTH PLAIN where the server has no USER. Rejects with a `Failure`. */
@@ -16,20 +16,19 @@ export async function logInWithPassword(
   const response = Buffer.from(`\0${username}\0${password}`, 'utf8').toString('base64');
   const attempt: LoginAttempt = {
     username,
-    secrets: [password, response],
     advice: 'Check username and password.',
   };
   if (capabilities.known && !capabilities.user && capabilities.sasl.has('PLAIN')) {
-    const reply = await authenticate(wire, 'PLAIN', response, '*', attempt, deadline);
+    const reply = await authenticate(wire, 'PLAIN', response, '*', deadline);
     if (!reply.ok) throw describeLoginRefusal(wire, reply, attempt);
     return;
   }
   wire.expectSilence();
   wire.write(capabilities.pipelining ? `USER ${username}\r\nPASS ${password}\r\n` : `USER ${username}\r\n`);
-  const userReply = await readStatus(wire, attempt, deadline);
+  const userReply = await readReply(wire, deadline);
   if (!userReply.ok) throw describeLoginRefusal(wire, userReply, attempt);
   if (!capabilities.pipelining) wire.write(`PASS ${password}\r\n`);
-  const passReply = await readStatus(wire, attempt, deadline);
+  const passReply = await readReply(wire, deadline);
   if (!passReply.ok) throw describeLoginRefusal(wire, passReply, attempt);
 }
 
@@ -51,19 +50,11 @@ export async function logInWithToken(
   const response = Buffer.from(plain, 'utf8').toString('base64');
   const attempt: LoginAttempt = {
     username,
-    secrets: [token, response],
     advice: 'Check the OAuth2 client, its permissions and the username.',
   };
   const reply = bearer
-    ? await authenticate(
-        wire,
-        'OAUTHBEARER',
-        response,
-        Buffer.from('\x01').toString('base64'),
-        attempt,
-        deadline,
-      )
-    : await authenticate(wire, 'XOAUTH2', response, '', attempt, deadline);
+    ? await authenticate(wire, 'OAUTHBEARER', response, Buffer.from('\x01').toString('base64'), deadline)
+    : await authenticate(wire, 'XOAUTH2', response, '', deadline);
   if (!reply.ok) throw describeLoginRefusal(wire, reply, attempt);
 }
 
@@ -76,7 +67,6 @@ async function authenticate(
   mechanism: string,
   response: string,
   acknowledgement: string,
-  attempt: LoginAttempt,
   deadline: Deadline,
 ): Promise<Pop3Reply> {
   wire.expectSilence();
@@ -85,19 +75,19 @@ async function authenticate(
   if (!isChallenge(challenge)) {
     const refused = parseReply(challenge);
     // Success before any credential was sent is no login.
-    if (refused === undefined || refused.ok) throw wire.fail(notPop3(wire, challenge, attempt.secrets));
+    if (refused === undefined || refused.ok) throw wire.fail(notPop3(wire, challenge));
     return refused;
   }
   wire.write(`${response}\r\n`);
   const answer = await wire.line(deadline);
   if (isChallenge(answer)) {
     wire.write(`${acknowledgement}\r\n`);
-    const refused = await readStatus(wire, attempt, deadline).catch(closedForRefusal);
-    if (refused.ok) throw wire.fail(notPop3(wire, answer, attempt.secrets));
+    const refused = await readReply(wire, deadline).catch(closedForRefusal);
+    if (refused.ok) throw wire.fail(notPop3(wire, answer));
     return refused;
   }
   const reply = parseReply(answer);
-  if (reply === undefined) throw wire.fail(notPop3(wire, answer, attempt.secrets));
+  if (reply === undefined) throw wire.fail(notPop3(wire, answer));
   return reply;
 }
 
@@ -105,13 +95,6 @@ async function authenticate(
 function closedForRefusal(error: unknown): Pop3Reply {
   if (!(error instanceof Failure) || error.reason !== 'connection-lost') throw error;
   return { ok: false, text: 'the token was not accepted', code: undefined };
-}
-
-async function readStatus(wire: Pop3Wire, attempt: LoginAttempt, deadline: Deadline): Promise<Pop3Reply> {
-  const line = await wire.line(deadline);
-  const reply = parseReply(line);
-  if (reply === undefined) throw wire.fail(notPop3(wire, line, attempt.secrets));
-  return reply;
 }
 
 function isChallenge(line: string): boolean {

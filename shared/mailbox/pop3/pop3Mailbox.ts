@@ -34,7 +34,7 @@ export const openPop3Mailbox: OpenMailbox = async (options) => {
   if (credential.kind === 'password') {
     const { password } = credential;
     refuseLineBreaks(options, 'password', password);
-    return open(options, deadline, (wire, capabilities) =>
+    return open(options, deadline, password, (wire, capabilities) =>
       logInWithPassword(wire, capabilities, { username, password }, deadline),
     );
   }
@@ -42,7 +42,7 @@ export const openPop3Mailbox: OpenMailbox = async (options) => {
   return await logInWithFreshToken(
     (fresh) => tokenInTime(options, deadline, credential.getToken(fresh)),
     (token) =>
-      open(options, deadline, (wire, capabilities) =>
+      open(options, deadline, token, (wire, capabilities) =>
         logInWithToken(wire, capabilities, { username, token }, deadline),
       ),
   );
@@ -51,10 +51,12 @@ export const openPop3Mailbox: OpenMailbox = async (options) => {
 async function open(
   options: MailboxOptions,
   deadline: Deadline,
+  secret: string,
   logIn: LogIn,
   asksCapabilities = true,
 ): Promise<MailboxSession> {
   const wire = await dial(options, deadline);
+  wire.secrets = [secret];
   let isAsking = false;
   try {
     const greeting = await readReply(wire, deadline);
@@ -86,7 +88,8 @@ async function open(
     const failure = toFailure(error, 'opening a POP3 session');
     wire.fail(failure);
     // Some servers hang up on what they don't know.
-    if (isAsking && failure.reason === 'connection-lost') return await open(options, deadline, logIn, false);
+    if (isAsking && failure.reason === 'connection-lost')
+      return await open(options, deadline, secret, logIn, false);
     throw failure;
   }
 }

@@ -92,6 +92,15 @@ export class Pop3Session implements MailboxSession {
     });
   }
 
+  takeLeftOut(): readonly [] {
+    return [];
+  }
+
+  /** There are no filters by POP3. */
+  get lookedAt(): undefined {
+    return undefined;
+  }
+
   count(): Promise<number> {
     return this.#inTurn('counting the mails', async () => (await listMails(this.#wire, this.#manner)).length);
   }

@@ -17,10 +17,9 @@ const lockedMailbox = new RegExp(
   'i',
 );
 
-/** Who tried to log in, and what must not show in a sentence. */
+/** Who tried to log in. */
 export interface LoginAttempt {
   readonly username: string;
-  readonly secrets: readonly string[];
   /** What the user should look at when the credentials are refused. */
   readonly advice: string;
 }
@@ -28,8 +27,8 @@ export interface LoginAttempt {
 /** Why a server refused a login: the credentials, a mailbox in use, or a state that passes (RFC 2449, RFC 3206). */
 export function describeLoginRefusal(wire: Pop3Wire, reply: Pop3Reply, attempt: LoginAttempt): Failure {
   const { host, port } = wire.contact;
-  const who = `${quoteServerText(host)}:${port} as ${quoteServerText(attempt.username, attempt.secrets)}`;
-  const answer = endSentence(quoteServerText(reply.text, attempt.secrets) || 'no reason given');
+  const who = `${quoteServerText(host)}:${port} as ${wire.quote(attempt.username)}`;
+  const answer = endSentence(wire.quote(reply.text) || 'no reason given');
   const failed = (verb: string) => `POP3 login to ${who} ${verb}: ${answer}`;
   const advice = adviceFor(wire, reply, attempt);
   const codes: Record<string, Failure> = {
@@ -69,7 +68,7 @@ function adviceFor(wire: Pop3Wire, { text }: Pop3Reply, { advice }: LoginAttempt
 
 /** Why a server refused to serve at all, in its greeting. */
 export function describeGreetingRefusal(wire: Pop3Wire, reply: Pop3Reply): Failure {
-  const answer = endSentence(quoteServerText(reply.text) || 'no reason given');
+  const answer = endSentence(wire.quote(reply.text) || 'no reason given');
   const advice = tooManyConnections.test(reply.text)
     ? 'Close other clients of this server, or poll it less often.'
     : "The next run tries again; ask the server's operator if it stays.";
@@ -78,7 +77,7 @@ export function describeGreetingRefusal(wire: Pop3Wire, reply: Pop3Reply): Failu
 
 /** Why a server refused a command that it must know. */
 export function describeRefusal(wire: Pop3Wire, command: string, reply: Pop3Reply): Failure {
-  const answer = endSentence(quoteServerText(reply.text) || 'no reason given');
+  const answer = endSentence(wire.quote(reply.text) || 'no reason given');
   const passing = reply.code === 'SYS/TEMP' || reply.code === 'IN-USE' || reply.code === 'LOGIN-DELAY';
   return new Failure(
     passing ? 'busy' : 'protocol',

@@ -1,6 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
 import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
-import { quoteServerText } from '../serverText.ts';
 import type { Deadline } from './deadline.ts';
 import type { Pop3Wire } from './wire.ts';
 
@@ -36,8 +35,8 @@ export async function ask(wire: Pop3Wire, command: string, deadline: Deadline): 
 }
 
 /** The failure for a line that should have been an answer. */
-export function notPop3(wire: Pop3Wire, line: string, secrets: readonly string[] = []): Failure {
-  const quoted = quoteServerText(line, secrets);
+export function notPop3(wire: Pop3Wire, line: string): Failure {
+  const quoted = wire.quote(line);
   const spoken = protocolOf(line);
   const advice =
     spoken === undefined || spoken === 'POP3' ? 'Check host and port.' : adviceForProtocol(spoken);

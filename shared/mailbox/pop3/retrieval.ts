@@ -1,5 +1,4 @@
 import { Failure } from '../../failure/failure.ts';
-import { quoteServerText } from '../serverText.ts';
 import { ContentHash } from './contentHash.ts';
 import { commandDeadline, mailDeadline } from './deadline.ts';
 import type { Content } from './listing.ts';
@@ -147,7 +146,7 @@ function mailBody(wire: Pop3Wire, mail: Retrievable, commandMs: number): Pop3Bod
 
 /** Why a mail was not handed over, for a person. */
 export function describeUnavailable(wire: Pop3Wire, mail: Retrievable, reply: Pop3Reply): string {
-  const answer = quoteServerText(reply.text) || 'no reason given';
+  const answer = wire.quote(reply.text) || 'no reason given';
   return `${wire.server} would not hand over its mail ${mail.id}: ${answer}`;
 }
 

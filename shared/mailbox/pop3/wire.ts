@@ -25,6 +25,8 @@ const maxLineBytes = 8 * 1024;
 export class Pop3Wire {
   readonly contact: Omit<MailServerContact, 'phase'>;
   phase: MailServerContact['phase'] = 'connect';
+  /** Struck out of whatever the server says, in every phase. */
+  secrets: readonly string[] = [];
   /** Whether this server was seen to end a reply with more than a dot, CR and LF. */
   endsWithOddDot = false;
   #lastLineIsBare = false;
@@ -57,6 +59,11 @@ export class Pop3Wire {
 
   get server(): string {
     return `POP3 server ${quoteServerText(this.contact.host)}:${this.contact.port}`;
+  }
+
+  /** What the server said, fit to stand in a sentence. */
+  quote(text: string): string {
+    return quoteServerText(text, this.secrets);
   }
 
   /** Waits until TCP, or after `secure` TLS, is set up. */
@@ -96,7 +103,7 @@ export class Pop3Wire {
   expectSilence(): void {
     if (this.#unreadBytes === 0) return;
     const text = Buffer.concat(this.#unread).subarray(0, maxLineBytes).toString('utf8');
-    const quoted = quoteServerText(text.split('\n', 1)[0] ?? '');
+    const quoted = this.quote(text.split('\n', 1)[0] ?? '');
     this.#unread = [];
     this.#unreadBytes = 0;
     throw this.fail(

@@ -309,3 +309,32 @@ test('news of many mails that came and went is no flood', async () => {
     });
   });
 });
+
+test('a server that repeats the password, in whatever form and phase, gets it into no sentence', async () => {
+  const password = 'pa"ss\\7391-word';
+  const sasl = Buffer.from(`\0anna\0${password}`).toString('base64');
+  const echo = `you said ${password} "${password.replace(/[\\"]/g, '\\$&')}" ${sasl}`;
+  for (const step of ['', 'CAPABILITY', 'LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID STORE']) {
+    const script: Script = {
+      mails: [aMail],
+      ...(step === '' ? { greeting: `* BYE ${echo}\r\n` } : { greeting: '* OK hi\r\n' }),
+      onCommand: (command, wire) => {
+        if (stepOf(command) !== step) return false;
+        wire.send(`${command.tag} NO [SERVERBUG] ${echo}\r\n`);
+        return true;
+      },
+    };
+    await withServer(script, async ({ port }) => {
+      const credential = { kind: 'password', password } as const;
+      const sentence = await withSession(optionsFor(port, { credential }), async (session) => {
+        const fetched = await fetchAll(session, await listAndMeasure(session));
+        await session.settle(fetched.map(({ mail }) => mail));
+        return fetched.map((one) => (one.kind === 'unavailable' ? one.sentence : '')).join();
+      }).catch((error: unknown) => String(error));
+      if (step === 'CAPABILITY' || step === 'MEASURE') return;
+      assert.match(sentence, /you said \*\*\*/, step);
+      assert.ok(!sentence.includes('7391'), sentence);
+      assert.ok(!sentence.includes(Buffer.from(password).toString('base64').slice(0, 10)), sentence);
+    });
+  }
+});

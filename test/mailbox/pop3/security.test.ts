@@ -217,3 +217,29 @@ async function unusedPort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return address !== null && typeof address === 'object' ? address.port : 0;
 }
+
+describe('POP3 server that repeats the password', () => {
+  const echo = `you said ${password} and ${Buffer.from(`\0x\0${password}`).toString('base64')}`;
+  for (const command of ['', 'CAPA', 'USER', 'PASS', 'LIST', 'UIDL', 'RETR', 'DELE']) {
+    it(`${command === '' ? 'in its greeting' : `at ${command}`} gets it into no sentence`, async () => {
+      const server = await startScriptedServer({
+        mails: [Buffer.from('one\r\n')],
+        capa: ['UIDL', 'USER'],
+        ...(command === '' ? { greeting: `-ERR ${echo}\r\n` } : {}),
+        answer: (line) => {
+          if (command === '' || !line.startsWith(command)) return undefined;
+          return command === 'CAPA' ? `${echo}\r\n` : `-ERR ${echo}\r\n`;
+        },
+      });
+      const sentence = await openAndDrain(pop3Options(server.port)).then(
+        ({ answers }) =>
+          answers.map((answer) => (answer.kind === 'unavailable' ? answer.sentence : '')).join(),
+        (error: unknown) => String(error),
+      );
+      assert.match(sentence, /you said \*\*\*/);
+      assert.ok(!sentence.includes(password.trim()));
+      assert.ok(!sentence.includes(Buffer.from(password).toString('base64').slice(0, 10)), sentence);
+      await server.stop();
+    });
+  }
+});

@@ -1,0 +1,53 @@
+import addressparser from 'nodemailer/lib/addressparser';
+import { decodeWords, type HeaderField, parseHeaderBlock, unfoldedValue } from './headers.ts';
+
+/** Decides by the values of a header: all addresses, or the one subject. */
+type Takes = (values: readonly string[]) => boolean;
+
+export interface HeaderFilterRules {
+  /** Given the addresses in From, bare: `ann@example.com`. */
+  readonly from?: Takes;
+  /** Given those in To, Cc, Delivered-To and X-Original-To. */
+  readonly to?: Takes;
+  /** Given the decoded subject, alone; the empty string where a mail has none. */
+  readonly subject?: Takes;
+  readonly fingerprint: string;
+}
+
+const recipients = new Set(['to', 'cc', 'delivered-to', 'x-original-to']);
+/** What is read of a field: a list of more addresses is looked at up to here. */
+const maxFieldLength = 256 * 1024;
+
+/** A filter on whole headers (RFC 5322, RFC 2047) that takes what every one of its rules takes. */
+export function createHeaderFilter({ from, to, subject, fingerprint }: HeaderFilterRules): {
+  readonly fingerprint: string;
+  takes(header: Buffer): boolean;
+} {
+  return {
+    fingerprint,
+    takes: (header) => {
+      const fields = parseHeaderBlock(header);
+      return (
+        (from?.(addressesIn(fields, (key) => key === 'from')) ?? true) &&
+        (to?.(addressesIn(fields, (key) => recipients.has(key))) ?? true) &&
+        (subject?.([subjectOf(fields)]) ?? true)
+      );
+    },
+  };
+}
+
+function subjectOf(fields: readonly HeaderField[]): string {
+  const field = fields.find(({ key }) => key === 'subject');
+  return field === undefined ? '' : decodeWords(bounded(field)).trim();
+}
+
+function addressesIn(fields: readonly HeaderField[], isOne: (key: string) => boolean): readonly string[] {
+  return fields
+    .filter(({ key }) => isOne(key))
+    .flatMap((field) => addressparser(bounded(field), { flatten: true }))
+    .flatMap(({ address }) => (address ? [decodeWords(address)] : []));
+}
+
+function bounded({ key, line }: HeaderField): string {
+  return unfoldedValue({ key, line: line.slice(0, maxFieldLength) });
+}

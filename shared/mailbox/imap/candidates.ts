@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import type { HeaderFilter, LeftOutMail, MailRef } from '../mailbox.ts';
+
+/** The header fields that a filter looks at, and those that a person looks for what became of a mail by. */
+export const filteredFields: readonly string[] = [
+  ...['From', 'To', 'Cc', 'Delivered-To', 'X-Original-To', 'Subject', 'Message-ID', 'Date'],
+];
+
+/** How many mails' headers are asked for with one command. */
+const headersAtOnce = 1_000;
+const maxKeptHeaderBytes = 16 * 1024;
+
+export interface CandidateCommands {
+  /** The UIDs of all unread mails, ascending. */
+  search(): Promise<readonly number[]>;
+  /** Gives the header of each of these mails to `take`, in any order, those that are gone left out. */
+  readHeaders(uids: readonly number[], take: (uid: number, header: Buffer) => void): Promise<void>;
+  markRead(uids: readonly number[]): Promise<void>;
+}
+
+export interface CandidateRules {
+  readonly uidValidity: bigint;
+  readonly filter?: HeaderFilter;
+  readonly marksLeftOut: boolean;
+  /** What an earlier session gave as its `lookedAt`. */
+  readonly lookedAt?: string;
+}
+
+/**
+ * The unread mails of a folder that the filter takes, page by page, after one SEARCH. What an earlier session looked
+ * at and left is not looked at again, as long as those same mails are unread: kept as the highest UID that was looked
+ * at, and of the unread UIDs up to it the count and a hash.
+ */
+export class Candidates {
+  readonly #commands: CandidateCommands;
+  readonly #rules: CandidateRules;
+  /** Found and not looked at, ascending; undefined before the SEARCH. */
+  #ahead: readonly number[] | undefined;
+  /** Taken by the filter and not listed yet. */
+  #taken: number[] = [];
+  /** Listed or to be listed, and not settled; or such that could not be looked at. */
+  readonly #open = new Set<number>();
+  /** Looked at and left unread. */
+  readonly #left = new Set<number>();
+  #leftOut: LeftOutMail[] = [];
+  #lookedUpTo = 0;
+
+  constructor(commands: CandidateCommands, rules: CandidateRules) {
+    this.#commands = commands;
+    this.#rules = rules;
+  }
+
+  /** The next ones, at most `limit`; none when there are no more. */
+  async next(limit: number): Promise<readonly number[]> {
+    const { filter } = this.#rules;
+    this.#ahead ??= this.#leaveLookedAt(await this.#commands.search());
+    if (filter === undefined) {
+      const page = this.#ahead.slice(0, Math.max(0, limit));
+      this.#ahead = this.#ahead.slice(page.length);
+      return page;
+    }
+    while (this.#taken.length < limit && this.#ahead.length > 0) {
+      const uids = this.#ahead.slice(0, headersAtOnce);
+      await this.#lookAt(uids, filter);
+      this.#ahead = this.#ahead.slice(uids.length);
+    }
+    return this.#taken.splice(0, Math.max(0, limit));
+  }
+
+  takeLeftOut(): readonly LeftOutMail[] {
+    const leftOut = this.#leftOut;
+    this.#leftOut = [];
+    return leftOut;
+  }
+
+  settled(uids: readonly number[]): void {
+    for (const uid of uids) this.#open.delete(uid);
+  }
+
+  /** What a later session is to be given; undefined without a filter and before the SEARCH. */
+  get lookedAt(): string | undefined {
+    const { filter, uidValidity } = this.#rules;
+    if (filter === undefined || this.#ahead === undefined) return undefined;
+    const firstOpen = [...this.#open].reduce((first, uid) => Math.min(first, uid), Number.POSITIVE_INFINITY);
+    const uid = Math.min(this.#lookedUpTo, firstOpen - 1);
+    const left = [...this.#left].filter((one) => one <= uid);
+    return [uidValidity, uid, left.length, hashOf(left), filter.fingerprint].join(':');
+  }
+
+  /** Gives what has to be looked at, of all that was found. */
+  #leaveLookedAt(found: readonly number[]): readonly number[] {
+    const { filter, uidValidity, lookedAt, marksLeftOut } = this.#rules;
+    const [validity, uidText, count, hash, ...fingerprint] = (lookedAt ?? '').split(':');
+    const isSame = validity === `${uidValidity}` && fingerprint.join(':') === filter?.fingerprint;
+    if (!isSame || marksLeftOut) return found;
+    const below = found.filter((uid) => uid <= Number(uidText));
+    if (`${below.length}` !== count || hashOf(below) !== hash) return found;
+    for (const uid of below) this.#left.add(uid);
+    this.#lookedUpTo = Number(uidText);
+    return found.slice(below.length);
+  }
+
+  async #lookAt(uids: readonly number[], filter: HeaderFilter): Promise<void> {
+    const leftOut: LeftOutMail[] = [];
+    const unseen = new Set(uids);
+    const taken: number[] = [];
+    await this.#commands.readHeaders(uids, (uid, header) => {
+      unseen.delete(uid);
+      if (filter.takes(header)) taken.push(uid);
+      else if (this.#rules.marksLeftOut) {
+        leftOut.push({ mail: mailRef(uid), header: Buffer.from(header.subarray(0, maxKeptHeaderBytes)) });
+      } else this.#left.add(uid);
+    });
+    // Gone, or to be looked at by the next session.
+    for (const uid of unseen) this.#open.add(uid);
+    taken.sort((one, other) => one - other);
+    for (const uid of taken) this.#open.add(uid);
+    this.#taken.push(...taken);
+    this.#lookedUpTo = Math.max(this.#lookedUpTo, ...uids);
+    if (leftOut.length === 0) return;
+    await this.#commands.markRead(leftOut.map(({ mail }) => mail.id));
+    this.#leftOut.push(...leftOut);
+  }
+}
+
+export function mailRef(uid: number): MailRef {
+  return { key: `${uid}`, id: uid };
+}
+
+function hashOf(uids: readonly number[]): string {
+  const sorted = [...uids].sort((one, other) => one - other);
+  return createHash('sha256').update(sorted.join(',')).digest('base64url').slice(0, 22);
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createHeaderFilter } from '../../shared/mail/headerFilter.ts';
+
+function valuesOf(header: string): {
+  from: readonly string[];
+  to: readonly string[];
+  subject: readonly string[];
+} {
+  const seen = {
+    from: [] as readonly string[],
+    to: [] as readonly string[],
+    subject: [] as readonly string[],
+  };
+  const note = (name: keyof typeof seen) => (values: readonly string[]) => {
+    seen[name] = values;
+    return true;
+  };
+  const filter = createHeaderFilter({
+    from: note('from'),
+    to: note('to'),
+    subject: note('subject'),
+    fingerprint: 'f',
+  });
+  assert.equal(filter.takes(Buffer.from(header)), true);
+  assert.equal(filter.fingerprint, 'f');
+  return seen;
+}
+
+test('addresses come bare, from every field that names a recipient, groups and folds included', () => {
+  const seen = valuesOf(
+    [
+      'From: "Orders, Inc." <Orders@Example.com>',
+      'To: Ann <ann@example.com>,\r\n bob@example.com',
+      'Cc: Team: carol@example.com, Dan <dan@example.com>;',
+      'Delivered-To: eve@example.com',
+      'X-Original-To: frank@example.com',
+      'Bcc: no@example.com',
+      'Reply-To: no@example.com',
+      '',
+    ].join('\r\n'),
+  );
+  assert.deepEqual(seen.from, ['Orders@Example.com']);
+  assert.deepEqual(seen.to, [
+    ...['ann@example.com', 'bob@example.com', 'carol@example.com', 'dan@example.com'],
+    ...['eve@example.com', 'frank@example.com'],
+  ]);
+});
+
+test('the subject is decoded, and empty where there is none', () => {
+  assert.deepEqual(
+    valuesOf('Subject: =?utf-8?B?QmVzdGVsbHVuZyBHcsO2w59l?=\r\n =?utf-8?Q?_17?=\r\n').subject,
+    ['Bestellung Größe 17'],
+  );
+  assert.deepEqual(valuesOf('Subject: Größe\r\n').subject, ['Größe']);
+  assert.deepEqual(valuesOf('From: a@example.com\r\n').subject, ['']);
+});
+
+test('every rule that there is must take the mail', () => {
+  const yes = () => true;
+  const no = () => false;
+  const takes = (rules: object) =>
+    createHeaderFilter({ ...rules, fingerprint: '' }).takes(Buffer.from('To: a@b\r\n'));
+  assert.equal(takes({}), true);
+  assert.equal(takes({ from: yes, to: yes, subject: yes }), true);
+  for (const rule of ['from', 'to', 'subject'])
+    assert.equal(takes({ from: yes, to: yes, subject: yes, [rule]: no }), false);
+});
+
+test('a header of any bytes and any length is decided in time', () => {
+  const startedAt = performance.now();
+  for (const header of [
+    '',
+    '\0\xff',
+    'To: '.repeat(50_000),
+    `To: ${'<"('.repeat(100_000)}`,
+    `To: ${'a@b, '.repeat(200_000)}`,
+  ]) {
+    valuesOf(header);
+  }
+  assert.ok(performance.now() - startedAt < 5_000);
+});

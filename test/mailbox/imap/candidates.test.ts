@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type CandidateRules, Candidates } from '../../../shared/mailbox/imap/candidates.ts';
+
+/** A folder of unread mails by UID, each with its subject. */
+class FakeFolder {
+  readonly subjects = new Map<number, string>();
+  searches = 0;
+  headersRead = 0;
+
+  constructor(count: number, subjectOf: (uid: number) => string) {
+    for (let uid = 1; uid <= count; uid += 1) this.subjects.set(uid, subjectOf(uid));
+  }
+
+  open(rules: Partial<CandidateRules> = {}): Candidates {
+    const filter = { fingerprint: 'a:b', takes: (header: Buffer) => header.toString().includes('order') };
+    return new Candidates(
+      {
+        search: async () => {
+          this.searches += 1;
+          return [...this.subjects.keys()];
+        },
+        readHeaders: async (uids, take) => {
+          for (const uid of uids) {
+            this.headersRead += 1;
+            const subject = this.subjects.get(uid);
+            if (subject !== undefined) take(uid, Buffer.from(subject));
+          }
+        },
+        markRead: async (uids) => {
+          for (const uid of uids) this.subjects.delete(uid);
+        },
+      },
+      { uidValidity: 7n, marksLeftOut: false, filter, ...rules },
+    );
+  }
+
+  /** A whole session that settles what it lists; gives that, and its mark. */
+  async drain(
+    lookedAt?: string,
+    rules: Partial<CandidateRules> = {},
+  ): Promise<[number[], string | undefined]> {
+    const candidates = this.open({ ...rules, ...(lookedAt === undefined ? {} : { lookedAt }) });
+    const listed: number[] = [];
+    for (let page = await candidates.next(10); page.length > 0; page = await candidates.next(10)) {
+      listed.push(...page);
+      for (const uid of page) this.subjects.delete(uid);
+      candidates.settled(page);
+    }
+    this.headersRead = 0;
+    return [listed, candidates.lookedAt];
+  }
+}
+
+const everyThird = (uid: number): string => (uid % 3 === 0 ? 'order' : 'news');
+
+test('without a filter all are listed, page by page, and no header is read', async () => {
+  const folder = new FakeFolder(25, everyThird);
+  const { filter: _, ...rules } = { filter: undefined };
+  const candidates = new Candidates(
+    {
+      search: async () => [...folder.subjects.keys()],
+      readHeaders: () => assert.fail('no header is needed'),
+      markRead: () => assert.fail('nothing is marked'),
+    },
+    { uidValidity: 7n, marksLeftOut: false, ...rules },
+  );
+  assert.equal((await candidates.next(20)).length, 20);
+  assert.equal((await candidates.next(20)).length, 5);
+  assert.deepEqual(await candidates.next(20), []);
+  assert.equal(candidates.lookedAt, undefined);
+});
+
+test('a filter lists what it takes, in order, and the same mails are not looked at again', async () => {
+  const folder = new FakeFolder(3_000, everyThird);
+  const [listed, mark] = await folder.drain();
+  assert.deepEqual(
+    listed,
+    Array.from({ length: 1_000 }, (_, index) => 3 * (index + 1)),
+  );
+  const again = folder.open({ lookedAt: mark ?? '' });
+  assert.deepEqual(await again.next(10), []);
+  assert.equal(folder.headersRead, 0);
+  assert.equal(again.lookedAt, mark);
+
+  folder.subjects.set(3_001, 'order').set(3_002, 'news');
+  const later = folder.open({ lookedAt: mark ?? '' });
+  assert.deepEqual(await later.next(10), [3_001]);
+  assert.equal(folder.headersRead, 2, 'only what is new is looked at');
+});
+
+test('a mail that was marked unread anew, or a filter that changed, has all looked at again', async () => {
+  const folder = new FakeFolder(30, everyThird);
+  const [, mark = ''] = await folder.drain();
+  folder.subjects.set(3, 'order');
+  assert.deepEqual(await folder.open({ lookedAt: mark }).next(10), [3]);
+  folder.subjects.delete(3);
+  const other = { fingerprint: 'c', takes: (header: Buffer) => header.includes('news') };
+  assert.equal((await folder.open({ lookedAt: mark, filter: other }).next(100)).length, 20);
+  assert.equal((await folder.open({ lookedAt: mark, uidValidity: 8n }).next(100)).length, 0);
+  assert.equal(folder.headersRead > 20, true);
+});
+
+test('one exchanged for another is noticed: the number alone is the same', async () => {
+  const folder = new FakeFolder(30, everyThird);
+  const [, mark = ''] = await folder.drain();
+  folder.subjects.delete(1);
+  folder.subjects.set(3, 'order');
+  assert.deepEqual(await folder.open({ lookedAt: mark }).next(10), [3]);
+});
+
+test('the mark never passes a mail that was taken and not settled', async () => {
+  const folder = new FakeFolder(30, everyThird);
+  const first = folder.open();
+  const page = await first.next(100);
+  first.settled(page.filter((uid) => uid !== 12));
+  for (const uid of page) if (uid !== 12) folder.subjects.delete(uid);
+  const second = folder.open({ lookedAt: first.lookedAt ?? '' });
+  assert.deepEqual(await second.next(100), [12]);
+  assert.ok(folder.headersRead <= 30 + 13 + 6, `${folder.headersRead}`);
+});
+
+test('a mail whose header could not be read is looked at by the next session', async () => {
+  const folder = new FakeFolder(10, everyThird);
+  folder.subjects.delete(4);
+  const searched = [...folder.subjects.keys(), 4].sort((one, other) => one - other);
+  const candidates = new Candidates(
+    {
+      search: async () => searched,
+      readHeaders: async (uids, take) => {
+        for (const uid of uids) if (uid !== 4) take(uid, Buffer.from(everyThird(uid)));
+      },
+      markRead: async () => {},
+    },
+    {
+      uidValidity: 7n,
+      marksLeftOut: false,
+      filter: { fingerprint: 'f', takes: (header) => header.includes('order') },
+    },
+  );
+  candidates.settled(await candidates.next(10));
+  assert.match(candidates.lookedAt ?? '', /^7:3:/);
+});
+
+test('what is left out is marked as read and told once, with its header', async () => {
+  const folder = new FakeFolder(9, everyThird);
+  const candidates = folder.open({ marksLeftOut: true });
+  assert.deepEqual(await candidates.next(10), [3, 6, 9]);
+  const told = candidates.takeLeftOut();
+  assert.deepEqual(
+    told.map(({ mail, header }) => `${mail.key} ${header}`),
+    ['1 news', '2 news', '4 news', '5 news', '7 news', '8 news'],
+  );
+  assert.deepEqual(candidates.takeLeftOut(), []);
+  assert.deepEqual([...folder.subjects.keys()], [3, 6, 9]);
+});
+
+test('a mark that is none counts as none', async () => {
+  for (const lookedAt of ['', 'nonsense', '7:x:y:z:a:b', '7:5:0::a:b', `7:9:9:${'x'.repeat(22)}:a:b`]) {
+    const folder = new FakeFolder(9, everyThird);
+    assert.deepEqual(await folder.open({ lookedAt }).next(10), [3, 6, 9], lookedAt);
+  }
+});

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { createHeaderFilter } from '../../../shared/mail/headerFilter.ts';
+import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import {
+  countMails,
+  inMailProgram,
+  type MailServer,
+  seedFolder,
+  startMailServer,
+} from '../../servers/mailServers.ts';
+import { startDovecot } from '../../testbed/dovecot.ts';
+import { assertFails, fetchAll, listAndMeasure, sourcesOf, withSession } from './drain.ts';
+import { optionsFor, type Script, withServer } from './scriptedImapServer.ts';
+
+const password = 'pass-7391-word';
+const users = Array.from({ length: 20 }, (_, index) => `user${index}`);
+
+const servers: readonly (readonly [string, () => Promise<MailServer>])[] = [
+  ['Dovecot', () => startMailServer.Dovecot({ users, password })],
+  [
+    'Dovecot without MOVE',
+    async () => ({
+      ...(await startDovecot({
+        users: users.map((user) => ({ user, password })),
+        withoutImapCapabilities: ['MOVE'],
+      })),
+      name: 'Dovecot without MOVE',
+      oddFolders: [],
+    }),
+  ],
+  ['Cyrus', () => startMailServer.Cyrus({ users, password })],
+];
+
+const mail = (subject: string, from = 'ann@example.com', to = 'orders@example.com') =>
+  Buffer.from(
+    `From: ${from}\r\nTo: ${to}\r\nSubject: ${subject}\r\nMessage-ID: <${subject}@x>\r\n\r\n${subject}\r\n`,
+  );
+
+for (const [name, start] of servers) {
+  describe(`mails that are filtered and moved, ${name}`, () => {
+    let server: MailServer;
+    let used = 0;
+    before(async () => {
+      server = await start();
+    });
+    after(() => server.stop());
+
+    const newMailbox = () => ({ server, user: users[used++] ?? 'none', password });
+    const optionsOf = (user: string, changes: Partial<MailboxOptions> = {}) =>
+      optionsFor(server.imapPort, { username: user, ...changes });
+    /** As a run does: gives the sources of what came, and the mark. */
+    const drain = (options: MailboxOptions) =>
+      withSession(options, async (session) => {
+        const fetched = await fetchAll(session, await listAndMeasure(session));
+        await session.settle(fetched.map((one) => one.mail));
+        return { sources: sourcesOf(fetched), lookedAt: session.lookedAt, leftOut: session.takeLeftOut() };
+      });
+
+    for (const folder of ['Processed', 'Erledigt & Größe', 'Done/2026/März']) {
+      it(`moves what was settled, read, to "${folder}", and makes it where it is missing`, async () => {
+        const mailbox = newMailbox();
+        await seedFolder(mailbox, [mail('one'), mail('two'), mail('three')]);
+        const options = optionsOf(mailbox.user, { moveToFolder: folder });
+        await withSession(options, async (session) => {
+          const [first, , third] = await listAndMeasure(session);
+          assert.ok(first && third);
+          await session.settle([first, third]);
+        });
+        assert.deepEqual(await countMails(mailbox), { count: 1, seen: 0 });
+        const there = await inMailProgram(mailbox, async (program) => {
+          const names = (await program.list()).map(({ path, delimiter }) => path.replaceAll(delimiter, '/'));
+          assert.ok(
+            names.some((path) => path.endsWith(folder)),
+            names.join(),
+          );
+          const { path = '' } =
+            (await program.list()).find((one) => one.path.replaceAll(one.delimiter, '/').endsWith(folder)) ??
+            {};
+          return program.status(path, { messages: true, unseen: true });
+        });
+        assert.ok(there);
+        assert.deepEqual([there.messages, there.unseen], [2, 0]);
+        assert.equal((await drain(options)).sources.length, 1);
+        assert.deepEqual(await countMails(mailbox), { count: 0, seen: 0 });
+      });
+    }
+
+    it('finds what was marked and not moved, and moves it', async () => {
+      const mailbox = newMailbox();
+      await seedFolder(mailbox, [mail('one'), mail('two'), mail('three')]);
+      await inMailProgram(mailbox, async (program) => {
+        await program.mailboxOpen('INBOX');
+        await program.messageFlagsAdd('2', ['\\Seen'], { uid: true });
+      });
+      await withSession(optionsOf(mailbox.user, { moveToFolder: 'Done' }), async (session) => {
+        const half = await session.listHalfSettled();
+        assert.deepEqual(half, [{ key: '2', id: 2 }]);
+        await session.settle(half);
+      });
+      assert.deepEqual(await countMails(mailbox), { count: 2, seen: 0 });
+      assert.deepEqual(await countMails(mailbox, 'Done'), { count: 1, seen: 1 });
+    });
+
+    it('takes what the filter takes, and looks at the rest once', async () => {
+      const mailbox = newMailbox();
+      await seedFolder(mailbox, [
+        mail('order 1'),
+        mail('news'),
+        mail('=?utf-8?q?=C3=B6rder_2?='),
+        mail('order 3', 'Bob <bob@example.org>'),
+        mail('order 4', 'ann@example.com', 'x@example.com, "Team" <Orders@Example.com>'),
+      ]);
+      const seen: string[] = [];
+      const headerFilter = createHeaderFilter({
+        from: (values) => values.some((value) => value.endsWith('@example.com')),
+        to: (values) => values.some((value) => value.toLowerCase() === 'orders@example.com'),
+        subject: ([value = '']) => {
+          seen.push(value);
+          return /order|örder/.test(value);
+        },
+        fingerprint: 'f1',
+      });
+      const first = await drain(optionsOf(mailbox.user, { headerFilter }));
+      assert.deepEqual(
+        first.sources.map((source) => /Subject: (.*)\r\n/.exec(source.toString())?.[1]),
+        ['order 1', '=?utf-8?q?=C3=B6rder_2?=', 'order 4'],
+      );
+      assert.deepEqual(await countMails(mailbox), { count: 5, seen: 3 });
+      seen.length = 0;
+      await seedFolder(mailbox, [mail('order 6')]);
+      const second = await drain(optionsOf(mailbox.user, { headerFilter, lookedAt: first.lookedAt ?? '' }));
+      assert.equal(second.sources.length, 1);
+      assert.deepEqual(seen, ['order 6']);
+      const idle = await drain(optionsOf(mailbox.user, { headerFilter, lookedAt: second.lookedAt ?? '' }));
+      assert.deepEqual([idle.sources, idle.lookedAt, seen.length], [[], second.lookedAt, 1]);
+    });
+
+    it('marks as read what the filter leaves out, where that is wanted, and neither moves nor deletes it', async () => {
+      const mailbox = newMailbox();
+      await seedFolder(mailbox, [mail('order 1'), mail('news')]);
+      const headerFilter = createHeaderFilter({
+        subject: ([value = '']) => value.startsWith('order'),
+        fingerprint: 'f1',
+      });
+      const options = { headerFilter, unmatchedMails: 'markRead', moveToFolder: 'Done' } as const;
+      const { sources, leftOut } = await drain(optionsOf(mailbox.user, options));
+      assert.equal(sources.length, 1);
+      assert.equal(leftOut.length, 1);
+      assert.match(leftOut[0]?.header.toString() ?? '', /Message-ID: <news@x>/i);
+      assert.deepEqual(await countMails(mailbox), { count: 1, seen: 1 });
+      assert.deepEqual(await countMails(mailbox, 'Done'), { count: 1, seen: 1 });
+    });
+  });
+}
+
+describe('mails that can not be moved', () => {
+  const capabilities = (names: string): Script => ({ capabilities: `IMAP4rev1 ${names}` });
+
+  it('are said so before any is fetched, where the server has neither MOVE nor UIDPLUS', async () => {
+    await withServer(capabilities(''), async ({ port }) => {
+      const opening = openImapMailbox(optionsFor(port, { moveToFolder: 'Done' }));
+      await assertFails(
+        opening,
+        'folder',
+        /can't be moved to folder "Done" at .*: the server has neither MOVE nor UIDPLUS/,
+      );
+    });
+  });
+
+  it('are said so where the folder is the one that is polled', async () => {
+    await withServer(capabilities('MOVE'), async ({ port }) => {
+      const opening = openImapMailbox(optionsFor(port, { moveToFolder: 'Inbox' }));
+      await assertFails(opening, 'config', /moveToFolder is the folder that is polled/);
+    });
+  });
+
+  it('fail in the words of the server where the folder can neither be found nor made', async () => {
+    const script: Script = {
+      ...capabilities('MOVE'),
+      onCommand: ({ name, tag }, wire) => {
+        if (name === 'UID MOVE') wire.send(`${tag} NO [TRYCREATE] No such mailbox\r\n`);
+        else if (name === 'CREATE') wire.send(`${tag} NO [NOPERM] Not here\r\n`);
+        else return false;
+        return true;
+      },
+    };
+    await withServer(script, async ({ port }) => {
+      await withSession(optionsFor(port, { moveToFolder: 'Done' }), async (session) => {
+        const settling = session.settle(await session.list(1));
+        await assertFails(
+          settling,
+          'protocol',
+          /refused moving mails to folder "Done": NO \[TRYCREATE\] No such mailbox/,
+        );
+      });
+    });
+  });
+
+  it('that were copied and flagged are only expunged, not copied again', async () => {
+    const commands: string[] = [];
+    const script: Script = {
+      ...capabilities('UIDPLUS'),
+      onCommand: ({ name, args, tag }, wire) => {
+        commands.push(`${name} ${args}`);
+        if (name !== 'UID SEARCH') return false;
+        wire.send(`* SEARCH ${args.includes('SEEN') ? '1 2' : '2'}\r\n${tag} OK done\r\n`);
+        return true;
+      },
+    };
+    await withServer(script, async ({ port }) => {
+      await withSession(optionsFor(port, { moveToFolder: 'Done' }), async (session) => {
+        await session.settle(await session.listHalfSettled());
+      });
+      assert.deepEqual(
+        commands.filter((line) => line.startsWith('UID COPY') || line.startsWith('UID EXPUNGE')),
+        ['UID COPY 1 Done', 'UID EXPUNGE 1:2'],
+      );
+    });
+  });
+});
