@@ -52,7 +52,8 @@ export const noConsumer: Consumer = {
 export function startConsumer(options: ConsumerOptions): Consumer {
   const client = new ServiceBusClient(options.serviceBusConnectionString);
   const blobs = BlobServiceClient.fromConnectionString(options.storageConnectionString);
-  const receiver = client.createReceiver(options.queueName, { receiveMode: 'peekLock' });
+  // Else a text that happens to be JSON would come as what it says, and not as its bytes.
+  const receiver = client.createReceiver(options.queueName, { skipParsingBodyAsJson: true });
   const waiting = new Set<() => void>();
   let count = 0;
   let damaged = 0;
