@@ -10,6 +10,8 @@ export const withoutDotnet: string | false =
 
 /** A program in .NET, built. */
 export interface DotnetProgram {
+  /** The assembly, for `dotnet` to run. */
+  readonly path: string;
   /** Runs it to its end; answers what it wrote. Rejects with that where it fails or takes longer. */
   run(args: readonly string[], timeoutMs: number, environment?: NodeJS.ProcessEnv): Promise<string>;
   /** Removes what was built. */
@@ -25,9 +27,10 @@ export async function buildDotnet(projectFile: string, assembly: string): Promis
   // The build's servers would outlive it.
   const serverless = ['--disable-build-servers', '-p:UseSharedCompilation=false'];
   await output('dotnet', ['build', projectFile, ...options, ...serverless], 180_000);
+  const path = join(folder, 'out', `${assembly}.dll`);
   return {
-    run: (args, timeoutMs, environment) =>
-      output('dotnet', [join(folder, 'out', `${assembly}.dll`), ...args], timeoutMs, environment),
+    path,
+    run: (args, timeoutMs, environment) => output('dotnet', [path, ...args], timeoutMs, environment),
     remove() {
       remove();
       forget();
