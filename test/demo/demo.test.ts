@@ -219,7 +219,13 @@ for (const { name, content, says } of [
 
 test('what the demo does not know is answered with what it knows', () => {
   assert.deepEqual(readArguments([]), { kind: 'show', outFolder: undefined });
-  assert.deepEqual(readArguments(['--watch', '--out', 'a']), { kind: 'watch', outFolder: 'a' });
+  assert.deepEqual(readArguments(['--watch', '--out', 'a']), {
+    kind: 'watch',
+    consumes: true,
+    outFolder: 'a',
+  });
+  const unconsumed = { kind: 'watch', consumes: false, outFolder: undefined };
+  assert.deepEqual(readArguments(['--watch', '--no-consumer']), unconsumed);
   assert.deepEqual(readArguments(['--connection=a=b.json', '--yes']), {
     kind: 'own-mailbox',
     file: 'a=b.json',
@@ -231,13 +237,19 @@ test('what the demo does not know is answered with what it knows', () => {
   assert.throws(() => readArguments(['--connection']), /needs the name of a JSON file/);
   assert.throws(() => readArguments(['--connection', 'a.json', '--watch']), /leave it out/);
   assert.throws(() => readArguments(['--yes']), /goes with --connection/);
+  assert.throws(() => readArguments(['--no-consumer']), /goes with --watch/);
+  assert.throws(() => readArguments(['--watch', '--no-consumer', '--out', 'a']), /without --out/);
   assert.throws(() => readArguments(['--out', '--watch']), /needs the name of a folder/);
 });
 
 test('an option that npm took for its own, without the second --, is refused with what to write', () => {
   const took = { npm_config_watch: 'true' };
   assert.throws(() => readArguments([], took), /Write: npm run demo -- --watch/);
-  assert.deepEqual(readArguments(['--watch'], took), { kind: 'watch', outFolder: undefined });
+  assert.deepEqual(readArguments(['--watch'], took), {
+    kind: 'watch',
+    consumes: true,
+    outFolder: undefined,
+  });
 });
 
 test('where JSON goes wrong is found as the line and column of the first character that can’t be', () => {
