@@ -47,11 +47,6 @@ const state: Schema = {
     },
     runId: { type: 'string' },
     scheduleAnchor: time,
-    lastMailAt: { ...time, description: 'When the last mail was delivered.' },
-    skippedSince: {
-      type: 'string',
-      description: 'Since when the lease was found taken; empty once it was not.',
-    },
     history: {
       type: 'object',
       description: 'The last day by the hour; quiet hours at either end are left out.',
