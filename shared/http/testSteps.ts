@@ -84,11 +84,11 @@ export async function testInSteps(
     ),
     ok('connection', `${config.protocol.toUpperCase()} on port ${config.port}.`),
     ...(isTls ? [certificateStep(certificateEndsAt, dependencies.now())] : []),
+    ok('login', `Logged in as ${config.username}.`),
   ];
   if ('failure' in opened) return failedAt(stepOf(opened.failure), all, opened.failure);
   const { session } = opened;
   try {
-    all.push(ok('login', `Logged in as ${config.username}.`));
     if (config.protocol === 'imap') all.push(ok('folder', `${config.folder} is open.`));
     const queueName = await dependencies.openQueue(config.queueName).catch((error: unknown) => {
       throw new StepFailed('queue', toFailure(error, 'reaching the queue'));
