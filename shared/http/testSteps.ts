@@ -1,6 +1,6 @@
 import type { ConnectionConfig } from '../connection/config.ts';
 import { type Failure, type FailureReason, toFailure } from '../failure/failure.ts';
-import type { SplitMail } from '../mail/mail.ts';
+import type { Content, ContentStore, SplitMail } from '../mail/mail.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
 import type { HttpDependencies } from './dependencies.ts';
 
@@ -148,10 +148,9 @@ async function previewOf(
   { rules }: ConnectionConfig,
 ): Promise<readonly MailPreview[]> {
   if (refs.length === 0) return [];
-  const [heads, { splitMail }, { memoryStore }] = await Promise.all([
+  const [heads, { splitMail }] = await Promise.all([
     session.readHeads(refs, previewBytes),
     import('../mail/splitMail.ts'),
-    import('../mail/memoryStore.ts'),
   ]);
   const previews: MailPreview[] = [];
   for (const [, bytes] of heads) {
@@ -162,10 +161,29 @@ async function previewOf(
           yield bytes;
         })(),
     };
-    const split = await splitMail(source, { ...rules, maxMailBytes: previewBytes * 2 }, memoryStore());
+    const split = await splitMail(source, { ...rules, maxMailBytes: previewBytes * 2 }, sizesOnly);
     previews.push(toPreview(split, bytes.length >= previewBytes));
   }
   return previews;
+}
+
+/** A preview says how large the parts are and holds none of them. */
+const sizesOnly: ContentStore = {
+  put: async ({ length }) => sized(length),
+  begin() {
+    let sizeBytes = 0;
+    return {
+      write(piece) {
+        sizeBytes += piece.length;
+      },
+      end: async () => sized(sizeBytes),
+      abort: async () => undefined,
+    };
+  },
+};
+
+function sized(sizeBytes: number): Content {
+  return { kind: 'bytes', bytes: Buffer.alloc(0), sizeBytes, sha256: '' };
 }
 
 function toPreview({ envelope, parts }: SplitMail, isCut: boolean): MailPreview {
