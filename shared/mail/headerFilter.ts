@@ -1,5 +1,6 @@
 import addressparser from 'nodemailer/lib/addressparser';
-import { decodeWords, type HeaderField, parseHeaderBlock, unfoldedValue } from './headers.ts';
+import { decodeWords } from './encodedWord.ts';
+import { type HeaderField, readHeaderBlock, unfoldedValue } from './header.ts';
 
 /** Decides by the values of a header: all addresses, or the one subject. */
 type Takes = (values: readonly string[]) => boolean;
@@ -26,7 +27,8 @@ export function createHeaderFilter({ from, to, subject, fingerprint }: HeaderFil
   return {
     fingerprint,
     takes: (header) => {
-      const fields = parseHeaderBlock(header);
+      const end = header.indexOf('\n\r\n');
+      const { fields } = readHeaderBlock(header.subarray(0, end === -1 ? header.length : end + 1), true);
       return (
         (from?.(addressesIn(fields, (key) => key === 'from')) ?? true) &&
         (to?.(addressesIn(fields, (key) => recipients.has(key))) ?? true) &&
