@@ -27,7 +27,8 @@ export function createHeaderFilter({ from, to, subject, fingerprint }: HeaderFil
   return {
     fingerprint,
     takes: (header) => {
-      const { fields } = readHeaderBlock(header, true);
+      const end = header.indexOf('\n\r\n');
+      const { fields } = readHeaderBlock(header.subarray(0, end === -1 ? header.length : end + 1), true);
       return (
         (from?.(addressesIn(fields, (key) => key === 'from')) ?? true) &&
         (to?.(addressesIn(fields, (key) => recipients.has(key))) ?? true) &&

@@ -163,7 +163,7 @@ export function testMailServer(name: string, start: StartMailServer): void {
         await program.messageDelete('2');
       });
       const kinds = (await fetchAll(session, measured)).map(({ kind }) => kind);
-      assert.deepEqual(kinds, ['gone', 'gone', 'mail', 'mail']);
+      assert.deepEqual(kinds.toSorted(), ['gone', 'gone', 'mail', 'mail']);
       await session.settle(measured);
     });
     assert.deepEqual(await countMails(mailbox), { count: 3, seen: 3 });
@@ -193,5 +193,6 @@ function optionsFor({ server, user }: Mailbox): MailboxOptions {
     folder: 'INBOX',
     deleteMails: false,
     timeouts: defaultTimeouts,
+    wholeBytes: 1024 * 1024,
   };
 }

@@ -1,7 +1,7 @@
 const mebibyte = 1024 * 1024;
 /** What a server may send beside the answer: news of mails that came and went, warnings. */
 const leastBytes = 4 * mebibyte;
-const leastLines = 20_000;
+const leastLines = 10_000;
 /** News of one mail that a command is about, such as its EXPUNGE. */
 const linesPerMail = 4;
 /** A SEARCH answers with one line of all numbers. */

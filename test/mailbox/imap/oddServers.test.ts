@@ -288,7 +288,7 @@ for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID ST
     await withServer(script, async ({ port }) => {
       const startedAt = performance.now();
       await assertFails(drain(optionsFor(port)), 'protocol', /goes on sending what nobody asked for/);
-      assert.ok(performance.now() - startedAt < 3_000);
+      assert.ok(performance.now() - startedAt < 5_000);
     });
   });
 }
