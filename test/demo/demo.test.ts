@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { listenOn } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
+import { serveHttp } from '../testbed/host/httpServer.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
 import { readArguments } from './arguments.ts';
 import { faxMails, orderMails } from './demoMails.ts';
 import { type DemoProcess, makeWorkFolder, startDemo } from './demoProcess.ts';
 import { findJsonError } from './jsonError.ts';
+import { startMailDrop } from './smtp.ts';
 import { fit, openTerminal, printable } from './terminal.ts';
 
 const password = 'S3cret of mine';
@@ -289,6 +293,21 @@ test('what is JSON to the parser has no error, and what is none has one', () => 
     }),
     { numRuns: 2_000 },
   );
+});
+
+test('where the usual port is taken, another one is listened on', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const drop = await listenOn(port, (free) => startMailDrop(free, [], async () => undefined));
+  const http = await listenOn(port, (free) => serveHttp({ port: free }, () => Promise.reject(new Error())));
+  try {
+    assert.notEqual(drop.port, port);
+    assert.notEqual(new URL(http.url).port, String(port));
+  } finally {
+    await Promise.all([drop.stop(), http.stop()]);
+    taken.close();
+  }
 });
 
 test('colours are for terminals only, and not for those who set NO_COLOR', () => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePortLike, onExit } from '../testbed/child.ts';
+import { listenOn, onExit } from '../testbed/child.ts';
 import type { Host } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
 import { seedMaildir } from '../testbed/seed.ts';
@@ -47,11 +47,10 @@ export async function watch(
   await addConnections(stage, mail, terminal);
   const { host } = stage;
   const functionKey = randomBytes(12).toString('base64url');
-  const http = await host.serveHttp({ port: await freePortLike(usualPorts.http), functionKey });
+  const http = await listenOn(usualPorts.http, (port) => host.serveHttp({ port, functionKey }));
   const users = [...mail.mailboxes.map(({ user }) => user), spareUser];
-  const drop = await startMailDrop(await freePortLike(usualPorts.smtp), users, (user, source) =>
-    seedMaildir(mail.dovecot.maildir(user), [source]),
-  );
+  const deliver = (user: string, source: Buffer) => seedMaildir(mail.dovecot.maildir(user), [source]);
+  const drop = await listenOn(usualPorts.smtp, (port) => startMailDrop(port, users, deliver));
   const connectionFile = writeConnectionFile(mail);
   explain(terminal, mail, { url: http.url, functionKey, smtpPort: drop.port, connectionFile });
   if (outFolder !== undefined)
