@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createDestinations } from '../../shared/destination/destinations.ts';
 import { startBroker } from '../testbed/broker/broker.ts';
-import { bytesOf, messageOf, openerFor } from './support.ts';
 
 test('queueName may name a topic, whose subscriptions filter by the properties', async (t) => {
   const rule = (expression: string) => [{ name: 'rule', filter: { kind: 'sql', expression } as const }];
@@ -17,9 +17,18 @@ test('queueName may name a topic, whose subscriptions filter by the properties',
       },
     ],
   });
-  t.after(() => broker.stop());
-  const destination = await openerFor(broker.connectionString)('mails');
-  t.after(() => destination.close());
+  const destinations = createDestinations(
+    { kind: 'connectionString', connectionString: broker.connectionString, transport: 'tcp' },
+    {
+      getCredential: () => Promise.reject(new Error('A connection string needs no credential.')),
+      maxMessageBytes: 262_144,
+    },
+  );
+  t.after(async () => {
+    await destinations.close();
+    await broker.stop();
+  });
+  const sender = await destinations.open('mails');
   const shared = { customer: 'acme', partKind: 'body', partNumber: 1, partCount: 2, size: 10 };
   const sent = {
     a: shared,
@@ -27,9 +36,13 @@ test('queueName may name a topic, whose subscriptions filter by the properties',
     c: { ...shared, customer: 'other', size: 5_000_000_000, partNumber: 2 },
     d: { ...shared, customer: 'other', 'Diagnostic-Id': '00-abc' },
   };
+  const head = { correlationId: 'mail', subject: 'attachment', contentType: 'text/plain' } as const;
   await Promise.all(
     Object.entries(sent).map(([messageId, applicationProperties]) =>
-      destination.send(messageOf(bytesOf(10), { messageId, applicationProperties })),
+      sender.send(
+        { ...head, messageId, applicationProperties, body: Buffer.from('x') },
+        { mayWrite: () => true },
+      ),
     ),
   );
   const idsIn = (subscription: string) =>

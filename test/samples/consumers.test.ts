@@ -5,8 +5,8 @@ import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { ServiceBusClient, type ServiceBusMessage } from '@azure/service-bus';
-import { toSdkHead } from '../../shared/delivery/serviceBusLink.ts';
+import { ServiceBusClient } from '@azure/service-bus';
+import { withAmqpTypes } from '../../shared/destination/serviceBusInside.ts';
 import { addConnections, type DemoMailboxes, queueName, startMailboxes } from '../demo/mailboxes.ts';
 import { requireMailServer, type Stage, startStage } from '../demo/stage.ts';
 import type { Terminal } from '../demo/terminal.ts';
@@ -133,6 +133,11 @@ function assertWhole(folder: string): void {
   assert.deepEqual(globSync('**/*.tmp', { cwd: folder }), []);
 }
 
+interface Unusable {
+  readonly body?: Buffer;
+  readonly applicationProperties: Readonly<Record<string, string | number>>;
+}
+
 /** Messages that no consumer can use, and why they end as dead letters. */
 async function sendUnusable(connectionString: string): Promise<Map<string, string>> {
   const client = new ServiceBusClient(connectionString);
@@ -147,7 +152,7 @@ async function sendUnusable(connectionString: string): Promise<Map<string, strin
     size: 1,
     sha256,
   };
-  const messages: readonly (readonly [reason: string, message: Partial<ServiceBusMessage>])[] = [
+  const messages: readonly (readonly [reason: string, message: Unusable])[] = [
     ['NotFromTheAdapter', { applicationProperties: {} }],
     ['NotFromTheAdapter', { applicationProperties: { ...properties, interchangeId: '../..' } }],
     ['SizeDiffers', { body: Buffer.from('xy'), applicationProperties: properties }],
@@ -161,7 +166,7 @@ async function sendUnusable(connectionString: string): Promise<Map<string, strin
   const reasons = new Map(messages.map(([reason], index) => [`unusable-${index}`, reason]));
   for (const [index, [, message]] of messages.entries()) {
     // As the adapter types them: a consumer in a typed language would not get that far otherwise.
-    const typed = withTypes(message.applicationProperties ?? {});
+    const typed = withAmqpTypes(message.applicationProperties);
     await sender.sendMessages({
       body: Buffer.from('x'),
       ...message,
@@ -171,19 +176,6 @@ async function sendUnusable(connectionString: string): Promise<Map<string, strin
   }
   await client.close();
   return reasons;
-}
-
-function withTypes(
-  properties: Readonly<Record<string, unknown>>,
-): NonNullable<ServiceBusMessage['applicationProperties']> {
-  const { applicationProperties } = toSdkHead({
-    messageId: '',
-    correlationId: '',
-    subject: 'raw',
-    contentType: '',
-    applicationProperties: properties as Record<string, string | number>,
-  });
-  return applicationProperties ?? {};
 }
 
 async function deadLettersOf(connectionString: string): Promise<Map<string, string>> {
