@@ -116,7 +116,8 @@ test('in steps it says how far it came, that the queue is reached, and what the 
   const port = await stepped({ ...columns, port: 1 });
   assert.deepEqual(results(port), ['name ok', 'connection failed']);
   const pop3 = await stepped({ ...mailboxColumns(bed.dovecot, 'POP3', 'anna') });
-  assert.deepEqual([pop3.ok, pop3.mails, pop3.preview], [true, 3, []]);
+  assert.deepEqual([pop3.ok, pop3.preview], [true, []]);
+  assert.ok(Number(pop3.mails) >= 3);
 });
 
 test('a test says what a poll would say, without the password', async () => {
