@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { bytesOf, messageOf, openerFor } from '../delivery/support.ts';
+import { bytesOf, destinationsFor, mayWrite, messageOf } from '../destination/support.ts';
 import { startBroker } from '../testbed/broker/broker.ts';
 import { startConsumer } from './consumer.ts';
 
 test('texts that happen to be JSON reach the consumer as they are', async (t) => {
   const broker = await startBroker({ queues: [{ name: 'q' }] });
   t.after(() => broker.stop());
-  const destination = await openerFor(broker.connectionString)('q');
+  const destinations = destinationsFor(broker.connectionString);
+  const sender = await destinations.open('q');
   const bodies = [
     Buffer.from('42'),
     Buffer.from('{"a": 1.0}'),
@@ -18,9 +19,9 @@ test('texts that happen to be JSON reach the consumer as they are', async (t) =>
   ];
   for (const body of bodies) {
     const sha256 = createHash('sha256').update(body).digest('hex');
-    await destination.send(messageOf(body, { applicationProperties: { size: body.length, sha256 } }));
+    await sender.send(messageOf(body, { applicationProperties: { size: body.length, sha256 } }), mayWrite);
   }
-  await destination.close();
+  await destinations.close();
   const errors: string[] = [];
   const consumer = startConsumer({
     serviceBusConnectionString: broker.connectionString,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startBroker } from '../testbed/broker/broker.ts';
-import { bytesOf, messageOf, openerFor } from './support.ts';
+import { bytesOf, destinationsFor, mayWrite, messageOf } from './support.ts';
 
 test('queueName may name a topic, whose subscriptions filter by the properties', async (t) => {
   const rule = (expression: string) => [{ name: 'rule', filter: { kind: 'sql', expression } as const }];
@@ -18,8 +18,9 @@ test('queueName may name a topic, whose subscriptions filter by the properties',
     ],
   });
   t.after(() => broker.stop());
-  const destination = await openerFor(broker.connectionString)('mails');
-  t.after(() => destination.close());
+  const destinations = destinationsFor(broker.connectionString);
+  t.after(() => destinations.close());
+  const sender = await destinations.open('mails');
   const shared = { customer: 'acme', partKind: 'body', partNumber: 1, partCount: 2, size: 10 };
   const sent = {
     a: shared,
@@ -29,7 +30,7 @@ test('queueName may name a topic, whose subscriptions filter by the properties',
   };
   await Promise.all(
     Object.entries(sent).map(([messageId, applicationProperties]) =>
-      destination.send(messageOf(bytesOf(10), { messageId, applicationProperties })),
+      sender.send(messageOf(bytesOf(10), { messageId, applicationProperties }), mayWrite),
     ),
   );
   const idsIn = (subscription: string) =>

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { ServiceBusClient, type ServiceBusMessage } from '@azure/service-bus';
-import { toSdkHead } from '../../shared/delivery/serviceBusLink.ts';
+import { toSdkHead } from '../../shared/destination/namespace.ts';
 import { addConnections, type DemoMailboxes, queueName, startMailboxes } from '../demo/mailboxes.ts';
 import { requireMailServer, type Stage, startStage } from '../demo/stage.ts';
 import type { Terminal } from '../demo/terminal.ts';
