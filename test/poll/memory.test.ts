@@ -139,10 +139,10 @@ test('a signal that fires after the grant takes nothing back', async () => {
 
 test('while others wait a mailbox gets no more than a quarter; when nobody else does it gets more', async () => {
   const { granted, ask } = bed();
-  const greedy = ask('greedy', 40, { mailbox: 'greedy' });
-  const filler = ask('filler', 50, { queue: 'elsewhere' });
-  ask('more', 15, { mailbox: 'greedy' });
-  const other = ask('other', 45, { mailbox: 'other', queue: 'third' });
+  const greedy = ask('greedy', 25, { mailbox: 'greedy' });
+  const filler = ask('filler', 70, { queue: 'elsewhere' });
+  ask('more', 10, { mailbox: 'greedy' });
+  const other = ask('other', 40, { mailbox: 'other', queue: 'third' });
   await turn();
   assert.deepEqual(granted, ['greedy', 'filler']);
   filler.holding.release();
