@@ -1,22 +1,27 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { ServiceBusClient } from '@azure/service-bus';
+import { bytesOf, destinationsFor, mayWrite, messageOf } from '../destination/support.ts';
 import { startBroker } from '../testbed/broker/broker.ts';
 import { startConsumer } from './consumer.ts';
 
 test('texts that happen to be JSON reach the consumer as they are', async (t) => {
   const broker = await startBroker({ queues: [{ name: 'q' }] });
   t.after(() => broker.stop());
-  const client = new ServiceBusClient(broker.connectionString);
-  const sender = client.createSender('q');
-  const bodies = [Buffer.from('42'), Buffer.from('{"a": 1.0}'), Buffer.from('"x"'), Buffer.alloc(0)];
-  for (const [index, body] of bodies.entries()) {
+  const destinations = destinationsFor(broker.connectionString);
+  const sender = await destinations.open('q');
+  const bodies = [
+    Buffer.from('42'),
+    Buffer.from('{"a": 1.0}'),
+    Buffer.from('"x"'),
+    Buffer.alloc(0),
+    bytesOf(9),
+  ];
+  for (const body of bodies) {
     const sha256 = createHash('sha256').update(body).digest('hex');
-    const applicationProperties = { size: body.length, sha256 };
-    await sender.sendMessages({ messageId: `${index}`, body, applicationProperties });
+    await sender.send(messageOf(body, { applicationProperties: { size: body.length, sha256 } }), mayWrite);
   }
-  await client.close();
+  await destinations.close();
   const errors: string[] = [];
   const consumer = startConsumer({
     serviceBusConnectionString: broker.connectionString,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDestinations } from '../../shared/destination/destinations.ts';
 import { startBroker } from '../testbed/broker/broker.ts';
+import { bytesOf, destinationsFor, mayWrite, messageOf } from './support.ts';
 
 test('queueName may name a topic, whose subscriptions filter by the properties', async (t) => {
   const rule = (expression: string) => [{ name: 'rule', filter: { kind: 'sql', expression } as const }];
@@ -17,17 +17,9 @@ test('queueName may name a topic, whose subscriptions filter by the properties',
       },
     ],
   });
-  const destinations = createDestinations(
-    { kind: 'connectionString', connectionString: broker.connectionString, transport: 'tcp' },
-    {
-      getCredential: () => Promise.reject(new Error('A connection string needs no credential.')),
-      maxMessageBytes: 262_144,
-    },
-  );
-  t.after(async () => {
-    await destinations.close();
-    await broker.stop();
-  });
+  t.after(() => broker.stop());
+  const destinations = destinationsFor(broker.connectionString);
+  t.after(() => destinations.close());
   const sender = await destinations.open('mails');
   const shared = { customer: 'acme', partKind: 'body', partNumber: 1, partCount: 2, size: 10 };
   const sent = {
@@ -36,13 +28,9 @@ test('queueName may name a topic, whose subscriptions filter by the properties',
     c: { ...shared, customer: 'other', size: 5_000_000_000, partNumber: 2 },
     d: { ...shared, customer: 'other', 'Diagnostic-Id': '00-abc' },
   };
-  const head = { correlationId: 'mail', subject: 'attachment', contentType: 'text/plain' } as const;
   await Promise.all(
     Object.entries(sent).map(([messageId, applicationProperties]) =>
-      sender.send(
-        { ...head, messageId, applicationProperties, body: Buffer.from('x') },
-        { mayWrite: () => true },
-      ),
+      sender.send(messageOf(bytesOf(10), { messageId, applicationProperties }), mayWrite),
     ),
   );
   const idsIn = (subscription: string) =>
