@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exited, onExit } from '../testbed/child.ts';
 import { unpackDebianPackages } from '../testbed/programs.ts';
+import { libraryPath } from './mailServers.ts';
 import type { SessionServer, sessionUsers } from './sessionBehaviours.ts';
 
 /** A server as Debian packages it, which wants its files where it was built for. */
@@ -88,7 +89,7 @@ exec sleep infinity`;
   const serve = async (command: string | undefined): Promise<number | undefined> => {
     if (command === undefined) return undefined;
     const server = createServer({ pauseOnConnect: true }, (socket) => {
-      children.add(connectTo(holder, command, socket));
+      children.add(connectTo(holder, command, socket, libraryPath(root)));
     });
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -114,9 +115,10 @@ exec sleep infinity`;
 }
 
 /** The child gets the connection itself, as under inetd. */
-function connectTo(holder: ChildProcess, command: string, socket: Socket): ChildProcess {
+function connectTo(holder: ChildProcess, command: string, socket: Socket, libraries: string): ChildProcess {
   const child = spawn('nsenter', ['-t', String(holder.pid), '-m', 'sh', '-c', command], {
     stdio: [socket, socket, 'ignore'],
+    env: { ...process.env, LD_LIBRARY_PATH: libraries },
   });
   child.once('spawn', () => socket.destroy());
   child.once('error', () => socket.destroy());

@@ -19,6 +19,10 @@ function seededByImap(start: StartMailServer): (users: typeof sessionUsers) => P
 testSessions('nginx', seededByImap(startNginx));
 testSessions('stunnel', seededByImap(startStunnel));
 
+/** What Courier's own super-server says about the other end; without it the POP3 login crashes. */
+const courierPeer =
+  'TCPREMOTEIP=127.0.0.1; TCPREMOTEPORT=1; TCPREMOTEHOST=localhost; TCPLOCALIP=127.0.0.1; TCPLOCALPORT=1';
+
 const layered: Readonly<Record<string, LayeredServer>> = {
   'GNU Mailutils': {
     packages: ['mailutils-pop3d', 'mailutils-imap4d'],
@@ -33,17 +37,25 @@ mkdir -p /var/empty /usr/share/empty /run/popa3d`,
     pop3: '/usr/sbin/popa3d',
     store: 'mbox',
   },
-  'solid-pop3d': { packages: ['solid-pop3d'], pop3: '/usr/sbin/solid-pop3d', store: 'mbox' },
+  'solid-pop3d': {
+    packages: ['solid-pop3d'],
+    setUp: `echo 'spop3d:x:19997:19997::/var/lib/solid-pop3d:/bin/false' >> /etc/passwd
+echo 'spop3d:x:19997:' >> /etc/group
+mkdir -p /var/lib/solid-pop3d/bulletins`,
+    pop3: '/usr/sbin/solid-pop3d',
+    store: 'mbox',
+  },
   Courier: {
     packages: ['courier-imap', 'courier-pop', 'courier-base', 'courier-authlib'],
     setUp: `echo 'courier:x:19998:19998::/var/lib/courier:/bin/false' >> /etc/passwd
 echo 'courier:x:19998:' >> /etc/group
 mkdir -p /run/courier/authdaemon /var/lib/courier /etc/courier
-sed -i 's/^authmodulelist=.*/authmodulelist="authpam"/' /etc/courier/authdaemonrc
+printf 'authmodulelist="authpam"\\nauthmodulelistorig="authpam"\\ndaemons=2\\nauthdaemonvar=/run/courier/authdaemon\\n' > /etc/courier/authdaemonrc
 chmod 755 /run/courier/authdaemon
-/usr/sbin/authdaemond start`,
-    imap: 'set -a; . /etc/courier/imapd; exec /usr/lib/courier/imaplogin /usr/bin/imapd Maildir',
-    pop3: 'set -a; . /etc/courier/pop3d; exec /usr/lib/courier/courier/courierpop3login /usr/lib/courier/courier/courierpop3d Maildir',
+/usr/lib/courier/courier-authlib/authdaemond > /dev/null 2>&1 &
+until [ -S /run/courier/authdaemon/socket ]; do sleep 0.1; done`,
+    imap: `set -a; . /etc/courier/imapd; ${courierPeer}; exec /usr/lib/courier/courier/imaplogin /usr/bin/imapd Maildir`,
+    pop3: `set -a; . /etc/courier/pop3d; ${courierPeer}; exec /usr/lib/courier/courier/courierpop3login /usr/lib/courier/courier/courierpop3d Maildir`,
     store: 'maildir',
   },
 };
