@@ -16,6 +16,7 @@ export interface HttpCall {
 
 /** Below the 230 s after which Azure's front end gives a request up. */
 const testTimeoutMs = 60_000;
+const lookUpMs = 10_000;
 
 /** Answers one HTTP call; never rejects. What keeps it from an answer is logged and said in one sentence. */
 export async function answerHttp(
@@ -36,7 +37,7 @@ function failed({ reason, message }: Failure): Answer {
 }
 
 function createDependencies(
-  { settings, storage, env, openUndelivered }: Process,
+  { settings, storage, env, destinations, openUndelivered }: Process,
   log: Log,
 ): HttpDependencies {
   return {
@@ -47,6 +48,21 @@ function createDependencies(
     async openSession(config) {
       const { createSessions } = await import('./sessions.ts');
       return await createSessions(settings, storage)(config, log);
+    },
+    async checkServer(config) {
+      const [{ checkServer }, { resolveMailHost }] = await Promise.all([
+        import('../mailbox/serverCheck.ts'),
+        import('../mailbox/hostGuard.ts'),
+      ]);
+      const { denyPrivateNetworks: denyPrivate, mailHostsAllowed: allowed } = settings;
+      const rules = { denyPrivate, timeoutMs: lookUpMs, ...(allowed === undefined ? {} : { allowed }) };
+      // A host that is denied is not looked at; the session says why.
+      const guarded = await resolveMailHost(config.host, rules).catch(() => undefined);
+      return guarded === undefined ? { addresses: [] } : await checkServer({ ...config, ...guarded });
+    },
+    async openQueue(queueName = settings.queueName) {
+      await destinations.open(queueName);
+      return queueName;
     },
     secrets: secretSources(settings, env),
     now: () => new Date(),

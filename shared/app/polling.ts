@@ -80,7 +80,9 @@ export async function createPolling(
       ...start,
       ...{ openKnown, openWay },
       memory: memory.of(share),
-      openSession: () => openSession(config, log, limits.signal),
+      queueName,
+      openSession: (lookedAt) =>
+        openSession(config, log, { signal: limits.signal, ...(lookedAt === undefined ? {} : { lookedAt }) }),
       warn: boundedWarnings(log, maxMailLines, { customer, connection, runId }),
     });
   };

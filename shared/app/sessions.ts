@@ -19,7 +19,12 @@ import type { Storage } from './storage.ts';
 export type OpenSession = (
   config: ConnectionConfig,
   log: Log,
-  signal?: AbortSignal,
+  run?: {
+    /** Ends whatever is under way. */
+    readonly signal?: AbortSignal;
+    /** How far earlier sessions have looked with the filter. */
+    readonly lookedAt?: string;
+  },
 ) => Promise<MailboxSession>;
 
 /** A larger mail is streamed. */
@@ -61,7 +66,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
     return { kind: 'oauth2', getToken: source.getToken };
   };
 
-  return async (config, log, signal) => {
+  return async (config, log, { signal, lookedAt } = {}) => {
     const guarded = await resolveMailHost(config.host, {
       ...hostRules,
       timeoutMs: defaultTimeouts.connectMs,
@@ -76,6 +81,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
         wholeBytes,
         streamBytes,
         ...(signal === undefined ? {} : { signal }),
+        ...(lookedAt === undefined ? {} : { lookedAt }),
         ...(buffers === undefined ? {} : { buffers }),
       };
       if (config.protocol === 'imap') {

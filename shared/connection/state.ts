@@ -31,6 +31,8 @@ export interface ConnectionState {
   readonly unfetchable: string | undefined;
   /** Mails that may have brought the process down, as JSON. */
   readonly riskyMails: string | undefined;
+  /** How far the sessions have looked at unread mails with the filters. */
+  readonly lookedAt: string | undefined;
   /** Hashes of the mails that were settled last. */
   readonly settledMails: string | undefined;
 }
@@ -55,6 +57,7 @@ export const stateColumns = [
   'cleanMailbox',
   'unfetchable',
   'riskyMails',
+  'lookedAt',
   'settledMails',
 ] as const satisfies readonly StateColumn[];
 
@@ -63,6 +66,7 @@ export const innerColumns: ReadonlySet<string> = new Set<StateColumn>([
   'cleanMailbox',
   'unfetchable',
   'riskyMails',
+  'lookedAt',
   'settledMails',
 ]);
 
@@ -88,6 +92,7 @@ export function readState(entity: Readonly<Record<string, unknown>>): Connection
     cleanMailbox: readText(entity.cleanMailbox),
     unfetchable: readText(entity.unfetchable),
     riskyMails: readText(entity.riskyMails),
+    lookedAt: readText(entity.lookedAt),
     settledMails: readText(entity.settledMails),
   };
 }

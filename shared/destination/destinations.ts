@@ -1,9 +1,9 @@
 import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
 import type { Destinations } from './destination.ts';
-import { defaultRetryLimits, type RetryLimits } from './endpointRetry.ts';
+import { defaultRetryLimits, type RetryLimits, wireMs } from './endpointRetry.ts';
 import { Namespace } from './namespace.ts';
-import { LinkedSender } from './queueSender.ts';
+import { LinkedSender, maxBytesInFlight } from './queueSender.ts';
 
 export interface DestinationOptions {
   readonly getCredential: GetCredential;
@@ -19,7 +19,8 @@ const defaultIdleMs = 8 * 60_000;
 /** Makes the destinations of one process, on the Service Bus SDK. Nothing is opened before the first is asked for. */
 export function createDestinations(access: ServiceBusSettings, options: DestinationOptions): Destinations {
   const { idleMs = defaultIdleMs, retry = defaultRetryLimits, maxMessageBytes } = options;
-  const namespace = new Namespace(access, options.getCredential);
+  const longestTryMs = retry.tryMs + wireMs(Math.max(maxBytesInFlight, maxMessageBytes));
+  const namespace = new Namespace(access, options.getCredential, longestTryMs);
   const senders = new Map<string, LinkedSender>();
   let sweep: NodeJS.Timeout | undefined;
 

@@ -14,7 +14,8 @@ const closeTimeoutMs = 3_000;
 
 /** One AMQP connection, and how it has fared. */
 interface Connection {
-  readonly client: ServiceBusClient;
+  readonly client: Promise<ServiceBusClient>;
+  /** Those that are being opened too: it is closed with the last of them. */
   links: number;
   /** When a link was opened or a message accepted on it last, of `performance.now()`. */
   lastGoodAtMs: number;
@@ -30,12 +31,15 @@ export class Namespace {
   readonly host: string;
   readonly #access: ServiceBusSettings;
   readonly #getCredential: GetCredential;
-  #current: Promise<Connection> | undefined;
+  readonly #longestTryMs: number;
+  #current: Connection | undefined;
 
-  constructor(access: ServiceBusSettings, getCredential: GetCredential) {
+  /** `longestTryMs`: what the SDK's own time-out must not cut short. */
+  constructor(access: ServiceBusSettings, getCredential: GetCredential, longestTryMs: number) {
     this.host = hostOf(access);
     this.#access = access;
     this.#getCredential = getCredential;
+    this.#longestTryMs = longestTryMs;
   }
 
   /**
@@ -44,30 +48,27 @@ export class Namespace {
    */
   async openLink(queueName: string, tryTimeoutMs: number): Promise<QueueLink> {
     const startedAtMs = performance.now();
-    this.#current ??= this.#connect(tryTimeoutMs);
-    const connecting = this.#current;
-    let connection: Connection;
-    try {
-      connection = await connecting;
-    } catch (error) {
-      if (this.#current === connecting) this.#current = undefined;
-      throw error;
-    }
+    this.#current ??= this.#connect();
+    const connection = this.#current;
     connection.links += 1;
+    let sender: ServiceBusSender | undefined;
     try {
-      const sender = createSender(connection.client, queueName);
+      const opening = createSender(await connection.client, queueName);
+      sender = opening;
       const batch = await inTime(tryTimeoutMs, (signal) =>
-        sender.createMessageBatch({ abortSignal: signal }),
+        opening.createMessageBatch({ abortSignal: signal }),
       );
       connection.lastGoodAtMs = performance.now();
       const maxMessageBytes = batch.maxSizeInBytes > 0 ? batch.maxSizeInBytes : unstatedLimitBytes;
-      return new QueueLink(sender, maxMessageBytes, {
+      return new QueueLink(opening, maxMessageBytes, {
         accepted: () => {
           connection.lastGoodAtMs = performance.now();
         },
         closed: (failedSinceMs) => this.#leave(connection, failedSinceMs),
       });
     } catch (error) {
+      // The client keeps every sender that is not closed, and a late answer would open it.
+      if (sender) void closeSender(sender);
       // A refusal came over the connection, which therefore works.
       const isRefusal = toDeliveryProblem(error, { queueName, namespace: this.host }).retry === 'no';
       this.#leave(connection, isRefusal ? undefined : startedAtMs);
@@ -77,14 +78,14 @@ export class Namespace {
 
   /** Never rejects. */
   async close(): Promise<void> {
-    const connection = await this.#current?.catch(() => undefined);
+    const connection = this.#current;
     this.#current = undefined;
     if (connection) await closeClient(connection.client);
   }
 
-  async #connect(tryTimeoutMs: number): Promise<Connection> {
+  #connect(): Connection {
     sendWithoutDelay();
-    const client = await createClient(this.#access, this.#getCredential, tryTimeoutMs);
+    const client = createClient(this.#access, this.#getCredential, this.#longestTryMs);
     return { client, links: 0, lastGoodAtMs: 0 };
   }
 
@@ -92,15 +93,8 @@ export class Namespace {
     connection.links -= 1;
     const isDoubtful = failedSinceMs !== undefined && connection.lastGoodAtMs <= failedSinceMs;
     if (connection.links > 0 && !isDoubtful) return;
-    void this.#retire(connection);
-  }
-
-  async #retire(connection: Connection): Promise<void> {
-    const current = this.#current;
-    if ((await current?.catch(() => undefined)) === connection && this.#current === current) {
-      this.#current = undefined;
-    }
-    if (connection.links === 0) await closeClient(connection.client);
+    if (this.#current === connection) this.#current = undefined;
+    if (connection.links === 0) void closeClient(connection.client);
   }
 }
 
@@ -144,8 +138,7 @@ export class QueueLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#watch.stop(lost?.because);
-    // Closing a sender waits for the other side, which may be gone.
-    const closing = inTime(closeTimeoutMs, () => this.#sender.close()).catch(() => undefined);
+    const closing = closeSender(this.#sender);
     if (lost === undefined) await closing;
     this.#events.closed(lost?.sinceMs);
   }
@@ -159,10 +152,15 @@ function hostOf(access: ServiceBusSettings): string {
 async function createClient(
   access: ServiceBusSettings,
   getCredential: GetCredential,
-  tryTimeoutMs: number,
+  longestTryMs: number,
 ): Promise<ServiceBusClient> {
   // The SDK's own retries are off: they take too long, skip refused connections, and hide their errors.
-  const options = { retryOptions: { maxRetries: 0, timeoutInMs: tryTimeoutMs } };
+  const options = {
+    retryOptions: { maxRetries: 0, timeoutInMs: longestTryMs },
+    ...(access.transport === 'webSockets'
+      ? { webSocketOptions: (await import('./webSocket.ts')).webSocketTo(hostOf(access)) }
+      : {}),
+  };
   if (access.kind === 'identity') {
     const credential = await getCredential(access.identity);
     return new ServiceBusClient(access.fullyQualifiedNamespace, credential, options);
@@ -224,6 +222,11 @@ export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
   };
 }
 
-async function closeClient(client: ServiceBusClient): Promise<void> {
-  await inTime(closeTimeoutMs, () => client.close()).catch(() => undefined);
+/** Waits for the other side, which may be gone, but not for long. Never rejects. */
+async function closeSender(sender: ServiceBusSender): Promise<void> {
+  await inTime(closeTimeoutMs, () => sender.close()).catch(() => undefined);
+}
+
+async function closeClient(client: Promise<ServiceBusClient>): Promise<void> {
+  await inTime(closeTimeoutMs, async () => await (await client).close()).catch(() => undefined);
 }

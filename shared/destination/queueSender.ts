@@ -14,8 +14,8 @@ const maxBatchMessages = 200;
 const maxSharingBytes = 64 * 1_024;
 const maxSharedBatchesOut = 4;
 const maxSendsInFlight = 32;
-/** The SDK holds an encoded copy of what is in flight. */
-const maxBytesInFlight = 8 * 1_024 * 1_024;
+/** The SDK holds an encoded copy of what is in flight; one message that is larger goes alone. */
+export const maxBytesInFlight = 8 * 1_024 * 1_024;
 
 /** A link that is open, or being opened. */
 type Linking = Promise<QueueLink>;
@@ -65,8 +65,12 @@ export class LinkedSender implements QueueSender {
   /** Resolves when the link is open, as it may be already; all who wait at a time wait for the same try. */
   async open(): Promise<void> {
     this.#lastUsedAtMs = performance.now();
-    const link = await this.#link?.catch(() => undefined);
-    if (await link?.isOpen()) return;
+    while (this.#link && !this.#opening) {
+      const linking = this.#link;
+      const link = await linking.catch(() => undefined);
+      if (await link?.isOpen()) return;
+      this.#loseLink(linking, undefined, undefined);
+    }
     this.#opening ??= this.#openWithRetry().finally(() => {
       this.#opening = undefined;
       this.#lastUsedAtMs = performance.now();

@@ -4,6 +4,7 @@ import type { ConnectionKey, ConnectionStore } from '../connection/connectionSto
 import type { SecretSources } from '../connection/secret.ts';
 import type { JournalMode } from '../journal/lines.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
+import type { CheckedServer } from '../mailbox/serverCheck.ts';
 import type { PutOrder } from '../schedule/schedulePolls.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
@@ -16,6 +17,10 @@ export interface HttpDependencies {
   readonly journal: { readonly container: () => Promise<ContainerClient>; readonly mode: JournalMode };
   /** Opens a session on a mailbox that shares no token with the polls. Rejects with a `Failure`. */
   readonly openSession: (config: ConnectionConfig) => Promise<MailboxSession>;
+  /** Looks at a mail server from outside, as far as the app's rules let it. Never rejects. */
+  readonly checkServer: (config: ConnectionConfig) => Promise<CheckedServer>;
+  /** Proves that the queue can be reached, the app's own where there is no name; gives its name. */
+  readonly openQueue: (queueName: string | undefined) => Promise<string>;
   /** Where connections may have secrets beside their own columns. */
   readonly secrets: SecretSources;
   readonly now: () => Date;

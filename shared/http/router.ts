@@ -58,7 +58,8 @@ async function methodsOf(resource: Resource, { params }: ApiRequest): Promise<Me
     return { GET: { handle: connections.listConnections, query: connections.connectionsQuery } };
   }
   if (!params.connection) return undefined;
-  if (action === 'test') return { POST: { handle: (await import('./testConnection.ts')).testConnection } };
+  if (action === 'test')
+    return { POST: { handle: (await import('./testConnection.ts')).testConnection, query: ['steps'] } };
   if (action === 'poll') {
     const { orderPoll } = await import('./orderPoll.ts');
     return { POST: { handle: orderPoll, query: ['wait'] } };

@@ -6,6 +6,7 @@ import { type DecodeConnection, readConnectionBody } from './connectionBody.ts';
 import { find, keyOf, missing } from './connections.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { refuseHeldSecrets } from './heldSecrets.ts';
+import { readChoice } from './query.ts';
 import { type ApiRequest, readJsonObject } from './request.ts';
 
 /** Tests at a time in one process; each holds a connection to a mail server. */
@@ -14,9 +15,12 @@ let tests = 0;
 
 /**
  * `POST …/test`: connects, logs in, counts the mails that a poll would take, and touches nothing. With a body
- * it tests those columns, saved or not.
+ * it tests those columns, saved or not. With `?steps=true` it says what came of each step, the queue among them.
  */
 export async function testConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
+  const isStepped = readChoice(request, 'steps', ['true', 'false']);
+  if (!isStepped.ok) return isStepped.answer;
+  const tryIt = isStepped.value === 'true' ? tryInSteps : tryMailbox;
   const key = keyOf(request);
   const body = await readJsonObject(request);
   if (!body.ok) return body.answer;
@@ -28,12 +32,12 @@ export async function testConnection(request: ApiRequest, dependencies: HttpDepe
   if (body.value === undefined || Object.keys(body.value).length === 0) {
     if (stored === undefined) return missing(key);
     const saved = decodeStored(stored, decodeConnection, dependencies);
-    return saved.ok ? await tryMailbox(saved.config, dependencies) : outcome(summarizeErrors(saved.errors));
+    return saved.ok ? await tryIt(saved.config, dependencies) : outcome(summarizeErrors(saved.errors));
   }
   const read = readConnectionBody(body.value, key, stored, decodeConnection, dependencies.secrets);
   if (!read.ok) return wrongColumns(read.errors);
   const refused = refuseHeldSecrets(read, stored);
-  return refused.length > 0 ? wrongColumns(refused) : await tryMailbox(read.config, dependencies);
+  return refused.length > 0 ? wrongColumns(refused) : await tryIt(read.config, dependencies);
 }
 
 function decodeStored(
@@ -45,18 +49,30 @@ function decodeStored(
 }
 
 async function tryMailbox(config: ConnectionConfig, dependencies: HttpDependencies): Promise<Answer> {
+  return await runTest(dependencies, async () => ({
+    ok: true,
+    mails: await countMails(config, dependencies),
+  }));
+}
+
+async function tryInSteps(config: ConnectionConfig, dependencies: HttpDependencies): Promise<Answer> {
+  const { testInSteps } = await import('./testSteps.ts');
+  return await runTest(dependencies, () => testInSteps(config, dependencies));
+}
+
+/** No more than a few at a time, each in its time; what goes wrong is its outcome. */
+async function runTest({ testTimeoutMs }: HttpDependencies, work: () => Promise<object>): Promise<Answer> {
   if (tests >= maxTests) {
     return problem(429, `${maxTests} tests are running already. Try again in a minute.`, {
       'Retry-After': '60',
     });
   }
   tests += 1;
-  const counting = countMails(config, dependencies).finally(() => {
+  const testing = work().finally(() => {
     tests -= 1;
   });
   try {
-    const mails = await inTime(counting, dependencies.testTimeoutMs);
-    return { status: 200, json: { ok: true, mails } };
+    return { status: 200, json: await inTime(testing, testTimeoutMs) };
   } catch (error) {
     return outcome(toFailure(error, 'testing the connection').message);
   }

@@ -55,7 +55,9 @@ export function leasesIn(container: ContainerClient, times: LeaseTimes = default
         await acquire();
       });
     } catch (error) {
-      if (codeOf(error) === 'LeaseAlreadyPresent') return 'taken';
+      const code = codeOf(error);
+      // A lease that a person is breaking lasts until the break is over.
+      if (code === 'LeaseAlreadyPresent' || code === 'LeaseIsBreakingAndCannotBeAcquired') return 'taken';
       throw storageFailure(error, `taking the lease of ${customer}/${connection}`);
     }
     return new HeldLease(client, askedAt, times);

@@ -71,7 +71,7 @@ export function* bodyPieces({ form, texts }: Body): Generator<string> {
 function* shownInHtml(text: MailText): Generator<string> {
   yield '<pre style="white-space: pre-wrap">';
   for (const piece of text.pieces())
-    yield piece.replace(/[&<>]/g, (sign) => (sign === '&' ? '&amp;' : sign === '<' ? '&lt;' : '&gt;'));
+    yield piece.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   yield '</pre>';
 }
 

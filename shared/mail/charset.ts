@@ -7,7 +7,7 @@ const metaBytes = 1024;
 /** So much is decoded at a time. */
 const pieceBytes = 64 * 1024;
 /** A line without a place where it can be cut is decoded as one piece up to here, and cut anywhere beyond. */
-const maxPieceBytes = 1024 * 1024;
+const maxPieceBytes = 128 * 1024;
 /** How much of a text that is no UTF-8 is looked at, and how many whole characters outweigh a broken one. */
 const sampleBytes = 256 * 1024;
 const wholePerBroken = 8;
@@ -22,7 +22,8 @@ export type Charset =
   | { readonly kind: 'utf-16' | 'utf-32'; readonly order: 'le' | 'be' | 'by mark' }
   /** Seven bits with shifts between sets: becomes its eight-bit sister first. */
   | { readonly kind: 'shifted'; readonly form: 'iso-2022-jp' | 'iso-2022-kr' | 'hz' }
-  | { readonly kind: 'johab' };
+  | { readonly kind: 'johab' }
+  | { readonly kind: 'utf-7' };
 
 /** US-ASCII by all its names (RFC 1345, IANA), and what senders write who know no charset. */
 const asciiNames = new Set(
@@ -48,7 +49,7 @@ const byName: ReadonlyMap<string, Charset> = new Map([
     'csutf8',
   ].map((name): [string, Charset] => [name, { kind: 'utf-8' }]),
   ...['utf7', 'unicode11utf7', 'csunicode11utf7', 'unicode20utf7', 'csutf7', 'xunicode20utf7', 'cp65000'].map(
-    (name): [string, Charset] => [name, table('utf7')],
+    (name): [string, Charset] => [name, { kind: 'utf-7' }],
   ),
   ...['utf16', 'unicode', 'csunicode', 'iso10646ucs2', 'ucs2', 'csutf16'].map((name): [string, Charset] => [
     name,
@@ -226,10 +227,13 @@ function* decodeRaw(bytes: Buffer, charset: Charset): Generator<string> {
       return;
     case 'johab':
       for (const piece of cut(bytes, false)) yield decodeJohab(piece);
+      return;
+    case 'utf-7':
+      for (const piece of cut(bytes, false)) yield decodeUtf7(piece);
   }
 }
 
-/** Cuts a text where no character can be unfinished. */
+/** Cuts a text where no character can be unfinished: behind what is no second byte of any, nor base64 in UTF-7. */
 function* cut(bytes: Buffer, isUtf8Text: boolean): Generator<Buffer> {
   for (let at = 0; at < bytes.length; ) {
     const end = bytes.length - at <= pieceBytes ? bytes.length : cutPlace(bytes, at, isUtf8Text);
@@ -244,7 +248,8 @@ function cutPlace(bytes: Buffer, start: number, isUtf8Text: boolean): number {
   const furthest = Math.min(start + maxPieceBytes, bytes.length);
   for (let at = start + pieceBytes; at < furthest; at++) {
     const byte = bytes[at] ?? 0;
-    if (isUtf8Text ? (byte & 0xc0) !== 0x80 : (bytes[at - 1] ?? 0) < 0x2b) return at;
+    const before = bytes[at - 1] ?? 0;
+    if (isUtf8Text ? (byte & 0xc0) !== 0x80 : before < 0x30 && before !== 0x2b && before !== 0x2f) return at;
   }
   return furthest;
 }
@@ -347,6 +352,41 @@ function raiseOther(piece: Buffer, state: ShiftState, form: 'iso-2022-kr' | 'hz'
   return raised.subarray(0, length);
 }
 
+const base64Alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const base64Values = new Int8Array(256).fill(-1);
+for (let value = 0; value < 64; value++) base64Values[base64Alphabet.charCodeAt(value)] = value;
+
+/** RFC 2152: UTF-16 in base64 between a `+` and the first character that is none of base64. */
+function decodeUtf7(piece: Buffer): string {
+  const units = new Uint16Array(piece.length);
+  let length = 0;
+  for (let at = 0; at < piece.length; at++) {
+    const byte = piece[at] ?? 0;
+    if (byte !== 0x2b) {
+      units[length++] = byte;
+      continue;
+    }
+    let bits = 0;
+    let held = 0;
+    const start = at + 1;
+    for (at = start; at < piece.length; at++) {
+      const value = base64Values[piece[at] ?? 0] ?? -1;
+      if (value < 0) break;
+      bits = ((bits << 6) | value) & 0x3fffff;
+      held += 6;
+      if (held < 16) continue;
+      held -= 16;
+      units[length++] = (bits >> held) & 0xffff;
+    }
+    if (piece[at] === 0x2d) {
+      if (at === start) units[length++] = byte;
+    } else {
+      at--;
+    }
+  }
+  return Buffer.from(units.buffer, 0, length * 2).toString('utf16le');
+}
+
 const johabInitials = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
 const johabMedials = [3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22, 23, 26, 27, 28, 29];
 const johabFinals = [
@@ -355,21 +395,19 @@ const johabFinals = [
 
 /** KS C 5601-1992, annex 3: syllables are put together from five bits a letter, the rest is KS C 5601 moved. */
 function decodeJohab(piece: Buffer): string {
-  let text = '';
+  const units = new Uint16Array(piece.length);
+  let length = 0;
   for (let at = 0; at < piece.length; at++) {
     const first = piece[at] ?? 0;
     const second = piece[at + 1] ?? 0;
-    if (first < 0x80) {
-      text += String.fromCharCode(first);
-    } else {
-      text += second < 0x31 ? '\ufffd' : (johabPair(first, second) ?? '\ufffd');
-      if (second >= 0x31) at++;
-    }
+    const isPair = first >= 0x80 && second >= 0x31;
+    units[length++] = first < 0x80 ? first : ((isPair ? johabPair(first, second) : undefined) ?? 0xfffd);
+    if (isPair) at++;
   }
-  return text;
+  return Buffer.from(units.buffer, 0, length * 2).toString('utf16le');
 }
 
-function johabPair(first: number, second: number): string | undefined {
+function johabPair(first: number, second: number): number | undefined {
   if (first >= 0x84 && first <= 0xd3) {
     const code = first * 256 + second;
     const [initial, medial, final] = [
@@ -378,12 +416,12 @@ function johabPair(first: number, second: number): string | undefined {
       johabFinals.indexOf(code & 31),
     ];
     if (initial < 0 || medial < 0 || final < 0) return undefined;
-    return String.fromCharCode(0xac00 + (initial * 21 + medial) * 28 + final);
+    return 0xac00 + (initial * 21 + medial) * 28 + final;
   }
   if (first < 0xd9 || first > 0xf9 || first === 0xdf) return undefined;
   const row = first < 0xe0 ? 2 * (first - 0xd9) : 2 * first - 0x197;
   const column = second < 0x91 ? second - 0x31 : second - 0x43;
   const over = column >= 0x5e;
   const pair = Buffer.from([(row + (over ? 1 : 0) + 0x21) | 0x80, (over ? column - 0x5e : column) + 0xa1]);
-  return iconv.decode(pair, 'euc-kr');
+  return iconv.decode(pair, 'euc-kr').charCodeAt(0);
 }

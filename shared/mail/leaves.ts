@@ -8,7 +8,7 @@ import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from
 import { isBlank, type MimeEvent, MultipartScanner } from './multipart.ts';
 import { openSignedData } from './signedData.ts';
 import { type MailText, readText } from './text.ts';
-import { unpackTnef } from './tnef.ts';
+import { unpackTnef, type Winmail } from './tnef.ts';
 import { createTransferDecoder, type TransferDecoder } from './transferEncoding.ts';
 import { Unsplittable } from './unsplittable.ts';
 
@@ -67,6 +67,8 @@ const riskyBytes = 1024 * 1024;
 /** So many attachments wait for the end of the mail to know whether they are sent. */
 const maxWaiting = 64;
 const smallBytes = 16 * 1024;
+/** Signed mails in signed mails are opened so often. */
+const maxSignatures = 8;
 /** Longer base64 has line ends or blanks in it if it is none. */
 const maxWordBytes = 80;
 
@@ -100,7 +102,7 @@ export class LeafCollector {
   readonly #shownPictures = new Set<string>();
   #namedText: MailText | undefined;
   #winmailBody: TextTree | undefined;
-  #unverifiedSignature = false;
+  #signatures = 0;
   #leaf: Leaf | undefined;
   #order = 0;
   #hasBodyText = false;
@@ -170,7 +172,7 @@ export class LeafCollector {
       omissions: this.#omissions,
       count: this.#order,
       warnings: [...this.#warnings],
-      unverifiedSignature: this.#unverifiedSignature,
+      unverifiedSignature: this.#signatures > 0,
     };
   }
 
@@ -348,10 +350,10 @@ export class LeafCollector {
     await this.#announceRisk();
     const bytes = await held.end();
     if (how === 'signed') {
-      const inner = openSignedData(bytes);
-      if (inner !== undefined) return this.#takeSigned(inner);
+      const inner = this.#signatures < maxSignatures ? openSignedData(bytes) : undefined;
+      if (inner !== undefined && !isBlank(inner)) return this.#takeSigned(inner);
     } else {
-      const winmail = await unpackTnef(bytes);
+      const winmail = unpackTnef(bytes);
       if (winmail !== undefined) return this.#takeWinmail(winmail);
     }
     this.#warnings.add(
@@ -368,7 +370,7 @@ export class LeafCollector {
 
   /** The mail within an opaque signature (RFC 8551, 3.5.2) stands in its place. */
   async #takeSigned(inner: Buffer): Promise<void> {
-    this.#unverifiedSignature = true;
+    this.#signatures++;
     this.#order--;
     const scanner = new MultipartScanner({ part: 'whole', count: this.#count });
     const depth = this.#open.length;
@@ -377,10 +379,7 @@ export class LeafCollector {
     this.#open.length = depth;
   }
 
-  async #takeWinmail({
-    attachments,
-    body,
-  }: NonNullable<Awaited<ReturnType<typeof unpackTnef>>>): Promise<void> {
+  async #takeWinmail({ attachments, body }: Winmail): Promise<void> {
     this.#order--;
     const forms: TextTree[] = [];
     for (const { mediaType, bytes, charset } of body) {

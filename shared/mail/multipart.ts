@@ -127,7 +127,8 @@ export class MultipartScanner {
 
   *#run(final: boolean): Generator<MimeEvent> {
     if (this.#state === 'start' && !this.#passByteOrderMark(final)) return;
-    for (;;) {
+    for (let steps = 1; ; steps++) {
+      if (steps % linesBetweenPauses === 0) yield { kind: 'pause' };
       const goesOn = this.#state === 'head' ? yield* this.#scanHead(final) : yield* this.#scanBody(final);
       if (!goesOn) return;
     }

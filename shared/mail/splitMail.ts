@@ -112,6 +112,7 @@ async function split(
       const taken = collector.take(event) ?? turn.giveWay();
       if (taken) await taken;
     }
+    await turn.giveWay();
   };
   let bytes = 0;
   try {

@@ -1,16 +1,267 @@
+import { decodeBytes } from './charset.ts';
+import { decompressRtf, readRtf } from './rtf.ts';
+
+/** What a winmail.dat holds. */
 export interface Winmail {
-  readonly attachments: readonly {
-    fileName: string | undefined;
-    mediaType: string;
-    contentId: string | undefined;
-    bytes: Buffer;
-  }[];
-  readonly body: readonly {
-    mediaType: 'text/plain' | 'text/html';
-    charset: string | undefined;
-    bytes: Buffer;
-  }[];
+  readonly attachments: readonly WinmailAttachment[];
+  /** Forms of one text, the best last. */
+  readonly body: readonly WinmailText[];
 }
-export async function unpackTnef(_: Buffer): Promise<Winmail | undefined> {
-  return undefined;
+
+export interface WinmailAttachment {
+  readonly fileName?: string;
+  readonly mediaType: string;
+  readonly contentId?: string;
+  readonly bytes: Buffer;
+}
+
+export interface WinmailText {
+  readonly mediaType: 'text/plain' | 'text/html';
+  readonly charset?: string;
+  readonly bytes: Buffer;
+}
+
+const signature = 0x223e9f78;
+/** [MS-OXTNEF], 2.1.3.2, without the type in the upper half. */
+const attribute = {
+  body: 0x800c,
+  attachData: 0x800f,
+  attachTitle: 0x8010,
+  attachRendData: 0x9002,
+  messageProperties: 0x9003,
+  attachment: 0x9005,
+  oemCodepage: 0x9007,
+};
+/** [MS-OXPROPS]. */
+const property = {
+  body: 0x1000,
+  rtfCompressed: 0x1009,
+  bodyHtml: 0x1013,
+  displayName: 0x3001,
+  attachData: 0x3701,
+  attachFileName: 0x3704,
+  attachLongFileName: 0x3707,
+  attachMimeTag: 0x370e,
+  attachContentId: 0x3712,
+  internetCodePage: 0x3fde,
+};
+const type = { object: 0x000d, string8: 0x001e, unicode: 0x001f, binary: 0x0102, multiple: 0x1000 };
+const fixedBytes: Readonly<Record<number, number>> = {
+  2: 4,
+  3: 4,
+  4: 4,
+  5: 8,
+  6: 8,
+  7: 8,
+  10: 4,
+  11: 4,
+  20: 8,
+  64: 8,
+  72: 16,
+};
+const maxProperties = 10_000;
+const maxAttachments = 1000;
+/** An embedded object begins with the id of its interface. */
+const interfaceIdBytes = 16;
+
+interface Value {
+  readonly type: number;
+  readonly bytes: Buffer;
+}
+
+interface OpenAttachment {
+  title?: string;
+  data?: Buffer;
+  properties?: ReadonlyMap<number, Value>;
+}
+
+/**
+ * Unpacks the TNEF of Outlook and Exchange ([MS-OXTNEF]): its attachments, and its text from HTML, RTF or plain
+ * text. An embedded message stays TNEF. Undefined for what is damaged, holds nothing, or holds a text that can't
+ * be read; never takes more memory than the file and its text.
+ */
+export function unpackTnef(file: Buffer): Winmail | undefined {
+  try {
+    return readFile(new Cursor(file));
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function readFile(cursor: Cursor): Winmail | undefined {
+  if (cursor.uint32() !== signature) return undefined;
+  cursor.uint16();
+  let codePage = 'windows-1252';
+  let plain: Buffer | undefined;
+  let message: ReadonlyMap<number, Value> = new Map();
+  const attachments: OpenAttachment[] = [];
+  while (cursor.left > 0) {
+    cursor.uint8();
+    const id = cursor.uint32() & 0xffff;
+    const data = cursor.take(cursor.uint32());
+    if (cursor.uint16() !== checksum(data)) throw new RangeError('its checksum is wrong');
+    const last = attachments.at(-1);
+    if (id === attribute.oemCodepage && data.length >= 4) codePage = `cp${data.readUInt32LE(0)}`;
+    else if (id === attribute.body) plain = data;
+    else if (id === attribute.messageProperties) message = readProperties(new Cursor(data));
+    else if (id === attribute.attachRendData) {
+      if (attachments.length >= maxAttachments) throw new RangeError('it has too many attachments');
+      attachments.push({});
+    } else if (last && id === attribute.attachData) last.data = data;
+    else if (last && id === attribute.attachTitle) last.title = withoutNul(decodeBytes(data, codePage));
+    else if (last && id === attribute.attachment) last.properties = readProperties(new Cursor(data));
+  }
+  const found = attachments.flatMap((each) => finishAttachment(each, codePage));
+  const body = readBody(message, plain, codePage);
+  return body === undefined || (found.length === 0 && body.length === 0)
+    ? undefined
+    : { attachments: found, body };
+}
+
+function finishAttachment(
+  { title, data, properties = new Map() }: OpenAttachment,
+  codePage: string,
+): WinmailAttachment[] {
+  const text = (id: number) => textOf(properties.get(id), codePage);
+  const object = properties.get(property.attachData);
+  const embedded = object?.type === type.object ? object.bytes.subarray(interfaceIdBytes) : undefined;
+  const isMessage = embedded !== undefined && embedded.length >= 4 && embedded.readUInt32LE(0) === signature;
+  const bytes = isMessage ? embedded : data && data.length > 0 ? data : (embedded ?? object?.bytes ?? data);
+  if (bytes === undefined) return [];
+  const name =
+    text(property.attachLongFileName) || text(property.attachFileName) || title || text(property.displayName);
+  const fileName = isMessage ? `${name || 'message'}.dat` : name;
+  const mimeTag = text(property.attachMimeTag)?.toLowerCase() ?? '';
+  const contentId = text(property.attachContentId)?.replace(/^<|>$/g, '');
+  const known = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(mimeTag) && !mimeTag.startsWith('multipart/');
+  return [
+    {
+      mediaType: isMessage ? 'application/ms-tnef' : known ? mimeTag : 'application/octet-stream',
+      bytes,
+      ...(fileName && { fileName }),
+      ...(contentId && { contentId }),
+    },
+  ];
+}
+
+/** Undefined where there is a text that can't be read. */
+function readBody(
+  message: ReadonlyMap<number, Value>,
+  plain: Buffer | undefined,
+  codePage: string,
+): WinmailText[] | undefined {
+  const forms: WinmailText[] = [];
+  const text =
+    textOf(message.get(property.body), codePage) ?? (plain && withoutNul(decodeBytes(plain, codePage)));
+  if (text) forms.push({ mediaType: 'text/plain', charset: 'utf-8', bytes: Buffer.from(text) });
+  const html = message.get(property.bodyHtml);
+  if (html && html.bytes.length > 0) {
+    const declared = message.get(property.internetCodePage);
+    const charset =
+      html.type === type.unicode ? 'utf-16le' : declared && `cp${declared.bytes.readUInt32LE(0)}`;
+    forms.push({ mediaType: 'text/html', bytes: html.bytes, ...(charset && { charset }) });
+    return forms;
+  }
+  const packed = message.get(property.rtfCompressed);
+  if (packed === undefined || packed.bytes.length === 0) return forms;
+  const rtf = decompressRtf(packed.bytes);
+  if (rtf === undefined) return forms.length > 0 ? forms : undefined;
+  const read = readRtf(rtf);
+  if (read.mediaType === 'text/html' || forms.length === 0)
+    forms.push({ mediaType: read.mediaType, charset: 'utf-8', bytes: Buffer.from(read.text) });
+  return forms;
+}
+
+/** [MS-OXTNEF], 2.1.3.4: a list of properties; of one with several values the first is kept. */
+function readProperties(cursor: Cursor): Map<number, Value> {
+  const properties = new Map<number, Value>();
+  const count = cursor.uint32();
+  if (count > maxProperties) throw new RangeError('it has too many properties');
+  for (let index = 0; index < count; index++) {
+    const whole = cursor.uint16();
+    const id = cursor.uint16();
+    if (id >= 0x8000) skipName(cursor);
+    const [first] = readValues(cursor, whole);
+    if (first && !properties.has(id)) properties.set(id, { type: whole & ~type.multiple, bytes: first });
+  }
+  return properties;
+}
+
+function skipName(cursor: Cursor): void {
+  cursor.take(16);
+  if (cursor.uint32() === 0) cursor.uint32();
+  else cursor.takePadded(cursor.uint32());
+}
+
+function readValues(cursor: Cursor, whole: number): Buffer[] {
+  const base = whole & ~type.multiple;
+  const fixed = fixedBytes[base];
+  const isMultiple = (whole & type.multiple) !== 0;
+  if (fixed !== undefined) {
+    if (!isMultiple) return [cursor.take(fixed)];
+    const each = base === 0x0002 ? 2 : fixed;
+    return [cursor.takePadded(cursor.uint32() * each)];
+  }
+  if (![type.object, type.string8, type.unicode, type.binary].includes(base))
+    throw new RangeError('an unknown type');
+  const count = cursor.uint32();
+  if (count > maxProperties) throw new RangeError('it has too many values');
+  return Array.from({ length: count }, () => cursor.takePadded(cursor.uint32()));
+}
+
+function textOf(value: Value | undefined, codePage: string): string | undefined {
+  if (value === undefined) return undefined;
+  const charset = value.type === type.unicode ? 'utf-16le' : codePage;
+  return withoutNul(decodeBytes(value.bytes, charset));
+}
+
+function withoutNul(text: string): string {
+  const end = text.indexOf('\0');
+  return end < 0 ? text : text.slice(0, end);
+}
+
+function checksum(data: Buffer): number {
+  let sum = 0;
+  for (let at = 0; at < data.length; at++) sum = (sum + (data[at] ?? 0)) & 0xffff;
+  return sum;
+}
+
+/** Reads little-endian numbers and slices; beyond the end it throws a RangeError. */
+class Cursor {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  take(length: number): Buffer {
+    if (length > this.left) throw new RangeError('its end is missing');
+    const taken = this.#bytes.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return taken;
+  }
+
+  takePadded(length: number): Buffer {
+    const taken = this.take(length);
+    this.#at = Math.min(this.#at + ((4 - (length % 4)) % 4), this.#bytes.length);
+    return taken;
+  }
+
+  uint8(): number {
+    return this.take(1).readUInt8();
+  }
+
+  uint16(): number {
+    return this.take(2).readUInt16LE();
+  }
+
+  uint32(): number {
+    return this.take(4).readUInt32LE();
+  }
 }

@@ -131,30 +131,38 @@ class UuDecoder implements TransferDecoder {
     return decoded;
   }
 
-  #decodeLines(lines: Buffer): Buffer {
-    const decoded: Buffer[] = [];
-    for (const line of lines.toString('latin1').split(/\r*\n/)) {
+  #decodeLines(text: Buffer): Buffer {
+    const lines: string[] = [];
+    for (const line of text.toString('latin1').split(/\r*\n/)) {
       if (this.#state === 'before') {
-        if (/^begin(?:-base64)? [0-7]{3,4} /.test(line)) this.#state = 'within';
+        if (/^begin [0-7]{3,4} /.test(line)) this.#state = 'within';
       } else if (this.#state === 'within') {
         if (/^end\s*$/.test(line)) this.#state = 'behind';
-        else if (line !== '') decoded.push(decodeUuLine(line));
+        else if (line !== '') lines.push(line);
       }
     }
-    return join(decoded);
+    const decoded = Buffer.allocUnsafe(lines.reduce((bytes, line) => bytes + uuLength(line), 3));
+    let length = 0;
+    for (const line of lines) length = decodeUuLine(line, decoded, length);
+    return decoded.subarray(0, length);
   }
 }
 
-function decodeUuLine(line: string): Buffer {
-  const length = (line.charCodeAt(0) - 0x20) & 0x3f;
-  const decoded = Buffer.alloc(Math.ceil(length / 3) * 3);
-  for (let at = 1, to = 0; to < length; at += 4, to += 3) {
-    const [a = 0, b = 0, c = 0, d = 0] = [0, 1, 2, 3].map((n) => (line.charCodeAt(at + n) - 0x20) & 0x3f);
-    decoded[to] = (a << 2) | (b >> 4);
-    decoded[to + 1] = (b << 4) | (c >> 2);
-    decoded[to + 2] = (c << 6) | d;
+function uuLength(line: string): number {
+  return (line.charCodeAt(0) - 0x20) & 0x3f;
+}
+
+/** Writes what a line holds; blanks at its end, which are zeros, may have got lost. Gives the place reached. */
+function decodeUuLine(line: string, target: Buffer, start: number): number {
+  const end = start + uuLength(line);
+  const value = (at: number) => (at < line.length ? (line.charCodeAt(at) - 0x20) & 0x3f : 0);
+  for (let at = 1, to = start; to < end; at += 4, to += 3) {
+    const [a, b, c, d] = [value(at), value(at + 1), value(at + 2), value(at + 3)];
+    target[to] = (a << 2) | (b >> 4);
+    target[to + 1] = (b << 4) | (c >> 2);
+    target[to + 2] = (c << 6) | d;
   }
-  return decoded.subarray(0, length);
+  return end;
 }
 
 function join(pieces: readonly Buffer[]): Buffer {

@@ -141,9 +141,11 @@ export interface MailboxSession {
 
   /**
    * Settles delivered mails, half-settled ones too: IMAP marks them read, moves them, or deletes and expunges just
-   * them; POP3 deletes them, which takes effect at `close`. Those that are gone already count as settled.
+   * them; POP3 deletes them, which takes effect at `close`. Those that are gone already count as settled. With
+   * `inPlace` nothing is moved. Resolves to those that stay on the server flagged \Deleted, since it can't expunge
+   * just them (no UIDPLUS) and others are flagged too: a later run is to settle them again.
    */
-  settle(mails: readonly MailRef[]): Promise<void>;
+  settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]>;
 
   /**
    * Ends the session: POP3 QUIT, IMAP LOGOUT, after a settle that is under way. (Called in the same turn as

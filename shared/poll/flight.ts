@@ -1,5 +1,6 @@
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailFate, MailLine } from '../journal/lines.ts';
+import type { MailEnvelope } from '../mail/mail.ts';
 import type { FetchAnswer, FetchedMail, MailboxSession, MailRef } from '../mailbox/mailbox.ts';
 import type { MailIdentity } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
@@ -51,9 +52,11 @@ export function isSuspicious(error: unknown): error is Failure {
   return error instanceof Failure && suspicious.has(error.reason);
 }
 
-interface Delivered {
+interface Done {
   readonly mail: MailRef;
   readonly identity: MailIdentity;
+  /** It was left out by a rule: it is settled, and not moved. */
+  readonly isLeftOut: boolean;
 }
 
 /**
@@ -63,7 +66,7 @@ interface Delivered {
 export class Flight {
   readonly #options: FlightOptions;
   readonly #onTheirWay = new Set<Promise<void>>();
-  #unsettled: Delivered[] = [];
+  #unsettled: Done[] = [];
   #settling: Promise<void> = Promise.resolve();
   #settledAtMs = performance.now();
   /** Settled, and not forgotten before the session has ended well. */
@@ -143,7 +146,7 @@ export class Flight {
     }
     this.#journal(apart, fate);
     this.#progress += 1;
-    this.#unsettled.push({ mail, identity });
+    this.#unsettled.push({ mail, identity, isLeftOut: fate.kind === 'left-out' });
     const waitedMs = performance.now() - this.#settledAtMs;
     if (this.#unsettled.length < settleMails && waitedMs < settleEveryMs) return;
     const mails = this.#takeUnsettled();
@@ -173,23 +176,32 @@ export class Flight {
     this.#warn(mail, `it stays on the server: ${failure.message}`);
   }
 
-  #takeUnsettled(): readonly Delivered[] {
+  #takeUnsettled(): readonly Done[] {
     const mails = this.#unsettled;
     this.#unsettled = [];
     this.#settledAtMs = performance.now();
     return mails;
   }
 
-  async #settle(delivered: readonly Delivered[]): Promise<void> {
-    if (delivered.length === 0) return;
+  async #settle(done: readonly Done[]): Promise<void> {
+    const { true: leftOut = [], false: others = [] } = Object.groupBy(done, (each) => `${each.isLeftOut}`);
+    // Both in this turn: the session ends behind them.
+    await Promise.all([this.#settleAlike(others), this.#settleAlike(leftOut, 'in place')]);
+  }
+
+  async #settleAlike(done: readonly Done[], inPlace?: 'in place'): Promise<void> {
+    if (done.length === 0) return;
     const { session, trace, way } = this.#options;
+    let stay: readonly MailRef[] = [];
     try {
-      await traced(trace, 'settle', () => session.settle(delivered.map(({ mail }) => mail)));
+      const mails = done.map(({ mail }) => mail);
+      stay = await traced(trace, 'settle', () => session.settle(mails, inPlace));
     } catch (error) {
       return this.#fail(error, 'settling mail');
     }
-    for (const { mail, identity } of delivered) way.settled.add(identity, String(mail.id));
-    const ids = delivered.map(({ identity }) => identity.id);
+    for (const { mail, identity } of done) way.settled.add(identity, String(mail.id));
+    // What could only be flagged is settled again by a later run, which its record tells.
+    const ids = done.filter(({ mail }) => !stay.includes(mail)).map(({ identity }) => identity.id);
     // What POP3 is told to delete is deleted when the session ends well.
     if (way.config.protocol === 'pop3') this.#unconfirmed.push(...ids);
     else await this.#forget(ids);
@@ -221,16 +233,11 @@ export class Flight {
 function mailLine({ mail, identity, split, parts }: ApartMail, way: Way, fate: MailFate, at: Date): MailLine {
   const { customer, connection } = way.config;
   const { sizeBytes, receivedAt } = mail.mail;
-  const { messageId, subject, from, to, date } = split.envelope;
   return {
     ...fate,
     ...{ at, sizeBytes, queueName: way.queueName },
     interchangeId: interchangeIdOf({ customer, connection, identity }),
-    ...(messageId === undefined ? {} : { emailMessageId: messageId }),
-    ...(subject === undefined ? {} : { emailSubject: subject }),
-    ...(from === undefined ? {} : { emailFrom: from }),
-    ...(to === undefined ? {} : { emailTo: to }),
-    ...(date === undefined ? {} : { emailDate: date }),
+    ...envelopeLine(split.envelope),
     ...(receivedAt === undefined ? {} : { receivedAt }),
     ...(split.warning === undefined ? {} : { warning: split.warning }),
     parts: parts.map(({ partNumber, head, content }) => ({
@@ -243,6 +250,19 @@ function mailLine({ mail, identity, split, parts }: ApartMail, way: Way, fate: M
       sha256: content.sha256,
       ...(content.kind === 'blob' ? { claimCheck: content.claimCheck } : {}),
     })),
+  };
+}
+
+type EnvelopeLine = Pick<MailLine, 'emailMessageId' | 'emailSubject' | 'emailFrom' | 'emailTo' | 'emailDate'>;
+
+/** What the journal says of a mail's envelope. */
+export function envelopeLine({ messageId, subject, from, to, date }: MailEnvelope): EnvelopeLine {
+  return {
+    ...(messageId === undefined ? {} : { emailMessageId: messageId }),
+    ...(subject === undefined ? {} : { emailSubject: subject }),
+    ...(from === undefined ? {} : { emailFrom: from }),
+    ...(to === undefined ? {} : { emailTo: to }),
+    ...(date === undefined ? {} : { emailDate: date }),
   };
 }
 

@@ -11,10 +11,17 @@ export interface MemoryShare {
 type HoldingKind = 'whole' | 'stream';
 
 interface Request {
+  readonly holder: Holder;
+  readonly bytes: number;
+  /** It was granted, or its holder wants it no more. */
+  readonly end: () => void;
+}
+
+interface Holder {
   readonly share: MemoryShare;
   readonly kind: HoldingKind;
-  readonly bytes: number;
-  readonly grant: () => void;
+  /** Told in the same turn in which it is granted. */
+  noteGranted(bytes: number): void;
 }
 
 /**
@@ -49,25 +56,25 @@ export class ProcessMemory {
     return new ProcessHolding(this, share, 'stream');
   }
 
-  /** Resolves when so many bytes may be held; rejects with the signal's reason when it fires before. */
-  take(share: MemoryShare, kind: HoldingKind, bytes: number): Promise<void> {
-    const { signal } = share;
+  /**
+   * Resolves when so many bytes may be held, or the holder was dropped; rejects with the signal's reason when it fires
+   * before.
+   */
+  take(holder: Holder, bytes: number): Promise<void> {
+    const { signal } = holder.share;
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#waiting.length === 0 && this.#mayHold(share, kind, bytes)) {
-      this.#add(share, kind, bytes);
-      return Promise.resolve();
-    }
+    if (this.tryTake(holder, bytes)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         this.#waiting = this.#waiting.filter((other) => other !== request);
         reject(signal.reason);
         this.#grant();
       };
-      const grant = () => {
+      const end = () => {
         signal.removeEventListener('abort', giveUp);
         resolve();
       };
-      const request: Request = { share, kind, bytes, grant };
+      const request: Request = { holder, bytes, end };
       signal.addEventListener('abort', giveUp, { once: true });
       this.#waiting.push(request);
       this.#grant();
@@ -75,62 +82,92 @@ export class ProcessMemory {
   }
 
   /** Whether so many bytes are to be had at once; nobody who waits is passed over. */
-  tryTake(share: MemoryShare, kind: HoldingKind, bytes: number): boolean {
-    const isRoom = this.#waiting.length === 0 && this.#mayHold(share, kind, bytes);
-    if (isRoom) this.#add(share, kind, bytes);
+  tryTake(holder: Holder, bytes: number): boolean {
+    const isRoom =
+      this.#waiting.length === 0 && this.#hasRoom(bytes) && this.#fullShareOf(holder, bytes) === undefined;
+    if (isRoom) this.#give(holder, bytes);
     return isRoom;
   }
 
-  giveBack(share: MemoryShare, kind: HoldingKind, bytes: number): void {
-    this.#add(share, kind, -bytes);
+  giveBack(holder: Holder, bytes: number): void {
+    this.#add(holder, -bytes);
     this.#grant();
   }
 
-  #add({ mailbox, queueName }: MemoryShare, kind: HoldingKind, bytes: number): void {
-    this.#usedBytes += bytes;
-    if (kind === 'stream') this.#streamBytes += bytes;
-    addTo(this.#byMailbox, mailbox, bytes);
-    addTo(this.#byQueue, queueName, bytes);
+  /** The holder wants nothing more that it still waits for. */
+  drop(holder: Holder): void {
+    const dropped = this.#waiting.filter((request) => request.holder === holder);
+    if (dropped.length === 0) return;
+    this.#waiting = this.#waiting.filter((request) => request.holder !== holder);
+    for (const { end } of dropped) end();
+    this.#grant();
   }
 
-  /** First come, first served, but for those whose share is full. */
+  #give(holder: Holder, bytes: number): void {
+    this.#add(holder, bytes);
+    holder.noteGranted(bytes);
+  }
+
+  #add({ share, kind }: Holder, bytes: number): void {
+    this.#usedBytes += bytes;
+    if (kind === 'stream') this.#streamBytes += bytes;
+    addTo(this.#byMailbox, share.mailbox, bytes);
+    addTo(this.#byQueue, share.queueName, bytes);
+  }
+
+  /**
+   * First come, first served. Those whose share is full are passed over, but not by others of that share: small ones
+   * would keep it full, and a large one wait for ever.
+   */
   #grant(): void {
+    const full = new Set<string>();
     for (let index = 0; index < this.#waiting.length; ) {
       const next = this.#waiting[index];
       if (!next) return;
-      if (this.#exceedsShare(next)) {
+      const { holder, bytes } = next;
+      const fullShare = this.#fullShareOf(holder, bytes);
+      if (fullShare !== undefined) full.add(fullShare);
+      if (sharesOf(holder).some((share) => full.has(share))) {
         index += 1;
-      } else if (this.#hasRoom(next.bytes)) {
+      } else if (this.#hasRoom(bytes)) {
         this.#waiting.splice(index, 1);
-        this.#add(next.share, next.kind, next.bytes);
-        next.grant();
+        this.#give(holder, bytes);
+        next.end();
+        // With one fewer waiting, those that were passed over may have more.
+        full.clear();
+        index = 0;
       } else {
         return;
       }
     }
   }
 
-  #mayHold(share: MemoryShare, kind: HoldingKind, bytes: number): boolean {
-    return this.#hasRoom(bytes) && !this.#exceedsShare({ share, kind, bytes });
-  }
-
   #hasRoom(bytes: number): boolean {
     return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.#totalBytes;
   }
 
-  #exceedsShare({ share, kind, bytes }: Pick<Request, 'share' | 'kind' | 'bytes'>): boolean {
-    const { mailbox, queueName } = share;
+  /** Which of its shares has no room for so many bytes more; undefined where all have. */
+  #fullShareOf(holder: Holder, bytes: number): string | undefined {
+    const { mailbox, queueName } = holder.share;
+    const [ofMailbox, ofQueue, ofStreams] = sharesOf(holder);
     const exceeds = (heldBytes: number, part: number) =>
       heldBytes > 0 && heldBytes + bytes > this.#totalBytes * part;
     const othersWait = (is: (waiting: MemoryShare) => boolean) =>
-      this.#waiting.some((request) => is(request.share));
-    if (kind === 'stream' && exceeds(this.#streamBytes, 1 / 2)) return true;
-    const ofQueue = this.#byQueue.get(queueName) ?? 0;
-    if (exceeds(ofQueue, 3 / 4)) return true;
-    if (exceeds(ofQueue, 1 / 2) && othersWait((other) => other.queueName !== queueName)) return true;
-    const ofMailbox = this.#byMailbox.get(mailbox) ?? 0;
-    return exceeds(ofMailbox, 1 / 4) && othersWait((other) => other.mailbox !== mailbox);
+      this.#waiting.some((request) => is(request.holder.share));
+    if (ofStreams !== undefined && exceeds(this.#streamBytes, 1 / 2)) return ofStreams;
+    const queueBytes = this.#byQueue.get(queueName) ?? 0;
+    if (exceeds(queueBytes, 3 / 4)) return ofQueue;
+    if (exceeds(queueBytes, 1 / 2) && othersWait((other) => other.queueName !== queueName)) return ofQueue;
+    const mailboxBytes = this.#byMailbox.get(mailbox) ?? 0;
+    const isOverQuarter = exceeds(mailboxBytes, 1 / 4) && othersWait((other) => other.mailbox !== mailbox);
+    return isOverQuarter ? ofMailbox : undefined;
   }
+}
+
+/** The names of the shares that a holder has a part of: its mailbox's, its queue's, and that of streams. */
+function sharesOf({ share, kind }: Holder): readonly string[] {
+  const named = [`mailbox ${share.mailbox}`, `queue ${share.queueName}`];
+  return kind === 'stream' ? [...named, 'streams'] : named;
 }
 
 /** Memory that is taken only where it is to be had at once. */
@@ -140,36 +177,41 @@ export interface StreamHolding {
   release(): void;
 }
 
-class ProcessHolding implements Holding, StreamHolding {
+class ProcessHolding implements Holding, StreamHolding, Holder {
+  readonly share: MemoryShare;
+  readonly kind: HoldingKind;
   readonly #memory: ProcessMemory;
-  readonly #share: MemoryShare;
-  readonly #kind: HoldingKind;
   #bytes = 0;
+  #isReleased = false;
 
   constructor(memory: ProcessMemory, share: MemoryShare, kind: HoldingKind) {
     this.#memory = memory;
-    this.#share = share;
-    this.#kind = kind;
+    this.share = share;
+    this.kind = kind;
   }
 
+  /** Once it was released it holds nothing more. */
   async grow(sizeBytes: number): Promise<void> {
-    await this.#memory.take(this.#share, this.#kind, sizeBytes);
-    this.#bytes += sizeBytes;
+    if (!this.#isReleased) await this.#memory.take(this, sizeBytes);
   }
 
   tryGrow(sizeBytes: number): boolean {
-    const isGranted = this.#memory.tryTake(this.#share, this.#kind, sizeBytes);
-    if (isGranted) this.#bytes += sizeBytes;
-    return isGranted;
+    return !this.#isReleased && this.#memory.tryTake(this, sizeBytes);
+  }
+
+  noteGranted(bytes: number): void {
+    this.#bytes += bytes;
   }
 
   shrink(sizeBytes: number): void {
     const bytes = Math.min(sizeBytes, this.#bytes);
     this.#bytes -= bytes;
-    if (bytes > 0) this.#memory.giveBack(this.#share, this.#kind, bytes);
+    if (bytes > 0) this.#memory.giveBack(this, bytes);
   }
 
   release(): void {
+    this.#isReleased = true;
+    this.#memory.drop(this);
     this.shrink(this.#bytes);
   }
 }

@@ -36,6 +36,7 @@ export interface RunStart {
   readonly risks: RiskTries;
   readonly settled: SettledMails;
   readonly cleanMailbox: string | undefined;
+  readonly lookedAt: string | undefined;
   readonly journal: Journal;
   readonly begin: () => Promise<void>;
   readonly log: Log;
@@ -247,6 +248,7 @@ async function carryOut(
   const result = await run({
     ...{ runId, trace, config, journal, limits, tries, risks, settled, begin },
     cleanMailbox: before.cleanMailbox,
+    lookedAt: before.lookedAt || undefined,
     log: invocation.log,
   });
   clearTimeout(sayAtWork);
@@ -256,7 +258,14 @@ async function carryOut(
   await state.write({
     ...(state.hasBegun ? {} : first),
     ...outcomeOf(result, entity, now()),
-    ...changed({ unfetchable: tries.toColumn(), riskyMails: risks.toColumn() }, before),
+    ...changed(
+      {
+        unfetchable: tries.toColumn(),
+        riskyMails: risks.toColumn(),
+        lookedAt: result.lookedAt ?? before.lookedAt ?? '',
+      },
+      before,
+    ),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
     ...(result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
   });

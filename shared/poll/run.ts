@@ -1,12 +1,15 @@
 import type { ConnectionConfig } from '../connection/config.ts';
 import { FencedOff } from '../destination/destination.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
+import type { Journal } from '../journal/journal.ts';
+import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailboxSession, MailMemory, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
 import { identifyMail, shortHash } from '../message/identity.ts';
+import { interchangeIdOf } from '../message/message.ts';
 import { type PollTrace, traced } from '../telemetry/telemetry.ts';
 import type { Way } from './carry.ts';
-import { Flight, isSuspicious, Tally } from './flight.ts';
+import { envelopeLine, Flight, isSuspicious, Tally } from './flight.ts';
 import type { KnownMails } from './knownMails.ts';
 import { type RunLimits, ToldToGo } from './runLimits.ts';
 import type { SettledMails } from './settledMails.ts';
@@ -19,10 +22,14 @@ export interface Run {
   readonly tries: FetchTries;
   readonly settled: SettledMails;
   readonly trace: PollTrace;
+  readonly journal: Journal;
+  readonly queueName: string;
   readonly memory: MailMemory;
   /** The hash of the mailbox that the last run left with nothing to settle. */
   readonly cleanMailbox: string | undefined;
-  readonly openSession: () => Promise<MailboxSession>;
+  /** How far the last run's sessions have looked with their filter. */
+  readonly lookedAt: string | undefined;
+  readonly openSession: (lookedAt: string | undefined) => Promise<MailboxSession>;
   readonly openKnown: (mailboxId: string) => KnownMails;
   /** Opens what mails go by, which proves that the queue can be reached. Rejects with a `Failure` that names it. */
   readonly openWay: (session: MailboxSession, known: KnownMails) => Promise<Way>;
@@ -42,6 +49,7 @@ export interface RunResult {
   readonly unfinished: boolean;
   /** The hash of the mailbox, where nothing is left to settle in it; undefined where something is, or may be. */
   readonly cleanMailbox?: string;
+  readonly lookedAt?: string;
 }
 
 /** Candidates that are measured and fetched together. POP3 deletes at QUIT: a longer session risks more repeats. */
@@ -72,9 +80,11 @@ class Drain {
   readonly #alone = new Set<string>();
   #mailbox: { readonly id: string; readonly known: KnownMails } | undefined;
   #hasMore = false;
+  #lookedAt: string | undefined;
 
   constructor(run: Run) {
     this.#run = run;
+    this.#lookedAt = run.lookedAt;
   }
 
   /** Whether the mailbox has candidates that only another session can reach. */
@@ -106,19 +116,21 @@ class Drain {
       unfinished: limits.isTimeOver || this.#hasMore,
       ...(failure ? { failure } : {}),
       ...(isClean && this.#mailbox ? { cleanMailbox: shortHash(this.#mailbox.id) } : {}),
+      ...(this.#lookedAt === undefined ? {} : { lookedAt: this.#lookedAt }),
     };
   }
 
   /** One session, from login to logout, with all candidates that it can reach, or with the one of this key. */
   async inSession(onlyKey?: string): Promise<void> {
     const { trace, openSession } = this.#run;
-    const session = await traced(trace, 'connect', openSession);
+    const session = await traced(trace, 'connect', () => openSession(this.#lookedAt));
     let flight: Flight | undefined;
     try {
       const { known, wasRead } = await this.#openMailbox(session);
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
       for (;;) {
         const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
+        this.#tellOfLeftOut(session);
         if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
         if (listed.length === 0) break;
         const wanted = listed.filter((mail) => (onlyKey ? mail.key === onlyKey : this.#isWanted(mail)));
@@ -131,6 +143,21 @@ class Drain {
       if (!onlyKey) this.#hasMore = session.hasMore && flight !== undefined && flight.progress > 0;
     } finally {
       await (flight ? flight.land() : session.close());
+      this.#lookedAt = session.lookedAt ?? this.#lookedAt;
+    }
+  }
+
+  /** Mails that the filters leave out, and that were marked as read. */
+  #tellOfLeftOut(session: MailboxSession): void {
+    const { journal, queueName, config } = this.#run;
+    for (const { mail, header } of session.takeLeftOut()) {
+      const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(header));
+      const { customer, connection } = config;
+      journal.addMail({
+        ...{ at: new Date(), outcome: 'left-out', reason: 'filters', queueName, sizeBytes: 0, parts: [] },
+        interchangeId: interchangeIdOf({ customer, connection, identity }),
+        ...envelopeLine(readEnvelopeStart(header)),
+      });
     }
   }
 

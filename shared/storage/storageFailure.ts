@@ -38,17 +38,19 @@ export function storageFailure(error: unknown, doing: string): Failure {
   if (error instanceof Failure) return error;
   const status = statusOf(error);
   const code = codeOf(error) ?? 'unknown error';
+  // What is no code of the service's own tells nothing.
+  const answer = code === 'RestError' ? `${status}` : `${status} ${code}`;
   const where = hostOf(error);
   const account = where ? `Storage at ${where}` : 'The storage account';
   if (status === 401 || status === 403) {
     return new Failure(
       'storage',
-      `${account} refused access (${status} ${code}) while ${doing}. Check AzureWebJobsStorage and the roles of the app's identity.`,
+      `${account} refused access (${answer}) while ${doing}. Check AzureWebJobsStorage and the roles of the app's identity.`,
       error,
     );
   }
   if (status !== undefined) {
-    return new Failure('storage', `${account} answered ${status} ${code} while ${doing}.`, error);
+    return new Failure('storage', `${account} answered ${answer} while ${doing}.`, error);
   }
   if (code === 'ETIMEDOUT') {
     return new Failure(

@@ -9,7 +9,14 @@ import { sendParts } from '../destination/sendParts.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
 import { forEachOf } from '../wait/parallel.ts';
-import { afterFailure, type RecordChange, type UndeliveredRecord, wholeMinute } from './record.ts';
+import type { StoredPart } from './manifest.ts';
+import {
+  afterFailure,
+  type RecordChange,
+  type UndeliveredRecord,
+  type UndeliveredStatus,
+  wholeMinute,
+} from './record.ts';
 import { type DueRecord, takenMs, type UndeliveredStore } from './undeliveredStore.ts';
 
 export interface RetryOptions {
@@ -182,9 +189,12 @@ class QueueRetry {
     try {
       const record = await store.take(due);
       if (!record) return;
-      const parts = await store.parts.read(record.id);
-      // Else nothing left to send would pass for everything sent.
-      if (parts.length === 0) throw new Failure('storage', `Undelivered mail ${record.id} names no part.`);
+      const parts = await readParts(record.id, store);
+      if (parts instanceof Failure) {
+        // Of this record alone, unless that can't be written either.
+        await this.#keepFailed(record, parts);
+        return;
+      }
       const { accepted, failed } = await sendParts(sender, fence, parts, store.parts.contentsOf(record));
       summary.messages += accepted.length;
       if (!failed) {
@@ -203,8 +213,7 @@ class QueueRetry {
         return;
       }
       this.#noteHealth(sent.size > 0, failed.failure);
-      await store.keep(record.id, this.#changeAfter(record, failed.failure), unsent);
-      this.#noteFailed(record, failed.failure);
+      await this.#keepFailed(record, failed.failure, unsent);
     } catch (error) {
       this.#storageFailure ??= toFailure(error, 'retrying an undelivered mail');
     }
@@ -232,12 +241,9 @@ class QueueRetry {
       });
       await this.#tick.store.putOff(changes);
       for (const [due, { status }] of changes) {
-        if (status === 'abandoned') {
-          const record = await this.#tick.store.get(due.id);
-          if (record) this.#noteFailed({ ...record, tries: due.tries }, outage);
-        } else {
-          this.#noteFailed(undefined, outage);
-        }
+        const isNamed = status === 'abandoned' && this.#tick.summary.abandoned < maxNamed;
+        const record = isNamed ? await this.#tick.store.get(due.id) : undefined;
+        this.#noteFailed(status, outage, record && { ...record, tries: due.tries });
       }
     } catch (error) {
       this.#storageFailure ??= toFailure(error, 'writing the table EmailUndelivered');
@@ -251,18 +257,39 @@ class QueueRetry {
     return { ...change, lastTryAt: startedAt, lastError: failure.message };
   }
 
-  #noteFailed(record: UndeliveredRecord | undefined, failure: Failure): void {
-    const { log, summary, startedAt, maxAgeMs } = this.#tick;
+  async #keepFailed(
+    record: UndeliveredRecord,
+    failure: Failure,
+    unsent?: readonly StoredPart[],
+  ): Promise<void> {
+    const change = this.#changeAfter(record, failure);
+    await this.#tick.store.keep(record.id, change, unsent);
+    this.#noteFailed(change.status, failure, record);
+  }
+
+  /** `record` as it was before it failed; not needed where it isn't named in the log. */
+  #noteFailed(status: UndeliveredStatus, failure: Failure, record: UndeliveredRecord | undefined): void {
+    const { log, summary } = this.#tick;
     summary.failed += 1;
     this.#failed += 1;
     this.#lastFailure = failure;
-    if (!record || afterFailure(record, startedAt, maxAgeMs).status !== 'abandoned') return;
+    if (status !== 'abandoned') return;
     summary.abandoned += 1;
-    if (summary.abandoned > maxNamed) return;
+    if (!record || summary.abandoned > maxNamed) return;
     log.error(
       `Undelivered mail ${record.id} of ${record.customer}/${record.connection} was abandoned after ${record.tries + 1} tries: ${failure.message} It is kept; resend it by POST /api/undelivered/${record.id}/resend.`,
       { customer: record.customer, connection: record.connection, id: record.id, tries: record.tries + 1 },
     );
+  }
+}
+
+async function readParts(id: string, store: UndeliveredStore): Promise<readonly StoredPart[] | Failure> {
+  try {
+    const parts = await store.parts.read(id);
+    // Else nothing left to send would pass for everything sent.
+    return parts.length > 0 ? parts : new Failure('storage', `Undelivered mail ${id} names no part.`);
+  } catch (error) {
+    return toFailure(error, 'reading an undelivered mail');
   }
 }
 

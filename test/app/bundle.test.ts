@@ -40,6 +40,19 @@ test('the bundle registers exactly the functions of the contract, with their bin
         ],
       },
       {
+        name: 'mails',
+        bindings: [
+          {
+            type: 'httpTrigger',
+            direction: 'in',
+            authLevel: 'function',
+            methods: ['GET', 'PUT', 'POST', 'DELETE'],
+            route: 'mails',
+          },
+          { type: 'http', direction: 'out' },
+        ],
+      },
+      {
         name: 'openapi',
         bindings: [
           {
@@ -66,6 +79,19 @@ test('the bundle registers exactly the functions of the contract, with their bin
       {
         name: 'retryDeliveries',
         bindings: [{ type: 'timerTrigger', direction: 'in', schedule: '%RETRY_SCHEDULE%' }],
+      },
+      {
+        name: 'runs',
+        bindings: [
+          {
+            type: 'httpTrigger',
+            direction: 'in',
+            authLevel: 'function',
+            methods: ['GET', 'PUT', 'POST', 'DELETE'],
+            route: 'runs',
+          },
+          { type: 'http', direction: 'out' },
+        ],
       },
       {
         name: 'schedulePolls',
@@ -162,7 +188,7 @@ test('wrong settings do not throw while the app loads: each function fails with 
     env: { ...schedules, AzureWebJobsStorage: 'UseDevelopmentStorage=true', POLL_TIME_BUDGET_SECONDS: 'abc' },
   });
   try {
-    assert.equal(Object.keys(host.functions).length, 7);
+    assert.equal(Object.keys(host.functions).length, 9);
     for (const timer of ['schedulePolls', 'retryDeliveries']) {
       await assert.rejects(host.fireTimer(timer), sentence);
     }

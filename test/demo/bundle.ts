@@ -12,9 +12,11 @@ const buildTimeoutMs = 120_000;
 
 /** Builds the bundle when it is missing or older than what it is made of; says which it was. */
 export async function ensureBundle(): Promise<'built' | 'up to date'> {
-  const sources = globSync('{functions,shared}/**/*.ts', { cwd: root });
+  const sources = globSync('{functions,shared}/**/*.{ts,tsx,css}', { cwd: root });
   const newest = Math.max(
-    ...['build.ts', 'package-lock.json', ...sources].map((file) => changedAtMs(join(root, file))),
+    ...['build.ts', 'host.json', 'package.json', 'package-lock.json', ...sources].map((file) =>
+      changedAtMs(join(root, file)),
+    ),
   );
   if (changedAtMs(mainFile) > newest) return 'up to date';
   try {

@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { listenOn } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
+import { serveHttp } from '../testbed/host/httpServer.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
 import { readArguments } from './arguments.ts';
 import { faxMails, orderMails } from './demoMails.ts';
 import { type DemoProcess, makeWorkFolder, startDemo } from './demoProcess.ts';
 import { findJsonError } from './jsonError.ts';
+import { startMailDrop } from './smtp.ts';
 import { fit, openTerminal, printable } from './terminal.ts';
 
 const password = 'S3cret of mine';
@@ -219,7 +223,13 @@ for (const { name, content, says } of [
 
 test('what the demo does not know is answered with what it knows', () => {
   assert.deepEqual(readArguments([]), { kind: 'show', outFolder: undefined });
-  assert.deepEqual(readArguments(['--watch', '--out', 'a']), { kind: 'watch', outFolder: 'a' });
+  assert.deepEqual(readArguments(['--watch', '--out', 'a']), {
+    kind: 'watch',
+    consumes: true,
+    outFolder: 'a',
+  });
+  const unconsumed = { kind: 'watch', consumes: false, outFolder: undefined };
+  assert.deepEqual(readArguments(['--watch', '--no-consumer']), unconsumed);
   assert.deepEqual(readArguments(['--connection=a=b.json', '--yes']), {
     kind: 'own-mailbox',
     file: 'a=b.json',
@@ -231,13 +241,19 @@ test('what the demo does not know is answered with what it knows', () => {
   assert.throws(() => readArguments(['--connection']), /needs the name of a JSON file/);
   assert.throws(() => readArguments(['--connection', 'a.json', '--watch']), /leave it out/);
   assert.throws(() => readArguments(['--yes']), /goes with --connection/);
+  assert.throws(() => readArguments(['--no-consumer']), /goes with --watch/);
+  assert.throws(() => readArguments(['--watch', '--no-consumer', '--out', 'a']), /without --out/);
   assert.throws(() => readArguments(['--out', '--watch']), /needs the name of a folder/);
 });
 
 test('an option that npm took for its own, without the second --, is refused with what to write', () => {
   const took = { npm_config_watch: 'true' };
   assert.throws(() => readArguments([], took), /Write: npm run demo -- --watch/);
-  assert.deepEqual(readArguments(['--watch'], took), { kind: 'watch', outFolder: undefined });
+  assert.deepEqual(readArguments(['--watch'], took), {
+    kind: 'watch',
+    consumes: true,
+    outFolder: undefined,
+  });
 });
 
 test('where JSON goes wrong is found as the line and column of the first character that can’t be', () => {
@@ -277,6 +293,21 @@ test('what is JSON to the parser has no error, and what is none has one', () => 
     }),
     { numRuns: 2_000 },
   );
+});
+
+test('where the usual port is taken, another one is listened on', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const drop = await listenOn(port, (free) => startMailDrop(free, [], async () => undefined));
+  const http = await listenOn(port, (free) => serveHttp({ port: free }, () => Promise.reject(new Error())));
+  try {
+    assert.notEqual(drop.port, port);
+    assert.notEqual(new URL(http.url).port, String(port));
+  } finally {
+    await Promise.all([drop.stop(), http.stop()]);
+    taken.close();
+  }
 });
 
 test('colours are for terminals only, and not for those who set NO_COLOR', () => {

@@ -39,7 +39,7 @@ async function perform(task: DemoTask, to: Terminal): Promise<number> {
     case 'watch': {
       const { watch } = await import('./watch.ts');
       endsByItself = true;
-      return watch(to, task.outFolder, interrupted.promise);
+      return watch(to, task, interrupted.promise);
     }
     case 'own-mailbox': {
       const { checkDeletes, readConnectionFile } = await import('./connectionFile.ts');

@@ -7,7 +7,7 @@ import type { LogEntry } from '../testbed/host/invoke.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
 import { DemoError } from './arguments.ts';
 import { ensureBundle, mainFile } from './bundle.ts';
-import { type Consumer, startConsumer } from './consumer.ts';
+import { type Consumer, noConsumer, startConsumer } from './consumer.ts';
 import { MessageFolder } from './messageFolder.ts';
 import { MessageTable } from './messageTable.ts';
 import { printable, type Terminal } from './terminal.ts';
@@ -19,6 +19,8 @@ export type ConnectionRow = Readonly<Record<string, unknown>>;
 export interface Stage {
   readonly host: Host;
   readonly consumer: Consumer;
+  /** What a consumer of one's own connects with. */
+  readonly connectionStrings: { readonly serviceBus: string; readonly storage: string };
   addConnection(
     customer: string,
     connection: string,
@@ -38,6 +40,8 @@ export interface Stage {
 export interface StageOptions {
   readonly terminal: Terminal;
   readonly queueName: string;
+  /** Default true. False leaves the messages on the queue. */
+  readonly consumes?: boolean;
   /** Where each message goes as a file, too. */
   readonly outFolder?: string | undefined;
   /** Timers fire by these schedules (six fields), as in Azure. Absent: only `tick` fires them. */
@@ -72,20 +76,25 @@ export async function startStage(options: StageOptions): Promise<Stage> {
     allowInsecureConnection: true,
   });
   await connections.createTable();
-  const table = new MessageTable(terminal);
-  const consumer = startConsumer({
-    serviceBusConnectionString: broker.connectionString,
-    storageConnectionString: azurite.connectionString,
-    queueName,
-    onMessage: (message) => {
-      table.add(message);
-      folder?.add(message);
-    },
-    onError: (sentence) => terminal.line(terminal.paint(printable(sentence), 'red')),
-  });
+  const connectionStrings = { serviceBus: broker.connectionString, storage: azurite.connectionString };
+  const table = options.consumes === false ? undefined : new MessageTable(terminal);
+  const consumer =
+    table === undefined
+      ? noConsumer
+      : startConsumer({
+          serviceBusConnectionString: connectionStrings.serviceBus,
+          storageConnectionString: connectionStrings.storage,
+          queueName,
+          onMessage: (message) => {
+            table.add(message);
+            folder?.add(message);
+          },
+          onError: (sentence) => terminal.line(terminal.paint(printable(sentence), 'red')),
+        });
   return {
     host,
     consumer,
+    connectionStrings,
     addConnection: async (customer, connection, columns) => {
       await connections.createEntity({ partitionKey: customer, rowKey: connection, ...columns });
     },

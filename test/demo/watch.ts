@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePortLike, onExit } from '../testbed/child.ts';
+import { listenOn, onExit } from '../testbed/child.ts';
 import type { Host } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
 import { seedMaildir } from '../testbed/seed.ts';
 import { listenForKeys } from './keys.ts';
 import { addConnections, type DemoMailboxes, queueName, spareUser, startMailboxes } from './mailboxes.ts';
 import { startMailDrop } from './smtp.ts';
-import { requireMailServer, startStage } from './stage.ts';
+import { requireMailServer, type Stage, startStage } from './stage.ts';
 import { clockText, countText, printable, type Terminal } from './terminal.ts';
 
 /** Where they are free; any others else. Those of `func start` and of other trial mail servers. */
@@ -20,11 +20,12 @@ const stopGraceMs = 2_000;
 
 /**
  * Runs by the schedule until `stopped` resolves: serves the page and the API, takes mail by SMTP, polls when a key
- * is pressed. Gives the process's exit code.
+ * is pressed, and shows the messages, or with `consumes` off leaves them to somebody else. Gives the process's exit
+ * code.
  */
 export async function watch(
   terminal: Terminal,
-  outFolder: string | undefined,
+  { consumes, outFolder }: { readonly consumes: boolean; readonly outFolder: string | undefined },
   stopped: Promise<void>,
 ): Promise<number> {
   let stopping = false;
@@ -41,22 +42,22 @@ export async function watch(
   const schedules = { poll: poll ?? defaultSchedules.poll, retry: retry ?? defaultSchedules.retry };
   const [mail, stage] = await Promise.all([
     startMailboxes(terminal),
-    startStage({ terminal, queueName, schedules, outFolder, onLog: showLog }),
+    startStage({ terminal, queueName, consumes, schedules, outFolder, onLog: showLog }),
   ]);
   await addConnections(stage, mail, terminal);
   const { host } = stage;
   const functionKey = randomBytes(12).toString('base64url');
-  const http = await host.serveHttp({ port: await freePortLike(usualPorts.http), functionKey });
+  const http = await listenOn(usualPorts.http, (port) => host.serveHttp({ port, functionKey }));
   const users = [...mail.mailboxes.map(({ user }) => user), spareUser];
-  const drop = await startMailDrop(await freePortLike(usualPorts.smtp), users, (user, source) =>
-    seedMaildir(mail.dovecot.maildir(user), [source]),
-  );
+  const deliver = (user: string, source: Buffer) => seedMaildir(mail.dovecot.maildir(user), [source]);
+  const drop = await listenOn(usualPorts.smtp, (port) => startMailDrop(port, users, deliver));
   const connectionFile = writeConnectionFile(mail);
   explain(terminal, mail, { url: http.url, functionKey, smtpPort: drop.port, connectionFile });
   if (outFolder !== undefined)
     terminal.line(`Files        each message, and its properties, in ${outFolder}`);
 
-  terminal.heading('Messages on the queue, and what the app logs');
+  if (!consumes) explainConsuming(terminal, stage);
+  terminal.heading(consumes ? 'Messages on the queue, and what the app logs' : 'What the app logs');
   host.startQueueListener();
   let isQueueFull = false;
   listenForKeys(process.stdin, (key) => {
@@ -79,7 +80,7 @@ export async function watch(
   await Promise.all([http.stop(), drop.stop()]);
   await stage.stop(stopGraceMs);
   await mail.dovecot.stop();
-  terminal.line(`${countText(count, 'message')} received. Everything stopped.`);
+  terminal.line(`${consumes ? `${countText(count, 'message')} received. ` : ''}Everything stopped.`);
   return 0;
 
   /** What fails is in the app's log already, or is the end of the demo. */
@@ -155,4 +156,12 @@ function explain(
   terminal.line(
     'Keys         p: poll all mailboxes; f: the queue is full, and open again; r: try what is undelivered; Ctrl-C ends',
   );
+}
+
+/** In a form to paste into a shell, by the names that the samples read. */
+function explainConsuming(terminal: Terminal, { connectionStrings }: Stage): void {
+  terminal.heading('The messages are left to your consumer, such as one of samples/. For its shell:');
+  terminal.line(`export ServiceBusConnection='${connectionStrings.serviceBus}'`);
+  terminal.line(`export PayloadStorageConnection='${connectionStrings.storage}'`);
+  terminal.line(`export QUEUE_NAME='${queueName}'`);
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import rhea from 'rhea';
-import { batchEnvelopeBytes, bytesInBatch, encodedBytes } from '../../shared/delivery/amqpSize.ts';
-import type { MessageHead } from '../../shared/delivery/destination.ts';
-import { toSdkHead } from '../../shared/delivery/serviceBusLink.ts';
+import { batchEnvelopeBytes, bytesInBatch, encodedBytes } from '../../shared/destination/amqpSize.ts';
+import { toSdkHead } from '../../shared/destination/namespace.ts';
+import type { MessageHead } from '../../shared/message/message.ts';
 
 const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 1_024 }),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { batchEnvelopeBytes, bytesInBatch } from '../../shared/delivery/amqpSize.ts';
-import { type Batch, type BatchLimits, Lanes } from '../../shared/delivery/batches.ts';
-import { messageOf } from './support.ts';
+import { batchEnvelopeBytes, bytesInBatch } from '../../shared/destination/amqpSize.ts';
+import { type Batch, type BatchLimits, Lanes } from '../../shared/destination/batches.ts';
+import { mayWrite, messageOf } from './support.ts';
 
 const ignore = () => {};
 
@@ -12,12 +12,15 @@ function waiting(id: string, size = 10, sessionId?: string) {
     correlationId: 'c',
     ...(sessionId === undefined ? {} : { sessionId }),
   });
-  return { message, accept: ignore, refuse: ignore };
+  return { message, fence: mayWrite, accept: ignore, refuse: ignore };
 }
 
-function lanesWith(limits: Partial<BatchLimits>): Lanes {
+function lanesWith({
+  maxBytes = 100_000,
+  ...limits
+}: Partial<Omit<BatchLimits, 'maxBytes'>> & { maxBytes?: number }): Lanes {
   return new Lanes({
-    maxBytes: 100_000,
+    maxBytes: () => maxBytes,
     maxMessages: 100,
     maxSharingBytes: 50_000,
     maxSharedOut: 10,
@@ -144,4 +147,17 @@ test('draining gives back everything that was not taken', () => {
   const ids = lanes.drain().map(({ message }) => message.messageId);
   assert.deepEqual(ids.sort(), ['a2', 'b1']);
   assert.equal(lanes.peek(), undefined);
+});
+
+test('a batch is cut to what the link takes that is open now', () => {
+  let maxBytes = 100_000;
+  const lanes = new Lanes({
+    maxBytes: () => maxBytes,
+    maxMessages: 100,
+    maxSharingBytes: 50_000,
+    maxSharedOut: 10,
+  });
+  for (const id of ['1', '2', '3']) lanes.add(waiting(id, 1_000));
+  maxBytes = 1_500;
+  assert.deepEqual(takeAll(lanes), [['1'], ['2'], ['3']]);
 });

@@ -1,63 +1,78 @@
 import assert from 'node:assert/strict';
 import { hash, randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { createContentStore } from '../../shared/delivery/contentStore.ts';
-import { Failure } from '../../shared/failure/failure.ts';
-import type { Content } from '../../shared/mail/mail.ts';
-import { bytesOf, failureOf, memoryPayloads } from './support.ts';
+import { MailPayloads } from '../../shared/destination/claimCheck.ts';
+import { type ContentMemory, fixedMemory, MailContents } from '../../shared/destination/contentStore.ts';
+import { openTemporaryFolder } from '../../shared/destination/spillFolder.ts';
+import type { Content, Part } from '../../shared/mail/mail.ts';
+import { buildMessages, type PartMessage } from '../../shared/message/message.ts';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { blobNames, bytesOf, failureOf, freshContainer, mail, payloadOf } from './support.ts';
 
+let azurite: Azurite;
 let folder: string;
-
 before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'content-store-'));
+  [azurite, folder] = await Promise.all([startAzurite(), mkdtemp(join(tmpdir(), 'content-store-'))]);
 });
-
 after(async () => {
+  await azurite.stop();
   await rm(folder, { recursive: true });
 });
 
-function storeWith(options: { maxInlineBytes?: number; holdBytes?: number } = {}) {
-  const memory = memoryPayloads();
-  const spillFolder = join(folder, randomUUID());
-  const store = createContentStore({
-    maxInlineBytes: options.maxInlineBytes ?? 100,
-    payloads: memory.payloads,
-    spillFolder,
-    ...(options.holdBytes === undefined ? {} : { holdBytes: options.holdBytes }),
-  });
-  const read = (content: Content): Buffer => {
+interface BedOptions {
+  readonly maxInlineBytes?: number;
+  readonly memory?: ContentMemory;
+  readonly spillFolder?: string;
+}
+
+async function bed(options: BedOptions = {}) {
+  const { maxInlineBytes = 100, memory = fixedMemory(1_000_000) } = options;
+  const spillFolder = options.spillFolder ?? join(folder, randomUUID());
+  const container = await freshContainer(azurite);
+  const owner = { customer: 'acme', connection: 'inbox', interchangeId: randomUUID() };
+  const payloads = new MailPayloads(container, owner);
+  const store = new MailContents({ maxInlineBytes, payloads, spillFolder, memory });
+  /** The content's bytes, those of an upload once it is made visible. */
+  const read = async (content: Content): Promise<Buffer> => {
     if (content.kind === 'bytes') return content.bytes;
     if (content.kind === 'file') return readFileSync(content.path);
-    const blob = memory.blobs.get(content.claimCheck);
-    assert.ok(blob);
-    return blob;
+    const { claimCheck } = (await store.toClaimCheck(partOf(content))).content;
+    return await payloadOf(container, claimCheck);
   };
-  const assertHolds = (content: Content, bytes: Buffer): void => {
-    assert.ok(read(content).equals(bytes));
+  const assertHolds = async (content: Content, bytes: Buffer): Promise<void> => {
+    assert.ok((await read(content)).equals(bytes));
     assert.equal(content.sizeBytes, bytes.length);
     assert.equal(content.sha256, hash('sha256', bytes, 'hex'));
   };
-  return { store, spillFolder, assertHolds, ...memory };
+  return { store, spillFolder, container, assertHolds };
+}
+
+function partOf(content: Content): PartMessage {
+  const part: Part = { kind: 'attachment', contentType: 'image/png', fileName: 'a.png', content };
+  const [message] = buildMessages(mail, { envelope: {}, parts: [part] }, 'none');
+  assert.ok(message);
+  return message;
 }
 
 test('what may fit a message stays in memory, one byte more goes to a blob', async () => {
+  const { store, assertHolds } = await bed();
   for (const [size, kind] of [
     [0, 'bytes'],
     [99, 'bytes'],
     [100, 'bytes'],
     [101, 'blob'],
   ] as const) {
-    const { store, assertHolds } = storeWith();
     const bytes = bytesOf(size);
     const put = await store.put(bytes);
     assert.equal(put.kind, kind, `${size} bytes`);
-    assertHolds(put, bytes);
+    await assertHolds(put, bytes);
   }
+  await store.dispose();
 });
 
 test('however it is cut into pieces, content comes out whole with its size and hash', async () => {
@@ -67,31 +82,32 @@ test('however it is cut into pieces, content comes out whole with its size and h
       fc.integer({ min: 0, max: 200 }),
       fc.integer({ min: 0, max: 200 }),
       async (pieces, maxInlineBytes, holdBytes) => {
-        const { store, assertHolds } = storeWith({ maxInlineBytes, holdBytes });
+        const { store, assertHolds } = await bed({ maxInlineBytes, memory: fixedMemory(holdBytes) });
         const writer = store.begin();
         for (const piece of pieces) await writer.write(Buffer.from(piece));
         const content = await writer.end();
         const whole = Buffer.concat(pieces);
-        assertHolds(content, whole);
+        await assertHolds(content, whole);
         assert.equal(content.kind === 'blob', whole.length > maxInlineBytes);
         await store.dispose();
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 40 },
   );
 });
 
 test('many small parts of one mail do not stay in memory together, and their files go with dispose', async () => {
-  const { store, spillFolder, assertHolds } = storeWith({ maxInlineBytes: 100, holdBytes: 250 });
+  const { store, spillFolder, assertHolds } = await bed({ memory: fixedMemory(250) });
   const contents: Content[] = [];
   for (let n = 0; n < 6; n += 1) contents.push(await store.put(bytesOf(100, n)));
   assert.deepEqual(
     contents.map(({ kind }) => kind),
     ['bytes', 'bytes', 'file', 'file', 'file', 'file'],
   );
-  contents.forEach((content, n) => {
-    assertHolds(content, bytesOf(100, n));
-  });
+  for (const [n, content] of contents.entries()) {
+    await assertHolds(content, bytesOf(100, n));
+    assert.ok((await store.read(content)).equals(bytesOf(100, n)));
+  }
   assert.equal(readdirSync(spillFolder).length, 4);
   assert.equal(statSync(spillFolder).mode & 0o077, 0);
   await store.dispose();
@@ -99,89 +115,165 @@ test('many small parts of one mail do not stay in memory together, and their fil
 });
 
 test('a mail that needs no file makes no folder', async () => {
-  const { store, spillFolder } = storeWith();
+  const { store, spillFolder } = await bed();
   await store.put(bytesOf(100));
   assert.equal(existsSync(spillFolder), false);
   await store.dispose();
 });
 
 test('content that outgrows its file moves on to a blob and leaves no file', async () => {
-  const { store, spillFolder, assertHolds, state } = storeWith({ maxInlineBytes: 1_000, holdBytes: 100 });
+  const { store, spillFolder, assertHolds } = await bed({ maxInlineBytes: 1_000, memory: fixedMemory(100) });
   const writer = store.begin();
   const bytes = bytesOf(3_000);
   for (let from = 0; from < bytes.length; from += 60) await writer.write(bytes.subarray(from, from + 60));
   const content = await writer.end();
   assert.equal(content.kind, 'blob');
-  assertHolds(content, bytes);
+  await assertHolds(content, bytes);
   assert.deepEqual(readdirSync(spillFolder), []);
-  assert.equal(state.begun, 1);
   await store.dispose();
 });
 
 test('memory that an upload frees may be used by the next part', async () => {
-  const { store } = storeWith({ maxInlineBytes: 100, holdBytes: 100 });
+  const { store } = await bed({ memory: fixedMemory(100) });
   const writer = store.begin();
   await writer.write(bytesOf(90));
   await writer.write(bytesOf(90));
   assert.equal((await writer.end()).kind, 'blob');
   assert.equal((await store.put(bytesOf(100))).kind, 'bytes');
+  await store.dispose();
 });
 
 test('aborted content leaves nothing: no blob, no file, no memory taken', async () => {
-  const { store, spillFolder, blobs, state } = storeWith({ maxInlineBytes: 100, holdBytes: 50 });
+  const { store, spillFolder, container } = await bed({ memory: fixedMemory(50) });
   for (const size of [40, 80, 120]) {
     const writer = store.begin();
     await writer.write(bytesOf(size));
     await writer.abort();
   }
-  assert.equal(blobs.size, 0);
-  assert.equal(state.aborted, 1);
+  assert.deepEqual(await blobNames(container), []);
   assert.deepEqual(readdirSync(spillFolder), []);
   assert.equal((await store.put(bytesOf(50))).kind, 'bytes');
   await store.dispose();
 });
 
+test('an upload is seen once its part’s message is made, and one that is not goes with dispose', async () => {
+  const { store, container } = await bed();
+  const [sent, unsent] = [await store.put(bytesOf(200, 1)), await store.put(bytesOf(200, 2))];
+  assert.deepEqual(await blobNames(container), []);
+  await store.toClaimCheck(partOf(sent));
+  await store.toClaimCheck(partOf(sent));
+  await store.dispose();
+  assert.equal((await blobNames(container)).length, 1);
+  assert.ok(unsent.kind === 'blob');
+  assert.equal((await store.read(unsent)).length, 0, 'its message carries no bytes');
+});
+
 test('content that proved too large for a message moves to a blob from memory and from its file', async () => {
-  const { store, assertHolds } = storeWith({ maxInlineBytes: 100, holdBytes: 100 });
-  const inMemory = await store.put(bytesOf(100, 1));
-  const inFile = await store.put(bytesOf(100, 2));
-  assert.deepEqual([inMemory.kind, inFile.kind], ['bytes', 'file']);
-  for (const [n, content] of [inMemory, inFile].entries()) {
-    const moved = await store.toClaimCheck(content);
-    assert.equal(moved.kind, 'blob');
-    assertHolds(moved, bytesOf(100, n + 1));
-    assert.equal(await store.toClaimCheck(moved), moved);
+  const { store, container } = await bed({ memory: fixedMemory(100) });
+  const contents = [await store.put(bytesOf(100, 1)), await store.put(bytesOf(100, 2))];
+  assert.deepEqual(
+    contents.map(({ kind }) => kind),
+    ['bytes', 'file'],
+  );
+  for (const [n, content] of contents.entries()) {
+    const part = { ...partOf(content), partNumber: n + 1 };
+    const moved = await store.toClaimCheck(part);
+    assert.match(moved.content.claimCheck, new RegExp(`/part-${n + 1}$`));
+    assert.equal(moved.head.applicationProperties.claimCheck, moved.content.claimCheck);
+    assert.ok((await payloadOf(container, moved.content.claimCheck)).equals(bytesOf(100, n + 1)));
+    assert.deepEqual(await store.toClaimCheck(moved), moved);
+    const name = moved.content.claimCheck.slice(container.containerName.length + 1);
+    const { contentType, contentDisposition } = await container.getBlobClient(name).getProperties();
+    assert.deepEqual([contentType, contentDisposition], ['image/png', "attachment; filename*=UTF-8''a.png"]);
   }
   await store.dispose();
 });
 
-test('an upload that fails says so, and commits nothing', async () => {
-  const { store, blobs, state } = storeWith();
-  state.failWith = new Failure('storage', 'Storage is away.');
-  assert.equal((await failureOf(store.put(bytesOf(101)))).message, 'Storage is away.');
-  const failing = await failureOf(
-    store.toClaimCheck({ kind: 'bytes', bytes: bytesOf(1), sizeBytes: 1, sha256: '' }),
-  );
-  assert.equal(failing.reason, 'storage');
-  assert.equal(blobs.size, 0);
-  assert.equal(state.aborted, 2);
-});
-
-test('a temporary folder that can not be written to is named', async () => {
-  const { payloads } = memoryPayloads();
-  const file = join(folder, 'a-file');
-  await writeFile(file, '');
-  const store = createContentStore({
+test('an upload that fails says so, and leaves nothing', async () => {
+  const gone = await startAzurite();
+  const container = await freshContainer(gone);
+  const store = new MailContents({
     maxInlineBytes: 100,
-    payloads,
-    spillFolder: join(file, 'mail'),
-    holdBytes: 0,
+    payloads: new MailPayloads(container, { customer: 'a', connection: 'b', interchangeId: 'c' }),
+    spillFolder: join(folder, randomUUID()),
+    memory: fixedMemory(1_000),
   });
-  const failure = await failureOf(store.put(bytesOf(10)));
-  assert.equal(failure.reason, 'storage');
-  assert.equal(
-    failure.message,
-    `The temporary file ${join(file, 'mail')} could not be written (ENOTDIR). Check the disk space of the app's temporary folder.`,
-  );
+  await gone.stop();
+  assert.equal((await failureOf(store.put(bytesOf(101)))).reason, 'storage');
   await store.dispose();
 });
+
+/** A folder that can't be made, since a file stands in its way. */
+async function blockedFolder(): Promise<string> {
+  const file = join(folder, randomUUID());
+  await writeFile(file, '');
+  return join(file, 'mail');
+}
+
+test('where no temporary file can be made, the part goes by claim check whole', async () => {
+  const spillFolder = await blockedFolder();
+  const { store, assertHolds } = await bed({ memory: fixedMemory(150), spillFolder, maxInlineBytes: 1_000 });
+  const contents = [await store.put(bytesOf(100, 1)), await store.put(bytesOf(100, 2))];
+  const writer = store.begin();
+  const bytes = bytesOf(500, 3);
+  for (let from = 0; from < bytes.length; from += 40) await writer.write(bytes.subarray(from, from + 40));
+  contents.push(await writer.end());
+  assert.deepEqual(
+    contents.map(({ kind }) => kind),
+    ['bytes', 'blob', 'blob'],
+  );
+  await assertHolds(contents[1] ?? fail(), bytesOf(100, 2));
+  await assertHolds(contents[2] ?? fail(), bytes);
+  await store.dispose();
+});
+
+/** From the nth piece on a file takes only half of each, and no more: the disk is full. */
+async function fillDisk(t: TestContext, fromPiece: number): Promise<void> {
+  const probe = await open(join(folder, randomUUID()), 'w');
+  const prototype = Object.getPrototypeOf(probe);
+  await probe.close();
+  const { appendFile } = prototype;
+  let pieces = 0;
+  t.mock.method(prototype, 'appendFile', async function (this: unknown, piece: Buffer) {
+    pieces += 1;
+    if (pieces < fromPiece) return await appendFile.call(this, piece);
+    await appendFile.call(this, piece.subarray(0, piece.length / 2));
+    throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+  });
+}
+
+for (const fromPiece of [1, 2, 5]) {
+  test(`a disk that is full at the ${fromPiece}. piece: the part goes by claim check whole, and leaves no file`, async (t) => {
+    const { store, assertHolds, spillFolder } = await bed({ memory: fixedMemory(60), maxInlineBytes: 1_000 });
+    await fillDisk(t, fromPiece);
+    const writer = store.begin();
+    const bytes = bytesOf(600);
+    for (let from = 0; from < bytes.length; from += 40) await writer.write(bytes.subarray(from, from + 40));
+    const content = await writer.end();
+    assert.equal(content.kind, 'blob');
+    await assertHolds(content, bytes);
+    assert.deepEqual(readdirSync(spillFolder), []);
+    await store.dispose();
+  });
+}
+
+test('folders of processes that run no more are removed, others stay', async () => {
+  const parent = await mkdtemp(join(folder, 'parent-'));
+  const ours = await openTemporaryFolder(parent);
+  assert.equal(existsSync(ours), false);
+  const { store } = await bed({ memory: fixedMemory(0), spillFolder: join(ours, 'mail') });
+  await store.put(bytesOf(10));
+  const dead = join(parent, 'process-999999999-x');
+  await bed({ memory: fixedMemory(0), spillFolder: join(dead, 'mail') }).then((other) =>
+    other.store.put(bytesOf(10)),
+  );
+  await writeFile(join(parent, 'notes'), '');
+  assert.equal(existsSync(dead), true);
+  await openTemporaryFolder(parent);
+  assert.deepEqual(readdirSync(parent).sort(), ['notes', ours.slice(parent.length + 1)]);
+  await store.dispose();
+});
+
+function fail(): never {
+  throw new Error('There is no such content.');
+}

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { encodedBytes } from '../../shared/delivery/amqpSize.ts';
-import type { Destination } from '../../shared/delivery/destination.ts';
-import { defaultRetryLimits } from '../../shared/delivery/endpointRetry.ts';
-import { MessageTooLarge } from '../../shared/delivery/messageTooLarge.ts';
+import { encodedBytes } from '../../shared/destination/amqpSize.ts';
+import { MessageTooLarge, type QueueSender } from '../../shared/destination/destination.ts';
+import { defaultRetryLimits } from '../../shared/destination/endpointRetry.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
-import { assertAmqpNumberTypes, bytesOf, failureOf, messageOf, openerFor } from './support.ts';
+import {
+  assertAmqpNumberTypes,
+  bytesOf,
+  destinationsFor,
+  failureOf,
+  mayWrite,
+  messageOf,
+  until,
+} from './support.ts';
 
 let broker: Broker;
 
@@ -21,22 +28,25 @@ let queues = 0;
 
 async function using(
   options: { maxMessageSizeBytes?: number; requiresSession?: boolean; maxMessageBytes?: number },
-  work: (destination: Destination, queueName: string) => Promise<void>,
+  work: (sender: QueueSender, queueName: string) => Promise<void>,
 ): Promise<void> {
   const { maxMessageBytes, ...queueOptions } = options;
   queues += 1;
   const name = `queue-${queues}`;
   broker.createQueue({ name, ...queueOptions });
-  const destination = await openerFor(broker.connectionString, undefined, maxMessageBytes)(name);
+  const destinations = destinationsFor(
+    broker.connectionString,
+    maxMessageBytes === undefined ? {} : { maxMessageBytes },
+  );
   try {
-    await work(destination, name);
+    await work(await destinations.open(name), name);
   } finally {
-    await destination.close();
+    await destinations.close();
   }
 }
 
 test('a message arrives with its body byte for byte and all it says of itself', async () => {
-  await using({}, async (destination, name) => {
+  await using({}, async (sender, name) => {
     const message = messageOf(bytesOf(5_000), {
       contentType: 'image/png',
       sessionId: 'acme/inbox',
@@ -48,7 +58,7 @@ test('a message arrives with its body byte for byte and all it says of itself', 
         zero: 0,
       },
     });
-    await destination.send(message);
+    await sender.send(message, mayWrite);
     const [arrived] = broker.queue(name).messages;
     assert.ok(arrived);
     assert.deepEqual(arrived.body, message.body);
@@ -72,9 +82,9 @@ test('numbers have one AMQP type whatever their value, alone and in a batch', as
   });
   const [alone, ...batch] = messages;
   assert.ok(alone);
-  await using({}, async (destination, name) => {
-    await destination.send(alone);
-    await Promise.all(batch.map((message) => destination.send(message)));
+  await using({}, async (sender, name) => {
+    await sender.send(alone, mayWrite);
+    await Promise.all(batch.map((message) => sender.send(message, mayWrite)));
     const queue = broker.queue(name);
     assert.equal(queue.transfers, 2);
     const stored = queue.peek(0, Infinity);
@@ -88,9 +98,9 @@ test('numbers have one AMQP type whatever their value, alone and in a batch', as
 });
 
 test('messages given in one turn share a batch', async () => {
-  await using({}, async (destination, name) => {
+  await using({}, async (sender, name) => {
     const messages = Array.from({ length: 100 }, (_, n) => messageOf(bytesOf(500, n)));
-    await Promise.all(messages.map((message) => destination.send(message)));
+    await Promise.all(messages.map((message) => sender.send(message, mayWrite)));
     const queue = broker.queue(name);
     assert.deepEqual(
       queue.messages.map(({ body }) => body),
@@ -101,11 +111,11 @@ test('messages given in one turn share a batch', async () => {
 });
 
 test('messages given one after the other share batches while others are in flight', async () => {
-  await using({}, async (destination, name) => {
+  await using({}, async (sender, name) => {
     broker.faults.acceptDelayMs = 20;
     const sends: Promise<void>[] = [];
     for (let n = 0; n < 60; n += 1) {
-      sends.push(destination.send(messageOf(bytesOf(100, n))));
+      sends.push(sender.send(messageOf(bytesOf(100, n)), mayWrite));
       await new Promise(setImmediate);
     }
     await Promise.all(sends);
@@ -117,32 +127,33 @@ test('messages given one after the other share batches while others are in fligh
 
 test('large messages go alone, many at a time, and small ones do not wait for them', async () => {
   broker.createQueue({ name: 'mixed' });
-  const destination = await openerFor(broker.connectionString, defaultRetryLimits)('mixed');
+  const destinations = destinationsFor(broker.connectionString, { retry: defaultRetryLimits });
+  const sender = await destinations.open('mixed');
   broker.faults.silentTransfers = true;
   const queue = broker.queue('mixed');
   const large = Array.from({ length: 10 }, (_, n) => messageOf(bytesOf(100_000, n)));
-  const sends = large.map((message) => failureOf(destination.send(message)));
-  await until(() => queue.transfers === large.length);
+  const sends = large.map((message) => failureOf(sender.send(message, mayWrite)));
+  await until('all on the wire', () => queue.transfers === large.length);
   const small = Array.from({ length: 10 }, (_, n) => messageOf(bytesOf(100, n)));
-  sends.push(...small.map((message) => failureOf(destination.send(message))));
-  await until(() => queue.transfers === large.length + 1);
-  await destination.close();
+  sends.push(...small.map((message) => failureOf(sender.send(message, mayWrite))));
+  await until('the small ones too', () => queue.transfers === large.length + 1);
+  await destinations.close();
   broker.faults.silentTransfers = false;
   await Promise.all(sends);
 });
 
 test('fits is exact: what fits by a byte is accepted, one byte more is refused by the queue', async () => {
   const limit = 20_000;
-  await using({ maxMessageSizeBytes: limit }, async (destination, name) => {
-    assert.equal(destination.maxMessageBytes, limit);
+  await using({ maxMessageSizeBytes: limit }, async (sender, name) => {
+    assert.equal(sender.maxMessageBytes, limit);
     const head = messageOf(Buffer.alloc(0));
     const room = limit - encodedBytes(head, 1_000) + 1_000;
     for (const size of [room - 1, room]) {
-      assert.equal(destination.fits(head, size), true);
-      await destination.send({ ...messageOf(bytesOf(size)) });
+      assert.equal(sender.fits(head, size), true);
+      await sender.send(messageOf(bytesOf(size)), mayWrite);
     }
-    assert.equal(destination.fits(head, room + 1), false);
-    const failure = await failureOf(destination.send(messageOf(bytesOf(room + 1))));
+    assert.equal(sender.fits(head, room + 1), false);
+    const failure = await failureOf(sender.send(messageOf(bytesOf(room + 1)), mayWrite));
     assert.ok(failure instanceof MessageTooLarge);
     assert.equal(
       failure.message,
@@ -153,20 +164,20 @@ test('fits is exact: what fits by a byte is accepted, one byte more is refused b
 });
 
 test('EMAIL_MAX_MESSAGE_BYTES lowers the limit and never raises it', async () => {
-  await using({ maxMessageSizeBytes: 20_000, maxMessageBytes: 10_000 }, async (destination) => {
-    assert.equal(destination.maxMessageBytes, 10_000);
-    assert.equal(destination.fits(messageOf(Buffer.alloc(0)), 10_000), false);
+  await using({ maxMessageSizeBytes: 20_000, maxMessageBytes: 10_000 }, async (sender) => {
+    assert.equal(sender.maxMessageBytes, 10_000);
+    assert.equal(sender.fits(messageOf(Buffer.alloc(0)), 10_000), false);
   });
-  await using({ maxMessageSizeBytes: 20_000, maxMessageBytes: 30_000 }, async (destination) => {
-    assert.equal(destination.maxMessageBytes, 20_000);
+  await using({ maxMessageSizeBytes: 20_000, maxMessageBytes: 30_000 }, async (sender) => {
+    assert.equal(sender.maxMessageBytes, 20_000);
   });
 });
 
 test('messages of every size up to the limit arrive together', async () => {
-  await using({ maxMessageSizeBytes: 1_048_576 }, async (destination, name) => {
+  await using({ maxMessageSizeBytes: 1_048_576 }, async (sender, name) => {
     const sizes = [0, 1, 255, 256, 4_096, 100_000, 400_000, 520_000, 600_000, 1_048_000];
     const messages = [...sizes, ...sizes].map((size, n) => messageOf(bytesOf(size, n)));
-    await Promise.all(messages.map((message) => destination.send(message)));
+    await Promise.all(messages.map((message) => sender.send(message, mayWrite)));
     const arrived = new Map(broker.queue(name).messages.map(({ messageId, body }) => [messageId, body]));
     for (const { messageId, body } of messages) {
       assert.ok(arrived.get(messageId)?.equals(body), `${body.length} bytes`);
@@ -175,11 +186,11 @@ test('messages of every size up to the limit arrive together', async () => {
 });
 
 test('one message that can not be sent does not take its neighbours in the batch with it', async () => {
-  await using({}, async (destination, name) => {
+  await using({}, async (sender, name) => {
     const unfit = messageOf(bytesOf(10), { messageId: 'x'.repeat(200) });
     const fit = Array.from({ length: 10 }, (_, n) => messageOf(bytesOf(100, n)));
-    const failing = failureOf(destination.send(unfit));
-    await Promise.all(fit.map((message) => destination.send(message)));
+    const failing = failureOf(sender.send(unfit, mayWrite));
+    await Promise.all(fit.map((message) => sender.send(message, mayWrite)));
     assert.equal(
       (await failing).message,
       `A message for Service Bus queue ${name} in namespace localhost:${broker.port} could not be built (Error).`,
@@ -192,12 +203,12 @@ test('one message that can not be sent does not take its neighbours in the batch
 });
 
 test('sessions keep their order, each in batches of its own', async () => {
-  await using({ requiresSession: true }, async (destination, name) => {
+  await using({ requiresSession: true }, async (sender, name) => {
     const messages = Array.from({ length: 300 }, (_, n) =>
       messageOf(bytesOf(2_000, n), { sessionId: `session-${n % 3}` }),
     );
     broker.faults.serverBusyTransfers = 2;
-    await Promise.all(messages.map((message) => destination.send(message)));
+    await Promise.all(messages.map((message) => sender.send(message, mayWrite)));
     const arrived = broker.queue(name).messages;
     for (const session of ['session-0', 'session-1', 'session-2']) {
       assert.deepEqual(
@@ -209,8 +220,8 @@ test('sessions keep their order, each in batches of its own', async () => {
 });
 
 test('a message without a session on a queue that requires one says so at once', async () => {
-  await using({ requiresSession: true }, async (destination, name) => {
-    const sends = [1, 2, 3].map((n) => failureOf(destination.send(messageOf(bytesOf(10, n)))));
+  await using({ requiresSession: true }, async (sender, name) => {
+    const sends = [1, 2, 3].map((n) => failureOf(sender.send(messageOf(bytesOf(10, n)), mayWrite)));
     for (const failure of await Promise.all(sends)) {
       assert.equal(failure.reason, 'queue');
       assert.equal(
@@ -223,13 +234,14 @@ test('a message without a session on a queue that requires one says so at once',
 
 test('closing refuses what still waits, ends what is in flight, and may be done twice', async () => {
   broker.createQueue({ name: 'closing' });
-  const destination = await openerFor(broker.connectionString)('closing');
+  const destinations = destinationsFor(broker.connectionString);
+  const sender = await destinations.open('closing');
   broker.faults.silentTransfers = true;
   const sends = Array.from({ length: 20 }, (_, n) =>
-    failureOf(destination.send(messageOf(bytesOf(100_000, n)))),
+    failureOf(sender.send(messageOf(bytesOf(100_000, n)), mayWrite)),
   );
   await new Promise(setImmediate);
-  await Promise.all([destination.close(), destination.close()]);
+  await Promise.all([destinations.close(), destinations.close()]);
   broker.faults.silentTransfers = false;
   for (const failure of await Promise.all(sends)) {
     assert.equal(
@@ -237,27 +249,19 @@ test('closing refuses what still waits, ends what is in flight, and may be done 
       `Service Bus queue closing in namespace localhost:${broker.port} was closed before it accepted the message.`,
     );
   }
-  assert.match((await failureOf(destination.send(messageOf(bytesOf(1))))).message, /was closed before/);
+  assert.match((await failureOf(sender.send(messageOf(bytesOf(1)), mayWrite))).message, /was closed before/);
   await untilNoConnection();
 });
 
 test('an unused namespace is not connected to, and a closed destination leaves no connection', async () => {
   const before = broker.connections.total;
-  const open = openerFor(broker.connectionString);
+  const destinations = destinationsFor(broker.connectionString);
   assert.equal(broker.connections.total, before);
   broker.createQueue({ name: 'brief' });
-  const destination = await open('brief');
+  await destinations.open('brief');
   assert.equal(broker.connections.total, before + 1);
-  await destination.close();
+  await destinations.close();
   await untilNoConnection();
 });
 
-const untilNoConnection = () => until(() => broker.connections.open === 0);
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, `Not within five seconds: ${holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+const untilNoConnection = () => until('no connection', () => broker.connections.open === 0);

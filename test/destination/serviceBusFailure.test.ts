@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
-import { toDeliveryProblem } from '../../shared/delivery/serviceBusFailure.ts';
+import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
-import { bytesOf, failureOf, messageOf, openerFor, quickRetry } from './support.ts';
+import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry } from './support.ts';
 
 let broker: Broker;
 
@@ -23,21 +23,25 @@ afterEach(() => {
 const key = () => /SharedAccessKey=([^;]+)/.exec(broker.connectionString)?.[1] ?? '';
 
 async function openFailure(connectionString: string, queueName = 'orders') {
+  const destinations = destinationsFor(connectionString);
   const startedAt = Date.now();
-  const failure = await failureOf(openerFor(connectionString)(queueName));
+  const failure = await failureOf(destinations.open(queueName));
   assert.equal(failure.message.includes(key()), false);
-  return { ...failure, message: failure.message, tookMs: Date.now() - startedAt };
+  const tookMs = Date.now() - startedAt;
+  await destinations.close();
+  return { ...failure, message: failure.message, tookMs };
 }
 
 async function sendFailure(prepare: () => void) {
-  const destination = await openerFor(broker.connectionString)('orders');
+  const destinations = destinationsFor(broker.connectionString);
   try {
+    const sender = await destinations.open('orders');
     prepare();
     const startedAt = Date.now();
-    const failure = await failureOf(destination.send(messageOf(bytesOf(10))));
+    const failure = await failureOf(sender.send(messageOf(bytesOf(10)), mayWrite));
     return { reason: failure.reason, message: failure.message, tookMs: Date.now() - startedAt };
   } finally {
-    await destination.close();
+    await destinations.close();
   }
 }
 
@@ -117,7 +121,7 @@ for (const connectionString of [
   'SharedAccessKeyName=a;SharedAccessKey=c2VjcmV0',
 ]) {
   test(`a setting that is no connection string is named and not quoted: '${connectionString}'`, async () => {
-    const failure = await failureOf(openerFor(connectionString)('orders'));
+    const failure = await failureOf(destinationsFor(connectionString).open('orders'));
     assert.equal(failure.reason, 'setting');
     assert.match(
       failure.message,

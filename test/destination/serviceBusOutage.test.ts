@@ -1,23 +1,25 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { Destination } from '../../shared/delivery/destination.ts';
+import type { Destinations, QueueSender } from '../../shared/destination/destination.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
-import { bytesOf, failureOf, messageOf, openerFor, quickRetry } from './support.ts';
+import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry, until } from './support.ts';
 
 let broker: Broker;
-let destination: Destination;
+let destinations: Destinations;
+let sender: QueueSender;
 
 beforeEach(async () => {
   broker = await startBroker({
     queues: [{ name: 'orders', maxMessageSizeBytes: 1_048_576, duplicateDetectionWindowMs: 600_000 }],
   });
-  destination = await openerFor(broker.connectionString)('orders');
+  destinations = destinationsFor(broker.connectionString);
+  sender = await destinations.open('orders');
 });
 
 afterEach(async () => {
   Object.assign(broker.faults, noFaults());
-  await destination.close();
+  await destinations.close();
   await broker.stop();
 });
 
@@ -25,7 +27,7 @@ const many = (count: number, size = 3_000) =>
   Array.from({ length: count }, (_, n) => messageOf(bytesOf(size, n)));
 
 async function sendAll(messages: ReturnType<typeof many>): Promise<void> {
-  await Promise.all(messages.map((message) => destination.send(message)));
+  await Promise.all(messages.map((message) => sender.send(message, mayWrite)));
 }
 
 function assertAllOnce(messages: ReturnType<typeof many>): void {
@@ -81,7 +83,7 @@ test('a broker away for a while in the middle is waited for', async () => {
 
 test('a connection lost while idle is replaced without anyone noticing', async () => {
   broker.dropConnections();
-  await until(() => broker.connections.open === 0);
+  await until('no connection', () => broker.connections.open === 0);
   const messages = many(3);
   await sendAll(messages);
   assertAllOnce(messages);
@@ -96,7 +98,7 @@ test('a queue deleted in the middle is named at once', async () => {
     key: /SharedAccessKey=([^;]+)/.exec(broker.connectionString)?.[1] ?? '',
   });
   try {
-    const failure = await failureOf(destination.send(messageOf(bytesOf(10))));
+    const failure = await failureOf(sender.send(messageOf(bytesOf(10)), mayWrite));
     assert.match(failure.message, /^Service Bus queue orders doesn't exist in namespace/);
   } finally {
     await empty.stop();
@@ -108,7 +110,7 @@ test('a broker that takes messages and answers nothing ends all of them within t
   broker.faults.silentTransfers = true;
   const startedAt = Date.now();
   const failures = await Promise.all(
-    many(60, 100_000).map((message) => failureOf(destination.send(message))),
+    many(60, 100_000).map((message) => failureOf(sender.send(message, mayWrite))),
   );
   const tookMs = Date.now() - startedAt;
   for (const failure of failures) assert.match(failure.message, /did not answer in time/);
@@ -119,7 +121,7 @@ test('a broker that stays away fails all messages within the endpoint retry, and
   await broker.stop();
   const startedAt = Date.now();
   const failures = await Promise.all(
-    many(60, 100_000).map((message) => failureOf(destination.send(message))),
+    many(60, 100_000).map((message) => failureOf(sender.send(message, mayWrite))),
   );
   const tookMs = Date.now() - startedAt;
   for (const failure of failures) assert.match(failure.message, /refused the connection \(ECONNREFUSED\)/);
@@ -148,12 +150,4 @@ test('connections dropped again and again lose and repeat nothing', async () => 
 /** A try to connect to the stopped broker has failed by now: the first comes at once. */
 async function failedOnce(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 3 * quickRetry.firstDelayMs));
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!condition()) {
-    assert.ok(Date.now() < deadline, 'It did not happen in 5 s.');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

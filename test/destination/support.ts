@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { MessageHead, OutboundMessage } from '../../shared/delivery/destination.ts';
-import type { RetryLimits } from '../../shared/delivery/endpointRetry.ts';
-import type { MailIdentity } from '../../shared/delivery/message.ts';
-import type { PayloadStore } from '../../shared/delivery/payloadStore.ts';
-import { createOpenDestination } from '../../shared/delivery/serviceBusDestination.ts';
+import type { ContainerClient } from '@azure/storage-blob';
+import type { Destinations, Fence, OutboundMessage } from '../../shared/destination/destination.ts';
+import { createDestinations, type DestinationOptions } from '../../shared/destination/destinations.ts';
+import type { RetryLimits } from '../../shared/destination/endpointRetry.ts';
 import { Failure } from '../../shared/failure/failure.ts';
+import { identifyMail } from '../../shared/message/identity.ts';
+import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
+import { openContainer } from '../../shared/storage/blobs.ts';
+import type { Azurite } from '../testbed/azurite.ts';
 
 /** As in production, but all within seconds. */
 export const quickRetry: RetryLimits = {
@@ -16,21 +19,26 @@ export const quickRetry: RetryLimits = {
   maxDelayMs: 100,
 };
 
-export function openerFor(connectionString: string, retry = quickRetry, maxMessageBytes?: number) {
-  return createOpenDestination(
+/** The process's destinations on this namespace; whoever makes them closes them. */
+export function destinationsFor(
+  connectionString: string,
+  options: Partial<Omit<DestinationOptions, 'getCredential'>> = {},
+): Destinations {
+  return createDestinations(
     { kind: 'connectionString', connectionString, transport: 'tcp' },
-    {
-      getCredential: () => Promise.reject(new Error('A connection string needs no credential.')),
-      retry,
-      ...(maxMessageBytes === undefined ? {} : { maxMessageBytes }),
-    },
+    { getCredential: noCredential, retry: quickRetry, maxMessageBytes: 4_194_304, ...options },
   );
 }
 
-export const mail: MailIdentity = {
+export const noCredential = () => Promise.reject(new Error('A connection string needs no credential.'));
+
+/** The fence of a run that may go on. */
+export const mayWrite: Fence = { mayWrite: () => true };
+
+export const mail: MailOrigin = {
   customer: 'acme',
   connection: 'inbox',
-  mailKey: 'imap:1:2:INBOX',
+  identity: identifyMail('imap|mail.example.com|box|INBOX|1', 'imap:1:2:INBOX', 'its own fields'),
   endpoint: 'imaps://mail.example.com:993/INBOX',
 };
 
@@ -82,30 +90,36 @@ export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
   throw new Error('It did not fail.');
 }
 
-/** A payload store in memory; `failWith` is thrown by every write. */
-export function memoryPayloads() {
-  const blobs = new Map<string, Buffer>();
-  const state = { begun: 0, aborted: 0, largestPiece: 0, failWith: undefined as Failure | undefined };
-  const payloads: PayloadStore = {
-    beginUpload: () => {
-      state.begun += 1;
-      const name = `email-payloads/acme/inbox/${state.begun}`;
-      const pieces: Buffer[] = [];
-      return {
-        write: async (piece) => {
-          if (state.failWith !== undefined) throw state.failWith;
-          state.largestPiece = Math.max(state.largestPiece, piece.length);
-          pieces.push(Buffer.from(piece));
-        },
-        commit: async () => {
-          blobs.set(name, Buffer.concat(pieces));
-          return name;
-        },
-        abort: async () => {
-          state.aborted += 1;
-        },
-      };
-    },
-  };
-  return { payloads, blobs, state };
+/** Waits for a condition, for ten seconds at most. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + 10_000;
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadlineMs, `Not within ten seconds: ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A container for payloads of its own, which is not there yet. */
+export async function freshContainer(
+  azurite: Pick<Azurite, 'connectionString'>,
+  prefix = 'email-payloads',
+): Promise<ContainerClient> {
+  const { connectionString } = azurite;
+  const access = { kind: 'connectionString', connectionString } as const;
+  return await openContainer(access, `${prefix}-${randomUUID().slice(0, 8)}`, noCredential);
+}
+
+/** The blobs of a container by name, empty where it was never made. */
+export async function blobNames(container: ContainerClient): Promise<string[]> {
+  const names: string[] = [];
+  if (!(await container.exists())) return names;
+  for await (const { name } of container.listBlobsFlat()) names.push(name);
+  return names;
+}
+
+/** What lies behind a claim check. */
+export async function payloadOf(container: ContainerClient, claimCheck: unknown): Promise<Buffer> {
+  const prefix = `${container.containerName}/`;
+  assert.ok(typeof claimCheck === 'string' && claimCheck.startsWith(prefix), String(claimCheck));
+  return await container.getBlobClient(claimCheck.slice(prefix.length)).downloadToBuffer();
 }

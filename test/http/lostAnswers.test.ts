@@ -59,6 +59,8 @@ async function call(
     openSession: unused,
     secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },
     journal: { container: unused, mode: 'off' },
+    checkServer: unused,
+    openQueue: unused,
     now: () => new Date(),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     forget: async () => undefined,

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type AppTestbed, mailboxColumns, startAppTestbed } from '../app/testbed.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
-import { type Api, object, openApi, sentences } from './api.ts';
+import { type Api, list, object, openApi, sentences } from './api.ts';
 
 let bed: AppTestbed;
 let api: Api;
@@ -63,6 +63,61 @@ test('a test counts what a poll would take, and touches nothing', async () => {
     mails.map(() => [false, false]),
   );
   assert.equal((await bed.poll('IMAP')).lastMailCount, 3);
+});
+
+test('in steps it says how far it came, that the queue is reached, and what the first mails would be', async () => {
+  await seedMaildir(bed.dovecot.maildir('anna'), mails);
+  await bed.addConnection('steps', mailboxColumns(bed.dovecot, 'IMAP', 'anna'));
+  const stepped = async (body?: object) =>
+    object(
+      (
+        await api.call('POST /api/connections/acme/steps/test', {
+          query: { steps: 'true' },
+          ...(body === undefined ? {} : { body }),
+        })
+      ).json(),
+    );
+  const results = (answer: Record<string, unknown>) =>
+    list(answer.steps).map(({ step, result }) => `${step} ${result}`);
+  const flags = async () =>
+    (await listMaildir(bed.dovecot.maildir('anna'))).map(({ seen, deleted }) => [seen, deleted]);
+  const there = await flags();
+  const answer = await stepped();
+  assert.deepEqual([answer.ok, answer.mails], [true, 3]);
+  assert.deepEqual(results(answer), [
+    'name ok',
+    'connection ok',
+    'login ok',
+    'folder ok',
+    'queue ok',
+    'mails ok',
+  ]);
+  assert.deepEqual(
+    list(answer.preview).map(({ subject, parts, isCut }) => [
+      subject,
+      list(parts).map(({ fileName }) => fileName),
+      isCut,
+    ]),
+    [1, 2, 3].map((number) => [String(number), ['body.txt'], false]),
+  );
+  assert.deepEqual(await flags(), there);
+
+  const columns = mailboxColumns(bed.dovecot, 'IMAP', 'anna');
+  const wrong = await stepped({ ...columns, password: 'wrong' });
+  assert.equal(wrong.ok, false);
+  assert.deepEqual(results(wrong), ['name ok', 'connection ok', 'login failed']);
+  const folder = await stepped({ ...columns, folder: 'Nowhere' });
+  assert.deepEqual(results(folder), ['name ok', 'connection ok', 'login ok', 'folder failed']);
+  const queue = await stepped({ ...columns, queueName: 'no-such-queue' });
+  assert.deepEqual(results(queue).slice(-2), ['folder ok', 'queue failed']);
+  assert.match(String(queue.error), /no-such-queue/);
+  const host = await stepped({ ...columns, host: 'no-such-host.invalid' });
+  assert.deepEqual(results(host), ['name failed']);
+  const port = await stepped({ ...columns, port: 1 });
+  assert.deepEqual(results(port), ['name ok', 'connection failed']);
+  const pop3 = await stepped({ ...mailboxColumns(bed.dovecot, 'POP3', 'anna') });
+  assert.deepEqual([pop3.ok, pop3.preview], [true, []]);
+  assert.ok(Number(pop3.mails) >= 3);
 });
 
 test('a test says what a poll would say, without the password', async () => {

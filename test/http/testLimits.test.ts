@@ -36,6 +36,8 @@ function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 3
     openSession,
     secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },
     journal: { container: unused, mode: 'off' },
+    checkServer: unused,
+    openQueue: unused,
     now: () => new Date(),
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     forget: unused,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -165,6 +166,25 @@ test('each parameter and output that the documents name is one of the template',
     for (const name of matches(text, /^\s+-p (\w+)=/gm)) assert.ok(parameters.has(name), name);
   }
   for (const name of matches(deploy, /\((?:parameter )?`([a-z]\w+)`/g)) assert.ok(parameters.has(name), name);
+});
+
+test('what stands in the documents to be pasted is bash, and every variable is set in the same document or before it', () => {
+  const files = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md', { cwd: root })];
+  // The other documents go on with the names of this one, and say so.
+  const fromDeploy = matches(deploy, /^([A-Z]+)=/gm);
+  let blocks = 0;
+  for (const file of files) {
+    const text = read(file);
+    const scripts = matches(text, /^```sh\n(.*?)^```/gms);
+    const set = new Set([...fromDeploy, ...scripts.flatMap((script) => matches(script, /^\s*([A-Z]+)=/gm))]);
+    for (const script of scripts) {
+      const { status, stderr } = spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' });
+      assert.equal(status, 0, `${file}: ${stderr}${script}`);
+      for (const name of matches(script, /\$\{?([A-Z]+)\b/g)) assert.ok(set.has(name), `${file}: ${name}`);
+      blocks += 1;
+    }
+  }
+  assert.ok(blocks > 20);
 });
 
 test('the documents publish in one way: what the build made, without a build in Azure', () => {

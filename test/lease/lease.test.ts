@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
-import { leasesIn } from '../../shared/lease/blobLease.ts';
-import type { Lease } from '../../shared/lease/lease.ts';
+import { defaultLeaseTimes, type Lease, type LeaseTimes, leasesIn } from '../../shared/lease/lease.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
-import { startProxy } from '../testbed/proxy.ts';
+import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
 
 let azurite: Azurite;
 before(async () => {
@@ -20,6 +19,31 @@ function openContainer(connectionString = azurite.connectionString): ContainerCl
     `leases-${randomUUID()}`,
   );
 }
+
+/** A container behind a proxy, which ends with the test. */
+async function behindProxy(t: TestContext): Promise<{ container: ContainerClient; proxy: TcpProxy }> {
+  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: azurite.blobPort });
+  t.after(() => proxy.stop());
+  const through = azurite.connectionString.replace(`:${azurite.blobPort}/`, `:${proxy.port}/`);
+  return { container: openContainer(through), proxy };
+}
+
+/** Clocks that stand still until they are moved. */
+function movedClock() {
+  return {
+    monotonic: 1_000,
+    wall: 5_000_000,
+    monotonicMs() {
+      return this.monotonic;
+    },
+    wallMs() {
+      return this.wall;
+    },
+  };
+}
+
+/** Never renews by itself within a test. */
+const rarely: LeaseTimes = { ...defaultLeaseTimes, renewMs: 3_600_000 };
 
 async function until(
   what: string,
@@ -60,88 +84,200 @@ test('another mailbox, of this customer or another, has a lease of its own', asy
   await Promise.all(leases.map((lease) => lease.release()));
 });
 
-test('a released lease can be taken at once', async () => {
-  const take = leasesIn(openContainer());
+test('it lasts a minute, and a released one can be taken at once', async () => {
+  const container = openContainer();
+  const take = leasesIn(container);
   const first = await taken(take('acme', 'orders'));
+  const { leaseDuration, leaseState } = await container.getBlobClient('acme/orders').getProperties();
+  assert.deepEqual([leaseDuration, leaseState, defaultLeaseTimes.leaseSeconds], ['fixed', 'leased', 60]);
   assert.equal(await take('acme', 'orders'), 'taken');
   await first.release();
+  assert.equal(await leaseStateOf(container), 'available');
   await (await taken(take('acme', 'orders'))).release();
 });
 
-test('it is renewed as long as the run lasts', async () => {
+test('one that a person is breaking is still taken', async () => {
   const container = openContainer();
-  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: azurite.blobPort });
-  const through = azurite.connectionString.replace(`:${azurite.blobPort}/`, `:${proxy.port}/`);
-  const ours = BlobServiceClient.fromConnectionString(through).getContainerClient(container.containerName);
-  const lease = await taken(leasesIn(ours, { renewMs: 10 })('acme', 'orders'));
-  lease.keepUntil(undefined);
+  const take = leasesIn(container);
+  const lease = await taken(take('acme', 'orders'));
+  await container.getBlobClient('acme/orders').getBlobLeaseClient().breakLease(30);
+  assert.equal(await take('acme', 'orders'), 'taken');
+  await lease.release();
+});
+
+test('it is renewed as long as the run lasts, and no more after the release', async (t) => {
+  const { container, proxy } = await behindProxy(t);
+  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 10 })('acme', 'orders'));
   const { toServer } = proxy.bytes;
   await until('many renewals', () => proxy.bytes.toServer > toServer + 10_000);
-  assert.equal(lease.state, 'held');
+  assert.equal(lease.isHeld(), true);
   await lease.release();
-  assert.equal(lease.state, 'ended');
-  await proxy.stop();
+  const afterRelease = proxy.bytes.toServer;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(proxy.bytes.toServer, afterRelease);
+  assert.equal(lease.lost.aborted, false, 'a release is no loss');
 });
 
-test('one that is to end sooner than a renewal would last is not renewed, ends in time and frees the mailbox', async () => {
+for (const which of ['monotonic', 'wall'] as const) {
+  test(`when the ${which} clock alone has gone as far as the lease lasts, it is not held any more`, async () => {
+    const clock = movedClock();
+    const lease = await taken(leasesIn(openContainer(), { ...rarely, clock })('acme', 'orders'));
+    clock[which] += 59_999;
+    assert.equal(lease.isHeld(), true);
+    assert.equal(lease.lost.aborted, false);
+    clock[which] += 1;
+    assert.equal(lease.isHeld(), false);
+    assert.equal(lease.lost.aborted, true);
+    await lease.release();
+  });
+}
+
+test('a lapsed lease stays lost, whatever the clocks say later and though the service would still renew it', async () => {
   const container = openContainer();
-  const take = leasesIn(container, { renewMs: 10 });
-  const lease = await taken(take('acme', 'orders'));
+  const clock = movedClock();
+  const lease = await taken(
+    leasesIn(container, { ...defaultLeaseTimes, renewMs: 50, clock })('acme', 'orders'),
+  );
+  clock.wall += 60_000;
+  assert.equal(lease.isHeld(), false);
+  clock.wall -= 60_000;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(lease.isHeld(), false);
+  assert.equal(await leaseStateOf(container), 'leased');
+  await lease.release();
+  assert.equal(await leaseStateOf(container), 'available');
+});
+
+test('it lapses by itself: `lost` fires without anyone asking', async (t) => {
+  const { container, proxy } = await behindProxy(t);
+  const times = { ...defaultLeaseTimes, leaseSeconds: 15, renewMs: 3_600_000 };
   const startedMs = performance.now();
-  lease.keepUntil(new Date(Date.now() + 300));
-  assert.equal(lease.state, 'held');
-  await until('the end', () => lease.state === 'ended');
-  assert.ok(performance.now() - startedMs >= 290);
-  await until('the mailbox is free', async () => (await leaseStateOf(container)) === 'available');
-  const next = await taken(take('acme', 'orders'));
+  const clock = {
+    // A clock that goes fifteen times as fast.
+    monotonicMs: () => performance.now() + 14 * (performance.now() - startedMs),
+    wallMs: () => 0,
+  };
+  const lease = await taken(leasesIn(container, { ...times, renewMs: 200, clock })('acme', 'orders'));
+  proxy.silenceNew(true);
+  proxy.dropAll('rst');
+  await until('the loss', () => lease.lost.aborted);
+  assert.ok(performance.now() - startedMs < 3_000);
+  await proxy.restore();
   await lease.release();
-  assert.equal(await leaseStateOf(container), 'leased', 'the old one’s release leaves the new one alone');
-  await next.release();
 });
 
-test('broken and taken by another, it is lost with the next renewal', async () => {
+test('the lapse counts from the moment it was asked for, not from the answer', async (t) => {
+  const { container, proxy } = await behindProxy(t);
+  const clock = movedClock();
+  const take = leasesIn(container, { ...rarely, clock });
+  await (await taken(take('acme', 'orders'))).release();
+  proxy.setDelay(150);
+  const { toServer } = proxy.bytes;
+  const taking = taken(take('acme', 'orders'));
+  await until('the question is on its way', () => proxy.bytes.toServer > toServer);
+  clock.monotonic += 40_000;
+  const lease = await taking;
+  assert.equal(lease.isHeld(), true);
+  clock.monotonic += 20_000;
+  assert.equal(lease.isHeld(), false);
+  proxy.setDelay(0);
+  await lease.release();
+});
+
+test('a renewal counts from the moment it was asked for, too', async (t) => {
+  const { container, proxy } = await behindProxy(t);
+  const clock = movedClock();
+  const times = { ...defaultLeaseTimes, renewMs: 300, clock };
+  const lease = await taken(leasesIn(container, times)('acme', 'orders'));
+  proxy.setDelay(150);
+  const { toServer } = proxy.bytes;
+  await until('the renewal is on its way', () => proxy.bytes.toServer > toServer);
+  clock.wall += 30_000;
+  const { toClient } = proxy.bytes;
+  await until('its answer', () => proxy.bytes.toClient > toClient);
+  proxy.silenceNew(true);
+  proxy.dropAll('rst');
+  // Asked for at 0 and answered at 30 s, it ends at 60 s.
+  clock.wall += 29_999;
+  assert.equal(lease.isHeld(), true);
+  clock.wall += 1;
+  assert.equal(lease.isHeld(), false);
+  await proxy.restore();
+  await lease.release();
+});
+
+test('renewals move its end', async (t) => {
+  const { container, proxy } = await behindProxy(t);
+  const clock = movedClock();
+  const lease = await taken(
+    leasesIn(container, { ...defaultLeaseTimes, renewMs: 20, clock })('acme', 'orders'),
+  );
+  for (let round = 0; round < 3; round += 1) {
+    clock.monotonic += 50_000;
+    clock.wall += 50_000;
+    const { toClient } = proxy.bytes;
+    // Two answers: the first may be of a renewal that was asked for before.
+    await until('renewals', () => proxy.bytes.toClient > toClient + 1_000);
+    assert.equal(lease.isHeld(), true);
+  }
+  await lease.release();
+});
+
+test('an answer that comes after the lapse gives nothing back', async (t) => {
+  const { container, proxy } = await behindProxy(t);
+  const clock = movedClock();
+  const lease = await taken(
+    leasesIn(container, { ...defaultLeaseTimes, renewMs: 50, clock })('acme', 'orders'),
+  );
+  proxy.setDelay(150);
+  const { toServer, toClient } = proxy.bytes;
+  await until('the renewal is on its way', () => proxy.bytes.toServer > toServer);
+  clock.wall += 60_000;
+  await until('its answer', () => proxy.bytes.toClient > toClient);
+  await new Promise(setImmediate);
+  clock.wall -= 60_000;
+  assert.equal(lease.isHeld(), false);
+  assert.equal(lease.lost.aborted, true);
+  await lease.release();
+});
+
+test('broken and taken by another, it is lost with the next renewal, and its release leaves the new one alone', async () => {
   const container = openContainer();
-  const lease = await taken(leasesIn(container, { renewMs: 20 })('acme', 'orders'));
+  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 20 })('acme', 'orders'));
   const other = container.getBlobClient('acme/orders').getBlobLeaseClient();
   await other.breakLease(0);
   await other.acquireLease(60);
-  await until('the loss', () => lease.state === 'lost');
+  await until('the loss', () => lease.lost.aborted);
+  assert.equal(lease.isHeld(), false);
   await lease.release();
   assert.equal(await leaseStateOf(container), 'leased');
 });
 
 test('a lease whose blob was removed is lost', async () => {
   const container = openContainer();
-  const lease = await taken(leasesIn(container, { renewMs: 20 })('acme', 'orders'));
+  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 20 })('acme', 'orders'));
   await container.delete();
-  await until('the loss', () => lease.state === 'lost');
+  await until('the loss', () => lease.lost.aborted);
   await lease.release();
 });
 
-test('storage that is away for less than the lease lasts loses nothing', async () => {
-  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: azurite.blobPort });
-  const container = openContainer(
-    azurite.connectionString.replace(`:${azurite.blobPort}/`, `:${proxy.port}/`),
-  );
-  const lease = await taken(leasesIn(container, { renewMs: 10 })('acme', 'orders'));
+test('storage that is away for less than the lease lasts loses nothing', async (t) => {
+  const { container, proxy } = await behindProxy(t);
+  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 10 })('acme', 'orders'));
   proxy.silenceNew(true);
   proxy.dropAll('rst');
   const { total } = proxy.connections;
   await until('renewals that fail', () => proxy.connections.total > total + 3);
-  assert.equal(lease.state, 'held');
+  assert.equal(lease.isHeld(), true);
   await proxy.restore();
   const { toClient } = proxy.bytes;
   await until('renewals again', () => proxy.bytes.toClient > toClient + 1_000);
-  assert.equal(lease.state, 'held');
+  assert.equal(lease.isHeld(), true);
   await lease.release();
-  await proxy.stop();
 });
 
-test('storage that is away is a failure that names it; a release then is none', async () => {
-  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: azurite.blobPort });
-  const container = openContainer(
-    azurite.connectionString.replace(`:${azurite.blobPort}/`, `:${proxy.port}/`),
-  );
+test('storage that is away is a failure that names it; a release then is none', async (t) => {
+  const { container, proxy } = await behindProxy(t);
   const take = leasesIn(container);
   const lease = await taken(take('acme', 'orders'));
   await proxy.refuse(true);
@@ -152,5 +288,4 @@ test('storage that is away is a failure that names it; a release then is none', 
     message: /could not be reached .*taking the lease of acme\/invoices/,
   });
   await lease.release();
-  await proxy.stop();
 });

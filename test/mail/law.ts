@@ -157,7 +157,7 @@ export const damageTexts: readonly string[] = [
   '\r\nContent-Type: text/plain\r\n\r\n',
   'X: ',
   '\ufeff',
-  'tk99999q',
+  'some words ',
 ];
 
 export function applyDamage(mail: Buffer, { kind, at, length, text }: Damage): Buffer {

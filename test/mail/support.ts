@@ -82,3 +82,10 @@ export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
 }
 
 export const places = fc.array(fc.nat(), { maxLength: 6 });
+
+/** The parts of a mail in a line each: kind, type, name and text. */
+export function shown(mail: SplitMail): string[] {
+  return seen(mail).map(({ kind, contentType, fileName, bytes }) =>
+    kind === 'raw' ? 'raw' : `${kind} ${contentType} ${fileName} ${JSON.stringify(bytes.toString())}`,
+  );
+}

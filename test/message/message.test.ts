@@ -2,9 +2,15 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { buildMessages, interchangeIdOf, messageIdOf, withContent } from '../../shared/delivery/message.ts';
 import type { Content, Part, SplitMail } from '../../shared/mail/mail.ts';
-import { mail } from './support.ts';
+import { identifyMail } from '../../shared/message/identity.ts';
+import {
+  buildMessages,
+  interchangeIdOf,
+  type MailOrigin,
+  withClaimCheck,
+} from '../../shared/message/message.ts';
+import { mail } from '../destination/support.ts';
 
 const bytes = Buffer.from('Hello');
 const content: Content = { kind: 'bytes', bytes, sizeBytes: 5, sha256: hash('sha256', bytes, 'hex') };
@@ -27,6 +33,12 @@ function only(parts: readonly Part[], sessions: 'none' | 'connection' | 'mail' =
   return first.head;
 }
 
+/** The message id of one part of a mail. */
+function messageIdOf(of: MailOrigin, partNumber = 1, part: Part = body): string {
+  const parts = Array.from({ length: partNumber }, () => part);
+  return buildMessages(of, { ...split, parts }, 'none').at(-1)?.head.messageId ?? '';
+}
+
 test('every part says who sent it, from where, and which part of how many it is', () => {
   const [first, second] = buildMessages(mail, split, 'none');
   assert.ok(first && second);
@@ -34,7 +46,7 @@ test('every part says who sent it, from where, and which part of how many it is'
     partNumber: 1,
     content,
     head: {
-      messageId: messageIdOf(mail, 1),
+      messageId: messageIdOf(mail),
       correlationId: interchangeIdOf(mail),
       subject: 'body',
       contentType: 'text/plain; charset=utf-8',
@@ -80,38 +92,59 @@ test('the ids are the same on every repeat and differ for every mail and part', 
       fc.string(),
       fc.string(),
       fc.string(),
-      fc.nat(),
-      (customer, connection, mailKey, partNumber) => {
-        const identity = { customer, connection, mailKey, endpoint: 'x' };
-        assert.match(messageIdOf(identity, partNumber), hex);
-        assert.match(interchangeIdOf(identity), uuid);
-        assert.equal(
-          messageIdOf(identity, partNumber),
-          messageIdOf({ ...identity, endpoint: 'y' }, partNumber),
-        );
-        assert.notEqual(messageIdOf(identity, partNumber), messageIdOf(identity, partNumber + 1));
-        assert.notEqual(interchangeIdOf(identity), interchangeIdOf({ ...identity, mailKey: `${mailKey}x` }));
+      fc.integer({ min: 1, max: 20 }),
+      (customer, connection, key, partNumber) => {
+        const of = (mailKey: string, endpoint = 'x') => ({
+          customer,
+          connection,
+          identity: identifyMail('box', mailKey, 'fields'),
+          endpoint,
+        });
+        assert.match(messageIdOf(of(key), partNumber), hex);
+        assert.match(interchangeIdOf(of(key)), uuid);
+        assert.equal(messageIdOf(of(key), partNumber), messageIdOf(of(key, 'y'), partNumber));
+        assert.notEqual(messageIdOf(of(key), partNumber), messageIdOf(of(key), partNumber + 1));
+        assert.notEqual(interchangeIdOf(of(key)), interchangeIdOf(of(`${key}x`)));
       },
     ),
   );
 });
 
-test('names that run into each other give different ids', () => {
-  const idOf = (customer: string, connection: string, mailKey: string) =>
-    messageIdOf({ customer, connection, mailKey, endpoint: '' }, 1);
-  const ids = [
-    idOf('a', 'bc', 'd'),
-    idOf('ab', 'c', 'd'),
-    idOf('a', 'b', 'cd'),
-    idOf('a","b', 'c', 'd'),
-    idOf('a', 'b","c', 'd'),
+test('the ids hang on the mailbox, the mail’s number there, its own fields, and the connection', () => {
+  const origin = (mailboxId: string, key: string, fingerprint: string, connection = 'inbox') => ({
+    ...mail,
+    connection,
+    identity: identifyMail(mailboxId, key, fingerprint),
+  });
+  const mails = [
+    origin('box', '1', 'fields'),
+    origin('other box', '1', 'fields'),
+    origin('box', '2', 'fields'),
+    origin('box', '1', 'other fields'),
+    origin('box', '1', 'fields', 'other'),
   ];
+  assert.equal(new Set(mails.map((each) => messageIdOf(each))).size, mails.length);
+  assert.equal(new Set(mails.map(interchangeIdOf)).size, mails.length);
+});
+
+test('a message id hangs on its part’s kind and content, so that it is never another part’s', () => {
+  const other = Buffer.from('Hullo');
+  const otherContent: Content = { ...content, bytes: other, sha256: hash('sha256', other, 'hex') };
+  const parts: Part[] = [body, { ...body, kind: 'raw' }, { ...body, content: otherContent }];
+  assert.equal(new Set(parts.map((part) => messageIdOf(mail, 1, part))).size, 3);
+  const renamed = { ...body, fileName: 'other.txt', contentType: 'text/html; charset=utf-8' };
+  assert.equal(messageIdOf(mail, 1, renamed), messageIdOf(mail, 1, body));
+});
+
+test('names that run into each other give different ids', () => {
+  const idOf = (customer: string, connection: string) => messageIdOf({ ...mail, customer, connection });
+  const ids = [idOf('a', 'bc'), idOf('ab', 'c'), idOf('a","b', 'c'), idOf('a', 'b","c')];
   assert.equal(new Set(ids).size, ids.length);
 });
 
 test('ids are pinned: a new release must not send again what an old one has sent', () => {
-  assert.equal(messageIdOf(mail, 1), 'eef554701f31eb05ee5eaa569dfd46ba91e4dbfb8e0705372582f3d7a153cae6');
-  assert.equal(interchangeIdOf(mail), 'f47709f1-b6fb-8f91-b362-bce5b6712669');
+  assert.equal(messageIdOf(mail), 'd2f64926f28ea783316282dbf491b3a223ddd4156536f084b2792c2a15a31ae4');
+  assert.equal(interchangeIdOf(mail), 'd766061f-37f6-8cf6-8817-067ff92d62e6');
 });
 
 test('a session is none, the connection, or the mail, and never over 128 characters', () => {
@@ -163,7 +196,28 @@ test('content in a blob gives a claim check, content elsewhere none', () => {
   assert.ok(message);
   assert.equal(message.head.applicationProperties.claimCheck, 'email-payloads/a/b/c');
   assert.equal(message.head.applicationProperties.size, 5);
-  const back = withContent(message, content);
-  assert.equal('claimCheck' in back.head.applicationProperties, false);
-  assert.equal(withContent(back, blob).head.applicationProperties.claimCheck, 'email-payloads/a/b/c');
+});
+
+test('a message gets its claim check later, and keeps everything else', () => {
+  const [message] = buildMessages(mail, split, 'mail');
+  assert.ok(message);
+  const checked = withClaimCheck(message, 'email-payloads/a/b/c');
+  const { sizeBytes, sha256 } = content;
+  assert.deepEqual(checked, {
+    ...message,
+    content: { kind: 'blob', claimCheck: 'email-payloads/a/b/c', sizeBytes, sha256 },
+    head: {
+      ...message.head,
+      applicationProperties: { ...message.head.applicationProperties, claimCheck: 'email-payloads/a/b/c' },
+    },
+  });
+  assert.equal('claimCheck' in message.head.applicationProperties, false);
+});
+
+test('with a trace each message says which, by both names that consumers look for', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  for (const { head } of buildMessages(mail, split, 'none', traceparent)) {
+    assert.equal(head.applicationProperties.traceparent, traceparent);
+    assert.equal(head.applicationProperties['Diagnostic-Id'], traceparent);
+  }
 });

@@ -86,3 +86,30 @@ test('a connection that is removed in the middle is not made anew', async () => 
   const late = new RunState(store, entity, 'late');
   await assert.rejects(late.begin({ lastStatus: 'running' }), /acme\/removed was removed/);
 });
+
+test('a run that begins nothing writes its outcome in one request, over a skipped run’s columns', async () => {
+  const entity = await connection('idle');
+  const idle = new RunState(store, entity, 'idle');
+  assert.equal(idle.hasBegun, false);
+  await store.merge(entity.key, { lastStatus: 'skipped' });
+  await idle.write({ lastStatus: 'ok' });
+  const { runId, lastStatus } = await columns('idle');
+  assert.deepEqual({ runId, lastStatus }, { runId: 'idle', lastStatus: 'ok' });
+  assert.equal(idle.hasBegun, true);
+});
+
+test('one that has not begun leaves the columns to a run that has', async () => {
+  const entity = await connection('late');
+  const late = new RunState(store, entity, 'late');
+  await new RunState(store, entity, 'live').begin({ lastStatus: 'running' });
+  await late.write({ lastStatus: 'failed' });
+  const { runId, lastStatus } = await columns('late');
+  assert.deepEqual({ runId, lastStatus }, { runId: 'live', lastStatus: 'running' });
+});
+
+test('it begins once', async () => {
+  const entity = await connection('twice');
+  const run = new RunState(store, entity, 'run');
+  await Promise.all([run.begin({ lastMailCount: 1 }), run.begin({ lastMailCount: 2 })]);
+  assert.equal((await columns('twice')).lastMailCount, 1);
+});

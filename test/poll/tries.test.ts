@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Troubles } from '../../shared/poll/troubles.ts';
+import { FetchTries, RiskTries } from '../../shared/poll/tries.ts';
 
 const now = new Date('2026-11-24T10:00:00Z');
 const later = (minutes: number) => new Date(now.getTime() + minutes * 60_000);
@@ -10,74 +10,127 @@ const mail = (id: number) => ({ key: `imap:1:${id}:INBOX`, id });
 function failing(runs: number): string {
   let column = '';
   for (let run = 0; run < runs; run += 1) {
-    const troubles = new Troubles(column, later(run));
-    assert.equal(troubles.isLeft(mail(1)), false, `run ${run + 1}`);
-    troubles.add(mail(1), 'the server will not.');
-    column = troubles.toColumn();
+    const tries = new FetchTries(column, later(run));
+    assert.equal(tries.choose(mail(1)), 'fetch', `run ${run + 1}`);
+    tries.add(mail(1), 'the server will not.');
+    column = tries.toColumn();
   }
   return column;
 }
 
 test('a mail is tried in three runs in a row, then left and still reported', () => {
-  const troubles = new Troubles(failing(3), later(3));
-  assert.equal(troubles.isLeft(mail(2)), false);
-  assert.equal(troubles.isLeft(mail(1)), true);
-  assert.match(troubles.sentence ?? '', /Mail 1 could not be fetched in 3 runs in a row/);
-  assert.equal(new Troubles(troubles.toColumn(), later(4)).isLeft(mail(1)), true, 'it stays left');
+  const tries = new FetchTries(failing(3), later(3));
+  assert.equal(tries.choose(mail(2)), 'fetch');
+  assert.equal(tries.choose(mail(1)), 'leave');
+  assert.match(tries.sentence ?? '', /Mail 1 could not be fetched in 3 runs in a row/);
+  assert.equal(new FetchTries(tries.toColumn(), later(4)).choose(mail(1)), 'leave', 'it stays left');
 });
 
 test('an hour after its last try it is tried again, and left at once when it fails', () => {
-  const troubles = new Troubles(failing(3), later(63));
-  assert.equal(troubles.isLeft(mail(1)), false);
-  troubles.add(mail(1), 'still not.');
-  assert.equal(new Troubles(troubles.toColumn(), later(64)).isLeft(mail(1)), true);
+  const tries = new FetchTries(failing(3), later(63));
+  assert.equal(tries.choose(mail(1)), 'fetch alone', 'it may end the session of all others');
+  tries.add(mail(1), 'still not.');
+  assert.equal(new FetchTries(tries.toColumn(), later(64)).choose(mail(1)), 'leave');
 });
 
 test('passing a mail over does not put off its next try', () => {
   let column = failing(3);
   for (const minutes of [20, 40, 60]) {
-    const troubles = new Troubles(column, later(minutes));
-    troubles.isLeft(mail(1));
-    column = troubles.toColumn();
+    const tries = new FetchTries(column, later(minutes));
+    tries.choose(mail(1));
+    column = tries.toColumn();
   }
-  assert.equal(new Troubles(column, later(63)).isLeft(mail(1)), false);
+  assert.equal(new FetchTries(column, later(63)).choose(mail(1)), 'fetch alone');
 });
 
 test('a run in which it could be fetched, or was not there, ends the row', () => {
-  const between = new Troubles(failing(2), later(2));
-  assert.equal(between.isLeft(mail(1)), false);
+  const between = new FetchTries(failing(2), later(2));
+  assert.equal(between.choose(mail(1)), 'fetch');
   assert.equal(between.toColumn(), '');
   assert.equal(between.sentence, undefined);
 });
 
 test('several tries in one run count once', () => {
-  const troubles = new Troubles('', now);
-  for (let times = 0; times < 5; times += 1) troubles.add(mail(1), 'no.');
-  assert.match(troubles.toColumn(), /"tries":1/);
+  const tries = new FetchTries('', now);
+  for (let times = 0; times < 5; times += 1) tries.add(mail(1), 'no.');
+  assert.match(tries.toColumn(), /"tries":1/);
 });
 
 test('many bad mails make one sentence and a bounded column', () => {
-  const troubles = new Troubles('', now);
-  for (let id = 1; id <= 5_000; id += 1) troubles.add(mail(id), 'no.');
-  assert.match(troubles.sentence ?? '', /^Mail 1 .*\(99 more such mails\)$/);
-  assert.ok(troubles.toColumn().length < 16_384);
+  const tries = new FetchTries('', now);
+  for (let id = 1; id <= 5_000; id += 1) tries.add(mail(id), 'no.');
+  assert.match(tries.sentence ?? '', /^Mail 1 .*\(99 more such mails\)$/);
+  assert.ok(tries.toColumn().length < 16_384);
 });
 
 test('a mail that was gone once is not told', () => {
-  const troubles = new Troubles('', now);
-  troubles.addGone(mail(1));
-  assert.equal(troubles.sentence, undefined);
-  troubles.add(mail(2), 'no.');
-  assert.match(troubles.sentence ?? '', /^Mail 2 .*no\.$/);
-  const next = new Troubles(troubles.toColumn(), later(1));
+  const tries = new FetchTries('', now);
+  tries.addGone(mail(1));
+  assert.equal(tries.sentence, undefined);
+  tries.add(mail(2), 'no.');
+  assert.match(tries.sentence ?? '', /^Mail 2 .*no\.$/);
+  const next = new FetchTries(tries.toColumn(), later(1));
   next.addGone(mail(1));
   assert.match(next.sentence ?? '', /Mail 1 .*try 2 of 3/);
 });
 
 test('a column that someone has edited begins the counting anew', () => {
   for (const column of ['{', '[]', 'null', '17', '{"a":null}', '{"a":{"tries":"9"}}', 42, null, undefined]) {
-    const troubles = new Troubles(column, now);
-    assert.equal(troubles.isLeft(mail(1)), false);
-    assert.equal(troubles.toColumn(), '');
+    const tries = new FetchTries(column, now);
+    assert.equal(tries.choose(mail(1)), 'fetch');
+    assert.equal(tries.toColumn(), '');
+  }
+});
+
+/** Counts what a run writes at once. */
+function risky(column: unknown) {
+  const written: string[] = [];
+  const risks = new RiskTries(column, async (text) => {
+    written.push(text);
+  });
+  return { risks, written };
+}
+
+const id = (n: number) => String(n).repeat(64);
+
+test('a risk is written before the mail is taken apart, and is counted by the next run where this one died', async () => {
+  const first = risky(undefined);
+  assert.equal(first.risks.countOf(id(1)), 0);
+  await first.risks.begin(id(1));
+  const second = risky(first.written.at(-1));
+  assert.equal(second.risks.countOf(id(1)), 1);
+  await second.risks.begin(id(1));
+  assert.equal(risky(second.written.at(-1)).risks.countOf(id(1)), 2);
+});
+
+test('a mail that brought nothing down is counted no more', async () => {
+  const { risks } = risky(undefined);
+  await risks.begin(id(1));
+  await risks.begin(id(2));
+  risks.end(id(1));
+  const next = risky(risks.toColumn());
+  assert.deepEqual([next.risks.countOf(id(1)), next.risks.countOf(id(2))], [0, 1]);
+  risks.end(id(2));
+  assert.equal(risks.toColumn(), '');
+});
+
+test('a risk that can’t be written is not run', async () => {
+  const risks = new RiskTries('', () => Promise.reject(new Error('Storage is away.')));
+  await assert.rejects(risks.begin(id(1)), { message: 'Storage is away.' });
+});
+
+test('the risks that are remembered are bounded, and the last ones stay', async () => {
+  const { risks } = risky(undefined);
+  const idOf = (n: number) => n.toString(16).padEnd(64, '0');
+  for (let n = 1; n <= 300; n += 1) await risks.begin(idOf(n));
+  const column = risks.toColumn();
+  assert.ok(column.length < 16_384);
+  const next = risky(column).risks;
+  assert.equal(next.countOf(idOf(300)), 1);
+});
+
+test('risks that someone has edited begin anew', () => {
+  for (const column of ['{', '[]', 'null', '17', '{"a":"9"}', 42, null, undefined]) {
+    assert.equal(risky(column).risks.toColumn(), '', String(column));
   }
 });

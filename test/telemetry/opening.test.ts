@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { lazyTelemetry } from '../../shared/app/telemetry.ts';
-import { buildMessages } from '../../shared/delivery/message.ts';
 import type { Content } from '../../shared/mail/mail.ts';
+import { buildMessages } from '../../shared/message/message.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import { noTelemetry } from '../../shared/telemetry/telemetry.ts';
-import { mail } from '../delivery/support.ts';
+import { mail } from '../destination/support.ts';
 
 function settingsWith(connectionString: string | undefined) {
   const read = readSettings({

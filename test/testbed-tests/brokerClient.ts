@@ -32,7 +32,13 @@ export function withCode(code: ServiceBusError['code'] | string): { code: string
   return { code };
 }
 
-/** Waits until something holds; the test's own timeout bounds it. */
+const waitLimitMs = 20_000;
+
+/** Waits until something holds; rejects after 20 s, so that a failed test leaves nothing that runs on. */
 export async function waitFor(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
+  const deadline = Date.now() + waitLimitMs;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`This did not come to hold: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }

@@ -59,11 +59,18 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports];
 }
 
-/** This port of 127.0.0.1, or another where something listens on it. */
-export async function freePortLike(port: number): Promise<number> {
-  if (await canListen(port)) return port;
-  const [other = 0] = await freePorts(1);
-  return other;
+/** Has something listen on this port of 127.0.0.1, or on another where that is taken. */
+export async function listenOn<Server>(
+  usualPort: number,
+  listen: (port: number) => Promise<Server>,
+): Promise<Server> {
+  try {
+    return await listen(usualPort);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
+    const [other = 0] = await freePorts(1);
+    return await listen(other);
+  }
 }
 
 function canListen(port: number): Promise<boolean> {

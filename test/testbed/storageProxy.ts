@@ -10,6 +10,8 @@ export type StorageFault =
       readonly status: number;
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string;
+      /** How long it takes; at once when absent. */
+      readonly afterMs?: number;
     }
   /** It is taken, and never answered. */
   | { readonly kind: 'silent' }
@@ -49,8 +51,11 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
     if (fault?.kind === 'silent') return void incoming.resume();
     if (fault?.kind === 'answer') {
       incoming.resume();
-      response.writeHead(fault.status, { ...fault.headers });
-      return void response.end(fault.body ?? '');
+      setTimeout(() => {
+        response.writeHead(fault.status, { ...fault.headers });
+        response.end(fault.body ?? '');
+      }, fault.afterMs ?? 0);
+      return;
     }
     forward(incoming, response, fault, targetPort);
   });

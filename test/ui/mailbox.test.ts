@@ -62,7 +62,7 @@ test('a mailbox is added, tested, polled, broken and mended from the page alone'
   assert.match(await fieldError(page, 'Password'), /Password is missing/);
 
   await fill(page, { Username: 'bert', Password: password });
-  await status(page).filter({ hasNotText: 'right' }).waitFor();
+  await page.locator('form .bad').waitFor({ state: 'detached' });
   const port = page.getByLabel('Port', { exact: true });
   await page.getByLabel('Use SSL').uncheck();
   assert.equal(await port.inputValue(), '143');

@@ -1,8 +1,12 @@
 /** Makes the screenshots in `docs/ui`: `node test/ui/screenshots.ts [folder]`. */
+
+import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
+import type { MailLine } from '../../shared/journal/lines.ts';
 import { mailboxColumns } from '../app/testbed.ts';
+import { mailLine, part } from '../journal/storage.ts';
 import { functionKey, startUiTestbed } from './browser.ts';
 import { addRecord } from './records.ts';
 
@@ -32,6 +36,7 @@ const broken = history(
 const ran = (agoMs: number, mails: number, messages: number) => ({
   lastRunStartedAt: ago(agoMs),
   lastRunEndedAt: ago(agoMs - 1_200),
+  lastMailAt: ago(agoMs + 400),
   lastMailCount: mails,
   lastMessageCount: messages,
   consecutiveFailures: 0,
@@ -103,6 +108,23 @@ const connections: Record<string, Record<string, unknown>> = {
       (hour) => (hour === 5 ? 2 : 0),
     ),
   },
+  ...Object.fromEntries(
+    Array.from({ length: 12 }, (_, index) => [
+      `hooli/branch-${String(index + 1).padStart(2, '0')}`,
+      {
+        ...columns({ host: 'imap.hooli.example', port: 993, useSsl: true, username: `branch${index + 1}` }),
+        ...ran(30_000 + index * 500, 0, 0),
+        ...failed,
+        history: history(
+          (hour) => (hour < 22 ? hour % 6 : 0),
+          (hour) => (hour > 21 ? 30 : 0),
+        ),
+        consecutiveFailures: 94,
+        lastError:
+          'imap.hooli.example:993 refused the connection (ECONNREFUSED). Check host and port, and whether the server runs.',
+      },
+    ]),
+  ),
   'initech/new-mailbox': columns({ host: 'imap.initech.example', useSsl: true, port: 993 }),
   'initech/old-archive': {
     ...columns({ host: 'imap.initech.example', useSsl: true, port: 993 }),
@@ -115,26 +137,67 @@ for (const [id, entity] of Object.entries(connections)) {
 }
 
 await addRecord(ui.bed, {
-  id: '6f1c1f7e-8f43-4f0a-9d55-0d2c6a0b6f11',
   connection: 'orders',
   subject: 'Order 2026-1187',
+  from: 'Purchasing <po@initech.example>',
   storedAt: new Date(now - 42 * 60_000),
   tries: 5,
   partCount: 3,
-  unsent: [2, 3],
+  partsLeft: 2,
   nextTryAt: new Date(now + 18 * 60_000),
   error: 'Queue email-inbound is full: the namespace refuses messages until some are received.',
 });
 await addRecord(ui.bed, {
-  id: '0a9d6b52-6f0e-43a5-8a0e-8a3a6a1f2c90',
   connection: 'scans',
   subject: 'Scan from floor 3',
+  from: 'scanner3@acme.example',
   storedAt: new Date(now - 8 * 24 * hourMs),
   tries: 173,
   partCount: 1,
-  unsent: [1],
+  partsLeft: 1,
   nextTryAt: undefined,
   error: 'Service Bus refused the sender of queue email-scans: the claim Send is required.',
+});
+
+const journalled = [
+  ['Order 2026-1192', 'Purchasing <po@initech.example>', ['body.txt', 'order-1192.pdf'], 4],
+  ['Re: delivery of order 2026-1180', 'Anna Berg <anna@globex.example>', ['body.txt'], 11],
+  ['Order 2026-1191', 'Purchasing <po@initech.example>', ['body.txt', 'order-1191.pdf', 'terms.pdf'], 26],
+  ['Order 2026-1187', 'Purchasing <po@initech.example>', ['body.txt', 'order-1187.pdf', 'drawing.dwg'], 42],
+  ['Invoice 4711', 'Xaver Huber <xaver@example.org>', ['body.txt', 'Rechnung 4711.pdf'], 95],
+] as const;
+await ui.writeJournal(
+  'orders',
+  journalled.map(([emailSubject, emailFrom, names, minutes], index) =>
+    mailLine({
+      at: new Date(now - minutes * 60_000),
+      emailSubject,
+      emailFrom,
+      emailMessageId: `<${4711 + index}@example.org>`,
+      outcome: minutes === 42 ? 'undelivered' : 'delivered',
+      queueName: 'email-inbound',
+      sizeBytes: 18_400 * names.length,
+      parts: names.map((inboundFileName, number) =>
+        part(number + 1, {
+          inboundFileName,
+          messageId: createHash('sha256').update(inboundFileName).digest('hex'),
+          sha256: createHash('sha256').update(`of ${inboundFileName}`).digest('hex'),
+          contentType: number === 0 ? 'text/plain; charset=utf-8' : 'application/pdf',
+          size: number === 0 ? 1_240 : 16_800,
+        }),
+      ),
+    } as Partial<MailLine>),
+  ),
+  { at: new Date(now - 19_000), status: 'ok', mails: 14, messages: 37, bytes: 1_402_331, durationMs: 2_140 },
+);
+await ui.writeJournal('orders', [], {
+  at: new Date(now - 42 * 60_000),
+  status: 'failed',
+  mails: 3,
+  messages: 4,
+  bytes: 61_000,
+  durationMs: 63_000,
+  error: 'Queue email-inbound is full: the namespace refuses messages until some are received.',
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {
@@ -158,9 +221,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await page.getByLabel('Username').fill('returns@acme.example');
     await page.getByLabel('Host', { exact: true }).fill('imap.acme.example');
     await shot('form', width === 360 ? 1500 : 1080);
-    await go(page, '#/edit/acme/invoices');
-    await page.getByLabel('Username').waitFor();
-    await shot('edit');
+    page.on('dialog', (dialog) => dialog.accept());
+    await go(page, '#/show/acme/orders');
+    await page.getByRole('region', { name: 'Runs' }).getByText('14 mails').waitFor();
+    await shot('show', width === 360 ? 1500 : 1080);
+    await go(page, '#/mails?q=invoice');
+    await page.getByRole('button', { name: 'Invoice 4711' }).click();
+    await page.getByText('SHA-256').first().waitFor();
+    await shot('mails', width === 360 ? 1500 : 800);
     await go(page, '#/undelivered');
     await page.getByRole('heading', { level: 1, name: 'Undelivered' }).waitFor();
     await shot('undelivered');

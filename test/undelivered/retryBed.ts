@@ -1,42 +1,56 @@
 import { after, before } from 'node:test';
-import type { Destination, OpenDestination } from '../../shared/delivery/destination.ts';
+import type { Destinations, QueueSender } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { type RetryOptions, retryDeliveries } from '../../shared/undelivered/retryDeliveries.ts';
-import { openerFor } from '../delivery/support.ts';
+import type { UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
+import { forEachOf } from '../../shared/wait/parallel.ts';
+import { destinationsFor } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { openStorage, type Storage, undeliveredMail } from './storage.ts';
 
-const minuteMs = 60_000;
-export const hourMs = 60 * minuteMs;
+export const hourMs = 3_600_000;
 
 /** Storage and a broker for the tests of one file, and the retry's ticks over them. */
 export interface RetryBed {
   readonly broker: Broker;
+  /** The process's destinations on the broker. */
+  readonly destinations: Destinations;
   openStorage(): Promise<Storage>;
   /** A queue of its own for each test; without duplicate detection, so that whatever is sent twice is seen. */
   newQueue(options?: Partial<Parameters<Broker['createQueue']>[0]>): ReturnType<Broker['createQueue']>;
   tick(storage: Storage, options?: Partial<RetryOptions>): ReturnType<typeof retryDeliveries>;
-  /** A destination on the real one, whose `send` is changed. */
+  /** The real destinations, with another `send`. */
   sendingBy(
-    change: (send: Destination['send'], message: Parameters<Destination['send']>[0]) => Promise<void>,
-  ): OpenDestination;
+    change: (
+      send: (message: Parameters<QueueSender['send']>[0]) => Promise<void>,
+      message: Parameters<QueueSender['send']>[0],
+    ) => Promise<void>,
+  ): Destinations;
 }
 
 /** To be called once in a file: starts both before its tests and stops them after. */
 export function retryBed(): RetryBed {
   let azurite: Azurite;
   let broker: Broker;
+  let destinations: Destinations;
   let queueCount = 0;
   before(async () => {
     [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
+    destinations = destinationsFor(broker.connectionString);
   });
-  after(() => Promise.all([azurite.stop(), broker.stop()]));
+  after(async () => {
+    await destinations.close();
+    await Promise.all([azurite.stop(), broker.stop()]);
+  });
   return {
     get broker() {
       return broker;
+    },
+    get destinations() {
+      return destinations;
     },
     openStorage: () => openStorage(azurite),
     newQueue(options = {}) {
@@ -46,22 +60,26 @@ export function retryBed(): RetryBed {
     },
     tick: (storage, options = {}) =>
       retryDeliveries({
-        store: storage.queue,
-        openDestination: openerFor(broker.connectionString),
+        store: storage.store,
+        destinations,
         log: recordingLog().log,
         now: () => storage.clock.now,
         maxAgeMs: 168 * hourMs,
+        told: new AbortController().signal,
+        journal: async () => undefined,
         ...options,
       }),
-    sendingBy: (change) => async (queueName) => {
-      const real = await openerFor(broker.connectionString)(queueName);
-      return {
-        maxMessageBytes: real.maxMessageBytes,
-        fits: (head, bytes) => real.fits(head, bytes),
-        send: (message) => change((sent) => real.send(sent), message),
-        close: () => real.close(),
-      };
-    },
+    sendingBy: (change) => ({
+      async open(queueName) {
+        const real = await destinations.open(queueName);
+        return {
+          maxMessageBytes: real.maxMessageBytes,
+          fits: (head, bytes) => real.fits(head, bytes),
+          send: (message, fence) => change((sent) => real.send(sent, fence), message),
+        };
+      },
+      close: async () => undefined,
+    }),
   };
 }
 
@@ -73,23 +91,57 @@ export function recordingLog() {
   return { log, lines };
 }
 
-export function passMinutes(storage: Storage, minutes: number): void {
-  storage.clock.now = new Date(storage.clock.now.getTime() + minutes * minuteMs);
+/** Destinations none of whose queues can be reached. */
+export const refusing: Destinations = {
+  open: () => Promise.reject(new Failure('queue', 'Service Bus queue inbound is away.')),
+  close: async () => undefined,
+};
+
+/** Destinations that take everything. */
+export const accepting: Destinations = {
+  open: async () => ({ maxMessageBytes: 1_000_000, fits: () => true, send: async () => undefined }),
+  close: async () => undefined,
+};
+
+/** The same store, with some of its methods changed. */
+export function storeWith(storage: Storage, changes: Partial<UndeliveredStore>): UndeliveredStore {
+  const { store } = storage;
+  return new Proxy(store, {
+    get(target, name) {
+      const changed: unknown = Reflect.get(changes, name);
+      const value: unknown = changed ?? Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
-export const refusing: OpenDestination = () =>
-  Promise.reject(new Failure('queue', 'Service Bus queue inbound is away.'));
-
+/** Stores mails of two parts each, one after the other in time, the first one first. */
 export async function storeMails(
   storage: Storage,
   queueName: string,
   count: number,
   from = 1,
 ): Promise<void> {
-  const uids = Array.from({ length: count }, (_, index) => from + index);
-  await Promise.all(
-    uids.map((uid) =>
-      storage.store.store(undeliveredMail([`body ${uid}`, `two ${uid}`], { uid, queueName })),
-    ),
-  );
+  for (let uid = from; uid < from + count; uid += 1) {
+    await storage.store.store(undeliveredMail([`body ${uid}`, `two ${uid}`], { uid, queueName }));
+    storage.clock.now = new Date(storage.clock.now.getTime() + 1);
+  }
+}
+
+/** Rows of records that have no blobs, and that are due: for the many that a tick only puts off. */
+export async function storeRows(storage: Storage, queueName: string, count: number): Promise<void> {
+  await storeMails(storage, queueName, 1);
+  const [row] = (await storage.rows()).filter((each) => each.queueName === queueName);
+  if (!row) throw new Error('The record is not there.');
+  const { etag, timestamp, ...columns } = row;
+  const hundreds = Array.from({ length: Math.ceil((count - 1) / 100) }, (_, n) => n);
+  await forEachOf(hundreds, 4, async (hundred) => {
+    const size = Math.min(100, count - 1 - hundred * 100);
+    await storage.table.submitTransaction(
+      Array.from({ length: size }, (_, n) => {
+        const tail = String(hundred * 100 + n).padStart(12, '0');
+        return ['create', { ...columns, rowKey: `${row.rowKey.slice(0, -12)}${tail}` }];
+      }),
+    );
+  });
 }

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { OpenDestination } from '../../shared/delivery/destination.ts';
-import { assertAmqpNumberTypes, bytesOf } from '../delivery/support.ts';
-import { hourMs, passMinutes, recordingLog, refusing, retryBed, storeMails } from './retryBed.ts';
-import { contentOf, onlyParts, undeliveredMail } from './storage.ts';
+import type { Destinations } from '../../shared/destination/destination.ts';
+import { assertAmqpNumberTypes, bytesOf } from '../destination/support.ts';
+import {
+  accepting,
+  hourMs,
+  recordingLog,
+  refusing,
+  retryBed,
+  storeMails,
+  storeRows,
+  storeWith,
+} from './retryBed.ts';
+import { contentOf, onlyParts, passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
@@ -19,11 +28,14 @@ test('nothing due: one table query, no connection to Service Bus', async () => {
     },
   });
   let opened = 0;
-  const openDestination: OpenDestination = () => {
-    opened += 1;
-    return Promise.reject(new Error('opened'));
+  const destinations: Destinations = {
+    open() {
+      opened += 1;
+      return Promise.reject(new Error('opened'));
+    },
+    close: async () => undefined,
   };
-  const summary = await bed.tick(storage, { openDestination });
+  const summary = await bed.tick(storage, { destinations });
   assert.deepEqual([summary.due, requests, opened], [0, 1, 0]);
 });
 
@@ -75,7 +87,7 @@ test('tries come 1, 2, 4, 8, 16, 32, then every 60 minutes after one another, ne
   storage.clock.now = new Date('2026-11-20T10:01:30.010Z');
   const tries: number[] = [];
   for (let minute = 0; minute < 250; minute += 1) {
-    const { failed } = await bed.tick(storage, { openDestination: refusing });
+    const { failed } = await bed.tick(storage, { destinations: refusing });
     if (failed > 0) tries.push(minute);
     // A timer is late now by more, now by less.
     storage.clock.now = new Date(Date.UTC(2026, 10, 20, 10, minute + 2, 30, (minute * 37) % 900));
@@ -83,7 +95,7 @@ test('tries come 1, 2, 4, 8, 16, 32, then every 60 minutes after one another, ne
   const waits = tries.slice(1).map((at, index) => at - (tries[index] ?? 0));
   assert.deepEqual(tries[0], 0);
   assert.deepEqual(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
-  const record = await storage.store.get(mail.interchangeId);
+  const record = await storage.newest();
   assert.equal(record?.tries, tries.length);
   assert.equal(record?.lastError, 'Service Bus queue inbound is away.');
   assert.equal(record?.nextTryAt?.getUTCSeconds(), 0);
@@ -94,18 +106,18 @@ test('past the age limit a record is abandoned, logged once as an error, kept, a
   const mail = undeliveredMail(['x']);
   await storage.store.store(mail);
   const { log, lines } = recordingLog();
-  const options = { openDestination: refusing, log, maxAgeMs: hourMs };
+  const options = { destinations: refusing, log, maxAgeMs: hourMs };
   storage.clock.now = new Date('2026-11-20T10:01:30Z');
   for (let minute = 0; minute < 180; minute += 1) {
     await bed.tick(storage, options);
     passMinutes(storage, 1);
   }
-  const record = await storage.store.get(mail.interchangeId);
+  const record = await storage.newest();
   assert.equal(record?.status, 'abandoned');
   assert.equal(record?.lastTryAt?.toISOString(), '2026-11-20T11:00:30.000Z');
   const errors = lines.filter((line) => line.startsWith('error'));
   assert.equal(errors.length, 1);
-  assert.match(errors[0] ?? '', new RegExp(`${mail.interchangeId}.*abandoned.*/resend`));
+  assert.match(errors[0] ?? '', new RegExp(`${record?.id}.*abandoned.*/resend`));
   assert.equal((await storage.blobs()).length, 2);
 });
 
@@ -115,10 +127,10 @@ test('an abandoned record that is resent is delivered, or abandoned anew', async
   const mail = undeliveredMail(['x'], { queueName: queue.name });
   await storage.store.store(mail);
   passMinutes(storage, 200 * 60);
-  assert.equal((await bed.tick(storage, { openDestination: refusing })).abandoned, 1);
-  await storage.store.resend(mail.interchangeId);
-  assert.equal((await bed.tick(storage, { openDestination: refusing })).abandoned, 1);
-  await storage.store.resend(mail.interchangeId);
+  assert.equal((await bed.tick(storage, { destinations: refusing })).abandoned, 1);
+  await storage.store.resend((await storage.newest())?.id ?? '');
+  assert.equal((await bed.tick(storage, { destinations: refusing })).abandoned, 1);
+  await storage.store.resend((await storage.newest())?.id ?? '');
   assert.equal((await bed.tick(storage)).delivered, 1);
   assert.equal(queue.count, 1);
 });
@@ -137,7 +149,7 @@ test('after a partial failure only what was not accepted is sent again', async (
   stop();
   assert.equal(first.failed, 1);
   assert.ok(first.messages >= 2 && first.messages < 5, `${first.messages} accepted`);
-  const record = await storage.store.get(mail.interchangeId);
+  const record = await storage.newest();
   assert.equal(record?.partsLeft, 5 - first.messages);
   bed.broker.faults.quotaExceeded = false;
   passMinutes(storage, 2);
@@ -170,8 +182,9 @@ test('one record that can’t be sent does not keep the others', async () => {
   passMinutes(storage, 1);
   const summary = await bed.tick(storage);
   assert.deepEqual([summary.delivered, summary.failed], [5, 1]);
-  const [left] = await storage.store.list(10);
-  assert.match(left?.lastError ?? '', /part 1 of undelivered mail/);
+  const { records } = await storage.store.list({ limit: 10 });
+  const [left] = records;
+  assert.match(left?.lastError ?? '', /reading a part of an undelivered mail/);
 });
 
 test('content that was changed in the store is not sent', async () => {
@@ -185,47 +198,168 @@ test('content that was changed in the store is not sent', async () => {
   assert.equal(queue.count, 0);
 });
 
-test('a record whose parts can’t be found is kept, not taken for sent', async () => {
-  const storage = await bed.openStorage();
-  await storeMails(storage, 'inbound', 1);
-  const [row] = await storage.rows();
-  const keys = { partitionKey: String(row?.partitionKey), rowKey: String(row?.rowKey) };
-  await storage.table.updateEntity({ ...keys, unsent: '7' }, 'Merge');
-  passMinutes(storage, 1);
-  const openDestination: OpenDestination = async () => ({
-    maxMessageBytes: 1_000_000,
-    fits: () => true,
-    send: async () => undefined,
-    close: async () => undefined,
+for (const [what, damage] of [
+  ['are damaged', '{"parts":[]'],
+  ['name no part', '{"version":1,"shared":{},"parts":[]}'],
+  ['are gone', undefined],
+] as const) {
+  test(`a record whose heads ${what} is kept and fails alone, the others of its queue are delivered`, async () => {
+    const queue = bed.newQueue();
+    const storage = await bed.openStorage();
+    await storeMails(storage, queue.name, 4);
+    // Of the oldest, which is tried first.
+    const heads = (await storage.blobs()).filter((name) => name.endsWith('mail.json')).sort();
+    const name = heads.at(-1) ?? '';
+    if (damage === undefined) await storage.undelivered.deleteBlob(name);
+    else await storage.undelivered.uploadBlockBlob(name, damage, damage.length);
+    passMinutes(storage, 1);
+    const summary = await bed.tick(storage);
+    assert.deepEqual([summary.delivered, summary.failed], [3, 1]);
+    const record = await storage.newest();
+    assert.equal(record?.tries, 1);
+    assert.ok(record !== undefined && name.startsWith(record.id));
+    assert.match(record.lastError, /ndelivered mail/);
+    assert.equal(queue.accepted, 6);
   });
-  assert.equal((await bed.tick(storage, { openDestination })).failed, 1);
-  assert.equal((await storage.store.list(10)).length, 1);
+}
+
+test('the oldest of a queue come first', async () => {
+  const queue = bed.newQueue();
+  const storage = await bed.openStorage();
+  await storeMails(storage, queue.name, 5);
+  passMinutes(storage, 1);
+  await bed.tick(storage, { destinations: refusing });
+  passMinutes(storage, 1);
+  await storeMails(storage, queue.name, 1, 6);
+  passMinutes(storage, 1);
+  const order: string[] = [];
+  const store = storeWith(storage, {
+    take(due) {
+      order.push(due.storedAt);
+      return storage.store.take(due);
+    },
+  });
+  assert.equal((await bed.tick(storage, { store, destinations: accepting })).delivered, 6);
+  assert.equal(order.length, 6);
+  assert.deepEqual(order, [...order].sort());
 });
 
-test('records that have failed less often come first', async () => {
+test('a dead queue with many records is asked once a tick, which puts them off in few requests, and a healthy queue gets its own in the same tick', async () => {
+  const queue = bed.newQueue();
   const storage = await bed.openStorage();
-  await storeMails(storage, 'inbound', 3);
-  passMinutes(storage, 1);
-  await bed.tick(storage, { openDestination: refusing });
+  await storeRows(storage, 'dead', 1_000);
+  await storeMails(storage, queue.name, 2, 9_000);
   passMinutes(storage, 2);
-  await storage.store.store(undeliveredMail(['fresh'], { uid: 99 }));
-  passMinutes(storage, 1);
-  const order: number[] = [];
-  const store = {
-    ...storage.queue,
-    take: (due: Parameters<typeof storage.queue.take>[0]) => {
-      order.push(due.record.tries);
-      return storage.queue.take(due);
+  const opened: string[] = [];
+  const destinations: Destinations = {
+    open(queueName) {
+      opened.push(queueName);
+      return bed.destinations.open(queueName);
     },
-  };
-  const openDestination: OpenDestination = async () => ({
-    maxMessageBytes: 1_000_000,
-    fits: () => true,
-    send: async () => undefined,
     close: async () => undefined,
+  };
+  let requests = 0;
+  storage.table.pipeline.addPolicy({
+    name: 'count',
+    sendRequest: (request, next) => {
+      requests += 1;
+      return next(request);
+    },
   });
-  await bed.tick(storage, { store, openDestination });
-  assert.deepEqual(order, [0, 1, 1, 1]);
+  const { log, lines } = recordingLog();
+  const summary = await bed.tick(storage, { destinations, log });
+  assert.deepEqual([summary.delivered, summary.failed], [2, 1_000]);
+  assert.deepEqual(opened.sort(), ['dead', queue.name].sort());
+  assert.ok(requests < 40, `${requests} requests`);
+  assert.equal(lines.length, 2, lines.join('\n'));
+  assert.equal((await bed.tick(storage)).due, 0, 'all were put off');
+});
+
+test('past the age limit many at once are abandoned without asking for each, in a bounded number of lines', async () => {
+  const storage = await bed.openStorage();
+  await storeRows(storage, 'dead', 300);
+  passMinutes(storage, 200 * 60);
+  let requests = 0;
+  storage.table.pipeline.addPolicy({
+    name: 'count',
+    sendRequest: (request, next) => {
+      requests += 1;
+      return next(request);
+    },
+  });
+  const { log, lines } = recordingLog();
+  const summary = await bed.tick(storage, { destinations: refusing, log });
+  assert.deepEqual([summary.abandoned, summary.failed], [300, 300]);
+  assert.ok(requests < 80, `${requests} requests`);
+  assert.ok(lines.length <= 54, `${lines.length} lines`);
+});
+
+test('told to go, a tick gives back what it took, which is due at once, and begins nothing more', async () => {
+  const queue = bed.newQueue();
+  const storage = await bed.openStorage();
+  await storeMails(storage, queue.name, 6);
+  passMinutes(storage, 1);
+  const telling = new AbortController();
+  const destinations = bed.sendingBy(async (send, message) => {
+    telling.abort();
+    await send(message);
+  });
+  const { log, lines } = recordingLog();
+  const first = await bed.tick(storage, { destinations, told: telling.signal, log });
+  assert.deepEqual([first.delivered, first.failed], [0, 0]);
+  assert.match(lines.join('\n'), /6 left for the next tick/);
+  assert.equal(queue.accepted, 0);
+  const { records } = await storage.store.list({ limit: 10 });
+  assert.ok(records.every(({ tries, lastError }) => tries === 0 && lastError.includes('was away')));
+  const second = await bed.tick(storage);
+  assert.equal(second.delivered, 6);
+  assert.equal(queue.accepted, 12);
+});
+
+test('told to go in the middle of a mail, only what was not accepted is sent later', async () => {
+  const queue = bed.newQueue();
+  const storage = await bed.openStorage();
+  const bodies = [1, 2, 3].map((seed) => contentOf(bytesOf(150_000, seed)));
+  await storage.store.store(undeliveredMail(bodies, { queueName: queue.name }));
+  passMinutes(storage, 1);
+  const telling = new AbortController();
+  const destinations = bed.sendingBy(async (send, message) => {
+    if (message.applicationProperties.partNumber !== 1) {
+      await new Promise((resolve) => telling.signal.addEventListener('abort', resolve));
+    }
+    await send(message);
+    telling.abort();
+  });
+  await bed.tick(storage, { destinations, told: telling.signal });
+  assert.equal((await storage.newest())?.partsLeft, 2);
+  assert.equal((await bed.tick(storage)).delivered, 1);
+  assert.deepEqual(
+    queue.messages.map(({ applicationProperties }) => applicationProperties?.partNumber),
+    [1, 2, 3],
+  );
+});
+
+test('what was delivered goes into the journal, in one call; a failure there is logged and costs nothing', async () => {
+  const queue = bed.newQueue();
+  const storage = await bed.openStorage();
+  await storeMails(storage, queue.name, 3);
+  await storeMails(storage, 'away', 2, 10);
+  passMinutes(storage, 1);
+  const calls: (readonly { readonly interchangeId: string }[])[] = [];
+  const { log, lines } = recordingLog();
+  const { delivered } = await bed.tick(storage, {
+    log,
+    journal: async (records) => {
+      calls.push(records);
+      return 'The journal could not be written.';
+    },
+  });
+  assert.equal(delivered, 3);
+  assert.deepEqual(
+    calls.map((records) => records.length),
+    [3],
+  );
+  assert.ok(lines.some((line) => line.startsWith('warn The journal could not be written.')));
 });
 
 test('nothing of a mail’s content or envelope gets into the log', async () => {
@@ -233,7 +367,7 @@ test('nothing of a mail’s content or envelope gets into the log', async () => 
   await storage.store.store(undeliveredMail(['secret body']));
   passMinutes(storage, 200 * 60);
   const { log, lines } = recordingLog();
-  await bed.tick(storage, { log, openDestination: refusing });
+  await bed.tick(storage, { log, destinations: refusing });
   assert.ok(lines.length > 0);
   assert.doesNotMatch(lines.join('\n'), /Order 17|secret|example\.com/);
 });
@@ -243,6 +377,6 @@ test('many abandoned at once stay a bounded number of log lines', async () => {
   await storeMails(storage, 'inbound', 55);
   passMinutes(storage, 200 * 60);
   const { log, lines } = recordingLog();
-  assert.equal((await bed.tick(storage, { log, openDestination: refusing })).abandoned, 55);
+  assert.equal((await bed.tick(storage, { log, destinations: refusing })).abandoned, 55);
   assert.ok(lines.length <= 54, `${lines.length} lines`);
 });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { OpenDestination } from '../../shared/delivery/destination.ts';
+import type { Destinations } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
-import { openerFor, quickRetry } from '../delivery/support.ts';
-import { hourMs, passMinutes, recordingLog, retryBed, storeMails } from './retryBed.ts';
-import { undeliveredMail } from './storage.ts';
+import { blobNames, destinationsFor, quickRetry } from '../destination/support.ts';
+import { hourMs, recordingLog, retryBed, storeMails, storeWith } from './retryBed.ts';
+import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
@@ -15,16 +15,19 @@ test('a queue that is away is opened once, its records are put off, and other qu
   await storeMails(storage, 'away', 10, 100);
   passMinutes(storage, 1);
   const opened: string[] = [];
-  const openDestination: OpenDestination = async (queueName) => {
-    opened.push(queueName);
-    return await openerFor(bed.broker.connectionString)(queueName);
+  const destinations: Destinations = {
+    open(queueName) {
+      opened.push(queueName);
+      return bed.destinations.open(queueName);
+    },
+    close: async () => undefined,
   };
   const { log, lines } = recordingLog();
-  const summary = await bed.tick(storage, { openDestination, log });
+  const summary = await bed.tick(storage, { destinations, log });
   assert.deepEqual([summary.delivered, summary.failed], [3, 10]);
   assert.deepEqual(opened.sort(), ['away', queue.name]);
   assert.equal(lines.length, 2, lines.join('\n'));
-  const records = await storage.store.list(100);
+  const { records } = await storage.store.list({ limit: 100 });
   assert.ok(records.every(({ tries, lastError }) => tries === 1 && lastError.includes('away')));
 });
 
@@ -53,7 +56,9 @@ test('a broker that goes away for good in the middle ends the tick in time, and 
   });
   const startedAtMs = performance.now();
   const retry = { ...quickRetry, sendTotalMs: 1_000, tryMs: 400 };
-  const first = await bed.tick(storage, { openDestination: openerFor(bed.broker.connectionString, retry) });
+  const destinations = destinationsFor(bed.broker.connectionString, { retry });
+  const first = await bed.tick(storage, { destinations });
+  await destinations.close();
   stop();
   assert.ok(performance.now() - startedAtMs < 10_000);
   assert.ok(first.failed > 0);
@@ -86,9 +91,7 @@ test('a queue that is away for days leaves one payload blob, not one for each tr
   bed.broker.faults.quotaExceeded = false;
   passMinutes(storage, 24 * 60);
   assert.equal((await bed.tick(storage)).delivered, 1);
-  let payloads = 0;
-  for await (const _ of storage.payloads.listBlobsFlat()) payloads += 1;
-  assert.equal(payloads, 1);
+  assert.equal((await blobNames(storage.payloads)).length, 1);
 });
 
 test('an outcome that can’t be written is logged; the record is due again, nothing else is lost', async () => {
@@ -97,15 +100,8 @@ test('an outcome that can’t be written is logged; the record is due again, not
   await storeMails(storage, queue.name, 1);
   passMinutes(storage, 1);
   const { log, lines } = recordingLog();
-  const real = storage.queue;
-  const store = {
-    ...real,
-    take: async (due: Parameters<typeof real.take>[0]) => {
-      const taken = await real.take(due);
-      const away = () => Promise.reject(new Failure('storage', 'Storage could not be reached.'));
-      return taken && { ...taken, remove: away, keep: away };
-    },
-  };
+  const away = () => Promise.reject(new Failure('storage', 'Storage could not be reached.'));
+  const store = storeWith(storage, { remove: away, keep: away });
   await bed.tick(storage, { store, log });
   assert.ok(lines.some((line) => line.includes('Storage could not be reached.')));
   passMinutes(storage, 10);
@@ -116,8 +112,11 @@ test('an outcome that can’t be written is logged; the record is due again, not
 
 test('storage that is away before the tick fails it in one sentence', async () => {
   const storage = await bed.openStorage();
-  const findDue = () => Promise.reject(new Failure('storage', 'Storage could not be reached.'));
-  await assert.rejects(bed.tick(storage, { store: { ...storage.queue, findDue } }), Failure);
+  const away = new Failure('storage', 'Storage could not be reached.');
+  const findDue: typeof storage.store.findDue = () => ({
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(away) }),
+  });
+  await assert.rejects(bed.tick(storage, { store: storeWith(storage, { findDue }) }), away);
 });
 
 test('storage that goes away in the middle ends the tick, and what was not begun is due still', async () => {
@@ -126,17 +125,16 @@ test('storage that goes away in the middle ends the tick, and what was not begun
   await storeMails(storage, queue.name, 10);
   passMinutes(storage, 1);
   let takes = 0;
-  const store = {
-    ...storage.queue,
-    take: (due: Parameters<typeof storage.queue.take>[0]) => {
+  const store = storeWith(storage, {
+    take: (due) => {
       takes += 1;
       return takes > 2
         ? Promise.reject(new Failure('storage', 'Storage could not be reached.'))
-        : storage.queue.take(due);
+        : storage.store.take(due);
     },
-  };
+  });
   const { delivered } = await bed.tick(storage, { store });
-  assert.ok(delivered <= 2 && takes <= 6);
+  assert.ok(delivered <= 2 && takes <= 9);
   await bed.tick(storage);
   assert.equal(queue.accepted, 20);
 });
@@ -147,16 +145,15 @@ test('after its time a tick begins nothing more, and what is left is due at once
   await storeMails(storage, queue.name, 8);
   passMinutes(storage, 1);
   let tries = 0;
-  const store = {
-    ...storage.queue,
-    take: async (due: Parameters<typeof storage.queue.take>[0]) => {
+  const store = storeWith(storage, {
+    take: async (due) => {
       tries += 1;
-      const taken = await storage.queue.take(due);
+      const taken = await storage.store.take(due);
       const startedAtMs = performance.now();
       while (performance.now() - startedAtMs < 60);
       return taken;
     },
-  };
+  });
   const first = await bed.tick(storage, { store, budgetMs: 50 });
   assert.ok(tries < 8 && first.failed === 0, `${tries} begun`);
   const second = await bed.tick(storage);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
-import { passMinutes, retryBed, storeMails } from './retryBed.ts';
-import { onlyParts, undeliveredMail } from './storage.ts';
+import { refusing, retryBed, storeMails, storeWith } from './retryBed.ts';
+import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
@@ -25,8 +25,7 @@ test('the record of a taker that died is free again within ten minutes', async (
   const storage = await bed.openStorage();
   await storeMails(storage, queue.name, 1);
   passMinutes(storage, 1);
-  const [due] = (await storage.queue.findDue(1)).records;
-  assert.ok(due && (await storage.queue.take(due)));
+  for await (const due of storage.store.findDue()) assert.ok(await storage.store.take(due));
   passMinutes(storage, 9);
   assert.equal((await bed.tick(storage)).due, 0);
   passMinutes(storage, 1);
@@ -34,14 +33,15 @@ test('the record of a taker that died is free again within ten minutes', async (
   assert.equal(queue.count, 2);
 });
 
-test('a death between the last acceptance and the end of the blobs leads to no second send', async () => {
+test('a death between the last acceptance and the end of the blobs leads to no second send', async (t) => {
   const queue = bed.newQueue();
   const storage = await bed.openStorage();
   await storeMails(storage, queue.name, 1);
   passMinutes(storage, 1);
-  const removeFolder = () => Promise.reject(new Failure('storage', 'Storage is away.'));
-  await bed.tick(storage, { store: storage.queueOver({}, { removeFolder }) });
-  assert.deepEqual(await storage.store.list(10), []);
+  t.mock.method(storage.parts, 'remove', () => Promise.reject(new Failure('storage', 'Storage is away.')));
+  await bed.tick(storage);
+  t.mock.restoreAll();
+  assert.deepEqual((await storage.store.list({ limit: 10 })).records, []);
   assert.equal((await storage.blobs()).length, 3);
   passMinutes(storage, 10);
   await bed.tick(storage);
@@ -49,13 +49,14 @@ test('a death between the last acceptance and the end of the blobs leads to no s
   assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
 });
 
-test('a death between the end of the blobs and that of the row leads to no second send', async () => {
+test('a death between the end of the blobs and that of the row leads to no second send', async (t) => {
   const queue = bed.newQueue();
   const storage = await bed.openStorage();
   await storeMails(storage, queue.name, 1);
   passMinutes(storage, 1);
-  const remove = () => Promise.reject(new Failure('storage', 'Storage is away.'));
-  await bed.tick(storage, { store: storage.queueOver({ remove }, {}) });
+  t.mock.method(storage.table, 'deleteEntity', () => Promise.reject(new Error('Storage is away.')));
+  await bed.tick(storage);
+  t.mock.restoreAll();
   passMinutes(storage, 10);
   await bed.tick(storage);
   assert.equal(queue.accepted, 2);
@@ -68,28 +69,28 @@ test('a resend while the record is being sent is not lost and sends nothing twic
   const mail = undeliveredMail(['x', 'y'], { queueName: queue.name });
   await storage.store.store(mail);
   passMinutes(storage, 1);
-  const openDestination = bed.sendingBy(async (send, message) => {
-    await storage.store.resend(mail.interchangeId);
+  const destinations = bed.sendingBy(async (send, message) => {
+    await storage.store.resend((await storage.newest())?.id ?? '');
     await send(message);
   });
-  assert.equal((await bed.tick(storage, { openDestination })).delivered, 1);
+  assert.equal((await bed.tick(storage, { destinations })).delivered, 1);
   await bed.tick(storage);
   assert.equal(queue.accepted, 2);
   assert.deepEqual(await storage.rows(), []);
 });
 
-test('a store of the same mail while it fails again keeps what either got accepted', async () => {
-  const queue = bed.newQueue();
+test('a record that another has taken or changed is not put off, the others are', async () => {
   const storage = await bed.openStorage();
-  const mail = undeliveredMail(['one', 'two', 'three'], { queueName: queue.name });
-  await storage.store.store(mail);
+  await storeMails(storage, 'away', 5);
   passMinutes(storage, 1);
-  const openDestination = bed.sendingBy(async (send, message) => {
-    if (message.applicationProperties.partNumber !== 1) throw new Failure('delivery', 'Away.');
-    await send(message);
-    await storage.store.store(onlyParts(mail, [1, 2]));
+  const store = storeWith(storage, {
+    async putOff(changes) {
+      const [taken] = changes[0] ?? [];
+      assert.ok(taken && (await storage.store.take(taken)));
+      await storage.store.putOff(changes);
+    },
   });
-  assert.equal((await bed.tick(storage, { openDestination })).failed, 1);
-  const [left] = await storage.rows();
-  assert.equal(left?.unsent, '2');
+  await bed.tick(storage, { store, destinations: refusing });
+  const { records } = await storage.store.list({ limit: 10 });
+  assert.deepEqual(records.map(({ tries }) => tries).sort(), [0, 1, 1, 1, 1]);
 });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MessageTooLarge } from '../../shared/delivery/messageTooLarge.ts';
-import { assertAmqpNumberTypes, bytesOf } from '../delivery/support.ts';
-import { passMinutes, retryBed } from './retryBed.ts';
-import { contentOf, undeliveredMail } from './storage.ts';
+import { MessageTooLarge } from '../../shared/destination/destination.ts';
+import { withClaimCheck } from '../../shared/message/message.ts';
+import { assertAmqpNumberTypes, blobNames, bytesOf, payloadOf } from '../destination/support.ts';
+import { retryBed } from './retryBed.ts';
+import { contentOf, passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
@@ -17,11 +18,13 @@ test('a part that no longer fits goes by claim check', async () => {
   await bed.tick(storage);
   const [, message] = queue.messages;
   assert.deepEqual(message?.body, Buffer.alloc(0));
-  const claimCheck = String(message?.applicationProperties?.claimCheck);
-  const prefix = `${storage.payloads.containerName}/`;
-  assert.ok(claimCheck.startsWith(`${prefix}acme/orders/`), claimCheck);
-  const payload = storage.payloads.getBlobClient(claimCheck.slice(prefix.length));
-  assert.ok((await payload.downloadToBuffer()).equals(bytes));
+  const claimCheck = message?.applicationProperties?.claimCheck;
+  const name = `acme/orders/${mail.interchangeId}/part-2`;
+  assert.equal(claimCheck, `${storage.payloads.containerName}/${name}`);
+  assert.ok((await payloadOf(storage.payloads, claimCheck)).equals(bytes));
+  const { contentType, metadata } = await storage.payloads.getBlobClient(name).getProperties();
+  assert.equal(contentType, 'application/pdf');
+  assert.equal(metadata?.sha256, mail.parts[1]?.content.sha256);
   assert.equal(message?.applicationProperties?.size, bytes.length);
   for (const { raw } of queue.peek(0, Infinity)) assertAmqpNumberTypes(raw);
 });
@@ -32,11 +35,11 @@ test('a message that the queue refuses for its size, against its word, goes by c
   const mail = undeliveredMail(['x'.repeat(2_000), 'small'], { queueName: queue.name });
   await storage.store.store(mail);
   passMinutes(storage, 1);
-  const openDestination = bed.sendingBy(async (send, message) => {
+  const destinations = bed.sendingBy(async (send, message) => {
     if (message.body.length > 1_000) throw new MessageTooLarge('delivery', 'Too large.');
     await send(message);
   });
-  assert.equal((await bed.tick(storage, { openDestination })).delivered, 1);
+  assert.equal((await bed.tick(storage, { destinations })).delivered, 1);
   const checks = queue.messages.map(({ applicationProperties }) => applicationProperties?.claimCheck);
   assert.equal(checks.filter((check) => typeof check === 'string').length, 1);
 });
@@ -50,10 +53,31 @@ test('messages too large even by claim check are not taken for an outage', async
     storage.clock.now = new Date(storage.clock.now.getTime() + 1);
   }
   passMinutes(storage, 1);
-  const openDestination = bed.sendingBy(async (send, message) => {
+  const destinations = bed.sendingBy(async (send, message) => {
     if (message.body.toString() !== 'good') throw new MessageTooLarge('delivery', 'Too large.');
     await send(message);
   });
-  const summary = await bed.tick(storage, { openDestination });
+  const summary = await bed.tick(storage, { destinations });
   assert.deepEqual([summary.delivered, summary.failed], [3, 5]);
+});
+
+test('a part that had gone by claim check goes under the same name again, though its blob is gone since', async () => {
+  const queue = bed.newQueue();
+  const storage = await bed.openStorage();
+  const bytes = bytesOf(300_000);
+  const mail = undeliveredMail(['small', contentOf(bytes)], { queueName: queue.name });
+  const [body, large] = mail.parts;
+  assert.ok(body && large);
+  const name = `acme/orders/${mail.interchangeId}/large-1`;
+  await storage.payloads.createIfNotExists();
+  await storage.payloads.getBlockBlobClient(name).uploadData(bytes);
+  const checked = withClaimCheck(large, `${storage.payloads.containerName}/${name}`);
+  await storage.store.store({ ...mail, parts: [body, checked] });
+  await storage.payloads.deleteBlob(name);
+  passMinutes(storage, 1);
+  assert.equal((await bed.tick(storage)).delivered, 1);
+  const claimCheck = queue.messages[1]?.applicationProperties?.claimCheck;
+  assert.equal(claimCheck, `${storage.payloads.containerName}/${name}`);
+  assert.ok((await payloadOf(storage.payloads, claimCheck)).equals(bytes));
+  assert.deepEqual(await blobNames(storage.payloads), [name]);
 });

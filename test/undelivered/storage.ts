@@ -1,31 +1,35 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
-import { buildMessages, interchangeIdOf, type PartMessage } from '../../shared/delivery/message.ts';
-import { Failure } from '../../shared/failure/failure.ts';
 import type { Content, Part } from '../../shared/mail/mail.ts';
+import { identifyMail } from '../../shared/message/identity.ts';
+import { buildMessages, interchangeIdOf, type PartMessage } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openTable } from '../../shared/storage/tables.ts';
-import { openRecordBlobs, type RecordBlobs } from '../../shared/undelivered/recordBlobs.ts';
-import { openRecordTable, type RecordTable } from '../../shared/undelivered/recordTable.ts';
-import { openRetryQueue } from '../../shared/undelivered/retryQueue.ts';
-import type { RetryQueue, UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undelivered.ts';
-import { openUndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
+import { StoredParts } from '../../shared/undelivered/storedParts.ts';
+import { type UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
+import { blobNames, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
 
-/** Table and containers of one test, apart from those of the others. */
+type Row = Readonly<Record<string, unknown>> & { readonly partitionKey: string; readonly rowKey: string };
+
+/** Tables and containers of one test, apart from those of the others. */
 export interface Storage {
   readonly table: TableClient;
+  /** The table of delivered mails. */
+  readonly delivered: TableClient;
   readonly undelivered: ContainerClient;
   readonly payloads: ContainerClient;
   readonly clock: Clock;
+  readonly parts: StoredParts;
   readonly store: UndeliveredStore;
-  readonly queue: RetryQueue;
-  /** As `queue`, over parts that fail as `records` and `blobs` say. */
-  queueOver(records: Partial<RecordTable>, blobs: Partial<RecordBlobs>): RetryQueue;
+  /** The first of all records, the newest first. */
+  newest(): ReturnType<UndeliveredStore['get']>;
   /** Names of all blobs in the container of undelivered mails. */
   blobs(): Promise<string[]>;
-  rows(): Promise<Record<string, unknown>[]>;
+  /** The rows of records, without the marks. */
+  rows(): Promise<Row[]>;
+  marks(): Promise<Row[]>;
 }
 
 export interface Clock {
@@ -35,39 +39,37 @@ export interface Clock {
 export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): Promise<Storage> {
   const suffix = randomUUID().replaceAll('-', '').slice(0, 12);
   const access = { kind: 'connectionString', connectionString: azurite.connectionString } as const;
-  const noCredential = () => Promise.reject(new Error('No identity here.'));
   const table = await openTable(access, `Undelivered${suffix}`, noCredential);
+  const delivered = await openTable(access, `Delivered${suffix}`, noCredential);
   const undelivered = await openContainer(access, `undelivered-${suffix}`, noCredential);
   const payloads = await openContainer(access, `payloads-${suffix}`, noCredential);
   const clock: Clock = { now: new Date('2026-11-20T10:00:45.500Z') };
-  const now = () => clock.now;
-  const records = openRecordTable(table);
-  const blobs = openRecordBlobs({ undelivered, payloads });
-  return {
-    table,
-    undelivered,
-    payloads,
-    clock,
-    store: openUndeliveredStore(records, blobs, now),
-    queue: openRetryQueue(records, blobs, now),
-    queueOver: (overRecords, overBlobs) =>
-      openRetryQueue({ ...records, ...overRecords }, { ...blobs, ...overBlobs }, now),
-    blobs: async () => {
-      if (!(await undelivered.exists())) return [];
-      const names: string[] = [];
-      for await (const blob of undelivered.listBlobsFlat()) names.push(blob.name);
-      return names;
-    },
-    rows: async () => {
-      const rows: Record<string, unknown>[] = [];
-      try {
-        for await (const row of table.listEntities()) rows.push(row);
-      } catch {
-        // The table is made at first use.
+  const parts = new StoredParts({ undelivered, payloads });
+  const store = new UndeliveredStore(table, parts, () => clock.now);
+  const allRows = async (): Promise<Row[]> => {
+    const rows: Row[] = [];
+    try {
+      for await (const row of table.listEntities()) {
+        const { partitionKey = '', rowKey = '' } = row;
+        rows.push({ ...row, partitionKey, rowKey });
       }
-      return rows;
-    },
+    } catch {
+      // The table is made at first use.
+    }
+    return rows;
   };
+  const isMark = ({ rowKey }: Row) => rowKey.startsWith('mark');
+  return {
+    ...{ table, delivered, undelivered, payloads, clock, parts, store },
+    newest: async () => (await store.list({ limit: 1 })).records[0],
+    blobs: () => blobNames(undelivered),
+    rows: async () => (await allRows()).filter((row) => !isMark(row)),
+    marks: async () => (await allRows()).filter(isMark),
+  };
+}
+
+export function passMinutes(storage: Storage, minutes: number): void {
+  storage.clock.now = new Date(storage.clock.now.getTime() + minutes * 60_000);
 }
 
 export function contentOf(bytes: Buffer): Content {
@@ -81,10 +83,11 @@ export function undeliveredMail(
   with_: Partial<UndeliveredMail> & { readonly uid?: number } = {},
 ): UndeliveredMail {
   const { uid = 1, ...rest } = with_;
-  const identity = {
+  const mailboxId = rest.mailboxId ?? 'imap|mail.example.com|box|INBOX|7';
+  const origin = {
     customer: rest.customer ?? 'acme',
     connection: rest.connection ?? 'orders',
-    mailKey: `imap:7:${uid}:INBOX`,
+    identity: rest.identity ?? identifyMail(mailboxId, `imap:7:${uid}:INBOX`, `fields ${uid}`),
   };
   const envelope = { subject: 'Order 17 – Ümlaut', messageId: '<17@example.com>', from: 'a@example.com' };
   const parts = bodies.map((body, index): Part => {
@@ -94,13 +97,15 @@ export function undeliveredMail(
       : { kind: 'attachment', contentType: 'application/pdf', fileName: `${index}.pdf`, content };
   });
   const endpoint = 'imaps://mail.example.com:993/INBOX';
-  const messages = buildMessages({ ...identity, endpoint }, { envelope, parts }, 'mail');
+  const messages = buildMessages({ ...origin, endpoint }, { envelope, parts }, 'mail');
   return {
-    ...identity,
+    ...origin,
+    mailboxId,
+    protocol: 'imap',
     queueName: 'inbound',
-    interchangeId: interchangeIdOf(identity),
+    interchangeId: interchangeIdOf(origin),
     envelope,
-    failure: new Failure('delivery', 'Service Bus queue inbound was away.'),
+    error: 'Service Bus queue inbound was away.',
     partCount: messages.length,
     parts: messages,
     ...rest,

@@ -4,10 +4,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { withContent } from '../../shared/delivery/message.ts';
 import { Failure } from '../../shared/failure/failure.ts';
+import { shortHash } from '../../shared/message/identity.ts';
+import { withClaimCheck } from '../../shared/message/message.ts';
+import type { DueRecord } from '../../shared/undelivered/undeliveredStore.ts';
+import { payloadOf, until } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
-import { contentOf, onlyParts, openStorage, type Storage, undeliveredMail } from './storage.ts';
+import { contentOf, onlyParts, openStorage, passMinutes, type Storage, undeliveredMail } from './storage.ts';
 
 let azurite: Azurite;
 before(async () => {
@@ -15,17 +18,25 @@ before(async () => {
 });
 after(() => azurite.stop());
 
-const later = (storage: Storage, minutes: number) => {
-  storage.clock.now = new Date(storage.clock.now.getTime() + minutes * 60_000);
-};
+async function dueIn(storage: Storage): Promise<readonly DueRecord[]> {
+  const all: DueRecord[] = [];
+  for await (const due of storage.store.findDue()) all.push(due);
+  return all;
+}
 
 async function takeDue(storage: Storage) {
-  const { records } = await storage.queue.findDue(10);
-  const [due] = records;
+  const [due] = await dueIn(storage);
   assert.ok(due, 'a record is due');
-  const taken = await storage.queue.take(due);
+  const taken = await storage.store.take(due);
   assert.ok(taken, 'it can be taken');
   return taken;
+}
+
+/** The bytes of every part that is still to be sent. */
+async function bodiesOf(storage: Storage, id: string): Promise<Buffer[]> {
+  const parts = await storage.parts.read(id);
+  const contents = storage.parts.contentsOf({ customer: 'acme', connection: 'orders', interchangeId: 'x' });
+  return await Promise.all(parts.map(({ content }) => contents.read(content)));
 }
 
 test('what is stored comes back as the very same messages, byte for byte', async () => {
@@ -33,14 +44,14 @@ test('what is stored comes back as the very same messages, byte for byte', async
   const bytes = randomBytes(9 * 1_024 * 1_024);
   const mail = undeliveredMail(['Hello', contentOf(bytes), '']);
   await storage.store.store(mail);
-  later(storage, 1);
+  passMinutes(storage, 1);
   const taken = await takeDue(storage);
-  const parts = await taken.readParts();
+  const parts = await storage.parts.read(taken.id);
   assert.deepEqual(
     parts.map(({ head }) => head),
     mail.parts.map(({ head }) => head),
   );
-  const bodies = await Promise.all(parts.map((part) => taken.readBody(part)));
+  const bodies = await bodiesOf(storage, taken.id);
   assert.deepEqual(
     bodies.map((body) => body.length),
     [5, bytes.length, 0],
@@ -48,7 +59,7 @@ test('what is stored comes back as the very same messages, byte for byte', async
   assert.ok(bodies[1]?.equals(bytes));
 });
 
-test('a part in a local file is stored; one in a payload blob is only referred to', async () => {
+test('a part in a local file is stored, and one in a payload blob is copied, which may be gone before it is sent', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'undelivered-'));
   try {
     const storage = await openStorage(azurite);
@@ -58,130 +69,193 @@ test('a part in a local file is stored; one in a payload blob is only referred t
     const mail = undeliveredMail(['body', { kind: 'file', path, sizeBytes, sha256 }, 'payload']);
     const [body, file, payload] = mail.parts;
     assert.ok(body && file && payload);
-    const checked = withContent(payload, {
-      kind: 'blob',
-      claimCheck: 'email-payloads/x/3',
-      sizeBytes: payload.content.sizeBytes,
-      sha256: payload.content.sha256,
-    });
-    await storage.store.store({ ...mail, parts: [body, file, checked] });
+    await storage.payloads.create();
+    await storage.payloads.getBlockBlobClient('x/y/large-1').uploadData(Buffer.from('payload'));
+    const claimCheck = `${storage.payloads.containerName}/x/y/large-1`;
+    assert.equal(String(await payloadOf(storage.payloads, claimCheck)), 'payload');
+    await storage.store.store({ ...mail, parts: [body, file, withClaimCheck(payload, claimCheck)] });
     await rm(path);
-    later(storage, 1);
-    const taken = await takeDue(storage);
-    const [, second, third] = await taken.readParts();
-    assert.ok(second && third);
-    assert.equal((await taken.readBody(second)).toString(), 'from a file');
-    assert.equal(third.head.applicationProperties.claimCheck, 'email-payloads/x/3');
-    assert.equal((await taken.readBody(third)).length, 0);
-    assert.equal((await storage.blobs()).length, 3);
+    await storage.payloads.delete();
+    passMinutes(storage, 1);
+    const { id } = await takeDue(storage);
+    assert.deepEqual((await bodiesOf(storage, id)).map(String), ['body', 'from a file', 'payload']);
+    const [, , third] = await storage.parts.read(id);
+    assert.equal(third?.content.payloadName, 'large-1');
+    assert.equal((await storage.blobs()).length, 4);
   } finally {
     await rm(folder, { recursive: true });
   }
 });
 
+test('record and mark come together: before the parts are whole there is neither', async (t) => {
+  const storage = await openStorage(azurite);
+  const mail = undeliveredMail(['a', 'b']);
+  let before: unknown;
+  const write = storage.parts.write.bind(storage.parts);
+  t.mock.method(storage.parts, 'write', async (...args: Parameters<typeof write>) => {
+    await write(...args);
+    before = [(await storage.store.list({ limit: 10 })).records, await storage.marks()];
+  });
+  const storedAt = await storage.store.store(mail);
+  assert.deepEqual(before, [[], []]);
+  const { records } = await storage.store.list({ limit: 10 });
+  assert.deepEqual(
+    records.map((record) => [record.storedAt, record.partsLeft]),
+    [[storedAt, 2]],
+  );
+  const [mark, ...others] = await storage.store.readMarks('acme', 'orders');
+  assert.deepEqual(others, []);
+  assert.deepEqual(mark, {
+    identityId: mail.identity.id,
+    keyHash: mail.identity.keyHash,
+    mailbox: shortHash(mail.mailboxId),
+    storedAt,
+  });
+});
+
+test('a transaction that is refused leaves neither record nor mark, and the store is a failure', async (t) => {
+  const storage = await openStorage(azurite);
+  t.mock.method(storage.table, 'submitTransaction', () => Promise.reject(new Error('Storage is away.')));
+  await assert.rejects(storage.store.store(undeliveredMail(['a'])), { reason: 'storage' });
+  assert.deepEqual((await storage.store.list({ limit: 10 })).records, []);
+  assert.deepEqual(await storage.marks(), []);
+});
+
+test('a transaction whose answer was lost was done: the mail counts as stored, once', async (t) => {
+  const storage = await openStorage(azurite);
+  const submit = storage.table.submitTransaction.bind(storage.table);
+  t.mock.method(storage.table, 'submitTransaction', async (...args: Parameters<typeof submit>) => {
+    await submit(...args);
+    throw new Error('The answer was lost.');
+  });
+  await storage.store.store(undeliveredMail(['a']));
+  assert.equal((await storage.store.list({ limit: 10 })).records.length, 1);
+  assert.equal((await storage.marks()).length, 1);
+});
+
+test('a mark outlives its record, and goes when the mail is settled', async () => {
+  const storage = await openStorage(azurite);
+  const mails = [1, 2, 3].map((uid) => undeliveredMail(['a'], { uid }));
+  for (const mail of mails) await storage.store.store(mail);
+  await storage.store.store(undeliveredMail(['a'], { connection: 'orders2' }));
+  for (const { id } of (await storage.store.list({ limit: 10 })).records) await storage.store.remove(id);
+  const ids = async () =>
+    (await storage.store.readMarks('acme', 'orders')).map(({ identityId }) => identityId).sort();
+  assert.deepEqual(await ids(), mails.map(({ identity }) => identity.id).sort());
+  const [first, second, third] = mails.map(({ identity }) => identity.id);
+  assert.ok(first && second && third);
+  await storage.store.removeMarks('acme', 'orders', [first]);
+  await storage.store.removeMarks('acme', 'orders', [first]);
+  await storage.store.removeMarks('acme', 'orders', [first, second]);
+  assert.deepEqual(await ids(), [third]);
+  await storage.store.removeMarks('acme', 'orders', []);
+  assert.equal((await storage.store.readMarks('acme', 'orders2')).length, 1);
+});
+
+test('no table yet has no marks, and none to remove', async () => {
+  const storage = await openStorage(azurite);
+  assert.deepEqual(await storage.store.readMarks('acme', 'orders'), []);
+  await storage.store.removeMarks('acme', 'orders', ['a']);
+  await storage.store.removeMarks('acme', 'orders', ['a', 'b']);
+});
+
+test('no more than eight mails are stored at a time', async (t) => {
+  const storage = await openStorage(azurite);
+  await storage.store.store(undeliveredMail(['first']));
+  let running = 0;
+  let most = 0;
+  const write = storage.parts.write.bind(storage.parts);
+  t.mock.method(storage.parts, 'write', async (...args: Parameters<typeof write>) => {
+    running += 1;
+    most = Math.max(most, running);
+    await until('eight at a time', () => most >= 8);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await write(...args);
+    running -= 1;
+  });
+  await Promise.all(
+    Array.from({ length: 20 }, (_, n) => storage.store.store(undeliveredMail(['x'], { uid: n }))),
+  );
+  assert.equal(most, 8);
+});
+
 test('a record is due on the whole minute, never later than a minute after it was stored', async () => {
   const storage = await openStorage(azurite);
   await storage.store.store(undeliveredMail(['x']));
-  const [record] = await storage.store.list(10);
+  const record = await storage.newest();
   assert.equal(record?.nextTryAt?.toISOString(), '2026-11-20T10:01:00.000Z');
-  assert.deepEqual((await storage.queue.findDue(10)).records, []);
+  assert.deepEqual(await dueIn(storage), []);
   storage.clock.now = new Date('2026-11-20T10:01:00.000Z');
-  assert.equal((await storage.queue.findDue(10)).records.length, 1);
+  assert.equal((await dueIn(storage)).length, 1);
 });
 
-test('the same mail stored twice is one record, without a second set of blobs', async () => {
+test('only the parts that were not accepted are stored', async () => {
   const storage = await openStorage(azurite);
-  const mail = undeliveredMail(['a', 'b']);
-  await storage.store.store(mail);
-  const blobs = await storage.blobs();
-  await storage.store.store(mail);
-  assert.deepEqual(await storage.blobs(), blobs);
-  assert.equal((await storage.rows()).length, 1);
-  assert.equal((await storage.store.list(10))[0]?.partsLeft, 2);
-});
-
-test('stored again, only the parts that neither run got accepted are left', async () => {
-  const storage = await openStorage(azurite);
-  const mail = undeliveredMail(['a', 'b', 'c', 'd']);
-  await storage.store.store(onlyParts(mail, [2, 3, 4]));
-  await storage.store.store(onlyParts(mail, [1, 3, 4]));
-  later(storage, 1);
-  const parts = await (await takeDue(storage)).readParts();
-  assert.deepEqual(
-    parts.map(({ partNumber }) => partNumber),
-    [3, 4],
-  );
-});
-
-test('stored again with nothing left that was not accepted, it is not sent any more', async () => {
-  const storage = await openStorage(azurite);
-  const mail = undeliveredMail(['a', 'b']);
-  await storage.store.store(onlyParts(mail, [1]));
-  await storage.store.store(onlyParts(mail, [2]));
-  assert.deepEqual(await storage.store.list(10), []);
-  const due = await storage.queue.findDue(10);
-  assert.deepEqual([due.records.length, due.leftovers.length], [0, 1]);
-});
-
-test('two runs that store the same mail at once leave one record with all that it takes', async () => {
-  const storage = await openStorage(azurite);
-  const mail = undeliveredMail(['a', 'b', 'c']);
-  await Promise.allSettled([1, 2, 3].map(() => storage.store.store(mail)));
-  later(storage, 1);
-  const taken = await takeDue(storage);
-  const bodies = await Promise.all((await taken.readParts()).map((part) => taken.readBody(part)));
-  assert.deepEqual(bodies.map(String), ['a', 'b', 'c']);
-  assert.equal((await storage.blobs()).length, 4);
+  await storage.store.store(onlyParts(undeliveredMail(['a', 'b', 'c', 'd']), [2, 4]));
+  const record = await storage.newest();
+  assert.deepEqual([record?.partCount, record?.partsLeft], [4, 2]);
+  assert.deepEqual((await bodiesOf(storage, record?.id ?? '')).map(String), ['b', 'd']);
 });
 
 test('a store that dies before its end is no record, and its blobs are cleared an hour later', async () => {
   const storage = await openStorage(azurite);
   const bad = { kind: 'file', path: '/nonexistent/part', sizeBytes: 3, sha256: 'ab' } as const;
-  const mail = undeliveredMail(['a', bad]);
-  await assert.rejects(storage.store.store(mail), Failure);
-  assert.deepEqual(await storage.store.list(10), []);
-  assert.equal(await storage.store.isStored(mail.interchangeId), false);
-  later(storage, 59);
-  assert.equal((await storage.queue.findDue(10)).leftovers.length, 0);
-  later(storage, 2);
-  const { records, leftovers } = await storage.queue.findDue(10);
-  assert.equal(records.length, 0);
-  for (const leftover of leftovers) await storage.queue.clear(leftover);
+  await assert.rejects(storage.store.store(undeliveredMail(['a', bad])), Failure);
+  assert.deepEqual((await storage.store.list({ limit: 10 })).records, []);
+  assert.deepEqual(await storage.marks(), []);
+  assert.ok((await storage.rows()).length > 0, 'a row leads to the blobs');
+  passMinutes(storage, 59);
+  assert.deepEqual(await dueIn(storage), []);
+  passMinutes(storage, 2);
+  const leftovers = await dueIn(storage);
+  assert.deepEqual(
+    leftovers.map(({ isLeftover }) => isLeftover),
+    [true],
+  );
+  for (const { id } of leftovers) await storage.store.remove(id);
   assert.deepEqual([await storage.blobs(), await storage.rows()], [[], []]);
 });
 
-test('a store that died is taken up by the next one, and leaves no blob behind', async () => {
-  const storage = await openStorage(azurite);
-  const bad = { kind: 'file', path: '/nonexistent/part', sizeBytes: 3, sha256: 'ab' } as const;
-  await assert.rejects(storage.store.store(undeliveredMail(['a', bad])), Failure);
-  await storage.store.store(undeliveredMail(['a', 'b']));
-  assert.equal((await storage.blobs()).length, 3);
-  later(storage, 1);
-  const taken = await takeDue(storage);
-  assert.equal((await taken.readParts()).length, 2);
-  await taken.remove();
-  assert.deepEqual([await storage.blobs(), await storage.rows()], [[], []]);
-});
-
-test('a leftover that is being cleared is not stored into', async () => {
-  const storage = await openStorage(azurite);
-  const bad = { kind: 'file', path: '/nonexistent/part', sizeBytes: 3, sha256: 'ab' } as const;
-  await assert.rejects(storage.store.store(undeliveredMail(['a', bad])), Failure);
-  const [row] = await storage.rows();
-  const takenUntil = new Date(storage.clock.now.getTime() + 60_000).toISOString();
-  const keys = { partitionKey: String(row?.partitionKey), rowKey: String(row?.rowKey) };
-  await storage.table.updateEntity({ ...keys, takenUntil }, 'Merge');
-  await assert.rejects(storage.store.store(undeliveredMail(['a', 'b'])), { reason: 'storage' });
-});
-
-test('newest first, and no more than asked for', async () => {
+test('the newest first, a page at a time', async () => {
   const storage = await openStorage(azurite);
   for (let uid = 1; uid <= 7; uid += 1) {
-    later(storage, 1);
+    passMinutes(storage, 1);
     await storage.store.store(undeliveredMail(['x'], { uid, customer: `c${uid}` }));
   }
-  const customers = (await storage.store.list(3)).map(({ customer }) => customer);
-  assert.deepEqual(customers, ['c7', 'c6', 'c5']);
+  const pages: string[][] = [];
+  for (let after: string | undefined = ''; after !== undefined; ) {
+    const page = await storage.store.list({ limit: 3, after });
+    pages.push(page.records.map(({ customer }) => customer));
+    after = page.next;
+  }
+  assert.deepEqual(pages, [['c7', 'c6', 'c5'], ['c4', 'c3', 'c2'], ['c1']]);
+  assert.equal((await storage.store.list({ limit: 7 })).next, undefined);
+});
+
+test('filtered by customer and connection, also over pages; no text reaches the filter as more than a text', async () => {
+  const storage = await openStorage(azurite);
+  for (let uid = 1; uid <= 12; uid += 1) {
+    passMinutes(storage, 1);
+    const [customer, connection] = [uid % 2 ? 'acme' : 'globex', uid % 3 ? 'orders' : 'invoices'];
+    await storage.store.store(undeliveredMail(['x'], { uid, customer, connection }));
+  }
+  const count = async (by: { customer?: string; connection?: string }) =>
+    (await storage.store.list({ limit: 100, ...by })).records.length;
+  assert.deepEqual(
+    [
+      await count({}),
+      await count({ customer: 'acme' }),
+      await count({ connection: 'orders' }),
+      await count({ customer: 'globex', connection: 'invoices' }),
+      await count({ customer: 'nobody' }),
+      await count({ customer: "x' or customer ne 'x" }),
+    ],
+    [12, 6, 8, 2, 0, 0],
+  );
+  const first = await storage.store.list({ limit: 2, customer: 'acme' });
+  const rest = await storage.store.list({ limit: 10, customer: 'acme', after: first.next ?? '' });
+  assert.deepEqual([first.records.length, rest.records.length, rest.next], [2, 4, undefined]);
+  assert.deepEqual((await storage.store.list({ limit: 20, after: "' or 1 eq 1" })).records.length, 12);
 });
 
 test('long envelope fields, keys and errors are cut, so that a row stays small', async () => {
@@ -189,12 +263,11 @@ test('long envelope fields, keys and errors are cut, so that a row stays small',
   const long = 'ä'.repeat(100_000);
   await storage.store.store(
     undeliveredMail(['x'], {
-      mailKey: long,
       envelope: { subject: long, messageId: long, from: long },
-      failure: new Failure('delivery', long),
+      error: long,
     }),
   );
-  const [record] = await storage.store.list(1);
+  const record = await storage.newest();
   assert.equal(record?.emailSubject?.length, 256);
   assert.equal(record?.emailMessageId?.length, 256);
   assert.equal(record?.lastError.length, 1_024);
@@ -206,53 +279,106 @@ test('an id that is none finds nothing and reaches nothing', async () => {
   for (const id of ['', '../x', "' or 1 eq 1", 'a/b', '%', 'x'.repeat(5_000)]) {
     assert.equal(await storage.store.get(id), undefined);
     assert.equal(await storage.store.resend(id), false);
-    assert.equal(await storage.store.isStored(id), false);
+    assert.equal(await storage.store.giveUp(id), undefined);
   }
 });
 
-test('blob names hold the id only, so no customer name leads to what is another’s', async () => {
+test('a mark is no record, whatever id is asked for', async () => {
   const storage = await openStorage(azurite);
-  const ours = undeliveredMail(['x'], { customer: 'a', connection: 'b.c' });
-  const theirs = undeliveredMail(['y'], { customer: 'a.b', connection: 'c' });
-  await storage.store.store(ours);
-  await storage.store.store(theirs);
+  await storage.store.store(undeliveredMail(['x']));
+  const [mark] = await storage.marks();
+  assert.ok(mark);
+  assert.equal(await storage.store.get(mark.rowKey), undefined);
+  assert.equal(await storage.store.giveUp(mark.rowKey), undefined);
+  assert.equal((await storage.marks()).length, 1);
+});
+
+test('blob names hold the record’s id only, so no customer’s name leads to what is another’s', async () => {
+  const storage = await openStorage(azurite);
+  await storage.store.store(undeliveredMail(['x'], { customer: 'a', connection: 'b.c' }));
+  await storage.store.store(undeliveredMail(['y'], { customer: 'a.b', connection: 'c' }));
   const folders = new Set((await storage.blobs()).map((name) => name.split('/')[0]));
-  assert.deepEqual(folders, new Set([ours.interchangeId, theirs.interchangeId]));
+  const { records } = await storage.store.list({ limit: 10 });
+  assert.deepEqual(folders, new Set(records.map(({ id }) => id)));
+});
+
+test('a given up record goes with its blobs, and its mail stays settled', async () => {
+  const storage = await openStorage(azurite);
+  await storage.store.store(undeliveredMail(['x', 'y'], { uid: 1 }));
+  await storage.store.store(undeliveredMail(['z'], { uid: 2 }));
+  const { records } = await storage.store.list({ limit: 10 });
+  const record = records.find(({ partCount }) => partCount === 2);
+  assert.deepEqual(await storage.store.giveUp(record?.id ?? ''), record);
+  assert.equal(await storage.store.giveUp(record?.id ?? ''), undefined);
+  assert.equal((await storage.store.list({ limit: 10 })).records.length, 1);
+  assert.equal((await storage.blobs()).length, 2);
+  assert.equal((await storage.marks()).length, 2);
 });
 
 test('a resent record is due now, also an abandoned one', async () => {
   const storage = await openStorage(azurite);
   const mail = undeliveredMail(['x']);
   await storage.store.store(mail);
-  later(storage, 1);
+  passMinutes(storage, 1);
   const taken = await takeDue(storage);
-  await taken.keep(new Set(), { status: 'abandoned', nextTryAt: undefined, tries: 9 });
-  assert.equal((await storage.store.get(mail.interchangeId))?.status, 'abandoned');
-  assert.equal((await storage.queue.findDue(10)).records.length, 0);
-  assert.equal(await storage.store.resend(mail.interchangeId), true);
-  assert.equal((await storage.store.get(mail.interchangeId))?.status, 'waiting');
-  assert.equal((await storage.queue.findDue(10)).records.length, 1);
+  await storage.store.keep(taken.id, { status: 'abandoned', nextTryAt: undefined, tries: 9 });
+  assert.equal((await storage.store.get(taken.id))?.status, 'abandoned');
+  assert.equal((await dueIn(storage)).length, 0);
+  assert.equal(await storage.store.resend(taken.id), true);
+  assert.equal((await storage.store.get(taken.id))?.status, 'waiting');
+  assert.equal((await dueIn(storage)).length, 1);
 });
 
-test('nothing brings back a record that has been delivered', async () => {
+test('nothing brings back a record that has been delivered and whose blobs are still to go', async () => {
   const storage = await openStorage(azurite);
-  const mail = undeliveredMail(['x']);
-  await storage.store.store(mail);
+  await storage.store.store(undeliveredMail(['x']));
   const [row] = await storage.rows();
-  const keys = { partitionKey: String(row?.partitionKey), rowKey: String(row?.rowKey) };
-  await storage.table.updateEntity({ ...keys, status: 'delivered' }, 'Merge');
-  assert.equal(await storage.store.resend(mail.interchangeId), false);
-  assert.equal(await storage.store.isStored(mail.interchangeId), true);
-  await storage.store.store(mail);
-  assert.deepEqual(await storage.store.list(10), []);
+  assert.ok(row);
+  const { partitionKey, rowKey } = row;
+  await storage.table.updateEntity({ partitionKey, rowKey, status: 'removing' }, 'Merge');
+  assert.equal(await storage.store.resend(rowKey), false);
+  assert.equal(await storage.store.get(rowKey), undefined);
+  assert.equal(await storage.store.giveUp(rowKey), undefined);
+  passMinutes(storage, 1);
+  assert.deepEqual(
+    (await dueIn(storage)).map(({ isLeftover }) => isLeftover),
+    [true],
+  );
 });
 
-test('a column unsent that someone has damaged means all parts, not none', async () => {
+test('a record is taken by one alone; a taker whose first request was done without an answer has it', async (t) => {
+  const storage = await openStorage(azurite);
+  await storage.store.store(undeliveredMail(['x']));
+  passMinutes(storage, 1);
+  const [due] = await dueIn(storage);
+  assert.ok(due);
+  const takers = await Promise.all([1, 2, 3].map(() => storage.store.take(due)));
+  assert.equal(takers.filter((taken) => taken !== undefined).length, 1);
+  assert.deepEqual(await dueIn(storage), []);
+  passMinutes(storage, 10);
+  const [again] = await dueIn(storage);
+  assert.ok(again);
+  const update = storage.table.updateEntity.bind(storage.table);
+  t.mock.method(storage.table, 'updateEntity', async (...args: Parameters<typeof update>) => {
+    await update(...args);
+    // The repeat that the SDK makes finds its own change.
+    return await update(...args);
+  });
+  assert.ok(await storage.store.take(again));
+});
+
+test('what was kept is free again, with what is left of it', async () => {
   const storage = await openStorage(azurite);
   await storage.store.store(undeliveredMail(['a', 'b']));
-  const [row] = await storage.rows();
-  const keys = { partitionKey: String(row?.partitionKey), rowKey: String(row?.rowKey) };
-  await storage.table.updateEntity({ ...keys, unsent: 'two' }, 'Merge');
-  later(storage, 1);
-  assert.equal((await (await takeDue(storage)).readParts()).length, 2);
+  passMinutes(storage, 1);
+  const taken = await takeDue(storage);
+  const parts = await storage.parts.read(taken.id);
+  const nextTryAt = new Date(storage.clock.now.getTime() + 60_000);
+  const change = { status: 'waiting', nextTryAt, tries: 1, lastError: 'Still away.' } as const;
+  await storage.store.keep(taken.id, change, parts.slice(1));
+  const record = await storage.store.get(taken.id);
+  assert.deepEqual([record?.tries, record?.partsLeft, record?.lastError], [1, 1, 'Still away.']);
+  assert.deepEqual(await dueIn(storage), []);
+  passMinutes(storage, 1);
+  assert.deepEqual((await bodiesOf(storage, (await takeDue(storage)).id)).map(String), ['b']);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GroupCommit } from '../../shared/poll/groupCommit.ts';
+import { GroupCommit } from '../../shared/wait/groupCommit.ts';
 
 /** Commits that end when the test says so. */
 function gate() {

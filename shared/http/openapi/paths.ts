@@ -147,6 +147,13 @@ export const paths = {
       summary: 'Connects, logs in, counts, and touches nothing',
       description:
         'Tests the stored connection, or the columns of the body, saved or not. A stored secret, an app setting and the app’s identity are used only where the saved connection points.',
+      parameters: [
+        inQuery(
+          'steps',
+          { type: 'string', enum: ['true', 'false'] },
+          'true: with what came of each step, the queue among them, and over IMAP the first mails as they would be sent.',
+        ),
+      ],
       requestBody: input(false),
       responses: {
         200: answer('What came of it.', 'TestOutcome'),

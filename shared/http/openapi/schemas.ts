@@ -11,6 +11,7 @@ import { historyHours } from '../../connection/history.ts';
 import { configSchema } from '../../connection/schema.ts';
 import { maxLastErrorLength, runStatuses } from '../../connection/state.ts';
 import { secretFlags } from '../representation.ts';
+import { testStepNames } from '../testSteps.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -95,6 +96,44 @@ function storedColumn(name: ConfigColumnName): Schema {
 
 const shownColumns = configColumnNames.filter((name) => !isSecretColumn(name));
 
+const steps: Schema = {
+  type: 'array',
+  description: 'Up to the one that failed.',
+  items: {
+    type: 'object',
+    required: ['step', 'result', 'text'],
+    properties: {
+      step: { type: 'string', enum: [...testStepNames] },
+      result: { type: 'string', enum: ['ok', 'warning', 'failed'] },
+      text: { type: 'string' },
+    },
+    additionalProperties: false,
+  },
+};
+const previewItem: Schema = {
+  type: 'object',
+  required: ['parts', 'isCut'],
+  properties: {
+    subject: { type: 'string' },
+    from: { type: 'string' },
+    date: { type: 'string' },
+    parts: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['partKind', 'fileName', 'contentType'],
+        properties: {
+          partKind: { type: 'string' },
+          fileName: { type: 'string' },
+          contentType: { type: 'string' },
+        },
+        additionalProperties: false,
+      },
+    },
+    isCut: { type: 'boolean', description: 'There may be more parts than its begin tells.' },
+  },
+  additionalProperties: false,
+};
 const next: Schema = { type: 'string', description: 'There may be more: ask with after set to this.' };
 const orderProperties: Readonly<Record<string, Schema>> = {
   customer: { type: 'string' },
@@ -190,13 +229,22 @@ export const schemas: Readonly<Record<string, Schema>> = {
       {
         type: 'object',
         required: ['ok', 'mails'],
-        properties: { ok: { const: true }, mails: { ...count, description: 'What a poll would take.' } },
+        properties: {
+          ok: { const: true },
+          mails: { ...count, description: 'What a poll would take.' },
+          steps,
+          preview: {
+            type: 'array',
+            description: 'With steps, over IMAP: the first mails, by their first 256 KiB.',
+            items: previewItem,
+          },
+        },
         additionalProperties: false,
       },
       {
         type: 'object',
         required: ['ok', 'error'],
-        properties: { ok: { const: false }, error: { type: 'string' } },
+        properties: { ok: { const: false }, error: { type: 'string' }, steps },
         additionalProperties: false,
       },
     ],

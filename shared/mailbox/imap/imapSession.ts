@@ -185,8 +185,8 @@ export class ImapSession implements MailboxSession {
     }
   }
 
-  settle(mails: readonly MailRef[]): Promise<void> {
-    const settled = this.#settle(mails);
+  settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]> {
+    const settled = this.#settle(mails, inPlace);
     this.#settled = Promise.allSettled([this.#settled, settled]);
     return settled;
   }
@@ -197,14 +197,16 @@ export class ImapSession implements MailboxSession {
     return true;
   }
 
-  async #settle(mails: readonly MailRef[]): Promise<void> {
-    if (mails.length === 0) return;
+  async #settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]> {
+    if (mails.length === 0) return [];
     const uids = mails.map((mail) => mail.id);
     const { deleteMails, moveToFolder } = this.#options;
-    if (moveToFolder !== undefined) await this.#settleCommands.move(uids, moveToFolder);
-    else if (deleteMails) await this.#settleCommands.delete(uids);
+    let stay: readonly number[] = [];
+    if (moveToFolder !== undefined && !inPlace) await this.#settleCommands.move(uids, moveToFolder);
+    else if (deleteMails) stay = await this.#settleCommands.delete(uids);
     else await this.#settleCommands.markRead(uids);
     this.#candidates.settled(uids);
+    return mails.filter(({ id }) => stay.includes(id));
   }
 
   #search(): Promise<readonly number[]> {

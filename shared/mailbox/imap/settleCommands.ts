@@ -22,20 +22,26 @@ export class SettleCommands {
     await this.#flag(uids, ['\\Seen']);
   }
 
-  /** With UIDPLUS (RFC 4315) just these are expunged. Without, they are flagged, and read in case they stay. */
-  async delete(uids: readonly number[]): Promise<void> {
+  /**
+   * With UIDPLUS (RFC 4315) just these are expunged. Without, they are flagged, and read in case they stay; gives
+   * those that do, since others are flagged that are not ours.
+   */
+  async delete(uids: readonly number[]): Promise<readonly number[]> {
     if (this.#folder.connection.client.capabilities.has('UIDPLUS')) {
       for (const set of compactUids(uids)) await this.#expunge(set);
-      return;
+      return [];
     }
     await this.#flag(uids, ['\\Deleted', '\\Seen']);
     for (const uid of uids) this.#leftFlagged.add(uid);
     const flagged = await this.findDeleted();
     // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
-    if (flagged.length === 0 || !flagged.every((uid) => this.#leftFlagged.has(uid))) return;
+    if (flagged.length === 0) return [];
+    if (!flagged.every((uid) => this.#leftFlagged.has(uid)))
+      return uids.filter((uid) => flagged.includes(uid));
     // imapflow has no EXPUNGE by itself; flagging one of ours again changes nothing.
     await this.#expunge(`${flagged[0]}`);
     this.#leftFlagged.clear();
+    return [];
   }
 
   /**

@@ -148,7 +148,7 @@ export class Pop3Session implements MailboxSession {
     }
   }
 
-  settle(mails: readonly MailRef[]): Promise<void> {
+  settle(mails: readonly MailRef[]): Promise<readonly MailRef[]> {
     const settling = this.#inTurn('deleting mails', async () => {
       const ids = [...new Set(mails.map((mail) => this.#known(mail).id))].filter(
         (id) => !this.#deleted.has(id),
@@ -161,6 +161,7 @@ export class Pop3Session implements MailboxSession {
       }
       // The others stay deleted: `close` still sends QUIT.
       if (refusal !== undefined) throw refusal;
+      return [];
     });
     this.#settling = Promise.allSettled([this.#settling, settling]);
     return settling;

@@ -19,9 +19,28 @@ export interface Tagged {
   readonly etag: string;
 }
 
-export type TestOutcome =
-  | { readonly ok: true; readonly mails: number }
-  | { readonly ok: false; readonly error: string };
+export interface TestStep {
+  readonly step: string;
+  readonly result: 'ok' | 'warning' | 'failed';
+  readonly text: string;
+}
+
+export interface MailPreview {
+  readonly subject?: string;
+  readonly from?: string;
+  readonly date?: string;
+  readonly parts: readonly {
+    readonly partKind: string;
+    readonly fileName: string;
+    readonly contentType: string;
+  }[];
+  readonly isCut: boolean;
+}
+
+export type TestOutcome = { readonly steps?: readonly TestStep[] } & (
+  | { readonly ok: true; readonly mails: number; readonly preview?: readonly MailPreview[] }
+  | { readonly ok: false; readonly error: string }
+);
 
 interface Call {
   readonly body?: unknown;
@@ -137,7 +156,7 @@ export async function readVersion(): Promise<string> {
 }
 
 export async function testConnection(key: Key, body: unknown): Promise<TestOutcome> {
-  const { json } = await call('POST', `${path(key)}/test`, { body, timeoutMs: testTimeoutMs });
+  const { json } = await call('POST', `${path(key)}/test?steps=true`, { body, timeoutMs: testTimeoutMs });
   return json as TestOutcome;
 }
 

@@ -65,7 +65,7 @@ test('a command starts its deadline only when its turn has come', async () => {
     const timeouts = { connectMs: 5_000, openMs: 100, commandMs: 100 };
     await withSession(optionsFor(port, { timeouts }), async (session) => {
       const mails = await listAndMeasure(session);
-      let settled: Promise<void> | undefined;
+      let settled: Promise<unknown> | undefined;
       let seen = 0;
       for await (const one of fetched(session, mails)) {
         settled ??= session.settle([one.mail]);

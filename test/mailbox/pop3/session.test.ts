@@ -138,7 +138,7 @@ describe('POP3 session', () => {
     withSession({}, async (session, server) => {
       const all = await measured(session);
       const given: number[] = [];
-      const settled: Promise<void>[] = [];
+      const settled: Promise<unknown>[] = [];
       for await (const { mail } of fetched(session, all.slice(0, 50))) {
         given.push(mail.id);
         settled.push(session.settle([mail]));

@@ -89,10 +89,24 @@ export const conditions = {
     condition: 'amqp:not-allowed',
     description: `The receiver does not fit '${queue}': one of the two uses sessions.`,
   }),
+  topicCanNotBeRead: (topic: string): AmqpCondition => ({
+    condition: 'amqp:not-allowed',
+    description: `'${topic}' is a topic. Messages are received from its subscriptions.`,
+  }),
   /** SessionCannotBeLocked */
   sessionLocked: (sessionId: string): AmqpCondition => ({
     condition: 'com.microsoft:session-cannot-be-locked',
     description: `The session '${sessionId}' is locked by another receiver.`,
+  }),
+  /** SessionLockLost */
+  sessionLost: (queue: string): AmqpCondition => ({
+    condition: 'com.microsoft:session-lock-lost',
+    description: `The lock of a session of '${queue}' has expired.`,
+  }),
+  /** A link that nothing came or went on for a while; the SDKs open another when they need it. */
+  idle: (linkName: string, idleMs: number): AmqpCondition => ({
+    condition: 'amqp:link:detach-forced',
+    description: `The link '${linkName}' is detached: it was idle for ${idleMs} ms.`,
   }),
   /** ServiceTimeout: no session came free in time. */
   timeout: (): AmqpCondition => ({
@@ -103,6 +117,11 @@ export const conditions = {
   lockLost: (): AmqpCondition => ({
     condition: 'com.microsoft:message-lock-lost',
     description: 'The lock has expired, or the message has been settled already.',
+  }),
+  /** What Service Bus has and this broker has not. */
+  notImplemented: (what: string): AmqpCondition => ({
+    condition: 'amqp:not-implemented',
+    description: `${what} not implemented.`,
   }),
   malformed: (): AmqpCondition => ({
     condition: 'amqp:decode-error',

@@ -1,14 +1,15 @@
 import type { Delivery, EventContext, Receiver } from 'rhea';
 import { type AmqpCondition, type BrokerFaults, conditions } from './faults.ts';
-import type { BrokerQueue } from './queue.ts';
-import { announceMaxMessageSize, cut, isAlive, rawFormat } from './rheaInternals.ts';
+import type { Entity } from './queue.ts';
+import { announceMaxMessageSize, cut, echoSettleMode, isAlive, rawFormat } from './rheaInternals.ts';
 import { splitBatch } from './wireMessage.ts';
 
 const batchFormat = 0x8001_3700;
 
-/** Lets a sender's link put messages on the queue. */
-export function openIntake(receiver: Receiver, queue: BrokerQueue, faults: BrokerFaults): void {
-  announceMaxMessageSize(receiver, queue.maxMessageSizeBytes);
+/** Lets a sender's link put messages on a queue or topic. */
+export function openIntake(receiver: Receiver, entity: Entity, faults: BrokerFaults): void {
+  announceMaxMessageSize(receiver, entity.maxMessageSizeBytes);
+  echoSettleMode(receiver);
   receiver.set_source({ address: receiver.source?.address ?? '' });
   receiver.set_target({ address: receiver.target.address });
   receiver.on('message', (context: EventContext) => {
@@ -16,7 +17,7 @@ export function openIntake(receiver: Receiver, queue: BrokerQueue, faults: Broke
     const transfer: unknown = context.message;
     if (delivery === undefined || !Buffer.isBuffer(transfer)) return;
     if (!isAlive(receiver.connection)) return;
-    takeTransfer(receiver, delivery, transfer, queue, faults);
+    takeTransfer(receiver, delivery, transfer, entity, faults);
   });
 }
 
@@ -24,10 +25,10 @@ function takeTransfer(
   receiver: Receiver,
   delivery: Delivery,
   transfer: Buffer,
-  queue: BrokerQueue,
+  entity: Entity,
   faults: BrokerFaults,
 ): void {
-  queue.transfers++;
+  entity.transfers++;
   if (faults.dropOnTransfer !== undefined) {
     faults.dropOnTransfer--;
     if (faults.dropOnTransfer <= 0) {
@@ -37,7 +38,7 @@ function takeTransfer(
     }
   }
   if (faults.silentTransfers) return;
-  const refusal = faultRefusal(queue, faults) ?? store(delivery.format, transfer, queue);
+  const refusal = faultRefusal(entity, faults) ?? store(delivery.format, transfer, entity);
   if (refusal === undefined && faults.loseDispositionTransfers > 0) {
     faults.loseDispositionTransfers--;
     cut(receiver.connection);
@@ -48,23 +49,23 @@ function takeTransfer(
   else answer(receiver, delivery, refusal);
 }
 
-function faultRefusal(queue: BrokerQueue, faults: BrokerFaults): AmqpCondition | undefined {
+function faultRefusal(entity: Entity, faults: BrokerFaults): AmqpCondition | undefined {
   if (faults.serverBusyTransfers > 0) {
     faults.serverBusyTransfers--;
     return conditions.serverBusy();
   }
-  if (faults.quotaExceeded) return conditions.quotaExceeded(queue.name);
-  if (faults.entityDisabled || queue.disabled) return conditions.disabled(queue.name);
+  if (faults.quotaExceeded) return conditions.quotaExceeded(entity.name);
+  if (faults.entityDisabled || entity.disabled) return conditions.disabled(entity.name);
   return undefined;
 }
 
-function store(format: number, transfer: Buffer, queue: BrokerQueue): AmqpCondition | undefined {
-  if (transfer.length > queue.maxMessageSizeBytes) {
-    return conditions.messageSize(transfer.length, queue.maxMessageSizeBytes);
+function store(format: number, transfer: Buffer, entity: Entity): AmqpCondition | undefined {
+  if (transfer.length > entity.maxMessageSizeBytes) {
+    return conditions.messageSize(transfer.length, entity.maxMessageSizeBytes);
   }
   if (format !== batchFormat && format !== rawFormat) return conditions.malformed();
   try {
-    return queue.offer(format === batchFormat ? splitBatch(transfer) : [transfer], Date.now());
+    return entity.offer(format === batchFormat ? splitBatch(transfer) : [transfer], Date.now());
   } catch {
     return conditions.malformed();
   }

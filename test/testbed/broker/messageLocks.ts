@@ -14,6 +14,7 @@ export class MessageLocks {
   readonly #expired: (message: StoredMessage) => void;
   /** In the order in which they expire, since every lock lasts the same time from being taken or renewed. */
   readonly #locks = new Map<string, LockedMessage>();
+  readonly #held = new Set<StoredMessage>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(durationMs: number, expired: (message: StoredMessage) => void) {
@@ -24,6 +25,7 @@ export class MessageLocks {
   take(message: StoredMessage, nowMs: number): LockedMessage {
     const lock = { tag: newDeliveryTag(), message, untilMs: nowMs + this.#durationMs };
     this.#locks.set(lock.tag.toString('hex'), lock);
+    this.#held.add(message);
     this.#watch(nowMs);
     return lock;
   }
@@ -43,7 +45,12 @@ export class MessageLocks {
     const key = tag.toString('hex');
     const lock = this.#locks.get(key);
     this.#locks.delete(key);
+    if (lock !== undefined) this.#held.delete(lock.message);
     return lock?.message;
+  }
+
+  isLocked(message: StoredMessage): boolean {
+    return this.#held.has(message);
   }
 
   ofSession(sessionId: string): LockedMessage[] {
@@ -52,6 +59,7 @@ export class MessageLocks {
 
   clear(): void {
     this.#locks.clear();
+    this.#held.clear();
   }
 
   #watch(nowMs: number): void {
@@ -66,6 +74,7 @@ export class MessageLocks {
     for (const [key, lock] of this.#locks) {
       if (lock.untilMs > nowMs) break;
       this.#locks.delete(key);
+      this.#held.delete(lock.message);
       this.#expired(lock.message);
     }
     this.#watch(nowMs);

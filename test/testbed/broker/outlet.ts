@@ -1,25 +1,47 @@
 import type { Delivery, EventContext, Sender } from 'rhea';
+import { entriesOf, int, long, type TypedEntries, timestamp } from './amqpValues.ts';
 import { conditions } from './faults.ts';
-import type { BrokerQueue } from './queue.ts';
-import { creditOf, isAlive, roomOf, sendSettled, settleAccepted, settleRejected } from './rheaInternals.ts';
-import { encodeForDelivery, isRecord } from './wireMessage.ts';
+import type { BrokerQueue, StoredMessage } from './queue.ts';
+import {
+  annotationsOf,
+  creditOf,
+  echoSettleMode,
+  errorInfoOf,
+  isAlive,
+  isAttached,
+  isUndeliverableHere,
+  roomOf,
+  settleAccepted,
+  settleRejected,
+} from './rheaInternals.ts';
+import { encodeForDelivery } from './wireMessage.ts';
 
 /**
  * Lets a receiver's link take messages off the queue, of one session when `sessionId` is given: peek-lock,
  * or receive-and-delete when the link asks for settled messages. Answers the way to stop.
  */
-export function openOutlet(sender: Sender, queue: BrokerQueue, sessionId: string | undefined): () => void {
+export function openOutlet(
+  sender: Sender,
+  queue: BrokerQueue,
+  sessionId: string | undefined,
+  used: () => void,
+): () => void {
   const deletes = sender.snd_settle_mode === 1;
-  if (deletes) sendSettled(sender);
+  echoSettleMode(sender);
   /** Given to rhea, which takes them off the credit only when it writes them, at the end of this tick. */
   let unwritten = 0;
 
   function pump(): void {
     if (!sender.is_open() || !isAlive(sender.connection)) return;
     if (unwritten > 0) return;
+    if (!isAttached(sender)) {
+      setImmediate(pump);
+      return;
+    }
     const room = Math.min(creditOf(sender), roomOf(sender));
     while (unwritten < room && sendOne()) unwritten++;
     if (unwritten === 0) return;
+    used();
     setImmediate(() => {
       unwritten = 0;
       pump();
@@ -36,8 +58,8 @@ export function openOutlet(sender: Sender, queue: BrokerQueue, sessionId: string
     }
     const lock = queue.takeAndLock(sessionId, nowMs);
     if (lock === undefined) return false;
-    const annotations = { ...stamps(lock.message), 'x-opt-locked-until': new Date(lock.untilMs) };
-    sender.send(encodeForDelivery(lock.message.raw, lock.message.deliveryCount, annotations), lock.tag, 0);
+    const { message, tag, untilMs } = lock;
+    sender.send(encodeForDelivery(message.raw, message.deliveryCount, stamps(message, untilMs)), tag, 0);
     return true;
   }
 
@@ -48,7 +70,7 @@ export function openOutlet(sender: Sender, queue: BrokerQueue, sessionId: string
     else settleRejected(delivery, conditions.lockLost());
   };
   sender.on('accepted', (context) => settle(context, (tag) => queue.complete(tag)));
-  sender.on('released', (context) => settle(context, (tag) => queue.abandon(tag, {})));
+  sender.on('released', (context) => settle(context, (tag) => queue.release(tag)));
   sender.on('modified', (context) => settle(context, (tag, delivery) => modify(queue, tag, delivery)));
   sender.on('rejected', (context) => settle(context, (tag, delivery) => bury(queue, tag, delivery)));
   sender.on('sendable', pump);
@@ -60,21 +82,24 @@ export function openOutlet(sender: Sender, queue: BrokerQueue, sessionId: string
 }
 
 function modify(queue: BrokerQueue, tag: Buffer, delivery: Delivery): boolean {
-  const annotations: unknown = delivery.remote_state?.message_annotations;
-  return queue.abandon(tag, isRecord(annotations) ? annotations : {});
+  const properties = entriesOf(annotationsOf(delivery));
+  return isUndeliverableHere(delivery) ? queue.defer(tag, properties) : queue.abandon(tag, properties);
 }
 
+/** The SDKs put the reason, its description and the properties to modify into the error's info. */
 function bury(queue: BrokerQueue, tag: Buffer, delivery: Delivery): boolean {
-  const error: unknown = delivery.remote_state?.error;
-  const info: unknown = isRecord(error) ? error.info : undefined;
-  const reason = isRecord(info) ? info.DeadLetterReason : undefined;
-  const description = isRecord(info) ? info.DeadLetterErrorDescription : undefined;
-  return queue.deadLetter(tag, String(reason ?? ''), String(description ?? ''));
+  return queue.deadLetter(tag, entriesOf(errorInfoOf(delivery)));
 }
 
-function stamps(message: { sequenceNumber: number; enqueuedTime: Date }): Record<string, unknown> {
-  return {
-    'x-opt-sequence-number': message.sequenceNumber,
-    'x-opt-enqueued-time': message.enqueuedTime,
-  };
+/** The annotations that Service Bus adds; with the lock's end where there is a lock. */
+export function stamps(message: StoredMessage, lockedUntilMs?: number): TypedEntries {
+  const stamped: TypedEntries = [
+    ['x-opt-sequence-number', long(message.sequenceNumber)],
+    ['x-opt-enqueued-time', timestamp(message.enqueuedTime)],
+    ['x-opt-message-state', int(stateNumbers[message.state])],
+  ];
+  if (lockedUntilMs === undefined) return stamped;
+  return [...stamped, ['x-opt-locked-until', timestamp(new Date(lockedUntilMs))]];
 }
+
+const stateNumbers = { active: 0, deferred: 1, scheduled: 2 } as const;

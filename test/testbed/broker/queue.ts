@@ -1,7 +1,10 @@
+import { type TypedEntries, text } from './amqpValues.ts';
 import { DuplicateDetection } from './duplicateDetection.ts';
 import { type AmqpCondition, conditions } from './faults.ts';
 import { type LockedMessage, MessageLocks } from './messageLocks.ts';
 import { inspect, type QueueMessage } from './queueMessage.ts';
+import { type ScheduledMessage, ScheduledMessages } from './scheduledMessages.ts';
+import { SessionLocks } from './sessionLocks.ts';
 import { Shelf } from './shelf.ts';
 import { readRouting, withApplicationProperties } from './wireMessage.ts';
 
@@ -24,18 +27,37 @@ export interface QueueOptions {
   readonly maxQueueSizeBytes?: number;
 }
 
+/** `deferred`: given out by its sequence number only. */
+export type MessageState = 'active' | 'deferred' | 'scheduled';
+
+/** What a sender's link and a management node put messages on: a queue or a topic. */
+export interface Entity {
+  readonly name: string;
+  readonly maxMessageSizeBytes: number;
+  disabled: boolean;
+  /** Transfers that came, whatever became of them; a batch is one. */
+  transfers: number;
+  /** Stores the messages of one transfer, all or none; answers why not. */
+  offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined;
+  /** Stores messages that say when they are due; answers their sequence numbers, or why not. */
+  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition;
+  /** Takes scheduled messages back; false when one of them is none, and then none is taken. */
+  cancelScheduled(sequenceNumbers: readonly number[]): boolean;
+}
+
 /** A message as it lies on the queue. */
 export interface StoredMessage {
   readonly sequenceNumber: number;
   readonly enqueuedTime: Date;
   readonly messageId: string | undefined;
   readonly sessionId: string | undefined;
+  state: MessageState;
   raw: Buffer;
   deliveryCount: number;
 }
 
-/** A queue held in memory, with the rules of a Service Bus queue; knows nothing of connections. */
-export class BrokerQueue {
+/** A queue or a subscription held in memory, with the rules of Service Bus; knows nothing of connections. */
+export class BrokerQueue implements Entity {
   readonly name: string;
   readonly maxMessageSizeBytes: number;
   readonly requiresSession: boolean;
@@ -46,14 +68,15 @@ export class BrokerQueue {
   accepted = 0;
   /** Messages dropped by duplicate detection, whose senders were told they were accepted. */
   duplicates = 0;
-  /** Transfers that came, whatever became of them; a batch is one. */
   transfers = 0;
 
   readonly #options: QueueOptions;
-  readonly #active = new Map<number, StoredMessage>();
+  /** Deferred ones too. */
+  readonly #stored = new Map<number, StoredMessage>();
   readonly #shelves = new Map<string, Shelf>();
-  /** Held as long as their receivers' links are open. */
-  readonly #lockedSessions = new Set<string>();
+  readonly #scheduled = new ScheduledMessages((message) => this.#enqueueScheduled(message));
+  readonly #sessions: SessionLocks;
+  readonly #sessionStates = new Map<string, Buffer>();
   readonly #locks: MessageLocks;
   readonly #seen: DuplicateDetection;
   readonly #listeners = new Set<(message: QueueMessage) => void>();
@@ -68,7 +91,8 @@ export class BrokerQueue {
     this.requiresSession = options.requiresSession ?? false;
     this.lockDurationMs = options.lockDurationMs ?? 30_000;
     this.disabled = options.disabled ?? false;
-    this.#locks = new MessageLocks(this.lockDurationMs, (message) => this.#giveBack(message));
+    this.#locks = new MessageLocks(this.lockDurationMs, (message) => this.#fail(message));
+    this.#sessions = new SessionLocks(this.lockDurationMs, (sessionId) => this.#expireSession(sessionId));
     this.#seen = new DuplicateDetection(options.duplicateDetectionWindowMs);
     if (!isDeadLetterQueue) {
       this.deadLetterQueue = new BrokerQueue(
@@ -82,12 +106,12 @@ export class BrokerQueue {
     }
   }
 
-  /** How many messages are active, locked ones included; costs nothing, unlike `messages`. */
+  /** How many messages there are, locked ones included; costs nothing, unlike `messages`. */
   get count(): number {
-    return this.#active.size;
+    return this.#stored.size + this.#scheduled.size;
   }
 
-  /** The active messages, locked ones included, oldest first. */
+  /** All messages, locked, deferred and scheduled ones included, oldest first. */
   get messages(): QueueMessage[] {
     return this.peek(0, Infinity).map(inspect);
   }
@@ -102,11 +126,13 @@ export class BrokerQueue {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Forgets messages, dead letters, what duplicate detection has seen, and the counters. */
+  /** Forgets messages, dead letters, sessions' states, what duplicate detection has seen, and the counters. */
   clear(): void {
-    this.#active.clear();
+    this.#stored.clear();
+    this.#scheduled.clear();
     this.#shelves.clear();
     this.#locks.clear();
+    this.#sessionStates.clear();
     this.#seen.clear();
     this.#sizeBytes = 0;
     this.accepted = 0;
@@ -115,22 +141,23 @@ export class BrokerQueue {
     this.deadLetterQueue?.clear();
   }
 
-  /** Stores the messages of one transfer, all or none; answers why not. */
   offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined {
-    const arrivals = encoded.map((raw) => ({ raw, ...readRouting(raw) }));
-    if (this.requiresSession && arrivals.some((arrival) => arrival.sessionId === undefined)) {
-      return conditions.sessionMissing(this.name);
-    }
-    const arrivingBytes = encoded.reduce((sum, raw) => sum + raw.length, 0);
-    if (this.#sizeBytes + arrivingBytes > (this.#options.maxQueueSizeBytes ?? Infinity)) {
-      return conditions.quotaExceeded(this.name);
-    }
-    for (const arrival of arrivals) {
-      if (this.#seen.isRepeat(arrival.messageId, nowMs)) this.duplicates++;
-      else this.#store(arrival.raw, arrival.messageId, arrival.sessionId, nowMs);
-    }
-    this.#wake();
-    return undefined;
+    const taken = this.#take(encoded, nowMs);
+    return Array.isArray(taken) ? undefined : taken;
+  }
+
+  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition {
+    return this.#take(encoded, nowMs);
+  }
+
+  cancelScheduled(sequenceNumbers: readonly number[]): boolean {
+    return this.#scheduled.cancel(sequenceNumbers);
+  }
+
+  /** Puts a message on the dead-letter queue that the queue itself can't take. */
+  offerDead(raw: Buffer, nowMs: number, reason: string, description: string): void {
+    const message = toStored(this.#nextSequenceNumber++, nowMs, raw);
+    this.#bury(message, deadLetterProperties(reason, description));
   }
 
   /** Takes the next message off for good. */
@@ -151,33 +178,48 @@ export class BrokerQueue {
     return this.#locks.renew(tag, nowMs);
   }
 
+  /** Locks deferred messages by their numbers; `undefined` when one of them is none, and then none is locked. */
+  lockDeferred(sequenceNumbers: readonly number[], nowMs: number): LockedMessage[] | undefined {
+    return this.#deferred(sequenceNumbers)?.map((message) => this.#locks.take(message, nowMs));
+  }
+
+  /** Takes deferred messages off for good, as `lockDeferred` locks them. */
+  takeDeferred(sequenceNumbers: readonly number[]): StoredMessage[] | undefined {
+    const messages = this.#deferred(sequenceNumbers);
+    for (const message of messages ?? []) this.#remove(message);
+    return messages;
+  }
+
   /** Removes a locked message; false when the lock is lost. So with the other ways to settle. */
   complete(tag: Buffer): boolean {
-    const message = this.#locks.end(tag);
-    if (message !== undefined) this.#remove(message);
-    return message !== undefined;
+    return this.#settle(tag, [], (message) => this.#remove(message));
   }
 
-  abandon(tag: Buffer, properties: Readonly<Record<string, unknown>>): boolean {
-    const message = this.#locks.end(tag);
-    if (message === undefined) return false;
-    const raw = withApplicationProperties(message.raw, properties);
-    this.#sizeBytes += raw.length - message.raw.length;
-    message.raw = raw;
-    this.#giveBack(message);
-    return true;
+  /** The delivery has failed; the message comes again, or is dead-lettered after too many. */
+  abandon(tag: Buffer, properties: TypedEntries): boolean {
+    return this.#settle(tag, properties, (message) => this.#fail(message));
   }
 
-  deadLetter(tag: Buffer, reason: string, description: string): boolean {
-    const message = this.#locks.end(tag);
-    if (message !== undefined) this.#bury(message, reason, description);
-    return message !== undefined;
+  /** Comes again as if it had not been delivered (AMQP 1.0, 3.4.4). */
+  release(tag: Buffer): boolean {
+    return this.#settle(tag, [], (message) => this.#putBack(message));
   }
 
-  /** Up to `limit` active messages from a sequence number on. */
+  defer(tag: Buffer, properties: TypedEntries): boolean {
+    return this.#settle(tag, properties, (message) => {
+      message.state = 'deferred';
+    });
+  }
+
+  /** `properties` with those that say why, `DeadLetterReason` and `DeadLetterErrorDescription`. */
+  deadLetter(tag: Buffer, properties: TypedEntries): boolean {
+    return this.#settle(tag, [], (message) => this.#bury(message, properties));
+  }
+
+  /** Up to `limit` messages from a sequence number on, whatever their state. */
   peek(fromSequenceNumber: number, limit: number, sessionId?: string): StoredMessage[] {
     const found: StoredMessage[] = [];
-    for (const message of this.#active.values()) {
+    for (const message of this.#inOrder()) {
       if (found.length >= limit) break;
       if (message.sequenceNumber < fromSequenceNumber) continue;
       if (sessionId === undefined || message.sessionId === sessionId) found.push(message);
@@ -185,36 +227,41 @@ export class BrokerQueue {
     return found;
   }
 
-  /** Locks the named session, or the first free one that has messages. Answers its id. */
-  lockSession(wanted: string | undefined): string | undefined {
-    const isFree = (id: string) => !this.#lockedSessions.has(id);
-    let found = wanted;
-    if (found === undefined) {
-      for (const [key, shelf] of this.#shelves) {
-        if (shelf.size > 0 && isFree(key)) {
-          found = key;
-          break;
-        }
-      }
-    }
-    if (found === undefined || !isFree(found)) return undefined;
-    this.#lockedSessions.add(found);
-    return found;
+  /**
+   * Locks the named session, or the first free one that has messages. Answers its id. `lost` is called when the
+   * lock runs out, and is what `releaseSession` is called with.
+   */
+  lockSession(wanted: string | undefined, lost: () => void): string | undefined {
+    const sessionId = wanted ?? this.#firstFreeSession();
+    if (sessionId === undefined || !this.#sessions.take(sessionId, lost)) return undefined;
+    return sessionId;
+  }
+
+  isSessionLocked(sessionId: string): boolean {
+    return this.#sessions.isHeld(sessionId);
   }
 
   /** Renews a session's lock and those of its messages; nothing when it isn't locked. */
   renewSession(sessionId: string, nowMs: number): Date | undefined {
-    if (!this.#lockedSessions.has(sessionId)) return undefined;
-    const untilMs = nowMs + this.lockDurationMs;
+    if (!this.#sessions.renew(sessionId)) return undefined;
     for (const { tag } of this.#locks.ofSession(sessionId)) this.renewLock(tag, nowMs);
-    return new Date(untilMs);
+    return new Date(nowMs + this.lockDurationMs);
   }
 
-  /** Gives a session back, with the messages its receiver had locked. */
-  releaseSession(sessionId: string): void {
-    this.#lockedSessions.delete(sessionId);
-    for (const { tag } of this.#locks.ofSession(sessionId)) this.abandon(tag, {});
+  /** Gives a session back, with the messages its receiver had locked: that is no failed delivery of theirs. */
+  releaseSession(sessionId: string, lost: () => void): void {
+    if (!this.#sessions.release(sessionId, lost)) return;
+    for (const { tag } of this.#locks.ofSession(sessionId)) this.release(tag);
     this.#wake();
+  }
+
+  sessionState(sessionId: string): Buffer | undefined {
+    return this.#sessionStates.get(sessionId);
+  }
+
+  setSessionState(sessionId: string, state: Buffer | undefined): void {
+    if (state === undefined) this.#sessionStates.delete(sessionId);
+    else this.#sessionStates.set(sessionId, state);
   }
 
   /** Calls back whenever there may be something to take. Answers the way to stop that. */
@@ -223,18 +270,80 @@ export class BrokerQueue {
     return () => this.#waiting.delete(wake);
   }
 
-  #store(raw: Buffer, messageId: string | undefined, sessionId: string | undefined, nowMs: number): void {
-    const sequenceNumber = this.#nextSequenceNumber++;
-    const enqueuedTime = new Date(nowMs);
-    const message = { sequenceNumber, enqueuedTime, messageId, sessionId, raw, deliveryCount: 0 };
-    this.#active.set(sequenceNumber, message);
-    this.#sizeBytes += raw.length;
+  /** Stores or schedules all, or none; answers their sequence numbers, 0 for a dropped repeat, or why not. */
+  #take(encoded: readonly Buffer[], nowMs: number): number[] | AmqpCondition {
+    const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
+    if (this.requiresSession && arrivals.some(({ routing }) => routing.sessionId === undefined)) {
+      return conditions.sessionMissing(this.name);
+    }
+    const arrivingBytes = encoded.reduce((sum, raw) => sum + raw.length, 0);
+    if (this.#sizeBytes + arrivingBytes > (this.#options.maxQueueSizeBytes ?? Infinity)) {
+      return conditions.quotaExceeded(this.name);
+    }
+    const sequenceNumbers = arrivals.map(({ raw, routing }) => {
+      if (this.#seen.isRepeat(routing.messageId, nowMs)) {
+        this.duplicates++;
+        return 0;
+      }
+      const sequenceNumber = this.#nextSequenceNumber++;
+      const dueMs = routing.scheduledFor?.getTime() ?? nowMs;
+      if (dueMs > nowMs) this.#scheduled.add({ sequenceNumber, raw, dueMs });
+      else this.#add(toStored(sequenceNumber, nowMs, raw, routing));
+      return sequenceNumber;
+    });
+    this.#wake();
+    return sequenceNumbers;
+  }
+
+  /** It goes on the queue as if it came now, with a number of its own. */
+  #enqueueScheduled({ raw }: ScheduledMessage): void {
+    this.#add(toStored(this.#nextSequenceNumber++, Date.now(), raw));
+    this.#wake();
+  }
+
+  #add(message: StoredMessage): void {
+    this.#stored.set(message.sequenceNumber, message);
+    this.#sizeBytes += message.raw.length;
     this.accepted++;
     this.#shelfOf(message).put(message);
     if (this.#listeners.size > 0) {
       const inspected = inspect(message);
       for (const listener of this.#listeners) listener(inspected);
     }
+  }
+
+  /** Everything by sequence number. Only dead letters come in another order, and scheduled ones lie apart. */
+  #inOrder(): Iterable<StoredMessage> {
+    if (this.deadLetterQueue !== undefined && this.#scheduled.size === 0) return this.#stored.values();
+    const scheduled = this.#scheduled.messages.map(
+      ({ sequenceNumber, raw, dueMs }): StoredMessage => ({
+        ...toStored(sequenceNumber, dueMs, raw),
+        state: 'scheduled',
+      }),
+    );
+    return [...this.#stored.values(), ...scheduled].sort((a, b) => a.sequenceNumber - b.sequenceNumber);
+  }
+
+  #deferred(sequenceNumbers: readonly number[]): StoredMessage[] | undefined {
+    const found: StoredMessage[] = [];
+    for (const sequenceNumber of sequenceNumbers) {
+      const message = this.#stored.get(sequenceNumber);
+      if (message?.state !== 'deferred' || this.#locks.isLocked(message)) return undefined;
+      found.push(message);
+    }
+    return found;
+  }
+
+  #firstFreeSession(): string | undefined {
+    for (const [sessionId, shelf] of this.#shelves) {
+      if (shelf.size > 0 && !this.#sessions.isHeld(sessionId)) return sessionId;
+    }
+    return undefined;
+  }
+
+  #expireSession(sessionId: string): void {
+    for (const { tag } of this.#locks.ofSession(sessionId)) this.abandon(tag, []);
+    this.#wake();
   }
 
   #shelfOf(message: StoredMessage): Shelf {
@@ -247,33 +356,68 @@ export class BrokerQueue {
     return shelf;
   }
 
-  #remove(message: StoredMessage): void {
-    if (this.#active.delete(message.sequenceNumber)) this.#sizeBytes -= message.raw.length;
+  #settle(tag: Buffer, properties: TypedEntries, settle: (message: StoredMessage) => void): boolean {
+    const message = this.#locks.end(tag);
+    if (message === undefined) return false;
+    const raw = withApplicationProperties(message.raw, properties);
+    this.#sizeBytes += raw.length - message.raw.length;
+    message.raw = raw;
+    settle(message);
+    return true;
   }
 
-  #giveBack(message: StoredMessage): void {
+  #remove(message: StoredMessage): void {
+    if (this.#stored.delete(message.sequenceNumber)) this.#sizeBytes -= message.raw.length;
+  }
+
+  #fail(message: StoredMessage): void {
     message.deliveryCount++;
-    if (message.deliveryCount >= (this.#options.maxDeliveryCount ?? 10)) {
-      this.#bury(
-        message,
-        'MaxDeliveryCountExceeded',
-        'Message could not be consumed after the maximum of attempts.',
-      );
+    if (message.deliveryCount < (this.#options.maxDeliveryCount ?? 10)) {
+      this.#putBack(message);
       return;
     }
-    this.#shelfOf(message).putBack(message);
+    const description = 'Message could not be consumed after the maximum of attempts.';
+    this.#bury(message, deadLetterProperties('MaxDeliveryCountExceeded', description));
+  }
+
+  /** A deferred one stays so. */
+  #putBack(message: StoredMessage): void {
+    if (message.state === 'active') this.#shelfOf(message).putBack(message);
     this.#wake();
   }
 
-  #bury(message: StoredMessage, reason: string, description: string): void {
+  /** It keeps its sequence number, its time and how often it was delivered. A dead letter stays one. */
+  #bury(message: StoredMessage, properties: TypedEntries): void {
+    if (this.deadLetterQueue === undefined) {
+      this.#putBack(message);
+      return;
+    }
     this.#remove(message);
-    const properties = { DeadLetterReason: reason, DeadLetterErrorDescription: description };
-    this.deadLetterQueue?.offer([withApplicationProperties(message.raw, properties)], Date.now());
+    const raw = withApplicationProperties(message.raw, properties);
+    this.deadLetterQueue.#add({ ...message, state: 'active', raw });
+    this.deadLetterQueue.#wake();
   }
 
   #wake(): void {
     for (const wake of [...this.#waiting]) wake();
   }
+}
+
+function toStored(
+  sequenceNumber: number,
+  enqueuedMs: number,
+  raw: Buffer,
+  { messageId, sessionId } = readRouting(raw),
+): StoredMessage {
+  const enqueuedTime = new Date(enqueuedMs);
+  return { sequenceNumber, enqueuedTime, messageId, sessionId, state: 'active', raw, deliveryCount: 0 };
+}
+
+function deadLetterProperties(reason: string, description: string): TypedEntries {
+  return [
+    ['DeadLetterReason', text(reason)],
+    ['DeadLetterErrorDescription', text(description)],
+  ];
 }
 
 function shelfKey(sessionId: string | undefined): string {

@@ -1,4 +1,4 @@
-import type { StoredMessage } from './queue.ts';
+import type { MessageState, StoredMessage } from './queue.ts';
 import { decodeContent, type MessageContent } from './wireMessage.ts';
 
 /** A message on the queue, decoded when looked at. */
@@ -6,6 +6,7 @@ export interface QueueMessage extends MessageContent {
   readonly sequenceNumber: number;
   readonly enqueuedTime: Date;
   readonly deliveryCount: number;
+  readonly state: MessageState;
 }
 
 /** Shows a stored message; its bytes are decoded at the first look at a part of it. */
@@ -19,6 +20,7 @@ export function inspect(message: StoredMessage): QueueMessage {
     sequenceNumber: message.sequenceNumber,
     enqueuedTime: message.enqueuedTime,
     deliveryCount: message.deliveryCount,
+    state: message.state,
     messageId: message.messageId,
     sessionId: message.sessionId,
     get body() {
@@ -32,6 +34,15 @@ export function inspect(message: StoredMessage): QueueMessage {
     },
     get contentType() {
       return decoded().contentType;
+    },
+    get to() {
+      return decoded().to;
+    },
+    get replyTo() {
+      return decoded().replyTo;
+    },
+    get replyToSessionId() {
+      return decoded().replyToSessionId;
     },
     get applicationProperties() {
       return decoded().applicationProperties;

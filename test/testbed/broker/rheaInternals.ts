@@ -1,6 +1,8 @@
+import type { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
-import type { AmqpError, Connection, Delivery, link, Sender, Session } from 'rhea';
+import type { AmqpError, Connection, Delivery, link, Receiver, Sender, Session } from 'rhea';
 import rhea from 'rhea';
+import { plain } from './amqpValues.ts';
 
 /** The parts of rhea's objects that its typings leave out and a broker needs. */
 interface LinkInternals {
@@ -9,6 +11,7 @@ interface LinkInternals {
     readonly attach: {
       max_message_size?: number;
       snd_settle_mode?: number;
+      rcv_settle_mode?: number;
       properties?: Record<string, unknown>;
     };
   };
@@ -48,6 +51,23 @@ export function answerAttach(of: link): void {
   of.open();
 }
 
+/** Whether our attach has been written: rhea would write transfers before it. */
+export function isAttached(of: link): boolean {
+  const { state } = internals(of);
+  return state.local_open && state.open_requests === 0;
+}
+
+/**
+ * Announces the settle modes that the peer asks for (AMQP 1.0, 2.7.3), in the attach that is about to be written. A
+ * sender then settles what it sends where the peer wants that.
+ */
+export function echoSettleMode(of: Sender | Receiver): void {
+  const { attach } = internals(of).local;
+  if (of.snd_settle_mode !== undefined) attach.snd_settle_mode = of.snd_settle_mode;
+  // As a receiver we settle first, whatever the peer would take.
+  if (of.is_sender() && of.rcv_settle_mode !== undefined) attach.rcv_settle_mode = of.rcv_settle_mode;
+}
+
 /** Announces the link's limit in the attach that is about to be written. */
 export function announceMaxMessageSize(of: link, sizeBytes: number): void {
   internals(of).local.attach.max_message_size = sizeBytes;
@@ -56,11 +76,6 @@ export function announceMaxMessageSize(of: link, sizeBytes: number): void {
 /** Sets the properties of the attach that is about to be written. */
 export function announceProperties(of: link, properties: Record<string, unknown>): void {
   internals(of).local.attach.properties = properties;
-}
-
-/** Makes a sender send its messages settled: receive-and-delete. */
-export function sendSettled(sender: Sender): void {
-  internals(sender).local.attach.snd_settle_mode = 1;
 }
 
 /** How many messages the peer still asks for. */
@@ -93,6 +108,43 @@ function settle(delivery: Delivery, outcome: { described(): unknown }): void {
   delivery.update(true, outcome.described());
   (delivery as unknown as { remote_settled: boolean }).remote_settled = true;
 }
+
+/** The annotations that a receiver gives with `modified`, typed. */
+export function annotationsOf(delivery: Delivery): unknown {
+  return fieldOf(delivery.remote_state, 2);
+}
+
+/** Whether `modified` says that the message is not for this receiver: Service Bus takes that as a deferral. */
+export function isUndeliverableHere(delivery: Delivery): boolean {
+  return plain(fieldOf(delivery.remote_state, 1)) === true;
+}
+
+/** The info map of the error that a receiver gives with `rejected`, typed. */
+export function errorInfoOf(delivery: Delivery): unknown {
+  return fieldOf(fieldOf(delivery.remote_state, 0), 2);
+}
+
+function fieldOf(composite: unknown, index: number): unknown {
+  const fields = (composite as { readonly value?: unknown } | undefined)?.value;
+  return Array.isArray(fields) ? fields[index] : undefined;
+}
+
+/** Calls back for whatever comes on the link. */
+export function onTraffic(of: link, used: () => void): void {
+  const { observers } = of as unknown as { observers: EventEmitter };
+  for (const event of trafficEvents) observers.on(event, used);
+}
+
+const trafficEvents = [
+  'message',
+  'sender_flow',
+  'receiver_flow',
+  'accepted',
+  'released',
+  'modified',
+  'rejected',
+  'settled',
+];
 
 /** The socket under a connection. */
 export function socketOf(connection: Connection): Socket | undefined {

@@ -21,17 +21,19 @@ export function sessionWishOf(sender: Sender): SessionWish {
 
 /**
  * Locks the session wished for and answers the attach with its id; waits for one to come free as long as the
- * link says, then closes the link with a timeout. A named one that is taken is refused at once.
+ * link says, then closes the link with a timeout. A named one that is taken is refused at once. `lost` is called when the
+ * session's lock runs out.
  */
 export function acceptSession(
   sender: Sender,
   queue: BrokerQueue,
   wish: SessionWish,
+  lost: () => void,
   accepted: (sessionId: string) => void,
 ): void {
   const wanted = wish.kind === 'named' ? wish.sessionId : undefined;
   const tryNow = () => {
-    const sessionId = queue.lockSession(wanted);
+    const sessionId = queue.lockSession(wanted, lost);
     if (sessionId === undefined) return false;
     sender.set_source({ address: sender.source.address, filter: { [filterName]: sessionId } });
     sender.set_target({ address: '' });

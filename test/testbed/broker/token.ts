@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /** What a valid token opens. */
 export interface Grant {
-  /** The queue's name, without `$management` and the like. */
+  /** The path of the queue, topic or subscription, without `$management` and the like; empty for the namespace. */
   readonly entity: string;
   readonly expiresAtMs: number;
 }
@@ -30,11 +30,16 @@ export function checkToken(token: string, keyName: string, key: string, nowMs: n
   return { entity: entityOf(new URL(decodeURIComponent(resource)).pathname), expiresAtMs };
 }
 
-/** The queue that an address or a token's path is about, in lower case as Service Bus compares names. */
+/** Whether a token for `granted` opens the entity: the namespace's opens all, a topic's its subscriptions too. */
+export function opens(granted: string, entity: string): boolean {
+  return granted === '' || granted === entity || entity.startsWith(`${granted}/`);
+}
+
+/** The entity that an address or a token's path is about, in lower case as Service Bus compares names. */
 export function entityOf(address: string): string {
   return decodeURIComponent(address)
     .replace(/^\/+/, '')
-    .replace(/\/\$(management|deadletterqueue)\/?/gi, '')
+    .replace(/\/\$(management|deadletterqueue)(?=\/|$)/gi, '')
     .replace(/\/+$/, '')
     .toLowerCase();
 }

@@ -1,4 +1,16 @@
 import rhea from 'rhea';
+import {
+  describedMap,
+  entriesOf,
+  entryOf,
+  merge,
+  plain,
+  readTyped,
+  symbol,
+  type TypedEntries,
+  text,
+  writeTyped,
+} from './amqpValues.ts';
 
 /** One section of an encoded AMQP message (AMQP 1.0, 3.2): its descriptor code and where it lies. */
 interface Section {
@@ -9,16 +21,20 @@ interface Section {
 }
 
 const sectionCodes = {
+  header: 0x70,
   messageAnnotations: 0x72,
   properties: 0x73,
   applicationProperties: 0x74,
   data: 0x75,
+  value: 0x77,
 } as const;
 
 /** What routing and duplicate detection need of a message; read without decoding the rest. */
 export interface RoutingProperties {
   readonly messageId: string | undefined;
   readonly sessionId: string | undefined;
+  /** When it is to be put on the queue, where its sender says so. */
+  readonly scheduledFor: Date | undefined;
 }
 
 /** A message as a reader of the queue sees it. */
@@ -29,6 +45,9 @@ export interface MessageContent {
   readonly subject: string | undefined;
   readonly contentType: string | undefined;
   readonly sessionId: string | undefined;
+  readonly to: string | undefined;
+  readonly replyTo: string | undefined;
+  readonly replyToSessionId: string | undefined;
   readonly applicationProperties: Readonly<Record<string, unknown>>;
 }
 
@@ -41,14 +60,21 @@ export function splitBatch(batch: Buffer): Buffer[] {
   return messages;
 }
 
-/** Reads message id and group id (the Service Bus session id) from the properties section only. */
+/** Reads message id, group id (the Service Bus session id) and the scheduled time; nothing behind them. */
 export function readRouting(raw: Buffer): RoutingProperties {
+  let scheduledFor: Date | undefined;
   for (const section of sectionsOf(raw)) {
-    if (section.code !== sectionCodes.properties) continue;
-    const fields = listFieldStarts(raw, section.valueStart);
-    return { messageId: idAt(raw, fields[0]), sessionId: idAt(raw, fields[10]) };
+    if (section.code === sectionCodes.messageAnnotations) {
+      const time = plain(
+        entryOf(readTyped(raw.subarray(section.valueStart)), 'x-opt-scheduled-enqueue-time'),
+      );
+      if (time instanceof Date) scheduledFor = time;
+    }
+    if (section.code < sectionCodes.properties) continue;
+    const fields = section.code === sectionCodes.properties ? listFieldStarts(raw, section.valueStart) : [];
+    return { messageId: idAt(raw, fields[0]), sessionId: idAt(raw, fields[10]), scheduledFor };
   }
-  return { messageId: undefined, sessionId: undefined };
+  return { messageId: undefined, sessionId: undefined, scheduledFor };
 }
 
 /** Decodes a whole message. */
@@ -58,51 +84,68 @@ export function decodeContent(raw: Buffer): MessageContent {
     body: bodyBytes(message.body),
     messageId: idText(message.message_id),
     correlationId: idText(message.correlation_id),
-    subject: text(message.subject),
-    contentType: text(message.content_type),
-    sessionId: text(message.group_id),
+    subject: string(message.subject),
+    contentType: string(message.content_type),
+    sessionId: string(message.group_id),
+    to: string(message.to),
+    replyTo: string(message.reply_to),
+    replyToSessionId: string(message.reply_to_group_id),
     applicationProperties: isRecord(message.application_properties) ? message.application_properties : {},
   };
 }
 
-/** The message as it goes to a receiver: a header and annotations of the broker's before the sender's own sections. */
-export function encodeForDelivery(
-  raw: Buffer,
-  deliveryCount: number,
-  annotations: Readonly<Record<string, unknown>>,
-): Buffer {
+/**
+ * The message as it goes to a receiver: the broker's header and annotations before the sender's own sections. What
+ * the sender's own header and annotations say besides is kept, with its types.
+ */
+export function encodeForDelivery(raw: Buffer, deliveryCount: number, annotations: TypedEntries): Buffer {
   let bareStart = raw.length;
-  let sent: Record<string, unknown> = {};
+  let sent: TypedEntries = [];
+  let header: Record<string, unknown> = {};
   for (const section of sectionsOf(raw)) {
     if (section.code > sectionCodes.messageAnnotations) {
       bareStart = section.start;
       break;
     }
-    if (section.code !== sectionCodes.messageAnnotations) continue;
-    const decoded = rhea.message.decode(raw.subarray(section.start, section.end)).message_annotations;
-    if (isRecord(decoded)) sent = decoded;
+    const bytes = raw.subarray(section.start, section.end);
+    if (section.code === sectionCodes.header) header = { ...rhea.message.decode(bytes) };
+    if (section.code === sectionCodes.messageAnnotations) sent = entriesOf(readTyped(bytes));
   }
-  const preamble = rhea.message.encode({
-    delivery_count: deliveryCount,
-    message_annotations: { ...sent, ...annotations },
-  });
-  let preambleEnd = 0;
-  for (const section of sectionsOf(preamble)) {
-    if (section.code <= sectionCodes.messageAnnotations) preambleEnd = section.end;
-  }
-  return Buffer.concat([preamble.subarray(0, preambleEnd), raw.subarray(bareStart)]);
+  const { durable, priority, ttl } = header;
+  const preamble = rhea.message.encode({ durable, priority, ttl, delivery_count: deliveryCount });
+  return Buffer.concat([
+    preamble.subarray(0, sectionsOf(preamble).next().value?.end ?? 0),
+    writeTyped(describedMap(sectionCodes.messageAnnotations, merge(sent, annotations), symbol)),
+    raw.subarray(bareStart),
+  ]);
 }
 
-/** The same message with some application properties set, as abandoning and dead-lettering do. */
-export function withApplicationProperties(
-  raw: Buffer,
-  properties: Readonly<Record<string, unknown>>,
-): Buffer {
-  if (Object.keys(properties).length === 0) return raw;
-  const message = rhea.message.decode(raw);
-  const before = isRecord(message.application_properties) ? message.application_properties : {};
-  message.application_properties = { ...before, ...properties };
-  return rhea.message.encode(message);
+/** The same message with some application properties set, as abandoning, deferring and dead-lettering do. */
+export function withApplicationProperties(raw: Buffer, properties: TypedEntries): Buffer {
+  if (properties.length === 0) return raw;
+  let before: TypedEntries = [];
+  let start = raw.length;
+  let end = raw.length;
+  for (const section of sectionsOf(raw)) {
+    if (section.code < sectionCodes.applicationProperties) continue;
+    start = section.start;
+    end = section.start;
+    if (section.code === sectionCodes.applicationProperties) {
+      end = section.end;
+      before = entriesOf(readTyped(raw.subarray(start, end)));
+    }
+    break;
+  }
+  const section = describedMap(sectionCodes.applicationProperties, merge(before, properties), text);
+  return Buffer.concat([raw.subarray(0, start), writeTyped(section), raw.subarray(end)]);
+}
+
+/** The value of a message's body where that is one AMQP value, as a request to a management node has it. */
+export function readValueBody(raw: Buffer): unknown {
+  for (const section of sectionsOf(raw)) {
+    if (section.code === sectionCodes.value) return readTyped(raw.subarray(section.valueStart, section.end));
+  }
+  return undefined;
 }
 
 function* sectionsOf(raw: Buffer): Generator<Section> {
@@ -206,7 +249,7 @@ function idText(value: unknown): string | undefined {
   return value === undefined || value === null ? undefined : String(value);
 }
 
-function text(value: unknown): string | undefined {
+function string(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 

@@ -168,7 +168,7 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
       </details>
       <div class="bar">
         <div role="status" class="outcome">
-          {outcome !== undefined && <OutcomeView outcome={outcome} reload={reload} change={change} />}
+          {outcome !== undefined && <OutcomeView outcome={outcome} reload={reload} />}
         </div>
         <div class="buttons">
           <a class="button quiet cancel" href={isNew ? '#/' : location.hash.replace('/edit/', '/show/')}>
@@ -196,20 +196,14 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
   );
 }
 
-interface OutcomeViewProps {
-  readonly outcome: Outcome;
-  readonly reload: () => void;
-  readonly change: (update: (draft: Draft) => Draft) => void;
-}
-
-function OutcomeView({ outcome, reload, change }: OutcomeViewProps) {
+function OutcomeView({ outcome, reload }: { outcome: Outcome; reload: () => void }) {
   switch (outcome.kind) {
     case 'testing':
       return <p>Connecting…</p>;
     case 'saving':
       return <p>Saving…</p>;
     case 'tested':
-      return <TestReport test={outcome.test} change={change} />;
+      return <TestReport test={outcome.test} />;
     case 'conflict':
       return (
         <div class="bad">

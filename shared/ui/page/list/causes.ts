@@ -29,24 +29,23 @@ export function causesOf(rows: readonly Row[]): readonly Cause[] {
     .sort((a, b) => b.rows.length - a.rows.length || (a.key < b.key ? -1 : 1));
 }
 
-/** The sentence without what is the connection's own: its names, its user and figures of the moment. */
+/** The sentence without what is the connection's own: its name, its user and figures of the moment. */
 export function causeOf({ connection, status }: Row): string {
-  const own = [
-    nameOf(connection),
-    textOf(connection, 'username'),
-    connection.customer,
-    connection.connection,
-  ];
   let sentence = status.error;
-  for (const [index, name] of own.entries()) {
-    // Short names occur in other words.
-    if (name.length > (index < 2 ? 0 : 3)) sentence = sentence.replaceAll(name, '…');
+  for (const name of [nameOf(connection), textOf(connection, 'username')]) {
+    // A user's name may also be part of a host's.
+    if (name !== '')
+      sentence = sentence.replace(new RegExp(`(?<![\\w.@-])${escaped(name)}(?![\\w@-]|\\.\\w)`, 'g'), '…');
   }
   return sentence
     .replace(/\([\d.+ ]+secs\)/g, '')
     .replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '…')
     .replace(/\s+/g, ' ')
     .trim();
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 }
 
 function failingSinceMs({ connection: { state } }: Row): number {

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { serverNow } from '../api.ts';
 import type { Connections } from '../connections.ts';
 import { useNow } from '../polled.ts';
@@ -31,7 +31,7 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
   const pages = Math.max(1, Math.ceil(found.length / pageSize));
   const page = Math.min(Math.max(Number(route.query.get('page') ?? 1) - 1 || 0, 0), pages - 1);
   const shown = found.slice(page * pageSize, (page + 1) * pageSize);
-  const causes = causesOf(rows ?? []);
+  const causes = useMemo(() => causesOf(rows ?? []), [rows]);
   const failing = rows?.filter(({ status }) => status.isFailing).length ?? 0;
   const chosen = found.filter(({ id }) => selected.has(id));
   const areAll = found.length > 0 && chosen.length === found.length;
@@ -53,7 +53,7 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
           <p class="summary" role="status">
             {rows === undefined ? 'Loading…' : summaryOf(rows.length, failing, found.length)}
           </p>
-          {rows !== undefined && <AsOf connections={connections} />}
+          <AsOf connections={connections} />
         </div>
         <div class="buttons">
           <button
@@ -71,8 +71,8 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
           </a>
         </div>
       </div>
-      <CauseList causes={causes} chosen={filter.cause ?? ''} nowMs={nowMs} />
       <FilterBar rows={rows ?? []} filter={filter} />
+      <CauseList causes={causes} chosen={filter.cause ?? ''} nowMs={nowMs} />
       {connections.error !== undefined && rows !== undefined && (
         <p class="banner trouble" role="alert">
           What you see is not up to date: {connections.error.message}
@@ -80,6 +80,23 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
       )}
       {chosen.length > 0 && (
         <BulkBar chosen={chosen} connections={connections} clear={() => setSelected(new Set())} />
+      )}
+      {rows !== undefined && found.length > 0 && (
+        <p class="select-all">
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={areAll}
+              onChange={({ currentTarget }) =>
+                select(
+                  found.map(({ id }) => id),
+                  currentTarget.checked,
+                )
+              }
+            />
+            Select all {found.length.toLocaleString('en')}
+          </label>
+        </p>
       )}
       {rows !== undefined && found.length > 0 && (
         <table class="rows connections">
@@ -110,23 +127,6 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
           ))}
         </table>
       )}
-      {rows !== undefined && found.length > 0 && (
-        <p class="select-all">
-          <label class="check">
-            <input
-              type="checkbox"
-              checked={areAll}
-              onChange={({ currentTarget }) =>
-                select(
-                  found.map(({ id }) => id),
-                  currentTarget.checked,
-                )
-              }
-            />
-            Select all {found.length.toLocaleString('en')}
-          </label>
-        </p>
-      )}
       {pages > 1 && <Pager page={page} pages={pages} />}
       {rows === undefined && <Waiting error={connections.error} retry={connections.reload} />}
       {rows?.length === 0 && (
@@ -155,8 +155,11 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
 }
 
 /** How old what is shown is; conspicuous once it is older than it should be. */
-function AsOf({ connections: { loadedAtMs = 0 } }: { connections: Connections }) {
-  const ageMs = useNow(monotonicNow) - loadedAtMs;
+function AsOf({ connections: { loadedAtMs } }: { connections: Connections }) {
+  const monotonicMs = useNow(monotonicNow);
+  // As high as what will stand here, so that nothing moves when it comes.
+  if (loadedAtMs === undefined) return <p class="as-of">&nbsp;</p>;
+  const ageMs = Math.max(monotonicMs - loadedAtMs, 0);
   const isStale = ageMs > staleMs;
   const at = new Date(Date.now() - ageMs).toLocaleTimeString('en-GB');
   return (

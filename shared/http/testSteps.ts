@@ -1,0 +1,200 @@
+import type { ConnectionConfig } from '../connection/config.ts';
+import { type Failure, type FailureReason, toFailure } from '../failure/failure.ts';
+import type { Content, ContentStore, SplitMail } from '../mail/mail.ts';
+import type { MailboxSession } from '../mailbox/mailbox.ts';
+import type { HttpDependencies } from './dependencies.ts';
+
+/** What a test looks at, one after the other. */
+export const testStepNames = [
+  'name',
+  'connection',
+  'certificate',
+  'login',
+  'folder',
+  'queue',
+  'mails',
+] as const;
+export type TestStepName = (typeof testStepNames)[number];
+
+export interface TestStep {
+  readonly step: TestStepName;
+  /** `warning`: it works, and a person should look at it. */
+  readonly result: 'ok' | 'warning' | 'failed';
+  readonly text: string;
+}
+
+/** A mail as it would be sent. */
+export interface MailPreview {
+  readonly subject?: string;
+  readonly from?: string;
+  /** As the mail says. */
+  readonly date?: string;
+  readonly parts: readonly {
+    readonly partKind: string;
+    readonly fileName: string;
+    readonly contentType: string;
+  }[];
+  /** Only its begin was looked at: there may be more parts. */
+  readonly isCut: boolean;
+}
+
+export type SteppedOutcome = { readonly steps: readonly TestStep[] } & (
+  | { readonly ok: true; readonly mails: number; readonly preview: readonly MailPreview[] }
+  | { readonly ok: false; readonly error: string }
+);
+
+const previewMails = 3;
+const previewBytes = 256 * 1_024;
+const warnDays = 14;
+const dayMs = 86_400_000;
+
+/** Which step a failure of the session belongs to; those before it went well. */
+const stepOfReason: Partial<Record<FailureReason, TestStepName>> = {
+  'host-denied': 'name',
+  'unknown-host': 'name',
+  refused: 'connection',
+  timeout: 'connection',
+  'connection-lost': 'connection',
+  protocol: 'connection',
+  tls: 'certificate',
+  folder: 'folder',
+};
+
+/**
+ * Tests a connection step by step: name, connection, certificate, login, folder, queue, and the mails that wait; over
+ * IMAP the first of them as they would be sent, by their first 256 KiB. Marks, deletes and sends nothing.
+ */
+export async function testInSteps(
+  config: ConnectionConfig,
+  dependencies: HttpDependencies,
+): Promise<SteppedOutcome> {
+  const [checked, opened] = await Promise.all([
+    dependencies.checkServer(config),
+    dependencies.openSession(config).then(
+      (session) => ({ session }),
+      (error: unknown) => ({ failure: toFailure(error, 'testing the connection') }),
+    ),
+  ]);
+  const { addresses, certificateEndsAt } = checked;
+  const isTls = config.security !== 'plain';
+  const all: TestStep[] = [
+    ok(
+      'name',
+      addresses.length === 0 ? config.host : `${config.host} is ${addresses.slice(0, 4).join(', ')}.`,
+    ),
+    ok('connection', `${config.protocol.toUpperCase()} on port ${config.port}.`),
+    ...(isTls ? [certificateStep(certificateEndsAt, dependencies.now())] : []),
+    ok('login', `Logged in as ${config.username}.`),
+  ];
+  if ('failure' in opened) return failedAt(stepOf(opened.failure), all, opened.failure);
+  const { session } = opened;
+  try {
+    if (config.protocol === 'imap') all.push(ok('folder', `${config.folder} is open.`));
+    const queueName = await dependencies.openQueue(config.queueName).catch((error: unknown) => {
+      throw new StepFailed('queue', toFailure(error, 'reaching the queue'));
+    });
+    all.push(ok('queue', `${queueName} is reached.`));
+    const refs = await session.list(Number.MAX_SAFE_INTEGER);
+    const preview = await previewOf(session, refs.slice(0, previewMails), config);
+    const mails = refs.length;
+    const text = mails === 0 ? 'None waits.' : mails === 1 ? 'One waits.' : `${mails} wait.`;
+    return { ok: true, mails, steps: [...all, ok('mails', text)], preview };
+  } catch (error) {
+    if (error instanceof StepFailed) return failedAt(error.step, all, error.failure);
+    return failedAt('mails', all, toFailure(error, 'testing the connection'));
+  } finally {
+    await session.close();
+  }
+}
+
+class StepFailed extends Error {
+  readonly step: TestStepName;
+  readonly failure: Failure;
+
+  constructor(step: TestStepName, failure: Failure) {
+    super(failure.message);
+    this.step = step;
+    this.failure = failure;
+  }
+}
+
+function ok(step: TestStepName, text: string): TestStep {
+  return { step, result: 'ok', text };
+}
+
+function stepOf({ reason }: Failure): TestStepName {
+  return stepOfReason[reason] ?? 'login';
+}
+
+/** The steps up to the one that failed; what comes after it was not tried. */
+function failedAt(step: TestStepName, before: readonly TestStep[], { message }: Failure): SteppedOutcome {
+  const at = testStepNames.indexOf(step);
+  const steps = before.filter((each) => testStepNames.indexOf(each.step) < at);
+  return { ok: false, error: message, steps: [...steps, { step, result: 'failed', text: message }] };
+}
+
+function certificateStep(endsAt: Date | undefined, now: Date): TestStep {
+  if (endsAt === undefined) return ok('certificate', 'Its certificate is trusted.');
+  const days = Math.floor((endsAt.getTime() - now.getTime()) / dayMs);
+  const lastDay = endsAt.toISOString().slice(0, 10);
+  if (days >= warnDays) return ok('certificate', `Its certificate is trusted, and good until ${lastDay}.`);
+  const text = `Its certificate ends on ${lastDay}: the polls fail then. Tell the server’s owner.`;
+  return { step: 'certificate', result: 'warning', text };
+}
+
+async function previewOf(
+  session: MailboxSession,
+  refs: Awaited<ReturnType<MailboxSession['list']>>,
+  { rules }: ConnectionConfig,
+): Promise<readonly MailPreview[]> {
+  if (refs.length === 0) return [];
+  const [heads, { splitMail }] = await Promise.all([
+    session.readHeads(refs, previewBytes),
+    import('../mail/splitMail.ts'),
+  ]);
+  const previews: MailPreview[] = [];
+  for (const [, bytes] of heads) {
+    const source = {
+      sizeBytes: bytes.length,
+      open: async () =>
+        (async function* () {
+          yield bytes;
+        })(),
+    };
+    const split = await splitMail(source, { ...rules, maxMailBytes: previewBytes * 2 }, sizesOnly);
+    previews.push(toPreview(split, bytes.length >= previewBytes));
+  }
+  return previews;
+}
+
+/** A preview says how large the parts are and holds none of them. */
+const sizesOnly: ContentStore = {
+  put: async ({ length }) => sized(length),
+  begin() {
+    let sizeBytes = 0;
+    return {
+      write(piece) {
+        sizeBytes += piece.length;
+      },
+      end: async () => sized(sizeBytes),
+      abort: async () => undefined,
+    };
+  },
+};
+
+function sized(sizeBytes: number): Content {
+  return { kind: 'bytes', bytes: Buffer.alloc(0), sizeBytes, sha256: '' };
+}
+
+function toPreview({ envelope, parts }: SplitMail, isCut: boolean): MailPreview {
+  const { subject, from, date } = envelope;
+  return {
+    ...(subject === undefined ? {} : { subject: subject.slice(0, 1_024) }),
+    ...(from === undefined ? {} : { from: from.slice(0, 1_024) }),
+    ...(date === undefined ? {} : { date }),
+    parts: parts
+      .slice(0, 100)
+      .map(({ kind, fileName, contentType }) => ({ partKind: kind, fileName, contentType })),
+    isCut,
+  };
+}

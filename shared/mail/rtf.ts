@@ -1,0 +1,149 @@
+import { decodeBytes } from './charset.ts';
+
+/** What a compressed RTF may grow to. */
+const maxRtfBytes = 8 * 1024 * 1024;
+const dictionaryBytes = 4096;
+/** [MS-OXRTFCP], 2.1.3.1: with this the dictionary begins. */
+const dictionaryStart =
+  '{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \\pard\\plain\\f0\\fs20\\b\\i\\u\\tab\\tx';
+const compressed = 0x75465a4c;
+const uncompressed = 0x414c454d;
+
+/** Undoes the compression of RTF in Outlook's mails ([MS-OXRTFCP]); undefined where it is damaged or too large. */
+export function decompressRtf(bytes: Buffer): Buffer | undefined {
+  if (bytes.length < 16) return undefined;
+  const rawBytes = bytes.readUInt32LE(4);
+  const type = bytes.readUInt32LE(8);
+  if (rawBytes > maxRtfBytes) return undefined;
+  if (type === uncompressed) return bytes.subarray(16, 16 + rawBytes);
+  if (type !== compressed) return undefined;
+  const end = Math.min(bytes.readUInt32LE(0) + 4, bytes.length);
+  const dictionary = Buffer.alloc(dictionaryBytes, ' ');
+  let write = dictionary.write(dictionaryStart, 'latin1');
+  const raw = Buffer.alloc(rawBytes);
+  let length = 0;
+  const put = (byte: number) => {
+    dictionary[write] = byte;
+    write = (write + 1) % dictionaryBytes;
+    if (length < rawBytes) raw[length++] = byte;
+  };
+  for (let at = 16; at < end; ) {
+    const control = bytes[at++] ?? 0;
+    for (let bit = 0; bit < 8 && at < end; bit++) {
+      if ((control & (1 << bit)) === 0) {
+        put(bytes[at++] ?? 0);
+        continue;
+      }
+      if (at + 2 > bytes.length) return undefined;
+      const reference = bytes.readUInt16BE(at);
+      at += 2;
+      const offset = reference >> 4;
+      if (offset === write) return length === rawBytes ? raw : undefined;
+      for (let count = 0; count < (reference & 0xf) + 2; count++)
+        put(dictionary[(offset + count) % dictionaryBytes] ?? 0);
+    }
+  }
+  return length === rawBytes ? raw : undefined;
+}
+
+/** Groups that are about the document and not in it. */
+const destinations = new Set(
+  'fonttbl colortbl stylesheet info pict object header footer headerl headerr footerl footerr listtable listoverridetable rsidtbl generator themedata latentstyles datastore xmlnstbl mmathPr'.split(
+    ' ',
+  ),
+);
+const controlSign =
+  /\\(?:([a-zA-Z]{1,32})(-?\d{1,10})? ?|'([0-9a-fA-F]{2})|([^a-zA-Z]))|[{}]|\r?\n|[^\\{}\r\n]+/g;
+const characters: Readonly<Record<string, string>> = {
+  par: '\n',
+  line: '\n',
+  tab: '\t',
+  lquote: '\u2018',
+  rquote: '\u2019',
+  ldblquote: '\u201c',
+  rdblquote: '\u201d',
+  bullet: '\u2022',
+  endash: '\u2013',
+  emdash: '\u2014',
+};
+
+interface GroupState {
+  /** Nothing of it is shown. */
+  hidden: boolean;
+  /** Between \htmlrtf and \htmlrtf0: the RTF form of what stands there as HTML too. */
+  htmlRtf: boolean;
+  /** How many bytes stand behind a \u for those who don't know it. */
+  skipped: number;
+}
+
+/**
+ * The text of an RTF, or the HTML that it was made from where it carries that ([MS-OXRTFEX], 2.1), whose tags
+ * stand in groups of their own. Formatting and pictures are not kept.
+ */
+export function readRtf(rtf: Buffer): {
+  readonly mediaType: 'text/plain' | 'text/html';
+  readonly text: string;
+} {
+  const source = rtf.toString('latin1');
+  const fromHtml = /\\fromhtml1\b/.test(source.slice(0, 2048));
+  let codePage = 'windows-1252';
+  let state: GroupState = { hidden: false, htmlRtf: false, skipped: 1 };
+  const outer: GroupState[] = [];
+  const pieces: string[] = [];
+  let bytes: number[] = [];
+  let toSkip = 0;
+  let isNewGroup = false;
+  let isStarred = false;
+  const flush = () => {
+    if (bytes.length > 0) pieces.push(decodeBytes(Buffer.from(bytes), codePage));
+    bytes = [];
+  };
+  const show = (text: string) => {
+    if (state.hidden || state.htmlRtf) return;
+    flush();
+    pieces.push(text);
+  };
+  for (const [sign, word, parameter, hex, symbol] of source.matchAll(controlSign)) {
+    const first = isNewGroup;
+    const starred = isStarred;
+    isNewGroup = sign === '{';
+    isStarred = symbol === '*';
+    if (sign === '{') outer.push({ ...state });
+    else if (sign === '}') {
+      state = outer.pop() ?? state;
+      toSkip = 0;
+    } else if (hex !== undefined) {
+      if (toSkip > 0) toSkip--;
+      else if (!state.hidden && !state.htmlRtf) bytes.push(Number.parseInt(hex, 16));
+    } else if (symbol !== undefined) {
+      if (symbol === '~') show('\u00a0');
+      else if (symbol === '_') show('\u2011');
+      else if ('\\{}'.includes(symbol)) show(symbol);
+      else if (symbol === '\n' || symbol === '\r') show('\n');
+    } else if (word !== undefined) {
+      if (starred) {
+        state.hidden = word !== 'htmltag' || !fromHtml;
+        if (word === 'htmltag') state.htmlRtf = false;
+      } else if (first && destinations.has(word)) state.hidden = true;
+      else if (word === 'htmlrtf') state.htmlRtf = parameter !== '0';
+      else if (word === 'ansicpg') codePage = `cp${parameter ?? 1252}`;
+      else if (word === 'uc') state.skipped = Math.min(Math.abs(Number(parameter ?? 1)), 8);
+      else if (word === 'u') {
+        show(String.fromCharCode(Number(parameter ?? 63) & 0xffff));
+        toSkip = state.skipped;
+      } else if (Object.hasOwn(characters, word)) show(characters[word] ?? '');
+    } else if (sign.startsWith('\r') || sign.startsWith('\n')) {
+      // Line ends of the source are none of the text.
+    } else {
+      const shown = sign.slice(toSkip);
+      toSkip = Math.max(0, toSkip - sign.length);
+      if (!state.hidden && !state.htmlRtf)
+        for (let at = 0; at < shown.length; at++) bytes.push(shown.charCodeAt(at));
+    }
+  }
+  flush();
+  return {
+    mediaType: fromHtml ? 'text/html' : 'text/plain',
+    text: pieces.join('').replaceAll('\0', '').toWellFormed(),
+  };
+}

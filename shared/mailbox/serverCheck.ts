@@ -1,0 +1,66 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { connect } from 'node:tls';
+
+/** Where a mail server is, as a person who tests a connection wants to know it. */
+export interface ServerToCheck {
+  readonly host: string;
+  /** The address to connect to, where `host` was resolved and checked already. */
+  readonly address?: string;
+  readonly port: number;
+  readonly security: 'tls' | 'starttls' | 'plain';
+}
+
+export interface CheckedServer {
+  /** What the name resolves to; empty where it does not, or is an address itself. */
+  readonly addresses: readonly string[];
+  /** The last moment of the server's certificate, trusted or not; undefined without TLS from the first byte. */
+  readonly certificateEndsAt?: Date;
+}
+
+const lookUpMs = 10_000;
+const handshakeMs = 10_000;
+
+/**
+ * Looks at a mail server from outside: its addresses, and how long its certificate lasts. Nothing is sent but the
+ * TLS handshake. Never rejects: whether the server is of use is for a session to say.
+ */
+export async function checkServer(server: ServerToCheck): Promise<CheckedServer> {
+  const [addresses, certificateEndsAt] = await Promise.all([
+    isIP(server.host) === 0 ? lookUp(server.host) : [],
+    server.security === 'tls' ? readCertificateEnd(server) : undefined,
+  ]);
+  return { addresses, ...(certificateEndsAt === undefined ? {} : { certificateEndsAt }) };
+}
+
+async function lookUp(host: string): Promise<readonly string[]> {
+  const late = new Promise<readonly string[]>((resolve) => setTimeout(resolve, lookUpMs, []).unref());
+  const found = lookup(host, { all: true }).then(
+    (all) => all.map(({ address }) => address),
+    () => [],
+  );
+  return await Promise.race([found, late]);
+}
+
+function readCertificateEnd({ host, address, port }: ServerToCheck): Promise<Date | undefined> {
+  return new Promise((resolve) => {
+    // It is read and not trusted: no byte of a login goes over this connection.
+    const socket = connect({
+      host: address ?? host,
+      port,
+      rejectUnauthorized: false,
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+    });
+    const end = (date?: Date): void => {
+      socket.destroy();
+      resolve(date);
+    };
+    socket.setTimeout(handshakeMs, () => end());
+    socket.once('error', () => end());
+    socket.once('close', () => end());
+    socket.once('secureConnect', () => {
+      const date = new Date(socket.getPeerCertificate().valid_to);
+      end(Number.isNaN(date.getTime()) ? undefined : date);
+    });
+  });
+}

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { TableClient } from '@azure/data-tables';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { QueueClient } from '@azure/storage-queue';
+import { type Ingestion, startIngestion } from '../telemetry/ingestion.ts';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { type Host, startHost } from '../testbed/host/host.ts';
+import { type IdentityEndpoint, startIdentityEndpoint } from '../testbed/identityEndpoint.ts';
+import { type StorageProxy, startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
+import { mainFile } from './testbed.ts';
+
+// What can't be sent telemetry keeps in the folder for temporary files.
+const folder = mkdtempSync(join(tmpdir(), 'azure-faults-'));
+process.env.TMPDIR = folder;
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+const settings = {
+  ServiceBusConnection:
+    'Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true',
+  POLL_SCHEDULE: '0 * * * * *',
+  RETRY_SCHEDULE: '30 * * * * *',
+};
+/** A mailbox whose server refuses: enough for a poll that is carried out and says so. */
+const refused = { host: '127.0.0.1', port: 1, hostType: 'IMAP', useSsl: false, username: 'a', password: 'b' };
+
+let azurite: Azurite;
+before(async () => {
+  azurite = await startAzurite();
+});
+after(() => azurite.stop());
+
+const tableOf = () =>
+  TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
+    allowInsecureConnection: true,
+  });
+const orders = () => new QueueClient(azurite.connectionString, 'email-polls');
+
+async function order(text = '{"customer":"acme","connection":"orders"}'): Promise<void> {
+  await orders().sendMessage(Buffer.from(text).toString('base64'));
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const startedMs = performance.now();
+  await work();
+  return performance.now() - startedMs;
+}
+
+/** What the app itself logged as an error, without the fields; what it throws the host logs with its stack. */
+function errorsOf(host: Host): string[] {
+  return host.logs
+    .filter(({ level, message }) => level === 'error' && !/^(Executed|Failure:)/.test(message))
+    .map(({ message }) => message.replace(/ \{.*\}$/, ''));
+}
+
+describe('storage in trouble', () => {
+  let host: Host;
+  let ingestion: Ingestion;
+  let proxies: Record<'table' | 'blob' | 'queue', StorageProxy>;
+
+  before(async () => {
+    ingestion = await startIngestion();
+    proxies = {
+      table: await startStorageProxy(azurite.tablePort),
+      blob: await startStorageProxy(azurite.blobPort),
+      queue: await startStorageProxy(azurite.queuePort),
+    };
+    const proxied = throughProxies(azurite.connectionString, [
+      [azurite.tablePort, proxies.table.port],
+      [azurite.blobPort, proxies.blob.port],
+      [azurite.queuePort, proxies.queue.port],
+    ]);
+    // As somebody may paste it.
+    const pasted = proxied
+      .split(';')
+      .filter((field) => !field.startsWith('DefaultEndpointsProtocol'))
+      .map((field) => field.replace(/^\w+/, (name) => name.toLowerCase()));
+    host = await startHost({
+      main: mainFile,
+      storageConnectionString: azurite.connectionString,
+      env: {
+        ...settings,
+        AzureWebJobsStorage: ` "${pasted.join(' ;; ')};" `,
+        APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString,
+      },
+    });
+    await tableOf().createTable();
+    await tableOf().createEntity({ partitionKey: 'acme', rowKey: 'orders', ...refused });
+  });
+  afterEach(() => {
+    for (const proxy of Object.values(proxies)) proxy.fault = () => undefined;
+  });
+  after(async () => {
+    await host.stop();
+    for (const proxy of Object.values(proxies)) await proxy.stop();
+    await ingestion.stop();
+  });
+
+  const state = async () => await tableOf().getEntity<Record<string, unknown>>('acme', 'orders');
+
+  test('a connection string in any spelling is taken, for tables, blobs and queues', async () => {
+    await host.fireTimer('schedulePolls');
+    assert.deepEqual(await host.drainQueue(), { succeeded: 1, failed: 0, poisoned: 0 });
+    assert.match(String((await state()).lastError), /refused/);
+  });
+
+  test('orders that the host hands over still in base64, or with a byte order mark, are carried out', async () => {
+    const json = '{"customer":"acme","connection":"orders"}';
+    for (const text of [`\uFEFF${json}`, Buffer.from(json).toString('base64')]) {
+      const { runId } = await state();
+      await order(text);
+      assert.deepEqual(await host.drainQueue(), { succeeded: 1, failed: 0, poisoned: 0 });
+      assert.notEqual((await state()).runId, runId);
+    }
+  });
+
+  test('tables that ask to wait an hour hold a poll no longer than 45 s, nor its lease; it is said once', async () => {
+    proxies.table.fault = () => ({ kind: 'answer', status: 503, headers: { 'retry-after': '3600' } });
+    const known = errorsOf(host).length;
+    await order();
+    const tookMs = await timed(() => host.runQueueOnce());
+    assert.ok(tookMs < 45_000, `${tookMs} ms`);
+    assert.deepEqual(errorsOf(host).slice(known), [
+      `Storage at 127.0.0.1:${proxies.table.port} answered 503 while reading connection acme/orders.`,
+    ]);
+    const lease = BlobServiceClient.fromConnectionString(azurite.connectionString)
+      .getContainerClient('email-leases')
+      .getBlobClient('acme/orders');
+    assert.equal((await lease.getProperties()).leaseState, 'available');
+    await orders().clearMessages();
+  });
+
+  test('a tick that fails says so, to the host once and to Application Insights', async () => {
+    proxies.table.fault = () => ({ kind: 'answer', status: 403 });
+    const known = errorsOf(host).length;
+    await assert.rejects(host.fireTimer('schedulePolls'));
+    const [sentence, ...more] = errorsOf(host).slice(known);
+    assert.match(sentence ?? '', /refused access \(403\) while reading the table EmailConnections\./);
+    assert.deepEqual(more, []);
+    await host.stop();
+    const lines = ingestion
+      .ofType('MessageData')
+      .filter(({ data }) => data.baseData.message === sentence)
+      .map(({ data }) => data.baseData.severityLevel);
+    assert.deepEqual(lines, ['Error']);
+  });
+});
+
+describe('an identity endpoint that is silent', () => {
+  let host: Host;
+  let endpoint: IdentityEndpoint;
+
+  before(async () => {
+    endpoint = await startIdentityEndpoint();
+    endpoint.answer = () => ({ kind: 'silence' });
+    host = await startHost({
+      main: mainFile,
+      storageConnectionString: azurite.connectionString,
+      env: {
+        ...settings,
+        ...endpoint.env,
+        AzureWebJobsStorage: '',
+        AzureWebJobsStorage__blobServiceUri: 'https://blob.invalid',
+        AzureWebJobsStorage__queueServiceUri: 'https://queue.invalid',
+        AzureWebJobsStorage__tableServiceUri: 'https://table.invalid',
+        AzureWebJobsStorage__credential: 'managedidentity',
+      },
+    });
+  });
+  after(async () => {
+    await host.stop();
+    await endpoint.stop();
+  });
+
+  test('ends ticks, polls and calls of the API within 25 s, each with its sentence, and later ones ask anew', async () => {
+    await orders().createIfNotExists();
+    await order();
+    const tookMs = await timed(async () => {
+      const [tick, , answer] = await Promise.allSettled([
+        host.fireTimer('schedulePolls'),
+        host.runQueueOnce(),
+        host.invokeHttp('GET /api/connections'),
+      ]);
+      assert.equal(tick.status, 'rejected');
+      assert.ok(answer.status === 'fulfilled');
+      assert.equal(answer.value.status, 503);
+      assert.match(answer.value.text(), /the identity endpoint did not answer within 20 s/);
+    });
+    assert.ok(tookMs < 25_000, `${tookMs} ms`);
+    const said = errorsOf(host).filter((sentence) => sentence.includes('did not answer within 20 s'));
+    assert.ok(said.length >= 3, said.join('\n'));
+
+    endpoint.answer = () => ({ kind: 'token', token: 'identity-token' });
+    const asked = endpoint.asked.length;
+    await assert.rejects(
+      host.fireTimer('schedulePolls'),
+      /Storage at (table|queue)\.invalid could not be reached/,
+    );
+    assert.ok(endpoint.asked.length > asked);
+    await orders().clearMessages();
+  });
+});

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import {
+  type Destinations,
+  type Fence,
+  FencedOff,
+  type QueueSender,
+} from '../../shared/destination/destination.ts';
+import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { noFaults } from '../testbed/broker/faults.ts';
+import type { BrokerQueue } from '../testbed/broker/queue.ts';
+import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, until } from './support.ts';
+
+let broker: Broker;
+let destinations: Destinations;
+let queue: BrokerQueue;
+let sender: QueueSender;
+let queues = 0;
+
+before(async () => {
+  broker = await startBroker();
+});
+after(() => broker.stop());
+beforeEach(async () => {
+  queues += 1;
+  queue = broker.createQueue({ name: `fenced-${queues}` });
+  destinations = destinationsFor(broker.connectionString);
+  sender = await destinations.open(queue.name);
+});
+afterEach(async () => {
+  Object.assign(broker.faults, noFaults());
+  await destinations.close();
+});
+
+const noMore: Fence = { mayWrite: () => false };
+
+/** A fence that lets messages pass until it is closed. */
+function closingFence() {
+  let isOpen = true;
+  const close = () => {
+    isOpen = false;
+  };
+  return { mayWrite: () => isOpen, close };
+}
+
+/** Calls back when so many transfers have come. */
+async function atTransfers(count: number, act: () => void): Promise<void> {
+  await until(`${count} transfers`, () => queue.transfers >= count);
+  act();
+}
+
+test('the wire gets nothing of a run whose fence is closed', async () => {
+  assert.ok((await failureOf(sender.send(messageOf(bytesOf(10)), noMore))) instanceof FencedOff);
+  assert.equal(queue.transfers, 0);
+});
+
+test('it is asked when the message leaves, not when it was given', async () => {
+  const fence = closingFence();
+  const sending = failureOf(sender.send(messageOf(bytesOf(10)), fence));
+  fence.close();
+  assert.ok((await sending) instanceof FencedOff);
+  assert.equal(queue.transfers, 0);
+});
+
+test('it is asked before each repeat', async () => {
+  broker.faults.serverBusyTransfers = 1_000;
+  const fence = closingFence();
+  const sending = failureOf(sender.send(messageOf(bytesOf(10)), fence));
+  await atTransfers(2, fence.close);
+  assert.ok((await sending) instanceof FencedOff);
+  assert.ok(queue.transfers < 20, `${queue.transfers} transfers`);
+  assert.equal(queue.accepted, 0);
+});
+
+test('it is asked before a repeat over a new link', async () => {
+  broker.faults.silentTransfers = true;
+  const fence = closingFence();
+  const sending = failureOf(sender.send(messageOf(bytesOf(10)), fence));
+  await atTransfers(1, fence.close);
+  broker.faults.silentTransfers = false;
+  assert.ok((await sending) instanceof FencedOff);
+  assert.deepEqual([queue.transfers, queue.accepted], [1, 0]);
+});
+
+test('in a batch each message has its own: the others of the batch pass, in one transfer', async () => {
+  const sends = Array.from({ length: 10 }, (_, n) => {
+    const message = messageOf(bytesOf(10, n), { messageId: `message ${n}` });
+    return sender.send(message, n % 3 === 0 ? noMore : mayWrite).then(
+      () => 'accepted',
+      (error: unknown) => (error instanceof FencedOff ? 'fenced' : error),
+    );
+  });
+  const fates = await Promise.all(sends);
+  assert.deepEqual(
+    fates.map((fate, n) => fate === (n % 3 === 0 ? 'fenced' : 'accepted')),
+    fates.map(() => true),
+  );
+  assert.deepEqual(
+    queue.messages.map(({ messageId }) => messageId),
+    [1, 2, 4, 5, 7, 8].map((n) => `message ${n}`),
+  );
+  assert.equal(queue.transfers, 1);
+});
+
+test('a batch is repeated without those whose fence has closed since', async () => {
+  broker.faults.serverBusyTransfers = 1;
+  const fence = closingFence();
+  const sends = Array.from({ length: 4 }, (_, n) =>
+    sender.send(messageOf(bytesOf(10, n), { messageId: `message ${n}` }), n < 2 ? fence : mayWrite),
+  );
+  const outcomes = Promise.allSettled(sends);
+  await atTransfers(1, fence.close);
+  assert.deepEqual(
+    (await outcomes).map(({ status }) => status),
+    ['rejected', 'rejected', 'fulfilled', 'fulfilled'],
+  );
+  assert.deepEqual(
+    queue.messages.map(({ messageId }) => messageId),
+    ['message 2', 'message 3'],
+  );
+});
+
+test('when a refused batch is sent one by one, it is asked for each', async () => {
+  const fence = closingFence();
+  const stop = queue.onMessage(fence.close);
+  const unfit = messageOf(bytesOf(10), { messageId: 'x'.repeat(200) });
+  const outcomes = await Promise.allSettled([
+    sender.send(unfit, mayWrite),
+    ...Array.from({ length: 3 }, (_, n) => sender.send(messageOf(bytesOf(10, n)), fence)),
+  ]);
+  stop();
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['rejected', 'fulfilled', 'rejected', 'rejected'],
+  );
+  assert.equal(queue.accepted, 1);
+});
+
+test('a try’s time grows with all the bytes that are on the wire', async (t) => {
+  const large = broker.createQueue({ name: 'large', maxMessageSizeBytes: 2_000_000 });
+  const own = destinationsFor(broker.connectionString, {
+    retry: { sendTotalMs: 5_000, openTotalMs: 5_000, tryMs: 200, firstDelayMs: 10, maxDelayMs: 50 },
+  });
+  t.after(() => own.close());
+  const toLarge = await own.open('large');
+  broker.faults.acceptDelayMs = 800;
+  // A megabyte is given two seconds at 0.5 MB/s.
+  await Promise.all([1_000_000, 10].map((size) => toLarge.send(messageOf(bytesOf(size)), mayWrite)));
+  assert.deepEqual([large.transfers, large.accepted], [2, 2]);
+  await toLarge.send(messageOf(bytesOf(10)), mayWrite).catch(() => undefined);
+  assert.ok(large.transfers > 3, 'one small message alone is not waited for as long');
+});

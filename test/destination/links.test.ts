@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, type TestContext, test } from 'node:test';
+import { ServiceBusClient } from '@azure/service-bus';
+import type { Destinations } from '../../shared/destination/destination.ts';
+import { Failure } from '../../shared/failure/failure.ts';
+import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { noFaults } from '../testbed/broker/faults.ts';
+import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
+import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry, until } from './support.ts';
+
+let broker: Broker;
+before(async () => {
+  broker = await startBroker();
+});
+after(() => broker.stop());
+afterEach(() => {
+  Object.assign(broker.faults, noFaults());
+});
+
+let queues = 0;
+
+function newQueue() {
+  queues += 1;
+  return broker.createQueue({ name: `links-${queues}` });
+}
+
+/** Destinations that are closed when the test ends, behind a proxy that counts bytes and connections. */
+async function behindProxy(
+  t: TestContext,
+  options: Parameters<typeof destinationsFor>[1] = {},
+): Promise<{ destinations: Destinations; proxy: TcpProxy }> {
+  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: broker.port });
+  const destinations = destinationsFor(broker.connectionStringFor(proxy.port), options);
+  t.after(async () => {
+    await destinations.close();
+    await proxy.stop();
+  });
+  return { destinations, proxy };
+}
+
+/** Counts the links that the SDK is asked for from now on, and how many of them are not closed. */
+function watchLinks(t: TestContext): { readonly opened: number; readonly open: number } {
+  const counts = { opened: 0, open: 0 };
+  const createSender = ServiceBusClient.prototype.createSender;
+  t.mock.method(ServiceBusClient.prototype, 'createSender', function (this: ServiceBusClient, name: string) {
+    const sender = createSender.call(this, name);
+    const close = sender.close.bind(sender);
+    counts.opened += 1;
+    counts.open += 1;
+    sender.close = () => {
+      counts.open -= 1;
+      return close();
+    };
+    return sender;
+  });
+  return counts;
+}
+
+const send = async (destinations: Destinations, queueName: string) =>
+  await (await destinations.open(queueName)).send(messageOf(bytesOf(10)), mayWrite);
+
+test('ten opens at once make one connection and one link, and all give the same sender', async (t) => {
+  const { destinations, proxy } = await behindProxy(t);
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  const senders = await Promise.all(Array.from({ length: 10 }, () => destinations.open(name)));
+  assert.equal(new Set(senders).size, 1);
+  assert.deepEqual([proxy.connections.total, links.opened], [1, 1]);
+});
+
+test('queues opened at once share one connection', async (t) => {
+  const { destinations, proxy } = await behindProxy(t);
+  const links = watchLinks(t);
+  const names = Array.from({ length: 5 }, () => newQueue().name);
+  await Promise.all(names.map((name) => send(destinations, name)));
+  assert.deepEqual([proxy.connections.total, links.opened], [1, 5]);
+});
+
+test('an open of a link that is open sends nothing, and the link is kept from send to send', async (t) => {
+  const { destinations, proxy } = await behindProxy(t);
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  for (let run = 0; run < 3; run += 1) await send(destinations, name);
+  // The last message's outcome is still being settled.
+  let { toServer } = proxy.bytes;
+  await until('silence on the wire', async () => {
+    const before = toServer;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    ({ toServer } = proxy.bytes);
+    return toServer === before;
+  });
+  await Promise.all(Array.from({ length: 10 }, () => destinations.open(name)));
+  assert.equal(proxy.bytes.toServer, toServer);
+  assert.deepEqual([proxy.connections.total, links.opened], [1, 1]);
+});
+
+test('after a dropped connection all who wait get one new link, once', async (t) => {
+  const { destinations, proxy } = await behindProxy(t);
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  await destinations.open(name);
+  proxy.dropAll('rst');
+  await until('no connection', () => proxy.connections.open === 0);
+  await Promise.all(Array.from({ length: 10 }, () => destinations.open(name)));
+  assert.deepEqual([proxy.connections.total, links.opened], [2, 2]);
+  await send(destinations, name);
+  assert.equal(broker.queue(name).accepted, 1);
+});
+
+test('links that were lost, and tries to open one that failed, leave nothing behind', async (t) => {
+  const { destinations, proxy } = await behindProxy(t, { idleMs: 400 });
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  for (let loss = 0; loss < 3; loss += 1) {
+    await destinations.open(name);
+    proxy.dropAll('rst');
+    await until('no connection', () => proxy.connections.open === 0);
+  }
+  for (let run = 0; run < 3; run += 1) await failureOf(destinations.open('nowhere'));
+  await destinations.open(name);
+  await until('one link', () => links.open === 1);
+  await until('the idle link is closed, and the connection with it', () => {
+    return links.open === 0 && proxy.connections.open === 0;
+  });
+});
+
+test('a queue that is deleted is named by the next open, and found again when it was made anew', async (t) => {
+  const key = /SharedAccessKey=([^;]+)/.exec(broker.connectionString)?.[1] ?? '';
+  const queue = { name: 'deleted' };
+  let own = await startBroker({ queues: [queue], key });
+  const destinations = destinationsFor(own.connectionString);
+  t.after(async () => {
+    await destinations.close();
+    await own.stop();
+  });
+  await send(destinations, 'deleted');
+  const { port } = own;
+  await own.stop();
+  own = await startBroker({ port, key });
+  await until('the loss is noticed', async () => {
+    const failure = await destinations.open('deleted').then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    return failure instanceof Failure && failure.message.startsWith("Service Bus queue deleted doesn't");
+  });
+  own.createQueue(queue);
+  await send(destinations, 'deleted');
+  assert.equal(own.queue('deleted').accepted, 1);
+});
+
+test('a link that nothing is asked of is closed, and opened anew for the next run', async (t) => {
+  const { destinations, proxy } = await behindProxy(t, { idleMs: 200 });
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  await send(destinations, name);
+  await until('no link, no connection', () => links.open === 0 && proxy.connections.open === 0);
+  await send(destinations, name);
+  assert.equal(broker.queue(name).accepted, 2);
+  assert.equal(links.opened, 2);
+});
+
+test('a link with a message on its way is not idle', async (t) => {
+  const { destinations } = await behindProxy(t, { idleMs: 100, retry: { ...quickRetry, tryMs: 3_000 } });
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  const sender = await destinations.open(name);
+  broker.faults.acceptDelayMs = 800;
+  await sender.send(messageOf(bytesOf(10)), mayWrite);
+  assert.deepEqual([broker.queue(name).transfers, links.opened], [1, 1]);
+});
+
+test('a sender whose link was closed for idleness opens another for a send that comes without an open', async (t) => {
+  const { destinations } = await behindProxy(t, { idleMs: 100 });
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  const sender = await destinations.open(name);
+  await until('no link', () => links.open === 0);
+  await sender.send(messageOf(bytesOf(10)), mayWrite);
+  assert.equal(broker.queue(name).accepted, 1);
+});
+
+for (const fault of ['quotaExceeded', 'entityDisabled'] as const) {
+  test(`after a send that failed for the queue's sake (${fault}) the next open proves the queue anew`, async (t) => {
+    const { destinations } = await behindProxy(t);
+    const links = watchLinks(t);
+    const { name } = newQueue();
+    const sender = await destinations.open(name);
+    broker.faults[fault] = true;
+    await failureOf(sender.send(messageOf(bytesOf(10)), mayWrite));
+    broker.faults[fault] = false;
+    await Promise.all([1, 2, 3].map(() => destinations.open(name)));
+    assert.deepEqual([links.opened, links.open], [2, 1]);
+    await send(destinations, name);
+    assert.equal(links.opened, 2);
+  });
+}
+
+test('a message refused for its own sake does not cost the link', async (t) => {
+  const { destinations } = await behindProxy(t);
+  const links = watchLinks(t);
+  const { name } = newQueue();
+  const sender = await destinations.open(name);
+  await failureOf(sender.send(messageOf(bytesOf(10), { messageId: 'x'.repeat(200) }), mayWrite));
+  await send(destinations, name);
+  assert.equal(links.opened, 1);
+});
+
+test('a queue that hangs costs no other queue its link, and no message of theirs is repeated', async (t) => {
+  const { destinations, proxy } = await behindProxy(t);
+  const links = watchLinks(t);
+  const [hanging, healthy] = [newQueue(), newQueue()];
+  const toHanging = await destinations.open(hanging.name);
+  const toHealthy = await destinations.open(healthy.name);
+  broker.faults.silentTransfers = true;
+  const hung = toHanging.send(messageOf(bytesOf(10)), mayWrite);
+  await until('the message is on the wire', () => hanging.transfers === 1);
+  broker.faults.silentTransfers = false;
+  let sent = 0;
+  let isOver = false;
+  const sending = hung.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await toHealthy.send(messageOf(bytesOf(10)), mayWrite);
+    sent += 1;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await sending;
+  assert.deepEqual([hanging.transfers, hanging.accepted], [2, 1]);
+  assert.deepEqual([healthy.accepted, healthy.transfers], [sent, sent]);
+  assert.deepEqual([links.opened, proxy.connections.total], [3, 1]);
+});

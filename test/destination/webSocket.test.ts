@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import * as http from 'node:http';
+import * as https from 'node:https';
+import * as net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { createWebSocketStream, WebSocketServer } from 'ws';
+import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { testCertificate } from '../testbed/certificates.ts';
+
+const main = join(import.meta.dirname, 'webSocketMain.ts');
+
+let broker: Broker;
+let gateway: https.Server;
+let proxy: http.Server;
+let folder: string;
+const tunnels: string[] = [];
+const protocols: string[] = [];
+
+before(async () => {
+  broker = await startBroker({ queues: [{ name: 'orders' }] });
+  const { caCertificate, certificate, key } = await testCertificate();
+  folder = await mkdtemp(join(tmpdir(), 'web-socket-'));
+  await writeFile(join(folder, 'ca.pem'), caCertificate);
+  // What Service Bus does at port 443: AMQP in the frames of a WebSocket.
+  gateway = https.createServer({ key, cert: certificate });
+  const sockets = new WebSocketServer({ server: gateway });
+  sockets.on('connection', (socket, request) => {
+    protocols.push(`${request.url} ${socket.protocol}`);
+    const stream = createWebSocketStream(socket);
+    const upstream = net.connect(broker.port, '127.0.0.1');
+    stream.pipe(upstream).pipe(stream);
+    for (const each of [stream, upstream]) each.on('error', () => upstream.destroy());
+  });
+  await listening(gateway);
+  proxy = http.createServer();
+  proxy.on('connect', (request, socket: net.Socket) => {
+    tunnels.push(String(request.url));
+    const upstream = net.connect(portOf(gateway), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      socket.pipe(upstream).pipe(socket);
+    });
+    for (const each of [socket, upstream]) each.on('error', () => each.destroy());
+  });
+  await listening(proxy);
+});
+
+after(async () => {
+  for (const server of [gateway, proxy]) {
+    server.closeAllConnections();
+    server.close();
+  }
+  await broker.stop();
+  await rm(folder, { recursive: true });
+});
+
+async function listening(server: net.Server): Promise<void> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+}
+
+function portOf(server: net.Server): number {
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return address.port;
+}
+
+async function send(env: Readonly<Record<string, string>>): Promise<void> {
+  const key = /SharedAccessKeyName=[^;]+;SharedAccessKey=[^;]+/.exec(broker.connectionString)?.[0];
+  await promisify(execFile)(process.execPath, [main], {
+    timeout: 30_000,
+    env: {
+      PATH: process.env.PATH,
+      NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
+      ServiceBusConnection: `Endpoint=sb://localhost:${portOf(gateway)}/;${key}`,
+      ...env,
+    },
+  });
+}
+
+test('with AmqpWebSockets messages go to port 443’s path, without a proxy', async () => {
+  await send({});
+  assert.deepEqual(tunnels, []);
+  assert.deepEqual(protocols, ['/$servicebus/websocket AMQPWSB10']);
+  assert.equal(broker.queue('orders').messages.at(-1)?.body.toString(), 'through the proxy');
+});
+
+test('through the proxy that HTTPS_PROXY names, and past it where NO_PROXY says so', async () => {
+  const before = broker.queue('orders').accepted;
+  const proxyUrl = `http://127.0.0.1:${portOf(proxy)}`;
+  await send({ HTTPS_PROXY: proxyUrl });
+  assert.deepEqual(tunnels, [`localhost:${portOf(gateway)}`]);
+  await send({ HTTPS_PROXY: proxyUrl, NO_PROXY: 'localhost' });
+  assert.equal(tunnels.length, 1);
+  assert.equal(broker.queue('orders').accepted - before, 2);
+});

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { testInSteps } from '../../shared/http/testSteps.ts';
+import { checkServer } from '../../shared/mailbox/serverCheck.ts';
+import { startDovecot } from '../testbed/dovecot.ts';
+
+type Arguments = Parameters<typeof testInSteps>;
+
+/** Only what the steps before the session look at. */
+function stepsFor(certificateEndsAt: Date) {
+  const config = { host: 'mail.example.com', port: 993, protocol: 'imap', security: 'tls', username: 'anna' };
+  const dependencies = {
+    checkServer: async () => ({ addresses: ['192.0.2.1'], certificateEndsAt }),
+    openSession: () => Promise.reject(new Error('not here')),
+    now: () => new Date('2026-11-26T12:00:00.000Z'),
+  };
+  return testInSteps(config as Arguments[0], dependencies as unknown as Arguments[1]);
+}
+
+test('a certificate that ends within fourteen days is warned of', async () => {
+  const resultOn = async (day: string) =>
+    (await stepsFor(new Date(day))).steps.find(({ step }) => step === 'certificate');
+  assert.deepEqual(await resultOn('2026-12-11T00:00:00.000Z'), {
+    step: 'certificate',
+    result: 'ok',
+    text: 'Its certificate is trusted, and good until 2026-12-11.',
+  });
+  assert.deepEqual(await resultOn('2026-12-09T00:00:00.000Z'), {
+    step: 'certificate',
+    result: 'warning',
+    text: 'Its certificate ends on 2026-12-09: the polls fail then. Tell the server’s owner.',
+  });
+});
+
+test('a server’s certificate is read without being trusted, and a silent port costs nothing but time', async () => {
+  const dovecot = await startDovecot({ users: [{ user: 'anna', password: 'x' }] });
+  try {
+    const server = { host: '127.0.0.1', security: 'tls' } as const;
+    const { certificateEndsAt } = await checkServer({ ...server, port: dovecot.imapsPort });
+    assert.ok(certificateEndsAt !== undefined && certificateEndsAt > new Date());
+    assert.deepEqual(await checkServer({ ...server, port: dovecot.imapPort }), { addresses: [] });
+    assert.deepEqual(
+      await checkServer({ host: 'localhost', port: 1, security: 'plain' }).then(
+        ({ addresses }) => addresses.length > 0,
+      ),
+      true,
+    );
+  } finally {
+    await dovecot.stop();
+  }
+});

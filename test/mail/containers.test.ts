@@ -1,0 +1,286 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { decompressRtf, readRtf } from '../../shared/mail/rtf.ts';
+import { openSignedData } from '../../shared/mail/signedData.ts';
+import { unpackTnef } from '../../shared/mail/tnef.ts';
+import { base64Lines } from './encode.ts';
+import { seen, shown, split } from './support.ts';
+
+const head = 'From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\n';
+
+/** An attribute of a TNEF file ([MS-OXTNEF], 2.1.3). */
+function attribute(level: 1 | 2, id: number, data: Buffer): Buffer {
+  const header = Buffer.alloc(9);
+  header.writeUInt8(level);
+  header.writeUInt32LE(id, 1);
+  header.writeUInt32LE(data.length, 5);
+  const checksum = Buffer.alloc(2);
+  checksum.writeUInt16LE(data.reduce((sum, byte) => (sum + byte) & 0xffff, 0));
+  return Buffer.concat([header, data, checksum]);
+}
+
+const uint32 = (value: number) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+};
+
+/** A list of MAPI properties, each with one variable value. */
+function properties(values: readonly [type: number, id: number, value: Buffer][]): Buffer {
+  const encoded = values.flatMap(([type, id, value]) => {
+    const key = Buffer.alloc(4);
+    key.writeUInt16LE(type);
+    key.writeUInt16LE(id, 2);
+    return [key, uint32(1), uint32(value.length), value, Buffer.alloc((4 - (value.length % 4)) % 4)];
+  });
+  return Buffer.concat([uint32(values.length), ...encoded]);
+}
+
+const tnef = (...attributes: Buffer[]) =>
+  Buffer.concat([uint32(0x223e9f78), Buffer.from([1, 0]), ...attributes]);
+const unicode = (text: string) => Buffer.from(`${text}\0`, 'utf16le');
+const file = (name: string, data: Buffer) =>
+  Buffer.concat([
+    attribute(2, 0x9002, Buffer.alloc(14)),
+    attribute(2, 0x8010, Buffer.from('SHORT~1.PDF\0')),
+    attribute(2, 0x800f, data),
+    attribute(
+      2,
+      0x9005,
+      properties([
+        [0x001f, 0x3707, unicode(name)],
+        [0x001e, 0x370e, Buffer.from('application/pdf\0')],
+      ]),
+    ),
+  ]);
+
+const rtfOf = (text: string) => {
+  const raw = Buffer.from(text, 'latin1');
+  return Buffer.concat([uint32(raw.length + 12), uint32(raw.length), Buffer.from('MELA'), uint32(0), raw]);
+};
+const withRtf = (rtf: Buffer) => attribute(1, 0x9003, properties([[0x0102, 0x1009, rtf]]));
+const encapsulated =
+  "{\\rtf1\\ansi\\ansicpg1252\\fromhtml1 {\\fonttbl{\\f0 Arial;}}\r\n{\\*\\htmltag64 <p>}\\htmlrtf {\\b \\htmlrtf0 Gr\\'fc\\u223 ?e \\{x\\}{\\*\\htmltag84 &nbsp;}\\htmlrtf }\\htmlrtf0 {\\*\\htmltag72 </p>}}";
+
+const winmail = (bytes: Buffer, type = 'application/ms-tnef') =>
+  `Content-Type: ${type}; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64Lines(bytes)}\r\n`;
+const mixed = (...parts: string[]) =>
+  `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${parts.map((part) => `--b\r\n${part}`).join('')}--b--\r\n`;
+
+describe('a winmail.dat', () => {
+  const whole = tnef(file('Übersicht.pdf', Buffer.from('PDF')), withRtf(rtfOf(encapsulated)));
+  const pdf = 'attachment application/pdf Übersicht.pdf "PDF"';
+
+  test('gives its attachments, in its place, and its text where the mail has no other', async () => {
+    assert.deepEqual(shown(await split(mixed('Content-Type: text/plain\r\n\r\ntext\r\n', winmail(whole)))), [
+      'body text/plain; charset=utf-8 body.txt "text"',
+      pdf,
+    ]);
+    const body = 'body text/html; charset=utf-8 body.html "<p>Grüße {x}&nbsp;</p>"';
+    assert.deepEqual(shown(await split(mixed('Content-Type: text/plain\r\n\r\n \r\n', winmail(whole)))), [
+      body,
+      pdf,
+    ]);
+    assert.deepEqual(shown(await split(mixed(winmail(whole, 'application/octet-stream')))), [body, pdf]);
+  });
+
+  test('stays as it is where that is wanted, or it can’t be unpacked', async () => {
+    const asItIs = `attachment application/ms-tnef winmail.dat`;
+    assert.ok(shown(await split(mixed(winmail(whole)), { unpackWinmail: false }))[0]?.startsWith(asItIs));
+    for (const damaged of [
+      whole.subarray(0, whole.length - 20),
+      Buffer.from('no TNEF'),
+      tnef(withRtf(Buffer.from('broken'))),
+      tnef(),
+    ]) {
+      const mail = await split(mixed(winmail(damaged)));
+      assert.deepEqual(
+        seen(mail).map(({ fileName, bytes }) => [fileName, bytes.equals(damaged)]),
+        [['winmail.dat', true]],
+      );
+      assert.match(mail.warning ?? '', /winmail/);
+    }
+  });
+
+  test('is filtered and left out as other attachments are', async () => {
+    const mail = mixed('Content-Type: text/plain\r\n\r\ntext\r\n', winmail(whole));
+    assert.equal((await split(mail, { attachmentFilter: (name) => !name.endsWith('.pdf') })).parts.length, 1);
+    assert.equal((await split(mail, { sendAttachments: false })).parts.length, 1);
+  });
+
+  test('has names in its code page', () => {
+    const named = tnef(
+      attribute(1, 0x9007, Buffer.concat([uint32(1251), uint32(0)])),
+      attribute(2, 0x9002, Buffer.alloc(14)),
+      attribute(2, 0x8010, Buffer.from('d1f7e5f22e70646600', 'hex')),
+      attribute(2, 0x800f, Buffer.from('x')),
+    );
+    assert.equal(unpackTnef(named)?.attachments[0]?.fileName, 'Счет.pdf');
+  });
+
+  test('keeps an embedded message as it is', () => {
+    const inner = tnef(file('a.pdf', Buffer.from('x')));
+    const outer = tnef(
+      attribute(2, 0x9002, Buffer.alloc(14)),
+      attribute(
+        2,
+        0x9005,
+        properties([
+          [0x000d, 0x3701, Buffer.concat([Buffer.alloc(16), inner])],
+          [0x001f, 0x3001, unicode('Re: x')],
+        ]),
+      ),
+    );
+    const [attachment] = unpackTnef(outer)?.attachments ?? [];
+    assert.equal(attachment?.mediaType, 'application/ms-tnef');
+    assert.ok(attachment?.bytes.equals(inner));
+  });
+
+  test('whatever is wrong with it, is unpacked or not, and never throws', () => {
+    const places = fc.array(fc.record({ at: fc.nat(), byte: fc.nat(255) }), { maxLength: 8 });
+    fc.assert(
+      fc.property(places, fc.nat(whole.length), (changes, length) => {
+        const damaged = Buffer.from(whole.subarray(0, length));
+        for (const { at, byte } of changes) if (length > 0) damaged[at % length] = byte;
+        const found = unpackTnef(damaged);
+        const bytes = found?.attachments.reduce((sum, each) => sum + each.bytes.length, 0) ?? 0;
+        assert.ok(bytes <= damaged.length);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+});
+
+describe('compressed RTF', () => {
+  test('is decompressed as its document says', () => {
+    // The examples of [MS-OXRTFCP], 3.1.1.
+    const simple = Buffer.from(
+      '2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af32068656c0900206277 05b06c647d0a800fa0'.replaceAll(
+        ' ',
+        '',
+      ),
+      'hex',
+    );
+    assert.equal(decompressRtf(simple)?.toString(), '{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n');
+  });
+
+  test('is refused where it is damaged or would grow without bound', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (array) => {
+        const bytes = Buffer.concat([
+          uint32(array.length + 12),
+          uint32(1000),
+          Buffer.from('LZFu'),
+          uint32(0),
+          array,
+        ]);
+        assert.ok((decompressRtf(bytes)?.length ?? 1000) === 1000);
+      }),
+    );
+    assert.equal(
+      decompressRtf(Buffer.concat([uint32(20), uint32(0x7fffffff), Buffer.from('LZFu'), Buffer.alloc(20)])),
+      undefined,
+    );
+  });
+
+  test('gives its text, in any code page', () => {
+    const rtf =
+      "{\\rtf1\\ansi\\ansicpg1251{\\fonttbl{\\f0 x;}}\\f0\\'cf\\'f0\\par \\u1090?\\tab{\\*\\hidden y}z}";
+    assert.deepEqual(readRtf(Buffer.from(rtf)), { mediaType: 'text/plain', text: 'Пр\nт\tz' });
+  });
+});
+
+/** A BER element with a definite length. */
+function ber(tag: number, ...contents: Buffer[]): Buffer {
+  const content = Buffer.concat(contents);
+  const length =
+    content.length < 0x80
+      ? Buffer.of(content.length)
+      : Buffer.of(0x82, content.length >> 8, content.length & 0xff);
+  return Buffer.concat([Buffer.of(tag), length, content]);
+}
+
+/** As senders that stream write it: without a length, up to the end-of-contents. */
+const streamed = (tag: number, ...contents: Buffer[]) =>
+  Buffer.concat([Buffer.of(tag, 0x80), ...contents, Buffer.of(0, 0)]);
+
+function signedData(content: Buffer | undefined, element = ber, contentType = '2a864886f70d010701'): Buffer {
+  const octets =
+    content &&
+    (element === ber
+      ? ber(0x04, content)
+      : element(0x24, ber(0x04, content.subarray(0, 10)), ber(0x04, content.subarray(10))));
+  const encapsulated = element(
+    0x30,
+    ber(0x06, Buffer.from(contentType, 'hex')),
+    ...(octets ? [element(0xa0, octets)] : []),
+  );
+  const signed = element(0x30, ber(0x02, Buffer.of(1)), ber(0x31), encapsulated, ber(0x31));
+  return element(0x30, ber(0x06, Buffer.from('2a864886f70d010702', 'hex')), element(0xa0, signed));
+}
+
+describe('a mail that S/MIME signs as a whole', () => {
+  const inner = Buffer.from(
+    mixed(
+      'Content-Type: text/plain\r\n\r\nsigned\r\n',
+      'Content-Type: application/pdf; name=a.pdf\r\n\r\nPDF\r\n',
+    ).slice(head.length),
+  );
+  const smime = (bytes: Buffer, type = 'signed-data') =>
+    `${head}Content-Type: application/pkcs7-mime; smime-type=${type}; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64Lines(bytes)}\r\n`;
+
+  for (const [name, element] of [
+    ['in one piece', ber],
+    ['streamed', streamed],
+  ] as const)
+    test(`gives the mail inside, unverified, and says so: ${name}`, async () => {
+      const mail = await split(smime(signedData(inner, element)));
+      assert.deepEqual(shown(mail), [
+        'body text/plain; charset=utf-8 body.txt "signed"',
+        'attachment application/pdf a.pdf "PDF"',
+      ]);
+      assert.equal(mail.unverifiedSignature, true);
+    });
+
+  test('stays as it is when it is encrypted, has no content, or is damaged', async () => {
+    const whole = signedData(inner);
+    for (const [bytes, type] of [
+      [whole, 'enveloped-data'],
+      [signedData(undefined), 'signed-data'],
+      [signedData(inner, ber, '2a864886f70d010703'), 'signed-data'],
+      [whole.subarray(0, whole.length - 200), 'signed-data'],
+      [Buffer.from('no BER'), 'signed-data'],
+    ] as const) {
+      const mail = await split(smime(bytes, type));
+      assert.deepEqual(
+        seen(mail).map(({ fileName, bytes: sent }) => [fileName, sent.equals(bytes)]),
+        [['smime.p7m', true]],
+      );
+      assert.equal(mail.unverifiedSignature, undefined);
+    }
+  });
+
+  test('a signature in a signature is opened too, and not without end', async () => {
+    let nested = inner;
+    for (let depth = 0; depth < 12; depth++)
+      nested = Buffer.from(smime(signedData(nested, ber)).slice(head.length));
+    const mail = await split(`${head}${nested}`);
+    assert.deepEqual(
+      seen(mail).map(({ fileName }) => fileName),
+      ['smime.p7m'],
+    );
+  });
+
+  test('never throws, whatever it is', () => {
+    const whole = signedData(inner, streamed);
+    fc.assert(
+      fc.property(fc.nat(whole.length), fc.nat(), fc.nat(255), (length, at, byte) => {
+        const damaged = Buffer.from(whole.subarray(0, length));
+        if (length > 0) damaged[at % length] = byte;
+        openSignedData(damaged);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});

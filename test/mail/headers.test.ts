@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { parseStructured } from '../../shared/mail/header.ts';
+import { lines, seen, shown, split, splitInBlocks } from './support.ts';
+
+const head = lines('From: Anna <anna@example.com>', 'Subject: x', 'MIME-Version: 1.0');
+const body = (text: string) => `body text/plain; charset=utf-8 body.txt ${JSON.stringify(text)}`;
+const pdf = 'attachment application/pdf invoice.pdf "%PDF-1.4\\n"';
+const pdfPart = lines(
+  'Content-Type: application/pdf; name="invoice.pdf"',
+  'Content-Disposition: attachment; filename="invoice.pdf"',
+  'Content-Transfer-Encoding: base64',
+  '',
+  'JVBERi0xLjQK',
+);
+
+/** Splits it whole and byte by byte, which must give the same. */
+async function parts(mail: string): Promise<string[]> {
+  const source = Buffer.from(mail, 'latin1');
+  const whole = await split(source);
+  const cut = await splitInBlocks(
+    Array.from(source, (byte) => Buffer.of(byte)),
+    1,
+  );
+  assert.deepEqual(shown(cut), shown(whole));
+  if (shown(whole)[0] === 'raw') assert.ok(seen(whole)[0]?.bytes.equals(source));
+  return shown(whole);
+}
+
+describe('a header that is none', () => {
+  const kinds: [string, string, string[]][] = [
+    [
+      'a separator line with blanks',
+      `${head} \t\r\nOrder: ten\r\nThank you.\r\n`,
+      [body('Order: ten\nThank you.\n')],
+    ],
+    [
+      'no separator line',
+      `${head}Order 4711: ten\r\nThank you.\r\n`,
+      [body('Order 4711: ten\nThank you.\n')],
+    ],
+    ['no separator, and a text that looks like a field', `${head}Total: 10\r\nThank you.\r\n`, ['raw']],
+    [
+      'text, then an empty line',
+      `${head}Dear all,\r\n\r\nThank you.\r\n`,
+      [body('Dear all,\n\nThank you.\n')],
+    ],
+    [
+      'a forwarded header in the text',
+      `${head}Hello\r\nFrom: b@c\r\nSubject: y\r\n\r\nz\r\n`,
+      [body('Hello\nFrom: b@c\nSubject: y\n\nz\n')],
+    ],
+    ['CR CR LF', `${head}\r\ntext\r\n`.replaceAll('\r\n', '\r\r\n'), ['raw']],
+    ['lone CR', `${head}\r\ntext\r\n`.replaceAll('\r\n', '\r'), ['raw']],
+    [
+      'a folded line of white space only',
+      `Subject: x\r\n \r\nContent-Type: text/html\r\n\r\n<p>y`,
+      ['body text/html; charset=utf-8 body.html "<p>y"'],
+    ],
+    [
+      'a broken continuation',
+      `Subject: x\r\ngoes on here\r\nContent-Type: text/html\r\n\r\n<p>y`,
+      ['body text/html; charset=utf-8 body.html "<p>y"'],
+    ],
+    [
+      'a parameter without its indentation',
+      `${head}Content-Type: application/pdf;\r\nname="a.pdf"\r\n\r\nx`,
+      ['attachment application/pdf attachment-1.pdf "x"'],
+    ],
+    [
+      'a line of an old Exchange on top',
+      `Microsoft Mail Internet Headers Version 2.0\r\n${head}\r\nx`,
+      [body('x')],
+    ],
+    ['text on top', `Dear all,\r\nhello\r\n${head}\r\nx`, ['raw']],
+    ['an mbox line on top', `From a@b Mon Nov  2 10:00:00 2026\r\n${head}\r\nx`, [body('x')]],
+  ];
+  for (const [name, mail, expected] of kinds) {
+    test(name, async () => assert.deepEqual(await parts(mail), expected));
+  }
+
+  test('a byte order mark in front is no part of the first field', async () => {
+    const mail = `\xef\xbb\xbfContent-Type: multipart/mixed; boundary=o\r\n${head}\r\n--o\r\n\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`;
+    assert.deepEqual(await parts(mail), [body('text'), pdf]);
+    assert.equal(
+      (await split(Buffer.from(`\xef\xbb\xbf${head}\r\nx`, 'latin1'))).envelope.from,
+      'Anna <anna@example.com>',
+    );
+  });
+
+  const mixed = `${head}Content-Type: multipart/mixed; boundary=o\r\n`;
+  const partKinds: [string, string, string[]][] = [
+    [
+      'of a part without its empty line',
+      lines('--o', 'Content-Type: text/plain', 'Order 4711: ten', 'Thank you.'),
+      [body('Order 4711: ten\nThank you.'), pdf],
+    ],
+    ['of a part that has none', lines('--o', 'just text', 'and more'), [body('just text\nand more'), pdf]],
+    [
+      'of an encoded part without its empty line',
+      lines('--o', 'Content-Type: image/png', 'Content-Transfer-Encoding: base64', 'some words', 'AAAA'),
+      ['raw'],
+    ],
+  ];
+  for (const [name, part, expected] of partKinds) {
+    test(name, async () =>
+      assert.deepEqual(await parts(`${mixed}\r\n${part}--o\r\n${pdfPart}--o--\r\n`), expected),
+    );
+  }
+});
+
+describe('delimiters where nobody expects them', () => {
+  const text = lines('Content-Type: text/plain', '', 'text');
+  const mixed = `${head}Content-Type: multipart/mixed; boundary=o\r\n`;
+  const both = [body('text'), pdf];
+  const kinds: [string, string, string[]][] = [
+    ['right below the mail’s header', `${mixed}--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`, both],
+    [
+      'right below the mail’s header and a preamble',
+      `${mixed}This is a multi-part message.\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
+      both,
+    ],
+    [
+      'right below an inner header',
+      `${mixed}\r\n--o\r\nContent-Type: multipart/related; boundary=i\r\n--i\r\n${text}--i--\r\n--o\r\n${pdfPart}--o--\r\n`,
+      both,
+    ],
+    [
+      'below a part that is header only',
+      `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
+      both,
+    ],
+    ['twice', `${mixed}\r\n--o\r\n--o\r\n${text}--o\r\n--o\r\n${pdfPart}--o--\r\n`, both],
+    [
+      'behind the close delimiter, with a header',
+      `${mixed}\r\n--o\r\n${text}--o--\r\n--o\r\n${pdfPart}--o--\r\n`,
+      both,
+    ],
+    [
+      'behind the close delimiter, without one',
+      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\nepilogue\r\n`,
+      both,
+    ],
+    [
+      'of another multipart behind the close delimiter',
+      `${mixed}\r\n--o\r\n${text}--o--\r\n--i\r\n${pdfPart}--i--\r\n`,
+      ['raw'],
+    ],
+    ['at the very end, open and without a line end', `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o`, both],
+    [
+      'closing, with a footer glued to it',
+      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--______\r\nfooter of a list\r\n`,
+      both,
+    ],
+    [
+      'closing a text, with a footer glued to it',
+      `${mixed}\r\n--o\r\n${pdfPart}--o\r\n${text}--o--______\r\nfooter of a list\r\n`,
+      ['raw'],
+    ],
+    [
+      'glued, but followed by another: a line of text',
+      `${mixed}\r\n--o\r\n\r\na\r\n--o--b\r\nc\r\n--o\r\n${pdfPart}--o--\r\n`,
+      [body('a\n--o--b\nc'), pdf],
+    ],
+    [
+      'that begin with those of an outer one',
+      `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=o--x\r\n\r\n--o--x\r\n${text}--o--x--\r\n--o\r\n${pdfPart}--o--\r\n`,
+      both,
+    ],
+  ];
+  for (const [name, mail, expected] of kinds)
+    test(name, async () => assert.deepEqual(await parts(mail), expected));
+});
+
+describe('types and encodings', () => {
+  for (const type of [
+    'text',
+    'text/',
+    'text/plain charset=iso-8859-1',
+    'text/plain, charset=iso-8859-1',
+    'nonsense',
+  ])
+    test(`that can’t be read are text/plain: ${type}`, async () => {
+      assert.deepEqual(await parts(`${head}Content-Type: ${type}\r\n\r\nGr\xfc\xdfe`), [body('Grüße')]);
+    });
+
+  test('that may hide a multipart send it raw', async () => {
+    const parts = `boundary=o\r\n\r\n--o\r\n${pdfPart}--o--\r\n`;
+    assert.deepEqual(shown(await split(`${head}Content-Type: mixed; ${parts}`)), ['raw']);
+    assert.deepEqual(shown(await split(`${head}Content-Type: multipart; ${parts}`)), [pdf]);
+  });
+
+  test('unknown encodings make octets of a part, with a warning', async () => {
+    const mail = await split(
+      `${head}Content-Type: text/plain; name=a.txt\r\nContent-Transfer-Encoding: x-gzip\r\n\r\nx`,
+    );
+    assert.deepEqual(shown(mail), ['attachment application/octet-stream a.txt "x"']);
+    assert.match(mail.warning ?? '', /unknown transfer encoding/);
+  });
+
+  for (const encoding of ['base64;', '"base64"', 'base-64'])
+    test(`${encoding} is base64`, async () => {
+      assert.deepEqual(await parts(`${head}Content-Transfer-Encoding: ${encoding}\r\n\r\nR3LDvMOfZQ==\r\n`), [
+        body('Grüße'),
+      ]);
+    });
+
+  test('x-uuencode is decoded', async () => {
+    const mail = `${head}Content-Type: application/pdf\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a.pdf\r\n#0V%T\r\n\`\r\nend\r\n`;
+    assert.deepEqual(await parts(mail), ['attachment application/pdf attachment-1.pdf "Cat"']);
+  });
+
+  test('the parts of a digest are mails, also with the empty line missing that ends their own header', async () => {
+    const mails = [lines('', 'Subject: one', '', 'text one'), lines('Subject: two', '', 'text two')];
+    const mail = `${head}Content-Type: multipart/digest; boundary=o\r\n\r\n--o\r\n${mails.join('--o\r\n')}--o--\r\n`;
+    assert.deepEqual(await parts(mail), [
+      'attachment message/rfc822 attachment-1.eml "Subject: one\\r\\n\\r\\ntext one"',
+      'attachment message/rfc822 attachment-2.eml "Subject: two\\r\\n\\r\\ntext two"',
+    ]);
+  });
+
+  test('a boundary on a part that is no multipart changes nothing', async () => {
+    const mail = `${head}Content-Type: message/rfc822; boundary=x\r\n\r\nSubject: y\r\n\r\n--x\r\n\r\nz\r\n--x--\r\n`;
+    assert.deepEqual(await parts(mail), [
+      'attachment message/rfc822; boundary=x attachment-1.eml "Subject: y\\r\\n\\r\\n--x\\r\\n\\r\\nz\\r\\n--x--\\r\\n"',
+    ]);
+  });
+
+  test('a multipart that is encoded as a whole is decoded, and one that only says so is read', async () => {
+    const inner = `--o\r\nContent-Type: text/plain\r\n\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`;
+    const fields = `${head}Content-Type: multipart/mixed; boundary=o\r\nContent-Transfer-Encoding: base64\r\n\r\n`;
+    const encoded = Buffer.from(inner).toString('base64').replace(/.{76}/g, '$&\r\n');
+    assert.deepEqual(await parts(`${fields}${encoded}\r\n`), [body('text'), pdf]);
+    assert.deepEqual(await parts(`${fields}${inner}`), [body('text'), pdf]);
+  });
+});
+
+describe('parameters', () => {
+  const kinds: [string, string, string][] = [
+    ['attachment; filename="a "quoted" b.pdf"; size=3', 'filename', 'a "quoted" b.pdf'],
+    ['attachment; filename=a;b.pdf; size=4', 'filename', 'a;b.pdf'],
+    ['attachment; filename=my file (1).pdf', 'filename', 'my file (1).pdf'],
+    ['attachment; filename="C:\\TEMP\\scan.pdf"', 'filename', 'C:\\TEMP\\scan.pdf'],
+    ['attachment; filename="a\\"b.pdf"', 'filename', 'a"b.pdf'],
+    ["attachment; filename*=utf-8''a%20b%.pdf", 'filename', 'a b%.pdf'],
+    [
+      'attachment; filename*0*=utf-8\'\'part%20one-; filename*1="100%20two.pdf"',
+      'filename',
+      'part one-100%20two.pdf',
+    ],
+    ['attachment; filename*1=b.pdf; filename*0=a', 'filename', 'ab.pdf'],
+    ["attachment; filename*=x-none''Gr%FC%DFe.pdf", 'filename', 'Grüße.pdf'],
+    ['application/pdf; name="unterminated; x=y', 'name', 'unterminated'],
+    ['text/plain; charset="utf-8" format=flowed', 'format', 'flowed'],
+    ['text/plain (comment); charset=(c)utf-8', 'charset', 'utf-8'],
+    ['text/plain; charset=us-ascii (Plain text)', 'charset', 'us-ascii'],
+    ['a/b; x=1;;boundary=y', 'boundary', 'y'],
+  ];
+  for (const [value, name, text] of kinds)
+    test(value, () => assert.equal(parseStructured(value).parameters.get(name)?.text, text));
+
+  test('file names count where they stand by mistake', async () => {
+    const named = (fields: string) => parts(`${head}${fields}\r\n\r\nx`);
+    assert.deepEqual(await named('Content-Type: image/png; filename=a.png'), [
+      'attachment image/png a.png "x"',
+    ]);
+    assert.deepEqual(await named('Content-Type: image/png\r\nContent-Disposition: inline; name=b.png'), [
+      'attachment image/png b.png "x"',
+    ]);
+    const both = 'Content-Type: image/png; filename=a.png\r\nContent-Disposition: inline; filename=c.png';
+    assert.deepEqual(await named(both), ['attachment image/png c.png "x"']);
+  });
+});

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { SplitRules } from '../../shared/mail/mail.ts';
+import { rawMail, splitMail } from '../../shared/mail/splitMail.ts';
+import { memoryStore } from './memoryStore.ts';
+import { defaultRules, lines, seen, sourceOf, split } from './support.ts';
+
+const head = lines('From: a@example.com', 'Subject: x', 'MIME-Version: 1.0');
+const mixed = (...parts: string[]) =>
+  `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${parts.map((part) => `--b\r\n${part}\r\n`).join('')}--b--\r\n`;
+const text = 'Content-Type: text/plain\r\n\r\ntext';
+const file = (name: string) =>
+  `Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename="${name}"\r\n\r\n${name}`;
+const nameless = (type: string) => `Content-Type: ${type}\r\n\r\nx`;
+const onlyPdf = { attachmentFilter: (name: string) => name.endsWith('.pdf') };
+
+async function sent(mail: string, rules: Partial<SplitRules>) {
+  const result = await split(mail, rules);
+  return {
+    names: seen(result).map(({ fileName }) => fileName),
+    leftOut: result.leftOut,
+    reasons: result.omissions?.map(({ reason }) => reason),
+  };
+}
+
+describe('the attachment filter', () => {
+  test('sends what it takes, numbered without gaps', async () => {
+    const mail = mixed(
+      text,
+      file('a.txt'),
+      file('b.pdf'),
+      nameless('image/png'),
+      nameless('application/pdf'),
+    );
+    assert.deepEqual(await sent(mail, onlyPdf), {
+      names: ['body.txt', 'b.pdf', 'attachment-3.pdf'],
+      leftOut: undefined,
+      reasons: ['attachmentFilter', 'attachmentFilter'],
+    });
+  });
+
+  test('asks by the name that an attachment goes under', async () => {
+    const asked: string[] = [];
+    await split(mixed(text, file('C:\\x\\a.txt'), nameless('image/png')), {
+      attachmentFilter: (name) => asked.push(name) > 0,
+    });
+    assert.deepEqual([...new Set(asked)], ['a.txt', 'attachment-3.png']);
+  });
+
+  test('stores nothing of what it leaves out, and leaves no writer open', async () => {
+    let begun = 0;
+    let put = 0;
+    const memory = memoryStore();
+    const store = {
+      put: (bytes: Buffer) => memory.put(bytes).finally(() => put++),
+      begin: () => {
+        begun++;
+        const writer = memory.begin();
+        return { ...writer, abort: async () => void begun-- };
+      },
+    };
+    const mail = mixed(
+      text,
+      file(`${'x'.repeat(100)}.bin`),
+      nameless(`image/png\r\nX: ${'y'.repeat(200_000)}`),
+    );
+    const bytes = Buffer.from(mail);
+    const pieces = [bytes.subarray(0, 100_000), bytes.subarray(100_000)];
+    await splitMail(sourceOf(...pieces), { ...defaultRules, ...onlyPdf }, store, { blockBytes: 1 });
+    assert.deepEqual([begun, put], [0, 1]);
+  });
+
+  test('does not apply to a mail that goes raw', async () => {
+    const raw = `${head}Content-Type: multipart/mixed\r\n\r\nlost\r\n`;
+    assert.deepEqual((await sent(raw, { attachmentFilter: () => false })).names, ['mail.eml']);
+  });
+});
+
+describe('a mail of which nothing is sent says by which rule', () => {
+  const shown = mixed(
+    'Content-Type: text/html\r\n\r\n<img src="cid:p">',
+    'Content-Type: image/png\r\nContent-ID: <p>\r\n\r\nx',
+  );
+  const kinds: [string, string, Partial<SplitRules>, string | undefined][] = [
+    ['a text', mixed(text), { sendBody: false }, 'sendMessageBody'],
+    ['nothing at all', `${head}\r\n`, { sendBody: false }, 'sendMessageBody'],
+    ['an attachment', mixed(file('a')), { sendAttachments: false }, 'sendAttachments'],
+    ['an attachment and a text', mixed(text, file('a')), { sendBody: false, ...onlyPdf }, 'attachmentFilter'],
+    ['a shown picture', shown, { sendBody: false }, 'inlineAttachments'],
+    ['neither wanted', mixed(text), { sendBody: false, sendAttachments: false }, 'sendMessageBody'],
+    ['something that is sent', mixed(text), {}, undefined],
+  ];
+  for (const [name, mail, rules, reason] of kinds)
+    test(name, async () => {
+      const result = await sent(mail, rules);
+      assert.equal(result.leftOut, reason);
+      assert.equal(result.names.length === 0, reason !== undefined);
+    });
+
+  test('and one that parses to nothing goes raw whatever the rules', async () => {
+    const nothing = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\nlost\r\n`;
+    for (const rules of [{ sendBody: false }, { sendAttachments: false }, {}])
+      assert.deepEqual((await sent(nothing, rules)).names, ['mail.eml']);
+  });
+});
+
+describe('before what may take much memory', () => {
+  const risky = `${head}\r\n${'long line of text\r\n'.repeat(100_000)}`;
+
+  test('the caller is told once, and can stop it', async () => {
+    let told = 0;
+    const split = (mail: string, beforeRisk: () => Promise<void>) =>
+      splitMail(sourceOf(mail), defaultRules, memoryStore(), { beforeRisk });
+    await split(`${head}\r\nshort\r\n`, async () => void told++);
+    assert.equal(told, 0);
+    await split(risky, async () => void told++);
+    assert.equal(told, 1);
+    await split(mixed('Content-Type: application/ms-tnef\r\n\r\nno TNEF'), async () => void told++);
+    assert.equal(told, 2);
+    const storageFailure = new Error('storage is away');
+    await assert.rejects(
+      split(risky, () => Promise.reject(storageFailure)),
+      (error) => error === storageFailure,
+    );
+  });
+
+  test('a mail can be sent raw instead, untouched', async () => {
+    const mail = await rawMail(sourceOf(risky), 'It was too much twice.', memoryStore());
+    assert.deepEqual(
+      seen(mail).map(({ kind, bytes }) => [kind, bytes.equals(Buffer.from(risky))]),
+      [['raw', true]],
+    );
+    assert.equal(mail.warning, 'It was too much twice.');
+    assert.equal(mail.envelope.subject, 'x');
+  });
+});

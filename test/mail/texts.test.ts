@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { decodeBytes, findCharset } from '../../shared/mail/charset.ts';
+import type { SplitRules } from '../../shared/mail/mail.ts';
+import { seen, shown, split } from './support.ts';
+
+const head = 'From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\n';
+const body = (text: string) => `body text/plain; charset=utf-8 body.txt ${JSON.stringify(text)}`;
+const htmlBody = (text: string) => `body text/html; charset=utf-8 body.html ${JSON.stringify(text)}`;
+
+function multipart(subtype: string, ...parts: string[]): string {
+  const boundary = `b${parts.join('').length}`;
+  const inner = parts.map((part) => `--${boundary}\r\n${part}\r\n`).join('');
+  return `Content-Type: multipart/${subtype}; boundary=${boundary}\r\n\r\n${inner}--${boundary}--\r\n`;
+}
+const part = (type: string, text: string, more = '') => `Content-Type: ${type}\r\n${more}\r\n${text}`;
+const plain = (text: string) => part('text/plain; charset=utf-8', text);
+const html = (text: string) => part('text/html; charset=utf-8', text);
+const parts = async (mail: string, rules: Partial<SplitRules> = {}) =>
+  shown(await split(Buffer.from(`${head}${mail}`, 'utf8'), rules));
+
+describe('which text is the body', () => {
+  for (const [name, nothing] of [
+    ['a no-break space', '\u00a0\r\n'],
+    ['a byte order mark', '\ufeff'],
+    ['zero-width characters', '\u200b\u200c\u2060 \r\n'],
+  ] as const)
+    test(`a plain form of ${name} is none`, async () => {
+      assert.deepEqual(await parts(multipart('alternative', plain(nothing), html('<p>x'))), [
+        htmlBody('<p>x'),
+      ]);
+    });
+
+  for (const nothing of [
+    '',
+    '<html><body><p>&nbsp;&#160;<br></p></body></html>',
+    '<style>p{}</style><!-- x --><title>x</title>',
+  ])
+    test(`an HTML form that shows nothing is none: ${nothing}`, async () => {
+      const mail = multipart('alternative', plain('text'), html(nothing));
+      assert.deepEqual(await parts(mail, { bodyFormat: 'html' }), [body('text')]);
+    });
+
+  test('an HTML form of a picture alone shows something', async () => {
+    const mail = multipart('alternative', plain(' '), html('<img src="http://x/y.png">'));
+    assert.deepEqual(await parts(mail), [htmlBody('<img src="http://x/y.png">')]);
+  });
+
+  test('of several forms of one type the last is taken, texts in a row stay joined', async () => {
+    const two = multipart('alternative', plain('one'), html('<p>simple'), html('<p>rich'));
+    assert.deepEqual(await parts(two, { bodyFormat: 'html' }), [htmlBody('<p>rich')]);
+    const apple = multipart(
+      'alternative',
+      plain('one'),
+      multipart('mixed', html('<p>a'), part('application/pdf', 'PDF'), html('<p>b')),
+    );
+    assert.deepEqual(await parts(apple, { bodyFormat: 'html' }), [
+      htmlBody('<p>a<br/>\n<p>b'),
+      'attachment application/pdf attachment-2.pdf "PDF"',
+    ]);
+    assert.deepEqual((await parts(apple))[0], body('one'));
+  });
+
+  test('a form with other texts beside it is not the whole of one', async () => {
+    const mail = multipart(
+      'alternative',
+      plain('all of it'),
+      multipart('mixed', part('text/enriched', '<b>all'), plain('footer')),
+    );
+    assert.deepEqual(await parts(mail), [
+      body('all of it'),
+      'attachment text/enriched attachment-2.txt "<b>all"',
+    ]);
+  });
+
+  test('a text with a name is an attachment wherever it stands, byte for byte', async () => {
+    const named = part(
+      'text/html; charset=utf-8; name=r.html',
+      '<p>r\r\n',
+      'Content-Disposition: inline; filename=r.html\r\n',
+    );
+    const attachment = `attachment text/html; charset=utf-8 r.html ${JSON.stringify('<p>r\r\n')}`;
+    assert.deepEqual(await parts(multipart('mixed', plain('x'), named)), [body('x'), attachment]);
+    assert.deepEqual(await parts(multipart('mixed', named, plain('x'))), [body('x'), attachment]);
+    assert.deepEqual(
+      await parts(multipart('alternative', plain('x'), multipart('mixed', html('<p>x'), named))),
+      [body('x'), attachment],
+    );
+    assert.deepEqual(await parts(named), [attachment]);
+    assert.deepEqual(await parts(named, { sendAttachments: false }), [htmlBody('<p>r\n')]);
+    assert.deepEqual(await parts(multipart('mixed', named, plain('x')), { sendAttachments: false }), [
+      body('x'),
+    ]);
+  });
+
+  test('an unnamed text that says attachment is the body where attachments are not sent', async () => {
+    const mail = part('text/plain', 'x', 'Content-Disposition: attachment\r\n');
+    assert.deepEqual(await parts(mail), ['attachment text/plain attachment-1.txt "x"']);
+    assert.deepEqual(await parts(mail, { sendAttachments: false }), [body('x')]);
+  });
+
+  test('without plain and html the first text of another kind is the body, calendars and the like never', async () => {
+    assert.deepEqual(await parts(part('text/markdown; charset=iso-8859-1', '# x\r\n')), [
+      'body text/markdown; charset=utf-8 body.txt "# x\\n"',
+    ]);
+    assert.deepEqual(await parts(multipart('mixed', part('text/markdown', '# x'), plain('y'))), [
+      body('y'),
+      'attachment text/markdown attachment-2.md "# x"',
+    ]);
+    for (const type of ['calendar', 'csv', 'xml', 'vcard', 'directory'])
+      assert.match((await parts(part(`text/${type}`, 'x')))[0] ?? '', /^attachment/);
+  });
+
+  test('HTML behind plain texts is an attachment, plain text behind HTML is joined', async () => {
+    assert.deepEqual(await parts(multipart('mixed', plain('a'), html('<p>b'), plain('c'))), [
+      body('a\nc'),
+      'attachment text/html; charset=utf-8 attachment-2.html "<p>b"',
+    ]);
+    assert.deepEqual(await parts(multipart('mixed', html('<p>b'), plain('a&b'))), [
+      htmlBody('<p>b<br/>\n<pre style="white-space: pre-wrap">a&amp;b</pre>'),
+    ]);
+  });
+});
+
+describe('a text', () => {
+  const textOf = async (type: string, bytes: Buffer, more = '') => {
+    const mail = await split(
+      Buffer.concat([Buffer.from(`${head}Content-Type: ${type}\r\n${more}\r\n`), bytes]),
+    );
+    return { text: seen(mail)[0]?.bytes.toString(), warning: mail.warning, kind: seen(mail)[0]?.kind };
+  };
+
+  for (const name of [
+    'us-ascii',
+    'ANSI_X3.4-1968',
+    'csASCII',
+    'cp367',
+    'IBM367',
+    'ISO646-US',
+    'ISO_646.irv:1991',
+    'us',
+    'iso-ir-6',
+  ])
+    test(`in ${name} is read as undeclared text is`, async () => {
+      assert.equal(
+        (await textOf(`text/plain; charset=${name}`, Buffer.from('Grüße: 3 €'))).text,
+        'Grüße: 3 €',
+      );
+      assert.equal(
+        (await textOf(`text/plain; charset=${name}`, Buffer.from('Gr\xfc\xdfe', 'latin1'))).text,
+        'Grüße',
+      );
+    });
+
+  test('is decoded by every name of its charset', () => {
+    const kinds: [string[], string, string][] = [
+      [['iso-2022-jp', 'csISO2022JP', 'cp50221', 'ISO-2022-JP-1'], '1b2442243324731b2842', 'こん'],
+      [['iso-2022-kr', 'csISO2022KR'], '1b2429430e4751315b0f', '한글'],
+      [['hz-gb-2312', 'hz'], '7e7b44633a437e7d', '你好'],
+      [['uhc', 'ks_c_5601-1987', 'windows-949'], 'c7d1b1db', '한글'],
+      [['johab', 'cp1361'], 'd065', '한'],
+      [['csISO88598I', 'iso-8859-8-i', 'logical'], 'f9ec', 'של'],
+      [['unicode', 'utf-16', 'ucs-2'], 'fffe4f60597d', '恏絙'],
+      [['utf-7', 'unicode-1-1-utf-7'], '472b4150772d', 'Gü'],
+      [['windows-1251', 'cp1251', 'win-1251'], 'cff0', 'Пр'],
+      [['shift_jis', 'x-sjis', 'cp932', 'ms_kanji'], '82a0', 'あ'],
+      [['gb2312', 'gbk', 'gb18030', 'euc-cn'], 'c4e3', '你'],
+      [['macintosh', 'x-mac-roman'], '8a', 'ä'],
+    ];
+    for (const [names, hex, text] of kinds)
+      for (const name of names) assert.equal(decodeBytes(Buffer.from(hex, 'hex'), name), text, name);
+  });
+
+  test('is decoded by every label of the Encoding Standard that iconv has a table for', () => {
+    for (const label of 'ibm866 latin2 csisolatin3 iso-8859-6-e visual dos-874 cp1250 x-cp1258 x-gbk big5-hkscs cn-big5 x-euc-jp ksc5601 korean koi8_u sun_eu_greek ecma-118 l9 tis-620'.split(
+      ' ',
+    ))
+      assert.notEqual(findCharset(label), 'undeclared', label);
+    for (const none of ['base64', 'hex', 'x-klingon', '__proto__', 'constructor', ''])
+      assert.equal(findCharset(none), 'undeclared');
+  });
+
+  test('that is declared UTF-8 and isn’t is read as undeclared text, with a warning', async () => {
+    const { text, warning } = await textOf('text/plain; charset=utf-8', Buffer.from('Gr\xfc\xdfe', 'latin1'));
+    assert.equal(text, 'Grüße');
+    assert.match(warning ?? '', /charset/);
+  });
+
+  test('that is UTF-8 but for a broken character stays UTF-8', async () => {
+    const bytes = Buffer.concat([
+      Buffer.from('Grüße aus Köln, schöne Tage in Düsseldorf, für später äöü'),
+      Buffer.of(0xc3),
+    ]);
+    assert.match((await textOf('text/plain; charset=utf-8', bytes)).text ?? '', /^Grüße aus Köln.*\ufffd$/);
+  });
+
+  test('has LF line ends whatever was encoded, and no byte order mark', async () => {
+    const encoded = Buffer.from(Buffer.from('\ufeffa\rb\r\nc\n').toString('base64'));
+    assert.equal(
+      (await textOf('text/plain; charset=utf-8', encoded, 'Content-Transfer-Encoding: base64\r\n')).text,
+      'a\nb\nc\n',
+    );
+    assert.equal(
+      (await textOf('text/plain; charset=utf-16', Buffer.from('\ufeffa\r\nb', 'utf16le'))).text,
+      'a\nb',
+    );
+  });
+
+  test('that is declared base64 and is none, from its first line or a later one on, goes raw', async () => {
+    const encoding = 'Content-Transfer-Encoding: base64\r\n';
+    for (const text of [
+      'Order 4711: ten.\r\n',
+      'Hello\r\n',
+      'R3LDvMOfZQ==\r\nfooter of a list\r\n',
+      `${'QUJD'.repeat(19)}\r\nfooter of a list\r\n`,
+    ])
+      assert.equal((await textOf('text/plain', Buffer.from(text), encoding)).kind, 'raw', text);
+  });
+
+  test('is cut in no character however long it is', async () => {
+    for (const [charset, bytes, text] of [
+      ['utf-8', Buffer.from('ä€'.repeat(60_000)), 'ä€'.repeat(60_000)],
+      ['gb18030', Buffer.from('c4e3203c'.repeat(60_000), 'hex'), '你 <'.repeat(60_000)],
+      ['iso-2022-jp', Buffer.from('1b244224330a24731b2842'.repeat(20_000), 'hex'), 'こ\nん'.repeat(20_000)],
+      ['utf-16be', Buffer.from('😀'.repeat(60_000), 'utf16le').swap16(), '😀'.repeat(60_000)],
+      ['utf-7', Buffer.from('+2D3eAA- '.repeat(30_000)), '😀 '.repeat(30_000)],
+    ] as const)
+      assert.ok((await textOf(`text/plain; charset=${charset}`, bytes)).text === text, charset);
+  });
+});
+
+describe('flowed text', () => {
+  const flowed = async (text: string, delSp = '') =>
+    seen(
+      await split(
+        `${head}Content-Type: text/plain; format=flowed${delSp}\r\n\r\n${text.replaceAll('\n', '\r\n')}`,
+      ),
+    )[0]?.bytes.toString();
+
+  test('is joined by RFC 3676', async () => {
+    assert.equal(await flowed('one \ntwo\nthree\n'), 'one two\nthree\n');
+    assert.equal(await flowed('one \n\nthree\n'), 'one \n\nthree\n');
+    assert.equal(await flowed('one \n-- \nAnna\n'), 'one \n-- \nAnna\n');
+    assert.equal(await flowed('> a \n> b\n>> c \n> d\nx \n'), '> a b\n>> c \n> d\nx \n');
+    assert.equal(await flowed(' >x\n From y\n'), '>x\nFrom y\n');
+    assert.equal(await flowed('ab \ncd \nef', '; delsp=yes'), 'abcdef');
+    assert.equal(await flowed('no end '), 'no end ');
+  });
+
+  test('is joined the same across the pieces in which it is decoded', async () => {
+    const text = `${'word '.repeat(10)}\n`.repeat(10_000);
+    assert.equal(await flowed(`${text}end\n`), `${'word '.repeat(100_000)}end\n`);
+  });
+});

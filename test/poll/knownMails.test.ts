@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { DeliveredMails } from '../../shared/delivered/deliveredMails.ts';
+import { identifyMail } from '../../shared/message/identity.ts';
+import { KnownMails } from '../../shared/poll/knownMails.ts';
+import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { openStorage, passMinutes, type Storage, undeliveredMail } from '../undelivered/storage.ts';
+
+let azurite: Azurite;
+before(async () => {
+  azurite = await startAzurite();
+});
+after(() => azurite.stop());
+
+const mailboxId = 'imap|mail.example.com|box|INBOX|7';
+const mail = (n: number, box = mailboxId) => identifyMail(box, `imap:7:${n}:INBOX`, `fields ${n}`);
+
+/** What a new run knows; `box` is where its connection points. */
+function knownOf(storage: Storage, box = mailboxId, runId = 'run') {
+  const options = { customer: 'acme', connection: 'orders', mailboxId: box, now: () => storage.clock.now };
+  const delivered = new DeliveredMails({ ...options, table: storage.delivered, runId });
+  return new KnownMails({ ...options, delivered, openUndelivered: async () => storage.store });
+}
+
+test('nothing was left: empty, and read without a table', async () => {
+  const known = knownOf(await openStorage(azurite));
+  await known.read();
+  assert.equal(known.isEmpty, true);
+  assert.equal(known.find(mail(1)), undefined);
+});
+
+test('delivered and stored mails are found by the next run, each as what it is', async () => {
+  const storage = await openStorage(azurite);
+  const first = knownOf(storage);
+  await Promise.all([first.record(mail(1)), first.record(mail(2))]);
+  const storedAt = await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(3) }));
+  first.noteStored(mail(3), storedAt);
+  assert.deepEqual(first.find(mail(3)), { kind: 'stored', storedAt });
+  const next = knownOf(storage, mailboxId, 'next');
+  await next.read();
+  assert.equal(next.isEmpty, false);
+  assert.deepEqual(
+    [1, 2, 3, 4].map((n) => next.find(mail(n))),
+    [{ kind: 'delivered' }, { kind: 'delivered' }, { kind: 'stored', storedAt }, undefined],
+  );
+  assert.deepEqual(next.keyHashes(), new Set([1, 2, 3].map((n) => mail(n).keyHash)));
+});
+
+test('the same number with other fields is another mail', async () => {
+  const storage = await openStorage(azurite);
+  await knownOf(storage).record(mail(1));
+  const next = knownOf(storage);
+  await next.read();
+  assert.equal(next.find(identifyMail(mailboxId, 'imap:7:1:INBOX', 'other fields')), undefined);
+});
+
+test('what is settled is forgotten, the marks of stored mails too', async () => {
+  const storage = await openStorage(azurite);
+  const first = knownOf(storage);
+  await first.record(mail(1));
+  first.noteStored(
+    mail(2),
+    await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(2) })),
+  );
+  await first.forget([mail(1).id, mail(2).id]);
+  assert.equal(first.isEmpty, true);
+  assert.deepEqual(await storage.store.readMarks('acme', 'orders'), []);
+  const next = knownOf(storage);
+  await next.read();
+  assert.equal(next.isEmpty, true);
+});
+
+test('what a complete list no longer has is forgotten', async () => {
+  const storage = await openStorage(azurite);
+  const first = knownOf(storage);
+  await Promise.all([1, 2].map((n) => first.record(mail(n))));
+  for (const n of [3, 4]) {
+    first.noteStored(
+      mail(n),
+      await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(n) })),
+    );
+  }
+  await first.keepOnly(new Set([mail(2).keyHash, mail(4).keyHash]));
+  assert.deepEqual(
+    [1, 2, 3, 4].map((n) => first.find(mail(n))?.kind),
+    [undefined, 'delivered', undefined, 'stored'],
+  );
+  assert.deepEqual(
+    (await storage.store.readMarks('acme', 'orders')).map(({ identityId }) => identityId),
+    [mail(4).id],
+  );
+});
+
+test('marks of another mailbox are kept and not seen; they count again when the connection points there', async () => {
+  const storage = await openStorage(azurite);
+  const other = 'imap|other.example.com|box|INBOX|7';
+  const stored = mail(1, other);
+  await storage.store.store(undeliveredMail(['x'], { mailboxId: other, identity: stored }));
+  const here = knownOf(storage);
+  await here.read();
+  assert.equal(here.isEmpty, true);
+  await here.keepOnly(new Set());
+  const there = knownOf(storage, other);
+  await there.read();
+  assert.equal(there.find(stored)?.kind, 'stored');
+});
+
+test('marks older than seven days go', async () => {
+  const storage = await openStorage(azurite);
+  await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(1) }));
+  passMinutes(storage, 7 * 24 * 60);
+  const young = knownOf(storage);
+  await young.read();
+  assert.equal(young.find(mail(1))?.kind, 'stored');
+  passMinutes(storage, 1);
+  const old = knownOf(storage);
+  await old.read();
+  assert.equal(old.isEmpty, true);
+  assert.deepEqual(await storage.store.readMarks('acme', 'orders'), []);
+});
+
+test('many mails that are recorded together cost one row', async () => {
+  const storage = await openStorage(azurite);
+  const known = knownOf(storage);
+  await Promise.all(Array.from({ length: 300 }, (_, n) => known.record(mail(n))));
+  let rows = 0;
+  for await (const _ of storage.delivered.listEntities()) rows += 1;
+  assert.equal(rows, 1);
+  known.hurry();
+  const startedMs = performance.now();
+  for (let n = 300; n < 305; n += 1) await known.record(mail(n));
+  assert.ok(performance.now() - startedMs < 400, 'nobody rests once someone waits');
+});
