@@ -9,6 +9,7 @@ import {
   type MailboxSession,
   type MailCredential,
 } from '../mailbox/mailbox.ts';
+import { allowSlowAddresses } from '../mailbox/slowAddresses.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createTokenCache } from '../token/tokenCache.ts';
@@ -34,6 +35,7 @@ const streamBytes = 524_288;
 
 /** Opens mailbox sessions; what a protocol or a kind of login needs is loaded when it is first used. */
 export function createSessions(settings: Settings, storage: Storage, buffers?: MailBuffers): OpenSession {
+  allowSlowAddresses();
   const tokens = createTokenCache();
   const vaultReader = createVaultReader(settings, storage.getCredential);
   const hostRules = {

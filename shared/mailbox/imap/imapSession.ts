@@ -28,7 +28,7 @@ import { SettleCommands } from './settleCommands.ts';
 import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
 /** A piece of a streamed mail: a round trip each, and two of them in memory. */
-const pieceBytes = 2 * 1024 * 1024;
+const pieceBytes = 1024 * 1024;
 /** Not 0, which would let an empty answer pass for an empty mail. */
 const unknownSizeBytes = 1;
 /** A response without a body takes no more than this on the wire. */

@@ -145,14 +145,14 @@ test('a mail that is gone, or drops, while it streams ends the stream in an erro
   const faults: readonly ((tag: string, wire: Wire) => void)[] = [
     (tag, wire) => wire.send(`${tag} OK done\r\n`),
     (tag, wire) => wire.send(`${tag} NO [EXPUNGEISSUED] gone\r\n`),
-    (_tag, wire) => wire.send('* 1 FETCH (UID 1 BODY[]<2097152> {2097152}\r\nyyyy'),
+    (_tag, wire) => wire.send('* 1 FETCH (UID 1 BODY[]<1048576> {1048576}\r\nyyyy'),
     (_tag, wire) => wire.reset(),
   ];
   for (const fault of faults) {
     const script: Script = {
       mails: [large],
       onCommand: ({ tag, args }, wire) => {
-        if (!args.includes('<2097152.')) return false;
+        if (!args.includes('<1048576.')) return false;
         fault(tag, wire);
         return true;
       },

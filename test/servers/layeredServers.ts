@@ -1,0 +1,172 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exited, onExit } from '../testbed/child.ts';
+import { unpackDebianPackages } from '../testbed/programs.ts';
+import { libraryPath } from './mailServers.ts';
+import type { SessionServer, sessionUsers } from './sessionBehaviours.ts';
+
+/** A server as Debian packages it, which wants its files where it was built for. */
+export interface LayeredServer {
+  readonly packages: readonly string[];
+  /** Shell commands that are run once, as root, in the server's own view of the file system. */
+  readonly setUp?: string;
+  /** The commands that serve one connection on standard input and output, as under inetd. */
+  readonly imap?: string;
+  readonly pop3?: string;
+  /** Where mails lie: a file or a Maildir for each user, below the folder that is given. */
+  readonly store: 'mbox' | 'maildir';
+}
+
+const firstUid = 20_000;
+
+/**
+ * Starts a mail server from unpacked Debian packages: they are laid over the machine's own folders in a mount
+ * namespace, with users of their own, so nothing is installed and nothing of the machine is changed. Linux, root.
+ */
+export async function startLayered(
+  { packages, setUp = '', imap, pop3, store }: LayeredServer,
+  { users, password }: typeof sessionUsers,
+): Promise<SessionServer> {
+  const root = unpackDebianPackages(packages);
+  const home = mkdtempSync(join(tmpdir(), 'testbed-layered-'));
+  chmodSync(home, 0o755);
+  for (const folder of ['mail', 'homes']) mkdirSync(join(home, folder));
+  // As Debian has it: servers lock the files there.
+  chmodSync(join(home, 'mail'), 0o1777);
+  const hash = execFileSync('openssl', ['passwd', '-6', password]).toString().trim();
+  const uidOf = (user: string) => firstUid + users.indexOf(user);
+  const lines = (line: (user: string) => string) => users.map(line).join('\n');
+  writeFileSync(
+    join(home, 'passwd'),
+    `${lines((user) => `${user}:x:${uidOf(user)}:${uidOf(user)}::${join(home, 'homes', user)}:/bin/sh`)}\n`,
+  );
+  writeFileSync(join(home, 'shadow'), `${lines((user) => `${user}:${hash}:19000:0:99999:7:::`)}\n`);
+  for (const user of users) {
+    mkdirSync(join(home, 'homes', user));
+    chownSync(join(home, 'homes', user), uidOf(user), uidOf(user));
+  }
+  const layer = (folder: string) =>
+    existsSync(join(root, folder)) ? `${join(root, folder)}:/${folder}` : `/${folder}`;
+  const script = `set -e
+mount -t tmpfs none /mnt
+mkdir /mnt/etc /mnt/etc.work /mnt/var /mnt/var.work /mnt/usr /mnt/usr.work
+mount -t overlay usr -o lowerdir=${layer('usr')},upperdir=/mnt/usr,workdir=/mnt/usr.work /usr
+mount -t overlay etc -o lowerdir=${layer('etc')},upperdir=/mnt/etc,workdir=/mnt/etc.work /etc
+mount -t overlay var -o lowerdir=${layer('var')},upperdir=/mnt/var,workdir=/mnt/var.work /var
+mount -t tmpfs none /run
+mkdir -p /var/mail
+mount --bind ${join(home, 'mail')} /var/mail
+cat ${join(home, 'passwd')} >> /etc/passwd
+cat ${join(home, 'shadow')} >> /etc/shadow
+${setUp}
+echo ready
+exec sleep infinity`;
+  const holder = spawn('unshare', ['-m', '--propagation', 'private', 'sh', '-c', script], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const children = new Set<ChildProcess>();
+  const clean = () => {
+    for (const child of children) child.kill('SIGKILL');
+    endGroup(holder);
+    rmSync(home, { recursive: true, force: true });
+  };
+  const offExit = onExit(clean);
+  await ready(holder, packages.join(', '));
+  const servers: Server[] = [];
+  const serve = async (command: string | undefined): Promise<number | undefined> => {
+    if (command === undefined) return undefined;
+    const server = createServer({ pauseOnConnect: true }, (socket) => {
+      children.add(connectTo(holder, command, socket, libraryPath(root)));
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return (server.address() as AddressInfo).port;
+  };
+  const [imapPort, pop3Port] = [await serve(imap), await serve(pop3)];
+  return {
+    ...(imapPort === undefined ? {} : { imapPort }),
+    ...(pop3Port === undefined ? {} : { pop3Port }),
+    username: (user) => user,
+    seed: (user, mails) => {
+      if (store === 'mbox') seedMbox(join(home, 'mail', user), mails, uidOf(user));
+      else seedMaildir(join(home, 'homes', user, 'Maildir'), mails, uidOf(user));
+    },
+    stop: async () => {
+      for (const server of servers) server.close();
+      const ended = exited(holder);
+      clean();
+      await ended;
+      offExit();
+    },
+  };
+}
+
+/** The child gets the connection itself, as under inetd. */
+function connectTo(holder: ChildProcess, command: string, socket: Socket, libraries: string): ChildProcess {
+  const child = spawn('nsenter', ['-t', String(holder.pid), '-m', 'sh', '-c', command], {
+    stdio: [socket, socket, 'ignore'],
+    env: { ...process.env, LD_LIBRARY_PATH: libraries },
+  });
+  child.once('spawn', () => socket.destroy());
+  child.once('error', () => socket.destroy());
+  return child;
+}
+
+async function ready(child: ChildProcess, name: string): Promise<void> {
+  let errors = '';
+  child.stderr?.on('data', (piece: Buffer) => {
+    errors = (errors + piece.toString()).slice(-2_000);
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout?.on('data', (piece: Buffer) => {
+      if (piece.includes('ready')) resolve();
+    });
+    child.once('exit', () => reject(new Error(`${name} could not be laid over this system. ${errors}`)));
+  });
+}
+
+function endGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+}
+
+function seedMbox(file: string, mails: readonly Buffer[], uid: number): void {
+  for (const mail of mails) {
+    const text = mail.toString('latin1').replaceAll('\r\n', '\n');
+    appendFileSync(
+      file,
+      Buffer.from(`From sender@example.com Thu Nov 26 10:00:00 2026\n${text}\n`, 'latin1'),
+    );
+  }
+  chmodSync(file, 0o600);
+  chownSync(file, uid, uid);
+}
+
+function seedMaildir(folder: string, mails: readonly Buffer[], uid: number): void {
+  for (const part of ['', 'cur', 'new', 'tmp']) {
+    mkdirSync(join(folder, part), { recursive: true });
+    chownSync(join(folder, part), uid, uid);
+  }
+  for (const [index, mail] of mails.entries()) {
+    const file = join(folder, 'new', `${1_000_000_000 + index}.M${index}.mail.test`);
+    writeFileSync(file, mail.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
+    chownSync(file, uid, uid);
+  }
+}
