@@ -60,7 +60,7 @@ export class Base64Decoder {
   }
 
   end(): Buffer {
-    const decoded = Buffer.alloc(Base64Decoder.maxDecodedBytes(0));
+    const decoded = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(0));
     return decoded.subarray(0, this.endInto(decoded, 0));
   }
 
