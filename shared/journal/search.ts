@@ -1,6 +1,7 @@
 import type { ContainerClient } from '@azure/storage-blob';
 import { Failure } from '../failure/failure.ts';
 import { storageFailure } from '../storage/storageFailure.ts';
+import { Limit } from '../wait/parallel.ts';
 import { journalDay, parseFileName } from './files.ts';
 import { hashedMessageId } from './lines.ts';
 import { type FoundMail, type FoundRun, readMailLine, readRunLine } from './readLine.ts';
@@ -9,6 +10,7 @@ import {
   type FileFilter,
   listDays,
   listPortions,
+  maxPortionBytes,
   type Place,
   type Portion,
   scanLines,
@@ -21,6 +23,8 @@ export interface JournalQuery extends FileFilter {
   readonly limit: number;
   /** `next` of the page before. */
   readonly after?: string;
+  /** How much of a day is read at a time; absent: a day of well over 100,000 mails. */
+  readonly portionBytes?: number;
 }
 
 export interface JournalPage<T> {
@@ -34,12 +38,15 @@ export interface JournalPage<T> {
 
 /** Another portion is begun no later than this. */
 const goOnMs = 4_000;
-const goOnBytes = 256 * 1_024 * 1_024;
+const goOnPortions = 1.5;
 const timeoutMs = 60_000;
 /** What a page's lines may have together. */
 const maxPageBytes = 8 * 1_024 * 1_024;
 /** Later outcomes that are remembered while a portion is read. */
 const maxLaters = 200_000;
+const laterMark = Buffer.from('{"kind":"later","at":"');
+/** Each reads much; more of them wait in line. */
+const searches = new Limit(4);
 
 /**
  * The mails that left the unread ones in a window of time, each with its latest outcome. `q` is looked for in
@@ -98,43 +105,47 @@ async function search<T>(
   query: JournalQuery,
   sought: Sought<T>,
 ): Promise<JournalPage<T>> {
-  try {
-    return await searchDays(container, query, sought);
-  } catch (error) {
-    if (error instanceof DOMException && error.name === 'TimeoutError') {
-      throw new Failure(
-        'storage',
-        'The journal could not be read in time. Ask for less: a connection, or a shorter time.',
-      );
+  return await searches.run(async () => {
+    const abortSignal = AbortSignal.timeout(timeoutMs);
+    try {
+      return await searchDays(container, query, sought, abortSignal);
+    } catch (error) {
+      if (!abortSignal.aborted) throw storageFailure(error, 'reading the journal, container email-journal');
+      const sentence =
+        'The journal could not be read in time. Ask for less: a connection, or a shorter time.';
+      throw new Failure('storage', sentence);
     }
-    throw storageFailure(error, 'reading the journal, container email-journal');
-  }
+  });
 }
 
 async function searchDays<T>(
   container: ContainerClient,
   query: JournalQuery,
   sought: Sought<T>,
+  abortSignal: AbortSignal,
 ): Promise<JournalPage<T>> {
+  const { portionBytes = maxPortionBytes } = query;
   const cursor = query.after === undefined ? undefined : readCursor(query.after);
   const newest = journalDay(query.to);
   const to = cursor !== undefined && cursor.day < newest ? cursor.day : newest;
-  const abortSignal = AbortSignal.timeout(timeoutMs);
   const startMs = performance.now();
   const found: T[] = [];
   let readBytes = 0;
   for (const day of await listDays(container, journalDay(query.from), to)) {
     const start = cursor?.day === day ? cursor : undefined;
-    for (const portion of await listPortions(container, day, query, start)) {
+    for (const portion of await listPortions(container, day, query, portionBytes, start)) {
       const here = { day, first: portion.first, last: portion.last };
       const sizeBytes = bytesOf(portion.spans);
-      const isTooMuch = readBytes + sizeBytes > goOnBytes || performance.now() - startMs > goOnMs;
+      const isTooMuch =
+        readBytes + sizeBytes > goOnPortions * portionBytes || performance.now() - startMs > goOnMs;
       if (readBytes > 0 && isTooMuch) return { found, next: writeCursor(here), incomplete: untilNow(day) };
       const isResumed = start !== undefined && comparePlaces(start.first, portion.first) === 0;
       const page = new Newest(query.limit - found.length, isResumed ? start.key : undefined);
       const laters = await fill(container, portion, query, sought, page, abortSignal);
       readBytes += sizeBytes;
-      for (const { line, id, name } of page.take()) {
+      const candidates = page.take();
+      if (sought.kind === 'mail') await addNewerLaters(container, portion, candidates, laters, abortSignal);
+      for (const { line, id, name } of candidates) {
         const read = sought.read(line, laters.get(id), name);
         if (read !== undefined) found.push(read);
       }
@@ -146,6 +157,26 @@ async function searchDays<T>(
   return { found };
 }
 
+/** Of a connection's day that is read in several portions, what became later of a mail stands in a newer one. */
+async function addNewerLaters(
+  container: ContainerClient,
+  { newer }: Portion,
+  candidates: readonly Candidate[],
+  laters: Map<string, string>,
+  abortSignal: AbortSignal,
+): Promise<void> {
+  if (newer.length === 0) return;
+  const undelivered = '"outcome":"undelivered"';
+  const ids = new Set(candidates.filter(({ line }) => line.includes(undelivered)).map(({ id }) => id));
+  if (ids.size === 0) return;
+  const take = (line: Buffer): void => {
+    if (!line.subarray(0, laterMark.length).equals(laterMark)) return;
+    const later = readLater(line);
+    if (later !== undefined && ids.has(later.interchangeId)) laters.set(later.interchangeId, later.outcome);
+  };
+  await scanLines(container, newer, take, abortSignal);
+}
+
 /** Puts the portion's newest lines into `page`, and gives what became later of mails, by interchangeId. */
 async function fill<T>(
   container: ContainerClient,
@@ -154,10 +185,9 @@ async function fill<T>(
   { kind, idMember, matches }: Sought<T>,
   page: Newest,
   abortSignal: AbortSignal,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<Map<string, string>> {
   const laters = new Map<string, string>();
   const mark = Buffer.from(`{"kind":"${kind}","at":"`);
-  const laterMark = Buffer.from('{"kind":"later","at":"');
   const idMark = Buffer.from(`"${idMember}":"`);
   const [earliest, latest] = [from.toISOString(), to.toISOString()];
   const begins = (line: Buffer, with_: Buffer): boolean =>
@@ -175,7 +205,7 @@ async function fill<T>(
       if (laters.size > maxLaters) laters.delete(laters.keys().next().value ?? '');
     }
   };
-  await scanLines(container, portion, take, abortSignal);
+  await scanLines(container, portion.spans, take, abortSignal);
   return laters;
 }
 
