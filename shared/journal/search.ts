@@ -2,8 +2,10 @@ import type { ContainerClient } from '@azure/storage-blob';
 import { Failure } from '../failure/failure.ts';
 import { storageFailure } from '../storage/storageFailure.ts';
 import { Limit } from '../wait/parallel.ts';
+import { readCursor, writeCursor } from './cursor.ts';
 import { journalDay, parseFileName } from './files.ts';
 import { hashedMessageId } from './lines.ts';
+import { type Candidate, Newest } from './newest.ts';
 import { type FoundMail, type FoundRun, readMailLine, readRunLine } from './readLine.ts';
 import {
   bytesOf,
@@ -40,8 +42,6 @@ export interface JournalPage<T> {
 const goOnMs = 4_000;
 const goOnPortions = 1.5;
 const timeoutMs = 60_000;
-/** What a page's lines may have together. */
-const maxPageBytes = 8 * 1_024 * 1_024;
 /** Later outcomes that are remembered while a portion is read. */
 const maxLaters = 200_000;
 const laterMark = Buffer.from('{"kind":"later","at":"');
@@ -90,14 +90,6 @@ interface Sought<T> {
   /** A look at the bytes alone. */
   readonly matches: (line: Buffer) => boolean;
   readonly read: (line: string, later: string | undefined, name: string) => T | undefined;
-}
-
-interface Cursor {
-  readonly day: string;
-  readonly first: Place;
-  readonly last: Place;
-  /** Only what comes after this in the portion; absent: the whole portion. */
-  readonly key?: string;
 }
 
 async function search<T>(
@@ -209,69 +201,6 @@ async function fill<T>(
   return laters;
 }
 
-interface Candidate {
-  readonly key: string;
-  readonly id: string;
-  readonly line: string;
-  readonly name: string;
-}
-
-/** The newest lines of those it is shown, as many as a page has; a line that was written twice counts once. */
-class Newest {
-  readonly #limit: number;
-  readonly #after: string | undefined;
-  #candidates: Candidate[] = [];
-  #bytes = 0;
-  /** What is not newer is not wanted any more. */
-  #floor = '';
-  hasMore = false;
-  lastKey: string | undefined;
-
-  constructor(limit: number, after: string | undefined) {
-    this.#limit = limit;
-    this.#after = after;
-  }
-
-  /** A quick look, by time alone. */
-  wants(at: string): boolean {
-    const isReached = this.#after === undefined || at <= this.#after.slice(0, at.length);
-    if (!isReached) return false;
-    if (at >= this.#floor.slice(0, at.length)) return true;
-    this.hasMore = true;
-    return false;
-  }
-
-  add(key: string, line: Buffer, id: string, name: string): void {
-    if (this.#after !== undefined && key >= this.#after) return;
-    const text = line.toString('utf8');
-    this.#candidates.push({ key, id, line: text, name });
-    this.#bytes += text.length;
-    if (this.#candidates.length >= 2 * this.#limit + 50 || this.#bytes > 2 * maxPageBytes) this.#cut();
-  }
-
-  take(): readonly Candidate[] {
-    this.#cut();
-    this.lastKey = this.#candidates.at(-1)?.key;
-    return this.#candidates;
-  }
-
-  #cut(): void {
-    const sorted = this.#candidates
-      .sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0))
-      .filter(({ key }, index, all) => key !== all[index - 1]?.key);
-    let bytes = 0;
-    const tooMany = sorted.findIndex(({ line }, index) => {
-      bytes += line.length;
-      return index >= this.#limit || (index > 0 && bytes > maxPageBytes);
-    });
-    this.#candidates = tooMany < 0 ? sorted : sorted.slice(0, tooMany);
-    this.#bytes = this.#candidates.reduce((sum, { line }) => sum + line.length, 0);
-    if (tooMany < 0) return;
-    this.hasMore = true;
-    this.#floor = this.#candidates.at(-1)?.key ?? '';
-  }
-}
-
 function readLater(line: Buffer): { interchangeId: string; outcome: string } | undefined {
   try {
     const { interchangeId, outcome } = JSON.parse(line.toString('utf8')) as Record<string, unknown>;
@@ -314,35 +243,4 @@ function untilNow(day: string): string {
 
 function comparePlaces(a: Place, b: Place): number {
   return a.owner === b.owner ? b.piece - a.piece : a.owner < b.owner ? -1 : 1;
-}
-
-function writeCursor({ day, first, last, key }: Cursor): string {
-  const parts = [day, first.owner, first.piece, last.owner, last.piece, key ?? ''];
-  return Buffer.from(JSON.stringify(parts)).toString('base64url');
-}
-
-/** Undefined for what is no `next` of an answer. */
-export function readCursor(text: string): Cursor | undefined {
-  try {
-    const parts: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
-    if (!Array.isArray(parts)) return undefined;
-    const [day, firstOwner, firstPiece, lastOwner, lastPiece, key] = parts as unknown[];
-    const isRight =
-      typeof day === 'string' &&
-      /^\d{4}-\d\d-\d\d$/.test(day) &&
-      typeof firstOwner === 'string' &&
-      Number.isSafeInteger(firstPiece) &&
-      typeof lastOwner === 'string' &&
-      Number.isSafeInteger(lastPiece) &&
-      typeof key === 'string';
-    if (!isRight) return undefined;
-    return {
-      day,
-      first: { owner: firstOwner, piece: Number(firstPiece) },
-      last: { owner: lastOwner, piece: Number(lastPiece) },
-      ...(key === '' ? {} : { key }),
-    };
-  } catch {
-    return undefined;
-  }
 }
