@@ -20,7 +20,7 @@ import { unlessAborted } from '../wait/deadline.ts';
 import type { Known, KnownMails } from './knownMails.ts';
 import type { StreamHolding } from './memory.ts';
 import type { SettledMails } from './settledMails.ts';
-import { maxRisks, type RiskTries } from './tries.ts';
+import { isSuspicious, maxRisks, type RiskTries } from './tries.ts';
 
 /** What the mails of one run go by. */
 export interface Way {
@@ -52,8 +52,11 @@ export type Fate =
   | { readonly kind: 'left-out'; readonly reason: OmissionReason }
   /** An earlier run brought it away and could not settle it, or the server lists it again though it was settled. */
   | { readonly kind: 'known'; readonly as: Known | { readonly kind: 'settled' } }
-  /** It stays on the server: the run can't go on, or this mail alone can't be had. */
-  | { readonly kind: 'left'; readonly failure: Failure; readonly atFault: 'run' | 'mail' };
+  /** It stays on the server. */
+  | { readonly kind: 'left'; readonly failure: Failure; readonly atFault: Fault };
+
+/** What kept a mail: the run, which can't go on; this mail alone; or the server, which may do so at this very mail. */
+export type Fault = 'run' | 'mail' | 'handover';
 
 /** A mail taken apart, its large parts uploaded; `bring` must follow, which frees what it holds. */
 export interface ApartMail {
@@ -89,7 +92,7 @@ export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
     memory?.release();
     mail.release();
     const failure = toFailure(error, 'taking a mail apart');
-    return { kind: 'left', failure, atFault: isOfTheMail(failure) ? 'mail' : 'run' };
+    return { kind: 'left', failure, atFault: faultOf(failure, mail) };
   }
 }
 
@@ -253,6 +256,7 @@ function sharesMemory(parts: readonly PartMessage[], whole: Buffer): boolean {
 }
 
 /** What was wrong with the storage or the connection would be so with the next mail too. */
-function isOfTheMail({ reason }: Failure): boolean {
-  return reason === 'mail' || reason === 'internal';
+function faultOf(failure: Failure, { whole }: FetchedMail): Fault {
+  if (failure.reason === 'mail' || failure.reason === 'internal') return 'mail';
+  return whole === undefined && isSuspicious(failure) ? 'handover' : 'run';
 }

@@ -1,3 +1,4 @@
+import { Failure } from '../failure/failure.ts';
 import type { MailRef } from '../mailbox/mailbox.ts';
 import { shortHash } from '../message/identity.ts';
 
@@ -8,6 +9,14 @@ export const maxRisks = 2;
 /** A mail that was left is tried again after this long: its server may have been mended. */
 const retryLeftAfterMs = 3_600_000;
 const maxRemembered = 100;
+
+/** What the server may do to end a session while it hands over one certain mail. */
+const suspicious: ReadonlySet<Failure['reason']> = new Set(['timeout', 'connection-lost', 'protocol']);
+
+/** Whether a mail that was being handed over may be what ended the session. */
+export function isSuspicious(error: unknown): error is Failure {
+  return error instanceof Failure && suspicious.has(error.reason);
+}
 
 interface Try {
   readonly tries: number;

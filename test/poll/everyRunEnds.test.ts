@@ -45,7 +45,7 @@ describe('a mail that drips is cut, counted, left, and tried again by itself', {
     test(`${protocol}, ${how}`, async () => {
       const name = `drip-${protocol}-${how}`;
       const mails = [...twoPartMails('drip', 1, bytes), ...twoPartMails(name, 2, 10)];
-      const server = await startDrippingServer(protocol, mails, 32_768);
+      const server = await startDrippingServer(protocol, mails, () => 32_768);
       try {
         await addConnection(name, server.columns);
         for (const left of ['next run', 'next run', 'left on the server']) {
@@ -74,7 +74,7 @@ describe('a mail that drips is cut, counted, left, and tried again by itself', {
 
 test('a mailbox that takes too long to list ends too', async () => {
   const mails = twoPartMails('nameless', 40, 100_000);
-  const delivery = { bytesPerSecond: 65_536 };
+  const delivery = { bytesPerSecond: () => 65_536 };
   // Without UIDL every mail is read to be known again.
   const server = await startScriptedServer({ mails, uidls: false, capa: ['USER'], delivery });
   try {

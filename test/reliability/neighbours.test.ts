@@ -13,7 +13,9 @@ const mostTimes = 3;
 let bed: ReliabilityBed;
 before(async () => {
   const usual = protocols.flatMap((protocol) =>
-    ['alone', 'warm', 'beside-drips', 'beside-many-drips', 'beside-hang', 'beside-busy'].map((kind) => `${kind}-${protocol.toLowerCase()}`),
+    ['alone', 'warm', 'beside-drips', 'beside-many-drips', 'beside-hang', 'beside-busy'].map(
+      (kind) => `${kind}-${protocol.toLowerCase()}`,
+    ),
   );
   bed = await startReliabilityBed({ users: [...usual, 'hanging-1', 'hanging-2', 'throttled'] });
   bed.broker.createQueue({
@@ -95,7 +97,11 @@ describe('a good mailbox ends in its usual time', () => {
       try {
         for (let index = 0; index < count; index += 1) {
           const protocol = protocols[index % 2] ?? 'POP3';
-          const server = await startDrippingServer(protocol, twoPartMails('drip', 2, 2.2 * mebibyte), 8_192);
+          const server = await startDrippingServer(
+            protocol,
+            twoPartMails('drip', 2, 2.2 * mebibyte),
+            () => 8_192,
+          );
           drips.push(server);
           const keys = { partitionKey: 'acme', rowKey: `drip-${count}-${index}` };
           await bed.connections.upsertEntity({ ...keys, ...server.columns }, 'Replace');

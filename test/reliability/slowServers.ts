@@ -1,3 +1,4 @@
+import { password } from '../app/testbed.ts';
 import {
   type Command,
   fetchRow,
@@ -6,7 +7,6 @@ import {
   uidsIn,
 } from '../mailbox/imap/scriptedImapServer.ts';
 import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
-import { password } from '../app/testbed.ts';
 import type { Protocol } from './bed.ts';
 
 /** A mail server whose large mails come drop by drop. */
@@ -22,7 +22,7 @@ export interface DrippingServer {
 export async function startDrippingServer(
   protocol: Protocol,
   mails: readonly Buffer[],
-  bytesPerSecond: number,
+  bytesPerSecond: () => number,
 ): Promise<DrippingServer> {
   const columnsAt = (port: number) => ({
     ...{ host: '127.0.0.1', hostType: protocol, port, useSsl: false },
@@ -37,7 +37,7 @@ export async function startDrippingServer(
   const server = await startScriptedImapServer({
     mails,
     onCommand: async ({ tag, name, args }: Command, wire) => {
-      if (name !== 'UID FETCH' || !args.includes("BODY.PEEK[]")) return false;
+      if (name !== 'UID FETCH' || !args.includes('BODY.PEEK[]')) return false;
       const counting = {
         ...wire,
         send: (piece: string | Buffer) => {

@@ -169,13 +169,13 @@ export function fetchRow(uid: number, args: string, mail: Buffer, flags = ''): B
 export async function sendSlowly(
   wire: Wire,
   bytes: Buffer,
-  bytesPerSecond: number,
+  bytesPerSecond: () => number,
   isOver: () => boolean = () => false,
 ): Promise<void> {
   const pieceBytes = 1_024;
   for (let from = 0; from < bytes.length && !isOver(); from += pieceBytes) {
     wire.send(bytes.subarray(from, from + pieceBytes));
-    await new Promise((resolve) => setTimeout(resolve, (1_000 * pieceBytes) / bytesPerSecond).unref());
+    await new Promise((resolve) => setTimeout(resolve, (1_000 * pieceBytes) / bytesPerSecond()).unref());
   }
 }
 

@@ -7,7 +7,7 @@ export interface Delivery {
   /** Every piece has this many bytes. */
   readonly chunkBytes?: number;
   /** The server sends no faster, a KiB or less at a time. */
-  readonly bytesPerSecond?: number;
+  readonly bytesPerSecond?: () => number;
   /** Every answer is so late. */
   readonly delayMs?: number;
   /** One cut, before the byte of this number. */
@@ -230,7 +230,7 @@ class ScriptedConnection {
 
   #paceMs(piece: Buffer): number | undefined {
     const { bytesPerSecond } = this.#script.delivery ?? {};
-    return bytesPerSecond === undefined ? undefined : (1_000 * piece.length) / bytesPerSecond;
+    return bytesPerSecond === undefined ? undefined : (1_000 * piece.length) / bytesPerSecond();
   }
 
   #cut(bytes: Buffer): Buffer[] {
