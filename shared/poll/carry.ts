@@ -10,7 +10,7 @@ import { type Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailSource, OmissionReason, SplitMail } from '../mail/mail.ts';
-import { splitMail } from '../mail/splitMail.ts';
+import { rawMail, splitMail } from '../mail/splitMail.ts';
 import type { FetchedMail } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
 import { buildMessages, interchangeIdOf, type PartMessage } from '../message/message.ts';
@@ -76,13 +76,15 @@ export type Taken = ApartMail | Extract<Fate, { kind: 'left' }>;
 /** What the parts of a mail that is in memory whole may take beside it; the rest goes to files. */
 const partsBytes = 16 * 1_048_576;
 const maxConflicts = 20;
+const tooRisky = `The mail was not taken apart and goes whole, as message/rfc822, because ${maxRisks} runs ended with their process while they took it apart.`;
 
 /** Reads a mail to its end and takes it apart. Never rejects. */
 export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
   let memory: StreamHolding | undefined;
+  let identity: MailIdentity | undefined;
   try {
     const { source, head } = await withHead(mail);
-    const identity = identifyMail(way.mailboxId, mail.mail.key, mailFingerprint(head));
+    identity = identifyMail(way.mailboxId, mail.mail.key, mailFingerprint(head));
     const known = findKnown(identity, way);
     memory = mail.whole ? undefined : way.streamMemory();
     const apart = await splitAndUpload(source, identity, known !== undefined, memory, way);
@@ -91,6 +93,7 @@ export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
   } catch (error) {
     memory?.release();
     mail.release();
+    if (identity) way.risks.end(identity.id);
     const failure = toFailure(error, 'taking a mail apart');
     return { kind: 'left', failure, atFault: faultOf(failure, mail) };
   }
@@ -171,7 +174,7 @@ async function splitAndUpload(
   way: Way,
 ): Promise<Pick<ApartMail, 'split' | 'parts' | 'contents' | 'pushing'>> {
   const { config, endpoint, trace } = way;
-  const { customer, connection, rules, sessions } = config;
+  const { customer, connection, sessions } = config;
   const interchangeId = interchangeIdOf({ customer, connection, identity });
   const payloads = new MailPayloads(way.payloads, { customer, connection, interchangeId });
   for (let conflicts = 0; ; conflicts += 1) {
@@ -182,11 +185,7 @@ async function splitAndUpload(
       memory: memory ?? fixedMemory(partsBytes),
     });
     try {
-      const isTooRisky = way.risks.countOf(identity.id) >= maxRisks;
-      const maxMailBytes = isTooRisky ? 0 : way.maxMailBytes;
-      const split = await traced(trace, 'parse', () =>
-        splitMail(source, { ...rules, maxMailBytes }, contents),
-      );
+      const split = await traced(trace, 'parse', () => splitUnlessTooRisky(source, identity, contents, way));
       const pushing = trace.startStep('push');
       const origin = { customer, connection, identity, endpoint };
       const parts = buildMessages(origin, split, sessions, pushing.traceparent);
@@ -197,6 +196,18 @@ async function splitAndUpload(
       payloads.restart(error);
     }
   }
+}
+
+/** A mail that brought the process down before goes whole, so that it and what lies behind it arrive. */
+async function splitUnlessTooRisky(
+  source: MailSource,
+  { id }: MailIdentity,
+  contents: MailContents,
+  { config, risks, maxMailBytes }: Way,
+): Promise<SplitMail> {
+  if (risks.countOf(id) >= maxRisks) return await rawMail(source, tooRisky, contents);
+  const beforeRisk = () => risks.begin(id);
+  return await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
 }
 
 /** Before anything of the mail is sent, so that all of it can be taken apart anew where a name proves taken. */

@@ -116,8 +116,12 @@ export class FetchTries {
 export class RiskTries {
   readonly #counts: Map<string, number>;
   readonly #write: (column: string) => Promise<void>;
+  readonly #begun = new Set<string>();
+  /** What stands in the row. */
+  #written: string;
 
   constructor(column: unknown, write: (column: string) => Promise<void>) {
+    this.#written = typeof column === 'string' ? column : '';
     this.#counts = new Map(
       Object.entries(parseObject(column)).filter(
         (entry): entry is [string, number] => typeof entry[1] === 'number',
@@ -131,19 +135,29 @@ export class RiskTries {
     return this.#counts.get(identityId.slice(0, 32)) ?? 0;
   }
 
-  /** Resolves when the try is counted where a dead process can't take it back. */
+  /** Resolves when the try is counted where a dead process can't take it back; a second time in a run it counts no more. */
   async begin(identityId: string): Promise<void> {
+    if (this.#begun.has(identityId)) return;
+    this.#begun.add(identityId);
     const count = this.countOf(identityId) + 1;
     this.end(identityId);
     const oldest = this.#counts.keys().next();
     if (this.#counts.size >= maxRemembered && !oldest.done) this.#counts.delete(oldest.value);
     this.#counts.set(identityId.slice(0, 32), count);
-    await this.#write(this.toColumn());
+    const next = this.toColumn();
+    this.#written = next;
+    await this.#write(next);
   }
 
   /** It did not bring anything down. */
   end(identityId: string): void {
     this.#counts.delete(identityId.slice(0, 32));
+  }
+
+  /** The state column for the next run, where it is not what the row has already. */
+  get changedColumn(): string | undefined {
+    const next = this.toColumn();
+    return next === this.#written ? undefined : next;
   }
 
   toColumn(): string {
