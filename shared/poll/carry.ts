@@ -137,22 +137,24 @@ async function store(
   { identity, split, parts }: ApartMail,
   unsent: readonly PartMessage[],
   failure: Failure,
-  { config, mailboxId, queueName, openUndelivered }: Way,
+  { config, mailboxId, queueName, openUndelivered, known, signal }: Way,
 ): Promise<Date> {
   const { customer, connection, protocol } = config;
-  return await (await openUndelivered()).store({
-    customer,
-    connection,
-    protocol,
-    queueName,
-    mailboxId,
-    identity,
+  const mail = {
+    ...{ customer, connection, protocol, queueName, mailboxId, identity },
     interchangeId: interchangeIdOf({ customer, connection, identity }),
     envelope: split.envelope,
     error: failure.message,
     partCount: parts.length,
     parts: unsent,
-  });
+  };
+  const storing = openUndelivered().then((store) => store.store(mail, signal));
+  try {
+    return await unlessAborted(storing, signal, () => toFailure(signal.reason, 'storing a mail'));
+  } catch (error) {
+    known.noteDoubt();
+    throw error;
+  }
 }
 
 /** That a mail was settled before counts for POP3 alone: over IMAP a person may have marked it unread. */
