@@ -32,10 +32,15 @@ test('a body may be NIL, empty or a quoted string', () => {
   assert.deepEqual(quoted, Buffer.from('a"b\\ \xe4', 'latin1'));
 });
 
-test('another section, or a structure, is no source', () => {
+test('another section, or a structure, is no body; header fields are told apart', () => {
   const text =
     '* 1 FETCH (UID 1 BODY[HEADER.FIELDS (SUBJECT)] {3}\r\n BODY ("TEXT" ("A" NIL)) BODY[] {18}\r\n)\r\n';
-  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), { sequence: 1, uid: 1, body: mail });
+  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), {
+    sequence: 1,
+    uid: 1,
+    header: Buffer.from('abc'),
+    body: mail,
+  });
 });
 
 test('what is no whole FETCH response is none', () => {
