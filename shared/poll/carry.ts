@@ -10,6 +10,7 @@ import { type Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailSource, OmissionReason, SplitMail } from '../mail/mail.ts';
+import { compareWithSecondReader } from '../mail/secondReader.ts';
 import { rawMail, splitMail } from '../mail/splitMail.ts';
 import type { FetchedMail } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
@@ -209,7 +210,9 @@ async function splitUnlessTooRisky(
 ): Promise<SplitMail> {
   if (risks.countOf(id) >= maxRisks) return await rawMail(source, tooRisky, contents);
   const beforeRisk = () => risks.begin(id);
-  return await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
+  const split = await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
+  const more = await compareWithSecondReader(source, split);
+  return more === undefined ? split : { ...split, warning: `${split.warning} ${more}` };
 }
 
 /** Before anything of the mail is sent, so that all of it can be taken apart anew where a name proves taken. */

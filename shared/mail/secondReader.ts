@@ -1,0 +1,57 @@
+import { MailParser } from 'mailparser';
+import type { MailSource, SplitMail } from './mail.ts';
+
+/** A larger damaged mail is not read twice. */
+const maxReadBytes = 1_048_576;
+/** What turns text into HTML, and HTML into text, costs far more than it tells here. */
+const attachmentsOnly = {
+  skipHtmlToText: true,
+  skipTextToHtml: true,
+  skipTextLinks: true,
+  skipImageLinks: true,
+  // As the rest of the app: an attached mail is one attachment.
+  ignoreEmbedded: true,
+  keepDeliveryStatus: true,
+  checksumAlgo: false,
+} as const;
+
+/**
+ * Has mailparser read a mail that was damaged and taken apart all the same, and gives a sentence where it finds more
+ * attachments in it: reading damage is guessing, and two guesses that differ are for a person to look at. Undefined
+ * where there is nothing to say; what mailparser can't read tells nothing either.
+ */
+export async function compareWithSecondReader(
+  source: MailSource,
+  { parts, omissions = [], warning }: SplitMail,
+): Promise<string | undefined> {
+  const isRaw = parts.some(({ kind }) => kind === 'raw');
+  if (warning === undefined || isRaw || source.sizeBytes > maxReadBytes) return undefined;
+  const found = await countAttachments(source).catch(() => 0);
+  const known = parts.filter(({ kind }) => kind === 'attachment').length + omissions.length;
+  if (found <= known) return undefined;
+  return `Another reader, mailparser, finds ${found} attachments in it where ${known} were found here.`;
+}
+
+async function countAttachments(source: MailSource): Promise<number> {
+  const parser = new MailParser(attachmentsOnly);
+  let attachments = 0;
+  parser.on('data', (data) => {
+    if (data.type !== 'attachment') return;
+    attachments += 1;
+    data.content.once('end', () => data.release?.());
+    data.content.resume();
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    parser.once('end', resolve);
+    parser.once('error', reject);
+  });
+  let readBytes = 0;
+  for await (const piece of await source.open()) {
+    readBytes += piece.length;
+    if (readBytes > maxReadBytes) break;
+    parser.write(piece);
+  }
+  parser.end();
+  await ended;
+  return attachments;
+}
