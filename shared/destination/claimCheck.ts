@@ -21,14 +21,17 @@ export interface PayloadLabel {
 
 /** Memory that an upload may take beside what it needs at the least. */
 export interface UploadMemory {
-  /** Whether so many bytes more may be held. */
+  /** Whether so many bytes more may be held; they are, if so. */
   tryGrow(sizeBytes: number): boolean;
+  shrink(sizeBytes: number): void;
 }
 
 /** One is in flight, or two where memory allows, and one is being filled. With the small ones a blob holds 12 GB. */
 const largeBlockBytes = 2 * 1_024 * 1_024;
 const smallBlockBytes = 256 * 1_024;
 const doing = 'storing a payload in email-payloads';
+
+const noMemory: UploadMemory = { tryGrow: () => false, shrink: () => undefined };
 
 /** The name is taken by other bytes, which stay. */
 export class PayloadConflict extends Failure {
@@ -85,7 +88,7 @@ export class MailPayloads {
   }
 
   async #uploadAs(name: string, label: PayloadLabel, read: () => AsyncIterable<Buffer>): Promise<string> {
-    const upload = new PayloadUpload(this.#container, name, 0, { tryGrow: () => false });
+    const upload = new PayloadUpload(this.#container, name, 0, noMemory);
     try {
       for await (const piece of read()) await upload.write(piece);
       await upload.end();
@@ -114,6 +117,7 @@ export class PayloadUpload {
   readonly #aborting = new AbortController();
   /** Blocks that were sent, to be filled again: fresh ones would pile up until the next collection. */
   readonly #spare: Buffer[] = [];
+  #releaseMemory: () => void;
   #block: Buffer | undefined;
   #filledBytes = 0;
   #error: unknown;
@@ -124,6 +128,10 @@ export class PayloadUpload {
     this.#number = uploadNumber;
     this.claimCheck = `${container.containerName}/${name}`;
     const hasRoom = memory.tryGrow(3 * largeBlockBytes);
+    this.#releaseMemory = () => {
+      if (hasRoom) memory.shrink(3 * largeBlockBytes);
+      this.#releaseMemory = () => undefined;
+    };
     this.#blockBytes = hasRoom ? largeBlockBytes : smallBlockBytes;
     this.#maxInFlight = hasRoom ? 2 : 1;
   }
@@ -145,6 +153,7 @@ export class PayloadUpload {
     await Promise.all(this.#inFlight);
     this.#throwIfFailed();
     this.#spare.length = 0;
+    this.#releaseMemory();
   }
 
   /** Makes the blob visible, whole; rejects with a `PayloadConflict` where the name has other bytes already. */
@@ -175,6 +184,7 @@ export class PayloadUpload {
     await Promise.all(this.#inFlight);
     this.#block = undefined;
     this.#spare.length = 0;
+    this.#releaseMemory();
   }
 
   /** Uses the blob that is there, and renews its age, if its bytes are the same. */

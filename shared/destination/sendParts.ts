@@ -48,7 +48,7 @@ export async function sendParts<Place extends PlacedContent>(
   };
 
   for (const part of parts) {
-    const readBytes = part.content.kind === 'bytes' ? 0 : part.content.sizeBytes;
+    const readBytes = bytesToRead(part, sender);
     while (readBytesInFlight > 0 && readBytesInFlight + readBytes > maxReadBytesInFlight) {
       await Promise.race(sends);
     }
@@ -100,6 +100,15 @@ async function sendPart<Place extends PlacedContent>(
   } catch (error) {
     return [part, toFailure(error, 'storing a payload')];
   }
+}
+
+/** What comes into memory for the part's message: nothing where it is there, or goes by claim check. */
+function bytesToRead<Place extends PlacedContent>(
+  { head, content }: PartMessage<Place | ClaimChecked>,
+  sender: QueueSender,
+): number {
+  const isThere = content.kind === 'bytes' || content.kind === 'blob';
+  return isThere || !sender.fits(head, content.sizeBytes) ? 0 : content.sizeBytes;
 }
 
 async function makeFit<Place extends PlacedContent>(

@@ -6,6 +6,8 @@ import { Failure } from '../failure/failure.ts';
 
 const readPieceBytes = 256 * 1_024;
 const processFolder = /^process-(\d+)-/;
+/** Tells this process from an earlier one of the same id: in a container the ids begin anew. */
+const thisProcess = randomUUID();
 
 /**
  * Gives this process's folder for temporary files below `parent`; not made before it is needed. Folders of processes
@@ -15,10 +17,11 @@ export async function openTemporaryFolder(parent: string): Promise<string> {
   const names = await readdir(parent).catch(() => []);
   for (const name of names) {
     const pid = Number(processFolder.exec(name)?.[1]);
-    if (!Number.isSafeInteger(pid) || isRunning(pid)) continue;
+    if (!Number.isSafeInteger(pid)) continue;
+    if (pid === process.pid ? name.includes(thisProcess) : isRunning(pid)) continue;
     await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);
   }
-  return join(parent, `process-${process.pid}-${randomUUID()}`);
+  return join(parent, `process-${process.pid}-${thisProcess}`);
 }
 
 function isRunning(pid: number): boolean {

@@ -57,7 +57,7 @@ async function readWindow(
   if (from.value > to.value) return { ok: false, answer: problem(400, 'from must not be later than to.') };
   const after = queryText(request, 'after');
   if (after !== undefined) {
-    const { readCursor } = await import('../journal/search.ts');
+    const { readCursor } = await import('../journal/cursor.ts');
     if (readCursor(after) === undefined) {
       return { ok: false, answer: problem(400, 'after must be the next of an answer before.') };
     }

@@ -4,9 +4,9 @@ import { parseFileName } from './files.ts';
 import { maxLineBytes } from './lines.ts';
 
 /** What is read for one portion: a day of 100,000 mails and more. */
-const maxPortionBytes = 192 * 1_024 * 1_024;
-const maxPortionFiles = 2_000;
-const filesAtOnce = 16;
+export const maxPortionBytes = 192 * 1_024 * 1_024;
+const maxPortionFiles = 10_000;
+const filesAtOnce = 32;
 const newline = 10;
 
 /** Which files are looked through. */
@@ -16,7 +16,7 @@ export interface FileFilter {
 }
 
 /** Bytes of one file. */
-interface Span {
+export interface Span {
   readonly name: string;
   readonly from: number;
   readonly to: number;
@@ -42,6 +42,8 @@ export interface Portion {
   readonly first: Place;
   readonly last: Place;
   readonly spans: readonly Span[];
+  /** What was written behind it of the same connections: there may be later outcomes of its mails. */
+  readonly newer: readonly Span[];
 }
 
 /** The days that have a folder, newest first, from `from` to `to`; each `yyyy-mm-dd`. */
@@ -63,22 +65,27 @@ export async function listPortions(
   container: ContainerClient,
   day: string,
   filter: FileFilter,
+  portionBytes: number,
   start?: { readonly first: Place; readonly last: Place },
 ): Promise<Portion[]> {
-  const pieces = await listPieces(container, day, filter);
+  const pieces = await listPieces(container, day, filter, portionBytes);
   const portions: Portion[] = [];
   let taken: Piece[] = [];
   const close = (): void => {
     const [first, last] = [taken[0], taken.at(-1)];
     if (first === undefined || last === undefined) return;
     const spans = taken.flatMap((piece) => piece.spans);
-    portions.push({ day, first: placeOf(first), last: placeOf(last), spans });
+    // Only its first connection can have begun in a portion before.
+    const newer = pieces
+      .filter(({ owner, number }) => owner === first.owner && number > first.number)
+      .flatMap((piece) => piece.spans);
+    portions.push({ day, first: placeOf(first), last: placeOf(last), spans, newer });
     taken = [];
   };
   for (const piece of pieces) {
     if (start !== undefined && isBefore(placeOf(piece), start.first)) continue;
     const spans = [...taken, piece].flatMap((each) => each.spans);
-    const isFull = bytesOf(spans) > maxPortionBytes || spans.length > maxPortionFiles;
+    const isFull = bytesOf(spans) > portionBytes || spans.length > maxPortionFiles;
     const isPastEnd = portions.length === 0 && start !== undefined && isBefore(start.last, placeOf(piece));
     if (isFull || isPastEnd) close();
     taken.push(piece);
@@ -88,16 +95,16 @@ export async function listPortions(
 }
 
 /**
- * Gives each line of a portion to `take`, as bytes that are good until it returns and without the line end.
+ * Gives each line of these spans to `take`, as bytes that are good until it returns and without the line end.
  * Files are read side by side, so the order is theirs only within a file.
  */
 export async function scanLines(
   container: ContainerClient,
-  portion: Portion,
+  spans: readonly Span[],
   take: (line: Buffer, name: string) => void,
   abortSignal: AbortSignal,
 ): Promise<void> {
-  const waiting = [...portion.spans];
+  const waiting = [...spans];
   const work = async (): Promise<void> => {
     for (let span = waiting.shift(); span !== undefined; span = waiting.shift()) {
       await scanSpan(container, span, take, abortSignal);
@@ -114,6 +121,7 @@ async function listPieces(
   container: ContainerClient,
   day: string,
   { customer, connection }: FileFilter,
+  portionBytes: number,
 ): Promise<Piece[]> {
   const files = new Map<string, { name: string; number: number; sizeBytes: number }[]>();
   const prefix = `${day}/${customer === undefined ? '' : `${customer}/${connection ?? ''}`}`;
@@ -130,22 +138,24 @@ async function listPieces(
   }
   return [...files]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([owner, ofOwner]) =>
-      piecesOf(
-        owner,
-        ofOwner.sort((a, b) => a.number - b.number),
-      ).reverse(),
-    );
+    .flatMap(([owner, ofOwner]) => {
+      const inOrder = ofOwner.sort((a, b) => a.number - b.number);
+      return piecesOf(owner, inOrder, portionBytes).reverse();
+    });
 }
 
 /** Cuts a connection's files, taken as one after the other, at multiples of what a portion may have. */
-function piecesOf(owner: string, files: readonly { name: string; sizeBytes: number }[]): Piece[] {
+function piecesOf(
+  owner: string,
+  files: readonly { name: string; sizeBytes: number }[],
+  portionBytes: number,
+): Piece[] {
   const pieces = new Map<number, Span[]>();
   let before = 0;
   for (const { name, sizeBytes } of files) {
     for (let from = 0; from < sizeBytes; ) {
-      const number = Math.floor((before + from) / maxPortionBytes);
-      const to = Math.min(sizeBytes, (number + 1) * maxPortionBytes - before);
+      const number = Math.floor((before + from) / portionBytes);
+      const to = Math.min(sizeBytes, (number + 1) * portionBytes - before);
       pieces.set(number, [...(pieces.get(number) ?? []), { name, from, to, sizeBytes }]);
       from = to;
     }

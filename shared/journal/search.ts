@@ -1,14 +1,18 @@
 import type { ContainerClient } from '@azure/storage-blob';
 import { Failure } from '../failure/failure.ts';
 import { storageFailure } from '../storage/storageFailure.ts';
+import { Limit } from '../wait/parallel.ts';
+import { readCursor, writeCursor } from './cursor.ts';
 import { journalDay, parseFileName } from './files.ts';
 import { hashedMessageId } from './lines.ts';
+import { type Candidate, Newest } from './newest.ts';
 import { type FoundMail, type FoundRun, readMailLine, readRunLine } from './readLine.ts';
 import {
   bytesOf,
   type FileFilter,
   listDays,
   listPortions,
+  maxPortionBytes,
   type Place,
   type Portion,
   scanLines,
@@ -21,6 +25,8 @@ export interface JournalQuery extends FileFilter {
   readonly limit: number;
   /** `next` of the page before. */
   readonly after?: string;
+  /** How much of a day is read at a time; absent: a day of well over 100,000 mails. */
+  readonly portionBytes?: number;
 }
 
 export interface JournalPage<T> {
@@ -34,12 +40,13 @@ export interface JournalPage<T> {
 
 /** Another portion is begun no later than this. */
 const goOnMs = 4_000;
-const goOnBytes = 256 * 1_024 * 1_024;
+const goOnPortions = 1.5;
 const timeoutMs = 60_000;
-/** What a page's lines may have together. */
-const maxPageBytes = 8 * 1_024 * 1_024;
 /** Later outcomes that are remembered while a portion is read. */
 const maxLaters = 200_000;
+const laterMark = Buffer.from('{"kind":"later","at":"');
+/** Each reads much; more of them wait in line. */
+const searches = new Limit(4);
 
 /**
  * The mails that left the unread ones in a window of time, each with its latest outcome. `q` is looked for in
@@ -85,56 +92,52 @@ interface Sought<T> {
   readonly read: (line: string, later: string | undefined, name: string) => T | undefined;
 }
 
-interface Cursor {
-  readonly day: string;
-  readonly first: Place;
-  readonly last: Place;
-  /** Only what comes after this in the portion; absent: the whole portion. */
-  readonly key?: string;
-}
-
 async function search<T>(
   container: ContainerClient,
   query: JournalQuery,
   sought: Sought<T>,
 ): Promise<JournalPage<T>> {
-  try {
-    return await searchDays(container, query, sought);
-  } catch (error) {
-    if (error instanceof DOMException && error.name === 'TimeoutError') {
-      throw new Failure(
-        'storage',
-        'The journal could not be read in time. Ask for less: a connection, or a shorter time.',
-      );
+  return await searches.run(async () => {
+    const abortSignal = AbortSignal.timeout(timeoutMs);
+    try {
+      return await searchDays(container, query, sought, abortSignal);
+    } catch (error) {
+      if (!abortSignal.aborted) throw storageFailure(error, 'reading the journal, container email-journal');
+      const sentence =
+        'The journal could not be read in time. Ask for less: a connection, or a shorter time.';
+      throw new Failure('storage', sentence);
     }
-    throw storageFailure(error, 'reading the journal, container email-journal');
-  }
+  });
 }
 
 async function searchDays<T>(
   container: ContainerClient,
   query: JournalQuery,
   sought: Sought<T>,
+  abortSignal: AbortSignal,
 ): Promise<JournalPage<T>> {
+  const { portionBytes = maxPortionBytes } = query;
   const cursor = query.after === undefined ? undefined : readCursor(query.after);
   const newest = journalDay(query.to);
   const to = cursor !== undefined && cursor.day < newest ? cursor.day : newest;
-  const abortSignal = AbortSignal.timeout(timeoutMs);
   const startMs = performance.now();
   const found: T[] = [];
   let readBytes = 0;
   for (const day of await listDays(container, journalDay(query.from), to)) {
     const start = cursor?.day === day ? cursor : undefined;
-    for (const portion of await listPortions(container, day, query, start)) {
+    for (const portion of await listPortions(container, day, query, portionBytes, start)) {
       const here = { day, first: portion.first, last: portion.last };
       const sizeBytes = bytesOf(portion.spans);
-      const isTooMuch = readBytes + sizeBytes > goOnBytes || performance.now() - startMs > goOnMs;
+      const isTooMuch =
+        readBytes + sizeBytes > goOnPortions * portionBytes || performance.now() - startMs > goOnMs;
       if (readBytes > 0 && isTooMuch) return { found, next: writeCursor(here), incomplete: untilNow(day) };
       const isResumed = start !== undefined && comparePlaces(start.first, portion.first) === 0;
       const page = new Newest(query.limit - found.length, isResumed ? start.key : undefined);
       const laters = await fill(container, portion, query, sought, page, abortSignal);
       readBytes += sizeBytes;
-      for (const { line, id, name } of page.take()) {
+      const candidates = page.take();
+      if (sought.kind === 'mail') await addNewerLaters(container, portion, candidates, laters, abortSignal);
+      for (const { line, id, name } of candidates) {
         const read = sought.read(line, laters.get(id), name);
         if (read !== undefined) found.push(read);
       }
@@ -146,6 +149,26 @@ async function searchDays<T>(
   return { found };
 }
 
+/** Of a connection's day that is read in several portions, what became later of a mail stands in a newer one. */
+async function addNewerLaters(
+  container: ContainerClient,
+  { newer }: Portion,
+  candidates: readonly Candidate[],
+  laters: Map<string, string>,
+  abortSignal: AbortSignal,
+): Promise<void> {
+  if (newer.length === 0) return;
+  const undelivered = '"outcome":"undelivered"';
+  const ids = new Set(candidates.filter(({ line }) => line.includes(undelivered)).map(({ id }) => id));
+  if (ids.size === 0) return;
+  const take = (line: Buffer): void => {
+    if (!line.subarray(0, laterMark.length).equals(laterMark)) return;
+    const later = readLater(line);
+    if (later !== undefined && ids.has(later.interchangeId)) laters.set(later.interchangeId, later.outcome);
+  };
+  await scanLines(container, newer, take, abortSignal);
+}
+
 /** Puts the portion's newest lines into `page`, and gives what became later of mails, by interchangeId. */
 async function fill<T>(
   container: ContainerClient,
@@ -154,10 +177,9 @@ async function fill<T>(
   { kind, idMember, matches }: Sought<T>,
   page: Newest,
   abortSignal: AbortSignal,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<Map<string, string>> {
   const laters = new Map<string, string>();
   const mark = Buffer.from(`{"kind":"${kind}","at":"`);
-  const laterMark = Buffer.from('{"kind":"later","at":"');
   const idMark = Buffer.from(`"${idMember}":"`);
   const [earliest, latest] = [from.toISOString(), to.toISOString()];
   const begins = (line: Buffer, with_: Buffer): boolean =>
@@ -175,71 +197,8 @@ async function fill<T>(
       if (laters.size > maxLaters) laters.delete(laters.keys().next().value ?? '');
     }
   };
-  await scanLines(container, portion, take, abortSignal);
+  await scanLines(container, portion.spans, take, abortSignal);
   return laters;
-}
-
-interface Candidate {
-  readonly key: string;
-  readonly id: string;
-  readonly line: string;
-  readonly name: string;
-}
-
-/** The newest lines of those it is shown, as many as a page has; a line that was written twice counts once. */
-class Newest {
-  readonly #limit: number;
-  readonly #after: string | undefined;
-  #candidates: Candidate[] = [];
-  #bytes = 0;
-  /** What is not newer is not wanted any more. */
-  #floor = '';
-  hasMore = false;
-  lastKey: string | undefined;
-
-  constructor(limit: number, after: string | undefined) {
-    this.#limit = limit;
-    this.#after = after;
-  }
-
-  /** A quick look, by time alone. */
-  wants(at: string): boolean {
-    const isReached = this.#after === undefined || at <= this.#after.slice(0, at.length);
-    if (!isReached) return false;
-    if (at >= this.#floor.slice(0, at.length)) return true;
-    this.hasMore = true;
-    return false;
-  }
-
-  add(key: string, line: Buffer, id: string, name: string): void {
-    if (this.#after !== undefined && key >= this.#after) return;
-    const text = line.toString('utf8');
-    this.#candidates.push({ key, id, line: text, name });
-    this.#bytes += text.length;
-    if (this.#candidates.length >= 2 * this.#limit + 50 || this.#bytes > 2 * maxPageBytes) this.#cut();
-  }
-
-  take(): readonly Candidate[] {
-    this.#cut();
-    this.lastKey = this.#candidates.at(-1)?.key;
-    return this.#candidates;
-  }
-
-  #cut(): void {
-    const sorted = this.#candidates
-      .sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0))
-      .filter(({ key }, index, all) => key !== all[index - 1]?.key);
-    let bytes = 0;
-    const tooMany = sorted.findIndex(({ line }, index) => {
-      bytes += line.length;
-      return index >= this.#limit || (index > 0 && bytes > maxPageBytes);
-    });
-    this.#candidates = tooMany < 0 ? sorted : sorted.slice(0, tooMany);
-    this.#bytes = this.#candidates.reduce((sum, { line }) => sum + line.length, 0);
-    if (tooMany < 0) return;
-    this.hasMore = true;
-    this.#floor = this.#candidates.at(-1)?.key ?? '';
-  }
 }
 
 function readLater(line: Buffer): { interchangeId: string; outcome: string } | undefined {
@@ -284,35 +243,4 @@ function untilNow(day: string): string {
 
 function comparePlaces(a: Place, b: Place): number {
   return a.owner === b.owner ? b.piece - a.piece : a.owner < b.owner ? -1 : 1;
-}
-
-function writeCursor({ day, first, last, key }: Cursor): string {
-  const parts = [day, first.owner, first.piece, last.owner, last.piece, key ?? ''];
-  return Buffer.from(JSON.stringify(parts)).toString('base64url');
-}
-
-/** Undefined for what is no `next` of an answer. */
-export function readCursor(text: string): Cursor | undefined {
-  try {
-    const parts: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
-    if (!Array.isArray(parts)) return undefined;
-    const [day, firstOwner, firstPiece, lastOwner, lastPiece, key] = parts as unknown[];
-    const isRight =
-      typeof day === 'string' &&
-      /^\d{4}-\d\d-\d\d$/.test(day) &&
-      typeof firstOwner === 'string' &&
-      Number.isSafeInteger(firstPiece) &&
-      typeof lastOwner === 'string' &&
-      Number.isSafeInteger(lastPiece) &&
-      typeof key === 'string';
-    if (!isRight) return undefined;
-    return {
-      day,
-      first: { owner: firstOwner, piece: Number(firstPiece) },
-      last: { owner: lastOwner, piece: Number(lastPiece) },
-      ...(key === '' ? {} : { key }),
-    };
-  } catch {
-    return undefined;
-  }
 }

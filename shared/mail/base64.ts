@@ -17,7 +17,10 @@ const charactersPerForeign = 20;
 /** Behind padding a shorter line without padding of its own may as well be a word. */
 const minLineBehindPadding = 32;
 const maxLineBehindPadding = 1024;
-const damaged = 'in a part of it more data stands behind the end of its base64';
+/** The footer of a list is shorter; what is longer is something that got there by damage. */
+const maxTrailerBytes = 2048;
+const partField = /^content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
+const damaged = 'in a part of it more stands behind the end of its base64';
 
 /**
  * Undoes base64 (RFC 2045, 6.8) piece by piece. A stray character that is none of base64 is skipped; a line that
@@ -29,6 +32,7 @@ const damaged = 'in a part of it more data stands behind the end of its base64';
 export class Base64Decoder {
   /** Something that is not base64 stood behind the padding. */
   hasTrailer = false;
+  #trailerBytes = 0;
   /** An unfinished quartet, and how many characters of it there are. */
   #quartet = 0;
   #held = 0;
@@ -56,7 +60,7 @@ export class Base64Decoder {
   }
 
   end(): Buffer {
-    const decoded = Buffer.alloc(Base64Decoder.maxDecodedBytes(0));
+    const decoded = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(0));
     return decoded.subarray(0, this.endInto(decoded, 0));
   }
 
@@ -146,7 +150,10 @@ export class Base64Decoder {
     const isPure = /^[A-Za-z0-9+/=]+$/.test(bare) && line.length < maxLineBehindPadding;
     const isData = bare.length >= minLineBehindPadding;
     if (this.hasTrailer || !isPure) {
-      if (isPure && isData && !this.#skipsText) throw new Unsplittable(damaged);
+      this.#trailerBytes += line.length;
+      const hides = (isPure && (isData || bare.endsWith('='))) || partField.test(bare);
+      if (!this.#skipsText && (hides || this.#trailerBytes > maxTrailerBytes))
+        throw new Unsplittable(damaged);
       this.hasTrailer = true;
       return start;
     }

@@ -1,3 +1,4 @@
+import { Base64Decoder } from './base64.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import type { Content, ContentStore, ContentWriter } from './mail.ts';
 import { createTransferDecoder, type TransferDecoder, type TransferEncoding } from './transferEncoding.ts';
@@ -86,13 +87,22 @@ export async function decodeWhole(
   const [first = Buffer.alloc(0)] = pieces;
   if (encoding === 'identity' || encoding === 'unknown')
     return pieces.length > 1 ? Buffer.concat(pieces) : first;
+  const turn = new EventLoopTurn();
+  const encodedBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (decoder instanceof Base64Decoder) {
+    const whole = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(encodedBytes));
+    let length = 0;
+    for (const slice of slicesOf(pieces)) {
+      length = decoder.decodeInto(slice, whole, length);
+      if (encodedBytes > sliceBytes) await turn.giveWay();
+    }
+    return whole.subarray(0, decoder.endInto(whole, length));
+  }
   if (pieces.length <= 1 && first.length <= sliceBytes) {
     const decoded = decoder.decode(first);
     const rest = decoder.end();
     return rest.length === 0 ? decoded : Buffer.concat([decoded, rest]);
   }
-  const turn = new EventLoopTurn();
-  const encodedBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const whole = Buffer.allocUnsafe(encodedBytes + sliceBytes);
   let length = 0;
   const add = (decoded: Buffer) => {
@@ -100,12 +110,15 @@ export async function decodeWhole(
       throw new Unsplittable('a part of it grows when it is decoded');
     length += decoded.copy(whole, length);
   };
-  for (const piece of pieces) {
-    for (let at = 0; at < piece.length; at += sliceBytes) {
-      add(decoder.decode(piece.subarray(at, at + sliceBytes)));
-      await turn.giveWay();
-    }
+  for (const slice of slicesOf(pieces)) {
+    add(decoder.decode(slice));
+    await turn.giveWay();
   }
   add(decoder.end());
   return whole.subarray(0, length);
+}
+
+function* slicesOf(pieces: readonly Buffer[]): Generator<Buffer> {
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += sliceBytes) yield piece.subarray(at, at + sliceBytes);
 }

@@ -33,6 +33,9 @@ export interface Entity {
 
 const octetStream = 'application/octet-stream';
 const maxTypeLength = 256;
+/** RFC 2045, 5.1 and what IANA has added. */
+const topLevelType =
+  /^(?:text|image|audio|video|application|message|multipart|font|model|haptics|example|chemical|x-[^/]+)\//;
 const mediaTypeShape = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/;
 
 /**
@@ -95,8 +98,9 @@ function declaredType(mediaType: string, parameters: ReadonlyMap<string, Paramet
 
 function readMediaType({ value, parameters }: StructuredValue): string {
   const mediaType = value.toLowerCase();
-  if (mediaTypeShape.test(mediaType) && mediaType.length <= maxTypeLength) return mediaType;
-  if (!parameters.has('boundary')) return 'text/plain';
+  const readable = mediaTypeShape.test(mediaType) && mediaType.length <= maxTypeLength;
+  if (!parameters.has('boundary')) return readable ? mediaType : 'text/plain';
+  if (readable && topLevelType.test(mediaType)) return mediaType;
   if (/^multipart\b/.test(mediaType)) return 'multipart/mixed';
   throw new Unsplittable('a type in it can’t be read and may be that of a multipart');
 }

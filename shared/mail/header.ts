@@ -53,7 +53,9 @@ export function readHeaderBlock(block: Buffer, root: boolean): HeaderReading {
     }
     seen.add(name);
   }
-  if (root && strays[0] === 0 && lastKnown >= 0) return { kind: 'unclear', fields: fields(lines.length) };
+  const textOnTop = root && strays[0] === 0 && lastKnown >= 0;
+  const delimiter = strays.some((index) => index < lastKnown && /^--\S/.test(lines[index]?.line ?? ''));
+  if (textOnTop || delimiter) return { kind: 'unclear', fields: fields(lines.length) };
   const stray = strays.find((index) => index > lastKnown && !continues(lines, index));
   if (stray === undefined) return { kind: 'fields', fields: fields(lines.length) };
   // A field that no header has, right before the text: it may be text itself.

@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import type { TextTree } from './body.ts';
 import { ContentSink, decodeWhole } from './contentSink.ts';
 import type { Entity } from './entity.ts';
+import { EventLoopTurn } from './eventLoop.ts';
 import { safeFileName } from './fileName.ts';
 import { findShownIds } from './html.ts';
 import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from './mail.ts';
@@ -296,7 +297,11 @@ export class LeafCollector {
   async #giveUpHolding(leaf: Leaf & { readonly held: HeldBody }): Promise<void> {
     if (leaf.kind === 'text') this.#textBytes -= leaf.held.encodedBytes;
     await this.#beginAttachment(leaf.order, leaf.entity);
-    for (const piece of leaf.held.takeEncoded()) await this.#write(piece);
+    const turn = new EventLoopTurn();
+    for (const piece of leaf.held.takeEncoded()) {
+      await this.#write(piece);
+      await turn.giveWay();
+    }
   }
 
   #end(): Promise<void> | void {

@@ -212,7 +212,8 @@ export class MultipartScanner {
     const tentative = this.#isTentative;
     const root = this.#count.entities === 0;
     const reading = readHeaderBlock(block, root);
-    if (tentative && (reading.kind === 'unclear' || !reading.fields.some(isContentField))) {
+    const hasPart = this.#levels.at(-1)?.digest || reading.fields.some(isContentField);
+    if (tentative && (reading.kind === 'unclear' || !hasPart)) {
       this.#backToEpilogue(headEnd);
       return;
     }

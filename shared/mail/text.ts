@@ -93,9 +93,15 @@ function* withLfLineEnds(pieces: Iterable<string>): Generator<string> {
       : text.length;
     held = text.slice(end);
     const whole = text.slice(0, end);
-    if (whole !== '') yield whole.includes('\r') ? whole.replace(/\r*\n|\r/g, '\n') : whole;
+    if (whole !== '') yield toLf(whole);
   }
   if (held !== '') yield held.replaceAll('\r', '\n');
+}
+
+function toLf(text: string): string {
+  if (!text.includes('\r')) return text;
+  const usual = text.includes('\r\r') ? text : text.replaceAll('\r\n', '\n');
+  return usual.includes('\r') ? usual.replace(/\r*\n|\r/g, '\n') : usual;
 }
 
 /**

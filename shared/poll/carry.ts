@@ -10,7 +10,7 @@ import { type Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailSource, OmissionReason, SplitMail } from '../mail/mail.ts';
-import { splitMail } from '../mail/splitMail.ts';
+import { rawMail, splitMail } from '../mail/splitMail.ts';
 import type { FetchedMail } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
 import { buildMessages, interchangeIdOf, type PartMessage } from '../message/message.ts';
@@ -20,7 +20,7 @@ import { unlessAborted } from '../wait/deadline.ts';
 import type { Known, KnownMails } from './knownMails.ts';
 import type { StreamHolding } from './memory.ts';
 import type { SettledMails } from './settledMails.ts';
-import { maxRisks, type RiskTries } from './tries.ts';
+import { isSuspicious, maxRisks, type RiskTries } from './tries.ts';
 
 /** What the mails of one run go by. */
 export interface Way {
@@ -52,8 +52,11 @@ export type Fate =
   | { readonly kind: 'left-out'; readonly reason: OmissionReason }
   /** An earlier run brought it away and could not settle it, or the server lists it again though it was settled. */
   | { readonly kind: 'known'; readonly as: Known | { readonly kind: 'settled' } }
-  /** It stays on the server: the run can't go on, or this mail alone can't be had. */
-  | { readonly kind: 'left'; readonly failure: Failure; readonly atFault: 'run' | 'mail' };
+  /** It stays on the server. */
+  | { readonly kind: 'left'; readonly failure: Failure; readonly atFault: Fault };
+
+/** What kept a mail: the run, which can't go on; this mail alone; or the server, which may do so at this very mail. */
+export type Fault = 'run' | 'mail' | 'handover';
 
 /** A mail taken apart, its large parts uploaded; `bring` must follow, which frees what it holds. */
 export interface ApartMail {
@@ -73,13 +76,15 @@ export type Taken = ApartMail | Extract<Fate, { kind: 'left' }>;
 /** What the parts of a mail that is in memory whole may take beside it; the rest goes to files. */
 const partsBytes = 16 * 1_048_576;
 const maxConflicts = 20;
+const tooRisky = `The mail was not taken apart and goes whole, as message/rfc822, because ${maxRisks} runs ended with their process while they took it apart.`;
 
 /** Reads a mail to its end and takes it apart. Never rejects. */
 export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
   let memory: StreamHolding | undefined;
+  let identity: MailIdentity | undefined;
   try {
     const { source, head } = await withHead(mail);
-    const identity = identifyMail(way.mailboxId, mail.mail.key, mailFingerprint(head));
+    identity = identifyMail(way.mailboxId, mail.mail.key, mailFingerprint(head));
     const known = findKnown(identity, way);
     memory = mail.whole ? undefined : way.streamMemory();
     const apart = await splitAndUpload(source, identity, known !== undefined, memory, way);
@@ -88,8 +93,9 @@ export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
   } catch (error) {
     memory?.release();
     mail.release();
+    if (identity) way.risks.end(identity.id);
     const failure = toFailure(error, 'taking a mail apart');
-    return { kind: 'left', failure, atFault: isOfTheMail(failure) ? 'mail' : 'run' };
+    return { kind: 'left', failure, atFault: faultOf(failure, mail) };
   }
 }
 
@@ -131,22 +137,24 @@ async function store(
   { identity, split, parts }: ApartMail,
   unsent: readonly PartMessage[],
   failure: Failure,
-  { config, mailboxId, queueName, openUndelivered }: Way,
+  { config, mailboxId, queueName, openUndelivered, known, signal }: Way,
 ): Promise<Date> {
   const { customer, connection, protocol } = config;
-  return await (await openUndelivered()).store({
-    customer,
-    connection,
-    protocol,
-    queueName,
-    mailboxId,
-    identity,
+  const mail = {
+    ...{ customer, connection, protocol, queueName, mailboxId, identity },
     interchangeId: interchangeIdOf({ customer, connection, identity }),
     envelope: split.envelope,
     error: failure.message,
     partCount: parts.length,
     parts: unsent,
-  });
+  };
+  const storing = openUndelivered().then((store) => store.store(mail, signal));
+  try {
+    return await unlessAborted(storing, signal, () => toFailure(signal.reason, 'storing a mail'));
+  } catch (error) {
+    known.noteDoubt();
+    throw error;
+  }
 }
 
 /** That a mail was settled before counts for POP3 alone: over IMAP a person may have marked it unread. */
@@ -168,7 +176,7 @@ async function splitAndUpload(
   way: Way,
 ): Promise<Pick<ApartMail, 'split' | 'parts' | 'contents' | 'pushing'>> {
   const { config, endpoint, trace } = way;
-  const { customer, connection, rules, sessions } = config;
+  const { customer, connection, sessions } = config;
   const interchangeId = interchangeIdOf({ customer, connection, identity });
   const payloads = new MailPayloads(way.payloads, { customer, connection, interchangeId });
   for (let conflicts = 0; ; conflicts += 1) {
@@ -179,11 +187,7 @@ async function splitAndUpload(
       memory: memory ?? fixedMemory(partsBytes),
     });
     try {
-      const isTooRisky = way.risks.countOf(identity.id) >= maxRisks;
-      const maxMailBytes = isTooRisky ? 0 : way.maxMailBytes;
-      const split = await traced(trace, 'parse', () =>
-        splitMail(source, { ...rules, maxMailBytes }, contents),
-      );
+      const split = await traced(trace, 'parse', () => splitUnlessTooRisky(source, identity, contents, way));
       const pushing = trace.startStep('push');
       const origin = { customer, connection, identity, endpoint };
       const parts = buildMessages(origin, split, sessions, pushing.traceparent);
@@ -194,6 +198,18 @@ async function splitAndUpload(
       payloads.restart(error);
     }
   }
+}
+
+/** A mail that brought the process down before goes whole, so that it and what lies behind it arrive. */
+async function splitUnlessTooRisky(
+  source: MailSource,
+  { id }: MailIdentity,
+  contents: MailContents,
+  { config, risks, maxMailBytes }: Way,
+): Promise<SplitMail> {
+  if (risks.countOf(id) >= maxRisks) return await rawMail(source, tooRisky, contents);
+  const beforeRisk = () => risks.begin(id);
+  return await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
 }
 
 /** Before anything of the mail is sent, so that all of it can be taken apart anew where a name proves taken. */
@@ -253,6 +269,7 @@ function sharesMemory(parts: readonly PartMessage[], whole: Buffer): boolean {
 }
 
 /** What was wrong with the storage or the connection would be so with the next mail too. */
-function isOfTheMail({ reason }: Failure): boolean {
-  return reason === 'mail' || reason === 'internal';
+function faultOf(failure: Failure, { whole }: FetchedMail): Fault {
+  if (failure.reason === 'mail' || failure.reason === 'internal') return 'mail';
+  return whole === undefined && isSuspicious(failure) ? 'handover' : 'run';
 }

@@ -6,6 +6,7 @@ import type { MailIdentity } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { type PollTrace, traced } from '../telemetry/telemetry.ts';
 import { type ApartMail, bring, type Fate, takeApart, type Way } from './carry.ts';
+import type { RunMemory } from './memory.ts';
 import type { FetchTries } from './tries.ts';
 
 /** What a run has done so far; it only grows, and the first thing that went wrong stays. */
@@ -33,6 +34,7 @@ export interface FlightOptions {
   readonly way: Way;
   readonly tally: Tally;
   readonly tries: FetchTries;
+  readonly memory: RunMemory;
   readonly trace: PollTrace;
   /** Keys of mails that this run leaves where they are. */
   readonly passedOver: Set<string>;
@@ -43,14 +45,6 @@ export interface FlightOptions {
 /** Mails are settled when so many wait for it, or have waited so long: each time costs the wire a pause. */
 const settleMails = 500;
 const settleEveryMs = 5_000;
-
-/** What the server may do to end a session while it hands over one certain mail. */
-const suspicious: ReadonlySet<Failure['reason']> = new Set(['timeout', 'connection-lost', 'protocol']);
-
-/** Whether a mail that was being handed over may be what ended the session. */
-export function isSuspicious(error: unknown): error is Failure {
-  return error instanceof Failure && suspicious.has(error.reason);
-}
 
 interface Done {
   readonly mail: MailRef;
@@ -169,10 +163,11 @@ export class Flight {
 
   /** It stays on the server. */
   #leave(mail: FetchedMail['mail'], { failure, atFault }: Extract<Fate, { kind: 'left' }>): void {
-    const { tries, tally, passedOver } = this.#options;
+    const { tries, tally, passedOver, memory } = this.#options;
     passedOver.add(mail.key);
-    if (atFault === 'mail' || isSuspicious(failure)) tries.add(mail, failure.message);
-    if (atFault === 'run') tally.fail(failure);
+    const isCounted = atFault === 'mail' || (atFault === 'handover' && !memory.wasCutWaiting);
+    if (isCounted) tries.add(mail, failure.message);
+    if (atFault !== 'mail') tally.fail(failure);
     this.#warn(mail, `it stays on the server: ${failure.message}`);
   }
 

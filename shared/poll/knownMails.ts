@@ -30,6 +30,8 @@ export class KnownMails {
   /** By identity id. */
   readonly #marks = new Map<string, { readonly keyHash: string; readonly storedAt: Date }>();
 
+  #isInDoubt = false;
+
   constructor(options: KnownMailsOptions) {
     this.#options = options;
     this.#records = new GroupCommit(maxGroup, recordEveryMs, (identities) =>
@@ -39,7 +41,7 @@ export class KnownMails {
 
   /** Whether nothing is left that this or an earlier run brought away and did not settle. */
   get isEmpty(): boolean {
-    return this.#options.delivered.isEmpty && this.#marks.size === 0;
+    return !this.#isInDoubt && this.#options.delivered.isEmpty && this.#marks.size === 0;
   }
 
   /** Reads what earlier runs have left; marks that are too old go. Rejects with a `Failure`. */
@@ -76,6 +78,11 @@ export class KnownMails {
   /** The store has marked this mail. */
   noteStored({ id, keyHash }: MailIdentity, storedAt: Date): void {
     this.#marks.set(id, { keyHash, storedAt });
+  }
+
+  /** A store was cut or failed, and may have marked its mail all the same: the next run has to look. */
+  noteDoubt(): void {
+    this.#isInDoubt = true;
   }
 
   /** What is recorded from now on has someone waiting for it. */

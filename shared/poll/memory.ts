@@ -8,6 +8,12 @@ export interface MemoryShare {
   readonly signal: AbortSignal;
 }
 
+/** The memory that one run's mails are read into. */
+export interface RunMemory extends MailMemory {
+  /** The run was ended while it waited for memory: what was to be read then is not to blame. */
+  readonly wasCutWaiting: boolean;
+}
+
 type HoldingKind = 'whole' | 'stream';
 
 interface Request {
@@ -22,6 +28,8 @@ interface Holder {
   readonly kind: HoldingKind;
   /** Told in the same turn in which it is granted. */
   noteGranted(bytes: number): void;
+  /** Its run was ended while it waited. */
+  noteCut(): void;
 }
 
 /**
@@ -46,9 +54,17 @@ export class ProcessMemory {
     return this.#usedBytes;
   }
 
-  /** The memory that one run's mails are read into. */
-  of(share: MemoryShare): MailMemory {
-    return { hold: () => new ProcessHolding(this, share, 'whole') };
+  of(share: MemoryShare): RunMemory {
+    let wasCutWaiting = false;
+    const onCut = () => {
+      wasCutWaiting = true;
+    };
+    return {
+      hold: () => new ProcessHolding(this, share, 'whole', onCut),
+      get wasCutWaiting() {
+        return wasCutWaiting;
+      },
+    };
   }
 
   /** What the parts of a streamed mail may take while it is read; what is not granted goes to files. */
@@ -67,6 +83,7 @@ export class ProcessMemory {
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         this.#waiting = this.#waiting.filter((other) => other !== request);
+        holder.noteCut();
         reject(signal.reason);
         this.#grant();
       };
@@ -182,12 +199,19 @@ class ProcessHolding implements Holding, StreamHolding, Holder {
   readonly kind: HoldingKind;
   readonly #memory: ProcessMemory;
   #bytes = 0;
+  readonly #onCut: () => void;
   #isReleased = false;
 
-  constructor(memory: ProcessMemory, share: MemoryShare, kind: HoldingKind) {
+  constructor(
+    memory: ProcessMemory,
+    share: MemoryShare,
+    kind: HoldingKind,
+    onCut: () => void = () => undefined,
+  ) {
     this.#memory = memory;
     this.share = share;
     this.kind = kind;
+    this.#onCut = onCut;
   }
 
   /** Once it was released it holds nothing more. */
@@ -197,6 +221,10 @@ class ProcessHolding implements Holding, StreamHolding, Holder {
 
   tryGrow(sizeBytes: number): boolean {
     return !this.#isReleased && this.#memory.tryTake(this, sizeBytes);
+  }
+
+  noteCut(): void {
+    this.#onCut();
   }
 
   noteGranted(bytes: number): void {

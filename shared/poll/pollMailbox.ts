@@ -261,11 +261,11 @@ async function carryOut(
     ...changed(
       {
         unfetchable: tries.toColumn(),
-        riskyMails: risks.toColumn(),
         lookedAt: result.lookedAt ?? before.lookedAt ?? '',
       },
       before,
     ),
+    ...(risks.changedColumn === undefined ? {} : { riskyMails: risks.changedColumn }),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
     ...(result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
   });

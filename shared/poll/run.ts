@@ -4,16 +4,17 @@ import { Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
-import type { MailboxSession, MailMemory, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
+import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
 import { identifyMail, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { type PollTrace, traced } from '../telemetry/telemetry.ts';
 import type { Way } from './carry.ts';
-import { envelopeLine, Flight, isSuspicious, Tally } from './flight.ts';
+import { envelopeLine, Flight, Tally } from './flight.ts';
 import type { KnownMails } from './knownMails.ts';
+import type { RunMemory } from './memory.ts';
 import { type RunLimits, ToldToGo } from './runLimits.ts';
 import type { SettledMails } from './settledMails.ts';
-import type { FetchTries } from './tries.ts';
+import { type FetchTries, isSuspicious } from './tries.ts';
 
 /** One run on one mailbox: what it works on and with. */
 export interface Run {
@@ -24,7 +25,7 @@ export interface Run {
   readonly trace: PollTrace;
   readonly journal: Journal;
   readonly queueName: string;
-  readonly memory: MailMemory;
+  readonly memory: RunMemory;
   /** The hash of the mailbox that the last run left with nothing to settle. */
   readonly cleanMailbox: string | undefined;
   /** How far the last run's sessions have looked with their filter. */
@@ -209,7 +210,7 @@ class Drain {
     const [way] = await Promise.all([before?.way ?? openWay(session, known), begin()]);
     const { tally } = this;
     const flight =
-      before ?? new Flight({ session, way, tally, tries, trace, warn, passedOver: this.#passedOver });
+      before ?? new Flight({ session, way, tally, tries, memory, trace, warn, passedOver: this.#passedOver });
     await limits.beginFetching();
     const mails = await measuring;
     const oldest = oldestOf(mails);
@@ -227,7 +228,7 @@ class Drain {
     } catch (error) {
       // The session ended in the middle: that is counted against the mail that was being fetched.
       const [suspect] = unanswered;
-      if (suspect && isSuspicious(error)) tries.add(suspect, error.message);
+      if (suspect && isSuspicious(error) && !memory.wasCutWaiting) tries.add(suspect, error.message);
       this.tally.fail(toFailure(error, 'fetching mails'));
     }
     return flight;

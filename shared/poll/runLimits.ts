@@ -17,6 +17,12 @@ const toldGraceMs = 2_000;
 /** What is under way when the lease is lost: nothing of it may be sent any more. */
 const lostGraceMs = 5_000;
 
+/**
+ * In times of the budget: how long a run may last after its first fetch, how long it may take to get there, and how
+ * long it may last in all, which is below the host's functionTimeout (`host.json`).
+ */
+const cutAfter = { fetching: 2, opening: 2, all: 2.4 } as const;
+
 /** The process ends; the next run goes on. */
 export class ToldToGo extends Failure {
   constructor() {
@@ -34,12 +40,16 @@ export class RunLimits implements Fence {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #onTold = () => this.#endIn(toldGraceMs, new ToldToGo());
   readonly #onLost = () => this.#endIn(lostGraceMs, leaseLost());
+  readonly #startedAtMs = performance.now();
+  readonly #opening: NodeJS.Timeout;
   #takeUntilMs = Number.POSITIVE_INFINITY;
   #hasTakenMail = false;
   #hasBegun = false;
 
   constructor(options: RunLimitsOptions) {
     this.#options = options;
+    const { budgetMs } = options;
+    this.#opening = this.#endIn(cutAfter.opening * budgetMs, tooLong('It got to no mail', budgetMs));
     if (options.told.aborted) this.#onTold();
     options.told.addEventListener('abort', this.#onTold, { once: true });
     options.lease.lost.addEventListener('abort', this.#onLost, { once: true });
@@ -64,14 +74,13 @@ export class RunLimits implements Fence {
     const now = new Date();
     const startedAtMs = performance.now();
     const { budgetMs, ownTimeEndsAt } = this.#options;
-    const cut = new Failure(
-      'timeout',
-      `The poll was ended since it took more than twice POLL_TIME_BUDGET_SECONDS (${Math.round((2 * budgetMs) / 1_000)} s in all).`,
-    );
-    this.#endIn(2 * budgetMs, cut);
+    clearTimeout(this.#opening);
+    const leftMs = cutAfter.all * budgetMs - (startedAtMs - this.#startedAtMs);
+    const cutInMs = Math.min(cutAfter.fetching * budgetMs, leftMs);
+    this.#endIn(cutInMs, tooLong('It was still at work', budgetMs));
     const endsAt = await ownTimeEndsAt(now);
     const ownMs = endsAt === undefined ? budgetMs : endsAt.getTime() - now.getTime();
-    this.#takeUntilMs = startedAtMs + Math.min(budgetMs, ownMs);
+    this.#takeUntilMs = startedAtMs + Math.min(budgetMs, ownMs, cutInMs / 2);
   }
 
   /** A mail is being tried: from now on the run may end for time. */
@@ -103,9 +112,18 @@ export class RunLimits implements Fence {
     this.#options.lease.lost.removeEventListener('abort', this.#onLost);
   }
 
-  #endIn(ms: number, because: Failure): void {
-    this.#timers.push(setTimeout(() => this.#ending.abort(because), ms).unref());
+  #endIn(ms: number, because: Failure): NodeJS.Timeout {
+    const timer = setTimeout(() => this.#ending.abort(because), ms).unref();
+    this.#timers.push(timer);
+    return timer;
   }
+}
+
+function tooLong(what: string, budgetMs: number): Failure {
+  return new Failure(
+    'timeout',
+    `The poll was ended since it took more than twice POLL_TIME_BUDGET_SECONDS (${Math.round(budgetMs / 500)} s). ${what} by then; the next run goes on.`,
+  );
 }
 
 function leaseLost(): Failure {

@@ -1,3 +1,4 @@
+import { Failure } from '../failure/failure.ts';
 import type { MailRef } from '../mailbox/mailbox.ts';
 import { shortHash } from '../message/identity.ts';
 
@@ -8,6 +9,14 @@ export const maxRisks = 2;
 /** A mail that was left is tried again after this long: its server may have been mended. */
 const retryLeftAfterMs = 3_600_000;
 const maxRemembered = 100;
+
+/** What the server may do to end a session while it hands over one certain mail. */
+const suspicious: ReadonlySet<Failure['reason']> = new Set(['timeout', 'connection-lost', 'protocol']);
+
+/** Whether a mail that was being handed over may be what ended the session. */
+export function isSuspicious(error: unknown): error is Failure {
+  return error instanceof Failure && suspicious.has(error.reason);
+}
 
 interface Try {
   readonly tries: number;
@@ -107,8 +116,12 @@ export class FetchTries {
 export class RiskTries {
   readonly #counts: Map<string, number>;
   readonly #write: (column: string) => Promise<void>;
+  readonly #begun = new Set<string>();
+  /** What stands in the row. */
+  #written: string;
 
   constructor(column: unknown, write: (column: string) => Promise<void>) {
+    this.#written = typeof column === 'string' ? column : '';
     this.#counts = new Map(
       Object.entries(parseObject(column)).filter(
         (entry): entry is [string, number] => typeof entry[1] === 'number',
@@ -122,19 +135,29 @@ export class RiskTries {
     return this.#counts.get(identityId.slice(0, 32)) ?? 0;
   }
 
-  /** Resolves when the try is counted where a dead process can't take it back. */
+  /** Resolves when the try is counted where a dead process can't take it back; a second time in a run it counts no more. */
   async begin(identityId: string): Promise<void> {
+    if (this.#begun.has(identityId)) return;
+    this.#begun.add(identityId);
     const count = this.countOf(identityId) + 1;
     this.end(identityId);
     const oldest = this.#counts.keys().next();
     if (this.#counts.size >= maxRemembered && !oldest.done) this.#counts.delete(oldest.value);
     this.#counts.set(identityId.slice(0, 32), count);
-    await this.#write(this.toColumn());
+    const next = this.toColumn();
+    this.#written = next;
+    await this.#write(next);
   }
 
   /** It did not bring anything down. */
   end(identityId: string): void {
     this.#counts.delete(identityId.slice(0, 32));
+  }
+
+  /** The state column for the next run, where it is not what the row has already. */
+  get changedColumn(): string | undefined {
+    const next = this.toColumn();
+    return next === this.#written ? undefined : next;
   }
 
   toColumn(): string {

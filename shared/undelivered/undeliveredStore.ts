@@ -98,10 +98,13 @@ export class UndeliveredStore {
 
   /**
    * Keeps the mail's parts and marks it; when it resolves, to the time of its record, they are safe and the mail may
-   * be settled.
+   * be settled. Nothing is begun any more once `signal` has fired: it then rejects with the signal's reason.
    */
-  async store(mail: UndeliveredMail): Promise<Date> {
-    return await this.#stores.run(() => this.#store(mail));
+  async store(mail: UndeliveredMail, signal?: AbortSignal): Promise<Date> {
+    return await this.#stores.run(async () => {
+      signal?.throwIfAborted();
+      return await this.#store(mail);
+    });
   }
 
   async #store(mail: UndeliveredMail): Promise<Date> {

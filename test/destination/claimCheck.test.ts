@@ -14,8 +14,8 @@ after(() => azurite.stop());
 
 const owner = { customer: 'acme', connection: 'in.box', interchangeId: '0f-1' };
 const folder = 'acme/in.box/0f-1';
-const roomy: UploadMemory = { tryGrow: () => true };
-const tight: UploadMemory = { tryGrow: () => false };
+const roomy: UploadMemory = { tryGrow: () => true, shrink: () => undefined };
+const tight: UploadMemory = { tryGrow: () => false, shrink: () => undefined };
 
 const labelOf = (bytes: Buffer, fileName = 'part.bin') => ({
   contentType: 'application/octet-stream',
@@ -64,7 +64,9 @@ test('a piece as large as several blocks is cut up, in small blocks where memory
   const container = await freshContainer(azurite);
   const bytes = bytesOf(5_000_000);
   const asked: number[] = [];
+  const givenBack: number[] = [];
   const memory = {
+    shrink: (sizeBytes: number) => void givenBack.push(sizeBytes),
     tryGrow(sizeBytes: number) {
       asked.push(sizeBytes);
       return asked.length === 1;
@@ -75,6 +77,7 @@ test('a piece as large as several blocks is cut up, in small blocks where memory
     const upload = payloads.beginUpload(memory);
     await upload.write(bytes);
     await upload.end();
+    assert.deepEqual(givenBack, asked.slice(0, 1), 'what was granted is given back when all is sent');
     await upload.commit(labelOf(bytes));
     assert.ok((await payloadOf(container, upload.claimCheck)).equals(bytes));
   }

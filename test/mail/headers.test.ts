@@ -186,7 +186,8 @@ describe('types and encodings', () => {
 
   test('that may hide a multipart send it raw', async () => {
     const parts = `boundary=o\r\n\r\n--o\r\n${pdfPart}--o--\r\n`;
-    assert.deepEqual(shown(await split(`${head}Content-Type: mixed; ${parts}`)), ['raw']);
+    for (const type of ['mixed', 'multi part/mixed', 'mulipart/mixed'])
+      assert.deepEqual(shown(await split(`${head}Content-Type: ${type}; ${parts}`)), ['raw']);
     assert.deepEqual(shown(await split(`${head}Content-Type: multipart; ${parts}`)), [pdf]);
   });
 

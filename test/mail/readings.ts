@@ -40,7 +40,7 @@ export function readPlainly(mail: Buffer): Reading {
   const texts: string[] = [];
   const read = (entity: string, depth: number): void => {
     const separator = /(?:^|\r?\n)\r?\n/.exec(entity);
-    const header = entity.slice(0, separator?.index ?? entity.length).replace(/\r?\n[ \t]+/g, ' ');
+    const header = entity.slice(0, separator?.index ?? entity.length).replace(/\r?\n[ \t]+|\r(?!\n)/g, ' ');
     const body = separator ? entity.slice(separator.index + separator[0].length) : '';
     const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'im').exec(header)?.[1] ?? '';
     const type = field('Content-Type') || 'text/plain';

@@ -88,10 +88,10 @@ describe('base64', () => {
 
   for (const behind of [
     '-- \r\nfooter of a list',
-    'Regards',
+    'Regards,',
     'unsubscribe here\r\n',
     '________\r\n',
-    'confidential',
+    '(confidential)',
   ])
     test(`ends at its padding: ${JSON.stringify(behind)} is no part of it`, () => {
       const encoded = Buffer.from(`${base64Lines(Buffer.alloc(100, 7))}\r\n${behind}\r\n`);
@@ -100,6 +100,21 @@ describe('base64', () => {
       assert.ok(decoded.equals(Buffer.alloc(100, 7)));
       assert.ok(decoder.hasTrailer);
     });
+
+  test('that goes on behind its padding is refused, and what hides a part there', () => {
+    const encoded = base64Lines(Buffer.alloc(100, 7));
+    for (const behind of [
+      'unreadable',
+      `${'QUJD'.repeat(10)}Q`,
+      'a footer\r\nQUJDRA==',
+      'footer\r\nContent-Type: x',
+    ])
+      assert.throws(
+        () => decode('base64', [Buffer.from(`${encoded}\r\n${behind}\r\n`)]),
+        Unsplittable,
+        behind,
+      );
+  });
 
   for (const text of [
     'Order 4711: ten pieces.\r\nThank you.\r\n',

@@ -46,6 +46,13 @@ test('delivered and stored mails are found by the next run, each as what it is',
   assert.deepEqual(next.keyHashes(), new Set([1, 2, 3].map((n) => mail(n).keyHash)));
 });
 
+test('after a store that may have been done the mailbox is not clean, so that the next run looks', async () => {
+  const known = knownOf(await openStorage(azurite));
+  await known.read();
+  known.noteDoubt();
+  assert.equal(known.isEmpty, false);
+});
+
 test('the same number with other fields is another mail', async () => {
   const storage = await openStorage(azurite);
   await knownOf(storage).record(mail(1));

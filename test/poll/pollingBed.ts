@@ -39,7 +39,10 @@ export interface PollingBed {
     mails: readonly Buffer[],
     columns?: Readonly<Record<string, unknown>>,
   ): Promise<void>;
+  /** In an instance of its own. */
   poll(name: string, times?: LeaseTimes): Promise<Record<string, unknown>>;
+  /** Polls in one instance: they share its memory. */
+  openInstance(times?: LeaseTimes): Promise<(name: string) => Promise<Record<string, unknown>>>;
   state(name: string): Promise<Record<string, unknown>>;
   breakLease(name: string): Promise<void>;
   /** Tells the process to go; polls after this are a new one's. */
@@ -78,6 +81,15 @@ export async function startPollingBed(
   const write = (sentence: string) => void logged.push(sentence);
   const log = { info: write, warn: write, error: write };
   const state = async (name: string) => await connections.getEntity<Record<string, unknown>>('acme', name);
+  const openInstance: PollingBed['openInstance'] = async (times) => {
+    const process = processes.at(-1);
+    assert.ok(process);
+    const { poll } = await createPolling(process, times);
+    return async (name) => {
+      await poll({ customer: 'acme', connection: name }, noTelemetry.follow(log, undefined));
+      return await state(name);
+    };
+  };
   return {
     ...{ azurite, broker, dovecot, connections, logged, state },
     async addMailbox(name, protocol, mails, columns = {}) {
@@ -86,13 +98,8 @@ export async function startPollingBed(
       await connections.upsertEntity(entity, 'Merge');
       await seedMaildir(dovecot.maildir(name), mails);
     },
-    async poll(name, times) {
-      const process = processes.at(-1);
-      assert.ok(process);
-      const { poll } = await createPolling(process, times);
-      await poll({ customer: 'acme', connection: name }, noTelemetry.follow(log, undefined));
-      return await state(name);
-    },
+    poll: async (name, times) => await (await openInstance(times))(name),
+    openInstance,
     async breakLease(name) {
       await leases.getBlobClient(`acme/${name}`).getBlobLeaseClient().breakLease(0);
     },

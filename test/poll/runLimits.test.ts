@@ -84,14 +84,21 @@ test('told before it began, it ends as well', async (t) => {
 });
 
 test('its time counts from the first fetch, and ends no run before a mail was tried', async (t) => {
-  const { limits } = limitsOf(t, { budgetMs: 50 });
-  await new Promise((resolve) => setTimeout(resolve, 80));
-  assert.equal(limits.signal.aborted, false, 'nothing counts before the first fetch');
+  const { limits } = limitsOf(t, { budgetMs: 400 });
+  await new Promise((resolve) => setTimeout(resolve, 450));
+  assert.equal(limits.signal.aborted, false, 'the budget counts from the first fetch');
   await limits.beginFetching();
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await new Promise((resolve) => setTimeout(resolve, 300));
   assert.deepEqual([limits.isTimeOver, limits.mayTakeMore()], [false, true]);
   limits.noteMail();
   assert.deepEqual([limits.isTimeOver, limits.mayTakeMore(), limits.mayWrite()], [true, false, true]);
+});
+
+test('a run that never gets to a mail ends too, after twice the budget', async (t) => {
+  const { limits } = limitsOf(t, { budgetMs: 40 });
+  const reason = await endOf(limits);
+  assert.ok(reason instanceof Failure && reason.reason === 'timeout');
+  assert.match(reason.message, /It got to no mail by then/);
 });
 
 test('leasing: the run’s own time ends it before the budget does', async (t) => {

@@ -114,6 +114,22 @@ test('a mail that brought nothing down is counted no more', async () => {
   assert.equal(risks.toColumn(), '');
 });
 
+test('a run that took every risk well leaves no count in the row, though it wrote one', async () => {
+  const { risks } = risky('');
+  assert.equal(risks.changedColumn, undefined);
+  await risks.begin(id(1));
+  risks.end(id(1));
+  assert.equal(risks.changedColumn, '');
+});
+
+test('a mail that is taken apart anew in the same run counts once', async () => {
+  const { risks, written } = risky(undefined);
+  await risks.begin(id(1));
+  await risks.begin(id(1));
+  assert.equal(risks.countOf(id(1)), 1);
+  assert.equal(written.length, 1);
+});
+
 test('a risk that can’t be written is not run', async () => {
   const risks = new RiskTries('', () => Promise.reject(new Error('Storage is away.')));
   await assert.rejects(risks.begin(id(1)), { message: 'Storage is away.' });

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import type { ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
-import type Long from 'long';
 import { startBrokerAndClient, waitFor, withCode } from './brokerClient.ts';
 
 const deadline = { timeout: 30_000 };
@@ -22,7 +21,9 @@ async function receiveNothing(receiver: ServiceBusReceiver): Promise<void> {
   assert.deepEqual(await receiver.receiveMessages(1, { maxWaitTimeInMs: 200 }), []);
 }
 
-function numberOf(message: ServiceBusReceivedMessage): Long {
+function numberOf(
+  message: ServiceBusReceivedMessage,
+): NonNullable<ServiceBusReceivedMessage['sequenceNumber']> {
   assert.ok(message.sequenceNumber);
   return message.sequenceNumber;
 }

@@ -50,7 +50,7 @@ const entities: BrokerOptions = {
 
 const scenarios: Readonly<Record<string, string>> = {
   properties: 'a message has everything that its sender set, in its types',
-  batches: 'batches are received as they were sent',
+  batches: 'everything in a batch is received, once',
   renew: 'a lock is renewed',
   'lost-lock': 'a lock that ran out is lost, and the message comes again',
   abandon: 'an abandoned message comes again, with the properties given',

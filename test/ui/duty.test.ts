@@ -117,7 +117,7 @@ test('who sees a hundred red rows knows the one cause at a glance, opens it, and
   await bulk.getByText('100 connections selected').waitFor();
   await bulk.getByRole('button', { name: 'Disable…' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Disable' }).click();
-  await page.getByText('100 connections disabled.').waitFor();
+  await page.getByText('100 connections disabled.').waitFor({ timeout: 90_000 });
   await causes.waitFor({ state: 'detached' });
   const { enabled } = await ui.bed.connections.getEntity<{ enabled: boolean }>('globex', 'box-42');
   assert.equal(enabled, false);

@@ -179,6 +179,28 @@ test('no more than eight mails are stored at a time', async (t) => {
   assert.equal(most, 8);
 });
 
+test('once its run has ended, a mail that waits for its turn is not stored', async (t) => {
+  const storage = await openStorage(azurite);
+  const ending = new AbortController();
+  const release = Promise.withResolvers<void>();
+  const write = storage.parts.write.bind(storage.parts);
+  let begun = 0;
+  t.mock.method(storage.parts, 'write', async (...args: Parameters<typeof write>) => {
+    begun += 1;
+    await release.promise;
+    await write(...args);
+  });
+  const storing = Array.from({ length: 12 }, (_, n) =>
+    storage.store.store(undeliveredMail(['x'], { uid: n }), ending.signal),
+  );
+  await until('eight are under way', () => begun === 8);
+  ending.abort(new Error('The run has ended.'));
+  release.resolve();
+  const outcomes = await Promise.allSettled(storing);
+  assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 8);
+  assert.equal((await storage.store.readMarks('acme', 'orders')).length, 8);
+});
+
 test('a record is due on the whole minute, never later than a minute after it was stored', async () => {
   const storage = await openStorage(azurite);
   await storage.store.store(undeliveredMail(['x']));

@@ -165,6 +165,20 @@ export function fetchRow(uid: number, args: string, mail: Buffer, flags = ''): B
   ]);
 }
 
+/** Sends no faster than this, a KiB at a time, until all is sent or `isOver` says so. */
+export async function sendSlowly(
+  wire: Wire,
+  bytes: Buffer,
+  bytesPerSecond: () => number,
+  isOver: () => boolean = () => false,
+): Promise<void> {
+  const pieceBytes = 1_024;
+  for (let from = 0; from < bytes.length && !isOver(); from += pieceBytes) {
+    wire.send(bytes.subarray(from, from + pieceBytes));
+    await new Promise((resolve) => setTimeout(resolve, (1_000 * pieceBytes) / bytesPerSecond()).unref());
+  }
+}
+
 /** The UIDs of a command's sequence set. */
 export function uidsIn(args: string, last: number): number[] {
   const [set = ''] = args.split(' ');

@@ -6,6 +6,8 @@ import type { Certificate } from '../../testbed/certificates.ts';
 export interface Delivery {
   /** Every piece has this many bytes. */
   readonly chunkBytes?: number;
+  /** The server sends no faster, a KiB or less at a time. */
+  readonly bytesPerSecond?: () => number;
   /** Every answer is so late. */
   readonly delayMs?: number;
   /** One cut, before the byte of this number. */
@@ -212,11 +214,12 @@ class ScriptedConnection {
     this.#sending = this.#sending.then(async () => {
       await delay(this.#script.delivery?.delayMs);
       for (const piece of this.#cut(bytes)) {
-        if (this.#dropped) return;
+        if (this.#dropped || this.#socket?.destroyed) return;
         this.#socket?.write(piece);
         this.#sentBytes += piece.length;
         this.#events.sent(this.#sentBytes);
         const { dropAt, drop, cutAt, chunkBytes } = this.#script.delivery ?? {};
+        await delay(this.#paceMs(piece));
         // The client, in the same process, reads what has come before the next piece follows.
         if (cutAt === this.#sentBytes || chunkBytes !== undefined) await turns(2);
         if (dropAt !== undefined && this.#sentBytes >= dropAt) this.#drop(drop ?? 'fin');
@@ -225,12 +228,17 @@ class ScriptedConnection {
     });
   }
 
+  #paceMs(piece: Buffer): number | undefined {
+    const { bytesPerSecond } = this.#script.delivery ?? {};
+    return bytesPerSecond === undefined ? undefined : (1_000 * piece.length) / bytesPerSecond();
+  }
+
   #cut(bytes: Buffer): Buffer[] {
-    const { chunkBytes, cutAt, dropAt } = this.#script.delivery ?? {};
+    const { chunkBytes, bytesPerSecond, cutAt, dropAt } = this.#script.delivery ?? {};
     const from = this.#sentBytes;
     const until = dropAt === undefined ? bytes.length : Math.min(bytes.length, Math.max(0, dropAt - from));
     const cuts = [cutAt === undefined ? 0 : cutAt - from, until].filter((at) => at > 0 && at <= until);
-    const step = chunkBytes ?? Number.POSITIVE_INFINITY;
+    const step = chunkBytes ?? (bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : 1_024);
     const pieces: Buffer[] = [];
     for (let at = 0; at < until; ) {
       const end = Math.min(at + step, ...cuts.filter((cut) => cut > at));

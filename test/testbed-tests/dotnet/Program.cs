@@ -89,14 +89,16 @@ static class Scenarios
         await sender.SendMessagesAsync(batch);
         await sender.SendMessagesAsync([new ServiceBusMessage("a"), new ServiceBusMessage("b")]);
         await using var receiver = client.CreateReceiver("q");
-        var bodies = new List<string>();
+        // In any order: what comes after a call has ended is released by the SDK, and comes again.
+        var bodies = new SortedSet<string>(StringComparer.Ordinal);
         while (bodies.Count < 302)
         {
             var messages = await receiver.ReceiveMessagesAsync(100, Long);
-            foreach (var message in messages) bodies.Add(message.Body.ToString());
+            foreach (var message in messages) True(bodies.Add(message.Body.ToString()), "each comes once");
             await Task.WhenAll(messages.Select(message => receiver.CompleteMessageAsync(message)));
         }
-        Equal(string.Join(' ', Enumerable.Range(0, 300)) + " a b", string.Join(' ', bodies));
+        var sent = Enumerable.Range(0, 300).Select(n => $"{n}").Concat(["a", "b"]);
+        Equal(string.Join(' ', sent.Order(StringComparer.Ordinal)), string.Join(' ', bodies));
         await Nothing(receiver);
     }
 
@@ -266,7 +268,7 @@ static class Scenarios
     {
         await using var sender = client.CreateSender("q");
         await using var receiver = client.CreateReceiver("q");
-        var soon = DateTimeOffset.UtcNow.AddSeconds(1);
+        var soon = DateTimeOffset.UtcNow.AddSeconds(4);
         var kept = await sender.ScheduleMessageAsync(new ServiceBusMessage("kept"), soon);
         var cancelled = await sender.ScheduleMessageAsync(new ServiceBusMessage("cancelled"), soon);
         Equal(ServiceBusMessageState.Scheduled, (await receiver.PeekMessageAsync(kept)).State);

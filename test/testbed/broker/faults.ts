@@ -1,5 +1,7 @@
 /** What the broker does wrong on purpose; every field may be set at any time, and counters run down by themselves. */
 export interface BrokerFaults {
+  /** What goes wrong with transfers does so for the queue of this name alone. */
+  onlyQueue: string | undefined;
   /** `$cbs` answers every token with 401. */
   refuseCredentials: boolean;
   /** `$cbs` takes tokens and never answers; the SDK's `close` then waits for its own minute. */
@@ -28,6 +30,7 @@ export interface BrokerFaults {
 /** A broker that does nothing wrong. */
 export function noFaults(): BrokerFaults {
   return {
+    onlyQueue: undefined,
     refuseCredentials: false,
     silentCredentials: false,
     serverBusyTransfers: 0,

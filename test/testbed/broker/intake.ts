@@ -29,6 +29,10 @@ function takeTransfer(
   faults: BrokerFaults,
 ): void {
   entity.transfers++;
+  if (faults.onlyQueue !== undefined && faults.onlyQueue !== entity.name) {
+    answer(receiver, delivery, store(delivery.format, transfer, entity));
+    return;
+  }
   if (faults.dropOnTransfer !== undefined) {
     faults.dropOnTransfer--;
     if (faults.dropOnTransfer <= 0) {

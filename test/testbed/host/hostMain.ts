@@ -1,4 +1,5 @@
 // The host as a child process, so that a test can kill the app at any moment. Started by hostProcess.ts.
+import { readdirSync, readlinkSync } from 'node:fs';
 import { type Host, startHost } from './host.ts';
 import type { FromChild, Order, Result, ToChild } from './ipc.ts';
 
@@ -45,14 +46,30 @@ async function perform(order: Order): Promise<Result> {
 }
 
 function usage() {
+  globalThis.gc?.();
   const { rss, heapUsed } = process.memoryUsage();
   const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
   return {
     rssBytes: rss,
     maxRssBytes: maxRSS * 1024,
     heapUsedBytes: heapUsed,
+    ...descriptors(),
     cpuMs: (userCPUTime + systemCPUTime) / 1000,
   };
+}
+
+function descriptors(): { readonly sockets: number; readonly openFiles: number } {
+  let sockets = 0;
+  let openFiles = 0;
+  for (const name of process.platform === 'linux' ? readdirSync('/proc/self/fd') : []) {
+    try {
+      if (readlinkSync(`/proc/self/fd/${name}`).startsWith('socket:')) sockets += 1;
+      else openFiles += 1;
+    } catch {
+      // It was the folder's own.
+    }
+  }
+  return { sockets, openFiles };
 }
 
 function send(message: FromChild): void {

@@ -15,7 +15,11 @@ export interface Usage {
   readonly rssBytes: number;
   /** The most it ever was. */
   readonly maxRssBytes: number;
+  /** After a collection, where the process was started with `--expose-gc`. */
   readonly heapUsedBytes: number;
+  /** Descriptors that the process holds: sockets, and all others. Zero where `/proc` has no word of them. */
+  readonly sockets: number;
+  readonly openFiles: number;
   readonly cpuMs: number;
 }
 

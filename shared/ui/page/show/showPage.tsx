@@ -11,9 +11,9 @@ import { lastRun, serverOf } from '../list/row.tsx';
 import { StatusMark } from '../list/statusMark.tsx';
 import { type Connection, type Key, nameOf, type Run } from '../model.ts';
 import { useNow } from '../polled.ts';
+import { RecordTable } from '../recordTable.tsx';
 import { hrefOf, hrefWith } from '../route.ts';
 import { statusOf } from '../status.ts';
-import { RecordTable } from '../undelivered.tsx';
 import { ahead, clock, counted, exact, schedule, size } from '../words.ts';
 
 interface ShowPageProps {

@@ -1,0 +1,178 @@
+import { useEffect, useState } from 'preact/hooks';
+import { giveUpUndelivered, readUndelivered, resendUndelivered, serverNow } from './api.ts';
+import { Parts } from './journal/mailRow.tsx';
+import { Confirm } from './modal.tsx';
+import type { Part, Undelivered } from './model.ts';
+import { useNow } from './polled.ts';
+import { hrefOf } from './route.ts';
+import { useShell } from './shell.ts';
+import { ahead, counted, exact, span } from './words.ts';
+
+interface RecordTableProps {
+  readonly records: readonly Undelivered[];
+  readonly showsConnection: boolean;
+  readonly reload: () => void;
+}
+
+/** Undelivered mails, each with what can be done with it. */
+export function RecordTable({ records, showsConnection, reload }: RecordTableProps) {
+  const nowMs = useNow(serverNow);
+  return (
+    <table class={`rows undelivered${showsConnection ? '' : ' of-one'}`}>
+      <caption class="hidden">Undelivered mails, newest first</caption>
+      <thead>
+        <tr>
+          <th scope="col">Mail</th>
+          {showsConnection && <th scope="col">Connection</th>}
+          <th scope="col">Age</th>
+          <th scope="col">Tries</th>
+          <th scope="col">Next try</th>
+          <th scope="col">
+            <span class="hidden">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      {records.map((record) => (
+        <RecordRow
+          key={record.id}
+          record={record}
+          nowMs={nowMs}
+          showsConnection={showsConnection}
+          reload={reload}
+        />
+      ))}
+    </table>
+  );
+}
+
+interface RecordRowProps extends Omit<RecordTableProps, 'records'> {
+  readonly record: Undelivered;
+  readonly nowMs: number;
+}
+
+function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
+  const { notify, fail } = useShell();
+  const [isBusy, setIsBusy] = useState(false);
+  const [asks, setAsks] = useState(false);
+  const [isOpen, setIsOpen] = useState(false);
+  const subject = record.emailSubject || '(no subject)';
+  const isAbandoned = record.status === 'abandoned';
+  const columns = showsConnection ? 6 : 5;
+  const act = async (work: (id: string) => Promise<void>, done: string): Promise<void> => {
+    setIsBusy(true);
+    try {
+      await work(record.id);
+      notify(done);
+    } catch (caught) {
+      fail(caught);
+    }
+    setIsBusy(false);
+    reload();
+  };
+  return (
+    <tbody class={isAbandoned ? 'failing' : ''}>
+      <tr>
+        <th scope="row">
+          <button
+            type="button"
+            class="opener"
+            aria-expanded={isOpen}
+            aria-controls={`record-${record.id}`}
+            onClick={() => setIsOpen(!isOpen)}
+          >
+            {subject}
+          </button>
+          <span class="sub">
+            {[record.emailFrom, record.emailDate && exact(record.emailDate)].filter(Boolean).join(' · ')}
+          </span>
+          <span class="sub">
+            {record.partsLeft} of {counted(record.partCount, 'part')} left · queue {record.queueName}
+          </span>
+        </th>
+        {showsConnection && (
+          <td data-label="Connection">
+            <a href={hrefOf('show', record)}>
+              {record.customer}/{record.connection}
+            </a>
+          </td>
+        )}
+        <td data-label="Age" title={exact(record.storedAt)}>
+          {span(nowMs - Date.parse(record.storedAt))}
+        </td>
+        <td data-label="Tries">{record.tries.toLocaleString('en')}</td>
+        <td data-label="Next try" title={exact(record.nextTryAt)}>
+          {isAbandoned ? 'Abandoned' : ahead(record.nextTryAt, nowMs)}
+        </td>
+        <td class="actions">
+          <button
+            type="button"
+            disabled={isBusy}
+            onClick={() => act(resendUndelivered, '1 mail will be sent within a minute.')}
+          >
+            {isBusy ? 'Resending…' : 'Resend'} <span class="hidden">{subject}</span>
+          </button>
+          <button type="button" class="danger" disabled={isBusy} onClick={() => setAsks(true)}>
+            Give up… <span class="hidden">{subject}</span>
+          </button>
+          {asks && (
+            <Confirm
+              title="Give this mail up?"
+              text={`“${subject}” is removed with what it holds, and is never sent. This can’t be taken back.`}
+              action="Give up for good"
+              isDangerous
+              confirm={() => act(giveUpUndelivered, '1 mail given up.')}
+              close={() => setAsks(false)}
+            />
+          )}
+        </td>
+      </tr>
+      {record.lastError !== '' && (
+        <tr class="why">
+          <td colSpan={columns}>{record.lastError}</td>
+        </tr>
+      )}
+      <tr class="details" id={`record-${record.id}`} hidden={!isOpen}>
+        {isOpen && (
+          <td colSpan={columns}>
+            <RecordDetails record={record} />
+          </td>
+        )}
+      </tr>
+    </tbody>
+  );
+}
+
+function RecordDetails({ record }: { record: Undelivered }) {
+  const [parts, setParts] = useState<readonly Part[]>();
+  const [error, setError] = useState('');
+  useEffect(() => {
+    readUndelivered(record.id).then(
+      (read) => setParts(read.parts),
+      (caught: Error) => setError(caught.message),
+    );
+  }, [record.id]);
+  return (
+    <div class="mail-details">
+      <dl class="facts">
+        <div>
+          <dt>interchangeId</dt>
+          <dd>{record.interchangeId}</dd>
+        </div>
+        {record.emailMessageId !== undefined && (
+          <div>
+            <dt>Message-ID</dt>
+            <dd>{record.emailMessageId}</dd>
+          </div>
+        )}
+        {record.lastTryAt !== undefined && (
+          <div>
+            <dt>Last try</dt>
+            <dd>{exact(record.lastTryAt)}</dd>
+          </div>
+        )}
+      </dl>
+      {error !== '' && <p class="field-error">{error}</p>}
+      {parts !== undefined && <Parts parts={parts} label="Parts still to be sent" />}
+    </div>
+  );
+}

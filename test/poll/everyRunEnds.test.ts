@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { password } from '../app/testbed.ts';
+import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
+import { arrived, eachOnce, twoPartMails } from '../reliability/mails.ts';
+import { startDrippingServer } from '../reliability/slowServers.ts';
+import { type PollingBed, startPollingBed } from './pollingBed.ts';
+
+const budgetSeconds = 2;
+/** What the end of a run may cost beside: its last writes, on a busy machine. */
+const graceMs = 6_000;
+
+let bed: PollingBed;
+before(async () => {
+  bed = await startPollingBed([], { POLL_TIME_BUDGET_SECONDS: String(budgetSeconds) });
+});
+after(() => bed.stop());
+
+async function addConnection(name: string, columns: Readonly<Record<string, unknown>>): Promise<void> {
+  await bed.connections.upsertEntity({ partitionKey: 'acme', rowKey: name, ...columns }, 'Merge');
+}
+
+async function pollTimed(name: string) {
+  const startedAtMs = performance.now();
+  const state = await bed.poll(name);
+  const { lastStatus, lastError, unfetchable } = state;
+  return { lastStatus, lastError: String(lastError), unfetchable, tookMs: performance.now() - startedAtMs };
+}
+
+function assertCut({ lastStatus, lastError, tookMs }: Awaited<ReturnType<typeof pollTimed>>): void {
+  assert.equal(lastStatus, 'failed');
+  assert.match(lastError, /more than twice POLL_TIME_BUDGET_SECONDS/);
+  assert.ok(tookMs > 2_000 * budgetSeconds && tookMs < 2_000 * budgetSeconds + graceMs, `${tookMs} ms`);
+}
+
+const cases = [
+  { protocol: 'IMAP', how: 'streamed', bytes: 2_300_000 },
+  { protocol: 'IMAP', how: 'whole', bytes: 700_000 },
+  { protocol: 'POP3', how: 'streamed', bytes: 2_300_000 },
+  { protocol: 'POP3', how: 'whole', bytes: 700_000 },
+] as const;
+
+describe('a mail that drips is cut, counted, left, and tried again by itself', { concurrency: true }, () => {
+  for (const { protocol, how, bytes } of cases) {
+    test(`${protocol}, ${how}`, async () => {
+      const name = `drip-${protocol}-${how}`;
+      const mails = [...twoPartMails('drip', 1, bytes), ...twoPartMails(name, 2, 10)];
+      const server = await startDrippingServer(protocol, mails, () => 32_768);
+      try {
+        await addConnection(name, server.columns);
+        for (const left of ['next run', 'next run', 'left on the server']) {
+          const cut = await pollTimed(name);
+          assertCut(cut);
+          assert.match(String(cut.unfetchable), /"tries":/, left);
+        }
+        const fourth = await pollTimed(name);
+        assert.match(fourth.lastError, /^Mail 1 could not be fetched in 3 runs in a row/);
+        assert.ok(fourth.tookMs < 2_000 * budgetSeconds + graceMs);
+        assert.deepEqual(arrived(bed, name), eachOnce(name, 2));
+
+        const anHourAgo = String(fourth.unfetchable).replace(/"lastTriedAt":\d+/, '"lastTriedAt":1');
+        await addConnection(name, { unfetchable: anHourAgo });
+        const before = server.connections();
+        const fifth = await pollTimed(name);
+        assertCut(fifth);
+        assert.equal(server.connections() - before, 2, 'it had a session of its own');
+        assert.match(String(fifth.unfetchable), /"tries":4/);
+      } finally {
+        await server.stop();
+      }
+    });
+  }
+});
+
+test('a mailbox that takes too long to list ends too', async () => {
+  const mails = twoPartMails('nameless', 40, 100_000);
+  const delivery = { bytesPerSecond: () => 65_536 };
+  // Without UIDL every mail is read to be known again.
+  const server = await startScriptedServer({ mails, uidls: false, capa: ['USER'], delivery });
+  try {
+    const at = { host: '127.0.0.1', hostType: 'POP3', port: server.port, useSsl: false };
+    await addConnection('nameless', { ...at, username: 'anna', password });
+    assertCut(await pollTimed('nameless'));
+  } finally {
+    await server.stop();
+  }
+});

@@ -1,0 +1,65 @@
+import { password } from '../app/testbed.ts';
+import {
+  type Command,
+  fetchRow,
+  sendSlowly,
+  startScriptedImapServer,
+  uidsIn,
+} from '../mailbox/imap/scriptedImapServer.ts';
+import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
+import type { Protocol } from './bed.ts';
+
+/** A mail server whose large mails come drop by drop. */
+export interface DrippingServer {
+  /** The columns of a connection to its mailbox. */
+  readonly columns: Readonly<Record<string, unknown>>;
+  /** Bytes of mail that it has sent, over all sessions. */
+  readonly sentBytes: () => number;
+  readonly connections: () => number;
+  readonly stop: () => Promise<void>;
+}
+
+export async function startDrippingServer(
+  protocol: Protocol,
+  mails: readonly Buffer[],
+  bytesPerSecond: () => number,
+): Promise<DrippingServer> {
+  const columnsAt = (port: number) => ({
+    ...{ host: '127.0.0.1', hostType: protocol, port, useSsl: false },
+    ...{ username: 'anna', password },
+  });
+  if (protocol === 'POP3') {
+    const server = await startScriptedServer({ mails, delivery: { bytesPerSecond } });
+    return { ...server, columns: columnsAt(server.port) };
+  }
+  let sentBytes = 0;
+  let isStopped = false;
+  const server = await startScriptedImapServer({
+    mails,
+    onCommand: async ({ tag, name, args }: Command, wire) => {
+      if (name !== 'UID FETCH' || !args.includes('BODY.PEEK[]')) return false;
+      const counting = {
+        ...wire,
+        send: (piece: string | Buffer) => {
+          sentBytes += piece.length;
+          wire.send(piece);
+        },
+      };
+      for (const uid of uidsIn(args, mails.length)) {
+        const row = fetchRow(uid, args, mails[uid - 1] ?? Buffer.alloc(0));
+        await sendSlowly(counting, row, bytesPerSecond, () => isStopped);
+      }
+      wire.send(`${tag} OK done\r\n`);
+      return true;
+    },
+  });
+  return {
+    columns: columnsAt(server.port),
+    sentBytes: () => sentBytes,
+    connections: () => server.connections,
+    stop: async () => {
+      isStopped = true;
+      await server.stop();
+    },
+  };
+}

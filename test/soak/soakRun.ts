@@ -1,0 +1,238 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { TableClient } from '@azure/data-tables';
+import { QueueClient } from '@azure/storage-queue';
+import { mailboxColumns, mainFile, password, queueName } from '../app/testbed.ts';
+import { twoPartMails } from '../reliability/mails.ts';
+import { connectionStringFor } from '../telemetry/ingestion.ts';
+import { startAzurite } from '../testbed/azurite.ts';
+import { startBroker } from '../testbed/broker/broker.ts';
+import { freePorts } from '../testbed/child.ts';
+import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
+import { startHostProcess } from '../testbed/host/hostProcess.ts';
+import type { Usage } from '../testbed/host/ipc.ts';
+import { seedMaildir } from '../testbed/seed.ts';
+
+export interface SoakOptions {
+  readonly durationMs: number;
+  /** Whether the app sends telemetry, to an endpoint on this machine. */
+  readonly telemetry: boolean;
+  readonly report: (line: string) => void;
+}
+
+export interface SoakFigures {
+  readonly begin: Usage;
+  readonly end: Usage;
+  readonly polls: number;
+  readonly mails: number;
+  readonly messages: number;
+  /** What did not come back, or did not go as it should; a sentence each. */
+  readonly problems: readonly string[];
+}
+
+interface Mailbox {
+  readonly name: string;
+  readonly columns: (dovecot: Dovecot, closedPort: number) => Record<string, unknown>;
+  /** Put in before each round. */
+  readonly mails?: readonly Buffer[];
+  /** What its polls come to. */
+  readonly status: 'ok' | 'failed';
+}
+
+const throttledQueue = 'throttled';
+const mebibyte = 1_048_576;
+/** What may be kept for good: caches, pools, compiled code. */
+const leeway = { heapShare: 0.2, heapBytes: 6 * mebibyte, sockets: 8, openFiles: 4 };
+/** Rounds that fill pools and caches before anything is measured. */
+const warmUpRounds = 8;
+const pauseMs = 250;
+
+const small = twoPartMails('small', 10, 4_000);
+const deletes = { deleteMessages: true };
+
+const mailboxes: readonly Mailbox[] = [
+  { name: 'idle-imap', columns: (dovecot) => mailboxColumns(dovecot, 'IMAP', 'idle-imap'), status: 'ok' },
+  { name: 'idle-pop3', columns: (dovecot) => mailboxColumns(dovecot, 'POP3', 'idle-pop3'), status: 'ok' },
+  {
+    name: 'tls-imap',
+    columns: (dovecot) => ({ ...overTls(dovecot, 'IMAP', 'tls-imap'), ...deletes }),
+    mails: small.slice(0, 1),
+    status: 'ok',
+  },
+  {
+    name: 'tls-pop3',
+    columns: (dovecot) => overTls(dovecot, 'POP3', 'tls-pop3'),
+    mails: small.slice(0, 1),
+    status: 'ok',
+  },
+  {
+    name: 'mail-imap',
+    columns: (dovecot) => ({ ...mailboxColumns(dovecot, 'IMAP', 'mail-imap'), ...deletes }),
+    mails: small,
+    status: 'ok',
+  },
+  {
+    name: 'mail-pop3',
+    columns: (dovecot) => mailboxColumns(dovecot, 'POP3', 'mail-pop3'),
+    mails: small,
+    status: 'ok',
+  },
+  {
+    name: 'large',
+    columns: (dovecot) => ({ ...mailboxColumns(dovecot, 'IMAP', 'large'), ...deletes }),
+    mails: twoPartMails('large', 1, 3 * mebibyte),
+    status: 'ok',
+  },
+  {
+    name: 'refused',
+    columns: (dovecot, port) => ({ ...mailboxColumns(dovecot, 'IMAP', 'refused'), port }),
+    status: 'failed',
+  },
+  {
+    name: 'wrong-password',
+    columns: (dovecot) => ({ ...mailboxColumns(dovecot, 'POP3', 'wrong-password'), password: 'wrong' }),
+    status: 'failed',
+  },
+  {
+    name: 'throttled',
+    columns: (dovecot) => ({
+      ...mailboxColumns(dovecot, 'IMAP', 'throttled'),
+      ...deletes,
+      queueName: throttledQueue,
+    }),
+    mails: small.slice(0, 3),
+    status: 'ok',
+  },
+];
+
+function overTls(dovecot: Dovecot, hostType: 'IMAP' | 'POP3', user: string): Record<string, unknown> {
+  const port = hostType === 'IMAP' ? dovecot.imapsPort : dovecot.pop3sPort;
+  const { caCertificate } = dovecot;
+  return { ...mailboxColumns(dovecot, hostType, user), port, useSsl: true, host: 'localhost', caCertificate };
+}
+
+/** Polls all mailboxes round after round, in one process, and measures that process at the begin and the end. */
+export async function soak({ durationMs, telemetry, report }: SoakOptions): Promise<SoakFigures> {
+  const queue = { maxMessageSizeBytes: mebibyte, duplicateDetectionWindowMs: 20_000 };
+  const [azurite, broker, dovecot, ingestion] = await Promise.all([
+    startAzurite(),
+    startBroker({ queues: [queueName, throttledQueue].map((name) => ({ ...queue, name })) }),
+    startDovecot({ users: mailboxes.map(({ name }) => ({ user: name, password })) }),
+    startSink(),
+  ]);
+  const insecure = { allowInsecureConnection: true };
+  const connections = TableClient.fromConnectionString(
+    azurite.connectionString,
+    'EmailConnections',
+    insecure,
+  );
+  const orders = new QueueClient(azurite.connectionString, 'email-polls');
+  const [closedPort = 0] = await freePorts(1);
+  const host = await startHostProcess({
+    main: mainFile,
+    storageConnectionString: azurite.connectionString,
+    execArgv: ['--expose-gc'],
+    env: {
+      AzureWebJobsStorage: azurite.connectionString,
+      ServiceBusConnection: broker.connectionString,
+      POLL_SCHEDULE: '0 * * * * *',
+      RETRY_SCHEDULE: '30 * * * * *',
+      ...(telemetry ? { APPLICATIONINSIGHTS_CONNECTION_STRING: connectionStringFor(ingestion.port) } : {}),
+    },
+  });
+  let messages = 0;
+  let mails = 0;
+  let rounds = 0;
+
+  const round = async (): Promise<void> => {
+    rounds += 1;
+    for (const { name, mails: some = [] } of mailboxes) {
+      await seedMaildir(dovecot.maildir(name), some);
+      mails += some.length;
+      const order = JSON.stringify({ customer: 'acme', connection: name });
+      await orders.sendMessage(Buffer.from(order).toString('base64'));
+    }
+    Object.assign(broker.faults, { onlyQueue: throttledQueue, serverBusyTransfers: 2 });
+    await host.drainQueue();
+    for (const name of [queueName, throttledQueue]) {
+      messages += broker.queue(name).count;
+      broker.queue(name).clear();
+    }
+    await host.fireTimer('retryDeliveries');
+    await pause();
+  };
+
+  try {
+    await Promise.all([connections.createTable(), orders.createIfNotExists()]);
+    for (const { name, columns } of mailboxes) {
+      const entity = { partitionKey: 'acme', rowKey: name, ...columns(dovecot, closedPort) };
+      await connections.upsertEntity(entity, 'Replace');
+    }
+    const endsAtMs = performance.now() + durationMs;
+    while (rounds < warmUpRounds) await round();
+    const begin = await host.usage();
+    let reportAtMs = performance.now() + 60_000;
+    do {
+      await round();
+      if (performance.now() < reportAtMs) continue;
+      reportAtMs += 60_000;
+      const { heapUsedBytes, sockets, openFiles } = await host.usage();
+      const heap = (heapUsedBytes / mebibyte).toFixed(1);
+      report(`  round ${rounds}: heap ${heap} MiB, ${sockets} sockets, ${openFiles} open files`);
+    } while (performance.now() < endsAtMs);
+    const end = await host.usage();
+
+    const problems = leaks(begin, end, telemetry);
+    for (const { name, status } of mailboxes) {
+      const { lastStatus, lastError } = await connections.getEntity<Record<string, unknown>>('acme', name);
+      if (lastStatus !== status) problems.push(`The last poll of ${name} was ${lastStatus}: ${lastError}`);
+    }
+    if (messages !== 2 * mails) problems.push(`${mails} mails of two parts came as ${messages} messages.`);
+    if (telemetry && ingestion.requests() === 0) problems.push('No telemetry came.');
+    return { begin, end, polls: rounds * mailboxes.length, mails, messages, problems };
+  } finally {
+    await host.stop();
+    await Promise.all([azurite.stop(), broker.stop(), dovecot.stop(), ingestion.stop()]);
+  }
+}
+
+function leaks(begin: Usage, end: Usage, telemetry: boolean): string[] {
+  const how = telemetry ? 'with' : 'without';
+  const problems: string[] = [];
+  const check = (what: string, before: number, after: number, most: number) => {
+    if (after > most)
+      problems.push(`${what} went from ${before} to ${after} ${how} telemetry; ${most} is allowed.`);
+  };
+  const { heapUsedBytes: heap, sockets, openFiles } = begin;
+  check('The heap', heap, end.heapUsedBytes, Math.round(heap * (1 + leeway.heapShare) + leeway.heapBytes));
+  check('Sockets', sockets, end.sockets, sockets + leeway.sockets);
+  check('Open files', openFiles, end.openFiles, openFiles + leeway.openFiles);
+  return problems;
+}
+
+/** Takes whatever telemetry is sent, and forgets it. */
+async function startSink() {
+  let requests = 0;
+  const server = createServer((request, response) => {
+    requests += 1;
+    request.resume().on('end', () => {
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ itemsReceived: 1, itemsAccepted: 1, errors: [] }));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    requests: () => requests,
+    stop: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function pause(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, pauseMs));
+}
