@@ -28,6 +28,7 @@ export async function whileTrafficFlows<T>(
   const startedAt = performance.now();
   let lookedAt = startedAt;
   let heldBackMs = 0;
+  let wasHeldBack = traffic.isHeldBack();
   let progress = { at: performance.now(), bytes: begin };
   const expiry = new Promise<never>((_, reject) => {
     const look = (): void => {
@@ -37,9 +38,12 @@ export async function whileTrafficFlows<T>(
         reject(onExpiry('flood'));
         return;
       }
-      const progressed = bytes - progress.bytes >= leastProgressBytes;
-      if (progressed || traffic.isHeldBack()) progress = { at: now, bytes };
-      heldBackMs += traffic.isHeldBack() ? now - lookedAt : 0;
+      const isHeldBack = traffic.isHeldBack();
+      // In doubt for the server: what lies between two looks counts as held back where either of them saw it.
+      const heldBack = isHeldBack || wasHeldBack;
+      wasHeldBack = isHeldBack;
+      if (heldBack) heldBackMs += now - lookedAt;
+      if (heldBack || bytes - progress.bytes >= leastProgressBytes) progress = { at: now, bytes };
       lookedAt = now;
       const allowedMs = silenceMs * (2 + (bytes - begin) / leastMeanBytes);
       if (now - startedAt - heldBackMs > allowedMs) reject(onExpiry('silence'));
