@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { ServiceBusClient } from '@azure/service-bus';
 import fc from 'fast-check';
 import { listenOn } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
@@ -82,6 +83,25 @@ test('--watch runs by the schedule, tells how to drop a mail in, and ends with 0
   demo.child.kill('SIGINT');
   assert.equal(await demo.ended, 0, demo.output());
   assert.match(demo.output(), /17 messages received\. Everything stopped\./);
+  assertNothingLeft(demo);
+});
+
+test('--watch --no-consumer leaves the messages to another, and says how to connect', async () => {
+  const demo = startDemo(workFolder, ['--watch', '--no-consumer'], { POLL_SCHEDULE: '* * * * * *' });
+  await demo.says('export QUEUE_NAME=');
+  const setting = (name: string) => new RegExp(`^export ${name}='(.*)'$`, 'm').exec(demo.output())?.[1] ?? '';
+  assert.match(setting('PayloadStorageConnection'), /BlobEndpoint=http:\/\/127\.0\.0\.1:\d+/);
+  const client = new ServiceBusClient(setting('ServiceBusConnection'));
+  const receiver = client.createReceiver(setting('QUEUE_NAME'));
+  const received = [];
+  while (received.length < 17) received.push(...(await receiver.receiveMessages(17)));
+  assert.ok(
+    received.some(({ applicationProperties }) => applicationProperties?.emailSubject === '(no text)'),
+  );
+  await client.close();
+  demo.child.kill('SIGINT');
+  assert.equal(await demo.ended, 0, demo.output());
+  assert.doesNotMatch(demo.output(), /messages received/);
   assertNothingLeft(demo);
 });
 
