@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { after, afterEach, before, beforeEach, mock, test } from 'node:test';
+import { after, afterEach, before, beforeEach, mock, type TestContext, test } from 'node:test';
 import { addLaterOutcomes, type JournalOptions, openJournal } from '../../shared/journal/journal.ts';
 import { maxLineBytes, type RunLine } from '../../shared/journal/lines.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
@@ -145,7 +145,8 @@ test('a group of few mails is written all the same while the run goes on', async
   assert.equal((await storage.lines(file)).length, 1);
 });
 
-test('mails of two days stand in two files, and what is appended at a time is cut at 4 MiB', async () => {
+test('mails of two days stand in two files, and what is appended at a time is cut at 4 MiB', async (t) => {
+  withoutHaste(t);
   const journal = open();
   const parts = Array.from({ length: 500 }, (_, index) => part(index + 2));
   for (let mail = 0; mail < 40; mail += 1) journal.addMail(mailLine({ parts }));
@@ -227,7 +228,8 @@ test('storage that is silent ends a run in time', async (t) => {
   );
 });
 
-test('no more than a bound is held while storage does not answer; what came beyond it is counted', async () => {
+test('no more than a bound is held while storage does not answer; what came beyond it is counted', async (t) => {
+  withoutHaste(t);
   const held = Promise.withResolvers<void>();
   storage.treat = () => held.promise.then(() => 'pass' as const);
   const journal = open();
@@ -279,6 +281,12 @@ test('a connection whose name can’t be polled has no journal, and reaches no o
   }
   assert.equal(storage.requests.length, 0);
 });
+
+/** Megabytes are written here, beside other tests: how long that takes is not the question. */
+function withoutHaste(t: TestContext): void {
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  t.mock.method(AbortSignal, 'timeout', (ms: number) => timeout(10 * ms));
+}
 
 function aborted(ms: number): AbortSignal {
   const controller = new AbortController();

@@ -67,13 +67,14 @@ export async function openJournalStorage(azurite: Azurite): Promise<JournalStora
 
 async function startRelay(port: number, requests: string[], treat: JournalStorage['treat']): Promise<Server> {
   const server = createServer(async (incoming, outgoing) => {
+    // A client that was aborted, or a relay that is closed: the request is over, and that is all.
+    incoming.on('error', () => undefined);
+    outgoing.on('error', () => undefined);
     const url = new URL(incoming.url ?? '', 'http://relay');
     const path = url.pathname.split('/').slice(3).map(decodeURIComponent).join('/');
     const line = `${incoming.method} ${url.searchParams.get('comp') ?? ''} ${path}`;
     requests.push(line);
     const treatment = await treat(line);
-    incoming.on('error', () => undefined);
-    outgoing.on('error', () => undefined);
     if (treatment === 'silence') {
       incoming.resume();
       return;
@@ -86,6 +87,7 @@ async function startRelay(port: number, requests: string[], treat: JournalStorag
     }
     const { headers, method, url: path_ } = incoming;
     const onward = request({ port, host: '127.0.0.1', method, path: path_, headers }, (answer) => {
+      answer.on('error', () => outgoing.destroy());
       if (treatment === 'lose the answer') {
         answer.resume();
         answer.once('end', () => outgoing.destroy());

@@ -73,14 +73,18 @@ test('by schedule a timer fires again and again, six fields', async () => {
   const ticks: number[] = [];
   await withHost(
     { TICK_SCHEDULE: '* * * * * *' },
-    async (host) => until(() => userLogs(host.logs).length >= 4),
+    // As the real host's, some come a little before their second and some after it.
+    async () =>
+      until(
+        () => ticks.some((tick) => tick % 1000 >= 997) && ticks.some((tick) => tick % 1000 < 900),
+        30_000,
+      ),
     'schedule',
     (entry) => {
       if (entry.category === 'user') ticks.push(Date.now());
     },
   );
-  // As the real host's, some come a little before their second; none comes twice.
-  assert.ok(ticks.some((tick) => tick % 1000 >= 997) && ticks.some((tick) => tick % 1000 < 900), `${ticks}`);
+  // None comes twice, though some come before their second.
   const seconds = ticks.map((tick) => Math.floor((tick + 3) / 1000));
   assert.equal(new Set(seconds).size, ticks.length);
 });
@@ -296,10 +300,10 @@ function base64(text: string): string {
   return Buffer.from(text).toString('base64');
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+async function until(condition: () => boolean, withinMs = 10_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
   while (!condition()) {
-    if (Date.now() > deadline) assert.fail('It did not come about within 10 s.');
+    if (Date.now() > deadline) assert.fail(`It did not come about within ${withinMs / 1000} s.`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
