@@ -67,7 +67,11 @@ export async function runMailbox(run: Run): Promise<RunResult> {
   try {
     do await drain.inSession();
     while (drain.hasMore && drain.mayTakeMore());
-    for (const key of drain.alone) if (drain.mayTakeMore()) await drain.inSession(key);
+    for (const key of drain.alone) {
+      if (!drain.mayTakeMore()) break;
+      run.tries.beginAlone(key);
+      await drain.inSession(key);
+    }
   } catch (error) {
     drain.tally.fail(toFailure(error, 'polling the mailbox'));
   }

@@ -34,6 +34,8 @@ export class FetchTries {
   readonly #known: ReadonlyMap<string, Try>;
   readonly #now: number;
   readonly #next = new Map<string, Try>();
+  /** Left long ago, and not tried yet: a run that has no time for them must not make them look new to the next. */
+  readonly #untried = new Map<string, Try>();
   #sentence: string | undefined;
   #reported = 0;
 
@@ -48,12 +50,20 @@ export class FetchTries {
     const id = shortHash(mail.key);
     const known = this.#known.get(id);
     if (!known || known.tries < maxTries) return 'fetch';
-    if (this.#now - known.lastTriedAt >= retryLeftAfterMs) return 'fetch alone';
+    if (this.#now - known.lastTriedAt >= retryLeftAfterMs) {
+      this.#untried.set(id, known);
+      return 'fetch alone';
+    }
     if (this.#remember(id, known))
       this.#report(
         `Mail ${mail.id} could not be fetched in ${known.tries} runs in a row and was left on the server; look at it with a mail client, then move or remove it.`,
       );
     return 'leave';
+  }
+
+  /** The mail with this key, one to be fetched alone, is tried now. */
+  beginAlone(key: string): void {
+    this.#untried.delete(shortHash(key));
   }
 
   /** Counts one more failed try of this mail; `why` is a sentence. */
@@ -87,7 +97,8 @@ export class FetchTries {
 
   /** The state column for the next run. */
   toColumn(): string {
-    return this.#next.size === 0 ? '' : JSON.stringify(Object.fromEntries(this.#next));
+    const next = new Map([...this.#untried, ...this.#next]);
+    return next.size === 0 ? '' : JSON.stringify(Object.fromEntries(next));
   }
 
   /** Gives which try this was; undefined where it was counted already in this run, or there are too many. */

@@ -207,7 +207,8 @@ class QueueRetry {
       }
       const sent = new Set(accepted);
       const unsent = sent.size === 0 ? undefined : parts.filter(({ partNumber }) => !sent.has(partNumber));
-      if (failed.failure instanceof FencedOff) {
+      // A send that was under way is given up with the sender when the process goes: that is not the queue's doing.
+      if (failed.failure instanceof FencedOff || told.aborted) {
         const dueNow = { status: 'waiting', nextTryAt: wholeMinute(startedAt), tries: record.tries } as const;
         await store.keep(record.id, dueNow, unsent);
         return;

@@ -33,6 +33,15 @@ test('an hour after its last try it is tried again, and left at once when it fai
   assert.equal(new FetchTries(tries.toColumn(), later(64)).choose(mail(1)), 'leave');
 });
 
+test('one that a run had no time to try again is still to be tried alone by the next', () => {
+  const busy = new FetchTries(failing(3), later(63));
+  assert.equal(busy.choose(mail(1)), 'fetch alone');
+  const next = new FetchTries(busy.toColumn(), later(64));
+  assert.equal(next.choose(mail(1)), 'fetch alone');
+  next.beginAlone(mail(1).key);
+  assert.equal(next.toColumn(), '', 'it was had');
+});
+
 test('passing a mail over does not put off its next try', () => {
   let column = failing(3);
   for (const minutes of [20, 40, 60]) {

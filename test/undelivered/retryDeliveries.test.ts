@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Destinations } from '../../shared/destination/destination.ts';
+import { Failure } from '../../shared/failure/failure.ts';
 import { assertAmqpNumberTypes, bytesOf } from '../destination/support.ts';
 import {
   accepting,
@@ -316,6 +317,26 @@ test('told to go, a tick gives back what it took, which is due at once, and begi
   assert.equal(queue.accepted, 12);
 });
 
+test('told to go while a queue hangs, a tick gives back what it was sending, untouched', async () => {
+  const queue = bed.newQueue();
+  const storage = await bed.openStorage();
+  await storeMails(storage, queue.name, 1);
+  passMinutes(storage, 1);
+  const telling = new AbortController();
+  const destinations = bed.sendingBy(async () => {
+    telling.abort();
+    throw new Failure('delivery', 'The queue was closed before it accepted the message.');
+  });
+  const { failed } = await bed.tick(storage, { destinations, told: telling.signal });
+  assert.equal(failed, 0);
+  const { records } = await storage.store.list({ limit: 10 });
+  assert.deepEqual(
+    records.map(({ tries, status }) => [tries, status]),
+    [[0, 'waiting']],
+  );
+  assert.equal((await bed.tick(storage)).delivered, 1);
+});
+
 test('told to go in the middle of a mail, only what was not accepted is sent later', async () => {
   const queue = bed.newQueue();
   const storage = await bed.openStorage();
@@ -324,7 +345,7 @@ test('told to go in the middle of a mail, only what was not accepted is sent lat
   passMinutes(storage, 1);
   const telling = new AbortController();
   const destinations = bed.sendingBy(async (send, message) => {
-    if (message.applicationProperties.partNumber !== 1) {
+    if (message.applicationProperties.partNumber !== 1 && !telling.signal.aborted) {
       await new Promise((resolve) => telling.signal.addEventListener('abort', resolve));
     }
     await send(message);
