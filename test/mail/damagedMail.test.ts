@@ -52,6 +52,7 @@ describe('the parser', () => {
     );
   });
 
+  // The same mails each time; `npm run conformance -- --damage` takes others.
   test('loses nothing of a damaged mail that mailparser, postal-mime or RFC 2046 find, or sends it raw', async () => {
     const damage = fc.record({
       kind: fc.constantFrom(...damageKinds),
@@ -64,7 +65,7 @@ describe('the parser', () => {
         const mail = damages.reduce(applyDamage, tokenMail(seededRandom(seed)));
         assert.deepEqual(await findLost(mail), [], mail.toString('latin1'));
       }),
-      { numRuns: 1500 },
+      { numRuns: 1500, seed: 15 },
     );
   });
 
