@@ -96,7 +96,7 @@ async function startRelay(port: number, requests: string[], treat: JournalStorag
       outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
       answer.pipe(outgoing);
     });
-    onward.once('error', () => outgoing.destroy());
+    onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
