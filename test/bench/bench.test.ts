@@ -105,7 +105,7 @@ test('the chart cuts a bar that would flatten the others, and still tells its le
 });
 
 test('an unknown scenario or number is refused with what there is', () => {
-  assert.throws(() => readOptions(['--only', 'smtp']), /There is no scenario smtp\.\nnpm run bench/);
+  assert.throws(() => readOptions(['--only', 'smtp']), /There is no scenario smtp\.\nUsage: npm run bench/);
   assert.throws(() => readOptions(['--rounds', '0']), /--rounds is 0/);
   assert.throws(() => readOptions(['--quick', '--write']), /--write is for whole runs/);
   assert.deepEqual(readOptions([]).sizes.growth, [500, 2_000, 8_000]);
