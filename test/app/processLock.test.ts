@@ -82,3 +82,29 @@ test('a finished run has released its lease', async () => {
   await bed.poll('released');
   assert.equal((await leaseOf('released').getProperties()).leaseState, 'available');
 });
+
+test('a lease that nobody gives back is named after ten minutes, with how to break it, and counts as failing', async () => {
+  await bed.addConnection('stuck', mailboxColumns(bed.dovecot, 'IMAP', 'carl'));
+  await bed.poll('stuck');
+  const lease = leaseOf('stuck').getBlobLeaseClient();
+  // Infinite, as taken by hand.
+  await lease.acquireLease(-1);
+  const early = await bed.poll('stuck');
+  assert.equal(early.lastStatus, 'skipped');
+  assert.equal(early.lastError, '');
+  assert.match(String(early.skippedSince), /^\d{4}-/);
+  const elevenMinutesAgo = new Date(Date.now() - 660_000).toISOString();
+  await bed.connections.updateEntity(
+    { partitionKey: 'acme', rowKey: 'stuck', skippedSince: elevenMinutesAgo },
+    'Merge',
+  );
+  const late = await bed.poll('stuck');
+  assert.equal(late.lastStatus, 'skipped');
+  assert.match(String(late.lastError), /email-leases\/acme\/stuck .*az storage blob lease break/);
+  assert.equal(late.consecutiveFailures, 1);
+  await lease.releaseLease();
+  const after = await bed.poll('stuck');
+  assert.equal(after.lastStatus, 'ok');
+  assert.equal(after.skippedSince, '');
+  assert.equal(after.lastError, '');
+});

@@ -14,6 +14,8 @@ export interface Mailbox {
   readonly name: string;
   readonly protocol: Protocol;
   readonly deletes: boolean;
+  /** Where its settled mails go. */
+  readonly movesTo: string | undefined;
 }
 
 /** Of both protocols and all ways to hold a lease: for an interval, until the next minute, or for the whole run. */
@@ -22,6 +24,7 @@ export const mailboxes: readonly Mailbox[] = (['IMAP', 'POP3'] as const).flatMap
     name: `${protocol.toLowerCase()}${number}`,
     protocol,
     deletes: protocol === 'POP3' || number === 3,
+    movesTo: protocol === 'IMAP' && number === 2 ? 'Done' : undefined,
   })),
 );
 
@@ -70,13 +73,14 @@ export async function startRig(): Promise<Rig> {
     orders.createIfNotExists(),
     ...['EmailConnections', 'EmailDelivered', 'EmailUndelivered'].map((name) => table(name).createTable()),
   ]);
-  for (const [index, { name, protocol, deletes }] of mailboxes.entries()) {
+  for (const [index, { name, protocol, deletes, movesTo }] of mailboxes.entries()) {
     await table('EmailConnections').createEntity({
       partitionKey: 'acme',
       rowKey: name,
       ...mailboxColumns(dovecot, protocol, name),
       port: mail[protocol].port,
       ...(protocol === 'IMAP' && deletes ? { deleteMessages: true } : {}),
+      ...(movesTo === undefined ? {} : { moveToFolder: movesTo }),
       ...scheduleOf[index % scheduleOf.length],
     });
   }

@@ -49,9 +49,9 @@ async function payloadSha256(rig: Rig, claimCheck: string): Promise<string> {
 
 async function findUnsettled(rig: Rig): Promise<string[]> {
   const problems: string[] = [];
-  for (const { name, deletes } of mailboxes) {
+  for (const { name, deletes, movesTo } of mailboxes) {
     const left = await listMaildir(rig.dovecot.maildir(name));
-    const unsettled = deletes ? left : left.filter(({ seen }) => !seen);
+    const unsettled = deletes || movesTo !== undefined ? left : left.filter(({ seen }) => !seen);
     if (unsettled.length > 0) problems.push(`${unsettled.length} mails of ${name} are not settled.`);
   }
   return problems;
