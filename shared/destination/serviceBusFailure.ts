@@ -226,7 +226,8 @@ function socketCodeOf(error: unknown): string | undefined {
 
 /** One code stands for several things, which only the service's own text tells apart. */
 function refine(kind: Kind, error: unknown): Kind {
-  const text = error instanceof Error ? error.message : '';
+  // Not the queue's own name, which may be `links`.
+  const text = error instanceof Error ? error.message.replaceAll(/'[^']*'|"[^"]*"/g, '') : '';
   if (kind === 'quota') {
     if (/\bhandles?\b|\blinks?\b|concurrent (senders|receivers)/i.test(text)) return 'links';
     if (/connections?\s*quota|concurrent connections|number of connections/i.test(text)) return 'connections';
