@@ -70,7 +70,7 @@ for (const protocol of protocols) {
   test(`${protocol}: a run whose lease was broken picks up no more mail, and the next one goes on`, async () => {
     const name = userOf('broken', protocol);
     await bed.addMailbox(name, protocol, mailsOf(name));
-    bed.broker.faults.acceptDelayMs = 150;
+    bed.broker.faults.acceptDelayMs = 800;
     const polling = bed.poll(name, { leaseSeconds: 60, renewMs: 100, clock: new SettableClock() });
     await until('the run is at work', () => messagesOf(bed, name).length > 0);
     await bed.breakLease(name);
