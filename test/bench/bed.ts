@@ -20,7 +20,7 @@ export interface Bed {
   readonly connections: TableClient;
   /** Empties the user's mailbox, puts these mails in, and lets the server take notice of them. */
   fill(user: string, mails: readonly StoredMail[]): Promise<void>;
-  addConnection(user: string, protocol: Protocol): Promise<void>;
+  addConnection(user: string, protocol: Protocol, columns?: Readonly<Record<string, string>>): Promise<void>;
   /** Orders polls of these users' connections, and works them off, all at once. Answers the milliseconds. */
   poll(users: readonly string[]): Promise<number>;
   /** Throws unless exactly this arrived and the mailboxes are as they should be; then empties the queue. */
@@ -31,6 +31,8 @@ export interface Bed {
 export interface BedOptions extends PartsOptions {
   readonly profile?: boolean;
   readonly main?: string | undefined;
+  /** Settings of the app beside those that every bed has. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Names the profile. */
   readonly name: string;
   /** Opens a session on a mailbox and closes it again. */
@@ -63,7 +65,7 @@ export async function startBed(options: BedOptions): Promise<Bed> {
       await options.open(dovecot.imapPort, 'IMAP', user);
       await options.open(dovecot.pop3Port, 'POP3', user);
     },
-    async addConnection(user, protocol) {
+    async addConnection(user, protocol, columns) {
       await connections.upsertEntity({
         partitionKey: 'bench',
         rowKey: user,
@@ -73,6 +75,7 @@ export async function startBed(options: BedOptions): Promise<Bed> {
         useSsl: false,
         username: user,
         password,
+        ...columns,
       });
     },
     async poll(users) {
@@ -110,7 +113,7 @@ export async function startBed(options: BedOptions): Promise<Bed> {
 /** The app in a process of its own, with the parts as it sees them. */
 export async function startAppHost(
   parts: Parts,
-  options: { readonly profile?: boolean; readonly name: string; readonly main?: string | undefined },
+  options: Pick<BedOptions, 'profile' | 'name' | 'main' | 'settings'>,
 ): Promise<HostProcess> {
   const profiling = options.profile
     ? ['--cpu-prof', `--cpu-prof-dir=${benchFolder}`, `--cpu-prof-name=${options.name}-\x24{pid}.cpuprofile`]
@@ -126,6 +129,7 @@ export async function startAppHost(
       POLL_TIME_BUDGET_SECONDS: '3600',
       POLL_SCHEDULE: '0 * * * * *',
       RETRY_SCHEDULE: '30 * * * * *',
+      ...options.settings,
     },
     execArgv: [...profiling, '--expose-gc', '--import', new URL('./hostPreload.ts', import.meta.url).href],
   });

@@ -16,6 +16,7 @@ import { publish } from './publish.ts';
 import { toTable } from './report.ts';
 import { measureCold } from './scenarios/cold.ts';
 import type { Context } from './scenarios/context.ts';
+import { measureExtras } from './scenarios/extras.ts';
 import { measureGrowth } from './scenarios/growth.ts';
 import { measureIdle } from './scenarios/idle.ts';
 import { measureLatency } from './scenarios/latency.ts';
@@ -33,6 +34,7 @@ const scenarios: Readonly<Record<ScenarioName, (context: Context) => Promise<Sce
   schedule: measureSchedule,
   idle: measureIdle,
   one: measureOne,
+  extras: measureExtras,
   cold: measureCold,
 };
 /** For one scenario with three rounds; more rounds get more. */

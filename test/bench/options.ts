@@ -10,6 +10,7 @@ export const scenarioNames = [
   'schedule',
   'idle',
   'one',
+  'extras',
   'cold',
 ] as const;
 export type ScenarioName = (typeof scenarioNames)[number];

@@ -5,6 +5,7 @@ import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type BrokerProcess, startBrokerProcess } from '../testbed/broker/brokerProcess.ts';
 import { endChild, onExit } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
+import { startHttpCounter } from './httpCounter.ts';
 
 export const queueName = 'email-inbound';
 export const password = 'bench 7 password';
@@ -30,6 +31,8 @@ export interface Parts {
   readonly pop3Port: number;
   readonly storageConnectionString: string;
   readonly serviceBusConnectionString: string;
+  /** What the app has asked of storage since this was last called: `PUT /path`. Empty where nothing is counted. */
+  takeRequests(): string[];
   stop(): Promise<void>;
 }
 
@@ -41,6 +44,8 @@ export interface PartsOptions {
   readonly handshake?: boolean;
   /** Where storage keeps its data; in memory when absent. */
   readonly storageFolder?: string;
+  /** The app's requests to storage go through a proxy that counts them. */
+  readonly countRequests?: boolean;
 }
 
 export async function startParts(options: PartsOptions): Promise<Parts> {
@@ -74,15 +79,22 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     through(azurite.tablePort, cloudRttMs),
   ]);
   const direct = [azurite.blobPort, azurite.queuePort, azurite.tablePort];
+  const counters =
+    options.countRequests === true ? await Promise.all(storagePorts.map(startHttpCounter)) : [];
+  const seenByApp = counters.length > 0 ? counters.map(({ port }) => port) : storagePorts;
   return {
     azurite,
     broker,
     dovecot,
     imapPort,
     pop3Port,
-    storageConnectionString: withPorts(azurite.connectionString, direct, storagePorts),
+    storageConnectionString: withPorts(azurite.connectionString, direct, seenByApp),
     serviceBusConnectionString: withPorts(broker.connectionString, [broker.port], [brokerPort]),
+    takeRequests() {
+      return counters.flatMap(({ requests }) => requests.splice(0));
+    },
     async stop() {
+      await Promise.all(counters.map((counter) => counter.stop()));
       await Promise.all([
         azurite.stop(),
         broker.stop(),
@@ -94,7 +106,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
 }
 
 /** The connection string with other ports in its addresses. */
-export function withPorts(connectionString: string, from: readonly number[], to: readonly number[]): string {
+function withPorts(connectionString: string, from: readonly number[], to: readonly number[]): string {
   return connectionString.replace(/(127\.0\.0\.1|localhost):(\d+)/g, (whole, host: string, port: string) => {
     const index = from.indexOf(Number(port));
     return index === -1 ? whole : `${host}:${to[index]}`;

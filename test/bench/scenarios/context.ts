@@ -17,7 +17,7 @@ export { benchFolder };
 /** All parts and the app, for the time of `use`. */
 export async function withBed<T>(
   { options, contenders }: Context,
-  bedOptions: Pick<BedOptions, 'name' | 'users' | 'messageLimitBytes' | 'distances' | 'storageFolder'>,
+  bedOptions: Omit<BedOptions, 'profile' | 'main' | 'handshake' | 'open'>,
   use: (bed: Bed) => Promise<T>,
 ): Promise<T> {
   const bed = await startBed({

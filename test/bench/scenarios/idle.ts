@@ -4,43 +4,22 @@ import { seedMaildir } from '../../testbed/seed.ts';
 import { startAppHost } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
 import { amountFigure, atMost, type Figure, type ScenarioResult } from '../figures.ts';
-import { startHttpCounter } from '../httpCounter.ts';
-import { type Parts, password, startParts, withPorts } from '../parts.ts';
+import { type Parts, password, startParts } from '../parts.ts';
 import type { Context } from './context.ts';
 
 /** What a poll of an empty mailbox, and one with a single mail, cost: requests to storage, connections to Service Bus. */
 export async function measureIdle(context: Context): Promise<ScenarioResult> {
   const users = ['imap', 'pop3'];
-  const parts = await startParts({ users, messageLimitBytes: context.options.messageLimitBytes });
-  const { azurite } = parts;
-  const direct = [azurite.blobPort, azurite.queuePort, azurite.tablePort];
-  const counters = await Promise.all(direct.map(startHttpCounter));
+  const { messageLimitBytes } = context.options;
+  const parts = await startParts({ users, messageLimitBytes, countRequests: true });
   try {
-    const counted: Parts = {
-      ...parts,
-      storageConnectionString: withPorts(
-        azurite.connectionString,
-        direct,
-        counters.map(({ port }) => port),
-      ),
-    };
-    const requests = () => counters.flatMap((counter) => counter.requests);
-    const forget = () => {
-      for (const counter of counters) counter.requests.length = 0;
-    };
-    return await countPolls(context, counted, requests, forget);
+    return await countPolls(context, parts);
   } finally {
-    await Promise.all(counters.map((counter) => counter.stop()));
     await parts.stop();
   }
 }
 
-async function countPolls(
-  { options, say }: Context,
-  parts: Parts,
-  requests: () => string[],
-  forget: () => void,
-): Promise<ScenarioResult> {
+async function countPolls({ options, say }: Context, parts: Parts): Promise<ScenarioResult> {
   const { azurite, broker, dovecot } = parts;
   const table = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
     allowInsecureConnection: true,
@@ -72,23 +51,25 @@ async function countPolls(
     const before = (await broker.connections()).total;
     // The first poll makes what is missing; it is counted for Service Bus only.
     for (let round = 0; round <= options.rounds; round += 1) {
-      forget();
+      parts.takeRequests();
       await poll(user, 0);
+      const requests = parts.takeRequests();
       connections.push((await broker.connections()).total - before);
       if (round === 0) continue;
-      counts.push(requests().length);
-      if (round === 1) say(`  ${hostType}: ${requests().map(withoutQuery).join(', ')}`);
+      counts.push(requests.length);
+      if (round === 1) say(`  ${hostType}: ${requests.map(withoutQuery).join(', ')}`);
     }
     const stored = { name: 'storage requests', unit: 'requests', samples: counts } as const;
     const connected = { name: 'Service Bus connections', unit: 'connections', samples: connections } as const;
     const single: number[] = [];
     for (let round = 0; round <= options.rounds; round += 1) {
       await seedMaildir(dovecot.maildir(user), [mixedMail(round).source]);
-      forget();
+      parts.takeRequests();
       await poll(user, 1);
+      const requests = parts.takeRequests();
       // The first makes what is missing: tables, containers, the journal of the day.
-      if (round > 0) single.push(requests().length);
-      if (round === 1) say(`  ${hostType}, one mail: ${requests().map(withoutQuery).join(', ')}`);
+      if (round > 0) single.push(requests.length);
+      if (round === 1) say(`  ${hostType}, one mail: ${requests.map(withoutQuery).join(', ')}`);
     }
     const oneMail = { name: 'storage requests', unit: 'requests', samples: single } as const;
     figures.push(
