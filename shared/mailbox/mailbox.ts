@@ -71,6 +71,14 @@ export interface LeftOutMail {
   readonly header: Buffer;
 }
 
+/** A look at a mailbox, for a person. */
+export interface MailboxSample {
+  /** How many mails there are that are unread (IMAP), or all (POP3), whether or not the filter takes them. */
+  readonly count: number;
+  /** How the first of them begin. */
+  readonly heads: readonly Buffer[];
+}
+
 /**
  * One logged-in session on one mailbox: the only way the rest of the app sees IMAP and POP3.
  *
@@ -109,6 +117,19 @@ export interface MailboxSession {
   /** How many candidates there are; retrieves none of them. Not to be mixed with `list` in one session. */
   count(): Promise<number>;
 
+  /**
+   * How many mails wait, and the first `maxBytes` of each of the first `limit`; marks and retrieves none of them. POP3
+   * gives their headers alone, by TOP (RFC 1939, section 7), and none where that is not offered or may count as
+   * retrieval: under EXPIRE 0 and at Gmail. Not to be mixed with `list` in one session.
+   */
+  sample(limit: number, maxBytes: number): Promise<MailboxSample>;
+
+  /**
+   * The folders that can be polled, by their names as people see them, in order, at most 500; none by POP3. Within ten
+   * seconds.
+   */
+  listFolders(): Promise<readonly string[]>;
+
   /** Candidates that this session can't reach any more, so that another one is needed. Known after `list`. */
   readonly hasMore: boolean;
 
@@ -120,7 +141,7 @@ export interface MailboxSession {
 
   /**
    * The first `maxBytes` of each of these mails, whatever their flags; those that are gone are left out. IMAP only:
-   * POP3, which is never asked, gives none. The bytes are not counted as held memory.
+   * POP3 gives none, for which see `sample`. The bytes are not counted as held memory.
    */
   readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>>;
 

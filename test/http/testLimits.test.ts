@@ -54,6 +54,8 @@ function sessionOf(count: MailboxSession['count'], onClose: () => void): Mailbox
     takeLeftOut: () => [],
     count,
     list: unused,
+    sample: unused,
+    listFolders: unused,
     measure: unused,
     fetch: () => assert.fail('nothing is fetched'),
     listHalfSettled: unused,

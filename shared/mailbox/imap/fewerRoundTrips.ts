@@ -4,6 +4,8 @@ import { commandsOf, type ImapCommand, replaceCommands, runCommand } from './ima
 
 /** Commands that are left out at first and sent only where a server turns out to want them. */
 export interface DeferredCommands {
+  /** LIST of all folders (RFC 3501, 6.3.8): their names as people see them, those left out that can't be selected. */
+  listFolders(): Promise<readonly string[]>;
   /** ID (RFC 2971), which a few servers demand before SELECT. */
   identify(): Promise<void>;
   /** NAMESPACE (RFC 2342): prefix and separator of the user's own folders, empty when there is none. */
@@ -58,6 +60,10 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
   ]);
   replaceCommands(client, replaced);
   return {
+    listFolders: async () => {
+      const listed = await call('LIST', '', '*', { listOnly: true });
+      return Array.isArray(listed) ? listed.flatMap(folderNameIn) : [];
+    },
     identify: async () => {
       if (client.capabilities.has('ID')) await call('ID', client.clientInfo);
     },
@@ -79,6 +85,13 @@ function requireOauth({ capabilities }: ImapFlow): void {
     'login',
     'The IMAP server takes no OAuth2 login: it offers neither XOAUTH2 nor OAUTHBEARER. Check host, or set authType to password.',
   );
+}
+
+function folderNameIn(entry: unknown): readonly string[] {
+  if (!isRecord(entry) || typeof entry.path !== 'string') return [];
+  const { path, flags } = entry;
+  const isSelectable = !(flags instanceof Set && (flags.has('\\Noselect') || flags.has('\\NonExistent')));
+  return isSelectable ? [path] : [];
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -192,6 +192,11 @@ export class ImapConnection {
     return levels.startsWith(prefix) ? levels : `${prefix}${levels}`;
   }
 
+  /** All folders that can be selected, by their names as people see them. */
+  listFolders(): Promise<readonly string[]> {
+    return this.#deferred.listFolders();
+  }
+
   async #trySelect(folder: string): Promise<MailboxObject | Refusal> {
     try {
       return await this.client.mailboxOpen(folder);

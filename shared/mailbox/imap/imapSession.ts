@@ -9,6 +9,7 @@ import {
   type Holding,
   type LeftOutMail,
   type MailboxOptions,
+  type MailboxSample,
   type MailboxSession,
   type MailMemory,
   type MailRef,
@@ -35,6 +36,10 @@ const unknownSizeBytes = 1;
 const dataBytes = 1024 * 1024;
 /** The header fields of one mail. */
 const maxHeaderBytes = 4 * 1024 * 1024;
+
+/** What a person may choose from. */
+const maxFolders = 500;
+const listFoldersMs = 10_000;
 
 /** No memory is counted for what is not a mail. */
 const uncounted: LiteralIntake = {
@@ -114,6 +119,22 @@ export class ImapSession implements MailboxSession {
 
   async count(): Promise<number> {
     return (await this.#search()).length;
+  }
+
+  async sample(limit: number, maxBytes: number): Promise<MailboxSample> {
+    const uids = await this.#search();
+    const mails = uids.slice(0, limit).map(mailRef);
+    const heads = await this.readHeads(mails, maxBytes);
+    return { count: uids.length, heads: mails.flatMap((mail) => heads.get(mail) ?? []) };
+  }
+
+  async listFolders(): Promise<readonly string[]> {
+    const names = await this.#folder.run(
+      'listing the folders',
+      (connection) => connection.listFolders(),
+      listFoldersMs,
+    );
+    return [...new Set(names)].filter(isFolderName).sort().slice(0, maxFolders);
   }
 
   async listHalfSettled(): Promise<readonly MailRef[]> {
@@ -557,6 +578,11 @@ function intakeOf(held: FetchMemory, largestBytes: number): LiteralIntake {
     hold: () => held.hold(),
     giveBack: (holding: Holding) => held.giveBack(holding),
   };
+}
+
+/** What can be put into a command, and read. */
+function isFolderName(name: string): boolean {
+  return name !== '' && name.length <= 255 && !/\p{Cc}/u.test(name);
 }
 
 function isDone(flags: ReadonlySet<string> | undefined): boolean {

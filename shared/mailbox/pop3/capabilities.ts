@@ -9,6 +9,7 @@ export interface Pop3Capabilities {
   readonly known: boolean;
   readonly pipelining: boolean;
   readonly uidl: boolean;
+  readonly top: boolean;
   readonly stls: boolean;
   readonly user: boolean;
   /** RFC 6856: without UTF8 some servers hand out a stand-in for a mail whose header has 8-bit text. */
@@ -48,6 +49,7 @@ export function parseCapabilities(lines: readonly string[] | undefined): Pop3Cap
     known: lines !== undefined,
     pipelining: found.has('PIPELINING'),
     uidl: found.has('UIDL'),
+    top: found.has('TOP'),
     stls: found.has('STLS'),
     user: found.has('USER'),
     utf8: found.has('UTF8'),

@@ -72,12 +72,15 @@ async function open(
     if (capabilities.utf8) await ask(wire, 'UTF8', deadline);
     await logIn(wire, capabilities, deadline);
     wire.phase = 'session';
+    const hides = hidesRetrieved(options.host) || capabilities.expiresAtOnce;
     return new Pop3Session(wire, {
       endpoint: endpointOf(options),
       mailboxId: JSON.stringify(['pop3', options.host.toLowerCase(), options.username]),
       pipelining: capabilities.pipelining,
       uidlPromised: capabilities.uidl,
-      hidesRetrieved: hidesRetrieved(options.host) || capabilities.expiresAtOnce,
+      hidesRetrieved: hides,
+      // Where what was retrieved is hidden, TOP may count as retrieval.
+      asksHeaders: capabilities.top && !hides,
       openMs: options.timeouts.openMs,
       commandMs: options.timeouts.commandMs,
       buffers: options.buffers ?? newBuffers,

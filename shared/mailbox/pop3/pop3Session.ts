@@ -6,6 +6,7 @@ import type {
   FetchAnswer,
   FetchedMail,
   Holding,
+  MailboxSample,
   MailboxSession,
   MailMemory,
   MailRef,
@@ -17,7 +18,14 @@ import { foreignMail, type KeyedMail, keyMails, listMails, listNumbers } from '.
 import type { Pop3Body } from './multiLine.ts';
 import { describeRefusal } from './refusal.ts';
 import { ask, type Pop3Reply, readReply, saysGone } from './reply.ts';
-import { describeUnavailable, hashMails, isGone, Retrieval, type Retrieved } from './retrieval.ts';
+import {
+  describeUnavailable,
+  hashMails,
+  isGone,
+  Retrieval,
+  type Retrieved,
+  readHeader,
+} from './retrieval.ts';
 import type { Pop3Wire } from './wire.ts';
 
 const deletesInFlight = 1_000;
@@ -34,6 +42,8 @@ export interface Pop3Manner {
    * mail would be lost to this app, so the session then ends without QUIT and its deletes are done anew.
    */
   readonly hidesRetrieved: boolean;
+  /** Whether headers may be asked for by TOP. */
+  readonly asksHeaders: boolean;
   /** For LIST and UIDL together. */
   readonly openMs: number;
   readonly commandMs: number;
@@ -103,6 +113,23 @@ export class Pop3Session implements MailboxSession {
 
   count(): Promise<number> {
     return this.#inTurn('counting the mails', async () => (await listMails(this.#wire, this.#manner)).length);
+  }
+
+  sample(limit: number, maxBytes: number): Promise<MailboxSample> {
+    return this.#inTurn('looking at the mails', async () => {
+      const mails = await listMails(this.#wire, this.#manner);
+      const heads: Buffer[] = [];
+      for (const mail of this.#manner.asksHeaders ? mails.slice(0, limit) : []) {
+        const header = await readHeader(this.#wire, mail, this.#manner.commandMs, maxBytes);
+        if (header !== undefined) heads.push(header);
+      }
+      return { count: mails.length, heads };
+    });
+  }
+
+  /** A mailbox by POP3 has none. */
+  async listFolders(): Promise<readonly string[]> {
+    return [];
   }
 
   /** DELE and QUIT leave nothing half done that another session could see. */

@@ -3,7 +3,7 @@ import { ContentHash } from './contentHash.ts';
 import { commandDeadline, mailDeadline } from './deadline.ts';
 import type { Content } from './listing.ts';
 import { Pop3Body } from './multiLine.ts';
-import { type Pop3Reply, readReply, saysGone } from './reply.ts';
+import { ask, type Pop3Reply, readReply, saysGone } from './reply.ts';
 import type { Pop3Wire } from './wire.ts';
 
 const windowMails = 256;
@@ -142,6 +142,27 @@ export class Retrieval<Mail extends Retrievable> {
 function mailBody(wire: Pop3Wire, mail: Retrievable, commandMs: number): Pop3Body {
   const maxBytes = 2 * mail.sizeBytes + endlessBytes;
   return new Pop3Body(wire, mailDeadline(commandMs), maxBytes, () => endlessMail(wire, mail));
+}
+
+/** The header of a mail by TOP (RFC 1939, section 7), at most `maxBytes` of it; undefined where it is refused. */
+export async function readHeader(
+  wire: Pop3Wire,
+  mail: Retrievable,
+  commandMs: number,
+  maxBytes: number,
+): Promise<Buffer | undefined> {
+  const reply = await ask(wire, `TOP ${mail.id} 0`, commandDeadline(commandMs));
+  if (!reply.ok) return undefined;
+  const body = mailBody(wire, mail, commandMs);
+  const kept: Buffer[] = [];
+  let leftBytes = maxBytes;
+  for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
+    for (const piece of pieces) {
+      if (leftBytes > 0) kept.push(piece.subarray(0, leftBytes));
+      leftBytes -= piece.length;
+    }
+  }
+  return Buffer.concat(kept);
 }
 
 /** Why a mail was not handed over, for a person. */

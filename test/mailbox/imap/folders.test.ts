@@ -4,6 +4,7 @@ import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { Dovecot } from '../../testbed/dovecot.ts';
 import { newUser, optionsOn, smallMails, startServer, withMailProgram } from './dovecotUsers.ts';
 import { assertFails, drain, withSession } from './drain.ts';
+import { optionsFor, withServer } from './scriptedImapServer.ts';
 
 let server: Dovecot;
 
@@ -49,4 +50,54 @@ test('another UIDVALIDITY is another mailbox', async () => {
   assert.match(first, /^\["imap","127\.0\.0\.1","user\d+","Shop","\d+"\]$/);
   assert.match(second, /"Shop","\d+"\]$/);
   assert.notEqual(first, second);
+});
+
+test('the folders to choose from are those that can be opened, as people see their names', async () => {
+  const user = await newUser(smallMails(1), server);
+  const options = optionsOn(server, user);
+  await withMailProgram(options, async (client) => {
+    for (const folder of ['Größe & Co', '注文', ['Orders', 'Done']]) await client.mailboxCreate(folder);
+  });
+  const names = await withSession(options, async (session) => {
+    const found = await session.listFolders();
+    assert.equal((await session.list(10)).length, 1, 'the session goes on');
+    return found;
+  });
+  assert.deepEqual(
+    names.filter((name) => name !== 'Orders'),
+    [...['Größe & Co', 'INBOX', names.find((name) => /^Orders.Done$/.test(name))], '注文'],
+  );
+  for (const folder of names) await drain({ ...options, folder });
+});
+
+test('of very many folders five hundred are given, and of odd names none', async () => {
+  const lines = Array.from({ length: 700 }, (_, index) => `* LIST () "/" "F${1_000 + index}"`);
+  const odd = [
+    '* LIST (\\Noselect) "/" "A-parent"',
+    '* LIST (\\NonExistent) "/" "A-ghost"',
+    '* LIST () "/" ""',
+  ];
+  const onCommand = ({ name, tag }: { name: string; tag: string }, wire: { send(text: string): void }) => {
+    if (name !== 'LIST') return false;
+    wire.send([...odd, `* LIST () "/" "A${'x'.repeat(300)}"`, ...lines, `${tag} OK done`, ''].join('\r\n'));
+    return true;
+  };
+  await withServer({ onCommand }, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const names = await session.listFolders();
+      assert.equal(names.length, 500);
+      assert.equal(names[0], 'F1000');
+    });
+  });
+});
+
+test('a look gives the first unread mails and their number, whatever the filter takes, and marks none', async () => {
+  const user = await newUser(smallMails(4), server);
+  const headerFilter = { fingerprint: 'none', takes: () => false };
+  const options = optionsOn(server, user, { headerFilter, unmatchedMails: 'markRead' });
+  await withSession(options, async (session) => {
+    const { count, heads } = await session.sample(2, 10);
+    assert.deepEqual([count, heads.map(String)], [4, ['Subject: 1', 'Subject: 2']]);
+  });
+  await withSession(options, async (session) => assert.equal(await session.count(), 4));
 });

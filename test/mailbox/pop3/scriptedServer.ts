@@ -197,6 +197,11 @@ class ScriptedConnection {
           stuff(mail),
           Buffer.from('.\r\n'),
         ]);
+      case 'TOP': {
+        if (mail === undefined || this.#marked.has(id)) return '-ERR no such message\r\n';
+        const header = mail.subarray(0, mail.indexOf('\r\n\r\n') + 4);
+        return Buffer.concat([Buffer.from('+OK\r\n'), stuff(header), Buffer.from('.\r\n')]);
+      }
       case 'DELE':
         if (mail === undefined || this.#marked.has(id)) return '-ERR no such message\r\n';
         this.#marked.add(id);
