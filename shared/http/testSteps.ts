@@ -1,7 +1,7 @@
 import type { ConnectionConfig } from '../connection/config.ts';
 import { type Failure, type FailureReason, toFailure } from '../failure/failure.ts';
 import type { Content, ContentStore, SplitMail } from '../mail/mail.ts';
-import type { MailboxSession } from '../mailbox/mailbox.ts';
+import type { MailboxSample, MailboxSession } from '../mailbox/mailbox.ts';
 import type { HttpDependencies } from './dependencies.ts';
 
 /** What a test looks at, one after the other. */
@@ -34,16 +34,24 @@ export interface MailPreview {
     readonly fileName: string;
     readonly contentType: string;
   }[];
-  /** Only its begin was looked at: there may be more parts. */
+  /** Only its begin was looked at: there may be more parts. By POP3 it was the header. */
   readonly isCut: boolean;
+  /** Whether the filters take it; absent where there are none. */
+  readonly isTaken?: boolean;
 }
 
-export type SteppedOutcome = { readonly steps: readonly TestStep[] } & (
+export type SteppedOutcome = {
+  readonly steps: readonly TestStep[];
+  /** The folders to choose from, as far as they could be asked for. */
+  readonly folders?: readonly string[];
+} & (
   | { readonly ok: true; readonly mails: number; readonly preview: readonly MailPreview[] }
   | { readonly ok: false; readonly error: string }
 );
 
 const previewMails = 3;
+/** Of those that filters may take or leave out. */
+const filteredPreviewMails = 10;
 const previewBytes = 256 * 1_024;
 const warnDays = 14;
 const dayMs = 86_400_000;
@@ -62,7 +70,8 @@ const stepOfReason: Partial<Record<FailureReason, TestStepName>> = {
 
 /**
  * Tests a connection step by step: name, connection, certificate, login, folder, queue, and the mails that wait; over
- * IMAP the first of them as they would be sent, by their first 256 KiB. Marks, deletes and sends nothing.
+ * IMAP the first of them as they would be sent, by their first 256 KiB, and whether the filters take them; over POP3 by
+ * their headers, where those may be asked for. Marks, deletes, retrieves and sends nothing.
  */
 export async function testInSteps(
   config: ConnectionConfig,
@@ -86,7 +95,11 @@ export async function testInSteps(
     ...(isTls ? [certificateStep(certificateEndsAt, dependencies.now())] : []),
     ok('login', `Logged in as ${config.username}.`),
   ];
-  if ('failure' in opened) return failedAt(stepOf(opened.failure), all, opened.failure);
+  if ('failure' in opened) {
+    const failed = failedAt(stepOf(opened.failure), all, opened.failure);
+    if (opened.failure.reason !== 'folder' || config.protocol !== 'imap') return failed;
+    return { ...failed, ...(await foldersBesides(config, dependencies)) };
+  }
   const { session } = opened;
   try {
     if (config.protocol === 'imap') all.push(ok('folder', `${config.folder} is open.`));
@@ -94,17 +107,46 @@ export async function testInSteps(
       throw new StepFailed('queue', toFailure(error, 'reaching the queue'));
     });
     all.push(ok('queue', `${queueName} is reached.`));
-    const refs = await session.list(Number.MAX_SAFE_INTEGER);
-    const preview = await previewOf(session, refs.slice(0, previewMails), config);
-    const mails = refs.length;
-    const text = mails === 0 ? 'None waits.' : mails === 1 ? 'One waits.' : `${mails} wait.`;
-    return { ok: true, mails, steps: [...all, ok('mails', text)], preview };
+    const limit = config.filters === undefined ? previewMails : filteredPreviewMails;
+    const sample = await session.sample(limit, previewBytes);
+    const preview = await previewOf(sample, config);
+    const steps = [...all, ok('mails', describeMails(sample.count, preview))];
+    return { ok: true, mails: sample.count, steps, preview, ...(await foldersOf(session)) };
   } catch (error) {
     if (error instanceof StepFailed) return failedAt(error.step, all, error.failure);
     return failedAt('mails', all, toFailure(error, 'testing the connection'));
   } finally {
     await session.close();
   }
+}
+
+/** The folders of a mailbox whose configured one can't be opened: INBOX is there always (RFC 3501, 5.1). */
+async function foldersBesides(
+  config: ConnectionConfig,
+  dependencies: HttpDependencies,
+): Promise<Pick<SteppedOutcome, 'folders'>> {
+  const { moveToFolder: _, ...rest } = config;
+  const session = await dependencies.openSession({ ...rest, folder: 'INBOX' }).catch(() => undefined);
+  if (session === undefined) return {};
+  try {
+    return await foldersOf(session);
+  } finally {
+    await session.close();
+  }
+}
+
+/** To be asked for last: what fails here ends the session, and is no failure of the connection. */
+async function foldersOf(session: MailboxSession): Promise<Pick<SteppedOutcome, 'folders'>> {
+  const folders = await session.listFolders().catch(() => []);
+  return folders.length === 0 ? {} : { folders };
+}
+
+function describeMails(mails: number, preview: readonly MailPreview[]): string {
+  const waiting = mails === 0 ? 'None waits.' : mails === 1 ? 'One waits.' : `${mails} wait.`;
+  const judged = preview.filter(({ isTaken }) => isTaken !== undefined);
+  if (judged.length === 0) return waiting;
+  const taken = judged.filter(({ isTaken }) => isTaken).length;
+  return `${waiting} Of the first ${judged.length} the filters take ${taken}.`;
 }
 
 class StepFailed extends Error {
@@ -143,17 +185,18 @@ function certificateStep(endsAt: Date | undefined, now: Date): TestStep {
 }
 
 async function previewOf(
-  session: MailboxSession,
-  refs: Awaited<ReturnType<MailboxSession['list']>>,
-  { rules }: ConnectionConfig,
+  { heads }: MailboxSample,
+  { protocol, rules, filters }: ConnectionConfig,
 ): Promise<readonly MailPreview[]> {
-  if (refs.length === 0) return [];
-  const [heads, { splitMail }] = await Promise.all([
-    session.readHeads(refs, previewBytes),
+  if (heads.length === 0) return [];
+  const [{ splitMail }, { createHeaderFilter }] = await Promise.all([
     import('../mail/splitMail.ts'),
+    import('../mail/headerFilter.ts'),
   ]);
+  const filter = filters === undefined ? undefined : createHeaderFilter(filters);
+  const isHeader = protocol === 'pop3';
   const previews: MailPreview[] = [];
-  for (const [, bytes] of heads) {
+  for (const bytes of heads) {
     const source = {
       sizeBytes: bytes.length,
       open: async () =>
@@ -162,7 +205,12 @@ async function previewOf(
         })(),
     };
     const split = await splitMail(source, { ...rules, maxMailBytes: previewBytes * 2 }, sizesOnly);
-    previews.push(toPreview(split, bytes.length >= previewBytes));
+    const preview = toPreview(split, isHeader || bytes.length >= previewBytes);
+    previews.push({
+      ...preview,
+      ...(isHeader ? { parts: [] } : {}),
+      ...(filter === undefined ? {} : { isTaken: filter.takes(bytes) }),
+    });
   }
   return previews;
 }

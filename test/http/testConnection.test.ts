@@ -13,7 +13,7 @@ let stolen = '';
 
 before(async () => {
   const settings = { MAILBOX_PW: 'a secret of another', MAILBOX_OTHER_PW: 'one more' };
-  bed = await startAppTestbed({ users: ['anna', 'bert'], settings });
+  bed = await startAppTestbed({ users: ['anna', 'bert', 'carl'], settings });
   api = await openApi(bed.host);
   // Answers as a POP3 server does until it has the password.
   thief = createServer((socket) => {
@@ -101,6 +101,7 @@ test('in steps it says how far it came, that the queue is reached, and what the 
     [1, 2, 3].map((number) => [String(number), ['body.txt'], false]),
   );
   assert.deepEqual(await flags(), there);
+  assert.deepEqual(answer.folders, ['INBOX']);
 
   const columns = mailboxColumns(bed.dovecot, 'IMAP', 'anna');
   const wrong = await stepped({ ...columns, password: 'wrong' });
@@ -108,6 +109,7 @@ test('in steps it says how far it came, that the queue is reached, and what the 
   assert.deepEqual(results(wrong), ['name ok', 'connection ok', 'login failed']);
   const folder = await stepped({ ...columns, folder: 'Nowhere' });
   assert.deepEqual(results(folder), ['name ok', 'connection ok', 'login ok', 'folder failed']);
+  assert.deepEqual(folder.folders, ['INBOX'], 'one that is there can be chosen');
   const queue = await stepped({ ...columns, queueName: 'no-such-queue' });
   assert.deepEqual(results(queue).slice(-2), ['folder ok', 'queue failed']);
   assert.match(String(queue.error), /no-such-queue/);
@@ -116,8 +118,46 @@ test('in steps it says how far it came, that the queue is reached, and what the 
   const port = await stepped({ ...columns, port: 1 });
   assert.deepEqual(results(port), ['name ok', 'connection failed']);
   const pop3 = await stepped({ ...mailboxColumns(bed.dovecot, 'POP3', 'anna') });
-  assert.deepEqual([pop3.ok, pop3.preview], [true, []]);
+  assert.equal(pop3.ok, true);
+  assert.deepEqual(
+    list(pop3.preview).map(({ subject, parts, isCut }) => [subject, parts, isCut]),
+    [1, 2, 3].map((number) => [String(number), [], true]),
+  );
   assert.ok(Number(pop3.mails) >= 3);
+});
+
+test('in steps it says which of the first mails the filters take, and marks none', async () => {
+  const user = bed.dovecot.maildir('carl');
+  await seedMaildir(
+    user,
+    ['order 1', 'news', 'order 2'].map((subject) => Buffer.from(`Subject: ${subject}\r\n\r\nHello\r\n`)),
+  );
+  const answer = object(
+    (
+      await api.call('POST /api/connections/acme/filtered/test', {
+        query: { steps: 'true' },
+        body: {
+          ...mailboxColumns(bed.dovecot, 'IMAP', 'carl'),
+          subjectFilter: 'order*',
+          unmatchedMails: 'markRead',
+        },
+      })
+    ).json(),
+  );
+  assert.deepEqual([answer.ok, answer.mails], [true, 3]);
+  assert.deepEqual(
+    list(answer.preview).map(({ subject, isTaken }) => [subject, isTaken]),
+    [
+      ['order 1', true],
+      ['news', false],
+      ['order 2', true],
+    ],
+  );
+  assert.equal(list(answer.steps).at(-1)?.text, '3 wait. Of the first 3 the filters take 2.');
+  assert.deepEqual(
+    (await listMaildir(user)).map(({ seen }) => seen),
+    [false, false, false],
+  );
 });
 
 test('a test says what a poll would say, without the password', async () => {

@@ -110,6 +110,12 @@ const steps: Schema = {
     additionalProperties: false,
   },
 };
+const folders: Schema = {
+  type: 'array',
+  description:
+    'With steps, over IMAP: the folders to choose from, at most 500, as far as the server gives them.',
+  items: { type: 'string' },
+};
 const previewItem: Schema = {
   type: 'object',
   required: ['parts', 'isCut'],
@@ -130,7 +136,11 @@ const previewItem: Schema = {
         additionalProperties: false,
       },
     },
-    isCut: { type: 'boolean', description: 'There may be more parts than its begin tells.' },
+    isCut: {
+      type: 'boolean',
+      description: 'There may be more parts than its begin tells; over POP3 its header, which tells none.',
+    },
+    isTaken: { type: 'boolean', description: 'Whether the filters take it; absent without filters.' },
   },
   additionalProperties: false,
 };
@@ -231,11 +241,13 @@ export const schemas: Readonly<Record<string, Schema>> = {
         required: ['ok', 'mails'],
         properties: {
           ok: { const: true },
-          mails: { ...count, description: 'What a poll would take.' },
+          mails: { ...count, description: 'What a poll would take; with filters, what it would look at.' },
           steps,
+          folders,
           preview: {
             type: 'array',
-            description: 'With steps, over IMAP: the first mails, by their first 256 KiB.',
+            description:
+              'With steps: the first three mails, with filters ten; over IMAP by their first 256 KiB, over POP3 by their headers, where TOP may be asked.',
             items: previewItem,
           },
         },
@@ -244,7 +256,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       {
         type: 'object',
         required: ['ok', 'error'],
-        properties: { ok: { const: false }, error: { type: 'string' }, steps },
+        properties: { ok: { const: false }, error: { type: 'string' }, steps, folders },
         additionalProperties: false,
       },
     ],
