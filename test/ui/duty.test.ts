@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { TransactionAction } from '@azure/data-tables';
+import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { mailboxColumns, password } from '../app/testbed.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
@@ -11,7 +12,7 @@ import { addRecord } from './records.ts';
 let ui: UiTestbed;
 
 before(async () => {
-  ui = await startUiTestbed({ users: ['anna', 'bert'] });
+  ui = await startUiTestbed({ users: ['anna', 'bert', 'carl'] });
 });
 after(() => ui.stop());
 
@@ -291,3 +292,64 @@ test('a connection that deletes is added only once it is said how many mails it 
   assert.deepEqual(await listMaildir(ui.bed.dovecot.maildir('bert')), []);
   await close();
 });
+
+test('a test in the form offers the folders that there are, and shows which mails the filters take and leave out', async () => {
+  const maildir = ui.bed.dovecot.maildir('carl');
+  const mailOf = (subject: string) =>
+    Buffer.from(`From: ann@example.org\r\nSubject: ${subject}\r\n\r\nHello\r\n`);
+  await seedMaildir(maildir, ['Order 1', 'News', 'Order 2'].map(mailOf));
+  const { page, troubles, close } = await ui.open({ key: functionKey });
+  page.on('dialog', (dialog) => dialog.accept());
+  await go(page, '#/new');
+  const port = String(ui.bed.dovecot.imapPort);
+  const fill = async (values: Readonly<Record<string, string>>) => {
+    for (const [label, value] of Object.entries(values))
+      await page.getByLabel(label, { exact: true }).fill(value);
+  };
+  await fill({ Username: 'carl', Password: password, Host: '127.0.0.1' });
+  await page.getByLabel('Use SSL').uncheck();
+  await page.getByText('Advanced', { exact: true }).click();
+  const folder = page.getByLabel('Folder', { exact: true });
+  await fill({ Port: port, Folder: 'Nowhere', 'Subject Filter': 'order*' });
+  assert.equal(await folder.getAttribute('list'), null);
+  const outcome = page.locator('form [role=status]');
+  await page.getByRole('button', { name: 'Test connection' }).click();
+  await outcome.filter({ hasText: 'Folder "Nowhere"' }).waitFor();
+  assert.deepEqual(await page.evaluate(choicesOf('folder')), ['INBOX']);
+
+  await fill({ Folder: 'INBOX' });
+  assert.deepEqual(await page.evaluate(choicesOf('moveToFolder')), ['INBOX'], 'they stay while it is chosen');
+  await page.getByRole('button', { name: 'Test connection' }).click();
+  await outcome.filter({ hasText: 'It works: 3 unread mails; of them the filters take 2.' }).waitFor();
+  const items = outcome.locator('.preview li');
+  const judged = (await items.allInnerTexts()).map((text) => text.replace(/\s+/g, ' ').split(' ann@')[0]);
+  assert.deepEqual(judged, ['Taken Order 1', 'Left out News', 'Taken Order 2']);
+  assert.deepEqual(await findViolations(page), []);
+  assert.deepEqual(
+    (await listMaildir(maildir)).map(({ seen }) => seen),
+    [false, false, false],
+  );
+
+  await fill({ Username: 'somebody else' });
+  assert.equal(await folder.getAttribute('list'), null, 'those of another mailbox');
+
+  await fill({ Username: 'carl' });
+  await page.getByLabel('Host Type').selectOption('POP3');
+  await fill({ Port: String(ui.bed.dovecot.pop3Port) });
+  await page.getByRole('button', { name: 'Test connection' }).click();
+  await outcome.filter({ hasText: 'It works: 3 mails to fetch.' }).waitFor();
+  await outcome.getByText('The first 3, as they would be sent').click();
+  await items.filter({ hasText: /News.*Its header alone was looked at/s }).waitFor();
+  assert.deepEqual(troubles, []);
+  await close();
+});
+
+/** In the page: what a field offers to choose from. */
+const choicesOf = (column: string) =>
+  `[...document.getElementById('field-${column}').list.options].map(({ value }) => value)`;
+
+async function findViolations(page: Page): Promise<readonly string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = (await page.evaluate('axe.run(document)')) as axe.AxeResults;
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+}

@@ -35,9 +35,11 @@ export interface MailPreview {
     readonly contentType: string;
   }[];
   readonly isCut: boolean;
+  /** Whether the filters take it; absent without filters. */
+  readonly isTaken?: boolean;
 }
 
-export type TestOutcome = { readonly steps?: readonly TestStep[] } & (
+export type TestOutcome = { readonly steps?: readonly TestStep[]; readonly folders?: readonly string[] } & (
   | { readonly ok: true; readonly mails: number; readonly preview?: readonly MailPreview[] }
   | { readonly ok: false; readonly error: string }
 );

@@ -12,7 +12,7 @@ import { advancedFields, advancedGroups, mainFields } from './fields.ts';
 import { FieldView, idOf } from './fieldView.tsx';
 import { KeyFields } from './keyFields.tsx';
 import { ProviderChoice } from './providerChoice.tsx';
-import { TestReport } from './testReport.tsx';
+import { isFiltered, TestReport } from './testReport.tsx';
 import { inFormWords } from './words.ts';
 
 interface ConnectionFormProps {
@@ -34,6 +34,8 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
   const [draft, setDraft] = useState(start);
   const [outcome, setOutcome] = useState<Outcome>();
   const [isAdvanced, setIsAdvanced] = useState(false);
+  /** What the last test has found in this mailbox. */
+  const [folders, setFolders] = useState<readonly string[]>([]);
   /** What is said before mails are deleted; undefined while it is not asked. */
   const [asksDelete, setAsksDelete] = useState<string>();
   const form = useRef<HTMLFormElement>(null);
@@ -91,7 +93,9 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
       wrongKeys(draft).length === 0
         ? draft.key
         : { customer: 'unsaved', connection: `unsaved-${Math.random().toString(36).slice(2)}` };
-    return await testConnection(key, toBody(draft, stored?.connection));
+    const found = await testConnection(key, toBody(draft, stored?.connection));
+    setFolders(found.folders ?? []);
+    return found;
   };
 
   const test = async (): Promise<void> => {
@@ -112,7 +116,7 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
       setOutcome({ kind: 'tested', test: found });
       setAsksDelete(
         found.ok
-          ? `${counted(found.mails, 'mail')} will be sent and DELETED from the server at the next poll, and every one that comes after.`
+          ? `${isFiltered(found) ? `Those that the filters take, of ${counted(found.mails, 'unread mail')},` : counted(found.mails, 'mail')} will be sent and DELETED from the server at the next poll, and every one that comes after.`
           : `How many mails wait could not be asked: ${found.error} Every mail of this mailbox will be sent and DELETED from the server.`,
       );
     } catch (error) {
@@ -124,6 +128,7 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
     const changed = update(draft);
     setDraft(changed);
     if (outcome?.kind === 'tested') setOutcome(undefined);
+    if (!['host', 'username'].every((column) => isSame(draft, changed, column))) setFolders([]);
     if (outcome?.kind === 'wrong') {
       const left = outcome.errors.filter(({ column }) => isSame(draft, changed, column));
       const still = left.length === 0 ? undefined : ({ kind: 'wrong', errors: left } as const);
@@ -139,6 +144,7 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
       draft={draft}
       stored={stored?.connection}
       error={errorOf(field.column)}
+      folders={folders}
       change={change}
     />
   );

@@ -11,6 +11,8 @@ interface FieldViewProps {
   readonly stored: Connection | undefined;
   /** The API's sentence for this column. */
   readonly error: string | undefined;
+  /** Those of the mailbox, as far as they are known. */
+  readonly folders: readonly string[];
   readonly change: (update: (draft: Draft) => Draft) => void;
 }
 
@@ -98,9 +100,9 @@ function Choice({ field, draft, change, ...rest }: ControlProps & { field: Choic
   );
 }
 
-function Text({ field, draft, change, stored, ...rest }: ControlProps & { field: TextField }) {
+function Text({ field, draft, change, stored, folders, ...rest }: ControlProps & { field: TextField }) {
   const common = {
-    ...commonOf({ field, draft, change, stored, ...rest }),
+    ...commonOf({ field, draft, change, stored, folders, ...rest }),
     value: draft.texts[field.column],
     spellcheck: false,
     autocapitalize: 'none' as const,
@@ -110,14 +112,29 @@ function Text({ field, draft, change, stored, ...rest }: ControlProps & { field:
   };
   if (field.kind === 'area') return <textarea {...common} rows={4} />;
   if (field.kind === 'secret') return <Secret label={field.label} common={common} />;
+  const isFolder = field.column === 'folder' || field.column === 'moveToFolder';
+  const hasChoices = isFolder && folders.length > 0;
   const input = (
     <input
       {...common}
       inputMode={field.kind === 'number' ? 'numeric' : 'text'}
       autocomplete="off"
+      list={hasChoices ? `${common.id}-choices` : undefined}
       onBlur={() => field.column === 'port' && change(leavePort)}
     />
   );
+  if (hasChoices) {
+    return (
+      <>
+        {input}
+        <datalist id={`${common.id}-choices`}>
+          {folders.map((name) => (
+            <option key={name} value={name} />
+          ))}
+        </datalist>
+      </>
+    );
+  }
   if (field.unit === undefined) return input;
   return (
     <div class="with-unit">

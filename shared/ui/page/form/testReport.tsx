@@ -17,7 +17,7 @@ const markWords = { ok: 'well', warning: 'look at it', failed: 'failed' } as con
 export function TestReport({ test }: { test: TestOutcome }) {
   return (
     <div class={test.ok ? 'good' : 'bad'}>
-      {test.ok ? <p>It works: {counted(test.mails, 'mail')} to fetch.</p> : <p>{test.error}</p>}
+      {test.ok ? <p>It works: {waitingIn(test)}</p> : <p>{test.error}</p>}
       {test.steps !== undefined && (
         <ol class="steps" aria-label="Steps of the test">
           {test.steps.map(({ step, result, text }) => (
@@ -35,19 +35,46 @@ export function TestReport({ test }: { test: TestOutcome }) {
   );
 }
 
+type GoodTest = TestOutcome & { readonly ok: true };
+
+/** Filters decide on each mail, and were tried on the first ones alone. */
+export function isFiltered({ preview = [] }: GoodTest): boolean {
+  return preview.some(({ isTaken }) => isTaken !== undefined);
+}
+
+function waitingIn(test: GoodTest): string {
+  const { mails, preview = [] } = test;
+  if (!isFiltered(test)) return `${counted(mails, 'mail')} to fetch.`;
+  const taken = preview.filter(({ isTaken }) => isTaken).length;
+  const looked = preview.length === mails ? 'them' : `the first ${preview.length}`;
+  return `${counted(mails, 'unread mail')}; of ${looked} the filters take ${taken}.`;
+}
+
+/** By POP3 the headers alone can be looked at. */
+function partsIn({ parts, isCut }: MailPreview): string {
+  if (parts.length === 0 && isCut) return 'Its header alone was looked at';
+  const names = parts.map(({ fileName, contentType }) => `${fileName} (${contentType})`).join(', ');
+  return isCut ? `${names} and perhaps more: only its begin was looked at` : names;
+}
+
 function Preview({ mails }: { mails: readonly MailPreview[] }) {
+  const isJudged = mails.some(({ isTaken }) => isTaken !== undefined);
   return (
-    <details class="preview">
-      <summary>{`The first ${mails.length === 1 ? 'one' : mails.length}, as they would be sent`}</summary>
+    <details class="preview" open={isJudged}>
+      <summary>
+        {`The first ${mails.length === 1 ? 'one' : mails.length}, ${isJudged ? 'and whether the filters take it' : 'as they would be sent'}`}
+      </summary>
       <ol>
-        {mails.map(({ subject, from, date, parts, isCut }, index) => (
+        {mails.map((mail, index) => (
           <li key={index}>
-            <b>{subject || '(no subject)'}</b>
-            <span class="sub">{[from, date && exact(date)].filter(Boolean).join(' · ')}</span>
-            <span class="sub">
-              {parts.map(({ fileName, contentType }) => `${fileName} (${contentType})`).join(', ')}
-              {isCut && ' and perhaps more: only its begin was looked at'}
-            </span>
+            {mail.isTaken !== undefined && (
+              <span class={`judged ${mail.isTaken ? 'taken' : 'left-out'}`}>
+                {mail.isTaken ? 'Taken' : 'Left out'}
+              </span>
+            )}{' '}
+            <b>{mail.subject || '(no subject)'}</b>
+            <span class="sub">{[mail.from, mail.date && exact(mail.date)].filter(Boolean).join(' · ')}</span>
+            {mail.isTaken !== false && <span class="sub">{partsIn(mail)}</span>}
           </li>
         ))}
       </ol>
