@@ -330,6 +330,15 @@ test('a test in the form offers the folders that there are, and shows which mail
     [false, false, false],
   );
 
+  await fill({ Customer: 'acme', 'Connection name': 'filtered' });
+  await page.getByLabel('Delete Messages').check();
+  await page.getByRole('button', { name: 'Add connection' }).click();
+  const question = page.getByRole('dialog', { name: 'Mails will be deleted' });
+  await question
+    .getByText('Those that the filters take, of 3 unread mails, will be sent and DELETED')
+    .waitFor();
+  await question.getByRole('button', { name: 'Cancel' }).click();
+
   await fill({ Username: 'somebody else' });
   assert.equal(await folder.getAttribute('list'), null, 'those of another mailbox');
 
