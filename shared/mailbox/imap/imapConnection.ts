@@ -199,7 +199,9 @@ export class ImapConnection {
 
   async #trySelect(folder: string): Promise<MailboxObject | Refusal> {
     try {
-      return await this.client.mailboxOpen(folder);
+      const mailbox = await this.client.mailboxOpen(folder);
+      spellFlagsAsUsual(mailbox);
+      return mailbox;
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal === undefined) throw error;
@@ -320,4 +322,12 @@ function refusalLogger(onLogged: (error: unknown) => void) {
   };
   const drop = (): void => {};
   return { isLevelEnabled: () => false, trace: drop, debug: drop, info: drop, warn: pick, error: pick };
+}
+
+/** Flags count in any case (RFC 3501, 9), but imapflow sends none that PERMANENTFLAGS spells another way. */
+function spellFlagsAsUsual({ permanentFlags }: MailboxObject): void {
+  const kept = new Set([...(permanentFlags ?? [])].map((flag) => flag.toLowerCase()));
+  for (const flag of ['\\Seen', '\\Deleted']) {
+    if (kept.has(flag.toLowerCase())) permanentFlags?.add(flag);
+  }
 }

@@ -532,8 +532,7 @@ export class ImapSession implements MailboxSession {
 
   #requireWritable({ readOnly, permanentFlags }: MailboxObject): void {
     const flag = this.#options.deleteMails ? '\\Deleted' : '\\Seen';
-    const kept = new Set([...(permanentFlags ?? ['\\*'])].map((name) => name.toLowerCase()));
-    const keeps = kept.has('\\*') || kept.has(flag.toLowerCase());
+    const keeps = permanentFlags === undefined || permanentFlags.has('\\*') || permanentFlags.has(flag);
     if (readOnly !== true && keeps) return;
     throw new Failure(
       'folder',

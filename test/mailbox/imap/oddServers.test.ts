@@ -182,13 +182,15 @@ test('flags count in any case', async () => {
       return rows('FETCH', row)(command, wire);
     },
   };
-  await withServer(script, async ({ port }) => {
+  await withServer(script, async ({ port, commands }) => {
     await withSession(optionsFor(port), async (session) => {
       const kinds: string[] = [];
       for await (const { mail, kind } of fetched(session, await listAndMeasure(session)))
         kinds.push(`${mail.id} ${kind}`);
       assert.deepEqual(kinds.sort(), ['1 mail', '2 gone', '3 mail']);
+      await session.settle([{ key: '1', id: 1 }]);
     });
+    assert.ok(commands.some(({ name, args }) => name === 'UID STORE' && args.includes('\\Seen')));
   });
 });
 
