@@ -56,3 +56,13 @@ function partNumber({ applicationProperties }: QueueMessage): number {
 export function inAnyOrder(mailParts: SentPart[][]): string[] {
   return mailParts.map((parts) => JSON.stringify(parts)).toSorted();
 }
+
+/** The text of each body that arrived from a connection, in order of arrival, without blanks around it. */
+export function bodiesOf(messages: readonly QueueMessage[], connection: string): string[] {
+  return messages
+    .filter(
+      ({ subject, applicationProperties }) =>
+        subject === 'body' && applicationProperties?.connection === connection,
+    )
+    .map(({ body }) => body.toString().trim());
+}
