@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { after, before, type TestContext, test } from 'node:test';
+import { type Script, startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import { type ReliabilityBed, startReliabilityBed } from '../reliability/bed.ts';
+import type { HostProcess } from '../testbed/host/hostProcess.ts';
+
+let bed: ReliabilityBed;
+/** The app in a process of its own, so that the servers take none of its time. */
+let app: HostProcess;
+before(async () => {
+  bed = await startReliabilityBed({ users: ['nobody'] });
+  app = await bed.startChild();
+});
+after(async () => {
+  await app.stop();
+  await bed.stop();
+});
+
+const small = Buffer.from('Subject: small\r\n\r\nsmall\r\n');
+
+async function addServer(t: TestContext, name: string, script: Script): Promise<void> {
+  const server = await startScriptedImapServer(script);
+  t.after(() => server.stop());
+  await bed.connections.upsertEntity({
+    ...{ partitionKey: 'acme', rowKey: name, hostType: 'IMAP', host: '127.0.0.1', port: server.port },
+    ...{ useSsl: false, username: 'anna', password: 'pass-7391-word' },
+  });
+}
+
+/** Orders these polls at once; gives how long they took together. */
+async function poll(names: readonly string[]): Promise<number> {
+  for (const name of names) await bed.order(name);
+  const startedAt = performance.now();
+  await app.drainQueue();
+  return performance.now() - startedAt;
+}
+
+const durationMs = ({ lastRunStartedAt, lastRunEndedAt }: Record<string, unknown>): number =>
+  Date.parse(String(lastRunEndedAt)) - Date.parse(String(lastRunStartedAt));
+
+/** About 1 MB/s of `* 5 EXISTS`, from the first SEARCH on, until the client is gone. */
+function flooding(): Script {
+  const piece = Buffer.from('* 5 EXISTS\r\n'.repeat(8_738));
+  return {
+    mails: [small],
+    onCommand: ({ name }, wire) => {
+      if (name !== 'UID SEARCH') return false;
+      const timer = setInterval(() => wire.send(piece), 100);
+      setTimeout(() => clearInterval(timer), 30_000).unref();
+      timer.unref();
+      return true;
+    },
+  };
+}
+
+test('four servers that flood are cut off within seconds, with a sentence, and a good poll beside them is not held up', async (t) => {
+  const goodMails = Array.from({ length: 300 }, (_, index) =>
+    Buffer.from(`Subject: ${index}\r\n\r\n${'a line of text\r\n'.repeat(100)}`),
+  );
+  for (const name of ['warm', 'alone', 'beside']) await addServer(t, name, { mails: goodMails });
+  const floods = ['flood-1', 'flood-2', 'flood-3', 'flood-4'];
+  for (const name of floods) await addServer(t, name, flooding());
+  await poll(['warm']);
+  await poll(['alone']);
+  await poll([...floods, 'beside']);
+
+  const aloneMs = durationMs(await bed.state('alone'));
+  const beside = await bed.state('beside');
+  assert.deepEqual([beside.lastStatus, beside.lastMailCount], ['ok', 300]);
+  const besideMs = durationMs(beside);
+  assert.ok(besideMs <= 3 * aloneMs, `${besideMs} ms beside the floods, ${aloneMs} ms alone`);
+  for (const name of floods) {
+    const state = await bed.state(name);
+    assert.equal(state.lastStatus, 'failed');
+    assert.match(String(state.lastError), /goes on sending what nobody asked for/);
+    assert.ok(durationMs(state) < 15_000, `${durationMs(state)} ms`);
+  }
+});
