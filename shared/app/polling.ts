@@ -8,7 +8,7 @@ import { openJournal } from '../journal/journal.ts';
 import { defaultLeaseTimes, type LeaseTimes, leasesIn } from '../lease/lease.ts';
 import { createMailBuffers } from '../mailbox/mailBuffers.ts';
 import { KnownMails } from '../poll/knownMails.ts';
-import { ProcessMemory } from '../poll/memory.ts';
+import { ProcessMemory, TextTurns } from '../poll/memory.ts';
 import { type PollDependencies, pollMailbox, type RunStart } from '../poll/pollMailbox.ts';
 import { type Run, type RunResult, runMailbox } from '../poll/run.ts';
 import { boundedWarnings } from '../telemetry/boundedLog.ts';
@@ -22,6 +22,9 @@ const mebibyte = 1_048_576;
 
 /** The bytes of mail that all runs of this process hold at a time. */
 const mailMemoryBytes = 32 * mebibyte;
+
+/** Half of the silence that a mail server is forgiven. */
+const textTurnMs = 30_000;
 
 /** Of memory that mails were read into, kept for the next ones. */
 const idleBufferBytes = 4 * mebibyte;
@@ -43,6 +46,7 @@ export async function createPolling(
   ]);
   const takeLease = leasesIn(leases, leaseTimes);
   const memory = new ProcessMemory(mailMemoryBytes);
+  const texts = new TextTurns(textTurnMs);
   const openSession = createSessions(settings, storage, createMailBuffers(idleBufferBytes));
   const openUndelivered = lazily(process.openUndelivered);
   const sources = secretSources(settings, env);
@@ -73,6 +77,7 @@ export async function createPolling(
         fence: limits,
         signal: limits.signal,
         streamMemory: () => memory.forStream(share),
+        takeTextTurn: () => texts.take(share),
         maxMailBytes: settings.maxMailBytes,
       };
     };

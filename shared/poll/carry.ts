@@ -12,7 +12,7 @@ import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailSource, OmissionReason, SplitMail } from '../mail/mail.ts';
 import { compareWithSecondReader } from '../mail/secondReader.ts';
 import { rawMail, splitMail } from '../mail/splitMail.ts';
-import type { FetchedMail } from '../mailbox/mailbox.ts';
+import type { FetchedMail, Holding } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
 import { buildMessages, interchangeIdOf, type PartMessage } from '../message/message.ts';
 import { type PollTrace, type Step, traced } from '../telemetry/telemetry.ts';
@@ -40,6 +40,8 @@ export interface Way {
   readonly payloads: ContainerClient;
   readonly openUndelivered: () => Promise<UndeliveredStore>;
   readonly streamMemory: () => StreamHolding;
+  /** Awaited before a streamed mail holds much text. */
+  readonly takeTextTurn: () => Promise<Holding>;
   readonly maxMailBytes: number;
   readonly temporaryFolder: string;
 }
@@ -188,7 +190,10 @@ async function splitAndUpload(
       memory: memory ?? fixedMemory(partsBytes),
     });
     try {
-      const split = await traced(trace, 'parse', () => splitUnlessTooRisky(source, identity, contents, way));
+      const isStreamed = memory !== undefined;
+      const split = await traced(trace, 'parse', () =>
+        splitUnlessTooRisky(source, isStreamed, identity, contents, way),
+      );
       const pushing = trace.startStep('push');
       const origin = { customer, connection, identity, endpoint };
       const parts = buildMessages(origin, split, sessions, pushing.traceparent);
@@ -204,15 +209,24 @@ async function splitAndUpload(
 /** A mail that brought the process down before goes whole, so that it and what lies behind it arrive. */
 async function splitUnlessTooRisky(
   source: MailSource,
+  isStreamed: boolean,
   { id }: MailIdentity,
   contents: MailContents,
-  { config, risks, maxMailBytes }: Way,
+  { config, risks, maxMailBytes, takeTextTurn }: Way,
 ): Promise<SplitMail> {
   if (risks.countOf(id) >= maxRisks) return await rawMail(source, tooRisky, contents);
-  const beforeRisk = () => risks.begin(id);
-  const split = await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
-  const more = await compareWithSecondReader(source, split);
-  return more === undefined ? split : { ...split, warning: `${split.warning} ${more}` };
+  let turn: Holding | undefined;
+  const beforeRisk = async () => {
+    if (isStreamed) turn ??= await takeTextTurn();
+    await risks.begin(id);
+  };
+  try {
+    const split = await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
+    const more = await compareWithSecondReader(source, split);
+    return more === undefined ? split : { ...split, warning: `${split.warning} ${more}` };
+  } finally {
+    turn?.release();
+  }
 }
 
 /** Before anything of the mail is sent, so that all of it can be taken apart anew where a name proves taken. */

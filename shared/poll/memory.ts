@@ -181,6 +181,32 @@ export class ProcessMemory {
   }
 }
 
+/** What a turn stands for: the most text that is held of one mail. */
+const turnBytes = 16 * 1_048_576;
+const turns = 3;
+
+/**
+ * Has few streamed mails of a process hold a large text at a time: the text comes on top of what a stream holds. A
+ * turn is shared as memory is, and waited for no longer than `mostWaitMs`: those who wait hold memory of streams,
+ * which whoever has the turn may need, and a server that drips must not stop the others for good.
+ */
+export class TextTurns {
+  readonly #memory = new ProcessMemory(turns * turnBytes);
+  readonly #mostWaitMs: number;
+
+  constructor(mostWaitMs: number) {
+    this.#mostWaitMs = mostWaitMs;
+  }
+
+  /** Rejects with the signal's reason when it fires. */
+  async take(share: MemoryShare): Promise<Holding> {
+    const signal = AbortSignal.any([share.signal, AbortSignal.timeout(this.#mostWaitMs)]);
+    const turn = this.#memory.of({ ...share, signal }).hold();
+    await turn.grow(turnBytes).catch(() => share.signal.throwIfAborted());
+    return turn;
+  }
+}
+
 /** The names of the shares that a holder has a part of: its mailbox's, its queue's, and that of streams. */
 function sharesOf({ share, kind }: Holder): readonly string[] {
   const named = [`mailbox ${share.mailbox}`, `queue ${share.queueName}`];

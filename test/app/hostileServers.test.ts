@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, type TestContext, test } from 'node:test';
-import { type Script, startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import { type Script, startScriptedImapServer, stepOf } from '../mailbox/imap/scriptedImapServer.ts';
 import { type ReliabilityBed, startReliabilityBed } from '../reliability/bed.ts';
 import type { HostProcess } from '../testbed/host/hostProcess.ts';
+import { queueName } from './testbed.ts';
 
+const mebibyte = 1_048_576;
 let bed: ReliabilityBed;
-/** The app in a process of its own, so that the servers take none of its time. */
+/** The app in a process of its own, so that the servers take none of its time and memory. */
 let app: HostProcess;
 before(async () => {
   bed = await startReliabilityBed({ users: ['nobody'] });
@@ -68,11 +71,41 @@ test('four servers that flood are cut off within seconds, with a sentence, and a
   const beside = await bed.state('beside');
   assert.deepEqual([beside.lastStatus, beside.lastMailCount], ['ok', 300]);
   const besideMs = durationMs(beside);
-  assert.ok(besideMs <= 3 * aloneMs, `${besideMs} ms beside the floods, ${aloneMs} ms alone`);
+  assert.ok(besideMs <= 3 * aloneMs + 1_000, `${besideMs} ms beside the floods, ${aloneMs} ms alone`);
   for (const name of floods) {
     const state = await bed.state(name);
     assert.equal(state.lastStatus, 'failed');
     assert.match(String(state.lastError), /goes on sending what nobody asked for/);
     assert.ok(durationMs(state) < 15_000, `${durationMs(state)} ms`);
   }
+});
+
+test('twenty servers that announce 1,000 bytes and send 31 MiB keep the app below 320 MiB', async (t) => {
+  const large = Buffer.concat([
+    Buffer.from('Subject: large\r\n\r\n'),
+    Buffer.alloc(31 * mebibyte, `${'x'.repeat(70)}\r\n`),
+  ]);
+  const script: Script = {
+    mails: [large],
+    onCommand: (command, wire) => {
+      if (stepOf(command) !== 'MEASURE') return false;
+      wire.send(`* 1 FETCH (UID 1 RFC822.SIZE 1000)\r\n${command.tag} OK done\r\n`);
+      return true;
+    },
+  };
+  const names = Array.from({ length: 20 }, (_, index) => `lying-${index}`);
+  for (const name of names) await addServer(t, name, script);
+  // The kernel's high-water mark starts again from what is resident now.
+  await writeFile(`/proc/${app.pid}/clear_refs`, '5');
+  await poll(names);
+  const [, peakKibibytes] =
+    /^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${app.pid}/status`, 'utf8')) ?? [];
+  const peakMebibytes = Number(peakKibibytes) / 1_024;
+  assert.ok(peakMebibytes < 320, `${peakMebibytes} MiB`);
+  for (const name of names) {
+    const { lastStatus, lastError, lastMailCount } = await bed.state(name);
+    assert.deepEqual([lastStatus, lastError, lastMailCount], ['ok', '', 1], name);
+  }
+  assert.ok(bed.broker.queue(queueName).messages.length >= names.length);
+  t.diagnostic(`${peakMebibytes.toFixed(0)} MiB`);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Holding } from '../../shared/mailbox/mailbox.ts';
-import { ProcessMemory } from '../../shared/poll/memory.ts';
+import { ProcessMemory, TextTurns } from '../../shared/poll/memory.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -274,4 +274,42 @@ test('whatever is asked for is granted in the end, and the bounds are kept', asy
     }),
     { numRuns: 100 },
   );
+});
+
+test('a third mail waits for its turn to hold text, and has it when one before it is done', async () => {
+  const turns = new TextTurns(60_000);
+  const taken: string[] = [];
+  const take = async (mailbox: string) => {
+    const share = { mailbox, queueName: 'inbound', signal: new AbortController().signal };
+    const taking = await turns.take(share);
+    taken.push(mailbox);
+    return taking;
+  };
+  const first = await take('first');
+  await take('second');
+  const third = take('third');
+  await turn();
+  assert.deepEqual(taken, ['first', 'second']);
+  first.release();
+  await third;
+  assert.deepEqual(taken, ['first', 'second', 'third']);
+});
+
+test('who has waited long enough for a turn goes on without one; who was ended meanwhile is told why', async (t) => {
+  // The signal's timer alone keeps no process alive.
+  const alive = setInterval(() => {}, 1_000);
+  t.after(() => clearInterval(alive));
+  const turns = new TextTurns(50);
+  const ended = new AbortController();
+  const share = (mailbox: string) => ({ mailbox, queueName: 'inbound', signal: ended.signal });
+  await turns.take(share('first'));
+  await turns.take(share('second'));
+  const third = await turns.take(share('third'));
+  third.release();
+  const patient = new TextTurns(60_000);
+  await Promise.all([patient.take(share('first')), patient.take(share('second'))]);
+  const waiting = patient.take(share('third'));
+  const reason = new Error('the run has ended');
+  ended.abort(reason);
+  await assert.rejects(waiting, reason);
 });
