@@ -101,7 +101,7 @@ function readMediaType({ value, parameters }: StructuredValue): string {
   const readable = mediaTypeShape.test(mediaType) && mediaType.length <= maxTypeLength;
   if (!parameters.has('boundary')) return readable ? mediaType : 'text/plain';
   if (readable && topLevelType.test(mediaType)) return mediaType;
-  if (/^multipart\b/.test(mediaType)) return 'multipart/mixed';
+  if (/^multipart(?:[/\s]|$)/.test(mediaType)) return 'multipart/mixed';
   throw new Unsplittable('a type in it can’t be read and may be that of a multipart');
 }
 

@@ -59,6 +59,11 @@ describe('a mail goes raw, whole and with a warning', () => {
     await assertRaw(`${head}Content-Type: multipart/mixed; boundary=a\r\n\r\n${inner}`, /no parts/);
   });
 
+  test('when its type can only be guessed to be a multipart, which would drop its preamble', async () => {
+    const body = 'seen by others\r\n--b\r\n\r\ntext\r\n--b--\r\n';
+    await assertRaw(`${head}Content-Type: multipart--/digest; boundary=b\r\n\r\n${body}`, /can’t be read/);
+  });
+
   test('when it has no header', async () => {
     await assertRaw('just some text\r\n', /header/);
     await assertRaw('just some text\r\n\r\nand more\r\n', /header/);
