@@ -17,9 +17,10 @@ function matches(header: string, current: string | undefined): boolean {
   if (header.trim() === '*') return true;
   return header.split(',').some((text) => {
     const tag = text.trim().replace(/^W\//, '');
-    return tag === current || tag.replace(compressed, '"') === current;
+    const opened = current.slice(0, -1);
+    return tag === current || (tag.startsWith(opened) && compressed.test(tag.slice(opened.length)));
   });
 }
 
 /** What Apache, Jetty and others put behind a tag. */
-const compressed = /(?:--?|;)(?:gzip|br|deflate|zstd)"$/;
+const compressed = /^(?:--?|;)(?:gzip|br|deflate|zstd)"$/;

@@ -154,6 +154,7 @@ test('conditions are compared as RFC 9110 says, and tags as proxies leave them',
     assert.equal(may({ 'if-none-match': tag }, '"a"'), false, tag);
   }
   assert.equal(may({ 'if-match': '"b-gzip"' }, '"a"'), false);
+  assert.equal(may({ 'if-match': '"a--gzip"' }, '"a-"'), true, 'a tag that ends with a dash itself');
   assert.equal(may({ 'if-match': '"a-x"' }, '"a"'), false);
   assert.equal(may({ 'if-match': '"a-br"' }, '"a-br"'), true);
   assert.equal(may({ 'if-match': 'a' }, '"a"'), false);
