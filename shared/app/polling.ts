@@ -23,8 +23,8 @@ const mebibyte = 1_048_576;
 /** The bytes of mail that all runs of this process hold at a time. */
 const mailMemoryBytes = 32 * mebibyte;
 
-/** Half of the silence that a mail server is forgiven. */
-const textTurnMs = 30_000;
+/** As long as a mail server may be silent. */
+const textTurnMs = 60_000;
 
 /** Of memory that mails were read into, kept for the next ones. */
 const idleBufferBytes = 4 * mebibyte;

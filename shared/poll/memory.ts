@@ -183,7 +183,7 @@ export class ProcessMemory {
 
 /** What a turn stands for: the most text that is held of one mail. */
 const turnBytes = 16 * 1_048_576;
-const turns = 3;
+const turns = 2;
 
 /**
  * Has few streamed mails of a process hold a large text at a time: the text comes on top of what a stream holds. A

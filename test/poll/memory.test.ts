@@ -280,7 +280,7 @@ test('a third mail waits for its turn to hold text, and has it when one before i
   const turns = new TextTurns(60_000);
   const taken: string[] = [];
   const take = async (mailbox: string) => {
-    const share = { mailbox, queueName: 'inbound', signal: new AbortController().signal };
+    const share = { mailbox, queueName: `of ${mailbox}`, signal: new AbortController().signal };
     const taking = await turns.take(share);
     taken.push(mailbox);
     return taking;
@@ -301,7 +301,7 @@ test('who has waited long enough for a turn goes on without one; who was ended m
   t.after(() => clearInterval(alive));
   const turns = new TextTurns(50);
   const ended = new AbortController();
-  const share = (mailbox: string) => ({ mailbox, queueName: 'inbound', signal: ended.signal });
+  const share = (mailbox: string) => ({ mailbox, queueName: `of ${mailbox}`, signal: ended.signal });
   await turns.take(share('first'));
   await turns.take(share('second'));
   const third = await turns.take(share('third'));
