@@ -87,8 +87,8 @@ class WholeLines {
   }
 }
 
-/** An escape at the end of lines that a soft break cuts in two. */
-const cutEscape = /(?:[ \t=]*=[0-9A-Fa-f]?(?:=[ \t]*\r*\n)+)$/;
+/** An escape at the end of lines that soft breaks cut into two or three. */
+const cutEscape = /[ \t=]*=(?:(?:=[ \t]*\r*\n)*[0-9A-Fa-f])?(?:=[ \t]*\r*\n)+$/;
 const maxCutEscape = 1024;
 
 /** RFC 2045, 6.7, by libqp, which is tolerant as mailparser is. A line of more than 1 MiB is refused. */

@@ -164,6 +164,21 @@ describe('quoted-printable', () => {
     );
   });
 
+  for (const encoded of [
+    '=\r\nAB',
+    '=4=\r\n1',
+    '==\r\n41',
+    '==\r\n4=\r\n1',
+    '==\r\n=\r\n4=\r\n=\r\n1',
+    '== \r\na= \r\na',
+  ])
+    test(`an escape cut by soft breaks is put together: ${JSON.stringify(encoded)}`, () => {
+      assert.deepEqual(
+        decode('quoted-printable', [Buffer.from(encoded)]),
+        Buffer.from(libqp.decode(encoded)),
+      );
+    });
+
   test('gives back any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2000 }), (array) => {
