@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { readCertificates } from '../mailbox/pem.ts';
 import { queueNamePattern } from '../settings/queueName.ts';
 import { checkCron } from '../time/cron.ts';

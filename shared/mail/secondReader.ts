@@ -1,4 +1,3 @@
-import { MailParser } from 'mailparser';
 import type { MailSource, SplitMail } from './mail.ts';
 
 /** A larger damaged mail is not read twice. */
@@ -33,6 +32,8 @@ export async function compareWithSecondReader(
 }
 
 async function countAttachments(source: MailSource): Promise<number> {
+  // Loaded when first needed: few mails are damaged, and it brings half a megabyte of HTML along.
+  const { MailParser } = await import('mailparser');
   const parser = new MailParser(attachmentsOnly);
   let attachments = 0;
   parser.on('data', (data) => {
