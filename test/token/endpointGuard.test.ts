@@ -84,7 +84,7 @@ test('at a given address TLS still verifies the endpoint’s name', async () => 
   const { port } = server.address() as AddressInfo;
   const post = (host: string) => {
     const url = new URL(`https://${host}:${port}/token`);
-    return exchange({ url, headers: {}, body: '', address: '127.0.0.1' }, quickLimits);
+    return exchange({ url, headers: {}, body: '', addresses: ['127.0.0.1'] }, quickLimits);
   };
   const [right, wrong] = [await post('login.test'), await post('other.test')];
   tls.setDefaultCACertificates(before);
@@ -104,7 +104,7 @@ test('an endpoint whose certificate nobody vouches for is not spoken to', async 
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const url = new URL(`https://login.test:${port}/token`);
-  const answer = await exchange({ url, headers: {}, body: '', address: '127.0.0.1' }, quickLimits);
+  const answer = await exchange({ url, headers: {}, body: '', addresses: ['127.0.0.1'] }, quickLimits);
   await new Promise((resolve) => server.close(resolve));
   assert.equal(answer.kind, 'unreachable');
   assert.equal(requests, 0);
