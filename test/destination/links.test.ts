@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { after, afterEach, before, type TestContext, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import type { Destinations } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
+import { onClientSocket } from '../testbed/clientSockets.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
 import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry, until } from './support.ts';
 
@@ -61,12 +61,7 @@ function watchLinks(t: TestContext): { readonly opened: number; readonly open: n
 /** Counts what this process has its sockets write to a port, on connections that it makes from now on. */
 function watchWrites(t: TestContext, port: number): () => number {
   const sockets: Socket[] = [];
-  const onSocket = (made: unknown): void => {
-    if (typeof made === 'object' && made !== null && 'socket' in made && made.socket instanceof Socket)
-      sockets.push(made.socket);
-  };
-  subscribe('net.client.socket', onSocket);
-  t.after(() => unsubscribe('net.client.socket', onSocket));
+  t.after(onClientSocket((socket) => sockets.push(socket)));
   return () =>
     sockets
       .filter(({ remotePort }) => remotePort === port)
