@@ -19,14 +19,14 @@ export type LookUpHost = (host: string) => Promise<readonly { readonly address: 
 
 /**
  * Checks a mail server's host against the rules, before anything is connected to. With `denyPrivate` the name
- * is resolved, once, and `address` is what must be connected to: a second look-up could give another answer.
+ * is resolved, once, and `addresses` are what must be connected to, in their order: a second look-up could give others.
  * Rejects with a `Failure`: `host-denied`, `unknown-host` or `timeout`.
  */
 export async function resolveMailHost(
   host: string,
   rules: HostRules,
   lookUp: LookUpHost = lookUpAll,
-): Promise<{ readonly address?: string }> {
+): Promise<{ readonly addresses?: readonly string[] }> {
   if (rules.allowed !== undefined && !matchesHostPattern(host, rules.allowed)) {
     throw new Failure(
       'host-denied',
@@ -34,7 +34,7 @@ export async function resolveMailHost(
     );
   }
   if (!rules.denyPrivate) return {};
-  return { address: await resolvePublicAddress('Host', host, rules.timeoutMs, lookUp) };
+  return { addresses: await resolvePublicAddresses('Host', host, rules.timeoutMs, lookUp) };
 }
 
 /** Whether a host is one of the patterns: the same name or address, or below the domain of a `*.` pattern. */
@@ -48,19 +48,19 @@ export function matchesHostPattern(host: string, patterns: readonly string[]): b
 }
 
 /**
- * Resolves a host and gives the first of its addresses that is on the public internet. `subject` begins the
+ * Resolves a host and gives those of its addresses that are on the public internet. `subject` begins the
  * sentence of a failure. Rejects with a `Failure`: `host-denied`, `unknown-host` or `timeout`.
  */
-export async function resolvePublicAddress(
+export async function resolvePublicAddresses(
   subject: string,
   host: string,
   timeoutMs: number,
   lookUp: LookUpHost = lookUpAll,
-): Promise<string> {
+): Promise<readonly string[]> {
   const named = `${subject} ${quoteServerText(host)}`;
   const addresses = (await lookUpInTime(named, host, timeoutMs, lookUp)).map(({ address }) => address);
-  const address = addresses.find(isPublicAddress);
-  if (address !== undefined) return address;
+  const open = addresses.filter(isPublicAddress);
+  if (open.length > 0) return open;
   if (addresses.length === 0) throw unknownHost(named, 'no address');
   const found = addresses.slice(0, 3).join(', ');
   const what = isIP(host) === 0 ? `it resolves to a private address (${found})` : 'it is a private address';

@@ -200,8 +200,8 @@ export interface MailboxOptions {
   readonly lookedAt?: string;
   /** IMAP only: settled mails are marked as read and moved there, by its name as people see it. */
   readonly moveToFolder?: string;
-  /** The address to connect to, when `host` was resolved and checked already; TLS still verifies `host`. */
-  readonly address?: string;
+  /** To connect to, in this order, when `host` was resolved and checked already; TLS still verifies `host`. */
+  readonly addresses?: readonly string[];
   readonly timeouts: MailboxTimeouts;
   /** A mail of more bytes is streamed. */
   readonly wholeBytes: number;

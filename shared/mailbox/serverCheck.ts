@@ -1,12 +1,13 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
+import { lookUpAs } from './lookUpAs.ts';
 
 /** Where a mail server is, as a person who tests a connection wants to know it. */
 export interface ServerToCheck {
   readonly host: string;
-  /** The address to connect to, where `host` was resolved and checked already. */
-  readonly address?: string;
+  /** To connect to, in this order, where `host` was resolved and checked already. */
+  readonly addresses?: readonly string[];
   readonly port: number;
   readonly security: 'tls' | 'starttls' | 'plain';
 }
@@ -42,12 +43,13 @@ async function lookUp(host: string): Promise<readonly string[]> {
   return await Promise.race([found, late]);
 }
 
-function readCertificateEnd({ host, address, port }: ServerToCheck): Promise<Date | undefined> {
+function readCertificateEnd({ host, addresses, port }: ServerToCheck): Promise<Date | undefined> {
   return new Promise((resolve) => {
     // It is read and not trusted: no byte of a login goes over this connection.
     const socket = connect({
-      host: address ?? host,
+      host,
       port,
+      ...(addresses === undefined ? {} : { lookup: lookUpAs(addresses) }),
       rejectUnauthorized: false,
       ...(isIP(host) === 0 ? { servername: host } : {}),
     });

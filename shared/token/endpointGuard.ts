@@ -1,5 +1,5 @@
 import { Failure } from '../failure/failure.ts';
-import { type LookUpHost, matchesHostPattern, resolvePublicAddress } from '../mailbox/hostGuard.ts';
+import { type LookUpHost, matchesHostPattern, resolvePublicAddresses } from '../mailbox/hostGuard.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
 
 /** Which token endpoints a config may name; the same rules as for mail servers. */
@@ -19,13 +19,13 @@ const providerHosts = [
 
 /**
  * Checks an endpoint before anything is sent to it. With `denyPrivate` its name is resolved, once, and
- * `address` is what must be connected to. Rejects with a `Failure`.
+ * `addresses` are what must be connected to. Rejects with a `Failure`.
  */
 export async function guardEndpoint(
   url: URL,
   rules: EndpointRules,
   timeoutMs: number,
-): Promise<{ readonly address?: string }> {
+): Promise<{ readonly addresses?: readonly string[] }> {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const subject = 'Token endpoint';
   if (rules.allowed !== undefined && !matchesHostPattern(host, [...providerHosts, ...rules.allowed])) {
@@ -35,5 +35,5 @@ export async function guardEndpoint(
     );
   }
   if (!rules.denyPrivate) return {};
-  return { address: await resolvePublicAddress(subject, host, timeoutMs, rules.lookUp) };
+  return { addresses: await resolvePublicAddresses(subject, host, timeoutMs, rules.lookUp) };
 }

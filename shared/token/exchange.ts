@@ -1,7 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { lookUpAs } from '../mailbox/lookUpAs.ts';
 
 /** How often and how long a token is asked for. */
 export interface RequestLimits {
@@ -18,7 +18,7 @@ export interface TokenRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   /** Connected to in place of what the URL's host resolves to; TLS still verifies the host. */
-  readonly address?: string;
+  readonly addresses?: readonly string[];
 }
 
 export type TokenAnswer =
@@ -47,7 +47,7 @@ function isPassing(answer: TokenAnswer): boolean {
 }
 
 function exchangeOnce(
-  { url, headers, body, address }: TokenRequest,
+  { url, headers, body, addresses }: TokenRequest,
   timeoutMs: number,
 ): Promise<TokenAnswer> {
   const { promise, resolve } = Promise.withResolvers<TokenAnswer>();
@@ -57,7 +57,7 @@ function exchangeOnce(
     // A pooled connection could be one to another address.
     agent: false,
     minVersion: 'TLSv1.2',
-    ...(address === undefined ? {} : { lookup: lookUpAs(address) }),
+    ...(addresses === undefined ? {} : { lookup: lookUpAs(addresses) }),
   } as const;
   const outgoing = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
   const end = (answer: TokenAnswer): void => {
@@ -85,14 +85,6 @@ function exchangeOnce(
   });
   outgoing.end(body);
   return promise;
-}
-
-function lookUpAs(address: string): LookupFunction {
-  const family = isIP(address);
-  return (_host, { all }, callback) => {
-    if (all === true) callback(null, [{ address, family }]);
-    else callback(null, address, family);
-  };
 }
 
 function codeOf(error: unknown): string {

@@ -239,11 +239,8 @@ test('a mailbox that takes longer to open than a connect may is polled, and sear
   const many = Array.from({ length: 2_001 }, (_, index) =>
     Buffer.from(`Subject: ${index}\r\n\r\n${index}\r\n`),
   );
-  const onCommand = async ({ name }: Command): Promise<boolean> => {
-    if (name === 'SELECT') await new Promise((resolve) => setTimeout(resolve, 31_000));
-    return false;
-  };
-  const { commands } = await addServer(t, 'large', { mails: many, onCommand });
+  const lateMs = ({ name }: Command): number => (name === 'SELECT' ? 31_000 : 0);
+  const { commands } = await addServer(t, 'large', { mails: many, lateMs });
   const { lastStatus, lastError, lastMailCount } = await app.poll('large');
   assert.deepEqual([lastStatus, lastError, lastMailCount], ['ok', '', 2_001]);
   assert.equal(arrived('large').length, 2_001);

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type { ContainerClient } from '@azure/storage-blob';
 import { MailPayloads, PayloadConflict, type UploadMemory } from '../../shared/destination/claimCheck.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
-import { blobNames, bytesOf, failureOf, freshContainer, payloadOf } from './support.ts';
+import { blobNames, bytesOf, failureOf, freshContainer, payloadOf, until } from './support.ts';
 
 let azurite: Azurite;
 before(async () => {
@@ -126,7 +126,8 @@ for (const [what, again] of [
     const name = first.slice(container.containerName.length + 1);
     const before = await container.getBlobClient(name).getProperties();
     // The service keeps whole seconds.
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    const nextSecond = (before.lastModified?.getTime() ?? 0) + 1_000;
+    await until('the next second', () => Date.now() >= nextSecond);
     assert.equal(await again(new MailPayloads(container, owner), bytes), first);
     assert.deepEqual(await blobNames(container), [name]);
     const renewed = await container.getBlobClient(name).getProperties();

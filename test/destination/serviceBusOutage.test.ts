@@ -3,6 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import type { Destinations, QueueSender } from '../../shared/destination/destination.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
+import { onClientSocket } from '../testbed/clientSockets.ts';
 import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry, until } from './support.ts';
 
 let broker: Broker;
@@ -73,9 +74,10 @@ test('a broker away for a while in the middle is waited for', async () => {
   const first = many(50);
   await sendAll(first);
   await broker.stop();
+  const refused = failedConnect();
   const second = many(50);
   const sending = sendAll(second);
-  await failedOnce();
+  await refused;
   await broker.restart();
   await sending;
   assertAllOnce([...first, ...second]);
@@ -147,7 +149,14 @@ test('connections dropped again and again lose and repeat nothing', async () => 
   assertAllOnce(messages);
 });
 
-/** A try to connect to the stopped broker has failed by now: the first comes at once. */
-async function failedOnce(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 3 * quickRetry.firstDelayMs));
+/** Resolves when a connect, of those that begin from now on, has failed. */
+function failedConnect(): Promise<void> {
+  return new Promise((resolve) => {
+    const stopListening = onClientSocket((socket) => {
+      socket.once('error', () => {
+        stopListening();
+        resolve();
+      });
+    });
+  });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
-import { BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
+import { BlobLeaseClient, BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { defaultLeaseTimes, type Lease, type LeaseTimes, leasesIn } from '../../shared/lease/lease.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
@@ -57,6 +57,22 @@ async function until(
   }
 }
 
+/** Has timers stand still until the test ticks them, and counts what is asked of the service then. */
+function watchRenewals(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { mock } = t.mock.method(BlobLeaseClient.prototype, 'renewLease');
+  return {
+    get count() {
+      return mock.callCount();
+    },
+    /** Resolves when the lease knows of every answer so far. */
+    async answered(): Promise<void> {
+      await Promise.all(mock.calls.map(({ result }) => result));
+      await new Promise(setImmediate);
+    },
+  };
+}
+
 async function taken(taking: Promise<Lease | 'taken'>): Promise<Lease> {
   const lease = await taking;
   assert.ok(lease !== 'taken');
@@ -106,15 +122,19 @@ test('one that a person is breaking is still taken', async () => {
 });
 
 test('it is renewed as long as the run lasts, and no more after the release', async (t) => {
-  const { container, proxy } = await behindProxy(t);
-  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 10 })('acme', 'orders'));
-  const { toServer } = proxy.bytes;
-  await until('many renewals', () => proxy.bytes.toServer > toServer + 10_000);
+  const renewals = watchRenewals(t);
+  const lease = await taken(leasesIn(openContainer())('acme', 'orders'));
+  for (let count = 1; count <= 5; count += 1) {
+    t.mock.timers.tick(defaultLeaseTimes.renewMs - 1);
+    assert.equal(renewals.count, count - 1);
+    t.mock.timers.tick(1);
+    assert.equal(renewals.count, count);
+    await renewals.answered();
+  }
   assert.equal(lease.isHeld(), true);
   await lease.release();
-  const afterRelease = proxy.bytes.toServer;
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  assert.equal(proxy.bytes.toServer, afterRelease);
+  t.mock.timers.tick(3_600_000);
+  assert.equal(renewals.count, 5);
   assert.equal(lease.lost.aborted, false, 'a release is no loss');
 });
 
@@ -132,17 +152,19 @@ for (const which of ['monotonic', 'wall'] as const) {
   });
 }
 
-test('a lapsed lease stays lost, whatever the clocks say later and though the service would still renew it', async () => {
+test('a lapsed lease stays lost, whatever the clocks say later and though the service would still renew it', async (t) => {
+  const renewals = watchRenewals(t);
   const container = openContainer();
   const clock = movedClock();
-  const lease = await taken(
-    leasesIn(container, { ...defaultLeaseTimes, renewMs: 50, clock })('acme', 'orders'),
-  );
+  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, clock })('acme', 'orders'));
   clock.wall += 60_000;
   assert.equal(lease.isHeld(), false);
   clock.wall -= 60_000;
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.equal(lease.isHeld(), false);
+  for (let round = 0; round < 3; round += 1) {
+    t.mock.timers.tick(defaultLeaseTimes.renewMs);
+    await renewals.answered();
+    assert.equal(lease.isHeld(), false);
+  }
   assert.equal(await leaseStateOf(container), 'leased');
   await lease.release();
   assert.equal(await leaseStateOf(container), 'available');

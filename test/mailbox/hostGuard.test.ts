@@ -77,20 +77,20 @@ test('without rules nothing is looked up', async () => {
   assert.deepEqual(await resolveMailHost('mail.example', allowed, lookUp), {});
 });
 
-test('a public host is looked up once and gives the address to connect to', async () => {
+test('a public host is looked up once and gives the addresses to connect to', async () => {
   let lookUps = 0;
   const rebinding = async () => {
     lookUps += 1;
     return [{ address: lookUps === 1 ? '1.1.1.1' : '127.0.0.1' }];
   };
-  assert.deepEqual(await resolveMailHost('mail.example', denyPrivate, rebinding), { address: '1.1.1.1' });
+  assert.deepEqual(await resolveMailHost('mail.example', denyPrivate, rebinding), { addresses: ['1.1.1.1'] });
   assert.equal(lookUps, 1);
 });
 
-test('of public and private addresses the first public one is taken', async () => {
+test('of public and private addresses the public ones are taken, in their order', async () => {
   const lookUp = answering('10.0.0.5', '::1', '2606:4700::1111', '1.1.1.1');
   assert.deepEqual(await resolveMailHost('mail.example', denyPrivate, lookUp), {
-    address: '2606:4700::1111',
+    addresses: ['2606:4700::1111', '1.1.1.1'],
   });
 });
 
@@ -119,7 +119,7 @@ test('this machine is refused under each of its names and spellings, as the syst
 });
 
 test('a public address is its own address', async () => {
-  assert.deepEqual(await resolveMailHost('1.1.1.1', denyPrivate), { address: '1.1.1.1' });
+  assert.deepEqual(await resolveMailHost('1.1.1.1', denyPrivate), { addresses: ['1.1.1.1'] });
   await assert.rejects(resolveMailHost('10.0.0.5', denyPrivate), {
     message: /^Host 10\.0\.0\.5 is not allowed: it is a private address and /,
   });

@@ -15,7 +15,10 @@ function leaseInHand() {
   return { lease, lose: () => losing.abort() };
 }
 
+/** Limits in a time that stands still until `pass` moves it: timers, the date and the monotonic clock. */
 function limitsOf(t: TestContext, options: Partial<RunLimitsOptions> = {}) {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  t.mock.method(performance, 'now', () => Date.now());
   const { lease, lose } = leaseInHand();
   const telling = new AbortController();
   const limits = new RunLimits({
@@ -26,21 +29,16 @@ function limitsOf(t: TestContext, options: Partial<RunLimitsOptions> = {}) {
     ...options,
   });
   t.after(() => limits.end());
-  return { limits, lose, tell: () => telling.abort() };
+  return { limits, lose, tell: () => telling.abort(), pass: (ms: number) => t.mock.timers.tick(ms) };
 }
 
-/** Whether and why it ends within so long. */
-async function endOf(limits: RunLimits, timeoutMs = 10_000): Promise<unknown> {
-  const { signal } = limits;
-  if (signal.aborted) return signal.reason;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, timeoutMs);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-  return signal.reason;
+/** Why it ends once so much more time has passed, and not a millisecond earlier. */
+function endAfter({ limits, pass }: ReturnType<typeof limitsOf>, ms: number): unknown {
+  pass(ms - 1);
+  assert.equal(limits.signal.aborted, false, `it ended before ${ms} ms`);
+  pass(1);
+  assert.equal(limits.signal.aborted, true, `it did not end at ${ms} ms`);
+  return limits.signal.reason;
 }
 
 test('while nothing is wrong it may go on', async (t) => {
@@ -55,88 +53,89 @@ test('while nothing is wrong it may go on', async (t) => {
 });
 
 test('a lost lease stops taking and writing at once, and ends what is under way seconds later', async (t) => {
-  const { limits, lose } = limitsOf(t);
+  const run = limitsOf(t);
+  const { limits } = run;
   await limits.beginFetching();
-  lose();
+  run.lose();
   assert.deepEqual([limits.mayTakeMore(), limits.mayWrite(), limits.signal.aborted], [false, false, false]);
   assert.equal(limits.failure?.reason, 'storage');
-  const because = await endOf(limits);
+  const because = endAfter(run, 5_000);
   assert.ok(because instanceof Failure && /lease/.test(because.message));
 });
 
 test('told to go, it takes no more, lets what is under way end, and cuts it in time', async (t) => {
-  const { limits, tell } = limitsOf(t);
+  const run = limitsOf(t);
+  const { limits } = run;
   await limits.beginFetching();
-  const startedMs = performance.now();
-  tell();
+  run.tell();
   assert.deepEqual([limits.mayTakeMore(), limits.mayWrite(), limits.isTold], [false, true, true]);
   assert.equal(limits.failure === undefined, true);
-  assert.ok((await endOf(limits)) instanceof ToldToGo);
-  assert.ok(performance.now() - startedMs < 4_500, 'the host gives about five seconds');
+  // The host gives about five seconds.
+  assert.ok(endAfter(run, 2_000) instanceof ToldToGo);
   assert.equal(limits.mayWrite(), false);
   assert.ok(limits.failure instanceof ToldToGo);
 });
 
-test('told before it began, it ends as well', async (t) => {
-  const { limits } = limitsOf(t, { told: AbortSignal.abort() });
-  assert.equal(limits.mayTakeMore(), false);
-  assert.ok((await endOf(limits)) instanceof ToldToGo);
+test('told before it began, it ends as well', (t) => {
+  const run = limitsOf(t, { told: AbortSignal.abort() });
+  assert.equal(run.limits.mayTakeMore(), false);
+  assert.ok(endAfter(run, 2_000) instanceof ToldToGo);
 });
 
 test('its time counts from the first fetch, and ends no run before a mail was tried', async (t) => {
-  const { limits } = limitsOf(t, { budgetMs: 400 });
-  await new Promise((resolve) => setTimeout(resolve, 450));
+  const { limits, pass } = limitsOf(t, { budgetMs: 400 });
+  pass(450);
   assert.equal(limits.signal.aborted, false, 'the budget counts from the first fetch');
   await limits.beginFetching();
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  pass(300);
   assert.deepEqual([limits.isTimeOver, limits.mayTakeMore()], [false, true]);
   limits.noteMail();
   assert.deepEqual([limits.isTimeOver, limits.mayTakeMore(), limits.mayWrite()], [true, false, true]);
 });
 
-test('a run that never gets to a mail ends too, after twice the budget', async (t) => {
-  const { limits } = limitsOf(t, { budgetMs: 40 });
-  const reason = await endOf(limits);
+test('a run that never gets to a mail ends too, after twice the budget', (t) => {
+  const reason = endAfter(limitsOf(t, { budgetMs: 40 }), 80);
   assert.ok(reason instanceof Failure && reason.reason === 'timeout');
   assert.match(reason.message, /It got to no mail by then/);
 });
 
 test('leasing: the run’s own time ends it before the budget does', async (t) => {
   let asked: Date | undefined;
-  const { limits } = limitsOf(t, {
+  const { limits, pass } = limitsOf(t, {
     ownTimeEndsAt: async (firstFetchAt) => {
       asked = firstFetchAt;
       return new Date(firstFetchAt.getTime() + 40);
     },
   });
   await limits.beginFetching();
-  assert.ok(asked !== undefined && Math.abs(Date.now() - asked.getTime()) < 5_000);
+  assert.equal(asked?.getTime(), Date.now());
   limits.noteMail();
+  pass(39);
   assert.equal(limits.isTimeOver, false);
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  pass(1);
   assert.equal(limits.isTimeOver, true);
 });
 
 test('after twice the budget it is cut, whatever is under way; a second session begins no second budget', async (t) => {
-  const { limits } = limitsOf(t, { budgetMs: 60 });
-  const startedMs = performance.now();
+  const run = limitsOf(t, { budgetMs: 60 });
+  const { limits } = run;
   await limits.beginFetching();
-  await new Promise((resolve) => setTimeout(resolve, 70));
+  run.pass(70);
   await limits.beginFetching();
-  const because = await endOf(limits);
-  assert.ok(performance.now() - startedMs >= 119);
-  assert.ok(performance.now() - startedMs < 1_000);
+  limits.noteMail();
+  assert.equal(limits.isTimeOver, true);
+  const because = endAfter(run, 50);
   assert.ok(because instanceof Failure && because.reason === 'timeout');
   assert.match(because.message, /twice POLL_TIME_BUDGET_SECONDS/);
   assert.deepEqual([limits.failure, limits.mayWrite()], [because, false]);
 });
 
 test('a run that has ended is cut no more', async (t) => {
-  const { limits, lose, tell } = limitsOf(t, { budgetMs: 20 });
+  const { limits, lose, tell, pass } = limitsOf(t, { budgetMs: 20 });
   await limits.beginFetching();
   limits.end();
   tell();
   lose();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  pass(60_000);
   assert.equal(limits.signal.aborted, false);
 });

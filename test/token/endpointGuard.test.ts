@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
-import { type AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import { guardEndpoint } from '../../shared/token/endpointGuard.ts';
 import { exchange } from '../../shared/token/exchange.ts';
 import { requestToken } from '../../shared/token/tokenEndpoint.ts';
 import { testCertificate } from '../testbed/certificates.ts';
+import { onClientSocket } from '../testbed/clientSockets.ts';
 import { clientCredentials, quickLimits } from './fixtures.ts';
 import { issuing, startEndpoint } from './localEndpoint.ts';
 
@@ -55,17 +55,13 @@ test('the address that was checked is the one connected to, though DNS changes i
   let lookUps = 0;
   const lookUp = async () => [{ address: answers[lookUps++] ?? '127.0.0.1' }];
   const attempts = new Set<string>();
-  const onSocket = (message: unknown): void => {
-    if (typeof message !== 'object' || message === null || !('socket' in message)) return;
-    if (message.socket instanceof Socket) {
-      message.socket.on('connectionAttempt', (address: string) => attempts.add(address));
-    }
-  };
-  subscribe('net.client.socket', onSocket);
+  const stopListening = onClientSocket((socket) => {
+    socket.on('connectionAttempt', (address: string) => attempts.add(address));
+  });
   const limits = { ...quickLimits, tryTimeoutMs: 200 };
   const grant = clientCredentials('https://login.example/token');
   await assert.rejects(requestToken(grant, { denyPrivate: true, lookUp }, 0, limits), { reason: 'token' });
-  unsubscribe('net.client.socket', onSocket);
+  stopListening();
   assert.equal(lookUps, 1);
   assert.deepEqual([...attempts], ['3ffe::1']);
 });
@@ -84,7 +80,7 @@ test('at a given address TLS still verifies the endpoint’s name', async () => 
   const { port } = server.address() as AddressInfo;
   const post = (host: string) => {
     const url = new URL(`https://${host}:${port}/token`);
-    return exchange({ url, headers: {}, body: '', address: '127.0.0.1' }, quickLimits);
+    return exchange({ url, headers: {}, body: '', addresses: ['127.0.0.1'] }, quickLimits);
   };
   const [right, wrong] = [await post('login.test'), await post('other.test')];
   tls.setDefaultCACertificates(before);
@@ -104,7 +100,7 @@ test('an endpoint whose certificate nobody vouches for is not spoken to', async 
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const url = new URL(`https://login.test:${port}/token`);
-  const answer = await exchange({ url, headers: {}, body: '', address: '127.0.0.1' }, quickLimits);
+  const answer = await exchange({ url, headers: {}, body: '', addresses: ['127.0.0.1'] }, quickLimits);
   await new Promise((resolve) => server.close(resolve));
   assert.equal(answer.kind, 'unreachable');
   assert.equal(requests, 0);

@@ -281,7 +281,7 @@ interface ConnectionEvents {
 }
 
 function clientOptions(
-  { host, port, security, username, caCertificate, address }: MailboxOptions,
+  { host, port, security, username, caCertificate, addresses }: MailboxOptions,
   secret: LoginSecret,
   { onPhase, onLogged }: ConnectionEvents,
 ): ImapFlowOptions {
@@ -296,7 +296,7 @@ function clientOptions(
         : { user: username, accessToken: secret.accessToken },
     transport: createTransport({
       ...{ host, port, onPhase },
-      ...(address === undefined ? {} : { address }),
+      ...(addresses === undefined ? {} : { addresses }),
       ...(caCertificate === undefined ? {} : { caCertificate }),
     }),
     clientInfo: { name: 'email-inbound-adapter', version: false, vendor: false, 'support-url': false },

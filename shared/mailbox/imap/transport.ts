@@ -1,6 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { ImapTransport } from 'imapflow';
+import { lookUpAs } from '../lookUpAs.ts';
 import type { MailServerContact } from '../networkFailure.ts';
 import { tlsOptions } from '../trustedRoots.ts';
 
@@ -8,7 +9,7 @@ export interface TransportOptions {
   readonly host: string;
   readonly port: number;
   /** Connected to in place of `host`, when that was resolved already. */
-  readonly address?: string;
+  readonly addresses?: readonly string[];
   readonly caCertificate?: string;
   /** Told how far the connection has come, which is what a failure's sentence needs. */
   readonly onPhase: (phase: MailServerContact['phase']) => void;
@@ -19,9 +20,10 @@ export interface TransportOptions {
  * whichever address is connected to. `caCertificate` is trusted besides the system's roots.
  */
 export function createTransport(options: TransportOptions): ImapTransport {
-  const target = { host: options.address ?? options.host, port: options.port };
+  const { host, port, addresses } = options;
+  const target = { host, port, ...(addresses === undefined ? {} : { lookup: lookUpAs(addresses) }) };
   // Made before any connect: a broken PEM must not look like a network failure.
-  const security = tlsOptions(options.host, options.caCertificate);
+  const security = tlsOptions(host, options.caCertificate);
   return {
     connect: ({ secure }, onConnect) => {
       const onReady = (): void => {

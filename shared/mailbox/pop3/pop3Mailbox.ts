@@ -10,6 +10,7 @@ import {
   type OpenMailbox,
 } from '../mailbox.ts';
 import { describeAbort, describeNetworkFailure, describeTimeout } from '../networkFailure.ts';
+import { addressMs } from '../slowAddresses.ts';
 import { tlsOptions } from '../trustedRoots.ts';
 import { noCapabilities, type Pop3Capabilities, readCapabilities } from './capabilities.ts';
 import { Deadline } from './deadline.ts';
@@ -104,23 +105,44 @@ function hidesRetrieved(host: string): boolean {
 
 /** Connects, with TLS already set up where `security` is `tls`; the greeting is still to be read. */
 async function dial(options: MailboxOptions, deadline: Deadline): Promise<Pop3Wire> {
-  const { host, port, address, security, signal } = options;
-  const contact = { protocol: 'POP3', host, port, security } as const;
   // Made before any connect: a broken PEM must not look like a network failure.
-  const trust = tlsOptions(host, options.caCertificate);
-  const socket = openSocket(address ?? host, port, (error) =>
-    describeNetworkFailure(error, { ...contact, phase: 'connect' }),
-  );
-  const wire = new Pop3Wire(socket, contact);
-  wire.endWith(signal);
+  const trust = tlsOptions(options.host, options.caCertificate);
+  const wire = await reach(options, options.addresses ?? [options.host], deadline);
   try {
-    await wire.connected(deadline);
-    if (security === 'tls') await wire.secure(trust, deadline);
+    if (options.security === 'tls') await wire.secure(trust, deadline);
   } catch (error) {
     throw wire.fail(toFailure(error, 'connecting to a POP3 server'));
   }
   wire.phase = 'greeting';
   return wire;
+}
+
+/** Connects to the first of these that answers, as Node does with the addresses of a name that it looks up. */
+async function reach(
+  options: MailboxOptions,
+  [address = options.host, ...others]: readonly string[],
+  deadline: Deadline,
+): Promise<Pop3Wire> {
+  const { host, port, security, signal } = options;
+  const contact = { protocol: 'POP3', host, port, security } as const;
+  const socket = openSocket(address, port, (error) =>
+    describeNetworkFailure(error, { ...contact, phase: 'connect' }),
+  );
+  const wire = new Pop3Wire(socket, contact);
+  wire.endWith(signal);
+  const isLast = others.length === 0;
+  const ownDeadline = isLast ? deadline : new Deadline(Math.min(addressMs, deadline.waitMs));
+  const startedAt = performance.now();
+  try {
+    await wire.connected(ownDeadline);
+    return wire;
+  } catch (error) {
+    const failure = wire.fail(toFailure(error, 'connecting to a POP3 server'));
+    if (isLast || signal?.aborted) throw failure;
+  } finally {
+    if (!isLast) deadline.spend(performance.now() - startedAt);
+  }
+  return await reach(options, others, deadline);
 }
 
 /** A line break would end the command and begin another one, of the config's choice. */

@@ -6,7 +6,6 @@ import type { MailboxSession } from '../../../shared/mailbox/mailbox.ts';
 import { assertFails, drain, failureOf, fetchAll, listAndMeasure, withSession } from './drain.ts';
 import {
   aMail,
-  type Command,
   faultAt,
   fetchRow,
   optionsFor,
@@ -150,11 +149,7 @@ test('a server that never greets, or greets with BYE, fails in time', async () =
 });
 
 test('the deadline spans the whole connect: each step in time, all of them not', async () => {
-  const slowly = async (_command: Command, _wire: Wire): Promise<boolean> => {
-    await new Promise((resolve) => setTimeout(resolve, 120));
-    return false;
-  };
-  await withServer({ greeting: '* OK hi\r\n', onCommand: slowly }, async ({ port }) => {
+  await withServer({ greeting: '* OK hi\r\n', lateMs: () => 120 }, async ({ port }) => {
     const startedAt = performance.now();
     const timeouts = { connectMs: 200, openMs: 5_000, commandMs: 5_000 };
     await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /within 200 ms/);

@@ -40,7 +40,7 @@ async function withTlsServer(
 test('the certificate is checked against host, whichever address is connected to, and SNI is sent', async () => {
   const { caCertificate } = await testCertificate();
   await withTlsServer({}, async (port, names) => {
-    const secure = { security: 'tls', caCertificate, address: '127.0.0.1' } as const;
+    const secure = { security: 'tls', caCertificate, addresses: ['127.0.0.1'] } as const;
     await assertFails(openImapMailbox(optionsFor(port, { ...secure, host: 'mail.test' })), 'busy', /enough/);
     assert.deepEqual(names, ['mail.test']);
     await assertFails(

@@ -243,10 +243,7 @@ test('another protocol on that port is named at once', async () => {
 test('a folder that takes long to open, or to search, has a time of its own', async () => {
   const slow = (names: readonly string[]): Script => ({
     mails: [aMail],
-    onCommand: async ({ name }) => {
-      if (names.includes(name)) await new Promise((resolve) => setTimeout(resolve, 400));
-      return false;
-    },
+    lateMs: ({ name }) => (names.includes(name) ? 400 : 0),
   });
   const timeouts = { connectMs: 200, openMs: 5_000, commandMs: 200 };
   await withServer(slow(['SELECT', 'UID SEARCH']), async ({ port }) => {

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { setTimeout as late } from 'node:timers/promises';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 
 export interface Command {
@@ -34,6 +35,8 @@ export interface Script {
   readonly mails?: readonly Buffer[];
   /** Returns true when it has answered, or means to stay silent. */
   readonly onCommand?: (command: Command, wire: Wire) => boolean | Promise<boolean>;
+  /** The server is slow: so much later it deals with this command. */
+  readonly lateMs?: (command: Command) => number;
   /** The server's output is cut off here, in all: `cut` then ends the connection. */
   readonly cutAfterBytes?: number;
   readonly cut?: 'end' | 'reset';
@@ -101,6 +104,8 @@ function serve(socket: net.Socket, script: Script, commands: Command[]): void {
       earlier: commands.filter((one) => one.name === name.toUpperCase()).length,
     };
     commands.push(command);
+    const lateMs = script.lateMs?.(command) ?? 0;
+    if (lateMs > 0) await late(lateMs);
     if ((await script.onCommand?.(command, wire)) === true) return;
     wire.send(usualAnswer(command, mails, capabilities));
     if (command.name === 'LOGOUT') socket.end();

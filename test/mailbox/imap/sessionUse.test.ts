@@ -59,7 +59,8 @@ test('what failed once fails again with the same sentence, on the same session',
   );
 });
 
-test('a command starts its deadline only when its turn has come', async () => {
+test('a command starts its deadline only when its turn has come', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const script: Script = { mails: [aMail, aMail] };
   await withServer(script, async ({ port }) => {
     const timeouts = { connectMs: 5_000, openMs: 100, commandMs: 100 };
@@ -70,7 +71,9 @@ test('a command starts its deadline only when its turn has come', async () => {
       for await (const one of fetched(session, mails)) {
         settled ??= session.settle([one.mail]);
         seen += 1;
-        await new Promise((resolve) => setTimeout(resolve, 150));
+        // By now the settle waits for its turn.
+        await new Promise(setImmediate);
+        t.mock.timers.tick(150);
       }
       assert.equal(seen, 2);
       await settled;

@@ -15,7 +15,7 @@ async function withSession(
   const answer = (command: string) => (command === 'RETR 4' ? '-ERR not available\r\n' : undefined);
   const server = await startScriptedServer({ mails, answer });
   try {
-    await use(await openPop3Mailbox(pop3Options(server.port, { host, address: '127.0.0.1' })), server);
+    await use(await openPop3Mailbox(pop3Options(server.port, { host, addresses: ['127.0.0.1'] })), server);
   } finally {
     await server.stop();
   }

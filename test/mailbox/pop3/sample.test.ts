@@ -15,7 +15,7 @@ async function look(
 ): Promise<MailboxSample & { readonly commands: readonly string[] }> {
   const server = await startScriptedServer({ mails, ...script });
   try {
-    const session = await openPop3Mailbox(pop3Options(server.port, { host, address: '127.0.0.1' }));
+    const session = await openPop3Mailbox(pop3Options(server.port, { host, addresses: ['127.0.0.1'] }));
     const sample = await session.sample(2, maxBytes);
     assert.deepEqual(await session.listFolders(), []);
     assert.equal(await session.close(), true);

@@ -82,7 +82,7 @@ describe('POP3 security', () => {
     const server = await start({ tls: good });
     const options = pop3Options(server.port, {
       host: 'mail.test',
-      address: '127.0.0.1',
+      addresses: ['127.0.0.1'],
       security: 'tls',
       caCertificate: good.caCertificate,
     });
@@ -104,7 +104,11 @@ describe('POP3 security', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     const port = address !== null && typeof address === 'object' ? address.port : 0;
-    const changes = { host: 'mail.test', address: '127.0.0.1', caCertificate: good.caCertificate } as const;
+    const changes = {
+      host: 'mail.test',
+      addresses: ['127.0.0.1'],
+      caCertificate: good.caCertificate,
+    } as const;
     await failureOf(openPop3Mailbox(pop3Options(port, { ...changes, security: 'tls' })), 'busy');
     assert.equal(serverName, 'mail.test');
     await new Promise((resolve) => server.close(resolve));
