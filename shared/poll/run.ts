@@ -53,8 +53,8 @@ export interface RunResult {
   readonly lookedAt?: string;
 }
 
-/** Candidates that are measured and fetched together. POP3 deletes at QUIT: a longer session risks more repeats. */
-const pageMails = { imap: 2_000, pop3: 500 } as const;
+/** Candidates that are measured and fetched together; over POP3 in one session, which deletes at its end. */
+const pageMails = 2_000;
 /** Mails that were left long ago, each tried again in a session of its own. */
 const maxAlone = 3;
 
@@ -241,7 +241,7 @@ class Drain {
   #pageSize(onlyKey: string | undefined): number {
     if (onlyKey !== undefined) return Number.MAX_SAFE_INTEGER;
     // Those that are passed over stand at the front and must not fill the page.
-    return pageMails[this.#run.config.protocol] + this.#passedOver.size;
+    return pageMails + this.#passedOver.size;
   }
 
   #isWanted(mail: MailRef): boolean {
