@@ -19,6 +19,8 @@ export interface OpenFolder {
  * may go on over another one. What fails on it fails for good: every later use rejects with the same `Failure`.
  */
 export class Folder {
+  /** As it is configured; INBOX in capitals. */
+  readonly name: string;
   readonly #connect: () => Promise<OpenFolder>;
   readonly #commandMs: number;
   readonly #uidValidity: bigint;
@@ -28,7 +30,13 @@ export class Folder {
   #running = 0;
   #closed = false;
 
-  constructor({ connection, mailbox }: OpenFolder, connect: () => Promise<OpenFolder>, commandMs: number) {
+  constructor(
+    name: string,
+    { connection, mailbox }: OpenFolder,
+    connect: () => Promise<OpenFolder>,
+    commandMs: number,
+  ) {
+    this.name = name;
     this.#connection = connection;
     this.#uidValidity = mailbox.uidValidity;
     this.#connect = connect;

@@ -14,6 +14,21 @@ const goneCodes = new Set(['EXPUNGEISSUED', 'NONEXISTENT']);
 /** Sequence numbers of which something is kept for one mail. */
 const maxSequences = 100;
 
+/** A response without a body takes no more than this on the wire. */
+export const dataBytes = 1024 * 1024;
+
+/** No memory is counted for what is not a mail. */
+export const uncounted: LiteralIntake = {
+  largestBytes: dataBytes,
+  hold: () => ({ grow: async () => {}, release() {} }),
+  giveBack() {},
+};
+
+/** A response that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */
+export function holdsBody(data: FetchData): boolean {
+  return data.body !== undefined;
+}
+
 /** What the server said about one mail. */
 export type FetchOutcome<M extends MailRef> =
   | { readonly kind: 'data'; readonly mail: M; readonly data: FetchData }

@@ -1,0 +1,341 @@
+import { Failure } from '../../failure/failure.ts';
+import { withDeadline } from '../../wait/deadline.ts';
+import { FetchMemory, StreamedMail, StreamHolding, WholeMail } from '../fetchedMail.ts';
+import { newBuffers } from '../mailBuffers.ts';
+import {
+  defaultStreamBytes,
+  type FetchAnswer,
+  type Holding,
+  type MailboxOptions,
+  type MailMemory,
+  type MailRef,
+  type MeasuredMail,
+} from '../mailbox.ts';
+import { describeTimeout } from '../networkFailure.ts';
+import { quoteServerText } from '../serverText.ts';
+import type { LiteralIntake } from './fetchCommand.ts';
+import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
+import type { Folder } from './folder.ts';
+import type { ImapConnection } from './imapConnection.ts';
+import { quoteRefusal, type Refusal } from './imapFailure.ts';
+import { joinPieces, MailPieces } from './mailPieces.ts';
+import { compactUids } from './sequenceSet.ts';
+import { dataBytes, type FetchOutcome, fetchByUid, holdsBody, uncounted } from './uidFetch.ts';
+
+/** A piece of a streamed mail: a round trip each, and two of them in memory. */
+const pieceBytes = 1024 * 1024;
+
+/** What a session has learnt of read and unread; every fetch adds to it. */
+export class ReadMarks {
+  /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
+  peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
+  /** UIDs of mails that were unread when this session measured them. */
+  readonly unread = new Set<number>();
+}
+
+export type FetchOptions = Pick<MailboxOptions, 'wholeBytes' | 'streamBytes' | 'buffers' | 'timeouts'>;
+
+/**
+ * One fetch of mails: small ones many by a command, larger ones streamed in pieces, and for each that the server
+ * says nothing about, an empty body or a mark that nobody set, the command that tells what became of it.
+ */
+export class MailFetch {
+  readonly #folder: Folder;
+  readonly #options: FetchOptions;
+  readonly #marks: ReadMarks;
+  readonly #held: FetchMemory;
+  #abandoned: Promise<unknown> = Promise.resolve();
+
+  constructor(folder: Folder, options: FetchOptions, marks: ReadMarks, memory: MailMemory) {
+    this.#folder = folder;
+    this.#options = options;
+    this.#marks = marks;
+    this.#held = new FetchMemory(memory);
+  }
+
+  /** Answers each mail once. May be ended early: the folder is free again once the command on the wire has ended. */
+  async *answers(mails: readonly MeasuredMail[]): AsyncGenerator<FetchAnswer, void, undefined> {
+    const release = await this.#folder.enter();
+    try {
+      for (const { whole, streamed } of batchesOf(mails, this.#options.wholeBytes)) {
+        if (whole.length > 0) yield* this.#fetchWhole(whole);
+        if (streamed !== undefined) yield* this.#fetchStreamed(streamed);
+      }
+    } catch (error) {
+      throw this.#folder.connection.fail(error, 'a fetch');
+    } finally {
+      this.#held.giveBackAll();
+      this.#abandoned.then(release);
+    }
+  }
+
+  /** One command for all of them, and what it takes to ask for those that it brought no answer for. */
+  async *#fetchWhole(mails: readonly MeasuredMail[]): AsyncGenerator<FetchAnswer, void, undefined> {
+    const again: Again = { silent: [], empty: [], larger: [], marked: [] };
+    const asked = this.#marks.peek === 'marks read' ? yield* this.#leaveOutRead(mails) : mails;
+    yield* this.#fetchBatch(asked, again);
+    if (this.#marks.peek === 'leaves unread') for (const mail of again.marked) yield { kind: 'gone', mail };
+    else if (again.marked.length > 0) {
+      // All that was fetched so far came marked as read, and was unread just before: that was the fetch.
+      this.#marks.peek = 'marks read';
+      yield* this.#fetchBatch(again.marked.splice(0), again);
+    }
+    yield* this.#explainSilence(again.silent, again);
+    yield* this.#explainEmpty(again.empty);
+    for (const mail of again.larger) yield* this.#fetchStreamed(mail);
+  }
+
+  /** One UID FETCH. What needs another one is put into `again`. */
+  async *#fetchBatch(
+    mails: readonly MeasuredMail[],
+    again: Again,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
+    if (mails.length === 0) return;
+    const { wholeBytes, buffers = newBuffers } = this.#options;
+    // Above it by a little: a size that errs costs no second fetch.
+    const intake = intakeOf(this.#held, wholeBytes + wholeBytes / 4);
+    const request = {
+      ...this.#ask(mails, wholeBytes, intake),
+      items: { flags: true, body: true },
+      answers: holdsBody,
+    };
+    for await (const outcome of fetchByUid(this.#folder, request, (ended) => this.#abandon(ended))) {
+      const { mail } = outcome;
+      if (outcome.kind === 'missing') again.silent.push(mail);
+      else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
+      else {
+        const { body = nilBody, holding = this.#held.hold() } = outcome.data;
+        const state = this.#stateOf(mail, outcome.data);
+        if (state === 'mail') yield new WholeMail(mail, body, this.#held.handOver(holding), buffers);
+        else this.#held.giveBack(holding);
+        if (state === 'gone') yield { kind: 'gone', mail };
+        else if (state !== 'mail') again[state].push(mail);
+      }
+    }
+  }
+
+  /** What was fetched: a mail; one that is no candidate any more; nothing where there should be something; too much. */
+  #stateOf(mail: MeasuredMail, { flags, body }: FetchData): 'mail' | 'gone' | keyof Again {
+    if (flags?.has('\\deleted')) return 'gone';
+    if (!flags?.has('\\seen')) {
+      if (flags !== undefined) this.#marks.peek = 'leaves unread';
+    } else if (!this.#marks.unread.has(mail.id) || this.#marks.peek === 'leaves unread') return 'gone';
+    else if (this.#marks.peek === 'unknown') return 'marked';
+    if (body === unreadBody) return 'larger';
+    const isEmptyMail = mail.sizeBytes === 0 && body !== nilBody;
+    return body !== undefined && (body.length > 0 || isEmptyMail) ? 'mail' : 'empty';
+  }
+
+  /** On a server that marks what is fetched: answers for those that someone else has read, and gives the others. */
+  async *#leaveOutRead<M extends MeasuredMail>(
+    mails: readonly M[],
+  ): AsyncGenerator<FetchAnswer, readonly M[], undefined> {
+    const request = {
+      ...this.#ask(mails, dataBytes, uncounted),
+      items: { flags: true },
+      answers: ({ flags }: FetchData) => flags !== undefined,
+    };
+    const unread: M[] = [];
+    for await (const outcome of fetchByUid(this.#folder, request, () => {})) {
+      const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
+      if (isRead) yield { kind: 'gone', mail: outcome.mail };
+      else unread.push(outcome.mail);
+    }
+    return unread;
+  }
+
+  /** Mails of which the server said nothing are expunged, unless it still lists them: then each is asked for alone. */
+  async *#explainSilence(
+    mails: readonly MeasuredMail[],
+    again: Again,
+  ): AsyncGenerator<FetchAnswer, void, undefined> {
+    if (mails.length === 0) return;
+    const { connection } = this.#folder;
+    const { commandMs } = this.#options.timeouts;
+    const listed = await withDeadline(connection.orFailure(stillListed(connection, mails)), commandMs, () =>
+      describeTimeout(connection.state, commandMs),
+    );
+    for (const mail of mails) {
+      if (!listed.has(mail.id)) {
+        yield { kind: 'gone', mail };
+        continue;
+      }
+      const alone: Again = { ...again, silent: [] };
+      yield* this.#fetchBatch([mail], alone);
+      if (alone.silent.length > 0)
+        yield this.#unavailable(mail, { status: 'OK', text: 'and says nothing about it' });
+    }
+  }
+
+  async *#fetchStreamed(mail: MeasuredMail): AsyncGenerator<FetchAnswer, void, undefined> {
+    // Once a session: whether a mail that comes marked as read was unread just before.
+    if (this.#marks.peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
+    this.#marks.unread.add(mail.id);
+    const account = this.#held.hold();
+    const holding = new StreamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
+    const pieces = new MailPieces<PieceAnswer>((offset) => this.#fetchPiece(mail, offset, holding));
+    const first = await pieces.begin();
+    if (Buffer.isBuffer(first)) {
+      this.#held.handOver(account);
+      const streamed = new StreamedMail(mail, holding, async () =>
+        joinPieces(mail.sizeBytes, pieceBytes, (offset) => this.#readPiece(offset, pieces)),
+      );
+      try {
+        yield streamed;
+      } finally {
+        streamed.end();
+        this.#abandon(pieces.end());
+      }
+      await pieces.end();
+      return;
+    }
+    this.#held.giveBack(account);
+    if (first === 'empty') yield* this.#explainEmpty([mail]);
+    else yield first;
+  }
+
+  async #readPiece(offset: number, pieces: MailPieces<PieceAnswer>): Promise<Buffer> {
+    const piece = await pieces.fetch(offset);
+    if (Buffer.isBuffer(piece)) return piece;
+    if (piece === 'empty' && offset > 0) return nilBody;
+    throw this.#cutShort(piece);
+  }
+
+  #cutShort(answer: PieceAnswer): Failure {
+    const why =
+      answer === 'empty'
+        ? 'the server sent nothing at all.'
+        : answer.kind === 'gone'
+          ? 'it was removed meanwhile.'
+          : answer.sentence;
+    const mail = `A mail in folder "${quoteServerText(this.#folder.name)}"`;
+    return new Failure('mail', `${mail} could not be read to its end: ${why}`);
+  }
+
+  /** The piece of a mail from `offset` on. */
+  async #fetchPiece(
+    mail: MeasuredMail,
+    offset: number,
+    holding: StreamHolding,
+  ): Promise<Buffer | PieceAnswer> {
+    const intake = { largestBytes: pieceBytes, hold: () => holding, giveBack: () => {} };
+    const request = {
+      ...this.#ask([mail], pieceBytes, intake),
+      items: { flags: true, body: { start: offset, maxLength: pieceBytes } },
+      answers: holdsBody,
+    };
+    let piece: Buffer | PieceAnswer | undefined;
+    try {
+      for await (const outcome of fetchByUid(this.#folder, request, () => {})) {
+        piece ??= this.#pieceOf(mail, offset, outcome);
+      }
+    } catch (error) {
+      throw this.#folder.connection.fail(error, 'a fetch');
+    }
+    return piece ?? { kind: 'gone', mail };
+  }
+
+  #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | PieceAnswer {
+    if (outcome.kind === 'missing') return { kind: 'gone', mail };
+    if (outcome.kind === 'refused') return this.#unavailable(mail, outcome.refusal);
+    const { body = nilBody, flags } = outcome.data;
+    if (offset === 0 && flags !== undefined) {
+      const state = this.#stateOf(mail, outcome.data);
+      if (state === 'gone') return { kind: 'gone', mail };
+      if (state === 'marked') this.#marks.peek = 'marks read';
+    }
+    if (body === unreadBody) {
+      return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
+    }
+    return body.length === 0 ? 'empty' : body;
+  }
+
+  /**
+   * Servers send an empty body for a mail that they can't read, and for one that was expunged meanwhile; of
+   * the second they then know nothing.
+   */
+  async *#explainEmpty(
+    mails: readonly MeasuredMail[],
+  ): AsyncGenerator<Exclude<FetchAnswer, { kind: 'mail' }>> {
+    if (mails.length === 0) return;
+    const request = {
+      ...this.#ask(mails, dataBytes, uncounted),
+      items: { flags: true },
+      answers: () => true,
+    };
+    for await (const { kind, mail } of fetchByUid(this.#folder, request, () => {})) {
+      const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
+      yield kind === 'missing' ? { kind: 'gone', mail } : this.#unavailable(mail, refusal);
+    }
+  }
+
+  #unavailable(mail: MeasuredMail, refusal: Refusal): FetchAnswer & { kind: 'unavailable' } {
+    const words = quoteRefusal(refusal, this.#folder.connection.state.secrets).replace(/\.+$/, '');
+    const sentence = `The mail with UID ${mail.id} in folder "${quoteServerText(this.#folder.name)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
+    return { kind: 'unavailable', mail, sentence };
+  }
+
+  #abandon(ended: Promise<unknown>): void {
+    this.#abandoned = ended;
+  }
+
+  #ask<M extends MailRef>(mails: readonly M[], largestBytes: number, intake: LiteralIntake) {
+    return { mails, silenceMs: this.#options.timeouts.commandMs, largestBytes, intake };
+  }
+}
+
+/** Mails that one command brought no mail for, and that need another one. */
+interface Again {
+  /** Nothing was said about them. */
+  readonly silent: MeasuredMail[];
+  readonly empty: MeasuredMail[];
+  readonly larger: MeasuredMail[];
+  /** They came marked as read, and were unread when they were measured. */
+  readonly marked: MeasuredMail[];
+}
+
+/** What a server may say to the request for a piece; `empty` is past the end, or no mail at all. */
+type PieceAnswer = 'empty' | Exclude<FetchAnswer, { kind: 'mail' }>;
+
+/** Mails in order: some that are fetched whole, by one command, and behind them one that is streamed. */
+function* batchesOf(
+  mails: readonly MeasuredMail[],
+  wholeBytes: number,
+): Generator<{ readonly whole: readonly MeasuredMail[]; readonly streamed?: MeasuredMail }> {
+  let whole: MeasuredMail[] = [];
+  for (const mail of mails) {
+    if (mail.sizeBytes <= wholeBytes) {
+      whole.push(mail);
+      continue;
+    }
+    yield { whole, streamed: mail };
+    whole = [];
+  }
+  yield { whole };
+}
+
+function intakeOf(held: FetchMemory, largestBytes: number): LiteralIntake {
+  return {
+    largestBytes,
+    hold: () => held.hold(),
+    giveBack: (holding: Holding) => held.giveBack(holding),
+  };
+}
+
+/** Which of these mails, about which the server has said nothing, are candidates all the same. */
+export async function stillListed(
+  connection: ImapConnection,
+  mails: readonly MailRef[],
+): Promise<ReadonlySet<number>> {
+  const listed = new Set<number>();
+  for (const uid of compactUids(mails.map(({ id }) => id))) {
+    const found = await connection.client.search({ uid, seen: false, deleted: false }, { uid: true });
+    if (!Array.isArray(found)) throw connection.describeFalse('looking for mails');
+    for (const id of found) listed.add(id);
+  }
+  return listed;
+}
+
+export function isDone(flags: ReadonlySet<string> | undefined): boolean {
+  return flags?.has('\\seen') === true || flags?.has('\\deleted') === true;
+}
