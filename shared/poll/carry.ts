@@ -66,6 +66,7 @@ export interface ApartMail {
   readonly kind: 'apart';
   readonly mail: FetchedMail;
   readonly identity: MailIdentity;
+  readonly interchangeId: string;
   readonly split: SplitMail;
   readonly parts: readonly PartMessage[];
   readonly contents: MailContents;
@@ -137,15 +138,14 @@ async function push(apart: ApartMail, way: Way): Promise<Fate> {
 
 /** The catastrophic retry: what Service Bus did not take is kept, to be delivered later. */
 async function store(
-  { identity, split, parts }: ApartMail,
+  { identity, interchangeId, split, parts }: ApartMail,
   unsent: readonly PartMessage[],
   failure: Failure,
   { config, mailboxId, queueName, openUndelivered, known, signal }: Way,
 ): Promise<Date> {
   const { customer, connection, protocol } = config;
   const mail = {
-    ...{ customer, connection, protocol, queueName, mailboxId, identity },
-    interchangeId: interchangeIdOf({ customer, connection, identity }),
+    ...{ customer, connection, protocol, queueName, mailboxId, identity, interchangeId },
     envelope: split.envelope,
     error: failure.message,
     partCount: parts.length,
@@ -177,7 +177,7 @@ async function splitAndUpload(
   isKnown: boolean,
   memory: StreamHolding | undefined,
   way: Way,
-): Promise<Pick<ApartMail, 'split' | 'parts' | 'contents' | 'pushing'>> {
+): Promise<Pick<ApartMail, 'interchangeId' | 'split' | 'parts' | 'contents' | 'pushing'>> {
   const { config, endpoint, trace } = way;
   const { customer, connection, sessions } = config;
   const interchangeId = interchangeIdOf({ customer, connection, identity });
@@ -197,7 +197,8 @@ async function splitAndUpload(
       const pushing = trace.startStep('push');
       const origin = { customer, connection, identity, endpoint };
       const parts = buildMessages(origin, split, sessions, pushing.traceparent);
-      return { split, contents, pushing, parts: isKnown ? parts : await uploadLarge(parts, contents) };
+      const uploaded = isKnown ? parts : await uploadLarge(parts, contents);
+      return { interchangeId, split, contents, pushing, parts: uploaded };
     } catch (error) {
       await contents.dispose();
       if (!(error instanceof PayloadConflict) || conflicts >= maxConflicts) throw error;

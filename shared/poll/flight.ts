@@ -3,7 +3,6 @@ import type { MailFate, MailLine } from '../journal/lines.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
 import type { FetchAnswer, FetchedMail, MailboxSession, MailRef } from '../mailbox/mailbox.ts';
 import type { MailIdentity } from '../message/identity.ts';
-import { interchangeIdOf } from '../message/message.ts';
 import { type PollTrace, traced } from '../telemetry/telemetry.ts';
 import { type ApartMail, bring, type Fate, takeApart, type Way } from './carry.ts';
 import type { RunMemory } from './memory.ts';
@@ -225,13 +224,16 @@ export class Flight {
   }
 }
 
-function mailLine({ mail, identity, split, parts }: ApartMail, way: Way, fate: MailFate, at: Date): MailLine {
-  const { customer, connection } = way.config;
+function mailLine(
+  { mail, interchangeId, split, parts }: ApartMail,
+  way: Way,
+  fate: MailFate,
+  at: Date,
+): MailLine {
   const { sizeBytes, receivedAt } = mail.mail;
   return {
     ...fate,
-    ...{ at, sizeBytes, queueName: way.queueName },
-    interchangeId: interchangeIdOf({ customer, connection, identity }),
+    ...{ at, interchangeId, sizeBytes, queueName: way.queueName },
     ...envelopeLine(split.envelope),
     ...(receivedAt === undefined ? {} : { receivedAt }),
     ...(split.warning === undefined ? {} : { warning: split.warning }),
