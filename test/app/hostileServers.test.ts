@@ -101,8 +101,8 @@ test('twenty servers that announce 1,000 bytes and send 31 MiB take turns in mem
   const [, peakKibibytes] =
     /^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${app.pid}/status`, 'utf8')) ?? [];
   const peakMebibytes = Number(peakKibibytes) / 1_024;
-  // About 300; without turns 475 and more. The rest of the way is when garbage is collected.
-  assert.ok(peakMebibytes < 400, `${peakMebibytes} MiB`);
+  // About 260, of which 170 were there before; 300 where mails hold what they have read while they wait for a turn.
+  assert.ok(peakMebibytes < 320, `${peakMebibytes} MiB`);
   for (const name of names) {
     const { lastStatus, lastError, lastMailCount } = await bed.state(name);
     assert.deepEqual([lastStatus, lastError, lastMailCount], ['ok', '', 1], name);
