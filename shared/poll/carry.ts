@@ -244,7 +244,7 @@ async function splitUnlessTooRisky(
   };
   try {
     const split = await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
-    const more = await compareWithSecondReader(source, split);
+    const more = await compareWithSecondReader(source, split, () => risks.begin(id));
     return more === undefined ? split : { ...split, warning: `${split.warning} ${more}` };
   } catch (error) {
     if (awaited === undefined) throw error;
