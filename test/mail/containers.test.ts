@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { decompressRtf, readRtf } from '../../shared/mail/rtf.ts';
 import { openSignedData } from '../../shared/mail/signedData.ts';
@@ -189,6 +191,24 @@ describe('compressed RTF', () => {
       "{\\rtf1\\ansi\\ansicpg1251{\\fonttbl{\\f0 x;}}\\f0\\'cf\\'f0\\par \\u1090?\\tab{\\*\\hidden y}z}";
     assert.deepEqual(readRtf(Buffer.from(rtf)), { mediaType: 'text/plain', text: 'Пр\nт\tz' });
   });
+
+  for (const [what, filler] of [
+    ['letters', 'a'],
+    ['pieces of two letters', 'aa\\~'],
+    ['groups in each other', '{'],
+  ])
+    test(`of eight MiB takes little of the heap: ${what}`, async () => {
+      const module = JSON.stringify(new URL('../../shared/mail/rtf.ts', import.meta.url).href);
+      const script = `
+        import { readRtf } from ${module};
+        try {
+          readRtf(Buffer.alloc(${8 * 1_048_576}, ${JSON.stringify(filler)}));
+        } catch (error) {
+          if (!(error instanceof RangeError)) throw error;
+        }`;
+      const flags = ['--max-old-space-size=64', '--input-type=module', '-e'];
+      await promisify(execFile)(process.execPath, [...flags, script]);
+    });
 });
 
 /** A BER element with a definite length. */
