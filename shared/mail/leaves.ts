@@ -358,7 +358,7 @@ export class LeafCollector {
       const inner = this.#signatures < maxSignatures ? openSignedData(bytes) : undefined;
       if (inner !== undefined && !isBlank(inner)) return this.#takeSigned(inner);
     } else {
-      const winmail = unpackTnef(bytes);
+      const winmail = await unpackTnef(bytes);
       if (winmail !== undefined) return this.#takeWinmail(winmail);
     }
     this.#warnings.add(

@@ -1,4 +1,5 @@
 import { decodeBytes } from './charset.ts';
+import { EventLoopTurn } from './eventLoop.ts';
 
 /** What a compressed RTF may grow to. */
 const maxRtfBytes = 8 * 1024 * 1024;
@@ -50,6 +51,8 @@ export function decompressRtf(bytes: Buffer): Buffer | undefined {
 const maxGroups = 1000;
 /** Pieces of text, which may be of a letter each, are joined when there are so many. */
 const maxPieces = 1024;
+/** The clock is asked no more often. */
+const signsAtOnce = 1024;
 
 /** Groups that are about the document and not in it. */
 const destinations = new Set(
@@ -83,12 +86,12 @@ interface GroupState {
 
 /**
  * The text of an RTF, or the HTML that it was made from where it carries that ([MS-OXRTFEX], 2.1), whose tags
- * stand in groups of their own. Formatting and pictures are not kept. Throws a RangeError for groups that are too deep.
+ * stand in groups of their own. Formatting and pictures are not kept. Rejects with a RangeError for groups that are too deep.
  */
-export function readRtf(rtf: Buffer): {
+export async function readRtf(rtf: Buffer): Promise<{
   readonly mediaType: 'text/plain' | 'text/html';
   readonly text: string;
-} {
+}> {
   const source = rtf.toString('latin1');
   const fromHtml = /\\fromhtml1\b/.test(source.slice(0, 2048));
   let codePage = 'windows-1252';
@@ -116,7 +119,11 @@ export function readRtf(rtf: Buffer): {
     flush();
     add(text);
   };
+  const turn = new EventLoopTurn();
+  let signs = 0;
   for (const [sign, word, parameter, hex, symbol] of source.matchAll(controlSign)) {
+    signs += 1;
+    if (signs % signsAtOnce === 0) await turn.giveWay();
     const first = isNewGroup;
     const starred = isStarred;
     isNewGroup = sign === '{';
