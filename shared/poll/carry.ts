@@ -290,7 +290,8 @@ async function withHead(mail: FetchedMail): Promise<{ head: Buffer; source: Mail
     first = undefined;
     return stream;
   };
-  return { head, source: { sizeBytes, open } };
+  // A server that announces less has not made it a small mail.
+  return { head, source: { sizeBytes: Math.max(sizeBytes, readBytes), open } };
 }
 
 async function* once(bytes: Buffer): AsyncIterable<Buffer> {
