@@ -63,8 +63,8 @@ export class MailPayloads {
   }
 
   /** Begins anew with the mail, whose parts come in the same order; a name that proved taken is passed over. */
-  restart(conflict: PayloadConflict): void {
-    this.#taken.set(conflict.uploadNumber, conflict.sha256);
+  restart(conflict?: PayloadConflict): void {
+    if (conflict) this.#taken.set(conflict.uploadNumber, conflict.sha256);
     this.#uploads = 0;
   }
 

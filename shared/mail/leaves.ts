@@ -358,7 +358,7 @@ export class LeafCollector {
       const inner = this.#signatures < maxSignatures ? openSignedData(bytes) : undefined;
       if (inner !== undefined && !isBlank(inner)) return this.#takeSigned(inner);
     } else {
-      const winmail = unpackTnef(bytes);
+      const winmail = await unpackTnef(bytes);
       if (winmail !== undefined) return this.#takeWinmail(winmail);
     }
     this.#warnings.add(
@@ -426,7 +426,8 @@ class HeldBody {
     this.encodedBytes += bytes.length;
     this.isBlank &&= isBlank(bytes);
     // A small slice must not keep the large block alive that it is one of.
-    this.#encoded.push(this.#encoded.length > 0 || bytes.length <= smallBytes ? Buffer.from(bytes) : bytes);
+    const isSmall = bytes.length <= smallBytes || bytes.length < bytes.buffer.byteLength / 8;
+    this.#encoded.push(this.#encoded.length > 0 || isSmall ? Buffer.from(bytes) : bytes);
   }
 
   takeEncoded(): Buffer[] {

@@ -1,4 +1,5 @@
 import { decodeBytes } from './charset.ts';
+import { EventLoopTurn } from './eventLoop.ts';
 
 /** What a compressed RTF may grow to. */
 const maxRtfBytes = 8 * 1024 * 1024;
@@ -46,6 +47,13 @@ export function decompressRtf(bytes: Buffer): Buffer | undefined {
   return length === rawBytes ? raw : undefined;
 }
 
+/** Groups in each other: a writer of RTF has some dozens. */
+const maxGroups = 1000;
+/** Pieces of text, which may be of a letter each, are joined when there are so many. */
+const maxPieces = 1024;
+/** The clock is asked no more often. */
+const signsAtOnce = 1024;
+
 /** Groups that are about the document and not in it. */
 const destinations = new Set(
   'fonttbl colortbl stylesheet info pict object header footer headerl headerr footerl footerr listtable listoverridetable rsidtbl generator themedata latentstyles datastore xmlnstbl mmathPr'.split(
@@ -78,43 +86,56 @@ interface GroupState {
 
 /**
  * The text of an RTF, or the HTML that it was made from where it carries that ([MS-OXRTFEX], 2.1), whose tags
- * stand in groups of their own. Formatting and pictures are not kept.
+ * stand in groups of their own. Formatting and pictures are not kept. Rejects with a RangeError for groups that are too deep.
  */
-export function readRtf(rtf: Buffer): {
+export async function readRtf(rtf: Buffer): Promise<{
   readonly mediaType: 'text/plain' | 'text/html';
   readonly text: string;
-} {
+}> {
   const source = rtf.toString('latin1');
   const fromHtml = /\\fromhtml1\b/.test(source.slice(0, 2048));
   let codePage = 'windows-1252';
   let state: GroupState = { hidden: false, htmlRtf: false, skipped: 1 };
   const outer: GroupState[] = [];
-  const pieces: string[] = [];
-  let bytes: number[] = [];
+  const texts: string[] = [];
+  let pieces: string[] = [];
+  const bytes = Buffer.allocUnsafe(rtf.length);
+  let held = 0;
   let toSkip = 0;
   let isNewGroup = false;
   let isStarred = false;
+  const add = (text: string) => {
+    pieces.push(text);
+    if (pieces.length < maxPieces) return;
+    texts.push(pieces.join(''));
+    pieces = [];
+  };
   const flush = () => {
-    if (bytes.length > 0) pieces.push(decodeBytes(Buffer.from(bytes), codePage));
-    bytes = [];
+    if (held > 0) add(decodeBytes(bytes.subarray(0, held), codePage));
+    held = 0;
   };
   const show = (text: string) => {
     if (state.hidden || state.htmlRtf) return;
     flush();
-    pieces.push(text);
+    add(text);
   };
+  const turn = new EventLoopTurn();
+  let signs = 0;
   for (const [sign, word, parameter, hex, symbol] of source.matchAll(controlSign)) {
+    signs += 1;
+    if (signs % signsAtOnce === 0) await turn.giveWay();
     const first = isNewGroup;
     const starred = isStarred;
     isNewGroup = sign === '{';
     isStarred = symbol === '*';
-    if (sign === '{') outer.push({ ...state });
-    else if (sign === '}') {
+    if (sign === '{') {
+      if (outer.push({ ...state }) > maxGroups) throw new RangeError('its groups are too deep');
+    } else if (sign === '}') {
       state = outer.pop() ?? state;
       toSkip = 0;
     } else if (hex !== undefined) {
       if (toSkip > 0) toSkip--;
-      else if (!state.hidden && !state.htmlRtf) bytes.push(Number.parseInt(hex, 16));
+      else if (!state.hidden && !state.htmlRtf) bytes[held++] = Number.parseInt(hex, 16);
     } else if (symbol !== undefined) {
       if (symbol === '~') show('\u00a0');
       else if (symbol === '_') show('\u2011');
@@ -137,13 +158,12 @@ export function readRtf(rtf: Buffer): {
     } else {
       const shown = sign.slice(toSkip);
       toSkip = Math.max(0, toSkip - sign.length);
-      if (!state.hidden && !state.htmlRtf)
-        for (let at = 0; at < shown.length; at++) bytes.push(shown.charCodeAt(at));
+      if (!state.hidden && !state.htmlRtf) held += bytes.write(shown, held, 'latin1');
     }
   }
   flush();
   return {
     mediaType: fromHtml ? 'text/html' : 'text/plain',
-    text: pieces.join('').replaceAll('\0', '').toWellFormed(),
+    text: [...texts, ...pieces].join('').replaceAll('\0', '').toWellFormed(),
   };
 }

@@ -2,6 +2,8 @@ import type { MailSource, SplitMail } from './mail.ts';
 
 /** A larger damaged mail is not read twice. */
 const maxReadBytes = 1_048_576;
+/** Of a larger one mailparser may take a hundred times as much memory as it has bytes. */
+const harmlessBytes = 131_072;
 /** What turns text into HTML, and HTML into text, costs far more than it tells here. */
 const attachmentsOnly = {
   skipHtmlToText: true,
@@ -17,14 +19,17 @@ const attachmentsOnly = {
 /**
  * Has mailparser read a mail that was damaged and taken apart all the same, and gives a sentence where it finds more
  * attachments in it: reading damage is guessing, and two guesses that differ are for a person to look at. Undefined
- * where there is nothing to say; what mailparser can't read tells nothing either.
+ * where there is nothing to say; what mailparser can't read tells nothing either. `beforeRisk` is awaited before what
+ * may take much memory.
  */
 export async function compareWithSecondReader(
   source: MailSource,
   { parts, omissions = [], warning }: SplitMail,
+  beforeRisk: () => Promise<void> = async () => {},
 ): Promise<string | undefined> {
   const isRaw = parts.some(({ kind }) => kind === 'raw');
   if (warning === undefined || isRaw || source.sizeBytes > maxReadBytes) return undefined;
+  if (source.sizeBytes > harmlessBytes) await beforeRisk();
   const found = await countAttachments(source).catch(() => 0);
   const known = parts.filter(({ kind }) => kind === 'attachment').length + omissions.length;
   if (found <= known) return undefined;

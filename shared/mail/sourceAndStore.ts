@@ -34,25 +34,19 @@ export class SourceAndStore {
     const pieces = opened[Symbol.asyncIterator]();
     const nextPiece = () => this.watch(() => pieces.next());
     try {
-      const first = await nextPiece();
-      if (first.done) return;
-      let next = await nextPiece();
-      if (next.done) {
-        yield first.value;
-        return;
-      }
-      let held: Buffer[] = [first.value];
-      let heldBytes = first.value.length;
-      for (; !next.done; next = await nextPiece()) {
-        if (heldBytes >= blockBytes) {
-          yield* slices(join(held), Math.max(blockBytes, maxBlockBytes));
-          held = [];
-          heldBytes = 0;
-        }
+      let held: Buffer[] = [];
+      let heldBytes = 0;
+      for (let next = await nextPiece(); !next.done; next = await nextPiece()) {
         held.push(next.value);
         heldBytes += next.value.length;
+        if (heldBytes < blockBytes) continue;
+        const isWhole = next.value.length === this.#source.sizeBytes;
+        // Before the next piece is read, so that a mail that has to wait holds no more than this one.
+        yield* slices(join(held), isWhole ? heldBytes : Math.max(blockBytes, maxBlockBytes));
+        held = [];
+        heldBytes = 0;
       }
-      yield* slices(join(held), Math.max(blockBytes, maxBlockBytes));
+      if (heldBytes > 0) yield join(held);
     } finally {
       await pieces.return?.();
     }

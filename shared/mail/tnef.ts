@@ -80,16 +80,16 @@ interface OpenAttachment {
  * text. An embedded message stays TNEF. Undefined for what is damaged, holds nothing, or holds a text that can't
  * be read; never takes more memory than the file and its text.
  */
-export function unpackTnef(file: Buffer): Winmail | undefined {
+export async function unpackTnef(file: Buffer): Promise<Winmail | undefined> {
   try {
-    return readFile(new Cursor(file));
+    return await readFile(new Cursor(file));
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
   }
 }
 
-function readFile(cursor: Cursor): Winmail | undefined {
+async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
   if (cursor.uint32() !== signature) return undefined;
   cursor.uint16();
   let codePage = 'windows-1252';
@@ -113,7 +113,7 @@ function readFile(cursor: Cursor): Winmail | undefined {
     else if (last && id === attribute.attachment) last.properties = readProperties(new Cursor(data));
   }
   const found = attachments.flatMap((each) => finishAttachment(each, codePage));
-  const body = readBody(message, plain, codePage);
+  const body = await readBody(message, plain, codePage);
   return body === undefined || (found.length === 0 && body.length === 0)
     ? undefined
     : { attachments: found, body };
@@ -146,11 +146,11 @@ function finishAttachment(
 }
 
 /** Undefined where there is a text that can't be read. */
-function readBody(
+async function readBody(
   message: ReadonlyMap<number, Value>,
   plain: Buffer | undefined,
   codePage: string,
-): WinmailText[] | undefined {
+): Promise<WinmailText[] | undefined> {
   const forms: WinmailText[] = [];
   const text =
     textOf(message.get(property.body), codePage) ?? (plain && withoutNul(decodeBytes(plain, codePage)));
@@ -167,7 +167,7 @@ function readBody(
   if (packed === undefined || packed.bytes.length === 0) return forms;
   const rtf = decompressRtf(packed.bytes);
   if (rtf === undefined) return forms.length > 0 ? forms : undefined;
-  const read = readRtf(rtf);
+  const read = await readRtf(rtf);
   if (read.mediaType === 'text/html' || forms.length === 0)
     forms.push({ mediaType: read.mediaType, charset: 'utf-8', bytes: Buffer.from(read.text) });
   return forms;

@@ -40,8 +40,8 @@ export interface Way {
   readonly payloads: ContainerClient;
   readonly openUndelivered: () => Promise<UndeliveredStore>;
   readonly streamMemory: () => StreamHolding;
-  /** Awaited before a streamed mail holds much text. */
-  readonly takeTextTurn: () => Promise<Holding>;
+  /** Before a streamed mail holds much text: a turn, or the promise of one. */
+  readonly takeTextTurn: () => Holding | Promise<Holding>;
   readonly maxMailBytes: number;
   readonly temporaryFolder: string;
 }
@@ -182,7 +182,10 @@ async function splitAndUpload(
   const { customer, connection, sessions } = config;
   const interchangeId = interchangeIdOf({ customer, connection, identity });
   const payloads = new MailPayloads(way.payloads, { customer, connection, interchangeId });
+  let awaited: Promise<Holding> | undefined;
   for (let conflicts = 0; ; conflicts += 1) {
+    const turn = await awaited;
+    awaited = undefined;
     const contents = new MailContents({
       maxInlineBytes: way.sender.maxMessageBytes,
       payloads,
@@ -192,8 +195,14 @@ async function splitAndUpload(
     try {
       const isStreamed = memory !== undefined;
       const split = await traced(trace, 'parse', () =>
-        splitUnlessTooRisky(source, isStreamed, identity, contents, way),
+        splitUnlessTooRisky(source, isStreamed, turn, identity, contents, way),
       );
+      if ('awaited' in split) {
+        await contents.dispose();
+        payloads.restart();
+        awaited = split.awaited;
+        continue;
+      }
       const pushing = trace.startStep('push');
       const origin = { customer, connection, identity, endpoint };
       const parts = buildMessages(origin, split, sessions, pushing.traceparent);
@@ -207,24 +216,40 @@ async function splitAndUpload(
   }
 }
 
-/** A mail that brought the process down before goes whole, so that it and what lies behind it arrive. */
+/**
+ * A mail that brought the process down before goes whole, so that it and what lies behind it arrive. One that has to
+ * wait for its turn to hold text is let go of meanwhile where it can be read again from its beginning for little: a
+ * POP3 server would first have to send the rest.
+ */
 async function splitUnlessTooRisky(
   source: MailSource,
   isStreamed: boolean,
+  granted: Holding | undefined,
   { id }: MailIdentity,
   contents: MailContents,
   { config, risks, maxMailBytes, takeTextTurn }: Way,
-): Promise<SplitMail> {
+): Promise<SplitMail | { readonly awaited: Promise<Holding> }> {
   if (risks.countOf(id) >= maxRisks) return await rawMail(source, tooRisky, contents);
-  let turn: Holding | undefined;
+  let turn = granted;
+  let awaited: Promise<Holding> | undefined;
   const beforeRisk = async () => {
-    if (isStreamed) turn ??= await takeTextTurn();
+    const taken = turn ?? (isStreamed ? takeTextTurn() : undefined);
+    if (taken instanceof Promise && config.protocol === 'imap') {
+      awaited = taken;
+      // It may fail before it is waited for.
+      taken.catch(() => {});
+      throw new Error('The mail waits for its turn.');
+    }
+    turn = await taken;
     await risks.begin(id);
   };
   try {
     const split = await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
-    const more = await compareWithSecondReader(source, split);
+    const more = await compareWithSecondReader(source, split, () => risks.begin(id));
     return more === undefined ? split : { ...split, warning: `${split.warning} ${more}` };
+  } catch (error) {
+    if (awaited === undefined) throw error;
+    return { awaited };
   } finally {
     turn?.release();
   }
@@ -259,22 +284,24 @@ async function withHead(mail: FetchedMail): Promise<{ head: Buffer; source: Mail
     read.push(next.value);
     readBytes += next.value.length;
   }
-  const head = Buffer.concat(read).subarray(0, identityWindowBytes);
+  const head = Buffer.concat(read, Math.min(readBytes, identityWindowBytes));
   let first: AsyncIterable<Buffer> | undefined = rejoined(read, pieces);
   const open = async () => {
     const stream = first ?? (await mail.open());
     first = undefined;
     return stream;
   };
-  return { head, source: { sizeBytes, open } };
+  // A server that announces less has not made it a small mail.
+  return { head, source: { sizeBytes: Math.max(sizeBytes, readBytes), open } };
 }
 
 async function* once(bytes: Buffer): AsyncIterable<Buffer> {
   yield bytes;
 }
 
-async function* rejoined(read: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
-  yield* read;
+/** Keeps nothing of what was read once it is taken. */
+async function* rejoined(read: Buffer[], rest: AsyncIterator<Buffer>): AsyncIterable<Buffer> {
+  for (let next = read.shift(); next !== undefined; next = read.shift()) yield next;
   try {
     for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
   } finally {

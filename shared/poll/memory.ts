@@ -198,8 +198,13 @@ export class TextTurns {
     this.#mostWaitMs = mostWaitMs;
   }
 
-  /** Rejects with the signal's reason when it fires. */
-  async take(share: MemoryShare): Promise<Holding> {
+  /** Gives a turn that is to be had at once as it is, else a promise, which rejects with the signal's reason. */
+  take(share: MemoryShare): Holding | Promise<Holding> {
+    const turn = new ProcessHolding(this.#memory, share, 'whole');
+    return turn.tryGrow(turnBytes) ? turn : this.#wait(share);
+  }
+
+  async #wait(share: MemoryShare): Promise<Holding> {
     const signal = AbortSignal.any([share.signal, AbortSignal.timeout(this.#mostWaitMs)]);
     const turn = this.#memory.of({ ...share, signal }).hold();
     await turn.grow(turnBytes).catch(() => share.signal.throwIfAborted());

@@ -60,24 +60,30 @@ test('four servers that flood are cut off within seconds, with a sentence, and a
   const goodMails = Array.from({ length: 300 }, (_, index) =>
     Buffer.from(`Subject: ${index}\r\n\r\n${'a line of text\r\n'.repeat(100)}`),
   );
-  for (const name of ['warm', 'alone', 'beside']) await addServer(t, name, { mails: goodMails });
-  const floods = ['flood-1', 'flood-2', 'flood-3', 'flood-4'];
-  for (const name of floods) await addServer(t, name, flooding());
-  await poll(['warm']);
-  await poll(['alone']);
-  await poll([...floods, 'beside']);
-
-  const aloneMs = durationMs(await bed.state('alone'));
-  const beside = await bed.state('beside');
-  assert.deepEqual([beside.lastStatus, beside.lastMailCount], ['ok', 300]);
-  const besideMs = durationMs(beside);
-  assert.ok(besideMs <= 3 * aloneMs + 1_000, `${besideMs} ms beside the floods, ${aloneMs} ms alone`);
-  for (const name of floods) {
-    const state = await bed.state(name);
-    assert.equal(state.lastStatus, 'failed');
-    assert.match(String(state.lastError), /goes on sending what nobody asked for/);
-    assert.ok(durationMs(state) < 15_000, `${durationMs(state)} ms`);
+  const besideMs: number[] = [];
+  const aloneMs: number[] = [];
+  for (const round of [1, 2, 3]) {
+    const [alone, beside] = [`alone-${round}`, `beside-${round}`];
+    for (const name of [alone, beside]) await addServer(t, name, { mails: goodMails });
+    const floods = [1, 2, 3, 4].map((number) => `flood-${round}-${number}`);
+    for (const name of floods) await addServer(t, name, flooding());
+    await poll([alone]);
+    aloneMs.push(durationMs(await bed.state(alone)));
+    await poll([...floods, beside]);
+    const good = await bed.state(beside);
+    assert.deepEqual([good.lastStatus, good.lastMailCount], ['ok', 300]);
+    besideMs.push(durationMs(good));
+    for (const name of floods) {
+      const state = await bed.state(name);
+      assert.equal(state.lastStatus, 'failed');
+      assert.match(String(state.lastError), /goes on sending what nobody asked for/);
+      assert.ok(durationMs(state) < 15_000, `${durationMs(state)} ms`);
+    }
   }
+  // The best of each: whatever else the machine does only adds to them.
+  const [beside, alone] = [Math.min(...besideMs), Math.min(...aloneMs)];
+  t.diagnostic(`${besideMs} ms beside the floods, ${aloneMs} ms alone`);
+  assert.ok(beside <= 3 * alone + 300, `${besideMs} ms beside the floods, ${aloneMs} ms alone`);
 });
 
 test('twenty servers that announce 1,000 bytes and send 31 MiB take turns in memory', async (t) => {
@@ -101,8 +107,8 @@ test('twenty servers that announce 1,000 bytes and send 31 MiB take turns in mem
   const [, peakKibibytes] =
     /^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`/proc/${app.pid}/status`, 'utf8')) ?? [];
   const peakMebibytes = Number(peakKibibytes) / 1_024;
-  // About 300; without turns 475 and more. The rest of the way is when garbage is collected.
-  assert.ok(peakMebibytes < 400, `${peakMebibytes} MiB`);
+  // About 260, of which 170 were there before; 300 where mails hold what they have read while they wait for a turn.
+  assert.ok(peakMebibytes < 320, `${peakMebibytes} MiB`);
   for (const name of names) {
     const { lastStatus, lastError, lastMailCount } = await bed.state(name);
     assert.deepEqual([lastStatus, lastError, lastMailCount], ['ok', '', 1], name);

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { decompressRtf, readRtf } from '../../shared/mail/rtf.ts';
 import { openSignedData } from '../../shared/mail/signedData.ts';
@@ -109,17 +111,18 @@ describe('a winmail.dat', () => {
     assert.equal((await split(mail, { sendAttachments: false })).parts.length, 1);
   });
 
-  test('has names in its code page', () => {
+  test('has names in its code page', async () => {
     const named = tnef(
       attribute(1, 0x9007, Buffer.concat([uint32(1251), uint32(0)])),
       attribute(2, 0x9002, Buffer.alloc(14)),
       attribute(2, 0x8010, Buffer.from('d1f7e5f22e70646600', 'hex')),
       attribute(2, 0x800f, Buffer.from('x')),
     );
-    assert.equal(unpackTnef(named)?.attachments[0]?.fileName, 'Счет.pdf');
+    const unpacked = await unpackTnef(named);
+    assert.equal(unpacked?.attachments[0]?.fileName, 'Счет.pdf');
   });
 
-  test('keeps an embedded message as it is', () => {
+  test('keeps an embedded message as it is', async () => {
     const inner = tnef(file('a.pdf', Buffer.from('x')));
     const outer = tnef(
       attribute(2, 0x9002, Buffer.alloc(14)),
@@ -132,18 +135,18 @@ describe('a winmail.dat', () => {
         ]),
       ),
     );
-    const [attachment] = unpackTnef(outer)?.attachments ?? [];
+    const [attachment] = (await unpackTnef(outer))?.attachments ?? [];
     assert.equal(attachment?.mediaType, 'application/ms-tnef');
     assert.ok(attachment?.bytes.equals(inner));
   });
 
-  test('whatever is wrong with it, is unpacked or not, and never throws', () => {
+  test('whatever is wrong with it, is unpacked or not, and never throws', async () => {
     const places = fc.array(fc.record({ at: fc.nat(), byte: fc.nat(255) }), { maxLength: 8 });
-    fc.assert(
-      fc.property(places, fc.nat(whole.length), (changes, length) => {
+    await fc.assert(
+      fc.asyncProperty(places, fc.nat(whole.length), async (changes, length) => {
         const damaged = Buffer.from(whole.subarray(0, length));
         for (const { at, byte } of changes) if (length > 0) damaged[at % length] = byte;
-        const found = unpackTnef(damaged);
+        const found = await unpackTnef(damaged);
         const bytes = found?.attachments.reduce((sum, each) => sum + each.bytes.length, 0) ?? 0;
         assert.ok(bytes <= damaged.length);
       }),
@@ -184,10 +187,41 @@ describe('compressed RTF', () => {
     );
   });
 
-  test('gives its text, in any code page', () => {
+  test('gives its text, in any code page', async () => {
     const rtf =
       "{\\rtf1\\ansi\\ansicpg1251{\\fonttbl{\\f0 x;}}\\f0\\'cf\\'f0\\par \\u1090?\\tab{\\*\\hidden y}z}";
-    assert.deepEqual(readRtf(Buffer.from(rtf)), { mediaType: 'text/plain', text: 'Пр\nт\tz' });
+    assert.deepEqual(await readRtf(Buffer.from(rtf)), { mediaType: 'text/plain', text: 'Пр\nт\tz' });
+  });
+
+  for (const [what, filler] of [
+    ['letters', 'a'],
+    ['pieces of two letters', 'aa\\~'],
+    ['groups in each other', '{'],
+  ])
+    test(`of eight MiB takes little of the heap: ${what}`, async () => {
+      const module = JSON.stringify(new URL('../../shared/mail/rtf.ts', import.meta.url).href);
+      const script = `
+        import { readRtf } from ${module};
+        try {
+          await readRtf(Buffer.alloc(${8 * 1_048_576}, ${JSON.stringify(filler)}));
+        } catch (error) {
+          if (!(error instanceof RangeError)) throw error;
+        }`;
+      const flags = ['--max-old-space-size=64', '--input-type=module', '-e'];
+      await promisify(execFile)(process.execPath, [...flags, script]);
+    });
+
+  test('lets others have their turn while it is read', async () => {
+    let turns = 0;
+    let isOver = false;
+    const nextTurn = () => {
+      turns += 1;
+      if (!isOver) setImmediate(nextTurn);
+    };
+    setImmediate(nextTurn);
+    await readRtf(Buffer.alloc(1_048_576, 'aa\\~'));
+    isOver = true;
+    assert.ok(turns > 2, `${turns} turns`);
   });
 });
 

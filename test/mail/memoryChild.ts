@@ -92,7 +92,7 @@ function sourceOf(kind: string, whole: boolean): MailSource {
       ])
     : undefined;
   return {
-    sizeBytes: bytes,
+    sizeBytes: joined?.length ?? bytes,
     open: async () =>
       joined
         ? (async function* () {

@@ -67,6 +67,21 @@ test('a mail without damage, one that went raw and a large one are not read twic
   );
 });
 
+test('before a mail that is not small is read twice it is told; what fails then is no fault of the mail', async () => {
+  const told: string[] = [];
+  const compare = (name: string, mail: string) =>
+    compareWithSecondReader(sourceOf(mail), split(['body']), async () => void told.push(name));
+  await compare('small', 'Subject: x\r\n\r\nx');
+  await compare('larger', `Subject: x\r\n\r\n${'a line of text\r\n'.repeat(10_000)}`);
+  assert.deepEqual(told, ['larger']);
+  const failure = new Error('The table is away.');
+  const source = { ...sourceOf(''), sizeBytes: 200_000 };
+  await assert.rejects(
+    compareWithSecondReader(source, split(['body']), () => Promise.reject(failure)),
+    failure,
+  );
+});
+
 test('what mailparser can’t read tells nothing', async () => {
   const failing = { sizeBytes: 10, open: () => Promise.reject(new Error('It is gone.')) };
   assert.equal(await compareWithSecondReader(failing, split(['body'])), undefined);

@@ -308,7 +308,7 @@ test('who has waited long enough for a turn goes on without one; who was ended m
   third.release();
   const patient = new TextTurns(60_000);
   await Promise.all([patient.take(share('first')), patient.take(share('second'))]);
-  const waiting = patient.take(share('third'));
+  const waiting = Promise.resolve(patient.take(share('third')));
   const reason = new Error('the run has ended');
   ended.abort(reason);
   await assert.rejects(waiting, reason);

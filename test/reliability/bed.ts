@@ -25,8 +25,8 @@ export interface ReliabilityBed {
   readonly mail: Readonly<Record<Protocol, TcpProxy>>;
   readonly connections: TableClient;
   table(name: string): TableClient;
-  /** The app in a process of its own, to be killed. */
-  startChild(settings?: Readonly<Record<string, string>>): Promise<HostProcess>;
+  /** The app in a process of its own, to be killed; `execArgv` is for its Node. */
+  startChild(settings?: Readonly<Record<string, string>>, execArgv?: readonly string[]): Promise<HostProcess>;
   /** Writes connection `acme/{name}` to the mailbox of the user of that name, and puts these mails in. */
   addMailbox(
     name: string,
@@ -132,7 +132,7 @@ export async function startReliabilityBed(options: ReliabilityBedOptions): Promi
     mail,
     connections,
     table,
-    startChild: (settings) => startHostProcess(hostOptions(settings)),
+    startChild: (settings, execArgv = []) => startHostProcess({ ...hostOptions(settings), execArgv }),
     async addMailbox(name, protocol, mails, columns = {}) {
       await connections.upsertEntity(
         {

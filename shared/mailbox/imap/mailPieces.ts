@@ -27,7 +27,11 @@ export class MailPieces<Answer> {
     this.#first = undefined;
     if (offset === 0 && first !== undefined) return await first;
     const piece = this.#last.then(() => this.#fetchPiece(offset));
-    this.#last = piece.catch(() => {});
+    // Without the piece, which would be kept until the next one.
+    this.#last = piece.then(
+      () => {},
+      () => {},
+    );
     return await piece;
   }
 

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
+import { after, before, type TestContext, test } from 'node:test';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { queueName } from '../app/testbed.ts';
+import { fetchRow, type Script, startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import { until } from '../reliability/mails.ts';
+import { type PollingBed, startPollingBed } from './pollingBed.ts';
+
+const mebibyte = 1_048_576;
+
+let bed: PollingBed;
+before(async () => {
+  bed = await startPollingBed([]);
+});
+after(() => bed.stop());
+
+const linesOf = (bytes: number, line: string) => Buffer.alloc(bytes, line);
+const attachment = linesOf(1.5 * mebibyte, 'a line of an attachment\r\n');
+const text = linesOf(3 * mebibyte, 'a line of the text\n');
+
+/** Both parts are more than a message of the queue carries, and the attachment is uploaded before the text is read. */
+const mail = Buffer.concat([
+  Buffer.from('Subject: two\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n'),
+  Buffer.from('--b\r\nContent-Type: application/zip; name=a.zip\r\n\r\n'),
+  attachment,
+  Buffer.from('\r\n--b\r\nContent-Type: text/plain\r\n\r\n'),
+  text,
+  Buffer.from('\r\n--b--\r\n'),
+]);
+
+/** A mailbox whose mail is held back from its fourth MiB on until `mayGoOn`; gives from where it was asked for. */
+async function addServer(t: TestContext, name: string, mayGoOn: Promise<void>): Promise<readonly number[]> {
+  const offsets: number[] = [];
+  const script: Script = {
+    mails: [mail],
+    onCommand: async ({ tag, args }, wire) => {
+      const [, offset] = /BODY\.PEEK\[\]<(\d+)\./.exec(args) ?? [];
+      if (offset === undefined) return false;
+      offsets.push(Number(offset));
+      if (Number(offset) >= 3 * mebibyte) await mayGoOn;
+      wire.send(fetchRow(1, args, mail));
+      wire.send(`${tag} OK done\r\n`);
+      return true;
+    },
+  };
+  const server = await startScriptedImapServer(script);
+  t.after(() => server.stop());
+  await bed.connections.upsertEntity({
+    ...{ partitionKey: 'acme', rowKey: name, hostType: 'IMAP', host: '127.0.0.1', port: server.port },
+    ...{ useSsl: false, username: 'anna', password: 'pass-7391-word' },
+  });
+  return offsets;
+}
+
+test('a mail that waits for its turn to hold text is let go of, read again from its beginning, and arrives whole', async (t) => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const holder = await addServer(t, 'holder', released);
+  const waiter = await addServer(t, 'waiter', Promise.resolve());
+  const poll = await bed.openInstance();
+  const polls = [poll('holder')];
+  await until('the first has the turn of its queue', () => holder.includes(3 * mebibyte));
+  polls.push(poll('waiter'));
+  await until('the second needs one', () => waiter.includes(3 * mebibyte));
+  release();
+
+  for (const state of await Promise.all(polls)) {
+    assert.deepEqual([state.lastStatus, state.lastError, state.lastMailCount], ['ok', '', 1]);
+  }
+  const timesBegun = (offsets: readonly number[]) => offsets.filter((offset) => offset === 0).length;
+  assert.deepEqual([timesBegun(holder), timesBegun(waiter)], [1, 2]);
+  const payloads = BlobServiceClient.fromConnectionString(bed.azurite.connectionString).getContainerClient(
+    'email-payloads',
+  );
+  for (const name of ['holder', 'waiter']) {
+    const hashes = new Map<unknown, string>();
+    for (const { subject, applicationProperties = {} } of bed.broker.queue(queueName).messages) {
+      if (applicationProperties.connection !== name) continue;
+      const blob = String(applicationProperties.claimCheck).replace('email-payloads/', '');
+      hashes.set(subject, hash('sha256', await payloads.getBlobClient(blob).downloadToBuffer()));
+    }
+    assert.deepEqual(Object.fromEntries(hashes), {
+      body: hash('sha256', text),
+      attachment: hash('sha256', attachment),
+    });
+  }
+});
