@@ -1,16 +1,16 @@
-import { extname } from 'node:path';
 import type { TextTree } from './body.ts';
-import { ContentSink, decodeWhole } from './contentSink.ts';
+import { ContentSink } from './contentSink.ts';
 import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { safeFileName } from './fileName.ts';
+import { HeldBody } from './heldBody.ts';
 import { findShownIds } from './html.ts';
+import { containerOf, isNameless, isNoise, isPicture, type TextRole, textRole } from './leafKind.ts';
 import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from './mail.ts';
 import { isBlank, type MimeEvent, MultipartScanner } from './multipart.ts';
 import { openSignedData } from './signedData.ts';
 import { type MailText, readText } from './text.ts';
 import { unpackTnef, type Winmail } from './tnef.ts';
-import { createTransferDecoder, type TransferDecoder } from './transferEncoding.ts';
 import { Unsplittable } from './unsplittable.ts';
 
 /** An attachment as it stands in the mail. */
@@ -46,7 +46,7 @@ export interface MailLeaves {
 }
 
 type Leaf = { readonly order: number; readonly entity: Entity } & (
-  | { readonly kind: 'text'; readonly role: 'body' | 'other' | 'named'; readonly held: HeldBody }
+  | { readonly kind: 'text'; readonly role: TextRole; readonly held: HeldBody }
   | {
       readonly kind: 'attachment';
       readonly sink: ContentSink;
@@ -67,23 +67,10 @@ const maxContainerBytes = 32 * 1024 * 1024;
 const riskyBytes = 1024 * 1024;
 /** So many attachments wait for the end of the mail to know whether they are sent. */
 const maxWaiting = 64;
-const smallBytes = 16 * 1024;
 /** Signed mails in signed mails are opened so often. */
 const maxSignatures = 8;
 /** Longer base64 has line ends or blanks in it if it is none. */
 const maxWordBytes = 80;
-
-const alwaysAttached = new Set([
-  'text/calendar',
-  'text/csv',
-  'text/xml',
-  'text/vcard',
-  'text/x-vcard',
-  'text/directory',
-]);
-const pictureExtensions = new Set(
-  '.png .gif .jpg .jpeg .jpe .jfif .bmp .webp .svg .tif .tiff .ico .emf .wmf .avif .heic'.split(' '),
-);
 
 /**
  * Sorts the leaves of a mail into texts, which it holds, and attachments, which it stores as they come. What it
@@ -179,7 +166,11 @@ export class LeafCollector {
 
   #begin(entity: Entity): Promise<void> | void {
     const order = ++this.#order;
-    const role = this.#textRole(entity);
+    const role = textRole(entity, this.#rules, {
+      body: this.#hasBodyText,
+      other: this.#otherTexts.length > 0,
+      named: this.#namedText !== undefined,
+    });
     if (role !== 'body' && entity.mediaType.startsWith('text/') && isNameless(entity.fileName))
       this.#open.at(-1)?.children.push({ kind: 'other' });
     if (entity.encoding === 'unknown')
@@ -256,20 +247,6 @@ export class LeafCollector {
     this.#omissions.push({ order, reason });
   }
 
-  /** How a part may be the body; undefined for what is an attachment. */
-  #textRole(entity: Entity): 'body' | 'other' | 'named' | undefined {
-    const { mediaType, disposition } = entity;
-    if (!mediaType.startsWith('text/') || alwaysAttached.has(mediaType)) return undefined;
-    const plainOrHtml = mediaType === 'text/plain' || mediaType === 'text/html';
-    if (isNameless(entity.fileName) && disposition !== 'attachment') {
-      if (plainOrHtml) return 'body';
-      return this.#otherTexts.length === 0 && !this.#hasBodyText ? 'other' : undefined;
-    }
-    const { sendBody, sendAttachments, bodyFormat } = this.#rules;
-    const mayBeBody = sendBody && !sendAttachments && bodyFormat !== 'eml';
-    return plainOrHtml && mayBeBody && !this.#namedText && !this.#hasBodyText ? 'named' : undefined;
-  }
-
   #write(bytes: Buffer): Promise<void> | void {
     const leaf = this.#leaf;
     if (leaf === undefined || leaf.kind === 'omitted') return;
@@ -325,12 +302,7 @@ export class LeafCollector {
     this.#attachments.push({ order, contentType, fileName, body: { kind: 'stored', content } });
   }
 
-  async #endText(
-    order: number,
-    entity: Entity,
-    role: 'body' | 'other' | 'named',
-    held: HeldBody,
-  ): Promise<void> {
+  async #endText(order: number, entity: Entity, role: TextRole, held: HeldBody): Promise<void> {
     const bytes = await held.end();
     if (held.hasTrailer || (held.encodedBytes <= maxWordBytes && isNoise(bytes, entity)))
       throw new Unsplittable('a text in it is not encoded as it says');
@@ -339,7 +311,7 @@ export class LeafCollector {
     this.#addText(readText(order, entity, bytes), role);
   }
 
-  #addText(text: MailText, role: 'body' | 'other' | 'named'): void {
+  #addText(text: MailText, role: TextRole): void {
     if (text.misdeclared) this.#warnings.add('A text was not in the charset that it declares.');
     if (role === 'named') this.#namedText = text;
     else if (role === 'other') this.#otherTexts.push(text);
@@ -403,74 +375,6 @@ export class LeafCollector {
       await this.#attach(++this.#order, entity, bytes);
     }
   }
-}
-
-/** Holds the body of a leaf, decoded as it comes where it comes in pieces. */
-class HeldBody {
-  encodedBytes = 0;
-  isBlank = true;
-  readonly #encoding: Entity['encoding'];
-  readonly #encoded: Buffer[] = [];
-  readonly #decoder: TransferDecoder;
-
-  constructor({ encoding }: Entity) {
-    this.#encoding = encoding;
-    this.#decoder = createTransferDecoder(encoding);
-  }
-
-  get hasTrailer(): boolean {
-    return this.#decoder.hasTrailer;
-  }
-
-  write(bytes: Buffer): void {
-    this.encodedBytes += bytes.length;
-    this.isBlank &&= isBlank(bytes);
-    // A small slice must not keep the large block alive that it is one of.
-    const isSmall = bytes.length <= smallBytes || bytes.length < bytes.buffer.byteLength / 8;
-    this.#encoded.push(this.#encoded.length > 0 || isSmall ? Buffer.from(bytes) : bytes);
-  }
-
-  takeEncoded(): Buffer[] {
-    return this.#encoded.splice(0);
-  }
-
-  async end(): Promise<Buffer> {
-    return decodeWhole(this.#decoder, this.#encoding, this.takeEncoded());
-  }
-}
-
-function containerOf(entity: Entity, rules: SplitRules): 'tnef' | 'signed' | undefined {
-  const { mediaType, fileName = '', smimeType } = entity;
-  const isTnef = mediaType === 'application/ms-tnef' || mediaType === 'application/vnd.ms-tnef';
-  const isWinmail = mediaType === 'application/octet-stream' && /^winmail\.dat$/i.test(fileName);
-  if (isTnef || isWinmail) return (rules.unpackWinmail ?? true) ? 'tnef' : undefined;
-  if (!/^application\/(?:x-)?pkcs7-mime$/.test(mediaType)) return undefined;
-  return smimeType === 'signed-data' || (smimeType === undefined && /\.p7m$/i.test(fileName))
-    ? 'signed'
-    : undefined;
-}
-
-function isNameless(fileName: string | undefined): boolean {
-  return safeFileName(fileName, '') === '';
-}
-
-function isPicture({ mediaType, fileName = '' }: Entity): boolean {
-  if (mediaType.startsWith('image/')) return true;
-  return mediaType === 'application/octet-stream' && pictureExtensions.has(extname(fileName).toLowerCase());
-}
-
-/** What a base64 decoder makes of a word: control characters that are in no text. */
-function isNoise(bytes: Buffer, { encoding, charset = '' }: Entity): boolean {
-  if (encoding !== 'base64' || /utf-?(?:16|32)|ucs|unicode/i.test(charset)) return false;
-  if (
-    bytes.length > 200 ||
-    (bytes[0] === 0xff && bytes[1] === 0xfe) ||
-    (bytes[0] === 0xfe && bytes[1] === 0xff)
-  )
-    return false;
-  return bytes.some(
-    (byte) => byte < 0x20 && !(byte >= 0x07 && byte <= 0x0f) && byte !== 0x1b && byte !== 0x1a,
-  );
 }
 
 function textEntity(mediaType: string, charset: string | undefined): Entity {
