@@ -91,7 +91,7 @@ for (const name of configColumnNames) {
 }
 
 /** With the keys, as an entity of the table. */
-export const entitySchema = configSchema.extend({
+const entitySchema = configSchema.extend({
   PartitionKey: z.string().regex(keyPattern),
   RowKey: z.string().regex(keyPattern),
 });

@@ -44,7 +44,7 @@ export async function openWithSecrets<T>(
 }
 
 /** Takes the place of each secret that stands in the vault. */
-export async function resolveAuth(
+async function resolveAuth(
   auth: ConnectionAuth,
   read: (secret: VaultSecret) => Promise<string>,
 ): Promise<ResolvedAuth> {

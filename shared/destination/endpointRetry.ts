@@ -29,7 +29,7 @@ export function wireMs(bytes: number): number {
 }
 
 /** The wait before the next try: doubled each time, and spread so that many runs don't come back at once. */
-export function delayBefore(attempt: number, limits: RetryLimits): number {
+function delayBefore(attempt: number, limits: RetryLimits): number {
   const full = Math.min(limits.maxDelayMs, limits.firstDelayMs * 2 ** (attempt - 1));
   return full * (0.5 + Math.random() / 2);
 }

@@ -4,7 +4,7 @@ import { codeOf } from '../storage/storageFailure.ts';
 import type { JournalOwner } from './lines.ts';
 
 /** What storage takes in one append to an append blob. */
-export const maxAppendBytes = 4 * 1_024 * 1_024;
+const maxAppendBytes = 4 * 1_024 * 1_024;
 /** A day's files of one connection; each takes 50,000 appends. */
 const maxFiles = 100;
 

@@ -8,7 +8,7 @@ export interface Clock {
   wallMs(): number;
 }
 
-export const systemClock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
+const systemClock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
 
 export interface LeaseTimes {
   /** 15 to 60 by Blob Storage's rules; a crashed holder frees its mailbox within it. */

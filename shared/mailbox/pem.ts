@@ -9,7 +9,7 @@ const block = /-----BEGIN\s*(?:X509\s*)?CERTIFICATE-----([^-]*)-----END\s*(?:X50
 /** What one-line fields make of line ends, and what editors leave beside them. */
 const filling = /\\r|\\n|[\s\u200b\ufeff]+/g;
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/;
-export const maxPemLength = 32_768;
+const maxPemLength = 32_768;
 
 /**
  * The certificates in a text as PEM (RFC 7468), each as every library takes it: line ends that a one-line field

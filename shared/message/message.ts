@@ -43,7 +43,7 @@ export interface PartMessage<Place extends PlacedContent = Content> {
 }
 
 /** Longer strings are cut, counted in UTF-16 code units as .NET and JavaScript consumers count. */
-export const maxPropertyCharacters = 1_024;
+const maxPropertyCharacters = 1_024;
 
 /**
  * The AMQP type of each number among the application properties (AMQP 1.0, 1.6.9 and 1.6.10), whatever its value:

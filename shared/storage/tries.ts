@@ -43,7 +43,7 @@ interface StorageAnswer {
 type Signal = NonNullable<WebResource['abortSignal']>;
 
 /** Neither an answer nor an error came in time. */
-export class StorageTimedOut extends Error {
+class StorageTimedOut extends Error {
   override readonly name = 'StorageTimedOut';
   readonly code = 'ETIMEDOUT';
   /** For the sentence, which names the host alone. */

@@ -4,7 +4,7 @@ import type { Failure } from '../failure/failure.ts';
 import type { ConnectionLabels, PollOutcome, PollStep, Step } from './telemetry.ts';
 
 /** A poll of a thousand mails has no more spans of one step than this. */
-export const maxSpansOfAStep = 50;
+const maxSpansOfAStep = 50;
 
 const kinds: Readonly<Record<PollStep, SpanKind>> = {
   connect: SpanKind.CLIENT,

@@ -72,7 +72,7 @@ export interface Telemetry {
 const noStep: Step = { end() {} };
 
 /** A poll that nobody watches. */
-export const noTrace: PollTrace = { startStep: () => noStep, pickUp() {}, end() {} };
+const noTrace: PollTrace = { startStep: () => noStep, pickUp() {}, end() {} };
 
 /** Without Application Insights: costs nothing, the host has the log. */
 export const noTelemetry: Telemetry = {

@@ -36,7 +36,7 @@ export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Prom
 /** Those of a server that doesn't know CAPA. */
 export const noCapabilities: Pop3Capabilities = parseCapabilities(undefined);
 
-export function parseCapabilities(lines: readonly string[] | undefined): Pop3Capabilities {
+function parseCapabilities(lines: readonly string[] | undefined): Pop3Capabilities {
   const found = new Map<string, readonly string[]>();
   for (const line of lines ?? []) {
     const [name, ...values] = line

@@ -4,7 +4,7 @@ import { nameOf } from '../model.ts';
 import { hrefOf, hrefWith } from '../route.ts';
 import { clock, counted, exact, size } from '../words.ts';
 
-export const outcomeNames: Readonly<Record<Mail['outcome'], string>> = {
+const outcomeNames: Readonly<Record<Mail['outcome'], string>> = {
   delivered: 'Delivered',
   undelivered: 'Undelivered',
   'left-out': 'Left out',
