@@ -19,6 +19,8 @@ const customerSize = 1_000;
 const pollsInFlight = 24;
 const firstDue = Date.UTC(2030, 0, 1);
 const minuteMs = 60_000;
+/** The rows are due one after the other, within the hour whose first tick reads all of them. */
+const dueMinutes = 50;
 
 const quiet: Log = { info() {}, warn: console.warn, error: console.error };
 const services = new Map<number, string>();
@@ -77,7 +79,7 @@ async function fill(connectionString: string, count: number, port: number): Prom
         rowKey: `mailbox-${index}`,
         ...columns,
         lastStatus: 'ok',
-        nextRunAt: new Date(firstDue + (index % 60) * minuteMs).toISOString(),
+        nextRunAt: new Date(firstDue + (1 + (index % dueMinutes)) * minuteMs).toISOString(),
       };
       return ['create', entity] as ['create', typeof entity];
     });
@@ -106,9 +108,10 @@ async function withAccount(count: number, work: (env: Env) => Promise<void>): Pr
   }
 }
 
-/** One tick as the timer does it, at a time of ours; gives how many polls it ordered. */
-async function tick(storage: Storage, now: number): Promise<number> {
+/** Ticks of one process as its timer does them, at times of ours; each gives how many polls it ordered. */
+async function startTicks(storage: Storage): Promise<(nowMs: number) => Promise<number>> {
   let ordered = 0;
+  let timeMs = 0;
   const scheduler = createScheduler({
     connections: await storage.connections(),
     openOrders: async () => {
@@ -119,10 +122,14 @@ async function tick(storage: Storage, now: number): Promise<number> {
       };
     },
     makeOrderQueue: storage.makeOrderQueue,
-    now: () => new Date(now),
+    now: () => new Date(timeMs),
   });
-  await scheduler.tick(quiet);
-  return ordered;
+  return async (nowMs) => {
+    ordered = 0;
+    timeMs = nowMs;
+    await scheduler.tick(quiet);
+    return ordered;
+  };
 }
 
 async function poll(adapter: Adapter): Promise<number> {
@@ -141,9 +148,11 @@ await withAccount(connections, async (env) => {
   const read = readSettings(env);
   if (!read.ok) throw read.failure;
   const storage = createStorage(read.settings.storage);
-  await measure('tick, none due', () => tick(storage, firstDue - minuteMs));
-  await measure('tick, one in 60 due', () => tick(storage, firstDue));
-  await measure('tick, all due', () => tick(storage, firstDue + 60 * minuteMs));
+  const tick = await startTicks(storage);
+  await measure('tick, the first of the hour, none due', () => tick(firstDue));
+  await measure('tick, none due', () => tick(firstDue + 1));
+  await measure(`tick, one in ${dueMinutes} due`, () => tick(firstDue + minuteMs));
+  await measure('tick, all due', () => tick(firstDue + dueMinutes * minuteMs));
 });
 await withAccount(polls, async (env) => {
   const adapter = createAdapter(env);
