@@ -1,7 +1,7 @@
 import type { MailSource, SplitMail } from './mail.ts';
 
 /** A larger damaged mail is not read twice. */
-const maxReadBytes = 1_048_576;
+const maxReadBytes = 262_144;
 /** Of a larger one mailparser may take a hundred times as much memory as it has bytes. */
 const harmlessBytes = 131_072;
 /** What turns text into HTML, and HTML into text, costs far more than it tells here. */
