@@ -229,7 +229,6 @@ async function splitUnlessTooRisky(
   contents: MailContents,
   { config, risks, maxMailBytes, takeTextTurn }: Way,
 ): Promise<SplitMail | { readonly awaited: Promise<Holding> }> {
-  if (risks.countOf(id) >= maxRisks) return await rawMail(source, tooRisky, contents);
   let turn = granted;
   let awaited: Promise<Holding> | undefined;
   const beforeRisk = async () => {
@@ -244,6 +243,7 @@ async function splitUnlessTooRisky(
     await risks.begin(id);
   };
   try {
+    if (risks.countOf(id) >= maxRisks) return await rawMail(source, tooRisky, contents);
     const split = await splitMail(source, { ...config.rules, maxMailBytes }, contents, { beforeRisk });
     const more = await compareWithSecondReader(source, split, () => risks.begin(id));
     return more === undefined ? split : { ...split, warning: `${split.warning} ${more}` };

@@ -22,7 +22,8 @@ export class Folder {
   /** As it is configured; INBOX in capitals. */
   readonly name: string;
   readonly #connect: () => Promise<OpenFolder>;
-  readonly #commandMs: number;
+  /** How long a command may take, and a fetch be silent. */
+  readonly commandMs: number;
   readonly #uidValidity: bigint;
   readonly #lock = new Lock();
   #connection: ImapConnection;
@@ -40,7 +41,7 @@ export class Folder {
     this.#connection = connection;
     this.#uidValidity = mailbox.uidValidity;
     this.#connect = connect;
-    this.#commandMs = commandMs;
+    this.commandMs = commandMs;
   }
 
   /** Valid until the next `reconnect`. */
@@ -66,7 +67,7 @@ export class Folder {
   async run<T>(
     doing: string,
     command: (connection: ImapConnection) => Promise<T>,
-    timeoutMs: number = this.#commandMs,
+    timeoutMs: number = this.commandMs,
   ): Promise<T> {
     const release = await this.enter();
     this.#connection.forgetRefusal();

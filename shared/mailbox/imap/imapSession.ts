@@ -12,7 +12,6 @@ import type {
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { Candidates, filteredFields, mailRef } from './candidates.ts';
-import type { LiteralIntake } from './fetchCommand.ts';
 import { type FetchData, nilBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
 import { isDone, MailFetch, ReadMarks, stillListed } from './mailFetch.ts';
@@ -116,7 +115,8 @@ export class ImapSession implements MailboxSession {
   async readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>> {
     const heads = new Map<MailRef, Buffer>();
     const request = {
-      ...this.#fetchOf(mails, maxBytes, { ...uncounted, largestBytes: Math.max(dataBytes, maxBytes) }),
+      ...{ mails, largestBytes: maxBytes },
+      intake: { ...uncounted, largestBytes: Math.max(dataBytes, maxBytes) },
       items: { body: { start: 0, maxLength: maxBytes } },
       answers: holdsBody,
     };
@@ -130,7 +130,7 @@ export class ImapSession implements MailboxSession {
   async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
     const measured = new Map<number, MeasuredMail>();
     const request = {
-      ...this.#fetchOf(mails, dataBytes, uncounted),
+      ...{ mails, largestBytes: dataBytes, intake: uncounted },
       items: { flags: true, size: true, internalDate: true },
       answers: (data: FetchData) => data.sizeBytes !== undefined,
     };
@@ -200,7 +200,8 @@ export class ImapSession implements MailboxSession {
 
   async #readHeaders(uids: readonly number[], take: (uid: number, header: Buffer) => void): Promise<void> {
     const request = {
-      ...this.#fetchOf(uids.map(mailRef), maxHeaderBytes, { ...uncounted, largestBytes: maxHeaderBytes }),
+      ...{ mails: uids.map(mailRef), largestBytes: maxHeaderBytes },
+      intake: { ...uncounted, largestBytes: maxHeaderBytes },
       items: { header: filteredFields },
       answers: ({ header }: FetchData) => header !== undefined,
     };
@@ -223,14 +224,6 @@ export class ImapSession implements MailboxSession {
     } finally {
       release();
     }
-  }
-
-  #fetchOf<M extends MailRef>(
-    mails: readonly M[],
-    largestBytes: number,
-    intake: LiteralIntake,
-  ): Pick<UidFetch<M>, 'mails' | 'silenceMs' | 'largestBytes' | 'intake'> {
-    return { mails, silenceMs: this.#options.timeouts.commandMs, largestBytes, intake };
   }
 
   #requireMovable(): void {

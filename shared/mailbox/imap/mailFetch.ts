@@ -33,7 +33,7 @@ export class ReadMarks {
   readonly unread = new Set<number>();
 }
 
-export type FetchOptions = Pick<MailboxOptions, 'wholeBytes' | 'streamBytes' | 'buffers' | 'timeouts'>;
+export type FetchOptions = Pick<MailboxOptions, 'wholeBytes' | 'streamBytes' | 'buffers'>;
 
 /**
  * One fetch of mails: small ones many by a command, larger ones streamed in pieces, and for each that the server
@@ -95,7 +95,7 @@ export class MailFetch {
     // Above it by a little: a size that errs costs no second fetch.
     const intake = intakeOf(this.#held, wholeBytes + wholeBytes / 4);
     const request = {
-      ...this.#ask(mails, wholeBytes, intake),
+      ...{ mails, largestBytes: wholeBytes, intake },
       items: { flags: true, body: true },
       answers: holdsBody,
     };
@@ -131,7 +131,7 @@ export class MailFetch {
     mails: readonly M[],
   ): AsyncGenerator<FetchAnswer, readonly M[], undefined> {
     const request = {
-      ...this.#ask(mails, dataBytes, uncounted),
+      ...{ mails, largestBytes: dataBytes, intake: uncounted },
       items: { flags: true },
       answers: ({ flags }: FetchData) => flags !== undefined,
     };
@@ -150,8 +150,7 @@ export class MailFetch {
     again: Again,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     if (mails.length === 0) return;
-    const { connection } = this.#folder;
-    const { commandMs } = this.#options.timeouts;
+    const { connection, commandMs } = this.#folder;
     const listed = await withDeadline(connection.orFailure(stillListed(connection, mails)), commandMs, () =>
       describeTimeout(connection.state, commandMs),
     );
@@ -220,7 +219,7 @@ export class MailFetch {
   ): Promise<Buffer | PieceAnswer> {
     const intake = { largestBytes: pieceBytes, hold: () => holding, giveBack: () => {} };
     const request = {
-      ...this.#ask([mail], pieceBytes, intake),
+      ...{ mails: [mail], largestBytes: pieceBytes, intake },
       items: { flags: true, body: { start: offset, maxLength: pieceBytes } },
       answers: holdsBody,
     };
@@ -259,7 +258,7 @@ export class MailFetch {
   ): AsyncGenerator<Exclude<FetchAnswer, { kind: 'mail' }>> {
     if (mails.length === 0) return;
     const request = {
-      ...this.#ask(mails, dataBytes, uncounted),
+      ...{ mails, largestBytes: dataBytes, intake: uncounted },
       items: { flags: true },
       answers: () => true,
     };
@@ -277,10 +276,6 @@ export class MailFetch {
 
   #abandon(ended: Promise<unknown>): void {
     this.#abandoned = ended;
-  }
-
-  #ask<M extends MailRef>(mails: readonly M[], largestBytes: number, intake: LiteralIntake) {
-    return { mails, silenceMs: this.#options.timeouts.commandMs, largestBytes, intake };
   }
 }
 

@@ -40,6 +40,8 @@ export type FetchOutcome<M extends MailRef> =
 /** The connection to fetch over, which the server may drop because of one mail. */
 export interface Line {
   readonly connection: ImapConnection;
+  /** For each silence on the wire. */
+  readonly commandMs: number;
   /** Connects anew, or rejects: with `lost` when that has happened too often. */
   reconnect(lost: Failure): Promise<void>;
 }
@@ -49,8 +51,6 @@ export interface UidFetch<M extends MailRef> {
   readonly items: FetchItems;
   /** Whether a response holds what was asked for; a server may also send responses of its own about flags. */
   readonly answers: (data: FetchData) => boolean;
-  /** For each silence on the wire. */
-  readonly silenceMs: number;
   /** The largest mail asked for, in bytes: what may be on the wire before the next response. */
   readonly largestBytes: number;
   readonly intake: LiteralIntake;
@@ -136,11 +136,11 @@ export async function* fetchByUid<M extends MailRef>(
 async function* burstsOf<M extends MailRef>(
   line: Line,
   uids: string,
-  { items, silenceMs, largestBytes, intake }: UidFetch<M>,
+  { items, largestBytes, intake }: UidFetch<M>,
   isAnswer: (data: FetchData) => boolean,
   onAbandoned: (ended: Promise<void>) => void,
 ): AsyncGenerator<readonly FetchData[], Refusal | undefined, undefined> {
-  const { connection } = line;
+  const { connection, commandMs: silenceMs } = line;
   const command = connection.fetch(uids, items, largestBytes, intake);
   const traffic = {
     receivedBytes: () => connection.receivedBytes,
