@@ -125,6 +125,9 @@ export class FetchTries {
  * `riskyMails`, which is written at once: a process that dies has no other time for it.
  */
 export class RiskTries {
+  /** As the run found them: how often each mail brought the process down. */
+  readonly #deaths: ReadonlyMap<string, number>;
+  /** What the next run is to find, should this one end now. */
   readonly #counts: Map<string, number>;
   readonly #write: (column: string) => Promise<void>;
   readonly #begun = new Set<string>();
@@ -133,28 +136,28 @@ export class RiskTries {
 
   constructor(column: unknown, write: (column: string) => Promise<void>) {
     this.#written = typeof column === 'string' ? column : '';
-    this.#counts = new Map(
+    this.#deaths = new Map(
       Object.entries(parseObject(column)).filter(
         (entry): entry is [string, number] => typeof entry[1] === 'number',
       ),
     );
+    this.#counts = new Map(this.#deaths);
     this.#write = write;
   }
 
-  /** In how many runs the process went down while this mail was taken apart. */
+  /** In how many runs before this one the process went down while this mail was taken apart. */
   countOf(identityId: string): number {
-    return this.#counts.get(identityId.slice(0, 32)) ?? 0;
+    return this.#deaths.get(identityId.slice(0, 32)) ?? 0;
   }
 
   /** Resolves when the try is counted where a dead process can't take it back; a second time in a run it counts no more. */
   async begin(identityId: string): Promise<void> {
     if (this.#begun.has(identityId)) return;
     this.#begun.add(identityId);
-    const count = this.countOf(identityId) + 1;
     this.end(identityId);
     const oldest = this.#counts.keys().next();
     if (this.#counts.size >= maxRemembered && !oldest.done) this.#counts.delete(oldest.value);
-    this.#counts.set(identityId.slice(0, 32), count);
+    this.#counts.set(identityId.slice(0, 32), this.countOf(identityId) + 1);
     const next = this.toColumn();
     this.#written = next;
     await this.#write(next);

@@ -135,8 +135,16 @@ test('a mail that is taken apart anew in the same run counts once', async () => 
   const { risks, written } = risky(undefined);
   await risks.begin(id(1));
   await risks.begin(id(1));
-  assert.equal(risks.countOf(id(1)), 1);
+  assert.equal(risky(written.at(-1)).risks.countOf(id(1)), 1);
   assert.equal(written.length, 1);
+});
+
+test('a try of this run is no death: a mail that brought the process down once is taken apart anew all the same', async () => {
+  const { risks } = risky(`{"${id(1).slice(0, 32)}":1}`);
+  await risks.begin(id(1));
+  assert.equal(risks.countOf(id(1)), 1);
+  risks.end(id(1));
+  assert.equal(risks.toColumn(), '');
 });
 
 test('a risk that can’t be written is not run', async () => {
