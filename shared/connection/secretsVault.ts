@@ -3,6 +3,7 @@ import type { SecretClient, SecretClientOptions } from '@azure/keyvault-secrets'
 import { Failure } from '../failure/failure.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
 import type { Log } from '../telemetry/log.ts';
+import { inTime } from '../wait/deadline.ts';
 import { isUsableSecret, maxSecretLength, type VaultSecret } from './secret.ts';
 
 /** The app's Key Vault, as far as connections name its secrets. */
@@ -65,8 +66,11 @@ export function openSecretsVault(options: SecretsVaultOptions): SecretsVault {
       throw error;
     });
     const client = await opening;
-    const { value = '' } = await inTime(options.deadlineMs ?? deadlineMs, (abortSignal) =>
-      client.getSecret(vaultSecret, { abortSignal }),
+    // Credentials need not heed the signal.
+    const { value = '' } = await inTime(
+      options.deadlineMs ?? deadlineMs,
+      (abortSignal) => client.getSecret(vaultSecret, { abortSignal }),
+      () => new DOMException('No answer in time.', 'TimeoutError'),
     );
     return value;
   };
@@ -122,17 +126,6 @@ function entryOf(entries: Map<string, Entry>, name: string): Entry {
     entries.delete(oldest);
   }
   return entry;
-}
-
-/** Credentials need not heed the signal. */
-async function inTime<T>(timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const signal = AbortSignal.timeout(timeoutMs);
-  return await Promise.race([
-    work(signal),
-    new Promise<never>((_resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    }),
-  ]);
 }
 
 /** What the vault has said for good about this secret; undefined where it could not be asked. */

@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { TryTimedOut } from './serviceBusFailure.ts';
 
 /** How long the endpoint is tried. All tries and waits together stay within the total. */
 export interface RetryLimits {
@@ -47,32 +46,4 @@ export async function waitForRetry(
   if (performance.now() + delayMs + limits.tryMs / 4 > deadlineMs || signal.aborted) return false;
   await delay(delayMs, undefined, { signal }).catch(() => undefined);
   return !signal.aborted;
-}
-
-/**
- * Runs `work`, which gets a signal that fires after `timeoutMs` or with `stop`. Ends then in any case, also
- * when the work heeds no signal; what it does later is ignored.
- */
-export async function inTime<T>(
-  timeoutMs: number,
-  work: (signal: AbortSignal) => Promise<T>,
-  stop?: AbortSignal,
-): Promise<T> {
-  const controller = new AbortController();
-  let cancel = () => {};
-  const cancelled = new Promise<never>((_, reject) => {
-    cancel = () => {
-      reject(new TryTimedOut(`No answer in ${timeoutMs} ms.`));
-      controller.abort();
-    };
-  });
-  const timer = setTimeout(cancel, timeoutMs);
-  stop?.addEventListener('abort', cancel);
-  if (stop?.aborted) cancel();
-  try {
-    return await Promise.race([cancelled, work(controller.signal)]);
-  } finally {
-    clearTimeout(timer);
-    stop?.removeEventListener('abort', cancel);
-  }
 }

@@ -3,9 +3,9 @@ import { Failure } from '../failure/failure.ts';
 import type { MessageHead } from '../message/message.ts';
 import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
+import { inTime, withDeadline } from '../wait/deadline.ts';
 import type { OutboundMessage } from './destination.ts';
-import { inTime } from './endpointRetry.ts';
-import { toDeliveryProblem } from './serviceBusFailure.ts';
+import { TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
 import { LinkWatch, sendWithoutDelay, withAmqpTypes } from './serviceBusInside.ts';
 
 /** Standard tier's limit, for a link that states none. */
@@ -55,8 +55,10 @@ export class Namespace {
     try {
       const opening = createSender(await connection.client, queueName);
       sender = opening;
-      const batch = await inTime(tryTimeoutMs, (signal) =>
-        opening.createMessageBatch({ abortSignal: signal }),
+      const batch = await inTime(
+        tryTimeoutMs,
+        (signal) => opening.createMessageBatch({ abortSignal: signal }),
+        () => new TryTimedOut(),
       );
       connection.lastGoodAtMs = performance.now();
       const maxMessageBytes = batch.maxSizeInBytes > 0 ? batch.maxSizeInBytes : unstatedLimitBytes;
@@ -222,11 +224,17 @@ export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
   };
 }
 
-/** Waits for the other side, which may be gone, but not for long. Never rejects. */
+/** Never rejects. */
 async function closeSender(sender: ServiceBusSender): Promise<void> {
-  await inTime(closeTimeoutMs, () => sender.close()).catch(() => undefined);
+  await endInTime(sender.close());
 }
 
+/** Never rejects. */
 async function closeClient(client: Promise<ServiceBusClient>): Promise<void> {
-  await inTime(closeTimeoutMs, async () => await (await client).close()).catch(() => undefined);
+  await endInTime(client.then((made) => made.close()));
+}
+
+/** Waits for the other side, which may be gone, but not for long. */
+async function endInTime(closing: Promise<void>): Promise<void> {
+  await withDeadline(closing, closeTimeoutMs, () => new TryTimedOut()).catch(() => undefined);
 }

@@ -1,11 +1,12 @@
 import { Failure } from '../failure/failure.ts';
 import type { MessageHead } from '../message/message.ts';
+import { inTime } from '../wait/deadline.ts';
 import { encodedBytes } from './amqpSize.ts';
 import { type Batch, Lanes, type Waiting } from './batches.ts';
 import { type Fence, FencedOff, type OutboundMessage, type QueueSender } from './destination.ts';
-import { inTime, type RetryLimits, waitForRetry, wireMs } from './endpointRetry.ts';
+import { type RetryLimits, waitForRetry, wireMs } from './endpointRetry.ts';
 import type { Namespace, QueueLink } from './namespace.ts';
-import { type DeliveryProblem, type QueueName, toDeliveryProblem } from './serviceBusFailure.ts';
+import { type DeliveryProblem, type QueueName, TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
 
 /** Past this a batch gains nothing on the wire, and one lost batch costs more to repeat. */
 const maxBatchBytes = 512 * 1_024;
@@ -226,6 +227,7 @@ export class LinkedSender implements QueueSender {
             const link = await used;
             await link.send(messages, trySignal);
           },
+          () => new TryTimedOut(),
           signal,
         );
         this.#lastAcceptedAtMs = performance.now();

@@ -26,26 +26,11 @@ export class LinkLost extends Error {
 /** Our own deadline has passed; the SDK's own time-out has the code ServiceTimeout. */
 export class TryTimedOut extends Error {
   readonly code = 'ServiceTimeout';
-}
 
-type Kind =
-  | 'missing'
-  | 'unauthorized'
-  | 'disabled'
-  | 'quota'
-  | 'links'
-  | 'connections'
-  | 'firewall'
-  | 'too-large'
-  | 'session-missing'
-  | 'throttled'
-  | 'timeout'
-  | 'unknown-host'
-  | 'refused'
-  | 'lost'
-  | 'no-token'
-  | 'unfit'
-  | 'unexpected';
+  constructor() {
+    super('No answer in time.');
+  }
+}
 
 interface Rule {
   readonly retry: DeliveryProblem['retry'];
@@ -54,28 +39,27 @@ interface Rule {
   sentence(queue: QueueName, code: string): string;
 }
 
+/** Set up otherwise than the app needs it. */
+const misconfigured = { retry: 'no', scope: 'queue', reason: 'queue' } as const;
+/** It may come back by itself. */
+const away = { retry: 'reconnect', scope: 'queue', reason: 'delivery' } as const;
+
 const inNamespace = ({ queueName, namespace }: QueueName) =>
   `Service Bus queue ${queueName} in namespace ${namespace}`;
 
-const rules: Readonly<Record<Kind, Rule>> = {
+const rules = {
   missing: {
-    retry: 'no',
-    scope: 'queue',
-    reason: 'queue',
+    ...misconfigured,
     sentence: ({ queueName, namespace }) =>
       `Service Bus queue ${queueName} doesn't exist in namespace ${namespace}. Create it or correct queueName.`,
   },
   unauthorized: {
-    retry: 'no',
-    scope: 'queue',
-    reason: 'queue',
+    ...misconfigured,
     sentence: (queue) =>
       `${inNamespace(queue)} refused access. Check the key in ServiceBusConnection, or give the app's identity the role Azure Service Bus Data Sender.`,
   },
   disabled: {
-    retry: 'no',
-    scope: 'queue',
-    reason: 'queue',
+    ...misconfigured,
     sentence: (queue) => `${inNamespace(queue)} is disabled for sending. Set its status to Active.`,
   },
   quota: {
@@ -86,23 +70,17 @@ const rules: Readonly<Record<Kind, Rule>> = {
       `${inNamespace(queue)} is full (QuotaExceeded). Let its consumers catch up or raise its maximum size.`,
   },
   links: {
-    retry: 'reconnect',
-    scope: 'queue',
-    reason: 'delivery',
+    ...away,
     sentence: (queue) =>
       `${inNamespace(queue)} takes no further link (QuotaExceeded). Look who else holds links to it; the app tries again by itself.`,
   },
   connections: {
-    retry: 'reconnect',
-    scope: 'queue',
-    reason: 'delivery',
+    ...away,
     sentence: ({ namespace }) =>
       `Service Bus namespace ${namespace} takes no further connection (QuotaExceeded). Look who else is connected, or lower the app's maximum number of instances; the app tries again by itself.`,
   },
   firewall: {
-    retry: 'no',
-    scope: 'queue',
-    reason: 'queue',
+    ...misconfigured,
     sentence: ({ namespace }) =>
       `Service Bus namespace ${namespace} refuses the app's IP address. Let its outbound addresses through the namespace's firewall (Networking), or connect the app to its virtual network.`,
   },
@@ -114,9 +92,7 @@ const rules: Readonly<Record<Kind, Rule>> = {
       `${inNamespace(queue)} refused a message as too large. Set EMAIL_MAX_MESSAGE_BYTES to what the queue takes.`,
   },
   'session-missing': {
-    retry: 'no',
-    scope: 'queue',
-    reason: 'queue',
+    ...misconfigured,
     sentence: (queue) =>
       `${inNamespace(queue)} requires sessions and got a message without one. Set the connection's sessions to connection or mail.`,
   },
@@ -128,30 +104,22 @@ const rules: Readonly<Record<Kind, Rule>> = {
       `${inNamespace(queue)} is throttling (ServiceBusy). Raise the namespace's tier or its messaging units, or poll less at once.`,
   },
   timeout: {
-    retry: 'reconnect',
-    scope: 'queue',
-    reason: 'delivery',
+    ...away,
     sentence: (queue) =>
       `${inNamespace(queue)} did not answer in time. Check the namespace's health and the network; the app tries again by itself.`,
   },
   'unknown-host': {
-    retry: 'reconnect',
-    scope: 'queue',
-    reason: 'delivery',
+    ...away,
     sentence: ({ namespace }, code) =>
       `Service Bus namespace ${namespace} was not found in DNS (${code}). Check ServiceBusConnection.`,
   },
   refused: {
-    retry: 'reconnect',
-    scope: 'queue',
-    reason: 'delivery',
+    ...away,
     sentence: ({ namespace }, code) =>
       `Service Bus namespace ${namespace} refused the connection (${code}). Check ServiceBusConnection and the network.`,
   },
   lost: {
-    retry: 'reconnect',
-    scope: 'queue',
-    reason: 'delivery',
+    ...away,
     sentence: (queue, code) =>
       `The connection to ${inNamespace(queue)} was lost (${code}). Check the network; the app tries again by itself.`,
   },
@@ -174,7 +142,9 @@ const rules: Readonly<Record<Kind, Rule>> = {
     reason: 'delivery',
     sentence: (queue, code) => `${inNamespace(queue)} took no message (${code}).`,
   },
-};
+} satisfies Record<string, Rule>;
+
+type Kind = keyof typeof rules;
 
 const kindByCode: Readonly<Record<string, Kind>> = {
   MessagingEntityNotFound: 'missing',
@@ -207,7 +177,7 @@ export function toDeliveryProblem(error: unknown, queue: QueueName): DeliveryPro
   const cause = lastOf(error);
   const code = socketCodeOf(cause) ?? codeOf(cause);
   const kind = refine(kindByCode[code] ?? kindOf(cause), cause);
-  const rule = rules[kind];
+  const rule: Rule = rules[kind];
   const sentence = rule.sentence(queue, code);
   const failure =
     kind === 'too-large'

@@ -1,6 +1,7 @@
 import { type ConnectionConfig, summarizeErrors } from '../connection/config.ts';
 import type { ConnectionEntity } from '../connection/connectionStore.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
+import { withDeadline } from '../wait/deadline.ts';
 import { type Answer, problem, wrongColumns } from './answer.ts';
 import { type DecodeConnection, readConnectionBody } from './connectionBody.ts';
 import { find, keyOf, missing } from './connections.ts';
@@ -71,8 +72,11 @@ async function runTest({ testTimeoutMs }: HttpDependencies, work: () => Promise<
   const testing = work().finally(() => {
     tests -= 1;
   });
+  const sentence = `The test took longer than ${testTimeoutMs / 1_000} s. Try again, or see what the next poll says.`;
   try {
-    return { status: 200, json: await inTime(testing, testTimeoutMs) };
+    // One that takes longer goes on to its own deadlines and closes its connection; nobody waits for it.
+    const late = () => new Failure('timeout', sentence);
+    return { status: 200, json: await withDeadline(testing, testTimeoutMs, late) };
   } catch (error) {
     return outcome(toFailure(error, 'testing the connection').message);
   }
@@ -84,20 +88,6 @@ async function countMails(config: ConnectionConfig, { openSession }: HttpDepende
     return await session.count();
   } finally {
     await session.close();
-  }
-}
-
-/** What takes longer goes on to its own deadlines and closes its connection; nobody waits for it. */
-async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const sentence = `The test took longer than ${timeoutMs / 1000} s. Try again, or see what the next poll says.`;
-    timer = setTimeout(() => reject(new Failure('timeout', sentence)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

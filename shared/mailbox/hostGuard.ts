@@ -1,6 +1,7 @@
 import { lookup as lookupDns } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { Failure } from '../failure/failure.ts';
+import { withDeadline } from '../wait/deadline.ts';
 import { isPublicAddress } from './publicAddress.ts';
 import { quoteServerText } from './serverText.ts';
 
@@ -76,20 +77,13 @@ async function lookUpInTime(
   timeoutMs: number,
   lookUp: LookUpHost,
 ): Promise<readonly { readonly address: string }[]> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Failure('timeout', `${named} could not be resolved in time. Check its name and DNS.`)),
-      timeoutMs,
-    );
-  });
+  const late = () =>
+    new Failure('timeout', `${named} could not be resolved in time. Check its name and DNS.`);
   try {
-    return await Promise.race([lookUp(host), late]);
+    return await withDeadline(lookUp(host), timeoutMs, late);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw unknownHost(named, codeOf(error));
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -2,6 +2,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RequestPolicyFactory, WebResource } from '@azure/storage-blob';
+import { inTime } from '../wait/deadline.ts';
 import { codeOf, statusOf } from './storageFailure.ts';
 
 /** How often and how long one call of a storage service is tried. */
@@ -87,7 +88,15 @@ export async function sendInTries<Answer extends StorageAnswer>(
     // Waiting for others is no silence of the service, and costs no try.
     if (!(await lanes.enter(endMs - performance.now()))) throw new StorageTimedOut(request.url);
     const tryMs = Math.min(limits.tryMs + uploadMs, endMs - performance.now());
-    const sent = await settle(sendOnce(request, given, send, tryMs)).finally(() => lanes.leave());
+    const sending = inTime(
+      tryMs,
+      (late) => {
+        request.abortSignal = given instanceof AbortSignal ? AbortSignal.any([given, late]) : (given ?? late);
+        return send();
+      },
+      () => new StorageTimedOut(request.url),
+    );
+    const sent = await settle(sending).finally(() => lanes.leave());
     request.abortSignal = given;
     const waitMs = waitBefore(sent, tried, limits);
     const isLast = waitMs === undefined || tried >= limits.tries || performance.now() + waitMs >= endMs;
@@ -164,27 +173,6 @@ function settle<Answer>(sending: Promise<Answer>): Promise<Sent<Answer>> {
     (answer) => ({ ok: true, answer }) as const,
     (error: unknown) => ({ ok: false, error }) as const,
   );
-}
-
-async function sendOnce<Answer>(
-  request: StorageRequest,
-  given: Signal | undefined,
-  send: () => Promise<Answer>,
-  timeoutMs: number,
-): Promise<Answer> {
-  const ours = new AbortController();
-  request.abortSignal =
-    given instanceof AbortSignal ? AbortSignal.any([given, ours.signal]) : (given ?? ours.signal);
-  const silence = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    silence.reject(new StorageTimedOut(request.url));
-    ours.abort();
-  }, timeoutMs);
-  try {
-    return await Promise.race([send(), silence.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 const passingCodes = new Set([

@@ -1,23 +1,37 @@
 /**
- * Settles as `work` does, or rejects with what `onTimeout` makes when `timeoutMs` have passed. The work itself goes
- * on: whoever started it has to end it.
+ * Runs `work`, whose signal fires after `timeoutMs` or with `stop`. Settles as `work` does, or rejects then with what
+ * `onTimeout` makes, also where the work heeds no signal; what it comes to later is ignored.
  */
+export async function inTime<T>(
+  timeoutMs: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  onTimeout: () => Error,
+  stop?: AbortSignal,
+): Promise<T> {
+  const ending = new AbortController();
+  const late = Promise.withResolvers<never>();
+  const end = (): void => {
+    late.reject(onTimeout());
+    ending.abort();
+  };
+  const timer = setTimeout(end, Math.max(0, timeoutMs));
+  stop?.addEventListener('abort', end);
+  if (stop?.aborted) end();
+  try {
+    return await Promise.race([late.promise, work(ending.signal)]);
+  } finally {
+    clearTimeout(timer);
+    stop?.removeEventListener('abort', end);
+  }
+}
+
+/** The same for work that is under way already, and goes on: whoever started it has to end it. */
 export async function withDeadline<T>(
   work: Promise<T>,
   timeoutMs: number,
   onTimeout: () => Error,
 ): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(onTimeout()), Math.max(0, timeoutMs));
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    // It may still reject when nobody waits any more.
-    work.catch(() => {});
-  }
+  return await inTime(timeoutMs, () => work, onTimeout);
 }
 
 /** Settles as `work` does, or rejects with what `onAbort` makes once `signal` fires. The work itself goes on. */
@@ -27,16 +41,13 @@ export async function unlessAborted<T>(
   onAbort: () => Error,
 ): Promise<T> {
   if (signal === undefined) return await work;
-  let onFired = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onFired = () => reject(onAbort());
-    if (signal.aborted) onFired();
-    else signal.addEventListener('abort', onFired, { once: true });
-  });
+  const aborted = Promise.withResolvers<never>();
+  const end = (): void => aborted.reject(onAbort());
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
   try {
-    return await Promise.race([work, aborted]);
+    return await Promise.race([work, aborted.promise]);
   } finally {
-    signal.removeEventListener('abort', onFired);
-    work.catch(() => {});
+    signal.removeEventListener('abort', end);
   }
 }
