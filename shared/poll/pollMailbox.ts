@@ -57,6 +57,8 @@ export interface PollDependencies {
   readonly told: AbortSignal;
 }
 
+const noLease: Pick<Lease, 'isHeld'> = { isHeld: () => false };
+
 const heartbeatMs = 20_000;
 /** A run that found no mail by then says that it is at work; a shorter one writes once, at its end. */
 const quietMs = 3_000;
@@ -87,7 +89,8 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
       return log.info(`Connection ${name} is disabled; its order to poll was dropped.`);
     if (leasing.status === 'fulfilled' && leasing.value === 'taken') return await skip(entity, dependencies);
     await watch(entity, dependencies, async (watched) => {
-      const state = new RunState(connections, entity, watched.runId);
+      const { runId } = watched;
+      const state = new RunState({ store: connections, entity, runId, lease: lease ?? noLease });
       const start =
         leasing.status === 'rejected' ? leasing.reason : await decode(entity, lease, dependencies);
       if (!(start instanceof Error))
@@ -155,7 +158,7 @@ async function refuse(
 ): Promise<RunResult> {
   const startedAt = now();
   const result: RunResult = { ...nothing, failure };
-  await state.begin({
+  await state.write({
     lastRunStartedAt: startedAt,
     heartbeatAt: startedAt,
     ...outcomeOf(result, entity, startedAt),

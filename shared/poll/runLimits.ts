@@ -126,7 +126,8 @@ function tooLong(what: string, budgetMs: number): Failure {
   );
 }
 
-function leaseLost(): Failure {
+/** Why a run ends whose lease another one may have. */
+export function leaseLost(): Failure {
   return new Failure(
     'storage',
     'The lease of this poll could not be renewed, so it took and sent no further mail; the next one goes on. Check the storage account.',

@@ -1,6 +1,17 @@
 import type { ConnectionEntity, ConnectionStore } from '../connection/connectionStore.ts';
 import { type ConnectionState, writeState } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
+import type { Lease } from '../lease/lease.ts';
+import { leaseLost } from './runLimits.ts';
+
+export interface RunStateOptions {
+  readonly store: ConnectionStore;
+  /** As it was read when the run started. */
+  readonly entity: ConnectionEntity;
+  readonly runId: string;
+  /** Of the mailbox: whoever holds it is the one who may take the columns over. */
+  readonly lease: Pick<Lease, 'isHeld'>;
+}
 
 /**
  * The state columns as one run writes them. They are its own while `runId` is: a run that was fenced off may find
@@ -10,15 +21,17 @@ export class RunState {
   readonly #store: ConnectionStore;
   readonly #entity: ConnectionEntity;
   readonly #runId: string;
+  readonly #lease: RunStateOptions['lease'];
   #etag: string;
   #hasBegun = false;
   #isOurs = true;
   #writing: Promise<unknown> = Promise.resolve();
 
-  constructor(store: ConnectionStore, entity: ConnectionEntity, runId: string) {
+  constructor({ store, entity, runId, lease }: RunStateOptions) {
     this.#store = store;
     this.#entity = entity;
     this.#runId = runId;
+    this.#lease = lease;
     this.#etag = entity.etag;
   }
 
@@ -26,10 +39,14 @@ export class RunState {
     return this.#hasBegun;
   }
 
-  /** Takes the columns over for this run, once. Rejects where storage is away or the connection is gone. */
+  /**
+   * Takes the columns over for this run, once. Rejects where storage is away, the connection is gone, or the lease
+   * may be another run's by now.
+   */
   begin(change: Partial<ConnectionState>): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#hasBegun) return;
+      if (!this.#lease.isHeld()) throw leaseLost();
       const columns = writeState({ ...change, runId: this.#runId });
       const merged = await this.#store.merge(this.#entity.key, columns);
       if (merged.kind !== 'merged') throw this.#removed();
@@ -51,13 +68,18 @@ export class RunState {
     if (merged.kind === 'changed') {
       // The operator has edited the config, a run was skipped, or another one has begun.
       const current = (await this.#store.read(key))?.columns.runId;
-      this.#isOurs = current === this.#runId || (!this.#hasBegun && current === before.runId);
+      this.#isOurs = current === this.#runId || (!this.#hasBegun && this.#mayTakeOver(current, before.runId));
       if (!this.#isOurs) return;
       merged = await this.#store.merge(key, columns);
     }
     if (merged.kind === 'merged') this.#etag = merged.etag;
     else this.#isOurs = false;
     this.#hasBegun = true;
+  }
+
+  /** Another run that wrote since may have ended just before this one got the lease. */
+  #mayTakeOver(current: unknown, before: unknown): boolean {
+    return current === before || (current !== undefined && this.#lease.isHeld());
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { queueName } from '../app/testbed.ts';
 import { arrived, eachOnce, messagesOf, twoPartMails, until } from '../reliability/mails.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
+import { startProxy } from '../testbed/proxy.ts';
 import { listMaildir } from '../testbed/seed.ts';
 import { type PollingBed, SettableClock, startPollingBed } from './pollingBed.ts';
 
@@ -15,7 +16,7 @@ before(async () => {
   const users = protocols.flatMap((protocol) =>
     ['wall', 'monotonic', 'broken', 'going'].map((kind) => userOf(kind, protocol)),
   );
-  bed = await startPollingBed([...users, 'columns']);
+  bed = await startPollingBed([...users, 'columns', 'late']);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());
@@ -118,4 +119,29 @@ test('a fenced run leaves the columns of the run that came after it alone', asyn
   const state = await polling;
   assert.equal(state.runId, 'another');
   assert.equal(state.lastStatus, 'running');
+});
+
+test('a run that was fenced off before it had begun does not take the columns from the one that came after it', async () => {
+  await bed.addMailbox('late', 'IMAP', []);
+  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: bed.dovecot.imapPort });
+  proxy.silenceNew(true);
+  await bed.connections.updateEntity(
+    { partitionKey: 'acme', rowKey: 'late', port: proxy.port, runId: 'before' },
+    'Merge',
+  );
+  const clock = new SettableClock();
+  const polling = bed.poll('late', { leaseSeconds: 60, renewMs: 100, clock });
+  await until('the run connects', () => proxy.connections.total > 0);
+  clock.aheadMs.wall = 61_000;
+  const heartbeatAt = new Date().toISOString();
+  await bed.connections.updateEntity(
+    { partitionKey: 'acme', rowKey: 'late', runId: 'another', lastStatus: 'running', heartbeatAt },
+    'Merge',
+  );
+  try {
+    const state = await polling;
+    assert.deepEqual([state.runId, state.lastStatus, state.heartbeatAt], ['another', 'running', heartbeatAt]);
+  } finally {
+    await proxy.stop();
+  }
 });

@@ -31,15 +31,20 @@ async function connection(name: string): Promise<ConnectionEntity> {
   return entity;
 }
 
+/** A run as long as it holds its mailbox's lease. */
+function runOf(entity: ConnectionEntity, runId: string, isHeld = true): RunState {
+  return new RunState({ store, entity, runId, lease: { isHeld: () => isHeld } });
+}
+
 async function columns(name: string): Promise<Readonly<Record<string, unknown>>> {
   return (await store.read({ customer: 'acme', connection: name }))?.columns ?? {};
 }
 
 test('a run that outlived its lease leaves the columns to the newer run, from whatever moment on', async () => {
   const entity = await connection('overlapping');
-  const old = new RunState(store, entity, 'old');
+  const old = runOf(entity, 'old');
   await old.begin({ lastStatus: 'running', heartbeatAt: time });
-  const next = new RunState(store, entity, 'next');
+  const next = runOf(entity, 'next');
   await next.begin({ lastStatus: 'running', heartbeatAt: time });
   await old.write({ heartbeatAt: new Date(0) });
   await next.write({ lastStatus: 'ok', lastMailCount: 7 });
@@ -59,7 +64,7 @@ test('a run that outlived its lease leaves the columns to the newer run, from wh
 
 test('an operator who edits the config in the middle does not cost the run its state', async () => {
   const entity = await connection('edited');
-  const run = new RunState(store, entity, 'run');
+  const run = runOf(entity, 'run');
   await run.begin({ lastStatus: 'running' });
   await table.updateEntity({ partitionKey: 'acme', rowKey: 'edited', host: 'new.example.com' }, 'Merge');
   await run.write({ lastStatus: 'ok' });
@@ -69,7 +74,7 @@ test('an operator who edits the config in the middle does not cost the run its s
 
 test('writes at once are done in order', async () => {
   const entity = await connection('ordered');
-  const run = new RunState(store, entity, 'run');
+  const run = runOf(entity, 'run');
   await run.begin({ lastStatus: 'running' });
   await Promise.all(Array.from({ length: 10 }, (_, count) => run.write({ lastMailCount: count })));
   assert.equal((await columns('ordered')).lastMailCount, 9);
@@ -77,19 +82,19 @@ test('writes at once are done in order', async () => {
 
 test('a connection that is removed in the middle is not made anew', async () => {
   const entity = await connection('removed');
-  const run = new RunState(store, entity, 'run');
+  const run = runOf(entity, 'run');
   await run.begin({ lastStatus: 'running' });
   await table.deleteEntity('acme', 'removed');
   await run.write({ lastStatus: 'ok' });
   await run.write({ lastStatus: 'ok' });
   assert.equal(await store.read({ customer: 'acme', connection: 'removed' }), undefined);
-  const late = new RunState(store, entity, 'late');
+  const late = runOf(entity, 'late');
   await assert.rejects(late.begin({ lastStatus: 'running' }), /acme\/removed was removed/);
 });
 
 test('a run that begins nothing writes its outcome in one request, over a skipped run’s columns', async () => {
   const entity = await connection('idle');
-  const idle = new RunState(store, entity, 'idle');
+  const idle = runOf(entity, 'idle');
   assert.equal(idle.hasBegun, false);
   await store.merge(entity.key, { lastStatus: 'skipped' });
   await idle.write({ lastStatus: 'ok' });
@@ -98,10 +103,11 @@ test('a run that begins nothing writes its outcome in one request, over a skippe
   assert.equal(idle.hasBegun, true);
 });
 
-test('one that has not begun leaves the columns to a run that has', async () => {
+test('one that was fenced off before it had begun leaves the columns to a run that has', async () => {
   const entity = await connection('late');
-  const late = new RunState(store, entity, 'late');
-  await new RunState(store, entity, 'live').begin({ lastStatus: 'running' });
+  const late = runOf(entity, 'late', false);
+  await runOf(entity, 'live').begin({ lastStatus: 'running' });
+  await assert.rejects(late.begin({ lastStatus: 'running' }), /lease of this poll could not be renewed/);
   await late.write({ lastStatus: 'failed' });
   const { runId, lastStatus } = await columns('late');
   assert.deepEqual({ runId, lastStatus }, { runId: 'live', lastStatus: 'running' });
@@ -109,7 +115,29 @@ test('one that has not begun leaves the columns to a run that has', async () => 
 
 test('it begins once', async () => {
   const entity = await connection('twice');
-  const run = new RunState(store, entity, 'run');
+  const run = runOf(entity, 'run');
   await Promise.all([run.begin({ lastMailCount: 1 }), run.begin({ lastMailCount: 2 })]);
   assert.equal((await columns('twice')).lastMailCount, 1);
+});
+
+test('one that holds the lease writes its outcome over that of a run that ended just before', async () => {
+  const entity = await connection('next');
+  await runOf(entity, 'ended').write({ lastStatus: 'ok' });
+  const next = runOf(entity, 'next');
+  await next.write({ lastStatus: 'failed' });
+  const { runId, lastStatus } = await columns('next');
+  assert.deepEqual({ runId, lastStatus }, { runId: 'next', lastStatus: 'failed' });
+});
+
+test('a connection that was made anew meanwhile gets no outcome of the old one', async () => {
+  const entity = await connection('anew');
+  await runOf(entity, 'earlier').write({ lastStatus: 'ok' });
+  const read = await store.read(entity.key);
+  assert.ok(read);
+  const run = runOf(read, 'run');
+  await table.deleteEntity('acme', 'anew');
+  await connection('anew');
+  await run.write({ lastStatus: 'failed' });
+  const { runId, lastStatus } = await columns('anew');
+  assert.deepEqual({ runId, lastStatus }, { runId: undefined, lastStatus: undefined });
 });
