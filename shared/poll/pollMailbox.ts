@@ -133,7 +133,8 @@ async function skip(entity: ConnectionEntity, dependencies: PollDependencies): P
   const now = dependencies.now();
   if (hasLiveRun(entity.columns, now)) return;
   const { skippedSince, consecutiveFailures = 0 } = readState(entity.columns);
-  const since = readTime(skippedSince) ?? now;
+  const known = readTime(skippedSince);
+  const since = known !== undefined && known <= now ? known : now;
   const isHeldTooLong = now.getTime() - since.getTime() >= heldTooLongMs;
   const sentence = `The lease of blob email-leases/${customer}/${connection} has been held since ${since.toISOString()} by no run that is at work. If nobody polls this mailbox otherwise, break it: az storage blob lease break --container-name email-leases --blob-name ${customer}/${connection}`;
   if (isHeldTooLong) invocation.log.error(sentence, { customer, connection, reason: 'storage' });
@@ -283,7 +284,7 @@ function changed(next: Partial<ConnectionState>, before: ConnectionState): Parti
 }
 
 function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Partial<ConnectionState> {
-  const { consecutiveFailures: failures = 0, history: before, skippedSince } = readState(entity.columns);
+  const { consecutiveFailures: failures = 0, history: before } = readState(entity.columns);
   const { failure } = result;
   const history = addRun(before, { mails: result.mails, failed: failure !== undefined }, now);
   return {
@@ -294,7 +295,8 @@ function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Part
     lastMessageCount: result.messages,
     lastRunEndedAt: now,
     ...(result.mails > 0 ? { lastMailAt: now } : {}),
-    ...(skippedSince ? { skippedSince: '' } : {}),
+    // Also what an order that was skipped meanwhile has written.
+    skippedSince: '',
     ...(failure || result.unfinished ? { nextRunAt: nextMinute(now) } : {}),
     ...(history === undefined ? {} : { history }),
   };

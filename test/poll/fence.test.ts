@@ -16,7 +16,7 @@ before(async () => {
   const users = protocols.flatMap((protocol) =>
     ['wall', 'monotonic', 'broken', 'going'].map((kind) => userOf(kind, protocol)),
   );
-  bed = await startPollingBed([...users, 'columns', 'late']);
+  bed = await startPollingBed([...users, 'columns', 'late', 'twice', 'ahead']);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());
@@ -144,4 +144,27 @@ test('a run that was fenced off before it had begun does not take the columns fr
   } finally {
     await proxy.stop();
   }
+});
+
+test('an order that was skipped while another one was carried out does not count as a lease that is held', async () => {
+  await bed.addMailbox('twice', 'IMAP', []);
+  const poll = await bed.openInstance();
+  await Promise.all([poll('twice'), poll('twice')]);
+  const once = bed.logged.filter((line) => line.includes('Poll of acme/twice skipped'));
+  const { lastStatus, skippedSince } = await bed.state('twice');
+  assert.deepEqual([once.length, lastStatus, skippedSince], [1, 'ok', '']);
+});
+
+test('since when a lease is held lies in no future', async () => {
+  await bed.addMailbox('ahead', 'IMAP', []);
+  await bed.poll('ahead');
+  await bed.connections.updateEntity(
+    { partitionKey: 'acme', rowKey: 'ahead', skippedSince: '2099-01-01T00:00:00.000Z' },
+    'Merge',
+  );
+  const release = await bed.holdLease('ahead');
+  const { lastStatus, skippedSince } = await bed.poll('ahead');
+  await release();
+  assert.equal(lastStatus, 'skipped');
+  assert.ok(new Date(String(skippedSince)).getTime() <= Date.now(), String(skippedSince));
 });

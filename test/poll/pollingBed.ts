@@ -45,6 +45,8 @@ export interface PollingBed {
   openInstance(times?: LeaseTimes): Promise<(name: string) => Promise<Record<string, unknown>>>;
   state(name: string): Promise<Record<string, unknown>>;
   breakLease(name: string): Promise<void>;
+  /** Takes the lease for good, as a person may; gives what releases it. */
+  holdLease(name: string): Promise<() => Promise<unknown>>;
   /** Tells the process to go; polls after this are a new one's. */
   tellToGo(): void;
   stop(): Promise<void>;
@@ -102,6 +104,11 @@ export async function startPollingBed(
     openInstance,
     async breakLease(name) {
       await leases.getBlobClient(`acme/${name}`).getBlobLeaseClient().breakLease(0);
+    },
+    async holdLease(name) {
+      const lease = leases.getBlobClient(`acme/${name}`).getBlobLeaseClient();
+      await lease.acquireLease(-1);
+      return async () => await lease.releaseLease();
     },
     tellToGo() {
       told.abort();
