@@ -97,6 +97,9 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
         return await carryOut({ ...watched, ...start, state }, entity, dependencies);
       const failure = toFailure(start, 'beginning a poll');
       await watched.writeJournal({ ...nothing, failure });
+      // Whoever is at work holds the lease that could not be asked for.
+      const isAtWork = leasing.status === 'rejected' && hasLiveRun(entity.columns, dependencies.now());
+      if (isAtWork) return { ...nothing, failure };
       return await refuse(state, entity, failure, dependencies);
     });
   } finally {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { listMaildir } from '../testbed/seed.ts';
 import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, eachOnce, twoPartMails } from './mails.ts';
+import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
 
 const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
-const kinds = ['before', 'records', 'pause', 'end', 'both'];
+const kinds = ['before', 'records', 'pause', 'end', 'both', 'lease'];
 
 let bed: ReliabilityBed;
 before(async () => {
@@ -128,3 +128,24 @@ for (const protocol of protocols) {
     });
   });
 }
+
+test('an order whose lease can’t be asked for leaves the columns to the run that is at work', async () => {
+  const name = userOf('lease', 'IMAP');
+  await bed.addMailbox(name, 'IMAP', twoPartMails(name, 5));
+  bed.broker.faults.acceptDelayMs = 6_000;
+  await bed.order(name);
+  const drained = bed.host.drainQueue();
+  await until('the run is at work', async () => (await bed.state(name)).lastStatus === 'running');
+  const { runId } = await bed.state(name);
+  await bed.storage.blob.refuse(true);
+  bed.storage.blob.dropAll('rst');
+  await bed.order(name);
+  const alsoDrained = bed.host.drainQueue();
+  await until('the second order has failed', () =>
+    bed.host.logs.some(({ message }) => message.includes(`Poll of acme/${name} failed: Storage at`)),
+  );
+  await bed.storage.blob.refuse(false);
+  await Promise.all([drained, alsoDrained]);
+  const state = await bed.state(name);
+  assert.deepEqual([state.runId, state.lastStatus, state.lastMailCount], [runId, 'ok', 5]);
+});
