@@ -8,6 +8,7 @@ import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.t
 import { identifyMail, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { type PollTrace, traced } from '../telemetry/telemetry.ts';
+import { unlessAborted } from '../wait/deadline.ts';
 import type { Way } from './carry.ts';
 import { envelopeLine, Flight, Tally } from './flight.ts';
 import type { KnownMails } from './knownMails.ts';
@@ -128,10 +129,15 @@ class Drain {
   /** One session, from login to logout, with all candidates that it can reach, or with the one of this key. */
   async inSession(onlyKey?: string): Promise<void> {
     const { trace, openSession } = this.#run;
-    const session = await traced(trace, 'connect', () => openSession(this.#lookedAt));
+    const opening = traced(trace, 'connect', () => openSession(this.#lookedAt));
+    const session = await this.#untilCut(opening).catch((error: unknown) => {
+      // A session that comes later is nobody's.
+      opening.then((late) => late.close()).catch(() => undefined);
+      throw error;
+    });
     let flight: Flight | undefined;
     try {
-      const { known, wasRead } = await this.#openMailbox(session);
+      const { known, wasRead } = await this.#untilCut(this.#openMailbox(session));
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
       for (;;) {
         const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
@@ -144,7 +150,7 @@ class Drain {
         if (!this.mayTakeMore()) return;
       }
       // Only a complete list tells what is gone.
-      if (wasRead && !session.hasMore) await known.keepOnly(keys);
+      if (wasRead && !session.hasMore) await this.#untilCut(known.keepOnly(keys));
       if (!onlyKey) this.#hasMore = session.hasMore && flight !== undefined && flight.progress > 0;
     } finally {
       await (flight ? flight.land() : session.close());
@@ -196,7 +202,7 @@ class Drain {
     }
     if (settled.length > 0) {
       await traced(this.#run.trace, 'settle', () => session.settle(settled));
-      await known.forget(ids);
+      await this.#untilCut(known.forget(ids));
     }
     return ours.map(({ key }) => shortHash(key));
   }
@@ -211,12 +217,13 @@ class Drain {
     const { begin, openWay, limits, trace, tries, memory, warn } = this.#run;
     const measuring = session.measure(wanted);
     measuring.catch(() => undefined);
-    const [way] = await Promise.all([before?.way ?? openWay(session, known), begin()]);
+    const [way] = await this.#untilCut(Promise.all([before?.way ?? openWay(session, known), begin()]));
     const { tally } = this;
     const flight =
       before ?? new Flight({ session, way, tally, tries, memory, trace, warn, passedOver: this.#passedOver });
     await limits.beginFetching();
     const mails = await measuring;
+    if (!this.mayTakeMore()) return flight;
     const oldest = oldestOf(mails);
     if (oldest) trace.pickUp(oldest);
     const unanswered = new Set(mails);
@@ -236,6 +243,12 @@ class Drain {
       this.tally.fail(toFailure(error, 'fetching mails'));
     }
     return flight;
+  }
+
+  /** A session ends with the run by itself; what a vault, storage or a queue keeps waiting is left behind. */
+  async #untilCut<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#run.limits;
+    return await unlessAborted(work, signal, () => toFailure(signal.reason, 'polling the mailbox'));
   }
 
   #pageSize(onlyKey: string | undefined): number {

@@ -85,3 +85,17 @@ test('a mailbox that takes too long to list ends too', async () => {
     await server.stop();
   }
 });
+
+test('a queue that answers nothing keeps a run no longer', async () => {
+  const server = await startScriptedServer({ mails: twoPartMails('unsent', 1, 10) });
+  const at = { host: '127.0.0.1', hostType: 'POP3', port: server.port, useSsl: false };
+  bed.broker.createQueue({ name: 'silent', maxMessageSizeBytes: 1_048_576 });
+  await addConnection('unsent', { ...at, username: 'anna', password, queueName: 'silent' });
+  bed.broker.faults.silentAttach = true;
+  try {
+    assertCut(await pollTimed('unsent'));
+  } finally {
+    bed.broker.faults.silentAttach = false;
+    await server.stop();
+  }
+});

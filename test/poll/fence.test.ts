@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { queueName } from '../app/testbed.ts';
+import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
 import { arrived, eachOnce, messagesOf, twoPartMails, until } from '../reliability/mails.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { startProxy } from '../testbed/proxy.ts';
@@ -16,7 +17,7 @@ before(async () => {
   const users = protocols.flatMap((protocol) =>
     ['wall', 'monotonic', 'broken', 'going'].map((kind) => userOf(kind, protocol)),
   );
-  bed = await startPollingBed([...users, 'columns', 'late', 'twice', 'ahead']);
+  bed = await startPollingBed([...users, 'columns', 'late', 'twice', 'ahead', 'opening', 'listing']);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());
@@ -167,4 +168,44 @@ test('since when a lease is held lies in no future', async () => {
   await release();
   assert.equal(lastStatus, 'skipped');
   assert.ok(new Date(String(skippedSince)).getTime() <= Date.now(), String(skippedSince));
+});
+
+test('told to go while its queue is being opened, a run ends ok within four seconds', async () => {
+  bed.broker.createQueue({ name: 'silent', maxMessageSizeBytes: 1_048_576 });
+  await bed.addMailbox('opening', 'IMAP', mailsOf('opening', 1), { queueName: 'silent' });
+  bed.broker.faults.silentAttach = true;
+  const polling = bed.poll('opening');
+  await until('the run begins', async () => (await bed.state('opening')).lastStatus === 'running');
+  const toldAtMs = performance.now();
+  bed.tellToGo();
+  const state = await polling;
+  assert.ok(performance.now() - toldAtMs < 4_000, `${performance.now() - toldAtMs} ms`);
+  assert.deepEqual([state.lastStatus, state.lastError], ['ok', '']);
+});
+
+test('told to go before its first fetch, a run picks up no mail', async () => {
+  const listing = Promise.withResolvers<void>();
+  const server = await startScriptedImapServer({
+    mails: mailsOf('listing', 1),
+    onCommand: async ({ name }) => {
+      if (name === 'UID SEARCH') await listing.promise;
+      return false;
+    },
+  });
+  try {
+    await bed.addMailbox('listing', 'IMAP', []);
+    const row = { partitionKey: 'acme', rowKey: 'listing' };
+    await bed.connections.updateEntity({ ...row, port: server.port }, 'Merge');
+    const polling = bed.poll('listing');
+    const came = (command: string) => server.commands.some(({ name }) => name === command);
+    await until('the run lists', () => came('UID SEARCH'));
+    bed.tellToGo();
+    listing.resolve();
+    const state = await polling;
+    assert.deepEqual([state.lastStatus, state.lastError, state.lastMailCount], ['ok', '', 0]);
+    const bodies = server.commands.filter(({ args }) => args.includes('BODY.PEEK[]'));
+    assert.deepEqual(bodies, []);
+  } finally {
+    await server.stop();
+  }
 });
