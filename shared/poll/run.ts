@@ -70,7 +70,7 @@ export async function runMailbox(run: Run): Promise<RunResult> {
     while (drain.hasMore && drain.mayTakeMore());
     for (const key of drain.alone) {
       if (!drain.mayTakeMore()) break;
-      run.tries.beginAlone(key);
+      run.tries.noteTried(key);
       await drain.inSession(key);
     }
   } catch (error) {
@@ -141,6 +141,7 @@ class Drain {
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
       for (;;) {
         const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
+        this.#run.tries.noteList();
         this.#tellOfLeftOut(session);
         if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
         if (listed.length === 0) break;
@@ -231,6 +232,7 @@ class Drain {
       await traced(trace, 'fetch', async () => {
         for await (const answer of session.fetch(mails, memory)) {
           unanswered.delete(answer.mail);
+          tries.noteTried(answer.mail.key);
           limits.noteMail();
           await flight.take(answer);
           if (!this.mayTakeMore()) break;

@@ -34,25 +34,34 @@ export class FetchTries {
   readonly #known: ReadonlyMap<string, Try>;
   readonly #now: number;
   readonly #next = new Map<string, Try>();
-  /** Left long ago, and not tried yet: a run that has no time for them must not make them look new to the next. */
-  readonly #untried = new Map<string, Try>();
+  /** Known and not tried yet: a run that does not get to them must not make them look new to the next. */
+  readonly #untried: Map<string, Try>;
+  #isListed = false;
   #sentence: string | undefined;
   #reported = 0;
 
   constructor(column: unknown, now: Date) {
     this.#known = parse(column);
+    this.#untried = new Map(this.#known);
     this.#now = now.getTime();
   }
 
-  /** To be asked for each candidate, so that those that are gone are forgotten. */
+  /** The server has listed its mails: `choose` is asked for each candidate now, and the others are forgotten. */
+  noteList(): void {
+    if (this.#isListed) return;
+    this.#isListed = true;
+    this.#untried.clear();
+  }
+
   choose(mail: MailRef): FetchChoice {
     if (this.#known.size === 0) return 'fetch';
     const id = shortHash(mail.key);
     const known = this.#known.get(id);
-    if (!known || known.tries < maxTries) return 'fetch';
-    if (this.#now - known.lastTriedAt >= retryLeftAfterMs) {
+    if (!known) return 'fetch';
+    const isLeft = known.tries >= maxTries;
+    if (!isLeft || this.#now - known.lastTriedAt >= retryLeftAfterMs) {
       this.#untried.set(id, known);
-      return 'fetch alone';
+      return isLeft ? 'fetch alone' : 'fetch';
     }
     if (this.#remember(id, known))
       this.#report(
@@ -61,9 +70,9 @@ export class FetchTries {
     return 'leave';
   }
 
-  /** The mail with this key, one to be fetched alone, is tried now. */
-  beginAlone(key: string): void {
-    this.#untried.delete(shortHash(key));
+  /** The mail with this key is tried, whatever comes of it. */
+  noteTried(key: string): void {
+    if (this.#untried.size > 0) this.#untried.delete(shortHash(key));
   }
 
   /** Counts one more failed try of this mail; `why` is a sentence. */
@@ -97,8 +106,9 @@ export class FetchTries {
 
   /** The state column for the next run. */
   toColumn(): string {
-    const next = new Map([...this.#untried, ...this.#next]);
-    return next.size === 0 ? '' : JSON.stringify(Object.fromEntries(next));
+    const untried = [...this.#untried].filter(([id]) => !this.#next.has(id));
+    const next = [...untried, ...this.#next].slice(-maxRemembered);
+    return next.length === 0 ? '' : JSON.stringify(Object.fromEntries(next));
   }
 
   /** Gives which try this was; undefined where it was counted already in this run, or there are too many. */

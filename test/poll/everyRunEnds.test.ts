@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { password } from '../app/testbed.ts';
+import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
 import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
 import { arrived, eachOnce, twoPartMails } from '../reliability/mails.ts';
 import { startDrippingServer } from '../reliability/slowServers.ts';
@@ -96,6 +97,32 @@ test('a queue that answers nothing keeps a run no longer', async () => {
     assertCut(await pollTimed('unsent'));
   } finally {
     bed.broker.faults.silentAttach = false;
+    await server.stop();
+  }
+});
+
+test('a mail that ends its session is left after three runs, also where another could not connect', async () => {
+  const server = await startScriptedImapServer({
+    mails: twoPartMails('ending', 2, 10),
+    onCommand: ({ name, args }, wire) => {
+      const isEnding = name === 'UID FETCH' && args.includes('BODY.PEEK[]') && /^1\b/.test(args);
+      if (isEnding) wire.reset();
+      return isEnding;
+    },
+  });
+  try {
+    const at = { host: '127.0.0.1', hostType: 'IMAP', useSsl: false, username: 'anna', password };
+    await addConnection('ending', { ...at, port: server.port });
+    await pollTimed('ending');
+    const second = await pollTimed('ending');
+    assert.match(second.lastError, /try 2 of 3/);
+    await addConnection('ending', { port: 1 });
+    assert.match((await pollTimed('ending')).lastError, /refused/);
+    await addConnection('ending', { port: server.port });
+    assert.match((await pollTimed('ending')).lastError, /try 3 of 3; it was left on the server/);
+    await pollTimed('ending');
+    assert.deepEqual(arrived(bed, 'ending'), eachOnce('ending', 2).slice(1));
+  } finally {
     await server.stop();
   }
 });

@@ -38,7 +38,7 @@ test('one that a run had no time to try again is still to be tried alone by the 
   assert.equal(busy.choose(mail(1)), 'fetch alone');
   const next = new FetchTries(busy.toColumn(), later(64));
   assert.equal(next.choose(mail(1)), 'fetch alone');
-  next.beginAlone(mail(1).key);
+  next.noteTried(mail(1).key);
   assert.equal(next.toColumn(), '', 'it was had');
 });
 
@@ -53,10 +53,29 @@ test('passing a mail over does not put off its next try', () => {
 });
 
 test('a run in which it could be fetched, or was not there, ends the row', () => {
-  const between = new FetchTries(failing(2), later(2));
-  assert.equal(between.choose(mail(1)), 'fetch');
-  assert.equal(between.toColumn(), '');
-  assert.equal(between.sentence, undefined);
+  const had = new FetchTries(failing(2), later(2));
+  had.noteList();
+  assert.equal(had.choose(mail(1)), 'fetch');
+  had.noteTried(mail(1).key);
+  assert.equal(had.toColumn(), '');
+  assert.equal(had.sentence, undefined);
+  const gone = new FetchTries(failing(2), later(2));
+  gone.noteList();
+  assert.equal(gone.toColumn(), '');
+});
+
+test('a run that listed nothing, or did not get to the mail, ends no row', () => {
+  const unlisted = new FetchTries(failing(2), later(2));
+  assert.equal(unlisted.toColumn(), failing(2));
+  const cut = new FetchTries(unlisted.toColumn(), later(3));
+  cut.noteList();
+  assert.equal(cut.choose(mail(1)), 'fetch');
+  assert.equal(cut.toColumn(), failing(2));
+  const third = new FetchTries(cut.toColumn(), later(4));
+  third.noteList();
+  third.choose(mail(1));
+  third.add(mail(1), 'still not.');
+  assert.equal(new FetchTries(third.toColumn(), later(5)).choose(mail(1)), 'leave');
 });
 
 test('several tries in one run count once', () => {
