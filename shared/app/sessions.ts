@@ -1,4 +1,5 @@
 import type { ConnectionConfig, OAuth2Grant } from '../connection/config.ts';
+import { writeRefreshToken } from '../connection/refreshToken.ts';
 import { openWithSecrets } from '../connection/withSecrets.ts';
 import { createHeaderFilter } from '../mail/headerFilter.ts';
 import { resolveMailHost } from '../mailbox/hostGuard.ts';
@@ -47,12 +48,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
     { customer, connection }: ConnectionConfig,
     token: string,
     replaced: string,
-  ) => {
-    const connections = await storage.connections();
-    const entity = await connections.read({ customer, connection });
-    if (entity?.columns.oauth2RefreshToken !== replaced) return;
-    await connections.merge(entity.key, { oauth2RefreshToken: token }, entity.etag);
-  };
+  ) => writeRefreshToken(await storage.connections(), { customer, connection }, token, replaced);
 
   const oauth2 = async (config: ConnectionConfig, grant: OAuth2Grant, log: Log): Promise<MailCredential> => {
     const { createTokenSource } = await import('../token/tokenSource.ts');
