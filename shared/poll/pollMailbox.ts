@@ -20,7 +20,7 @@ import {
 } from '../telemetry/telemetry.ts';
 import { leaseEndsAt, nextMinute, nextRunAt } from '../time/nextTime.ts';
 import { readTime } from '../time/time.ts';
-import type { RunResult } from './run.ts';
+import type { Run, RunResult } from './run.ts';
 import { RunLimits } from './runLimits.ts';
 import { RunState } from './runState.ts';
 import { SettledMails } from './settledMails.ts';
@@ -38,7 +38,7 @@ export interface RunStart {
   readonly cleanMailbox: string | undefined;
   readonly lookedAt: string | undefined;
   readonly journal: Journal;
-  readonly begin: () => Promise<void>;
+  readonly begin: Run['begin'];
   readonly log: Log;
 }
 
@@ -246,6 +246,7 @@ async function carryOut(
   const begin = async () => {
     if (state.hasBegun) await state.write({ cleanMailbox: '' });
     else await state.begin({ ...first, cleanMailbox: '' });
+    return { isAfterAnother: state.isAfterAnother };
   };
   const sayAtWork = setTimeout(() => void state.begin(first).catch(() => undefined), quietMs).unref();
   const heartbeat = setInterval(() => {

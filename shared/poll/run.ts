@@ -35,8 +35,11 @@ export interface Run {
   readonly openKnown: (mailboxId: string) => KnownMails;
   /** Opens what mails go by, which proves that the queue can be reached. Rejects with a `Failure` that names it. */
   readonly openWay: (session: MailboxSession, known: KnownMails) => Promise<Way>;
-  /** Writes that the run is at work and may leave something to settle; before its first fetch. */
-  readonly begin: () => Promise<void>;
+  /**
+   * Writes that the run is at work and may leave something to settle; before its first fetch. Tells whether another
+   * run has written since the row was read, so that `cleanMailbox` is out of date.
+   */
+  readonly begin: () => Promise<{ readonly isAfterAnother: boolean }>;
   /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
   readonly warn: (sentence: string) => void;
 }
@@ -84,7 +87,7 @@ class Drain {
   readonly #run: Run;
   readonly #passedOver = new Set<string>();
   readonly #alone = new Set<string>();
-  #mailbox: { readonly id: string; readonly known: KnownMails } | undefined;
+  #mailbox: { readonly id: string; readonly known: KnownMails; isRead: boolean } | undefined;
   #hasMore = false;
   #lookedAt: string | undefined;
 
@@ -180,7 +183,7 @@ class Drain {
     const known = openKnown(id);
     const wasRead = cleanMailbox !== shortHash(id);
     if (wasRead) await known.read();
-    this.#mailbox = { id, known };
+    this.#mailbox = { id, known, isRead: wasRead };
     return { known, wasRead };
   }
 
@@ -218,7 +221,13 @@ class Drain {
     const { begin, openWay, limits, trace, tries, memory, warn } = this.#run;
     const measuring = session.measure(wanted);
     measuring.catch(() => undefined);
-    const [way] = await this.#untilCut(Promise.all([before?.way ?? openWay(session, known), begin()]));
+    const [way, { isAfterAnother }] = await this.#untilCut(
+      Promise.all([before?.way ?? openWay(session, known), begin()]),
+    );
+    if (isAfterAnother && this.#mailbox?.isRead === false) {
+      await this.#untilCut(known.read());
+      this.#mailbox.isRead = true;
+    }
     const { tally } = this;
     const flight =
       before ?? new Flight({ session, way, tally, tries, memory, trace, warn, passedOver: this.#passedOver });

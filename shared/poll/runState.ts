@@ -24,6 +24,7 @@ export class RunState {
   readonly #lease: RunStateOptions['lease'];
   #etag: string;
   #hasBegun = false;
+  #isAfterAnother = false;
   #isOurs = true;
   #writing: Promise<unknown> = Promise.resolve();
 
@@ -40,6 +41,14 @@ export class RunState {
   }
 
   /**
+   * Whether a run that ended just before this one got the lease has written since the row was read: what the row
+   * said of earlier runs is out of date.
+   */
+  get isAfterAnother(): boolean {
+    return this.#isAfterAnother;
+  }
+
+  /**
    * Takes the columns over for this run, once. Rejects where storage is away, the connection is gone, or the lease
    * may be another run's by now.
    */
@@ -47,8 +56,15 @@ export class RunState {
     return this.#inTurn(async () => {
       if (this.#hasBegun) return;
       if (!this.#lease.isHeld()) throw leaseLost();
+      const { key, columns: before } = this.#entity;
       const columns = writeState({ ...change, runId: this.#runId });
-      const merged = await this.#store.merge(this.#entity.key, columns);
+      let merged = await this.#store.merge(key, columns, this.#etag);
+      if (merged.kind === 'changed') {
+        const current = (await this.#store.read(key))?.columns.runId;
+        // Its own stands there when the answer to this very write was lost.
+        this.#isAfterAnother = current !== before.runId && current !== this.#runId;
+        merged = await this.#store.merge(key, columns);
+      }
       if (merged.kind !== 'merged') throw this.#removed();
       this.#hasBegun = true;
       this.#etag = merged.etag;
@@ -63,23 +79,23 @@ export class RunState {
   async #write(change: Partial<ConnectionState>): Promise<void> {
     if (!this.#isOurs) return;
     const { key, columns: before } = this.#entity;
-    const columns = writeState({ ...change, runId: this.#runId });
+    let columns = writeState({ ...change, runId: this.#runId });
     let merged = await this.#store.merge(key, columns, this.#etag);
     if (merged.kind === 'changed') {
       // The operator has edited the config, a run was skipped, or another one has begun.
       const current = (await this.#store.read(key))?.columns.runId;
-      this.#isOurs = current === this.#runId || (!this.#hasBegun && this.#mayTakeOver(current, before.runId));
-      if (!this.#isOurs) return;
+      if (current !== this.#runId && (this.#hasBegun || current !== before.runId)) {
+        this.#isOurs = !this.#hasBegun && current !== undefined && this.#lease.isHeld();
+        if (!this.#isOurs) return;
+        // That run has ended. What it left is the next one's to look for.
+        this.#isAfterAnother = true;
+        columns = { ...columns, ...writeState({ cleanMailbox: '' }) };
+      }
       merged = await this.#store.merge(key, columns);
     }
     if (merged.kind === 'merged') this.#etag = merged.etag;
     else this.#isOurs = false;
     this.#hasBegun = true;
-  }
-
-  /** Another run that wrote since may have ended just before this one got the lease. */
-  #mayTakeOver(current: unknown, before: unknown): boolean {
-    return current === before || (current !== undefined && this.#lease.isHeld());
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -6,6 +6,7 @@ import { arrived, eachOnce, messagesOf, twoPartMails, until } from '../reliabili
 import { noFaults } from '../testbed/broker/faults.ts';
 import { startProxy } from '../testbed/proxy.ts';
 import { listMaildir } from '../testbed/seed.ts';
+import { startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 import { type PollingBed, SettableClock, startPollingBed } from './pollingBed.ts';
 
 const mailCount = 60;
@@ -17,7 +18,16 @@ before(async () => {
   const users = protocols.flatMap((protocol) =>
     ['wall', 'monotonic', 'broken', 'going'].map((kind) => userOf(kind, protocol)),
   );
-  bed = await startPollingBed([...users, 'columns', 'late', 'twice', 'ahead', 'opening', 'listing']);
+  bed = await startPollingBed([
+    ...users,
+    'columns',
+    'late',
+    'twice',
+    'ahead',
+    'opening',
+    'listing',
+    'late-lease',
+  ]);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());
@@ -207,5 +217,56 @@ test('told to go before its first fetch, a run picks up no mail', async () => {
     assert.deepEqual(bodies, []);
   } finally {
     await server.stop();
+  }
+});
+
+test('a run whose lease came late, after another run that settled nothing, sends none of its mails again', async () => {
+  const mails = mailsOf('late-lease', 3);
+  let isEmpty = true;
+  let stores = 0;
+  const server = await startScriptedImapServer({
+    mails,
+    onCommand: ({ tag, name }, wire) => {
+      if (name === 'UID SEARCH' && isEmpty) {
+        wire.send(`* SEARCH\r\n${tag} OK done\r\n`);
+        return true;
+      }
+      if (name !== 'UID STORE') return false;
+      stores += 1;
+      if (stores === 1) wire.reset();
+      return stores === 1;
+    },
+  });
+  const blobs = await startStorageProxy(bed.azurite.blobPort);
+  try {
+    await bed.addMailbox('late-lease', 'IMAP', []);
+    const row = { partitionKey: 'acme', rowKey: 'late-lease' };
+    await bed.connections.updateEntity({ ...row, port: server.port }, 'Merge');
+    const clean = await bed.poll('late-lease');
+    assert.notEqual(clean.cleanMailbox, '');
+    isEmpty = false;
+    let isRefused = false;
+    const asked = Promise.withResolvers<void>();
+    blobs.fault = ({ method, url }) => {
+      if (isRefused || method !== 'PUT' || !url.includes('comp=lease')) return undefined;
+      isRefused = true;
+      asked.resolve();
+      return { kind: 'answer', status: 503, afterMs: 4_000 };
+    };
+    const late = await bed.openInstance(undefined, {
+      AzureWebJobsStorage: throughProxies(bed.azurite.connectionString, [[bed.azurite.blobPort, blobs.port]]),
+    });
+    const polling = late('late-lease');
+    await asked.promise;
+    const first = await bed.poll('late-lease');
+    assert.deepEqual([first.lastStatus, first.lastMailCount], ['failed', 3]);
+    const { duplicates } = bed.broker.queue(queueName);
+    const second = await polling;
+    assert.notEqual(second.runId, first.runId);
+    assert.equal(second.lastStatus, 'ok');
+    assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
+    assert.deepEqual(arrived(bed, 'late-lease'), eachOnce('late-lease', 3));
+  } finally {
+    await Promise.all([server.stop(), blobs.stop()]);
   }
 });

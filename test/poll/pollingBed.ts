@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { TableClient } from '@azure/data-tables';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { createPolling } from '../../shared/app/polling.ts';
-import { createProcess } from '../../shared/app/process.ts';
+import { createProcess, type Process } from '../../shared/app/process.ts';
 import type { Clock, LeaseTimes } from '../../shared/lease/lease.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import { noTelemetry } from '../../shared/telemetry/telemetry.ts';
@@ -41,8 +41,11 @@ export interface PollingBed {
   ): Promise<void>;
   /** In an instance of its own. */
   poll(name: string, times?: LeaseTimes): Promise<Record<string, unknown>>;
-  /** Polls in one instance: they share its memory. */
-  openInstance(times?: LeaseTimes): Promise<(name: string) => Promise<Record<string, unknown>>>;
+  /** Polls in one instance: they share its memory. With settings of its own it is another process's. */
+  openInstance(
+    times?: LeaseTimes,
+    settings?: Readonly<Record<string, string>>,
+  ): Promise<(name: string) => Promise<Record<string, unknown>>>;
   state(name: string): Promise<Record<string, unknown>>;
   breakLease(name: string): Promise<void>;
   /** Takes the lease for good, as a person may; gives what releases it. */
@@ -68,10 +71,13 @@ export async function startPollingBed(
     ServiceBusConnection: broker.connectionString,
     ...settings,
   };
-  const read = readSettings(env);
-  assert.ok(read.ok);
   let told = new AbortController();
-  const processes = [createProcess(env, read.settings, told.signal)];
+  const newProcess = (own: Readonly<Record<string, string>> = {}): Process => {
+    const read = readSettings({ ...env, ...own });
+    assert.ok(read.ok);
+    return createProcess({ ...env, ...own }, read.settings, told.signal);
+  };
+  const processes = [newProcess()];
   const connections = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
     allowInsecureConnection: true,
   });
@@ -83,9 +89,10 @@ export async function startPollingBed(
   const write = (sentence: string) => void logged.push(sentence);
   const log = { info: write, warn: write, error: write };
   const state = async (name: string) => await connections.getEntity<Record<string, unknown>>('acme', name);
-  const openInstance: PollingBed['openInstance'] = async (times) => {
-    const process = processes.at(-1);
+  const openInstance: PollingBed['openInstance'] = async (times, own) => {
+    const process = own === undefined ? processes.at(-1) : newProcess(own);
     assert.ok(process);
+    if (own !== undefined) processes.unshift(process);
     const { poll } = await createPolling(process, times);
     return async (name) => {
       await poll({ customer: 'acme', connection: name }, noTelemetry.follow(log, undefined));
@@ -113,7 +120,7 @@ export async function startPollingBed(
     tellToGo() {
       told.abort();
       told = new AbortController();
-      processes.push(createProcess(env, read.settings, told.signal));
+      processes.push(newProcess());
     },
     async stop() {
       await Promise.all(processes.map(({ destinations }) => destinations.close()));

@@ -124,9 +124,36 @@ test('one that holds the lease writes its outcome over that of a run that ended 
   const entity = await connection('next');
   await runOf(entity, 'ended').write({ lastStatus: 'ok' });
   const next = runOf(entity, 'next');
-  await next.write({ lastStatus: 'failed' });
-  const { runId, lastStatus } = await columns('next');
-  assert.deepEqual({ runId, lastStatus }, { runId: 'next', lastStatus: 'failed' });
+  await next.write({ lastStatus: 'failed', cleanMailbox: 'clean' });
+  const { runId, lastStatus, cleanMailbox } = await columns('next');
+  assert.deepEqual(
+    [runId, lastStatus, cleanMailbox],
+    ['next', 'failed', ''],
+    'what that one left is unknown',
+  );
+});
+
+test('one that begins tells whether another run has written since its row was read', async () => {
+  const entity = await connection('begun');
+  await store.merge(entity.key, { lastStatus: 'skipped' });
+  const first = runOf(entity, 'first');
+  await first.begin({ lastStatus: 'running' });
+  assert.equal(first.isAfterAnother, false, 'a skipped run is none');
+  const second = runOf(entity, 'second');
+  await second.begin({ lastStatus: 'running' });
+  assert.equal(second.isAfterAnother, true);
+  await second.write({ lastStatus: 'ok', cleanMailbox: 'clean' });
+  const { runId, cleanMailbox } = await columns('begun');
+  assert.deepEqual([runId, cleanMailbox], ['second', 'clean']);
+});
+
+test('a run whose first write had its answer lost does not take itself for another', async () => {
+  const entity = await connection('lost');
+  const run = runOf(entity, 'run');
+  // What the service has done before the repeat comes.
+  await store.merge(entity.key, { lastStatus: 'running', runId: 'run' });
+  await run.begin({ lastStatus: 'running' });
+  assert.equal(run.isAfterAnother, false);
 });
 
 test('a connection that was made anew meanwhile gets no outcome of the old one', async () => {
