@@ -115,7 +115,13 @@ export class Flight {
     const settled = this.#unconfirmed;
     this.#unconfirmed = [];
     if (isConfirmed) await this.#forget(settled);
-    else if (settled.length > 0) tally.fail(unconfirmed(settled.length));
+    else if (settled.length > 0) tally.fail(this.#whyUnconfirmed(settled.length));
+  }
+
+  /** A session that was cut with its run is no fault of the server. */
+  #whyUnconfirmed(mails: number): Failure {
+    const { signal } = this.#options.way;
+    return signal.aborted ? toFailure(signal.reason, 'ending the session') : unconfirmed(mails);
   }
 
   async #end(apart: ApartMail, fate: Fate): Promise<void> {

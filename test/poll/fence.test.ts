@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { queueName } from '../app/testbed.ts';
 import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
 import { arrived, eachOnce, messagesOf, twoPartMails, until } from '../reliability/mails.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { startProxy } from '../testbed/proxy.ts';
@@ -268,5 +269,31 @@ test('a run whose lease came late, after another run that settled nothing, sends
     assert.deepEqual(arrived(bed, 'late-lease'), eachOnce('late-lease', 3));
   } finally {
     await Promise.all([server.stop(), blobs.stop()]);
+  }
+});
+
+test('told to go while its server takes time to delete, a run ends ok, and the next one deletes without sending', async () => {
+  let isSlow = true;
+  const server = await startScriptedServer({
+    mails: twoPartMails('quitting', 3),
+    answer: (command) => (isSlow && command === 'QUIT' ? 'silence' : undefined),
+  });
+  try {
+    await bed.addMailbox('quitting', 'POP3', []);
+    const row = { partitionKey: 'acme', rowKey: 'quitting' };
+    await bed.connections.updateEntity({ ...row, port: server.port }, 'Merge');
+    const polling = bed.poll('quitting');
+    await until('the run ends its session', () => server.commands.includes('QUIT'));
+    bed.tellToGo();
+    const state = await polling;
+    assert.deepEqual([state.lastStatus, state.lastError, state.lastMailCount], ['ok', '', 3]);
+    isSlow = false;
+    const { duplicates } = bed.broker.queue(queueName);
+    const next = await bed.poll('quitting');
+    assert.deepEqual([next.lastStatus, next.lastMailCount], ['ok', 0]);
+    assert.equal(server.deleted(), 3);
+    assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
+  } finally {
+    await server.stop();
   }
 });
