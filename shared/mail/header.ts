@@ -12,7 +12,13 @@ const knownOnce =
   /^(?:from|sender|reply-to|to|cc|bcc|subject|date|message-id|in-reply-to|references|mime-version|return-path|content-[a-z0-9-]+)$/;
 const knownOften =
   /^(?:received(?:-spf)?|x-[!-9;-~]+|dkim-[a-z-]+|domainkey-[a-z-]+|arc-[a-z-]+|authentication-results|list-[a-z-]+|resent-[a-z-]+|delivered-to|envelope-to|errors-to|thread-[a-z]+|user-agent|organi[sz]ation|importance|priority|precedence|sensitivity|auto-submitted|feedback-id|disposition-notification-[a-z]+|status|lines|comments|keywords|mailing-list|original-[a-z-]+|accept-language|old-[a-z-]+)$/;
-const fieldName = /^[!-9;-~]+[ \t]*:/;
+/** Of these, what a line of text begins with too. */
+const likeText =
+  /^(?:from|sender|reply-to|to|cc|bcc|subject|date|importance|priority|precedence|sensitivity|status|lines|comments|keywords|organi[sz]ation)$/;
+/** RFC 5322, 3.6.8; but a time of day is no field, nor is the address of a page. */
+const fieldName = /^(?=[^:]*[A-Za-z])[!-9;-~]+[ \t]*:(?!\/\/)/;
+/** What is written in these goes over no further lines that should begin with white space and don't. */
+const freeText = /^(?:subject|comments|keywords|organi[sz]ation)$/;
 /** What stands above the header of mails that were exported, and is no part of it. */
 const topLine = /^(?:>?From |POST |Microsoft Mail Internet Headers)/i;
 /** Further lines of a field that should begin with white space and don't. */
@@ -30,9 +36,10 @@ export type HeaderReading =
 /**
  * Takes a header block (RFC 5322, 2.2) apart, and finds out where it ends if its empty line is missing: at the
  * first line that can't be a field, behind the last that a header would have. Lines between such fields are
- * broken continuations and are passed over, as everybody does.
+ * broken continuations and are passed over, as everybody does, unless they may be text. `hasEnd` says whether
+ * the empty line was there.
  */
-export function readHeaderBlock(block: Buffer, root: boolean): HeaderReading {
+export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): HeaderReading {
   const text = block.toString('latin1');
   const lines = splitLines(text);
   const fields = (until: number) => joinFields(lines.slice(0, until), root);
@@ -40,6 +47,7 @@ export function readHeaderBlock(block: Buffer, root: boolean): HeaderReading {
   const seen = new Set<string>();
   const strays: number[] = [];
   let lastKnown = -1;
+  let lastOfHeader = -1;
   for (const [index, { line, folded }] of lines.entries()) {
     if (folded) {
       if (line.trim() === '' && isText(lines[index + 1])) strays.push(index);
@@ -50,17 +58,23 @@ export function readHeaderBlock(block: Buffer, root: boolean): HeaderReading {
       if (!(root && index === 0 && topLine.test(line))) strays.push(index);
     } else if (knownOften.test(name) || (knownOnce.test(name) && (strays.length === 0 || !seen.has(name)))) {
       lastKnown = index;
+      if (isOfHeader(name)) lastOfHeader = index;
     }
     seen.add(name);
   }
   const textOnTop = root && strays[0] === 0 && lastKnown >= 0;
-  const delimiter = strays.some((index) => index < lastKnown && /^--\S/.test(lines[index]?.line ?? ''));
-  if (textOnTop || delimiter) return { kind: 'unclear', fields: fields(lines.length) };
+  const inside = strays.filter((index) => index < lastKnown);
+  const delimiter = inside.some((index) => /^--\S/.test(lines[index]?.line ?? ''));
+  // Text in which a line looks like a field: nothing behind it is sure to be the header's.
+  const textInside = inside.some((index) => index > lastOfHeader && !continues(lines, index));
+  if (textOnTop || delimiter || textInside) return { kind: 'unclear', fields: fields(lines.length) };
   const stray = strays.find((index) => index > lastKnown && !continues(lines, index));
+  const behind = lines.slice(lastKnown + 1, stray).filter(({ folded }) => !folded);
+  // A field that no header has, right before the text or the end: it may be text itself.
+  const mayBeText = behind.some(({ line }) => nameOf(line) !== '' || !parameterLine.test(line));
+  const isOpen = stray === undefined && hasEnd;
+  if (mayBeText && !isOpen) return { kind: 'unclear', fields: fields(lines.length) };
   if (stray === undefined) return { kind: 'fields', fields: fields(lines.length) };
-  // A field that no header has, right before the text: it may be text itself.
-  const unknownBefore = lines.slice(lastKnown + 1, stray).some(({ line, folded }) => !folded && nameOf(line));
-  if (unknownBefore) return { kind: 'unclear', fields: fields(lines.length) };
   const at = lines[stray];
   const blank = at?.line.trim() === '';
   return {
@@ -68,6 +82,23 @@ export function readHeaderBlock(block: Buffer, root: boolean): HeaderReading {
     fields: fields(stray),
     bodyAt: blank ? (lines[stray + 1]?.at ?? block.length) : (at?.at ?? 0),
   };
+}
+
+/**
+ * Whether what was read as the header of a part may be text whose empty line in front is missing: it has only
+ * fields that mean nothing in a part (RFC 2046, 5.1), and that texts have too.
+ */
+export function mayBeText(fields: readonly HeaderField[]): boolean {
+  return !fields.some(isContentField) && fields.some(({ key }) => key !== '' && !isOfHeader(key));
+}
+
+export function isContentField({ key }: HeaderField): boolean {
+  return key.startsWith('content-');
+}
+
+/** Whether no text has a line that begins so. */
+function isOfHeader(name: string): boolean {
+  return (knownOnce.test(name) || knownOften.test(name)) && !likeText.test(name);
 }
 
 interface HeaderLine {
@@ -120,7 +151,10 @@ function isText(line: HeaderLine | undefined): boolean {
 function continues(lines: readonly HeaderLine[], index: number): boolean {
   const line = lines[index]?.line ?? '';
   const before = lines[index - 1]?.line.trimEnd() ?? '';
-  return line.trim() !== '' && (parameterLine.test(line) || /[;,=]$/.test(before));
+  if (line.trim() === '') return false;
+  if (parameterLine.test(line)) return true;
+  const field = lines.slice(0, index).findLast((each) => !each.folded && nameOf(each.line) !== '');
+  return /[;,=]$/.test(before) && field !== undefined && !freeText.test(nameOf(field.line));
 }
 
 /** The unfolded value of the first field of that name, or '' without one. */

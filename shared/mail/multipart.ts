@@ -1,6 +1,6 @@
 import { Base64Decoder } from './base64.ts';
 import { type Entity, readEntity } from './entity.ts';
-import { type HeaderField, readHeaderBlock } from './header.ts';
+import { type HeaderField, isContentField, mayBeText, readHeaderBlock } from './header.ts';
 import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
 
 /** What the scanner finds, in the order of the mail. A `part` is a leaf; `body` bytes are still encoded. */
@@ -211,13 +211,14 @@ export class MultipartScanner {
     const block = this.#buffer.subarray(headAt, headEnd);
     const tentative = this.#isTentative;
     const root = this.#count.entities === 0;
-    const reading = readHeaderBlock(block, root);
+    const reading = readHeaderBlock(block, root, bodyAt > headEnd);
     const hasPart = this.#levels.at(-1)?.digest || reading.fields.some(isContentField);
     if (tentative && (reading.kind === 'unclear' || !hasPart)) {
       this.#backToEpilogue(headEnd);
       return;
     }
-    if (reading.kind === 'unclear')
+    const isPart = !root && this.#levels.at(-1)?.digest !== true;
+    if (reading.kind === 'unclear' || (isPart && mayBeText(reading.fields)))
       throw new Unsplittable('it can’t be told where a header in it ends and its text begins');
     this.#leaveHead('between', reading.kind === 'body-inside' ? headAt + reading.bodyAt : bodyAt);
     this.#inEpilogue = false;
@@ -469,10 +470,6 @@ export class MultipartScanner {
 function isCarriageReturns(buffer: Buffer, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (buffer[at] !== CR) return false;
   return true;
-}
-
-function isContentField(field: HeaderField): boolean {
-  return field.key.startsWith('content-');
 }
 
 /** Whether there is nothing but white space and control characters. */

@@ -72,6 +72,38 @@ describe('a header that is none', () => {
       `Microsoft Mail Internet Headers Version 2.0\r\n${head}\r\nx`,
       [body('x')],
     ],
+    [
+      'no separator, and a line of text that looks like a field behind another',
+      `${head}Order 4711\r\nDate: tomorrow\r\n\r\nThanks\r\n`,
+      ['raw'],
+    ],
+    [
+      'no separator, and text that looks like fields up to the end',
+      `${head}Article: 4711\r\nPieces: 10\r\n`,
+      ['raw'],
+    ],
+    [
+      'no separator, and an address in front',
+      `${head}https://example.com/4711\r\n\r\nThanks`,
+      [body('https://example.com/4711\n\nThanks')],
+    ],
+    [
+      'no separator, and a time in front',
+      `${head}10:30 we meet\r\n\r\nThanks`,
+      [body('10:30 we meet\n\nThanks')],
+    ],
+    [
+      'no separator behind a subject that ends in a comma',
+      `From: a@b\r\nSubject: Dear all,\r\nten pieces\r\nThanks`,
+      [body('ten pieces\nThanks')],
+    ],
+    ['addresses without their indentation', `Subject: x\r\nTo: a@b,\r\nc@d\r\n\r\ntext`, [body('text')]],
+    [
+      'no separator behind addresses that end in a comma',
+      `Subject: x\r\nTo: a@b,\r\nOrder 4711\r\nThanks`,
+      ['raw'],
+    ],
+    ['nothing behind it', `${head}X-Own: y\r\n`, [body('')]],
     ['text on top', `Dear all,\r\nhello\r\n${head}\r\nx`, ['raw']],
     ['an mbox line on top', `From a@b Mon Nov  2 10:00:00 2026\r\n${head}\r\nx`, [body('x')]],
   ];
@@ -95,6 +127,22 @@ describe('a header that is none', () => {
       lines('--o', 'Content-Type: text/plain', 'Order 4711: ten', 'Thank you.'),
       [body('Order 4711: ten\nThank you.'), pdf],
     ],
+    [
+      'of a part whose text looks like fields',
+      lines('--o', 'Order: 4711', 'Pieces: 10', '', 'Thanks'),
+      ['raw'],
+    ],
+    [
+      'of a part whose text looks like a field up to the end',
+      lines('--o', 'Content-Type: text/plain', 'Order: 4711'),
+      ['raw'],
+    ],
+    [
+      'of a part that begins with the address of a page',
+      lines('--o', 'http://x/y', '', 'see'),
+      [body('http://x/y\n\nsee'), pdf],
+    ],
+    ['of a part with fields of its own', lines('--o', 'X-Own: y', '', 'text'), [body('text'), pdf]],
     ['of a part that has none', lines('--o', 'just text', 'and more'), [body('just text\nand more'), pdf]],
     [
       'of an encoded part without its empty line',
