@@ -2,11 +2,11 @@ import { extname } from 'node:path';
 import libmime from 'libmime';
 import { decodeWords } from './encodedWord.ts';
 import {
-  firstValue,
   type HeaderField,
   type Parameter,
   parseStructured,
   type StructuredValue,
+  valuesOf,
 } from './header.ts';
 import { readTransferEncoding, type TransferEncoding } from './transferEncoding.ts';
 import { Unsplittable } from './unsplittable.ts';
@@ -41,24 +41,28 @@ const mediaTypeShape = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/;
 /**
  * Reads the MIME fields of a header (RFC 2045, 2046, 2183, 2231, 2392, 3676). What is not declared is text/plain
  * at the top and in a part, message/rfc822 in a digest; a type that can't be read is text/plain (RFC 2045, 5.2), or multipart/mixed where it may be one,
- * and what is in an encoding that isn't known application/octet-stream (6.4).
+ * and what is in an encoding that isn't known application/octet-stream (6.4). A field that stands there twice and
+ * says two things is refused as `Unsplittable`.
  */
 export function readEntity(fields: readonly HeaderField[], within: 'mail' | 'multipart' | 'digest'): Entity {
-  const disposition = parseStructured(firstValue(fields, 'content-disposition'));
+  const dispositions = valuesOf(fields, 'content-disposition').map(parseStructured);
+  const disposition = dispositions.find(({ parameters }) => parameters.has('filename')) ??
+    dispositions[0] ?? { value: '', parameters: new Map() };
   const written = fields.some((field) => field.key === 'content-type');
-  const type = parseStructured(
-    written ? firstValue(fields, 'content-type') : impliedType(disposition, within),
-  );
+  const types = valuesOf(fields, 'content-type').map(parseStructured);
+  const type = types[0] ?? parseStructured(written ? '' : impliedType(disposition, within));
   const named = readMediaType(type);
-  const encoding = readTransferEncoding(firstValue(fields, 'content-transfer-encoding'));
+  const encodings = valuesOf(fields, 'content-transfer-encoding').map(readTransferEncoding);
+  const [encoding = 'identity'] = encodings;
   const multipart = named.startsWith('multipart/');
+  if (!multipart && (differ(encodings) || differ(types.map(readMediaType))))
+    throw new Unsplittable('a header in it says two things of one part');
   const hidden = encoding === 'unknown' && !multipart;
   const mediaType = hidden ? octetStream : named;
   const boundary = multipart ? readBoundary(type.parameters.get('boundary')?.text ?? '') : undefined;
   const fileName = readFileName(disposition, type);
-  const contentId = firstValue(fields, 'content-id')
-    .replace(/^.*<|>.*$/g, '')
-    .trim();
+  const [writtenId = ''] = valuesOf(fields, 'content-id');
+  const contentId = writtenId.replace(/^.*<|>.*$/g, '').trim();
   const charset = type.parameters.get('charset')?.text;
   const smimeType = type.parameters.get('smime-type')?.text.toLowerCase();
   const flowed = mediaType === 'text/plain' && lower(type.parameters.get('format')?.text) === 'flowed';
@@ -139,6 +143,10 @@ function readFileName(disposition: StructuredValue, type: StructuredValue): stri
     if (name !== '') return name;
   }
   return undefined;
+}
+
+function differ(values: readonly string[]): boolean {
+  return new Set(values).size > 1;
 }
 
 function lower(text: string | undefined): string {

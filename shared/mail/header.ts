@@ -157,10 +157,9 @@ function continues(lines: readonly HeaderLine[], index: number): boolean {
   return /[;,=]$/.test(before) && field !== undefined && !freeText.test(nameOf(field.line));
 }
 
-/** The unfolded value of the first field of that name, or '' without one. */
-export function firstValue(fields: readonly HeaderField[], key: string): string {
-  const field = fields.find((each) => each.key === key);
-  return field === undefined ? '' : unfoldedValue(field);
+/** The unfolded values of all fields of that name that have one. */
+export function valuesOf(fields: readonly HeaderField[], key: string): string[] {
+  return fields.filter((field) => field.key === key).flatMap((field) => unfoldedValue(field) || []);
 }
 
 /** The unfolded value; bytes beyond ASCII are read as UTF-8 (RFC 6532), or as windows-1252 if they aren't. */

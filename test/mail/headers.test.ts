@@ -239,6 +239,25 @@ describe('types and encodings', () => {
     assert.deepEqual(shown(await split(`${head}Content-Type: multipart; ${parts}`)), [pdf]);
   });
 
+  test('that a header gives twice send it raw where they differ, and count once where not', async () => {
+    const multipart = `Content-Type: multipart/mixed; boundary=o\r\n`;
+    const both = `\r\n--o\r\n\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`;
+    const encoding = 'Content-Transfer-Encoding: base64\r\n';
+    const kinds: [string, string[]][] = [
+      [`Content-Type: text/plain\r\n${multipart}${both}`, ['raw']],
+      [`Content-Type:\r\n${multipart}${both}`, [body('text'), pdf]],
+      [`${multipart}Content-Type: text/plain\r\n${both}`, [body('text'), pdf]],
+      [`Content-Type: text/plain\r\nContent-Type: application/pdf\r\n${encoding}\r\nJVBE`, ['raw']],
+      [`Content-Transfer-Encoding: 7bit\r\n${encoding}\r\nR3LDvMOfZQ==\r\n`, ['raw']],
+      [`${encoding}${encoding}\r\nR3LDvMOfZQ==\r\n`, [body('Grüße')]],
+      [
+        `Content-Type: application/pdf\r\nContent-Disposition: inline\r\nContent-Disposition: attachment; filename=a.pdf\r\n\r\nx`,
+        ['attachment application/pdf a.pdf "x"'],
+      ],
+    ];
+    for (const [mail, expected] of kinds) assert.deepEqual(await parts(`${head}${mail}`), expected, mail);
+  });
+
   test('unknown encodings make octets of a part, with a warning', async () => {
     const mail = await split(
       `${head}Content-Type: text/plain; name=a.txt\r\nContent-Transfer-Encoding: x-gzip\r\n\r\nx`,
