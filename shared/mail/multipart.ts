@@ -50,6 +50,7 @@ const linesBetweenPauses = 512;
 const contentField = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
 const maxContentField = 40;
 const betweenBytes = 64 * 1024;
+const partOutside = 'a part in it stands outside of its multipart';
 
 export interface ScanOptions {
   /** Places at which a close delimiter with text behind it is one. */
@@ -81,8 +82,10 @@ export class MultipartScanner {
   #atLineStart = true;
   /** Behind the close delimiter of the innermost level. */
   #inEpilogue = false;
-  /** The header that is read may be text of an epilogue. */
+  /** The header that is read stands in an epilogue. */
   #isTentative = false;
+  /** Text would be that of a part without a header in an epilogue. */
+  #isTextHidden = false;
   /** Whether the leaf that is read is base64. */
   #inBase64 = false;
   #headScanned = 0;
@@ -149,7 +152,6 @@ export class MultipartScanner {
       const lf = buffer.indexOf(LF, line);
       const next = lf < 0 ? buffer.length : lf + 1;
       if (next - this.#at > maxHeadBytes || this.#headLines > maxHeadLines) {
-        if (this.#isTentative) return this.#backToEpilogue(line);
         throw new Unsplittable('a header in it is larger than 1 MiB');
       }
       if (lf < 0 && !final) {
@@ -199,12 +201,6 @@ export class MultipartScanner {
     this.#between = '\n';
   }
 
-  #backToEpilogue(at: number): true {
-    this.#leaveHead('between', at);
-    this.#inEpilogue = true;
-    return true;
-  }
-
   /** Begins the entity whose header stands from `#at` to `headEnd`, and whose body should begin at `bodyAt`. */
   *#beginEntity(headEnd: number, bodyAt: number): Generator<MimeEvent> {
     const headAt = this.#at;
@@ -212,13 +208,14 @@ export class MultipartScanner {
     const tentative = this.#isTentative;
     const root = this.#count.entities === 0;
     const reading = readHeaderBlock(block, root, bodyAt > headEnd);
-    const hasPart = this.#levels.at(-1)?.digest || reading.fields.some(isContentField);
-    if (tentative && (reading.kind === 'unclear' || !hasPart)) {
-      this.#backToEpilogue(headEnd);
+    const inDigest = this.#levels.at(-1)?.digest === true;
+    if (tentative && !inDigest && isBlank(block)) {
+      this.#leaveHead('between', headEnd);
+      this.#isTextHidden = true;
       return;
     }
-    const isPart = !root && this.#levels.at(-1)?.digest !== true;
-    if (reading.kind === 'unclear' || (isPart && mayBeText(reading.fields)))
+    if (tentative && !inDigest && !reading.fields.some(isContentField)) throw new Unsplittable(partOutside);
+    if (reading.kind === 'unclear' || (!root && !inDigest && mayBeText(reading.fields)))
       throw new Unsplittable('it can’t be told where a header in it ends and its text begins');
     this.#leaveHead('between', reading.kind === 'body-inside' ? headAt + reading.bodyAt : bodyAt);
     this.#inEpilogue = false;
@@ -342,11 +339,12 @@ export class MultipartScanner {
 
   /** What stands before the first part of a multipart and behind the last is for nobody, but must hide no part. */
   #passBetween(bytes: Buffer): void {
+    if (this.#isTextHidden && !isBlank(bytes)) throw new Unsplittable(partOutside);
     const level = this.#levels.at(-1);
     if (level?.blank && !level.hasParts) level.blank = isBlank(bytes);
     for (let at = 0; at < bytes.length; at += betweenBytes) {
       const text = this.#between + bytes.toString('latin1', at, at + betweenBytes);
-      if (contentField.test(text)) throw new Unsplittable('a part in it stands outside of its multipart');
+      if (contentField.test(text)) throw new Unsplittable(partOutside);
       this.#between = text.slice(-maxContentField);
     }
   }
@@ -420,6 +418,7 @@ export class MultipartScanner {
     const level = this.#levels[index];
     if (level) level.glued = undefined;
     this.#atLineStart = true;
+    this.#isTextHidden = false;
     this.#between = '\n';
     if (closes && innermost && this.#state === 'between') {
       this.#inEpilogue = true;

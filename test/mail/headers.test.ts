@@ -185,8 +185,23 @@ describe('delimiters where nobody expects them', () => {
       both,
     ],
     [
-      'behind the close delimiter, without one',
-      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\nepilogue\r\n`,
+      'behind the close delimiter, with a header that has no end',
+      `${mixed}\r\n--o\r\n${text}--o--\r\n--o\r\nContent-Type: application/pdf\r\nTotal: 10\r\nsome words\r\n\r\nx\r\n--o--\r\n`,
+      ['raw'],
+    ],
+    [
+      'behind the close delimiter, with text',
+      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\nmore text\r\n`,
+      ['raw'],
+    ],
+    [
+      'behind the close delimiter, with text below an empty line',
+      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\nmore text\r\n`,
+      ['raw'],
+    ],
+    [
+      'behind the close delimiter, with nothing, and an epilogue',
+      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\n--o--\r\nepilogue\r\n`,
       both,
     ],
     [
