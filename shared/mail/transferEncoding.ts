@@ -115,7 +115,7 @@ function tidySoftBreaks(lines: Buffer): string {
   return text.includes('\r\r') ? text.replace(/=[ \t]*\r+\n/g, '=\n') : text;
 }
 
-/** POSIX uuencode: what stands between `begin` and `end`, or all of it where there is no such line. */
+/** POSIX uuencode: what stands between `begin` and `end`. Text or another file beside it is refused. */
 class UuDecoder implements TransferDecoder {
   readonly hasTrailer = false;
   readonly #lines = new WholeLines();
@@ -134,11 +134,13 @@ class UuDecoder implements TransferDecoder {
   #decodeLines(text: Buffer): Buffer {
     const lines: string[] = [];
     for (const line of text.toString('latin1').split(/\r*\n/)) {
-      if (this.#state === 'before') {
-        if (/^begin [0-7]{3,4} /.test(line)) this.#state = 'within';
-      } else if (this.#state === 'within') {
+      if (this.#state === 'within') {
         if (/^end\s*$/.test(line)) this.#state = 'behind';
         else if (line !== '') lines.push(line);
+      } else if (this.#state === 'before' && /^begin [0-7]{3,4} /.test(line)) {
+        this.#state = 'within';
+      } else if (line.trim() !== '') {
+        throw new Unsplittable('in a part of it more stands beside its uuencoded data');
       }
     }
     const decoded = Buffer.allocUnsafe(lines.reduce((bytes, line) => bytes + uuLength(line), 3));

@@ -197,14 +197,21 @@ describe('uuencode', () => {
   test('gives back any bytes, cut anywhere', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 2000 }), places, (array, at) => {
-        const encoded = Buffer.from(`text before\r\n${uuencode(Buffer.from(array))}text behind\r\n`);
+        const encoded = Buffer.from(`\r\n${uuencode(Buffer.from(array))}\r\n`);
         assert.ok(decode('uuencode', cut(encoded, at)).equals(Buffer.from(array)));
       }),
     );
   });
 
+  test('with text or another file beside it is refused', () => {
+    const encoded = uuencode(Buffer.from('a file'));
+    for (const more of [`text before\r\n${encoded}`, `${encoded}text behind\r\n`, `${encoded}${encoded}`])
+      assert.throws(() => decode('uuencode', [Buffer.from(more)]), Unsplittable, more);
+  });
+
   test('that is none is refused', () => {
     assert.throws(() => decode('uuencode', [Buffer.from('just text\r\n')]), Unsplittable);
+    assert.throws(() => decode('uuencode', []), Unsplittable);
   });
 });
 
