@@ -173,6 +173,8 @@ export class LeafCollector {
     });
     if (role !== 'body' && entity.mediaType.startsWith('text/') && isNameless(entity.fileName))
       this.#open.at(-1)?.children.push({ kind: 'other' });
+    if (entity.encoding === 'unknown' && !this.#rules.sendAttachments && isUnmarked(entity))
+      throw new Unsplittable('a part in it that may be its text is in an unknown transfer encoding');
     if (entity.encoding === 'unknown')
       this.#warnings.add('A part in an unknown transfer encoding was sent as it is.');
     if (role !== undefined) {
@@ -375,6 +377,11 @@ export class LeafCollector {
       await this.#attach(++this.#order, entity, bytes);
     }
   }
+}
+
+/** Whether nothing says that it is an attachment. */
+function isUnmarked({ fileName, disposition }: Entity): boolean {
+  return isNameless(fileName) && disposition !== 'attachment';
 }
 
 function textEntity(mediaType: string, charset: string | undefined): Entity {

@@ -97,6 +97,14 @@ describe('a mail of which nothing is sent says by which rule', () => {
       assert.equal(result.names.length === 0, reason !== undefined);
     });
 
+  test('and one whose text is in an encoding that nobody knows goes raw, if attachments are not sent', async () => {
+    const encoded = `${head}Content-Type: text/plain\r\nContent-Transfer-Encoding: UTF-8\r\n\r\nlost\r\n`;
+    assert.deepEqual((await sent(encoded, { sendAttachments: false })).names, ['mail.eml']);
+    assert.deepEqual((await sent(encoded, {})).names, ['attachment-1.bin']);
+    const named = encoded.replace('text/plain', 'application/pdf; name=a.pdf');
+    assert.equal((await sent(named, { sendAttachments: false })).leftOut, 'sendAttachments');
+  });
+
   test('and one that parses to nothing goes raw whatever the rules', async () => {
     const nothing = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\nlost\r\n`;
     for (const rules of [{ sendBody: false }, { sendAttachments: false }, {}])
