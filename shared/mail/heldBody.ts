@@ -30,6 +30,11 @@ export class HeldBody {
     this.#encoded.push(this.#encoded.length > 0 || isSmall ? Buffer.from(bytes) : bytes);
   }
 
+  /** One character a byte. */
+  encodedText(): string {
+    return this.#encoded.map((piece) => piece.toString('latin1')).join('');
+  }
+
   takeEncoded(): Buffer[] {
     return this.#encoded.splice(0);
   }

@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import { extname } from 'node:path';
+import { findCharset } from './charset.ts';
 import type { Entity } from './entity.ts';
 import { safeFileName } from './fileName.ts';
 import type { SplitRules } from './mail.ts';
@@ -61,16 +63,30 @@ export function isPicture({ mediaType, fileName = '' }: Entity): boolean {
   return mediaType === 'application/octet-stream' && pictureExtensions.has(extname(fileName).toLowerCase());
 }
 
-/** What a base64 decoder makes of a word: control characters that are in no text. */
-export function isNoise(bytes: Buffer, { encoding, charset = '' }: Entity): boolean {
-  if (encoding !== 'base64' || /utf-?(?:16|32)|ucs|unicode/i.test(charset)) return false;
-  if (
-    bytes.length > 200 ||
-    (bytes[0] === 0xff && bytes[1] === 0xfe) ||
-    (bytes[0] === 0xfe && bytes[1] === 0xff)
-  )
-    return false;
-  return bytes.some(
-    (byte) => byte < 0x20 && !(byte >= 0x07 && byte <= 0x0f) && byte !== 0x1b && byte !== 0x1a,
-  );
+/** So much of what is no word in a Western charset is beyond ASCII at least. */
+const noisyShare = 1 / 4;
+/** Without its padding, base64 of fewer bytes may as well be a word. */
+const minUnpaddedBytes = 6;
+
+/**
+ * Whether a short body that is declared base64 is a word that somebody wrote: not of the length that base64 has,
+ * or decoded no text.
+ */
+export function isNoise(encoded: string, bytes: Buffer, { encoding, charset }: Entity): boolean {
+  if (encoding !== 'base64' || /utf-?(?:16|32)|ucs|unicode/i.test(charset ?? '')) return false;
+  if (/^(?:\xff\xfe|\xfe\xff)/.test(bytes.toString('latin1', 0, 2))) return false;
+  if (bytes.some(isControl)) return true;
+  const word = encoded.replace(/\s/g, '');
+  if (word.endsWith('=')) return false;
+  if (word.length % 4 === 1 || (word.length % 4 > 0 && bytes.length < minUnpaddedBytes)) return true;
+  if (isUtf8(bytes)) return false;
+  const declared = findCharset(charset);
+  if (declared !== 'undeclared' && declared.kind === 'utf-8') return true;
+  const isWestern = declared === 'undeclared' || /8859-?1$|8859-?15$|1252$|^latin1$/i.test(charset ?? '');
+  return isWestern && bytes.filter((byte) => byte >= 0x80).length > bytes.length * noisyShare;
+}
+
+/** Those that are in no text. */
+function isControl(byte: number): boolean {
+  return byte < 0x20 && !(byte >= 0x07 && byte <= 0x0f) && byte !== 0x1b && byte !== 0x1a;
 }

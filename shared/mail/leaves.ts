@@ -305,8 +305,9 @@ export class LeafCollector {
   }
 
   async #endText(order: number, entity: Entity, role: TextRole, held: HeldBody): Promise<void> {
+    const encoded = held.encodedBytes <= maxWordBytes ? held.encodedText() : undefined;
     const bytes = await held.end();
-    if (held.hasTrailer || (held.encodedBytes <= maxWordBytes && isNoise(bytes, entity)))
+    if (held.hasTrailer || (encoded !== undefined && isNoise(encoded, bytes, entity)))
       throw new Unsplittable('a text in it is not encoded as it says');
     if (bytes.length === 0 && held.encodedBytes > 0 && !held.isBlank)
       throw new Unsplittable('a text in it can’t be decoded');

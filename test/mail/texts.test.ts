@@ -217,6 +217,51 @@ describe('a text', () => {
       assert.equal((await textOf('text/plain', Buffer.from(text), encoding)).kind, 'raw', text);
   });
 
+  for (const word of [
+    'OK',
+    'Yes',
+    'Danke',
+    'Rechnung',
+    'Order4711',
+    'STOP',
+    '4711',
+    'Unsubscribe',
+    'confirmed',
+  ])
+    test(`that is a word and declared base64 goes raw: ${word}`, async () => {
+      for (const charset of ['', '; charset=utf-8', '; charset=iso-8859-1'])
+        assert.equal(
+          (
+            await textOf(
+              `text/plain${charset}`,
+              Buffer.from(`${word}\r\n`),
+              'Content-Transfer-Encoding: base64\r\n',
+            )
+          ).kind,
+          'raw',
+        );
+    });
+
+  test('that is short and in base64 is read as any other', async () => {
+    const kinds: [string, Buffer, string][] = [
+      ['', Buffer.from('OK'), 'OK'],
+      ['', Buffer.from('Ja!'), 'Ja!'],
+      ['; charset=utf-8', Buffer.from('äöü'), 'äöü'],
+      ['; charset=iso-8859-1', Buffer.from('Gr\xfc\xdfe, A.', 'latin1'), 'Grüße, A.'],
+      ['', Buffer.from('Gr\xfc\xdfe, A.', 'latin1'), 'Grüße, A.'],
+      ['; charset=koi8-r', Buffer.from('d0d2c9d7c5d4', 'hex'), 'привет'],
+      ['; charset=utf-16', Buffer.from('\ufeffab', 'utf16le'), 'ab'],
+    ];
+    for (const [charset, bytes, text] of kinds) {
+      const encoded = Buffer.from(bytes.toString('base64'));
+      const read = await textOf(`text/plain${charset}`, encoded, 'Content-Transfer-Encoding: base64\r\n');
+      assert.equal(read.text, text);
+    }
+    const unpadded = Buffer.from('R3LDvMOfZSBhdXMgS8O2bG4');
+    const read = await textOf('text/plain', unpadded, 'Content-Transfer-Encoding: base64\r\n');
+    assert.equal(read.text, 'Grüße aus Köln');
+  });
+
   test('is cut in no character however long it is', async () => {
     for (const [charset, bytes, text] of [
       ['utf-8', Buffer.from('ä€'.repeat(60_000)), 'ä€'.repeat(60_000)],
