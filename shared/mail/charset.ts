@@ -128,8 +128,11 @@ export function findCharset(name: string | undefined): Charset | 'undeclared' {
 }
 
 function lookUp(name: string): Charset | 'undeclared' {
-  // RFC 2231, 5: a language may follow the charset.
-  const bare = name.replace(/\*.*$/s, '').trim();
+  // RFC 2231, 5: a language may follow the charset. And there are senders that write `charset="charset=utf-8"`.
+  const bare = name
+    .replace(/\*.*$/s, '')
+    .replace(/^\s*charset\s*=/i, '')
+    .trim();
   const key = bare.toLowerCase().replace(/[^a-z0-9]/g, '');
   if (key === '' || asciiNames.has(key)) return 'undeclared';
   const own = byName.get(key);
@@ -161,10 +164,14 @@ const windows1252 = table('windows-1252');
 
 /**
  * The charset that a text is decoded from: the declared one. Undeclared text is UTF-8 where it is valid, else
- * what its HTML says, else windows-1252, and so is what is declared as UTF-8 and isn't.
+ * what its HTML says, else windows-1252, and so is what is declared as UTF-8 and isn't. A byte order mark says more
+ * than all of these.
  */
 export function chooseCharset(bytes: Buffer, declared: string | undefined, html: boolean): ChosenCharset {
   const found = findCharset(declared);
+  const marked = markedCharset(bytes);
+  if (marked && (found === 'undeclared' || (found.kind !== 'utf-16' && found.kind !== 'utf-32')))
+    return { charset: marked, misdeclared: found !== 'undeclared' && found.kind !== marked.kind };
   if (found !== 'undeclared' && found.kind === 'shifted' && isUtf8(bytes) && !isAscii(bytes))
     return { charset: utf8, misdeclared: true };
   if (found !== 'undeclared' && found.kind !== 'utf-8') return { charset: found, misdeclared: false };
@@ -176,6 +183,14 @@ export function chooseCharset(bytes: Buffer, declared: string | undefined, html:
   const misdeclared = found !== 'undeclared';
   if (meta !== 'undeclared' && meta.kind !== 'utf-8') return { charset: meta, misdeclared };
   return { charset: valid ? utf8 : windows1252, misdeclared };
+}
+
+/** By the byte order mark; one of UTF-16 alone, without any zero, may be two letters. */
+function markedCharset(bytes: Buffer): Charset | undefined {
+  const [first, second, third] = bytes;
+  if (first === 0xef && second === 0xbb && third === 0xbf) return isUtf8(bytes) ? utf8 : undefined;
+  const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  return isUtf16 && bytes.includes(0) ? utf16 : undefined;
 }
 
 /** A broken character here and there, or one that was cut off, makes no text one of another charset. */

@@ -162,7 +162,7 @@ describe('a text', () => {
       [['csISO88598I', 'iso-8859-8-i', 'logical'], 'f9ec', 'של'],
       [['unicode', 'utf-16', 'ucs-2'], 'fffe4f60597d', '恏絙'],
       [['utf-7', 'unicode-1-1-utf-7'], '472b4150772d', 'Gü'],
-      [['windows-1251', 'cp1251', 'win-1251'], 'cff0', 'Пр'],
+      [['windows-1251', 'cp1251', 'win-1251', 'charset=windows-1251'], 'cff0', 'Пр'],
       [['shift_jis', 'x-sjis', 'cp932', 'ms_kanji'], '82a0', 'あ'],
       [['gb2312', 'gbk', 'gb18030', 'euc-cn'], 'c4e3', '你'],
       [['macintosh', 'x-mac-roman'], '8a', 'ä'],
@@ -184,6 +184,18 @@ describe('a text', () => {
     const { text, warning } = await textOf('text/plain; charset=utf-8', Buffer.from('Gr\xfc\xdfe', 'latin1'));
     assert.equal(text, 'Grüße');
     assert.match(warning ?? '', /charset/);
+  });
+
+  test('that begins with a byte order mark is what that says', async () => {
+    const wide = Buffer.from('\ufeffGrüße\r\nan alle', 'utf16le');
+    for (const bytes of [wide, Buffer.from(wide).swap16(), Buffer.from('\ufeffGrüße\r\nan alle')])
+      for (const type of ['text/plain', 'text/html; charset=utf-8', 'text/plain; charset=iso-8859-1']) {
+        const encoded = Buffer.from(bytes.toString('base64'));
+        const { text } = await textOf(type, encoded, 'Content-Transfer-Encoding: base64\r\n');
+        assert.equal(text, 'Grüße\nan alle', type);
+      }
+    const letters = Buffer.from('\xff\xfe', 'latin1');
+    assert.equal((await textOf('text/plain; charset=iso-8859-1', letters)).text, 'ÿþ');
   });
 
   test('that is UTF-8 but for a broken character stays UTF-8', async () => {
