@@ -32,7 +32,9 @@ export interface Entity {
 }
 
 const octetStream = 'application/octet-stream';
-const maxTypeLength = 256;
+const maxMediaTypeLength = 256;
+/** That of the message's content type. */
+const maxTypeLength = 1024;
 /** RFC 2045, 5.1 and what IANA has added. */
 const topLevelType =
   /^(?:text|image|audio|video|application|message|multipart|font|model|haptics|example|chemical|x-[^/]+)\//;
@@ -84,14 +86,14 @@ export function readEntity(fields: readonly HeaderField[], within: 'mail' | 'mul
 }
 
 /**
- * The content type that goes on the message: the media type as declared, with all its parameters but
- * the file name and `x-…` ones. Only tokens and quoted strings of printable ASCII get through, and at
- * most 256 characters, so that it can't smuggle anything.
+ * The content type that goes on the message: the media type as declared, with all its parameters but the file
+ * name. Only tokens and quoted strings of printable ASCII get through, and at most 1,024 characters, so that it
+ * can't smuggle anything.
  */
 function declaredType(mediaType: string, parameters: ReadonlyMap<string, Parameter>): string {
   let whole = mediaType;
   for (const [name, { text }] of parameters) {
-    if (name === 'name' || name === 'filename' || name.startsWith('x-') || !/^[\w-]+$/.test(name)) continue;
+    if (name === 'name' || name === 'filename' || !/^[\w.-]+$/.test(name)) continue;
     if (!/^[\x20-\x7e]+$/.test(text)) continue;
     const token = /^[\w!#$%&'*+.^`{|}~-]+$/.test(text);
     const longer = `${whole}; ${name}=${token ? text : `"${text.replace(/["\\]/g, '\\$&')}"`}`;
@@ -102,7 +104,7 @@ function declaredType(mediaType: string, parameters: ReadonlyMap<string, Paramet
 
 function readMediaType({ value, parameters }: StructuredValue): string {
   const mediaType = value.toLowerCase();
-  const readable = mediaTypeShape.test(mediaType) && mediaType.length <= maxTypeLength;
+  const readable = mediaTypeShape.test(mediaType) && mediaType.length <= maxMediaTypeLength;
   if (!parameters.has('boundary')) return readable ? mediaType : 'text/plain';
   if (readable && topLevelType.test(mediaType)) return mediaType;
   if (/^multipart(?:[/\s]|$)/.test(mediaType)) return 'multipart/mixed';

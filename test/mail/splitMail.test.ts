@@ -209,6 +209,14 @@ describe('attachments', () => {
       ['Content-Disposition: attachment; filename=a.pdf', 'application/octet-stream'],
       ['Content-Type: nonsense; name=a.pdf', 'text/plain'],
       ['Content-Type: image/x; a="\x01"; b="=?utf-8?Q?x=0D=0Ay?="', 'image/x; b="=?utf-8?Q?x=0D=0Ay?="'],
+      [
+        'Content-Type: application/x-y; x-unix-mode=0644; X-Mac-Type="50 44"; filename=a',
+        'application/x-y; x-unix-mode=0644; x-mac-type="50 44"',
+      ],
+      [
+        `Content-Type: application/x-y; a=${'v'.repeat(300)}; b=${'v'.repeat(1000)}; c=d`,
+        `application/x-y; a=${'v'.repeat(300)}; c=d`,
+      ],
       ['Content-Type: application/ms-tnef; name=winmail.dat', 'application/ms-tnef'],
     ];
     for (const [fields = '', type] of types) {
