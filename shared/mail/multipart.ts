@@ -44,7 +44,7 @@ const maxEntities = 1000;
 const maxDelimiterExtra = 1004;
 /** So many lines of a header with two dashes in front are looked at: they may be its own delimiter. */
 const maxDashLinesInHead = 20;
-/** Among so many inner multiparts a delimiter with text behind it is looked for. */
+/** Of so many inner multiparts a delimiter with text behind it is looked for. */
 const maxGluedLevels = 8;
 const linesBetweenPauses = 512;
 const contentField = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
@@ -296,6 +296,8 @@ export class MultipartScanner {
         yield* this.#enter(delimiter);
         return true;
       }
+      if (this.#state === 'between' && this.#beginsAsDelimiter(start, next))
+        throw new Unsplittable(partOutside);
       this.#atLineStart = false;
       from = lf < 0 ? buffer.length : lf;
       if (lines % linesBetweenPauses === 0) yield { kind: 'pause' };
@@ -410,6 +412,18 @@ export class MultipartScanner {
       return undefined;
     }
     return undefined;
+  }
+
+  /** Whether a line between parts begins with the delimiter of a multipart and goes on: its part would be hidden. */
+  #beginsAsDelimiter(start: number, next: number): boolean {
+    const line = this.#buffer.toString(
+      'latin1',
+      start + 2,
+      Math.min(next, start + 2 + this.#maxBoundaryBytes),
+    );
+    return this.#levels
+      .slice(-maxGluedLevels)
+      .some(({ boundary }) => boundary !== undefined && line.startsWith(boundary));
   }
 
   *#enter({ level: index, closes }: Delimiter): Generator<MimeEvent> {

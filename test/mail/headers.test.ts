@@ -221,6 +221,16 @@ describe('delimiters where nobody expects them', () => {
       ['raw'],
     ],
     [
+      'with more behind it, in front of the first part',
+      `${mixed}\r\nThis is a multi-part message.\r\n--o o\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
+      ['raw'],
+    ],
+    [
+      'with more behind it, between an inner multipart and the next part',
+      `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n${text}--i--\r\n--o;\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
+      ['raw'],
+    ],
+    [
       'glued, but followed by another: a line of text',
       `${mixed}\r\n--o\r\n\r\na\r\n--o--b\r\nc\r\n--o\r\n${pdfPart}--o--\r\n`,
       [body('a\n--o--b\nc'), pdf],
