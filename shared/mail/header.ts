@@ -193,7 +193,7 @@ const maxStructuredLength = 16 * 1024;
  * backslashes of Windows paths, a `%` that begins no hex.
  */
 export function parseStructured(whole: string): StructuredValue {
-  const text = whole.slice(0, maxStructuredLength);
+  const text = maskComments(whole.slice(0, maxStructuredLength));
   const end = text.indexOf(';');
   const head = withoutComments(end < 0 ? text : text.slice(0, end)).trim();
   const [first = ''] = head.split(/[\s,]/, 1);
@@ -215,6 +215,28 @@ function withoutComments(text: string): string {
   return bare;
 }
 
+/** RFC 5322, 3.2.2: a semicolon in a comment ends nothing. */
+function maskComments(text: string): string {
+  if (!text.includes('(')) return text;
+  const masked = text.split('');
+  let semicolons: number[] = [];
+  let depth = 0;
+  let isQuoted = false;
+  for (const [at, character] of masked.entries()) {
+    if (isQuoted) {
+      quoteEndHere.lastIndex = at;
+      isQuoted = character !== '"' || !quoteEndHere.test(text);
+    } else if (character === '"' && depth === 0) isQuoted = true;
+    else if (character === '(') depth++;
+    else if (character === ';' && depth > 0) semicolons.push(at);
+    else if (character === ')' && depth > 0 && --depth === 0) {
+      for (const semicolon of semicolons) masked[semicolon] = ' ';
+      semicolons = [];
+    }
+  }
+  return masked.join('');
+}
+
 interface Pair {
   readonly name: string;
   readonly value: string;
@@ -222,6 +244,7 @@ interface Pair {
 
 const namesAFile = /^(?:file)?name\b/;
 const quoteEnd = /"[ \t]*(?:;|$|\(|(?=[\w*-]+=))/g;
+const quoteEndHere = new RegExp(quoteEnd.source, 'y');
 
 function readPairs(text: string): Pair[] {
   const pairs: { name: string; value: string }[] = [];

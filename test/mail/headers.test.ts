@@ -352,6 +352,17 @@ describe('parameters', () => {
   for (const [value, name, text] of kinds)
     test(value, () => assert.equal(parseStructured(value).parameters.get(name)?.text, text));
 
+  test('a comment is no part of them, whatever stands in it', async () => {
+    const type = 'application/x-y (a;b=c (d;e=f)); g=h (i;j=k); name="l\\"m (n;o).pdf" (o;p=q)';
+    assert.deepEqual(await parts(`${head}Content-Type: ${type}\r\n\r\nx`), [
+      'attachment application/x-y; g=h l_m (n;o).pdf "x"',
+    ]);
+    assert.equal(
+      parseStructured('attachment; filename=a (1;2.pdf').parameters.get('filename')?.text,
+      'a (1;2.pdf',
+    );
+  });
+
   test('file names count where they stand by mistake', async () => {
     const named = (fields: string) => parts(`${head}${fields}\r\n\r\nx`);
     assert.deepEqual(await named('Content-Type: image/png; filename=a.png'), [
