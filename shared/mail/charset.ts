@@ -55,11 +55,11 @@ const byName: ReadonlyMap<string, Charset> = new Map([
     name,
     utf16,
   ]),
-  ...['utf16le', 'unicodefeff', 'ucs2le', 'csutf16le'].map((name): [string, Charset] => [
+  ...['utf16le', 'unicodefeff', 'ucs2le', 'csutf16le', 'cp1200'].map((name): [string, Charset] => [
     name,
     { kind: 'utf-16', order: 'le' },
   ]),
-  ...['utf16be', 'unicodefffe', 'ucs2be', 'csutf16be'].map((name): [string, Charset] => [
+  ...['utf16be', 'unicodefffe', 'ucs2be', 'csutf16be', 'cp1201'].map((name): [string, Charset] => [
     name,
     { kind: 'utf-16', order: 'be' },
   ]),
@@ -87,10 +87,28 @@ const byName: ReadonlyMap<string, Charset> = new Map([
     name,
     table('shift_jis'),
   ]),
-  ...['cp51932', 'eucjpms', 'xeucjp', 'cseucpkdfmtjapanese'].map((name): [string, Charset] => [
-    name,
-    table('euc-jp'),
-  ]),
+  ...[
+    'cp51932',
+    'eucjpms',
+    'xeucjp',
+    'cseucpkdfmtjapanese',
+    'extendedunixcodepackedformatforjapanese',
+    'ujis',
+  ].map((name): [string, Charset] => [name, table('euc-jp')]),
+  ...[
+    ['latin7', 'iso-8859-13'],
+    ['l7', 'iso-8859-13'],
+    ['latin8', 'iso-8859-14'],
+    ['l8', 'iso-8859-14'],
+    ['latin9', 'iso-8859-15'],
+    ['l9', 'iso-8859-15'],
+    ['latin10', 'iso-8859-16'],
+    ['l10', 'iso-8859-16'],
+    ['ibm00858', 'cp858'],
+    ['ccsid00858', 'cp858'],
+    ['hkscs', 'big5-hkscs'],
+    ['ksx1001', 'cp949'],
+  ].map(([name = '', codec = '']): [string, Charset] => [name, table(codec)]),
   ...['euccn', 'xeuccn', 'cp936', 'ms936', 'windows936', 'cp51936'].map((name): [string, Charset] => [
     name,
     table('gbk'),
@@ -127,12 +145,19 @@ export function findCharset(name: string | undefined): Charset | 'undeclared' {
   return found;
 }
 
+/** What stands around the name that the tables know: the year of a standard, IANA's `cs`, and `x-`. */
+const around = /[:_-](?:19|20)\d\d$|^(?:cs|x-)/gi;
+
 function lookUp(name: string): Charset | 'undeclared' {
   // RFC 2231, 5: a language may follow the charset. And there are senders that write `charset="charset=utf-8"`.
   const bare = name
     .replace(/\*.*$/s, '')
     .replace(/^\s*charset\s*=/i, '')
     .trim();
+  return lookUpBare(bare) ?? lookUpBare(bare.replace(around, '')) ?? 'undeclared';
+}
+
+function lookUpBare(bare: string): Charset | 'undeclared' | undefined {
   const key = bare.toLowerCase().replace(/[^a-z0-9]/g, '');
   if (key === '' || asciiNames.has(key)) return 'undeclared';
   const own = byName.get(key);
@@ -144,12 +169,10 @@ function lookUp(name: string): Charset | 'undeclared' {
   }
   try {
     const { encoding } = new TextDecoder(bare);
-    return (
-      byName.get(encoding.replace(/[^a-z0-9]/g, '')) ??
-      (iconv.encodingExists(encoding) ? table(encoding) : 'undeclared')
-    );
+    const known = byName.get(encoding.replace(/[^a-z0-9]/g, ''));
+    return known ?? (iconv.encodingExists(encoding) ? table(encoding) : undefined);
   } catch {
-    return 'undeclared';
+    return undefined;
   }
 }
 

@@ -165,6 +165,15 @@ describe('a text', () => {
       [['windows-1251', 'cp1251', 'win-1251', 'charset=windows-1251'], 'cff0', 'Пр'],
       [['shift_jis', 'x-sjis', 'cp932', 'ms_kanji'], '82a0', 'あ'],
       [['gb2312', 'gbk', 'gb18030', 'euc-cn'], 'c4e3', '你'],
+      [['iso-8859-15', 'latin-9', 'Latin9', 'l9', 'csISO885915'], 'a4', '€'],
+      [['iso-8859-16', 'latin10', 'ISO_8859-16:2001'], 'ba', 'ș'],
+      [['ISO_8859-2:1987', 'iso-8859-2', 'x-iso-8859-2', 'latin2'], 'a3', 'Ł'],
+      [['ISO_8859-7:1987', 'greek'], 'e1', 'α'],
+      [['csKOI8U', 'koi8-u'], 'a4', 'є'],
+      [['cswindows1251', 'x-cp1251'], 'cff0', 'Пр'],
+      [['Extended_UNIX_Code_Packed_Format_for_Japanese', 'euc-jp', 'ujis'], 'a4a2', 'あ'],
+      [['gb18030-2000', 'csGB18030', 'x-gb2312'], 'c4e3', '你'],
+      [['IBM00858', 'cp858'], 'd5', '€'],
       [['macintosh', 'x-mac-roman'], '8a', 'ä'],
     ];
     for (const [names, hex, text] of kinds)
