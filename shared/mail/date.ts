@@ -47,12 +47,17 @@ const shape = new RegExp(
   'i',
 );
 
+/** As C's asctime and the command `date` write it: month, day, time, perhaps the zone, year. */
+const monthFirst =
+  /^(?:[a-z]{2,9},? )?([a-z]{3,9})\.? (\d{1,2}),? (\d{1,2}:\d{2}(?::\d{2})?) ?([a-z]{0,5}|[+-]\d{4}) ?(\d{4})((?: [+-]\d{4})?)$/i;
+
 /**
  * A mail's date (RFC 5322, 3.3 and 4.3) as ISO 8601 in UTC; without a zone, or with a military one, it is taken for
  * UTC. Absent when it can't be read for certain, is no day of the calendar, or lies outside the years 1900 to 9999.
  */
 export function readDate(text: string): string | undefined {
-  const bare = withoutComments(text.slice(0, maxDateLength)).replace(/\s+/g, ' ').trim();
+  const written = withoutComments(text.slice(0, maxDateLength)).replace(/\s+/g, ' ').trim();
+  const bare = written.replace(monthFirst, '$2 $1 $5 $3 $4$6');
   const found = shape.exec(bare)?.groups;
   if (!found) return readIsoDate(bare);
   const month = months.indexOf((found.month ?? '').toLowerCase());

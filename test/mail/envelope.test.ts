@@ -109,6 +109,12 @@ describe('the envelope', () => {
       ['Mon, 1 Jan 2024 10:00:00 XYZT', undefined],
       ['Mon, 1 Jan 2024 10:00:00 +9900', undefined],
       ['Mon, 1 Jan 2024 10:00:00 GMT+0200', '2024-01-01T08:00:00.000Z'],
+      ['Mon Jan  1 10:00:00 2024', '2024-01-01T10:00:00.000Z'],
+      ['Mon Jan  1 10:00:00 EST 2024', '2024-01-01T15:00:00.000Z'],
+      ['Mon Jan  1 10:00:00 2024 +0100', '2024-01-01T09:00:00.000Z'],
+      ['Mon, January 1 10:00 +0100 2024', '2024-01-01T09:00:00.000Z'],
+      ['Mon Feb 31 10:00:00 2024', undefined],
+      ['Mon Jan  1 10:00:00 EST 2024 +0100', undefined],
       ['nonsense 1', undefined],
       ['', undefined],
     ];
