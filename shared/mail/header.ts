@@ -115,7 +115,8 @@ function splitLines(text: string): HeaderLine[] {
     let end = lf < 0 ? text.length : lf;
     while (end > at && text[end - 1] === '\r') end--;
     const line = text.slice(at, end);
-    const folded = lines.length > 0 && (line.startsWith(' ') || line.startsWith('\t'));
+    const goesOn = parameterLine.test(line) && lines.at(-1)?.line.trimEnd().endsWith(';') === true;
+    const folded = lines.length > 0 && (line.startsWith(' ') || line.startsWith('\t') || goesOn);
     if (line !== '') lines.push({ at, line, folded });
     at = next;
   }

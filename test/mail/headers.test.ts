@@ -65,7 +65,7 @@ describe('a header that is none', () => {
     [
       'a parameter without its indentation',
       `${head}Content-Type: application/pdf;\r\nname="a.pdf"\r\n\r\nx`,
-      ['attachment application/pdf attachment-1.pdf "x"'],
+      ['attachment application/pdf a.pdf "x"'],
     ],
     [
       'a line of an old Exchange on top',
@@ -104,6 +104,11 @@ describe('a header that is none', () => {
       ['raw'],
     ],
     ['nothing behind it', `${head}X-Own: y\r\n`, [body('')]],
+    [
+      'a boundary without its indentation',
+      `${head}Content-Type: multipart/mixed;\r\nboundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n`,
+      [pdf],
+    ],
     ['text on top', `Dear all,\r\nhello\r\n${head}\r\nx`, ['raw']],
     ['an mbox line on top', `From a@b Mon Nov  2 10:00:00 2026\r\n${head}\r\nx`, [body('x')]],
   ];
