@@ -50,6 +50,8 @@ const linesBetweenPauses = 512;
 const contentField = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
 const maxContentField = 40;
 const betweenBytes = 64 * 1024;
+/** The header of an attached mail is looked at up to here. */
+const maxAttachedHead = 64 * 1024;
 const partOutside = 'a part in it stands outside of its multipart';
 
 export interface ScanOptions {
@@ -88,6 +90,8 @@ export class MultipartScanner {
   #isTextHidden = false;
   /** Whether the leaf that is read is base64. */
   #inBase64 = false;
+  /** The beginning of the leaf that is read, if it is a mail: it may have a delimiter of its own. */
+  #attachedMail: string | undefined;
   #headScanned = 0;
   #headLines = 0;
   #dashLines = 0;
@@ -256,6 +260,7 @@ export class MultipartScanner {
   *#beginLeaf(entity: Entity): Generator<MimeEvent> {
     yield { kind: 'part', entity };
     this.#inBase64 = entity.encoding === 'base64';
+    this.#attachedMail = /^message\/(?:rfc822|global|news)$/.test(entity.mediaType) ? '' : undefined;
     this.#state = 'leaf';
   }
 
@@ -332,8 +337,11 @@ export class MultipartScanner {
     const bytes = this.#buffer.subarray(this.#at, end);
     this.#at = end;
     if (bytes.length === 0) return false;
-    if (this.#state === 'leaf') yield { kind: 'body', bytes };
-    else if (this.#state === 'encoded' && this.#encoded)
+    if (this.#state === 'leaf') {
+      if (this.#attachedMail !== undefined && this.#attachedMail.length < maxAttachedHead)
+        this.#attachedMail += bytes.toString('latin1', 0, maxAttachedHead - this.#attachedMail.length);
+      yield { kind: 'body', bytes };
+    } else if (this.#state === 'encoded' && this.#encoded)
       yield* this.#encoded.scanner.push(this.#encoded.decoder.decode(bytes));
     else if (this.#state === 'between') this.#passBetween(bytes);
     return false;
@@ -378,7 +386,7 @@ export class MultipartScanner {
     while (end > start && (buffer[end - 1] === 0x20 || buffer[end - 1] === 0x09)) end--;
     const whole = buffer.toString('latin1', Math.min(start + 2, end), end);
     const opened = this.#levelOf(whole);
-    const closed = whole.endsWith('--') ? this.#levelOf(whole.slice(0, -2)) : undefined;
+    const closed = whole.endsWith('--') ? this.#levelOf(whole.slice(0, -2).trimEnd()) : undefined;
     if (opened === undefined && closed === undefined) return undefined;
     return opened !== undefined && opened >= (closed ?? -1)
       ? { level: opened, closes: false }
@@ -431,6 +439,8 @@ export class MultipartScanner {
     const behindClose = this.#inEpilogue && innermost;
     const level = this.#levels[index];
     if (level) level.glued = undefined;
+    if (this.#state === 'leaf' && this.#attachedMail !== undefined && level?.boundary !== undefined)
+      refuseSameBoundary(this.#attachedMail, level.boundary);
     this.#atLineStart = true;
     this.#isTextHidden = false;
     this.#between = '\n';
@@ -478,6 +488,14 @@ export class MultipartScanner {
     }
     this.#maxBoundaryBytes = Math.max(0, ...[...this.#boundaries.keys()].map((boundary) => boundary.length));
   }
+}
+
+/** A delimiter behind the header of an attached mail that has the same boundary may be that mail's own. */
+function refuseSameBoundary(attachedMail: string, boundary: string): void {
+  const [header = ''] = attachedMail.split(/\n\r?\n/, 1);
+  for (const [, quoted, bare] of header.matchAll(/boundary\s*=\s*(?:"([^"]*)"|([^\s;"]+))/gi))
+    if ((quoted ?? bare ?? '').trimEnd() === boundary)
+      throw new Unsplittable('a mail that is attached to it has the same delimiters');
 }
 
 function isCarriageReturns(buffer: Buffer, start: number, end: number): boolean {

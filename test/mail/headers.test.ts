@@ -226,6 +226,16 @@ describe('delimiters where nobody expects them', () => {
       ['raw'],
     ],
     [
+      'of a boundary that an attached mail has too',
+      `${mixed}\r\n--o\r\n${text}--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\nContent-Type: multipart/mixed;\r\n boundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n--o--\r\n`,
+      ['raw'],
+    ],
+    [
+      'with the blank at the end of its boundary',
+      `${head}Content-Type: multipart/mixed; boundary="o "\r\n\r\n--o \r\n${text}--o \r\n${pdfPart}--o --\r\n`,
+      both,
+    ],
+    [
       'with more behind it, in front of the first part',
       `${mixed}\r\nThis is a multi-part message.\r\n--o o\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
       ['raw'],
