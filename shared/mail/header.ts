@@ -48,9 +48,11 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
   const strays: number[] = [];
   let lastKnown = -1;
   let lastOfHeader = -1;
+  let lastBlank = -1;
   for (const [index, { line, folded }] of lines.entries()) {
     if (folded) {
       if (line.trim() === '' && isText(lines[index + 1])) strays.push(index);
+      else if (line.trim() === '' && index + 1 < lines.length) lastBlank = index;
       continue;
     }
     const name = nameOf(line);
@@ -67,7 +69,10 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
   const delimiter = inside.some((index) => /^--\S/.test(lines[index]?.line ?? ''));
   // Text in which a line looks like a field: nothing behind it is sure to be the header's.
   const textInside = inside.some((index) => index > lastOfHeader && !continues(lines, index));
-  if (textOnTop || delimiter || textInside) return { kind: 'unclear', fields: fields(lines.length) };
+  // Behind an empty line with blanks in it the text may be indented.
+  const textIndented = lastBlank > lastKnown;
+  if (textOnTop || delimiter || textInside || textIndented)
+    return { kind: 'unclear', fields: fields(lines.length) };
   const stray = strays.find((index) => index > lastKnown && !continues(lines, index));
   const behind = lines.slice(lastKnown + 1, stray).filter(({ folded }) => !folded);
   // A field that no header has, right before the text or the end: it may be text itself.

@@ -35,6 +35,17 @@ describe('a header that is none', () => {
       [body('Order: ten\nThank you.\n')],
     ],
     [
+      'a separator line with blanks, and a text that is indented',
+      `${head} \r\n  Order: ten\r\n\r\nThank you.\r\n`,
+      ['raw'],
+    ],
+    [
+      'a folded line of white space within a field',
+      `Received: x\r\n \r\n by y\r\n${head}\r\ntext`,
+      [body('text')],
+    ],
+    ['a folded line of white space at its end', `${head} \r\n\r\n indented`, [body(' indented')]],
+    [
       'no separator line',
       `${head}Order 4711: ten\r\nThank you.\r\n`,
       [body('Order 4711: ten\nThank you.\n')],
