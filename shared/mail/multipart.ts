@@ -462,6 +462,8 @@ export class MultipartScanner {
       this.#encoded = undefined;
       yield* scanner.push(decoder.end());
       yield* scanner.end();
+      if (decoder.hasTrailer)
+        throw new Unsplittable('text stands behind the end of a multipart that is encoded');
     }
     this.#state = 'between';
   }

@@ -351,6 +351,10 @@ describe('types and encodings', () => {
     const encoded = Buffer.from(inner).toString('base64').replace(/.{76}/g, '$&\r\n');
     assert.deepEqual(await parts(`${fields}${encoded}\r\n`), [body('text'), pdf]);
     assert.deepEqual(await parts(`${fields}${inner}`), [body('text'), pdf]);
+    const padded = Buffer.from(`${inner}${' '.repeat((4 - (inner.length % 3)) % 3)}`).toString('base64');
+    assert.match(padded, /=$/);
+    const lines = padded.replace(/.{76}/g, '$&\r\n');
+    assert.deepEqual(await parts(`${fields}${lines}\r\n-- \r\nfooter of a list\r\n`), ['raw']);
   });
 });
 
