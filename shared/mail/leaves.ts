@@ -311,7 +311,9 @@ export class LeafCollector {
       throw new Unsplittable('a text in it is not encoded as it says');
     if (bytes.length === 0 && held.encodedBytes > 0 && !held.isBlank)
       throw new Unsplittable('a text in it can’t be decoded');
-    this.#addText(readText(order, entity, bytes), role);
+    const text = readText(order, entity, bytes);
+    if (text.isBinary) throw new Unsplittable('a part of it is declared text and is none');
+    this.#addText(text, role);
   }
 
   #addText(text: MailText, role: TextRole): void {

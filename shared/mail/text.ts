@@ -16,6 +16,8 @@ export interface MailText {
   readonly bytes: Buffer;
   /** It is not in the charset that it declares. */
   readonly misdeclared: boolean;
+  /** Somebody encoded bytes that are in no text. */
+  readonly isBinary: boolean;
   /** In Unicode, with LF line ends, flowed lines joined; in pieces, made anew each time. */
   pieces(): Iterable<string>;
 }
@@ -23,12 +25,14 @@ export interface MailText {
 export function readText(order: number, entity: Entity, bytes: Buffer): MailText {
   const form = formOf(entity.mediaType);
   const { charset, misdeclared } = chooseCharset(bytes, entity.charset, form === 'html');
+  const isWide = charset.kind === 'utf-16' || charset.kind === 'utf-32';
   return {
     order,
     form,
     entity,
     bytes,
     misdeclared,
+    isBinary: !isWide && entity.encoding === 'base64' && bytes.includes(0),
     pieces: () => {
       const text = withLfLineEnds(decodePieces(bytes, charset));
       return entity.flowed ? joinFlowedLines(text, entity.delSp) : text;

@@ -263,6 +263,18 @@ describe('a text', () => {
         );
     });
 
+  test('that is none goes raw, since decoding it would change its bytes', async () => {
+    const picture = Buffer.from(`\x89PNG\r\n\x1a\n\0\0\0\rIHDR${'\xfe\xff\x80'.repeat(200)}`, 'latin1');
+    const encoded = Buffer.from(picture.toString('base64'));
+    const encoding = 'Content-Transfer-Encoding: base64\r\n';
+    for (const type of ['image', 'text/plain', 'text/html; charset=utf-8', 'text/markdown'])
+      assert.equal((await textOf(type, encoded, encoding)).kind, 'raw', type);
+    const named = await textOf('image; name=a.png', encoded, encoding);
+    assert.equal(named.kind, 'attachment');
+    const wide = Buffer.from(Buffer.from('Grüße an alle, '.repeat(20), 'utf16le').toString('base64'));
+    assert.equal((await textOf('text/plain; charset=utf-16le', wide, encoding)).kind, 'body');
+  });
+
   test('that is short and in base64 is read as any other', async () => {
     const kinds: [string, Buffer, string][] = [
       ['', Buffer.from('OK'), 'OK'],
