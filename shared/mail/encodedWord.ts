@@ -1,7 +1,8 @@
 import { Base64Decoder } from './base64.ts';
 import { decodeBytes } from './charset.ts';
 
-const encodedWord = /=\?([\w*.:()+-]+)\?([QqBb])\?([^?]*)\?=/g;
+/** RFC 2047, 2; and with question marks in it, which some senders forget to encode. */
+const encodedWord = /=\?([\w*.:()+-]+)\?([QqBb])\?((?:[^?=]|\?(?!=)|=(?!\?(?!=)))*)\?=/g;
 
 /**
  * Decodes RFC 2047 encoded words. White space between two of them goes, and the bytes of neighbours in the

@@ -29,6 +29,16 @@ test('encoded words are decoded as libmime does', () => {
   );
 });
 
+test('encoded words may hold question marks that should be encoded', () => {
+  const words: [string, string][] = [
+    ['=?utf-8?Q?Was_ist_das??=', 'Was ist das?'],
+    ['=?utf-8?Q?a?b_=C3=BC?= =?utf-8?Q?c?=', 'a?b üc'],
+    ['=?utf-8?Q?never ended =?utf-8?Q?=C3=BC?=', '=?utf-8?Q?never ended ü'],
+    ['=?utf-8?B?w7w=?= ?=', 'ü ?='],
+  ];
+  for (const [word, text] of words) assert.equal(decodeWords(word), text);
+});
+
 describe('the envelope', () => {
   test('is safe whatever the header says', () => {
     const value = fc.oneof(
