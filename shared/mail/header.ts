@@ -45,35 +45,38 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
   const fields = (until: number) => joinFields(lines.slice(0, until), root);
   if (hiddenLine.test(text)) return { kind: 'unclear', fields: fields(lines.length) };
   const seen = new Set<string>();
-  const strays: number[] = [];
+  const strays: { readonly index: number; readonly goesOn: boolean }[] = [];
+  let field = '';
   let lastKnown = -1;
   let lastOfHeader = -1;
   let lastBlank = -1;
   for (const [index, { line, folded }] of lines.entries()) {
     if (folded) {
-      if (line.trim() === '' && isText(lines[index + 1])) strays.push(index);
+      if (line.trim() === '' && isText(lines[index + 1])) strays.push({ index, goesOn: false });
       else if (line.trim() === '' && index + 1 < lines.length) lastBlank = index;
       continue;
     }
     const name = nameOf(line);
     if (name === '') {
-      if (!(root && index === 0 && topLine.test(line))) strays.push(index);
+      const goesOn = continues(line, lines[index - 1]?.line ?? '', field);
+      if (!(root && index === 0 && topLine.test(line))) strays.push({ index, goesOn });
     } else if (knownOften.test(name) || (knownOnce.test(name) && (strays.length === 0 || !seen.has(name)))) {
       lastKnown = index;
       if (isOfHeader(name)) lastOfHeader = index;
     }
+    if (name !== '') field = name;
     seen.add(name);
   }
-  const textOnTop = root && strays[0] === 0 && lastKnown >= 0;
-  const inside = strays.filter((index) => index < lastKnown);
-  const delimiter = inside.some((index) => /^--\S/.test(lines[index]?.line ?? ''));
+  const textOnTop = root && strays[0]?.index === 0 && lastKnown >= 0;
+  const inside = strays.filter(({ index }) => index < lastKnown);
+  const delimiter = inside.some(({ index }) => /^--\S/.test(lines[index]?.line ?? ''));
   // Text in which a line looks like a field: nothing behind it is sure to be the header's.
-  const textInside = inside.some((index) => index > lastOfHeader && !continues(lines, index));
+  const textInside = inside.some(({ index, goesOn }) => index > lastOfHeader && !goesOn);
   // Behind an empty line with blanks in it the text may be indented.
   const textIndented = lastBlank > lastKnown;
   if (textOnTop || delimiter || textInside || textIndented)
     return { kind: 'unclear', fields: fields(lines.length) };
-  const stray = strays.find((index) => index > lastKnown && !continues(lines, index));
+  const stray = strays.find(({ index, goesOn }) => index > lastKnown && !goesOn)?.index;
   const behind = lines.slice(lastKnown + 1, stray).filter(({ folded }) => !folded);
   // A field that no header has, right before the text or the end: it may be text itself.
   const mayBeText = behind.some(({ line }) => nameOf(line) !== '' || !parameterLine.test(line));
@@ -154,13 +157,10 @@ function isText(line: HeaderLine | undefined): boolean {
   return line !== undefined && line.line.trim() !== '' && !line.folded;
 }
 
-function continues(lines: readonly HeaderLine[], index: number): boolean {
-  const line = lines[index]?.line ?? '';
-  const before = lines[index - 1]?.line.trimEnd() ?? '';
+/** Whether a line that should begin with white space, and doesn't, goes on with the field before it. */
+function continues(line: string, before: string, field: string): boolean {
   if (line.trim() === '') return false;
-  if (parameterLine.test(line)) return true;
-  const field = lines.slice(0, index).findLast((each) => !each.folded && nameOf(each.line) !== '');
-  return /[;,=]$/.test(before) && field !== undefined && !freeText.test(nameOf(field.line));
+  return parameterLine.test(line) || (/[;,=]\s*$/.test(before) && field !== '' && !freeText.test(field));
 }
 
 /** The unfolded values of all fields of that name that have one. */
