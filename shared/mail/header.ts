@@ -26,6 +26,9 @@ const parameterLine = /^[\w*-]+\*?[ \t]*=/;
 /** A line end of old systems that hides a field or the end of the header. */
 const hiddenLine = /\r(?:[!-9;-~]+[ \t]*:|\r+[^\r\n])/;
 
+/** A text may begin with one line that looks like a field. */
+const minFields = 2;
+
 export type HeaderReading =
   | { readonly kind: 'fields'; readonly fields: readonly HeaderField[] }
   /** A line that can't be a field: there the body begins, so many bytes behind the start of the block. */
@@ -98,6 +101,13 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
  */
 export function mayBeText(fields: readonly HeaderField[]): boolean {
   return !fields.some(isContentField) && fields.some(({ key }) => key !== '' && !isOfHeader(key));
+}
+
+/** Whether a text begins with the fields of a mail's header. */
+export function beginsAsHeader(text: Buffer): boolean {
+  const top = /^\s*((?:.+\r?\n)*)/.exec(text.toString('latin1'))?.[1] ?? '';
+  const { fields } = readHeaderBlock(Buffer.from(top, 'latin1'), true);
+  return fields.filter(({ key }) => knownOnce.test(key) || knownOften.test(key)).length >= minFields;
 }
 
 export function isContentField({ key }: HeaderField): boolean {

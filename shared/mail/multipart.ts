@@ -1,6 +1,6 @@
 import { Base64Decoder } from './base64.ts';
 import { type Entity, readEntity } from './entity.ts';
-import { type HeaderField, isContentField, mayBeText, readHeaderBlock } from './header.ts';
+import { beginsAsHeader, type HeaderField, isContentField, mayBeText, readHeaderBlock } from './header.ts';
 import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
 
 /** What the scanner finds, in the order of the mail. A `part` is a leaf; `body` bytes are still encoded. */
@@ -44,6 +44,8 @@ const maxEntities = 1000;
 const maxDelimiterExtra = 1004;
 /** So many lines of a header with two dashes in front are looked at: they may be its own delimiter. */
 const maxDashLinesInHead = 20;
+/** So much of a mail that begins with an empty line is looked at for its header. */
+const belowBytes = 2048;
 /** Of so many inner multiparts a delimiter with text behind it is looked for. */
 const maxGluedLevels = 8;
 const linesBetweenPauses = 512;
@@ -164,6 +166,11 @@ export class MultipartScanner {
       }
       if (lf >= 0 && isCarriageReturns(buffer, line, lf)) {
         if (lf - line > 1) throw new Unsplittable('its lines end in CR CR LF');
+        if (line === this.#at && this.#count.entities === 0) {
+          const below = buffer.subarray(next, next + belowBytes);
+          if (below.length < belowBytes && !final) return false;
+          if (beginsAsHeader(below)) throw new Unsplittable('its header stands below an empty line');
+        }
         yield* this.#beginEntity(line, next);
         return true;
       }

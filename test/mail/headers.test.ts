@@ -120,6 +120,9 @@ describe('a header that is none', () => {
       `${head}Content-Type: multipart/mixed;\r\nboundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n`,
       [pdf],
     ],
+    ['an empty line on top', `\r\n${head}Content-Type: text/html\r\n\r\n<p>x`, ['raw']],
+    ['empty lines on top', `\r\n\n${head}`, ['raw']],
+    ['an empty line on top of text', `\r\nPriority: high\r\nhello\r\n`, [body('Priority: high\nhello\n')]],
     ['text on top', `Dear all,\r\nhello\r\n${head}\r\nx`, ['raw']],
     ['an mbox line on top', `From a@b Mon Nov  2 10:00:00 2026\r\n${head}\r\nx`, [body('x')]],
   ];
