@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { chooseCharset, decodePieces } from './charset.ts';
 import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';
@@ -32,7 +33,7 @@ export function readText(order: number, entity: Entity, bytes: Buffer): MailText
     entity,
     bytes,
     misdeclared,
-    isBinary: !isWide && entity.encoding === 'base64' && bytes.includes(0),
+    isBinary: !isWide && entity.encoding === 'base64' && bytes.includes(0) && !isUtf8(bytes),
     pieces: () => {
       const text = withLfLineEnds(decodePieces(bytes, charset));
       return entity.flowed ? joinFlowedLines(text, entity.delSp) : text;
