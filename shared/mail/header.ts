@@ -52,11 +52,12 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
   let field = '';
   let lastKnown = -1;
   let lastOfHeader = -1;
-  let lastBlank = -1;
+  const blanks: number[] = [];
   for (const [index, { line, folded }] of lines.entries()) {
     if (folded) {
-      if (line.trim() === '' && isText(lines[index + 1])) strays.push({ index, goesOn: false });
-      else if (line.trim() === '' && index + 1 < lines.length) lastBlank = index;
+      const next = line.trim() === '' ? lines[index + 1] : undefined;
+      if (next?.folded && next.line.trim() !== '') blanks.push(index);
+      else if (next && next.line.trim() !== '') strays.push({ index, goesOn: false });
       continue;
     }
     const name = nameOf(line);
@@ -75,16 +76,15 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
   const delimiter = inside.some(({ index }) => /^--\S/.test(lines[index]?.line ?? ''));
   // Text in which a line looks like a field: nothing behind it is sure to be the header's.
   const textInside = inside.some(({ index, goesOn }) => index > lastOfHeader && !goesOn);
-  // Behind an empty line with blanks in it the text may be indented.
-  const textIndented = lastBlank > lastKnown;
-  if (textOnTop || delimiter || textInside || textIndented)
-    return { kind: 'unclear', fields: fields(lines.length) };
+  if (textOnTop || delimiter || textInside) return { kind: 'unclear', fields: fields(lines.length) };
   const stray = strays.find(({ index, goesOn }) => index > lastKnown && !goesOn)?.index;
   const behind = lines.slice(lastKnown + 1, stray).filter(({ folded }) => !folded);
   // A field that no header has, right before the text or the end: it may be text itself.
   const mayBeText = behind.some(({ line }) => nameOf(line) !== '' || !parameterLine.test(line));
   const isOpen = stray === undefined && hasEnd;
-  if (mayBeText && !isOpen) return { kind: 'unclear', fields: fields(lines.length) };
+  // Behind a line of blanks the text may be indented.
+  const isIndented = blanks.some((index) => index > lastKnown && index < (stray ?? lines.length));
+  if ((mayBeText && !isOpen) || isIndented) return { kind: 'unclear', fields: fields(lines.length) };
   if (stray === undefined) return { kind: 'fields', fields: fields(lines.length) };
   const at = lines[stray];
   const blank = at?.line.trim() === '';
@@ -161,10 +161,6 @@ function joinFields(lines: readonly HeaderLine[], root: boolean): HeaderField[] 
 function nameOf(line: string): string {
   const found = fieldName.exec(line.trimStart());
   return found ? found[0].slice(0, -1).trimEnd().toLowerCase() : '';
-}
-
-function isText(line: HeaderLine | undefined): boolean {
-  return line !== undefined && line.line.trim() !== '' && !line.folded;
 }
 
 /** Whether a line that should begin with white space, and doesn't, goes on with the field before it. */

@@ -78,7 +78,7 @@ export function isNoise(encoded: string, bytes: Buffer, { encoding, charset }: E
   if (bytes.some(isControl)) return true;
   const word = encoded.replace(/\s/g, '');
   if (word.endsWith('=')) return false;
-  if (word.length % 4 === 1 || (word.length % 4 > 0 && bytes.length < minUnpaddedBytes)) return true;
+  if (word.length % 4 > 0 && bytes.length < minUnpaddedBytes) return true;
   if (isUtf8(bytes)) return false;
   const declared = findCharset(charset);
   if (declared !== 'undeclared' && declared.kind === 'utf-8') return true;

@@ -40,6 +40,11 @@ describe('a header that is none', () => {
       ['raw'],
     ],
     [
+      'separator lines with blanks, also in the text',
+      `${head} \r\nOrder: ten\r\n \r\n  Thank you.\r\n \r\n \r\nAnna\r\n`,
+      [body('Order: ten\n \n  Thank you.\n \n \nAnna\n')],
+    ],
+    [
       'a folded line of white space within a field',
       `Received: x\r\n \r\n by y\r\n${head}\r\ntext`,
       [body('text')],
