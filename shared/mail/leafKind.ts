@@ -63,6 +63,16 @@ export function isPicture({ mediaType, fileName = '' }: Entity): boolean {
   return mediaType === 'application/octet-stream' && pictureExtensions.has(extname(fileName).toLowerCase());
 }
 
+/** What a multipart begins with: a delimiter and a header, perhaps below a line for people. */
+const multipartStart =
+  /^\s*(?:This is a (?:multi-?part|MIME)[^\r\n]*\r*\n\s*)?--\S[^\r\n]*\r*\n(?:[^\r\n]+\r*\n){0,20}?Content-(?:Type|Disposition|Transfer-Encoding)[ \t]*:/i;
+const maxMultipartStart = 2048;
+
+/** Whether what is declared a text, or not declared, is a multipart, whose header has lost its type. */
+export function beginsAsMultipart(bytes: Buffer): boolean {
+  return multipartStart.test(bytes.toString('latin1', 0, maxMultipartStart));
+}
+
 /** So much of what is no word in a Western charset is beyond ASCII at least. */
 const noisyShare = 1 / 4;
 /** Without its padding, base64 of fewer bytes may as well be a word. */

@@ -5,7 +5,15 @@ import { EventLoopTurn } from './eventLoop.ts';
 import { safeFileName } from './fileName.ts';
 import { HeldBody } from './heldBody.ts';
 import { findShownIds } from './html.ts';
-import { containerOf, isNameless, isNoise, isPicture, type TextRole, textRole } from './leafKind.ts';
+import {
+  beginsAsMultipart,
+  containerOf,
+  isNameless,
+  isNoise,
+  isPicture,
+  type TextRole,
+  textRole,
+} from './leafKind.ts';
 import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from './mail.ts';
 import { isBlank, type MimeEvent, MultipartScanner } from './multipart.ts';
 import { openSignedData } from './signedData.ts';
@@ -311,6 +319,8 @@ export class LeafCollector {
       throw new Unsplittable('a text in it is not encoded as it says');
     if (bytes.length === 0 && held.encodedBytes > 0 && !held.isBlank)
       throw new Unsplittable('a text in it can’t be decoded');
+    if (role === 'body' && beginsAsMultipart(bytes))
+      throw new Unsplittable('a text in it is the source of a multipart');
     const text = readText(order, entity, bytes);
     if (text.isBinary) throw new Unsplittable('a part of it is declared text and is none');
     this.#addText(text, role);

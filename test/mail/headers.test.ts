@@ -298,6 +298,18 @@ describe('types and encodings', () => {
     assert.deepEqual(shown(await split(`${head}Content-Type: multipart; ${parts}`)), [pdf]);
   });
 
+  test('that a multipart has lost send it raw, and a text that shows such a source does not', async () => {
+    const source = `--o\r\nX-A: b\r\nContent-Type: text/plain\r\n\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`;
+    for (const type of ['', 'Content-Type: text/plain; boundary=o\r\n', 'Content-Type: text/html\r\n'])
+      for (const above of ['', '\r\n', 'This is a multi-part message in MIME format.\r\n\r\n'])
+        assert.deepEqual(await parts(`${head}${type}\r\n${above}${source}`), ['raw']);
+    const shownSource = `I got this:\r\n${source}`;
+    assert.deepEqual(await parts(`${head}\r\n${shownSource}`), [body(shownSource.replaceAll('\r\n', '\n'))]);
+    assert.deepEqual(await parts(`${head}\r\n--o\r\nsee Content-Type: x\r\n`), [
+      body('--o\nsee Content-Type: x\n'),
+    ]);
+  });
+
   test('that a header gives twice send it raw where they differ, and count once where not', async () => {
     const multipart = `Content-Type: multipart/mixed; boundary=o\r\n`;
     const both = `\r\n--o\r\n\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`;
