@@ -148,7 +148,7 @@ function readFileName(disposition: StructuredValue, type: StructuredValue): stri
 }
 
 function differ(values: readonly string[]): boolean {
-  return new Set(values).size > 1;
+  return values.some((value) => value !== values[0]);
 }
 
 function lower(text: string | undefined): string {

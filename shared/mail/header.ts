@@ -15,8 +15,8 @@ const knownOften =
 /** Of these, what a line of text begins with too. */
 const likeText =
   /^(?:from|sender|reply-to|to|cc|bcc|subject|date|importance|priority|precedence|sensitivity|status|lines|comments|keywords|organi[sz]ation)$/;
-/** RFC 5322, 3.6.8; but a time of day is no field, nor is the address of a page. */
-const fieldName = /^(?=[^:]*[A-Za-z])[!-9;-~]+[ \t]*:(?!\/\/)/;
+/** RFC 5322, 3.6.8; but the address of a page is no field. */
+const fieldName = /^[!-9;-~]+[ \t]*:(?!\/\/)/;
 /** What is written in these goes over no further lines that should begin with white space and don't. */
 const freeText = /^(?:subject|comments|keywords|organi[sz]ation)$/;
 /** What stands above the header of mails that were exported, and is no part of it. */
@@ -66,7 +66,7 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
       if (!(root && index === 0 && topLine.test(line))) strays.push({ index, goesOn });
     } else if (knownOften.test(name) || (knownOnce.test(name) && (strays.length === 0 || !seen.has(name)))) {
       lastKnown = index;
-      if (isOfHeader(name)) lastOfHeader = index;
+      if (strays.length > 0 && isOfHeader(name)) lastOfHeader = index;
     }
     if (name !== '') field = name;
     seen.add(name);
@@ -133,7 +133,7 @@ function splitLines(text: string): HeaderLine[] {
     let end = lf < 0 ? text.length : lf;
     while (end > at && text[end - 1] === '\r') end--;
     const line = text.slice(at, end);
-    const goesOn = parameterLine.test(line) && lines.at(-1)?.line.trimEnd().endsWith(';') === true;
+    const goesOn = lines.at(-1)?.line.trimEnd().endsWith(';') === true && parameterLine.test(line);
     const folded = lines.length > 0 && (line.startsWith(' ') || line.startsWith('\t') || goesOn);
     if (line !== '') lines.push({ at, line, folded });
     at = next;
@@ -159,8 +159,9 @@ function joinFields(lines: readonly HeaderLine[], root: boolean): HeaderField[] 
 }
 
 function nameOf(line: string): string {
-  const found = fieldName.exec(line.trimStart());
-  return found ? found[0].slice(0, -1).trimEnd().toLowerCase() : '';
+  const name = fieldName.exec(line.trimStart())?.[0].slice(0, -1).trimEnd().toLowerCase() ?? '';
+  // Nor is a time of day.
+  return /[a-z]/.test(name) ? name : '';
 }
 
 /** Whether a line that should begin with white space, and doesn't, goes on with the field before it. */
@@ -171,7 +172,12 @@ function continues(line: string, before: string, field: string): boolean {
 
 /** The unfolded values of all fields of that name that have one. */
 export function valuesOf(fields: readonly HeaderField[], key: string): string[] {
-  return fields.filter((field) => field.key === key).flatMap((field) => unfoldedValue(field) || []);
+  const values: string[] = [];
+  for (const field of fields) {
+    const value = field.key === key ? unfoldedValue(field) : '';
+    if (value !== '') values.push(value);
+  }
+  return values;
 }
 
 /** The unfolded value; bytes beyond ASCII are read as UTF-8 (RFC 6532), or as windows-1252 if they aren't. */
