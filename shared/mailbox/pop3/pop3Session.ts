@@ -280,7 +280,10 @@ export class Pop3Session implements MailboxSession {
       if (Buffer.isBuffer(read)) whole = read;
       else begun = read.pieces;
     }
-    if (whole !== undefined) yield new WholeMail(mail, whole, held.handOver(holding), buffers);
+    if (whole?.length === 0 && mail.sizeBytes > 0) {
+      held.giveBack(holding);
+      yield { kind: 'unavailable', mail, sentence: this.#sentNothing(mail) };
+    } else if (whole !== undefined) yield new WholeMail(mail, whole, held.handOver(holding), buffers);
     else yield* this.#stream(mail, body, begun, retrieval, held.handOver(holding));
   }
 
@@ -333,7 +336,7 @@ export class Pop3Session implements MailboxSession {
       const opened = first ?? { body: await this.#retrieveAgain(mail, retrieval), begun: [] };
       first = undefined;
       current = opened.body;
-      return this.#readStream(opened.body, opened.begun, account, () => current === opened.body);
+      return this.#readStream(mail, opened.body, opened.begun, account, () => current === opened.body);
     };
     const streamed = new StreamedMail(mail, account, open);
     try {
@@ -347,13 +350,16 @@ export class Pop3Session implements MailboxSession {
   }
 
   async *#readStream(
+    mail: MeasuredMail,
     body: Pop3Body,
     begun: readonly Buffer[],
     holding: StreamHolding,
     isCurrent: () => boolean,
   ): AsyncGenerator<Buffer, void, undefined> {
+    let isEmpty = true;
     for (let pieces = begun; pieces !== undefined; ) {
       for (const piece of pieces) {
+        isEmpty = false;
         await holding.grow(piece.length);
         yield piece;
       }
@@ -366,6 +372,7 @@ export class Pop3Session implements MailboxSession {
       const next = await body.next().catch((error: unknown) => {
         throw this.#failed(error, 'reading a mail');
       });
+      if (next === undefined && isEmpty) throw new Failure('mail', this.#sentNothing(mail));
       if (next === undefined) return;
       pieces = next;
     }
@@ -384,6 +391,11 @@ export class Pop3Session implements MailboxSession {
     this.#refusedIds.add(mail.id);
     if (isGone(reply)) return { kind: 'gone', mail };
     return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#wire, mail, reply) };
+  }
+
+  /** As servers do that can't read a mail: taken for an empty one it would be deleted. */
+  #sentNothing({ id, sizeBytes }: MeasuredMail): string {
+    return `${this.#wire.server} sent nothing of its mail ${id}, which it lists with ${sizeBytes} bytes. Look at it in a mail program.`;
   }
 
   /** What is known of a mail without asking: deleted by this session, or refused when it was to be keyed. */

@@ -105,6 +105,40 @@ describe('POP3 server with hostile answers', () => {
     );
   });
 
+  it('takes a mail of which nothing is sent for withheld, not for an empty one', () => {
+    const three = ['one\r\n', '', 'three\r\n'].map((text) => Buffer.from(text));
+    return withServer(
+      { answer: instead('LIST', multiLine(['1 100', '2 1234', '3 100'])), mails: three },
+      async ({ port }) => {
+        const { answers } = await openAndDrain(pop3Options(port));
+        const [, empty] = answers;
+        assert.deepEqual(
+          answers.map(({ kind }) => kind),
+          ['mail', 'unavailable', 'mail'],
+        );
+        assert.match(
+          empty?.kind === 'unavailable' ? empty.sentence : '',
+          /sent nothing of its mail 2, which it lists with 1234 bytes/,
+        );
+      },
+    );
+  });
+
+  it('fails a streamed mail of which nothing is sent', () =>
+    withServer(
+      { answer: instead('LIST', multiLine(['1 20000000'])), mails: [Buffer.alloc(0)] },
+      async ({ port }) => {
+        const { message } = await failureOf(openAndDrain(pop3Options(port)), 'mail');
+        assert.match(message, /sent nothing of its mail 1, which it lists with 20000000 bytes/);
+      },
+    ));
+
+  it('takes a mail that is listed as empty for an empty one', () =>
+    withServer({ mails: [Buffer.alloc(0)] }, async ({ port }) => {
+      const { answers } = await openAndDrain(pop3Options(port));
+      assert.deepEqual(sources(answers), [Buffer.alloc(0)]);
+    }));
+
   for (const command of ['CAPA', 'LIST', 'UIDL']) {
     it(`ends an answer to ${command} that never ends`, () =>
       withServer(
