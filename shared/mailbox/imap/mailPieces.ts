@@ -47,9 +47,9 @@ export class MailPieces<Answer> {
  * Joins the pieces of a mail, the next one fetched while the last is consumed. `fetchPiece` gives an empty one behind
  * the end, and rejects when the mail can't be read on.
  *
- * A piece ends a mail only when it is shorter than was asked for and the server's size is reached. Else
+ * A piece ends a mail only when it is shorter than was asked for and reaches just the server's size. Else
  * the next piece is asked for, and only an empty one proves the end: a stream never ends short in silence,
- * and a size that errs does no harm.
+ * and a size that errs does no harm, also where the server gives less than it is asked for.
  */
 export async function* joinPieces(
   sizeBytes: number,
@@ -61,7 +61,7 @@ export async function* joinPieces(
     const piece = await coming;
     if (piece.length === 0) return;
     offset += piece.length;
-    const isLast = piece.length !== pieceBytes && offset >= sizeBytes;
+    const isLast = piece.length !== pieceBytes && offset === sizeBytes;
     if (!isLast) {
       coming = fetchPiece(offset);
       // It may fail while the consumer is busy, and is awaited only after.
