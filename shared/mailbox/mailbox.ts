@@ -99,7 +99,7 @@ export interface MailboxSession {
   /**
    * The next oldest candidates that this session has not listed yet, at most `limit`; none when there are no more.
    * Candidates are the mails that are neither read nor flagged \Deleted and that the filter takes (IMAP), or all
-   * (POP3). IMAP pages through one SEARCH; POP3 gives one page a session, since its deletions take effect at QUIT.
+   * (POP3); also those that the filter can't judge, of which the fetch then says that they can't be had. IMAP pages through one SEARCH; POP3 gives one page a session, since its deletions take effect at QUIT.
    * With `unmatchedMails` at `markRead` the others are marked as read.
    */
   list(limit: number): Promise<readonly MailRef[]>;

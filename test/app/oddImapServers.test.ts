@@ -100,6 +100,51 @@ test('a mail about which nothing is said is counted and named after three runs, 
   assert.equal(arrived('silent').length, 2, 'nothing was sent twice');
 });
 
+test('a mail whose header the server withholds from a filter is counted and named after three runs, and the others go on', async (t) => {
+  const header = (uid: number) => `Subject: ${names[uid - 1]}\r\n\r\n`;
+  const withholding: Readonly<Record<string, (command: Command, wire: Wire) => boolean>> = {
+    'header-silent': () => true,
+    'header-nil': (_, wire) => {
+      wire.send('* 2 FETCH (UID 2 BODY[HEADER.FIELDS (SUBJECT)] NIL)\r\n');
+      return true;
+    },
+    'header-endless': (_, wire) => {
+      const text = `Subject: ${'x'.repeat(5 * 1024 * 1024)}\r\n\r\n`;
+      wire.send(`* 2 FETCH (UID 2 BODY[HEADER.FIELDS (SUBJECT)] {${text.length}}\r\n${text})\r\n`);
+      return true;
+    },
+    'header-refused': ({ tag }, wire) => {
+      wire.send(`${tag} NO [SERVERBUG] Internal error occurred.\r\n`);
+      return false;
+    },
+  };
+  for (const [name, withhold] of Object.entries(withholding)) {
+    const onCommand = keepingSeen((command, wire) => {
+      if (!command.args.includes('HEADER.FIELDS')) return false;
+      for (const uid of uidsIn(command.args, mails.length)) {
+        if (uid !== 2) {
+          const text = header(uid);
+          wire.send(
+            `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (SUBJECT)] {${text.length}}\r\n${text})\r\n`,
+          );
+        } else if (!withhold(command, wire)) return true;
+      }
+      wire.send(`${command.tag} OK done\r\n`);
+      return true;
+    });
+    const filter = { subjectFilter: 'one, three', unmatchedMails: 'markRead' };
+    const server = await addServer(t, name, { onCommand }, filter);
+    const first = await app.poll(name);
+    assert.deepEqual(arrived(name).toSorted(), ['one', 'three'], name);
+    assert.equal(first.lastStatus, 'failed', name);
+    await app.poll(name);
+    const third = await app.poll(name);
+    assert.equal(third.lastStatus, 'failed', name);
+    assert.match(String(third.lastError), /^Mail 2 .*left on the server.* UID 2 /, name);
+    assert.ok(!server.commands.some(({ name, args }) => name === 'UID STORE' && /\b2\b/.test(args)));
+  }
+});
+
 test('the rows of one mail may come in any number and order', async (t) => {
   const strange: Record<string, (uid: number) => string> = {
     'uid-first': (uid) => `* ${uid} FETCH (UID ${uid})\r\n${body(uid).replace(`UID ${uid} `, '')}`,

@@ -13,8 +13,14 @@ const maxKeptHeaderBytes = 16 * 1024;
 export interface CandidateCommands {
   /** The UIDs of all unread mails, ascending. */
   search(): Promise<readonly number[]>;
-  /** Gives the header of each of these mails to `take`, in any order, those that are gone left out. */
-  readHeaders(uids: readonly number[], take: (uid: number, header: Buffer) => void): Promise<void>;
+  /**
+   * Gives the header of each of these mails to `take`, in any order, those that are gone left out. Resolves to those
+   * that are there and whose header is not to be had.
+   */
+  readHeaders(
+    uids: readonly number[],
+    take: (uid: number, header: Buffer) => void,
+  ): Promise<readonly number[]>;
   markRead(uids: readonly number[]): Promise<void>;
 }
 
@@ -104,7 +110,7 @@ export class Candidates {
     const leftOut: LeftOutMail[] = [];
     const unseen = new Set(uids);
     const taken: number[] = [];
-    await this.#commands.readHeaders(uids, (uid, header) => {
+    const withheld = await this.#commands.readHeaders(uids, (uid, header) => {
       unseen.delete(uid);
       if (filter.takes(header)) taken.push(uid);
       else if (this.#rules.marksLeftOut) {
@@ -113,6 +119,8 @@ export class Candidates {
     });
     // Gone, or to be looked at by the next session.
     for (const uid of unseen) this.#open.add(uid);
+    // A candidate, so that the fetch says of it that it can't be had.
+    taken.push(...withheld);
     taken.sort((one, other) => one - other);
     for (const uid of taken) this.#open.add(uid);
     this.#taken.push(...taken);

@@ -12,9 +12,10 @@ import type {
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { Candidates, filteredFields, mailRef } from './candidates.ts';
-import { type FetchData, nilBody } from './fetchResponse.ts';
+import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
-import { isDone, MailFetch, ReadMarks, stillListed } from './mailFetch.ts';
+import type { Refusal } from './imapFailure.ts';
+import { describeUnavailable, isDone, MailFetch, ReadMarks, stillListed } from './mailFetch.ts';
 import { SettleCommands } from './settleCommands.ts';
 import { dataBytes, type FetchOutcome, fetchByUid, holdsBody, type UidFetch, uncounted } from './uidFetch.ts';
 
@@ -43,6 +44,8 @@ export class ImapSession implements MailboxSession {
   readonly #settleCommands: SettleCommands;
   readonly #candidates: Candidates;
   readonly #marks = new ReadMarks();
+  /** Why the header of a mail, which the filter needs, is not to be had; by UID. */
+  readonly #withheld = new Map<number, string>();
   /** Resolves when no settle is under way. */
   #settled: Promise<unknown> = Promise.resolve();
 
@@ -156,8 +159,14 @@ export class ImapSession implements MailboxSession {
     mails: readonly MeasuredMail[],
     memory: MailMemory,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
-    if (mails.length > 0)
-      yield* new MailFetch(this.#folder, this.#options, this.#marks, memory).answers(mails);
+    const fetched: MeasuredMail[] = [];
+    for (const mail of mails) {
+      const sentence = this.#withheld.get(mail.id);
+      if (sentence === undefined) fetched.push(mail);
+      else yield { kind: 'unavailable', mail, sentence };
+    }
+    if (fetched.length > 0)
+      yield* new MailFetch(this.#folder, this.#options, this.#marks, memory).answers(fetched);
   }
 
   settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]> {
@@ -198,16 +207,43 @@ export class ImapSession implements MailboxSession {
     );
   }
 
-  async #readHeaders(uids: readonly number[], take: (uid: number, header: Buffer) => void): Promise<void> {
+  /** Gives those whose header the server withholds. */
+  async #readHeaders(
+    uids: readonly number[],
+    take: (uid: number, header: Buffer) => void,
+  ): Promise<readonly number[]> {
     const request = {
       ...{ mails: uids.map(mailRef), largestBytes: maxHeaderBytes },
       intake: { ...uncounted, largestBytes: maxHeaderBytes },
       items: { header: filteredFields },
       answers: ({ header }: FetchData) => header !== undefined,
     };
+    const withheld = new Map<number, Refusal>();
+    const silent: MailRef[] = [];
     for await (const outcome of this.#fetchInTurn(request, 'reading headers')) {
-      if (outcome.kind === 'data') take(outcome.mail.id, outcome.data.header ?? nilBody);
+      const { mail } = outcome;
+      if (outcome.kind === 'missing') silent.push(mail);
+      else if (outcome.kind === 'refused') withheld.set(mail.id, outcome.refusal);
+      else {
+        const { header = nilBody } = outcome.data;
+        if (header === nilBody) withheld.set(mail.id, { status: 'OK', text: 'without its header' });
+        else if (header === unreadBody)
+          withheld.set(mail.id, { status: 'OK', text: 'with an endless header' });
+        else take(mail.id, header);
+      }
     }
+    if (silent.length > 0) {
+      const listed = await this.#folder.run('looking for mails', (connection) =>
+        stillListed(connection, silent),
+      );
+      for (const { id } of silent) {
+        if (listed.has(id)) withheld.set(id, { status: 'OK', text: 'and says nothing about it' });
+      }
+    }
+    for (const [uid, refusal] of withheld) {
+      this.#withheld.set(uid, describeUnavailable(this.#folder, uid, refusal));
+    }
+    return [...withheld.keys()];
   }
 
   /** A fetch that is read to its end, as a command of its own. */

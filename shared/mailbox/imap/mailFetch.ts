@@ -269,9 +269,7 @@ export class MailFetch {
   }
 
   #unavailable(mail: MeasuredMail, refusal: Refusal): FetchAnswer & { kind: 'unavailable' } {
-    const words = quoteRefusal(refusal, this.#folder.connection.state.secrets).replace(/\.+$/, '');
-    const sentence = `The mail with UID ${mail.id} in folder "${quoteServerText(this.#folder.name)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
-    return { kind: 'unavailable', mail, sentence };
+    return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#folder, mail.id, refusal) };
   }
 
   #abandon(ended: Promise<unknown>): void {
@@ -315,6 +313,16 @@ function intakeOf(held: FetchMemory, largestBytes: number): LiteralIntake {
     hold: () => held.hold(),
     giveBack: (holding: Holding) => held.giveBack(holding),
   };
+}
+
+/** Why a mail is not handed over, for a person. */
+export function describeUnavailable(
+  { name, connection }: Pick<Folder, 'name' | 'connection'>,
+  uid: number,
+  refusal: Refusal,
+): string {
+  const words = quoteRefusal(refusal, connection.state.secrets).replace(/\.+$/, '');
+  return `The mail with UID ${uid} in folder "${quoteServerText(name)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
 }
 
 /** Which of these mails, about which the server has said nothing, are candidates all the same. */
