@@ -17,7 +17,7 @@ import {
   type UndeliveredStatus,
   wholeMinute,
 } from './record.ts';
-import { type DueRecord, takenMs, type UndeliveredStore } from './undeliveredStore.ts';
+import { type DueRecord, type TakenRecord, takenMs, type UndeliveredStore } from './undeliveredStore.ts';
 
 export interface RetryOptions {
   readonly store: UndeliveredStore;
@@ -210,7 +210,7 @@ class QueueRetry {
       // A send that was under way is given up with the sender when the process goes: that is not the queue's doing.
       if (failed.failure instanceof FencedOff || told.aborted) {
         const dueNow = { status: 'waiting', nextTryAt: wholeMinute(startedAt), tries: record.tries } as const;
-        await store.keep(record.id, dueNow, unsent);
+        await store.keep(record, dueNow, unsent);
         return;
       }
       this.#noteHealth(sent.size > 0, failed.failure);
@@ -258,13 +258,9 @@ class QueueRetry {
     return { ...change, lastTryAt: startedAt, lastError: failure.message };
   }
 
-  async #keepFailed(
-    record: UndeliveredRecord,
-    failure: Failure,
-    unsent?: readonly StoredPart[],
-  ): Promise<void> {
+  async #keepFailed(record: TakenRecord, failure: Failure, unsent?: readonly StoredPart[]): Promise<void> {
     const change = this.#changeAfter(record, failure);
-    await this.#tick.store.keep(record.id, change, unsent);
+    await this.#tick.store.keep(record, change, unsent);
     this.#noteFailed(change.status, failure, record);
   }
 

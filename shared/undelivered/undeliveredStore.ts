@@ -70,6 +70,11 @@ export interface DueRecord {
   readonly isLeftover: boolean;
 }
 
+/** A record that this instance alone may send. */
+export interface TakenRecord extends UndeliveredRecord {
+  readonly taker: string;
+}
+
 /** How long a record stays with who has taken it: longer than any tick can take. */
 export const takenMs = 600_000;
 
@@ -200,7 +205,12 @@ export class UndeliveredStore {
     for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
       const row = await this.#read(id);
       if (row === undefined || !readRecord(row)) return false;
-      const due = { status: 'waiting', nextTryAt: wholeMinute(this.#now()).toISOString() };
+      const now = this.#now();
+      const due = {
+        status: 'waiting',
+        nextTryAt: wholeMinute(now).toISOString(),
+        resendAskedAt: now.toISOString(),
+      };
       if (await this.#merge(id, due, etagOf(row))) return true;
     }
     throw changedByOthers(id);
@@ -233,20 +243,38 @@ export class UndeliveredStore {
   }
 
   /** Takes a record for this instance alone; undefined when another was quicker, or there is nothing to send. */
-  async take(due: DueRecord): Promise<UndeliveredRecord | undefined> {
+  async take(due: DueRecord): Promise<TakenRecord | undefined> {
     const taker = randomUUID();
     const takenUntil = new Date(this.#now().getTime() + takenMs).toISOString();
-    await this.#merge(due.id, { taker, takenUntil }, due.etag);
+    await this.#merge(due.id, { taker, takenUntil, resendAskedAt: '' }, due.etag);
     // Read whether or not it was refused: a repeated request is, where the first one's answer was lost.
     const row = await this.#read(due.id);
-    return row?.taker === taker ? readRecord(row) : undefined;
+    const record = row?.taker === taker ? readRecord(row) : undefined;
+    return record && { ...record, taker };
   }
 
-  /** Writes the outcome of a try and gives the record free. */
-  async keep(id: string, change: RecordChange, unsent?: readonly StoredPart[]): Promise<void> {
+  /**
+   * Writes the outcome of a try and gives the record free. Where a resend was asked for meanwhile it stays due; where
+   * it was given up, or another has taken it since, the outcome is dropped.
+   */
+  async keep(
+    { id, taker }: Pick<TakenRecord, 'id' | 'taker'>,
+    change: RecordChange,
+    unsent?: readonly StoredPart[],
+  ): Promise<void> {
     if (unsent) await this.parts.keepOnly(id, unsent);
     const columns = { ...changeColumns(change), ...(unsent ? { partsLeft: unsent.length } : {}) };
-    await this.#merge(id, columns, '*');
+    for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+      const row = await this.#read(id);
+      if (!row || !readRecord(row)) {
+        if (unsent) await this.parts.remove(id);
+        return;
+      }
+      if (row.taker !== taker) return;
+      const asked = row.resendAskedAt ? { status: 'waiting', nextTryAt: String(row.nextTryAt) } : {};
+      if (await this.#merge(id, { ...columns, ...asked }, etagOf(row))) return;
+    }
+    throw changedByOthers(id);
   }
 
   /** Writes the same kind of outcome to many records that nobody has taken, a hundred at a time. */

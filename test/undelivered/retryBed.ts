@@ -29,6 +29,8 @@ export interface RetryBed {
       message: Parameters<QueueSender['send']>[0],
     ) => Promise<void>,
   ): Destinations;
+  /** Destinations whose queue is full for each message of which `isTaken` gives false. */
+  failingBy(isTaken: () => Promise<boolean>): Destinations;
 }
 
 /** To be called once in a file: starts both before its tests and stops them after. */
@@ -78,6 +80,15 @@ export function retryBed(): RetryBed {
           send: (message, fence) => change((sent) => real.send(sent, fence), message),
         };
       },
+      close: async () => undefined,
+    }),
+    failingBy: (isTaken) => ({
+      open: async () => ({
+        ...{ maxMessageBytes: 1_000_000, fits: () => true },
+        async send() {
+          if (!(await isTaken())) throw new Failure('queue', 'The queue is full.');
+        },
+      }),
       close: async () => undefined,
     }),
   };

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
-import { refusing, retryBed, storeMails, storeWith } from './retryBed.ts';
-import { passMinutes, undeliveredMail } from './storage.ts';
+import type { DueRecord } from '../../shared/undelivered/undeliveredStore.ts';
+import { accepting, refusing, retryBed, storeMails, storeWith } from './retryBed.ts';
+import { passMinutes, type Storage, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
+
+async function dueIn({ store }: Storage): Promise<readonly DueRecord[]> {
+  const all: DueRecord[] = [];
+  for await (const due of store.findDue()) all.push(due);
+  return all;
+}
 
 test('three instances at once send nothing twice', async () => {
   const queue = bed.newQueue();
@@ -77,6 +84,51 @@ test('a resend while the record is being sent is not lost and sends nothing twic
   await bed.tick(storage);
   assert.equal(queue.accepted, 2);
   assert.deepEqual(await storage.rows(), []);
+});
+
+test('a resend while the record is being sent in vain has it tried again at once, also past the age limit', async () => {
+  for (const minutes of [1, 169 * 60]) {
+    const storage = await bed.openStorage();
+    await storeMails(storage, 'away', 1);
+    passMinutes(storage, minutes);
+    const destinations = bed.failingBy(async () => {
+      assert.equal(await storage.store.resend((await storage.newest())?.id ?? ''), true);
+      return false;
+    });
+    assert.equal((await bed.tick(storage, { destinations })).failed, 1);
+    const { status, tries, lastError, nextTryAt } = (await storage.newest()) ?? {};
+    assert.deepEqual([status, tries, lastError], ['waiting', 1, 'The queue is full.']);
+    assert.ok(nextTryAt !== undefined && nextTryAt <= storage.clock.now);
+    assert.equal((await bed.tick(storage, { destinations: accepting })).delivered, 1);
+  }
+});
+
+test('a record that is given up while it is sent in part leaves no blob behind', async () => {
+  const storage = await bed.openStorage();
+  await storeMails(storage, 'away', 1);
+  passMinutes(storage, 1);
+  let sent = 0;
+  const destinations = bed.failingBy(async () => {
+    sent += 1;
+    if (sent > 1) assert.ok(await storage.store.giveUp((await storage.newest())?.id ?? ''));
+    return sent === 1;
+  });
+  await bed.tick(storage, { destinations });
+  assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
+});
+
+test('the outcome of a taker whose time has lapsed does not free what another has taken since', async () => {
+  const storage = await bed.openStorage();
+  await storeMails(storage, 'away', 1);
+  passMinutes(storage, 1);
+  const [due] = await dueIn(storage);
+  const first = due && (await storage.store.take(due));
+  passMinutes(storage, 10);
+  const [again] = await dueIn(storage);
+  assert.ok(first && again && (await storage.store.take(again)));
+  await storage.store.keep(first, { status: 'waiting', nextTryAt: storage.clock.now, tries: 1 });
+  assert.deepEqual(await dueIn(storage), []);
+  assert.equal((await storage.newest())?.tries, 0);
 });
 
 test('a record that another has taken or changed is not put off, the others are', async () => {

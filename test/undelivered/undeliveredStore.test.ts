@@ -343,7 +343,7 @@ test('a resent record is due now, also an abandoned one', async () => {
   await storage.store.store(mail);
   passMinutes(storage, 1);
   const taken = await takeDue(storage);
-  await storage.store.keep(taken.id, { status: 'abandoned', nextTryAt: undefined, tries: 9 });
+  await storage.store.keep(taken, { status: 'abandoned', nextTryAt: undefined, tries: 9 });
   assert.equal((await storage.store.get(taken.id))?.status, 'abandoned');
   assert.equal((await dueIn(storage)).length, 0);
   assert.equal(await storage.store.resend(taken.id), true);
@@ -397,7 +397,7 @@ test('what was kept is free again, with what is left of it', async () => {
   const parts = await storage.parts.read(taken.id);
   const nextTryAt = new Date(storage.clock.now.getTime() + 60_000);
   const change = { status: 'waiting', nextTryAt, tries: 1, lastError: 'Still away.' } as const;
-  await storage.store.keep(taken.id, change, parts.slice(1));
+  await storage.store.keep(taken, change, parts.slice(1));
   const record = await storage.store.get(taken.id);
   assert.deepEqual([record?.tries, record?.partsLeft, record?.lastError], [1, 1, 'Still away.']);
   assert.deepEqual(await dueIn(storage), []);
