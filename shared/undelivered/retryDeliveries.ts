@@ -201,8 +201,9 @@ class QueueRetry {
         this.#hasAccepted = true;
         this.#failuresInARow = 0;
         summary.delivered += 1;
-        await store.remove(record.id);
+        // First: it was delivered, whatever becomes of its record.
         this.#tick.delivered.push(record);
+        await store.remove(record.id);
         return;
       }
       const sent = new Set(accepted);

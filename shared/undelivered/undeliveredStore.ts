@@ -218,10 +218,18 @@ export class UndeliveredStore {
 
   /** Removes the record for good, with its blobs; gives what it was, or undefined where there is none of that id. */
   async giveUp(id: string): Promise<UndeliveredRecord | undefined> {
-    const row = await this.#read(id);
-    const record = row && readRecord(row);
-    if (record) await this.remove(id);
-    return record;
+    const remover = randomUUID();
+    for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+      const row = await this.#read(id);
+      const record = row && readRecord(row);
+      if (!record) return undefined;
+      if (!(await this.#beginRemoving(id, etagOf(row), remover)) && !(await this.#isRemovedBy(id, remover)))
+        continue;
+      // It is decided: what can't be cleared now is cleared by the next tick.
+      await this.#clear(id).catch(() => undefined);
+      return record;
+    }
+    throw changedByOthers(id);
   }
 
   /** Records whose time has come and that nobody has taken, the newest first; only what a choice among them needs. */
@@ -302,8 +310,21 @@ export class UndeliveredStore {
 
   /** Removes a record with its blobs. The first write decides that nothing of it is sent again. */
   async remove(id: string): Promise<void> {
-    const removing = { status: 'removing', nextTryAt: this.#now().toISOString(), takenUntil: '' };
-    if (!(await this.#merge(id, removing, '*'))) return;
+    if (await this.#beginRemoving(id, '*')) await this.#clear(id);
+  }
+
+  /** False where the row has changed or is gone. */
+  async #beginRemoving(id: string, etag: string, remover = ''): Promise<boolean> {
+    const removing = { status: 'removing', nextTryAt: this.#now().toISOString(), takenUntil: '', remover };
+    return await this.#merge(id, removing, etag);
+  }
+
+  /** A repeated request is refused where the first one's answer was lost. */
+  async #isRemovedBy(id: string, remover: string): Promise<boolean> {
+    return (await this.#read(id))?.remover === remover;
+  }
+
+  async #clear(id: string): Promise<void> {
     await this.parts.remove(id);
     await this.#write(`removing the record of undelivered mail ${id}`, async () => {
       await this.#table.deleteEntity(recordPartition, id, { etag: '*' });

@@ -131,6 +131,50 @@ test('the outcome of a taker whose time has lapsed does not free what another ha
   assert.equal((await storage.newest())?.tries, 0);
 });
 
+test('what was delivered is in the journal though its record can not be cleared', async (t) => {
+  const queue = bed.newQueue();
+  const storage = await bed.openStorage();
+  await storeMails(storage, queue.name, 1);
+  passMinutes(storage, 1);
+  t.mock.method(storage.parts, 'remove', () => Promise.reject(new Failure('storage', 'Storage is away.')));
+  const told: number[] = [];
+  const journal = async (delivered: readonly unknown[]) => {
+    told.push(delivered.length);
+    return undefined;
+  };
+  await bed.tick(storage, { journal });
+  t.mock.restoreAll();
+  passMinutes(storage, 10);
+  await bed.tick(storage, { journal });
+  assert.deepEqual(told, [1, 0]);
+});
+
+test('a record is given up for good though its blobs can not be removed at once', async (t) => {
+  const storage = await bed.openStorage();
+  await storeMails(storage, 'away', 1);
+  const { id = '' } = (await storage.newest()) ?? {};
+  t.mock.method(storage.parts, 'remove', () => Promise.reject(new Failure('storage', 'Storage is away.')));
+  assert.equal((await storage.store.giveUp(id))?.id, id);
+  t.mock.restoreAll();
+  assert.equal(await storage.store.get(id), undefined);
+  await bed.tick(storage, { destinations: refusing });
+  assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
+});
+
+test('a giving up whose first request was done without an answer counts', async (t) => {
+  const storage = await bed.openStorage();
+  await storeMails(storage, 'away', 1);
+  const { id = '' } = (await storage.newest()) ?? {};
+  const update = storage.table.updateEntity.bind(storage.table);
+  t.mock.method(storage.table, 'updateEntity', async (...args: Parameters<typeof update>) => {
+    await update(...args);
+    // The repeat that the SDK makes finds its own change.
+    return await update(...args);
+  });
+  assert.equal((await storage.store.giveUp(id))?.id, id);
+  assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
+});
+
 test('a record that another has taken or changed is not put off, the others are', async () => {
   const storage = await bed.openStorage();
   await storeMails(storage, 'away', 5);
