@@ -157,6 +157,8 @@ class Drain {
       if (wasRead && !session.hasMore) await this.#untilCut(known.keepOnly(keys));
       if (!onlyKey) this.#hasMore = session.hasMore && flight !== undefined && flight.progress > 0;
     } finally {
+      // Those, too, that were marked before the list failed.
+      this.#tellOfLeftOut(session);
       await (flight ? flight.land() : session.close());
       this.#lookedAt = session.lookedAt ?? this.#lookedAt;
     }

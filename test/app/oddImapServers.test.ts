@@ -145,6 +145,36 @@ test('a mail whose header the server withholds from a filter is counted and name
   }
 });
 
+test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {
+  const count = 1_500;
+  const onCommand: Script['onCommand'] = ({ tag, name, args }, wire) => {
+    if (!args.includes('HEADER.FIELDS')) return false;
+    const uids = uidsIn(args, count);
+    if (uids.includes(count)) wire.send(`${tag} NO [UNAVAILABLE] Try later\r\n`);
+    else {
+      const text = 'Subject: news\r\n\r\n';
+      const row = (uid: number) =>
+        `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (SUBJECT)] {${text.length}}\r\n${text})\r\n`;
+      wire.send(`${uids.map(row).join('')}${tag} OK done\r\n`);
+    }
+    return name === 'UID FETCH';
+  };
+  const filter = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
+  await addServer(
+    t,
+    'cut-filter',
+    { onCommand, mails: Array.from({ length: count }, () => mailOf(1)) },
+    filter,
+  );
+  const { lastStatus, lastError } = await app.poll('cut-filter');
+  assert.equal(lastStatus, 'failed');
+  assert.match(String(lastError), /Try later/);
+  const query = { connection: 'cut-filter', limit: '1000' };
+  const answer = await app.host.invokeHttp('GET /api/mails', { query });
+  const { mails: told } = JSON.parse(answer.text());
+  assert.equal(told.length, 1_000);
+});
+
 test('the rows of one mail may come in any number and order', async (t) => {
   const strange: Record<string, (uid: number) => string> = {
     'uid-first': (uid) => `* ${uid} FETCH (UID ${uid})\r\n${body(uid).replace(`UID ${uid} `, '')}`,
