@@ -100,7 +100,8 @@ export interface MailboxSession {
    * The next oldest candidates that this session has not listed yet, at most `limit`; none when there are no more.
    * Candidates are the mails that are neither read nor flagged \Deleted and that the filter takes (IMAP), or all
    * (POP3); also those that the filter can't judge, of which the fetch then says that they can't be had. IMAP pages through one SEARCH; POP3 gives one page a session, since its deletions take effect at QUIT.
-   * With `unmatchedMails` at `markRead` the others are marked as read.
+   * With `unmatchedMails` at `markRead` the others are marked as read; there are no more candidates only when
+   * `takeLeftOut` then gives none either.
    */
   list(limit: number): Promise<readonly MailRef[]>;
 

@@ -145,9 +145,9 @@ class Drain {
       for (;;) {
         const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
         this.#run.tries.noteList();
-        this.#tellOfLeftOut(session);
+        const leftOut = this.#tellOfLeftOut(session);
         if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
-        if (listed.length === 0) break;
+        if (listed.length === 0 && leftOut === 0) break;
         const wanted = listed.filter((mail) => (onlyKey ? mail.key === onlyKey : this.#isWanted(mail)));
         if (wanted.length === 0) continue;
         flight = await this.#bringAll(session, wanted, known, flight);
@@ -164,10 +164,11 @@ class Drain {
     }
   }
 
-  /** Mails that the filters leave out, and that were marked as read. */
-  #tellOfLeftOut(session: MailboxSession): void {
+  /** Mails that the filters leave out, and that were marked as read; gives how many. */
+  #tellOfLeftOut(session: MailboxSession): number {
     const { journal, queueName, config } = this.#run;
-    for (const { mail, header } of session.takeLeftOut()) {
+    const leftOut = session.takeLeftOut();
+    for (const { mail, header } of leftOut) {
       const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(header));
       const { customer, connection } = config;
       journal.addMail({
@@ -176,6 +177,7 @@ class Drain {
         ...envelopeLine(readEnvelopeStart(header)),
       });
     }
+    return leftOut.length;
   }
 
   async #openMailbox(session: MailboxSession): Promise<{ known: KnownMails; wasRead: boolean }> {

@@ -175,6 +175,34 @@ test('what a filter has marked as read is in the journal though the session brea
   assert.equal(told.length, 1_000);
 });
 
+test('what lies behind thousands that a filter marks as read is delivered in the same run', async (t) => {
+  const count = 3_200;
+  const wanted = Buffer.from('Subject: orders\r\n\r\norders\r\n');
+  const many = Array.from({ length: count }, (_, index) => (index === count - 1 ? wanted : mailOf(1)));
+  const onCommand: Script['onCommand'] = ({ tag, args }, wire) => {
+    if (!args.includes('HEADER.FIELDS')) return false;
+    for (const uid of uidsIn(args, count)) {
+      const text = `Subject: ${uid === count ? 'orders' : 'news'}\r\n\r\n`;
+      wire.send(`* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (SUBJECT)] {${text.length}}\r\n${text})\r\n`);
+    }
+    wire.send(`${tag} OK done\r\n`);
+    return true;
+  };
+  const filter = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
+  await addServer(t, 'far-behind', { onCommand, mails: many }, filter);
+  const { lastStatus, lastError } = await app.poll('far-behind');
+  assert.deepEqual([lastStatus, lastError], ['ok', '']);
+  assert.deepEqual(arrived('far-behind'), ['orders']);
+  let told = 0;
+  for (let next: string | undefined = ''; next !== undefined; ) {
+    const query = { connection: 'far-behind', limit: '1000', after: next };
+    const page = JSON.parse((await app.host.invokeHttp('GET /api/mails', { query })).text());
+    told += page.mails.length;
+    next = page.next;
+  }
+  assert.equal(told, count);
+});
+
 test('the rows of one mail may come in any number and order', async (t) => {
   const strange: Record<string, (uid: number) => string> = {
     'uid-first': (uid) => `* ${uid} FETCH (UID ${uid})\r\n${body(uid).replace(`UID ${uid} `, '')}`,

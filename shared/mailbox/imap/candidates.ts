@@ -9,6 +9,8 @@ export const filteredFields: readonly string[] = [
 /** How many mails' headers are asked for with one command. */
 const headersAtOnce = 1_000;
 const maxKeptHeaderBytes = 16 * 1024;
+/** So many were left out since they were last taken: the next ones are given before any more are looked at. */
+const maxLeftOut = 1_000;
 
 export interface CandidateCommands {
   /** The UIDs of all unread mails, ascending. */
@@ -56,7 +58,7 @@ export class Candidates {
     this.#rules = rules;
   }
 
-  /** The next ones, at most `limit`; none when there are no more. */
+  /** The next ones, at most `limit`; none when there are no more, or when so many were left out that they are to be taken. */
   async next(limit: number): Promise<readonly number[]> {
     const { filter } = this.#rules;
     this.#ahead ??= this.#leaveLookedAt(await this.#commands.search());
@@ -65,7 +67,7 @@ export class Candidates {
       this.#ahead = this.#ahead.slice(page.length);
       return page;
     }
-    while (this.#taken.length < limit && this.#ahead.length > 0) {
+    while (this.#taken.length < limit && this.#ahead.length > 0 && this.#leftOut.length < maxLeftOut) {
       const uids = this.#ahead.slice(0, headersAtOnce);
       await this.#lookAt(uids, filter);
       this.#ahead = this.#ahead.slice(uids.length);

@@ -158,6 +158,26 @@ test('what is left out is marked as read and told once, with its header', async 
   assert.deepEqual([...folder.subjects.keys()], [3, 6, 9]);
 });
 
+test('what is left out is held for a page of headers at most, and what lies behind it is listed all the same', async () => {
+  const folder = new FakeFolder(3_500, (uid) => (uid % 1_750 === 0 ? 'order' : 'news'));
+  const candidates = folder.open({ marksLeftOut: true });
+  const listed: number[] = [];
+  const told: number[] = [];
+  for (;;) {
+    const page = await candidates.next(10);
+    const leftOut = candidates.takeLeftOut().length;
+    if (page.length === 0 && leftOut === 0) break;
+    listed.push(...page);
+    told.push(leftOut);
+  }
+  assert.deepEqual(listed, [1_750, 3_500]);
+  assert.equal(
+    told.reduce((sum, count) => sum + count, 0),
+    3_498,
+  );
+  assert.ok(Math.max(...told) < 2_000, told.join());
+});
+
 test('a mark that is none counts as none', async () => {
   for (const lookedAt of ['', 'nonsense', '7:x:y:z:a:b', '7:5:0::a:b', `7:9:9:${'x'.repeat(22)}:a:b`]) {
     const folder = new FakeFolder(9, everyThird);
