@@ -213,11 +213,11 @@ function readLater(line: Buffer): { interchangeId: string; outcome: string } | u
 
 /** Whether a mail's line mentions `q`: looked for in the text first, as it stands in JSON or as a hash. */
 function mentioning(q: string): (line: Buffer) => boolean {
-  const text = JSON.stringify(q).slice(1, -1).toLowerCase();
+  const text = foldCase(JSON.stringify(q).slice(1, -1));
   const hashed = hashedMessageId(q) ?? text;
   return (line) => {
     const whole = line.toString('utf8');
-    const lower = whole.toLowerCase();
+    const lower = foldCase(whole);
     if (!lower.includes(text) && !lower.includes(hashed)) return false;
     const mail = readMailLine(whole, undefined);
     return mail !== undefined && mentions(mail, q);
@@ -225,7 +225,7 @@ function mentioning(q: string): (line: Buffer) => boolean {
 }
 
 function mentions(mail: FoundMail, q: string): boolean {
-  const text = q.toLowerCase();
+  const text = foldCase(q);
   const { emailMessageId, emailSubject, emailFrom, emailTo, parts } = mail;
   if (emailMessageId !== undefined && emailMessageId === hashedMessageId(q)) return true;
   return [
@@ -234,7 +234,12 @@ function mentions(mail: FoundMail, q: string): boolean {
     emailFrom,
     emailTo,
     ...parts.map((part) => part.inboundFileName),
-  ].some((field) => field?.toLowerCase().includes(text));
+  ].some((field) => field !== undefined && foldCase(field).includes(text));
+}
+
+/** So that an umlaut is found however it is written: macOS names files with the letter and its dots apart. */
+function foldCase(text: string): string {
+  return text.normalize('NFC').toLowerCase();
 }
 
 function untilNow(day: string): string {

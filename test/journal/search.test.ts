@@ -115,10 +115,24 @@ test('words are looked for in Message-ID, subject, addresses and file names, in 
     emailSubject: 'ÜBER "alles" — 発注書',
     emailFrom: 'Müller <mueller@example.org>',
     emailTo: 'einkauf@acme.example',
-    parts: [part(1), part(2, { inboundFileName: 'Rechnung 5_2024.PDF' })],
+    parts: [
+      part(1),
+      part(2, { inboundFileName: 'Rechnung 5_2024.PDF' }),
+      // As macOS names a file.
+      part(3, { inboundFileName: 'Übersicht Größe.pdf'.normalize('NFD') }),
+    ],
   });
   await write(orders, { mails: [found, mailLine({ emailSubject: 'other', queueName: 'über' })] });
-  for (const q of ['ab"c\\@', 'über "ALLES"', '発注書', 'MÜLLER', 'einkauf@', 'rechnung 5_2024.pdf']) {
+  for (const q of [
+    'ab"c\\@',
+    'über "ALLES"',
+    '発注書',
+    'MÜLLER',
+    'einkauf@',
+    'rechnung 5_2024.pdf',
+    'übersicht größe',
+    'ÜBERSICHT'.normalize('NFD'),
+  ]) {
     assert.deepEqual(await ids({ q }), [found.interchangeId], q);
   }
   for (const q of ['application/pdf', 'delivered', 'aaaaaaaa', 'interchangeId']) {
