@@ -60,7 +60,8 @@ export interface UidFetch<M extends MailRef> {
  * Fetches mails by UID, ranges compacted, and answers each exactly once, in the order of arrival. When the
  * server refuses a whole range, or drops the connection over it (as Dovecot does for a mail that it can't
  * read), the first unanswered mail is asked for alone and then the rest again, so one bad mail does not
- * stop the others. Rejects with a `Failure` when the connection or its time is gone.
+ * stop the others; nor does one of which alone the server says that it is busy. Rejects with a `Failure` when the
+ * connection or its time is gone, or the server is busy.
  *
  * A consumer that ends early leaves a command on the wire; `onAbandoned` gets the promise of its end.
  */
@@ -74,6 +75,7 @@ export async function* fetchByUid<M extends MailRef>(
   const waiting = new Map(ascending.map((mail) => [mail.id, mail]));
   const missing: M[] = [];
   let refusal: Refusal | undefined;
+  let busy: { readonly mail: M; readonly refusal: Refusal } | undefined;
   while (waiting.size > 0) {
     // After a refusal the first one in line is the suspect and is asked for alone.
     const alone = refusal !== undefined;
@@ -119,12 +121,19 @@ export async function* fetchByUid<M extends MailRef>(
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
     } else if (alone && first !== undefined && waiting.delete(first.id)) {
       const { connection } = line;
-      if (isBusy(refusal))
-        throw connection.fail(describeRefusal(refusal, 'a fetch', connection.state), 'a fetch');
+      if (isBusy(refusal) || (busy !== undefined && refusal.status === 'BYE')) {
+        // Whether that is the server or this mail is told by what it says of the next one.
+        if (busy !== undefined || waiting.size === 0)
+          throw connection.fail(describeRefusal(refusal, 'a fetch', connection.state), 'a fetch');
+        busy = { mail: first, refusal };
+        continue;
+      }
       if (goneCodes.has(refusal.code ?? '')) missing.push(first);
       else yield { kind: 'refused', mail: first, refusal };
       refusal = undefined;
     }
+    if (busy !== undefined) yield { kind: 'refused', ...busy };
+    busy = undefined;
   }
   for (const mail of missing) yield { kind: 'missing', mail };
 }

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertFails, drain, failureOf, fetchAll, listAndMeasure, sourcesOf, withSession } from './drain.ts';
-import { aMail, fetchRow, optionsFor, type Script, type Wire, withServer } from './scriptedImapServer.ts';
+import {
+  aMail,
+  fetchRow,
+  optionsFor,
+  type Script,
+  uidsIn,
+  type Wire,
+  withServer,
+} from './scriptedImapServer.ts';
 
 test('a mail that the server refuses does not stop the others', async () => {
   const mails = Array.from({ length: 6 }, (_, index) => Buffer.from(`Subject: ${index + 1}\r\n\r\n`));
@@ -64,6 +72,29 @@ test('a server that is out of breath in a fetch blames no mail', async () => {
   };
   await withServer(script, async ({ port }) => {
     await assertFails(drain(optionsFor(port)), 'busy', /\[UNAVAILABLE\] Try later/);
+  });
+});
+
+test('a mail for which alone a server says that it is busy does not stop the others', async () => {
+  const busy = 'NO [UNAVAILABLE] FETCH Server error - Please try again later';
+  const script: Script = {
+    mails: [aMail, aMail, aMail],
+    onCommand: ({ tag, name, args }, wire) => {
+      if (name !== 'UID FETCH' || !args.includes('BODY')) return false;
+      if (!uidsIn(args, 3).includes(1)) return false;
+      wire.send(`${tag} ${busy}\r\n`);
+      return true;
+    },
+  };
+  await withServer(script, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const fetched = await fetchAll(session, await listAndMeasure(session));
+      assert.deepEqual(fetched.map(({ kind, mail }) => `${mail.id} ${kind}`).sort(), [
+        '1 unavailable',
+        '2 mail',
+        '3 mail',
+      ]);
+    });
   });
 });
 
