@@ -209,8 +209,9 @@ class Drain {
       ids.push(identity.id);
     }
     if (settled.length > 0) {
-      await traced(this.#run.trace, 'settle', () => session.settle(settled));
-      await this.#untilCut(known.forget(ids));
+      const stay = await traced(this.#run.trace, 'settle', () => session.settle(settled));
+      const gone = ids.filter((_, index) => !stay.some((mail) => mail === settled[index]));
+      await this.#untilCut(known.forget(gone));
     }
     return ours.map(({ key }) => shortHash(key));
   }
