@@ -23,6 +23,7 @@ const longestMs = 7 * 86_400_000;
 /** A row of the table: mails that were recorded together, by identity id, with the hash of their keys. */
 interface Row {
   readonly rowKey: string;
+  readonly recordedAt: Date;
   readonly mails: Map<string, string>;
 }
 
@@ -55,6 +56,11 @@ export class DeliveredMails {
     return this.#rowOf.has(identity.id);
   }
 
+  /** When the mail was recorded; undefined where it is not. */
+  recordedAt(identity: MailIdentity): Date | undefined {
+    return this.#rowOf.get(identity.id)?.recordedAt;
+  }
+
   /** The hashes of the keys of all these mails. */
   keyHashes(): ReadonlySet<string> {
     return new Set([...this.#rows.values()].flatMap(({ mails }) => [...mails.values()]));
@@ -67,11 +73,13 @@ export class DeliveredMails {
     const tooOld: string[] = [];
     try {
       for await (const entity of table.listEntities<Record<string, unknown>>({ queryOptions: { filter } })) {
-        const { rowKey, mails, recordedAt } = entity;
+        const { rowKey, mails } = entity;
         if (typeof rowKey !== 'string') continue;
-        const ageMs = now().getTime() - (readTime(recordedAt)?.getTime() ?? 0);
+        const recordedAt = readTime(entity.recordedAt) ?? new Date(0);
+        const ageMs = now().getTime() - recordedAt.getTime();
         if (ageMs > longestMs) tooOld.push(rowKey);
-        else if (rowKey.startsWith(`${this.#mailbox}-`)) this.#remember({ rowKey, mails: readMails(mails) });
+        else if (rowKey.startsWith(`${this.#mailbox}-`))
+          this.#remember({ rowKey, recordedAt, mails: readMails(mails) });
       }
     } catch (error) {
       if (codeOf(error) !== 'TableNotFound') throw storageFailure(error, doing('reading'));
@@ -84,8 +92,13 @@ export class DeliveredMails {
     const { table, runId, now } = this.#options;
     this.#written += 1;
     const rowKey = `${this.#mailbox}-${runId}-${String(this.#written).padStart(6, '0')}`;
-    const row = { rowKey, mails: new Map(identities.map(({ id, keyHash }) => [id, keyHash])) };
-    const entity = { ...this.#keys(rowKey), recordedAt: now().toISOString(), mails: writeMails(row.mails) };
+    const recordedAt = now();
+    const row = { rowKey, recordedAt, mails: new Map(identities.map(({ id, keyHash }) => [id, keyHash])) };
+    const entity = {
+      ...this.#keys(rowKey),
+      recordedAt: recordedAt.toISOString(),
+      mails: writeMails(row.mails),
+    };
     try {
       // A repeat after a lost answer writes the same.
       await withTable(table, () => table.upsertEntity(entity, 'Replace'));

@@ -37,6 +37,8 @@ export interface Way {
   readonly risks: RiskTries;
   readonly trace: PollTrace;
   readonly journal: Journal;
+  /** What was recorded since then has its line in the journal, where an earlier run recorded it. */
+  readonly journaledSince: Date | undefined;
   readonly payloads: ContainerClient;
   readonly openUndelivered: () => Promise<UndeliveredStore>;
   readonly streamMemory: () => StreamHolding;

@@ -156,12 +156,13 @@ export class Flight {
     const as = fate.kind === 'known' ? fate.as : fate;
     // One that the server lists again had its line when it was settled first.
     if (as.kind === 'settled') return;
-    const at = as.kind === 'stored' ? as.storedAt : new Date();
     const { way } = this.#options;
     if (as.kind === 'left-out') {
-      way.journal.addMail(mailLine(apart, way, { outcome: 'left-out', reason: as.reason }, at));
-    } else {
+      way.journal.addMail(mailLine(apart, way, { outcome: 'left-out', reason: as.reason }, new Date()));
+    } else if (fate.kind !== 'known' || !hasLine(fate.as, way.journaledSince)) {
       const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
+      // By the time of its record a line that two runs write is known to be one.
+      const { at } = way.known.find(apart.identity) ?? { at: new Date() };
       way.journal.addMail(mailLine(apart, way, { outcome }, at));
     }
   }
@@ -228,6 +229,11 @@ export class Flight {
   #warn(mail: MailRef, sentence: string): void {
     this.#options.warn(`Mail ${mail.id}: ${sentence}`);
   }
+}
+
+/** Whether the run that recorded this mail has written its line, as one does that comes to its end. */
+export function hasLine(known: Extract<Fate, { kind: 'known' }>['as'], since: Date | undefined): boolean {
+  return since !== undefined && 'at' in known && known.at >= since;
 }
 
 function mailLine(

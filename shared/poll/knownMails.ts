@@ -13,7 +13,11 @@ export interface KnownMailsOptions {
 }
 
 /** Why a mail is to be settled and not sent. */
-export type Known = { readonly kind: 'delivered' } | { readonly kind: 'stored'; readonly storedAt: Date };
+export interface Known {
+  readonly kind: 'delivered' | 'stored';
+  /** When that was recorded. */
+  readonly at: Date;
+}
 
 const maxGroup = 500;
 /** A run that dies leaves so much of what was pushed unrecorded; a repeat of it is dropped by its messageId. */
@@ -65,9 +69,10 @@ export class KnownMails {
   }
 
   find(identity: MailIdentity): Known | undefined {
-    if (this.#options.delivered.has(identity)) return { kind: 'delivered' };
+    const recordedAt = this.#options.delivered.recordedAt(identity);
+    if (recordedAt) return { kind: 'delivered', at: recordedAt };
     const mark = this.#marks.get(identity.id);
-    return mark && { kind: 'stored', storedAt: mark.storedAt };
+    return mark && { kind: 'stored', at: mark.storedAt };
   }
 
   /** Resolves when it is recorded that the mail was delivered; many are recorded together. */

@@ -38,6 +38,8 @@ export interface RunStart {
   readonly cleanMailbox: string | undefined;
   readonly lookedAt: string | undefined;
   readonly journal: Journal;
+  /** What was recorded since then has its line in the journal, where an earlier run recorded it. */
+  readonly journaledSince: Date | undefined;
   readonly begin: Run['begin'];
   readonly log: Log;
 }
@@ -255,6 +257,8 @@ async function carryOut(
 
   const result = await run({
     ...{ runId, trace, config, journal, limits, tries, risks, settled, begin },
+    // The last run's, which has written its journal before its outcome.
+    journaledSince: hasOutcome(before) ? before.lastRunStartedAt : undefined,
     cleanMailbox: before.cleanMailbox,
     lookedAt: before.lookedAt || undefined,
     log: invocation.log,
@@ -278,6 +282,10 @@ async function carryOut(
     ...(result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
   });
   return result;
+}
+
+function hasOutcome({ lastStatus }: ConnectionState): boolean {
+  return lastStatus === 'ok' || lastStatus === 'failed';
 }
 
 /** The columns of `next` that are not as they were. */

@@ -2,16 +2,17 @@ import type { ConnectionConfig } from '../connection/config.ts';
 import { FencedOff } from '../destination/destination.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { Journal } from '../journal/journal.ts';
+import type { MailFate } from '../journal/lines.ts';
 import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
-import { identifyMail, shortHash } from '../message/identity.ts';
+import { identifyMail, type MailIdentity, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { type PollTrace, traced } from '../telemetry/telemetry.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Way } from './carry.ts';
-import { envelopeLine, Flight, Tally } from './flight.ts';
-import type { KnownMails } from './knownMails.ts';
+import { envelopeLine, Flight, hasLine, Tally } from './flight.ts';
+import type { Known, KnownMails } from './knownMails.ts';
 import type { RunMemory } from './memory.ts';
 import { type RunLimits, ToldToGo } from './runLimits.ts';
 import type { SettledMails } from './settledMails.ts';
@@ -25,6 +26,8 @@ export interface Run {
   readonly settled: SettledMails;
   readonly trace: PollTrace;
   readonly journal: Journal;
+  /** What was recorded since then has its line in the journal, where an earlier run recorded it. */
+  readonly journaledSince: Date | undefined;
   readonly queueName: string;
   readonly memory: RunMemory;
   /** The hash of the mailbox that the last run left with nothing to settle. */
@@ -166,18 +169,24 @@ class Drain {
 
   /** Mails that the filters leave out, and that were marked as read; gives how many. */
   #tellOfLeftOut(session: MailboxSession): number {
-    const { journal, queueName, config } = this.#run;
     const leftOut = session.takeLeftOut();
     for (const { mail, header } of leftOut) {
       const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(header));
-      const { customer, connection } = config;
-      journal.addMail({
-        ...{ at: new Date(), outcome: 'left-out', reason: 'filters', queueName, sizeBytes: 0, parts: [] },
-        interchangeId: interchangeIdOf({ customer, connection, identity }),
-        ...envelopeLine(readEnvelopeStart(header)),
-      });
+      this.#tellByHead(identity, header, { outcome: 'left-out', reason: 'filters' }, new Date());
     }
     return leftOut.length;
+  }
+
+  /** A line for a mail that is not fetched whole. */
+  #tellByHead(identity: MailIdentity, head: Buffer, fate: MailFate, at: Date): void {
+    const { journal, queueName, config } = this.#run;
+    const { customer, connection } = config;
+    journal.addMail({
+      ...fate,
+      ...{ at, queueName, sizeBytes: 0, parts: [] },
+      interchangeId: interchangeIdOf({ customer, connection, identity }),
+      ...envelopeLine(readEnvelopeStart(head)),
+    });
   }
 
   async #openMailbox(session: MailboxSession): Promise<{ known: KnownMails; wasRead: boolean }> {
@@ -200,18 +209,22 @@ class Drain {
     const hashes = known.keyHashes();
     const half = await session.listHalfSettled();
     const ours = half.filter(({ key }) => hashes.has(shortHash(key)));
-    const settled: MailRef[] = [];
-    const ids: string[] = [];
+    const found: { mail: MailRef; head: Buffer; identity: MailIdentity; as: Known }[] = [];
     for (const [mail, head] of await session.readHeads(ours, identityWindowBytes)) {
       const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(head));
-      if (known.find(identity) === undefined) continue;
-      settled.push(mail);
-      ids.push(identity.id);
+      const as = known.find(identity);
+      if (as !== undefined) found.push({ mail, head, identity, as });
     }
-    if (settled.length > 0) {
-      const stay = await traced(this.#run.trace, 'settle', () => session.settle(settled));
-      const gone = ids.filter((_, index) => !stay.some((mail) => mail === settled[index]));
-      await this.#untilCut(known.forget(gone));
+    if (found.length > 0) {
+      const mails = found.map(({ mail }) => mail);
+      const stay = await traced(this.#run.trace, 'settle', () => session.settle(mails));
+      const settled = found.filter(({ mail }) => !stay.includes(mail));
+      for (const { identity, head, as } of settled) {
+        if (hasLine(as, this.#run.journaledSince)) continue;
+        const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
+        this.#tellByHead(identity, head, { outcome }, as.at);
+      }
+      await this.#untilCut(known.forget(settled.map(({ identity }) => identity.id)));
     }
     return ours.map(({ key }) => shortHash(key));
   }

@@ -35,13 +35,18 @@ test('delivered and stored mails are found by the next run, each as what it is',
   await Promise.all([first.record(mail(1)), first.record(mail(2))]);
   const storedAt = await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(3) }));
   first.noteStored(mail(3), storedAt);
-  assert.deepEqual(first.find(mail(3)), { kind: 'stored', storedAt });
+  assert.deepEqual(first.find(mail(3)), { kind: 'stored', at: storedAt });
   const next = knownOf(storage, mailboxId, 'next');
   await next.read();
   assert.equal(next.isEmpty, false);
   assert.deepEqual(
     [1, 2, 3, 4].map((n) => next.find(mail(n))),
-    [{ kind: 'delivered' }, { kind: 'delivered' }, { kind: 'stored', storedAt }, undefined],
+    [
+      { kind: 'delivered', at: storage.clock.now },
+      { kind: 'delivered', at: storage.clock.now },
+      { kind: 'stored', at: storedAt },
+      undefined,
+    ],
   );
   assert.deepEqual(next.keyHashes(), new Set([1, 2, 3].map((n) => mail(n).keyHash)));
 });
