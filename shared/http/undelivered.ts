@@ -29,7 +29,12 @@ export async function readUndelivered(request: ApiRequest, dependencies: HttpDep
   const store = await dependencies.undelivered();
   const record = await store.get(id);
   if (record === undefined) return missing();
-  const parts = await store.parts.read(id);
+  const parts = await store.parts.read(id).catch(async (error: unknown) => {
+    // It may have been delivered or given up between the two.
+    if ((await store.get(id)) !== undefined) throw error;
+    return undefined;
+  });
+  if (parts === undefined) return missing();
   return { status: 200, json: { ...recordJson(record), parts: parts.map(partJson) } };
 }
 
