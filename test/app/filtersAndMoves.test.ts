@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { chmod, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ImapFlow } from 'imapflow';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
@@ -6,7 +8,7 @@ import { type AppTestbed, mailboxColumns, password, queueName, startAppTestbed }
 
 let bed: AppTestbed;
 before(async () => {
-  bed = await startAppTestbed({ users: ['filtered', 'marked', 'moved', 'interrupted'] });
+  bed = await startAppTestbed({ users: ['filtered', 'marked', 'moved', 'interrupted', 'unreadable'] });
 });
 after(() => bed.stop());
 
@@ -111,6 +113,28 @@ test('with unmatchedMails=markRead the others are marked as read, sent nowhere, 
   const { mails: found } = JSON.parse(answer.text());
   assert.equal(found.length, 1);
   assert.deepEqual([found[0].outcome, found[0].reason], ['left-out', 'filters']);
+});
+
+test('a mail that the server can not read is named, though the filter can not be asked about it', async () => {
+  const maildir = bed.dovecot.maildir('unreadable');
+  await seedMaildir(maildir, [
+    mailFrom('ann@example.com', 'order 1'),
+    mailFrom('ann@example.com', 'order 2'),
+    mailFrom('ann@example.com', 'order 3'),
+  ]);
+  const [, second = ''] = (await readdir(join(maildir, 'new'))).toSorted();
+  await chmod(join(maildir, 'new', second), 0);
+  await bed.addConnection('unreadable', {
+    ...mailboxColumns(bed.dovecot, 'IMAP', 'unreadable'),
+    subjectFilter: 'order',
+    unmatchedMails: 'markRead',
+  });
+  const { lastStatus, lastError } = await bed.poll('unreadable');
+  assert.equal(lastStatus, 'failed');
+  assert.match(String(lastError), /^Mail 2 could not be fetched \(try 1 of 3;/);
+  assert.deepEqual(subjectsOf('unreadable'), ['order 1', 'order 3']);
+  const mails = await listMaildir(maildir);
+  assert.equal(mails.filter(({ seen }) => seen).length, 2);
 });
 
 test('moveToFolder: what was delivered is read and moved, into a folder made for it; what a rule leaves out stays', async () => {
