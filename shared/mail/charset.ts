@@ -19,11 +19,14 @@ export type Charset =
   /** A table of `iconv-lite`; ASCII stands for itself in it, and a line end ends all state. */
   | { readonly kind: 'table'; readonly codec: string }
   | { readonly kind: 'utf-8' }
-  | { readonly kind: 'utf-16' | 'utf-32'; readonly order: 'le' | 'be' | 'by mark' }
+  | { readonly kind: 'utf-16' | 'utf-32'; readonly order: ByteOrder }
   /** Seven bits with shifts between sets: becomes its eight-bit sister first. */
-  | { readonly kind: 'shifted'; readonly form: 'iso-2022-jp' | 'iso-2022-kr' | 'hz' }
+  | { readonly kind: 'shifted'; readonly form: ShiftedForm }
   | { readonly kind: 'johab' }
   | { readonly kind: 'utf-7' };
+
+type ByteOrder = 'le' | 'be' | 'by mark';
+type ShiftedForm = 'iso-2022-jp' | 'iso-2022-kr' | 'hz';
 
 /** US-ASCII by all its names (RFC 1345, IANA), and what senders write who know no charset. */
 const asciiNames = new Set(
@@ -32,96 +35,49 @@ const asciiNames = new Set(
   ),
 );
 
-const shifted = (form: 'iso-2022-jp' | 'iso-2022-kr' | 'hz'): Charset => ({ kind: 'shifted', form });
+const utf8: Charset = { kind: 'utf-8' };
 const table = (codec: string): Charset => ({ kind: 'table', codec });
-const utf16: Charset = { kind: 'utf-16', order: 'by mark' };
+const windows1252 = table('windows-1252');
+const shifted = (form: ShiftedForm): Charset => ({ kind: 'shifted', form });
+const utf16 = (order: ByteOrder): Charset => ({ kind: 'utf-16', order });
+const utf32 = (order: ByteOrder): Charset => ({ kind: 'utf-32', order });
+const called = (charset: Charset, names: string) =>
+  names.split(' ').map((name): [string, Charset] => [name, charset]);
 
 /** By name without punctuation: what the tables of libmime and iconv-lite lack, or must not decide. */
 const byName: ReadonlyMap<string, Charset> = new Map([
-  ...[
-    'utf8',
-    'utf8mb4',
-    'xutf8',
-    'unicode11utf8',
-    'unicode20utf8',
-    'xunicode20utf8',
-    'cp65001',
-    'csutf8',
-  ].map((name): [string, Charset] => [name, { kind: 'utf-8' }]),
-  ...['utf7', 'unicode11utf7', 'csunicode11utf7', 'unicode20utf7', 'csutf7', 'xunicode20utf7', 'cp65000'].map(
-    (name): [string, Charset] => [name, { kind: 'utf-7' }],
+  ...called(utf8, 'utf8 utf8mb4 xutf8 unicode11utf8 unicode20utf8 xunicode20utf8 cp65001 csutf8'),
+  ...called(
+    { kind: 'utf-7' },
+    'utf7 unicode11utf7 csunicode11utf7 unicode20utf7 csutf7 xunicode20utf7 cp65000',
   ),
-  ...['utf16', 'unicode', 'csunicode', 'iso10646ucs2', 'ucs2', 'csutf16'].map((name): [string, Charset] => [
-    name,
-    utf16,
-  ]),
-  ...['utf16le', 'unicodefeff', 'ucs2le', 'csutf16le', 'cp1200'].map((name): [string, Charset] => [
-    name,
-    { kind: 'utf-16', order: 'le' },
-  ]),
-  ...['utf16be', 'unicodefffe', 'ucs2be', 'csutf16be', 'cp1201'].map((name): [string, Charset] => [
-    name,
-    { kind: 'utf-16', order: 'be' },
-  ]),
-  ...['utf32', 'ucs4', 'iso10646ucs4', 'csucs4', 'csutf32'].map((name): [string, Charset] => [
-    name,
-    { kind: 'utf-32', order: 'by mark' },
-  ]),
-  ['utf32le', { kind: 'utf-32', order: 'le' }],
-  ['utf32be', { kind: 'utf-32', order: 'be' }],
-  ...['cp50220', 'cp50221', 'cp50222', 'csiso2022jp', 'csiso2022jp2', 'jis', 'csjisencoding'].map(
-    (name): [string, Charset] => [name, shifted('iso-2022-jp')],
+  ...called(utf16('by mark'), 'utf16 unicode csunicode iso10646ucs2 ucs2 csutf16'),
+  ...called(utf16('le'), 'utf16le unicodefeff ucs2le csutf16le'),
+  ...called(utf16('be'), 'utf16be unicodefffe ucs2be csutf16be'),
+  ...called(utf32('by mark'), 'utf32 ucs4 iso10646ucs4 csucs4 csutf32'),
+  ...called(utf32('le'), 'utf32le'),
+  ...called(utf32('be'), 'utf32be'),
+  ...called(shifted('iso-2022-jp'), 'cp50220 cp50221 cp50222 csiso2022jp csiso2022jp2 jis csjisencoding'),
+  ...called(shifted('iso-2022-kr'), 'iso2022kr csiso2022kr cp50225'),
+  ...called(shifted('hz'), 'hz hzgb2312 cp52936 cshzgb2312'),
+  ...called({ kind: 'johab' }, 'johab cp1361 ms1361 ksc56011992'),
+  ...called(table('cp949'), 'uhc cp949 ms949 windows949 cp51949 xwindows949 ksx1001'),
+  ...called(table('iso-8859-8'), 'csiso88598i csiso88598e logical visual'),
+  ...called(table('shift_jis'), 'cp943 ibm943 xmscp932 xmssjis mskanji cswindows31j'),
+  ...called(table('iso-8859-13'), 'latin7 l7'),
+  ...called(table('iso-8859-14'), 'latin8 l8'),
+  ...called(table('iso-8859-15'), 'latin9 l9'),
+  ...called(table('iso-8859-16'), 'latin10 l10'),
+  ...called(table('cp858'), 'ibm00858 ccsid00858'),
+  ...called(table('big5-hkscs'), 'hkscs'),
+  ...called(
+    table('euc-jp'),
+    'cp51932 eucjpms xeucjp cseucpkdfmtjapanese extendedunixcodepackedformatforjapanese ujis',
   ),
-  ...['iso2022kr', 'csiso2022kr', 'cp50225'].map((name): [string, Charset] => [name, shifted('iso-2022-kr')]),
-  ...['hz', 'hzgb2312', 'cp52936', 'cshzgb2312'].map((name): [string, Charset] => [name, shifted('hz')]),
-  ...['johab', 'cp1361', 'ms1361', 'ksc56011992'].map((name): [string, Charset] => [name, { kind: 'johab' }]),
-  ...['uhc', 'cp949', 'ms949', 'windows949', 'cp51949', 'xwindows949'].map((name): [string, Charset] => [
-    name,
-    table('cp949'),
-  ]),
-  ...['csiso88598i', 'csiso88598e', 'logical', 'visual'].map((name): [string, Charset] => [
-    name,
-    table('iso-8859-8'),
-  ]),
-  ...['cp943', 'ibm943', 'xmscp932', 'xmssjis', 'mskanji', 'cswindows31j'].map((name): [string, Charset] => [
-    name,
-    table('shift_jis'),
-  ]),
-  ...[
-    'cp51932',
-    'eucjpms',
-    'xeucjp',
-    'cseucpkdfmtjapanese',
-    'extendedunixcodepackedformatforjapanese',
-    'ujis',
-  ].map((name): [string, Charset] => [name, table('euc-jp')]),
-  ...[
-    ['latin7', 'iso-8859-13'],
-    ['l7', 'iso-8859-13'],
-    ['latin8', 'iso-8859-14'],
-    ['l8', 'iso-8859-14'],
-    ['latin9', 'iso-8859-15'],
-    ['l9', 'iso-8859-15'],
-    ['latin10', 'iso-8859-16'],
-    ['l10', 'iso-8859-16'],
-    ['ibm00858', 'cp858'],
-    ['ccsid00858', 'cp858'],
-    ['hkscs', 'big5-hkscs'],
-    ['ksx1001', 'cp949'],
-  ].map(([name = '', codec = '']): [string, Charset] => [name, table(codec)]),
-  ...['euccn', 'xeuccn', 'cp936', 'ms936', 'windows936', 'cp51936'].map((name): [string, Charset] => [
-    name,
-    table('gbk'),
-  ]),
-  ...['dos862', 'cp862'].map((name): [string, Charset] => [name, table('cp862')]),
-  ...['xmacroman', 'mac', 'csmacintosh', 'macroman'].map((name): [string, Charset] => [
-    name,
-    table('macintosh'),
-  ]),
-  ...['ansi', 'xansi', 'xuserdefined', 'winansi'].map((name): [string, Charset] => [
-    name,
-    table('windows-1252'),
-  ]),
+  ...called(table('gbk'), 'euccn xeuccn cp936 ms936 windows936 cp51936'),
+  ...called(table('cp862'), 'dos862 cp862'),
+  ...called(table('macintosh'), 'xmacroman mac csmacintosh macroman'),
+  ...called(windows1252, 'ansi xansi xuserdefined winansi'),
 ]);
 
 /** Names in iconv-lite that are no charsets. */
@@ -182,9 +138,6 @@ export interface ChosenCharset {
   readonly misdeclared: boolean;
 }
 
-const utf8: Charset = { kind: 'utf-8' };
-const windows1252 = table('windows-1252');
-
 /**
  * The charset that a text is decoded from: the declared one. Undeclared text is UTF-8 where it is valid, else
  * what its HTML says, else windows-1252, and so is what is declared as UTF-8 and isn't. A byte order mark says more
@@ -213,7 +166,7 @@ function markedCharset(bytes: Buffer): Charset | undefined {
   const [first, second, third] = bytes;
   if (first === 0xef && second === 0xbb && third === 0xbf) return isUtf8(bytes) ? utf8 : undefined;
   const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
-  return isUtf16 && bytes.includes(0) ? utf16 : undefined;
+  return isUtf16 && bytes.includes(0) ? utf16('by mark') : undefined;
 }
 
 /** A broken character here and there, or one that was cut off, makes no text one of another charset. */
@@ -234,7 +187,7 @@ function metaCharset(bytes: Buffer): string | undefined {
 /** Decodes a text in pieces of about 64 KiB, without a byte order mark at its beginning. */
 export function* decodePieces(bytes: Buffer, charset: Charset): Generator<string> {
   let first = true;
-  for (const piece of decodeRaw(bytes, charset)) {
+  for (const piece of decodeCut(bytes, charset)) {
     const text = first && piece.startsWith('\ufeff') ? piece.slice(1) : piece;
     first = false;
     if (text !== '') yield text;
@@ -248,26 +201,38 @@ export function decodeBytes(bytes: Buffer, name: string | undefined): string {
   return [...decodePieces(bytes, charset)].join('');
 }
 
-function* decodeRaw(bytes: Buffer, charset: Charset): Generator<string> {
+function* decodeCut(bytes: Buffer, charset: Charset): Generator<string> {
+  const { write, end } = createDecoder(bytes, charset);
+  for (const piece of cut(bytes, charset.kind === 'utf-8')) yield write(piece);
+  const rest = end?.();
+  if (rest) yield rest;
+}
+
+function createDecoder(
+  bytes: Buffer,
+  charset: Charset,
+): { write: (piece: Buffer) => string; end?: () => string | undefined } {
   switch (charset.kind) {
     case 'utf-8':
-      for (const piece of cut(bytes, true)) yield piece.toString('utf8');
-      return;
+      return { write: (piece) => piece.toString('utf8') };
     case 'table':
-      for (const piece of cut(bytes, false)) yield iconv.decode(piece, charset.codec, { stripBOM: false });
-      return;
+      return { write: (piece) => iconv.decode(piece, charset.codec, { stripBOM: false }) };
     case 'utf-16':
-    case 'utf-32':
-      yield* decodeWide(bytes, charset.kind, charset.order);
-      return;
-    case 'shifted':
-      yield* decodeShifted(bytes, charset.form);
-      return;
+    case 'utf-32': {
+      const order = charset.order === 'by mark' ? byteOrder(bytes, charset.kind) : charset.order;
+      const decoder = iconv.getDecoder(`${charset.kind}${order}`, { stripBOM: false });
+      return { write: (piece) => decoder.write(piece), end: () => decoder.end() };
+    }
+    case 'shifted': {
+      const { form } = charset;
+      const { codec } = shiftedForms[form];
+      const state: ShiftState = { set: 'ascii' };
+      return { write: (piece) => iconv.decode(raise(piece, form, state), codec, { stripBOM: false }) };
+    }
     case 'johab':
-      for (const piece of cut(bytes, false)) yield decodeJohab(piece);
-      return;
+      return { write: decodeJohab };
     case 'utf-7':
-      for (const piece of cut(bytes, false)) yield decodeUtf7(piece);
+      return { write: decodeUtf7 };
   }
 }
 
@@ -292,19 +257,6 @@ function cutPlace(bytes: Buffer, start: number, isUtf8Text: boolean): number {
   return furthest;
 }
 
-function* decodeWide(
-  bytes: Buffer,
-  kind: 'utf-16' | 'utf-32',
-  order: 'le' | 'be' | 'by mark',
-): Generator<string> {
-  const real = order === 'by mark' ? byteOrder(bytes, kind) : order;
-  const decoder = iconv.getDecoder(`${kind}${real}`, { stripBOM: false });
-  for (let at = 0; at < bytes.length; at += pieceBytes)
-    yield decoder.write(bytes.subarray(at, at + pieceBytes));
-  const rest = decoder.end();
-  if (rest) yield rest;
-}
-
 /** By the byte order mark, else by where the zeros of its ASCII characters are. */
 function byteOrder(bytes: Buffer, kind: 'utf-16' | 'utf-32'): 'le' | 'be' {
   const width = kind === 'utf-16' ? 2 : 4;
@@ -320,43 +272,47 @@ function byteOrder(bytes: Buffer, kind: 'utf-16' | 'utf-32'): 'le' | 'be' {
 }
 
 /** RFC 1468, RFC 1557 and RFC 1843, each by way of the eight-bit charset that has the same sets. */
-function* decodeShifted(bytes: Buffer, form: 'iso-2022-jp' | 'iso-2022-kr' | 'hz'): Generator<string> {
-  const codec = { 'iso-2022-jp': 'euc-jp', 'iso-2022-kr': 'cp949', hz: 'gbk' }[form];
-  const state: ShiftState = { set: 'ascii' };
-  for (const piece of cut(bytes, false)) {
-    const raised = form === 'iso-2022-jp' ? raiseJapanese(piece, state) : raiseOther(piece, state, form);
-    yield iconv.decode(raised, codec, { stripBOM: false });
-  }
-}
+const shiftedForms = {
+  'iso-2022-jp': { codec: 'euc-jp', shift: /\x1b(?:\$[@B]|\$\([@BDO-Q]|\([A-Z]|&@)/y },
+  'iso-2022-kr': { codec: 'cp949', shift: /\x1b\$\)C|[\x0e\x0f]/y },
+  hz: { codec: 'gbk', shift: /~[{}~\n]/y },
+} as const;
 
 interface ShiftState {
   set: 'ascii' | 'double' | 'double-2' | 'kana';
 }
 
-function raiseJapanese(piece: Buffer, state: ShiftState): Buffer {
+/** Sets the high bit of what is in another set than ASCII, and takes the shifts out. */
+function raise(piece: Buffer, form: ShiftedForm, state: ShiftState): Buffer {
+  const { shift } = shiftedForms[form];
+  const text = piece.toString('latin1');
   const raised = Buffer.allocUnsafe(piece.length * 2);
   let length = 0;
   for (let at = 0; at < piece.length; at++) {
     const byte = piece[at] ?? 0;
-    if (byte === ESC) {
-      const designation = /^(?:\$[@B]|\$\([@BDO-Q]|\([A-Z]|&@)/.exec(
-        piece.toString('latin1', at + 1, at + 5),
-      )?.[0];
-      if (designation) {
-        at += designation.length;
-        if (designation === '&@') continue;
-        if (designation.startsWith('(')) state.set = designation === '(I' ? 'kana' : 'ascii';
-        else state.set = designation === '$(D' ? 'double-2' : 'double';
+    if (byte === ESC || byte === 0x7e || byte === 0x0e || byte === 0x0f) {
+      shift.lastIndex = at;
+      const found = shift.exec(text)?.[0];
+      if (found !== undefined) {
+        at += found.length - 1;
+        state.set = setBehind(found) ?? state.set;
+        if (found === '~~') raised[length++] = byte;
         continue;
       }
     }
+    const { set } = state;
+    const isGraphic = byte > 0x20 && byte < 0x7f;
+    if (form !== 'iso-2022-jp') {
+      if (byte === LF) state.set = 'ascii';
+      raised[length++] = state.set === 'double' && isGraphic ? byte | 0x80 : byte;
+      continue;
+    }
     const next = piece[at + 1] ?? 0;
-    const pair = byte > 0x20 && byte < 0x7f && next > 0x20 && next < 0x7f;
-    if (state.set === 'kana' && byte > 0x20 && byte < 0x60) {
+    if (set === 'kana' && isGraphic && byte < 0x60) {
       raised[length++] = 0x8e;
       raised[length++] = byte | 0x80;
-    } else if ((state.set === 'double' || state.set === 'double-2') && pair) {
-      if (state.set === 'double-2') raised[length++] = 0x8f;
+    } else if ((set === 'double' || set === 'double-2') && isGraphic && next > 0x20 && next < 0x7f) {
+      if (set === 'double-2') raised[length++] = 0x8f;
       raised[length++] = byte | 0x80;
       raised[length++] = next | 0x80;
       at++;
@@ -367,62 +323,24 @@ function raiseJapanese(piece: Buffer, state: ShiftState): Buffer {
   return raised.subarray(0, length);
 }
 
-function raiseOther(piece: Buffer, state: ShiftState, form: 'iso-2022-kr' | 'hz'): Buffer {
-  const raised = Buffer.allocUnsafe(piece.length);
-  let length = 0;
-  for (let at = 0; at < piece.length; at++) {
-    const byte = piece[at] ?? 0;
-    const next = piece[at + 1] ?? 0;
-    if (form === 'hz' && byte === 0x7e && (next === 0x7b || next === 0x7d || next === 0x7e || next === LF)) {
-      at++;
-      if (next === 0x7b) state.set = 'double';
-      else if (next === 0x7d) state.set = 'ascii';
-      else if (next === 0x7e) raised[length++] = next;
-    } else if (form === 'iso-2022-kr' && byte === ESC && piece.toString('latin1', at + 1, at + 4) === '$)C') {
-      at += 3;
-    } else if (form === 'iso-2022-kr' && (byte === 0x0e || byte === 0x0f)) {
-      state.set = byte === 0x0e ? 'double' : 'ascii';
-    } else {
-      if (byte === LF) state.set = 'ascii';
-      raised[length++] = state.set === 'double' && byte > 0x20 && byte < 0x7f ? byte | 0x80 : byte;
-    }
-  }
-  return raised.subarray(0, length);
+/** The set that a shift leads to; undefined for one that leads to none. */
+function setBehind(shift: string): ShiftState['set'] | undefined {
+  if (shift === '\x1b(I') return 'kana';
+  if (shift === '\x1b$(D') return 'double-2';
+  if (/^(?:\x1b\$[@B(]|~\{|\x0e)/.test(shift)) return 'double';
+  return /^(?:\x1b\(|~\}|\x0f)/.test(shift) ? 'ascii' : undefined;
 }
-
-const base64Alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-const base64Values = new Int8Array(256).fill(-1);
-for (let value = 0; value < 64; value++) base64Values[base64Alphabet.charCodeAt(value)] = value;
 
 /** RFC 2152: UTF-16 in base64 between a `+` and the first character that is none of base64. */
 function decodeUtf7(piece: Buffer): string {
-  const units = new Uint16Array(piece.length);
-  let length = 0;
-  for (let at = 0; at < piece.length; at++) {
-    const byte = piece[at] ?? 0;
-    if (byte !== 0x2b) {
-      units[length++] = byte;
-      continue;
-    }
-    let bits = 0;
-    let held = 0;
-    const start = at + 1;
-    for (at = start; at < piece.length; at++) {
-      const value = base64Values[piece[at] ?? 0] ?? -1;
-      if (value < 0) break;
-      bits = ((bits << 6) | value) & 0x3fffff;
-      held += 6;
-      if (held < 16) continue;
-      held -= 16;
-      units[length++] = (bits >> held) & 0xffff;
-    }
-    if (piece[at] === 0x2d) {
-      if (at === start) units[length++] = byte;
-    } else {
-      at--;
-    }
-  }
-  return Buffer.from(units.buffer, 0, length * 2).toString('utf16le');
+  return piece.toString('latin1').replace(/\+([A-Za-z0-9+/]*)-?/g, (shifted, base64: string) => {
+    if (base64 === '') return shifted === '+-' ? '+' : '';
+    const units = Buffer.from(base64, 'base64');
+    return units
+      .subarray(0, units.length & ~1)
+      .swap16()
+      .toString('utf16le');
+  });
 }
 
 const johabInitials = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
@@ -433,19 +351,14 @@ const johabFinals = [
 
 /** KS C 5601-1992, annex 3: syllables are put together from five bits a letter, the rest is KS C 5601 moved. */
 function decodeJohab(piece: Buffer): string {
-  const units = new Uint16Array(piece.length);
-  let length = 0;
-  for (let at = 0; at < piece.length; at++) {
-    const first = piece[at] ?? 0;
-    const second = piece[at + 1] ?? 0;
-    const isPair = first >= 0x80 && second >= 0x31;
-    units[length++] = first < 0x80 ? first : ((isPair ? johabPair(first, second) : undefined) ?? 0xfffd);
-    if (isPair) at++;
-  }
-  return Buffer.from(units.buffer, 0, length * 2).toString('utf16le');
+  return piece
+    .toString('latin1')
+    .replace(/[\x80-\xff]([1-\xff]?)/g, (pair, second: string) =>
+      second === '' ? '\ufffd' : johabPair(pair.charCodeAt(0), second.charCodeAt(0)),
+    );
 }
 
-function johabPair(first: number, second: number): number | undefined {
+function johabPair(first: number, second: number): string {
   if (first >= 0x84 && first <= 0xd3) {
     const code = first * 256 + second;
     const [initial, medial, final] = [
@@ -453,13 +366,13 @@ function johabPair(first: number, second: number): number | undefined {
       johabMedials.indexOf((code >> 5) & 31),
       johabFinals.indexOf(code & 31),
     ];
-    if (initial < 0 || medial < 0 || final < 0) return undefined;
-    return 0xac00 + (initial * 21 + medial) * 28 + final;
+    if (initial < 0 || medial < 0 || final < 0) return '\ufffd';
+    return String.fromCharCode(0xac00 + (initial * 21 + medial) * 28 + final);
   }
-  if (first < 0xd9 || first > 0xf9 || first === 0xdf) return undefined;
+  if (first < 0xd9 || first > 0xf9 || first === 0xdf) return '\ufffd';
   const row = first < 0xe0 ? 2 * (first - 0xd9) : 2 * first - 0x197;
   const column = second < 0x91 ? second - 0x31 : second - 0x43;
   const over = column >= 0x5e;
   const pair = Buffer.from([(row + (over ? 1 : 0) + 0x21) | 0x80, (over ? column - 0x5e : column) + 0xa1]);
-  return iconv.decode(pair, 'euc-kr').charCodeAt(0);
+  return iconv.decode(pair, 'euc-kr').slice(0, 1);
 }
