@@ -1,36 +1,14 @@
+import { tableOf } from './table.ts';
+
 const minYear = 1900;
 const maxDateLength = 200;
 const months = 'janfebmaraprmayjunjulaugsepoctnovdec';
 
 /** RFC 5322, 4.3, and what else is written and means one thing. */
-const zoneHours: Readonly<Record<string, number>> = {
-  '': 0,
-  GMT: 0,
-  UT: 0,
-  UTC: 0,
-  WET: 0,
-  CET: 1,
-  MET: 1,
-  CEST: 2,
-  MEST: 2,
-  EET: 2,
-  EEST: 3,
-  MSK: 3,
-  JST: 9,
-  KST: 9,
-  AEST: 10,
-  AEDT: 11,
-  NZST: 12,
-  NZDT: 13,
-  EDT: -4,
-  EST: -5,
-  CDT: -5,
-  CST: -6,
-  MDT: -6,
-  MST: -7,
-  PDT: -7,
-  PST: -8,
-};
+const zoneHours = tableOf(
+  'GMT=0 UT=0 UTC=0 WET=0 CET=1 MET=1 CEST=2 MEST=2 EET=2 EEST=3 MSK=3 JST=9 KST=9 AEST=10 AEDT=11 ' +
+    'NZST=12 NZDT=13 EDT=-4 EST=-5 CDT=-5 CST=-6 MDT=-6 MST=-7 PDT=-7 PST=-8',
+);
 const maxZoneMinutes = 15 * 60;
 
 const shape = new RegExp(
@@ -100,9 +78,9 @@ function zoneMinutes(found: Record<string, string | undefined>): number | undefi
     return found.sign === '-' ? -offset : offset;
   }
   const name = (found.zone ?? '').toUpperCase();
-  if (/^[A-Z]$/.test(name)) return 0;
-  const hours = Object.hasOwn(zoneHours, name) ? zoneHours[name] : undefined;
-  return hours === undefined ? undefined : hours * 60;
+  if (name.length < 2) return 0;
+  const hours = zoneHours.get(name);
+  return hours === undefined ? undefined : Number(hours) * 60;
 }
 
 function readIsoDate(text: string): string | undefined {

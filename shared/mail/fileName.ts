@@ -1,4 +1,5 @@
 import libmime from 'libmime';
+import { tableOf } from './table.ts';
 
 const maxLength = 255;
 const maxExtensionLength = 20;
@@ -61,57 +62,19 @@ export function fallbackFileName(partNumber: number, contentType: string): strin
   return `attachment-${partNumber}.${found === 'bin' && mediaType.startsWith('text/') ? 'txt' : found}`;
 }
 
-/** Where the library's table has no extension or an uncommon one. */
-const extensions: ReadonlyMap<string, string> = new Map([
-  ['application/edi-x12', 'edi'],
-  ['application/edifact', 'edi'],
-  ['application/gzip', 'gz'],
-  ['application/ics', 'ics'],
-  ['application/ms-tnef', 'dat'],
-  ['application/pgp-keys', 'asc'],
-  ['application/pgp-signature', 'asc'],
-  ['application/pkcs7-mime', 'p7m'],
-  ['application/sql', 'sql'],
-  ['application/vnd.apple.pkpass', 'pkpass'],
-  ['application/vnd.ms-tnef', 'dat'],
-  ['application/vnd.rar', 'rar'],
-  ['application/x-pdf', 'pdf'],
-  ['application/x-zip', 'zip'],
-  ['audio/3gpp', '3gp'],
-  ['audio/aac', 'aac'],
-  ['audio/amr', 'amr'],
-  ['audio/amr-wb', 'awb'],
-  ['audio/mp3', 'mp3'],
-  ['audio/mp4', 'm4a'],
-  ['audio/mpeg', 'mp3'],
-  ['audio/ogg', 'ogg'],
-  ['image/emf', 'emf'],
-  ['image/jp2', 'jp2'],
-  ['image/jpeg', 'jpg'],
-  ['image/jpg', 'jpg'],
-  ['image/pjpeg', 'jpg'],
-  ['image/vnd.microsoft.icon', 'ico'],
-  ['image/webp', 'webp'],
-  ['image/wmf', 'wmf'],
-  ['image/x-emf', 'emf'],
-  ['image/x-ms-bmp', 'bmp'],
-  ['image/x-png', 'png'],
-  ['image/x-wmf', 'wmf'],
-  ['message/delivery-status', 'txt'],
-  ['message/disposition-notification', 'txt'],
-  ['message/external-body', 'txt'],
-  ['message/feedback-report', 'txt'],
-  // RFC 6532 and RFC 6533.
-  ['message/global', 'u8msg'],
-  ['message/global-delivery-status', 'u8dsn'],
-  ['message/global-disposition-notification', 'u8mdn'],
-  ['message/global-headers', 'u8hdr'],
-  ['message/news', 'eml'],
-  ['message/partial', 'eml'],
-  ['text/directory', 'vcf'],
-  ['text/enriched', 'txt'],
-  ['text/rfc822-headers', 'txt'],
-  ['text/rtf', 'rtf'],
-  ['text/vcard', 'vcf'],
-  ['text/x-amp-html', 'html'],
-]);
+/** Where the library's table has no extension or an uncommon one; of message/global in RFC 6532 and 6533. */
+const extensions = tableOf(
+  'application/edi-x12=edi application/edifact=edi application/gzip=gz application/ics=ics ' +
+    'application/ms-tnef=dat application/pgp-keys=asc application/pgp-signature=asc ' +
+    'application/pkcs7-mime=p7m application/sql=sql application/vnd.apple.pkpass=pkpass ' +
+    'application/vnd.ms-tnef=dat application/vnd.rar=rar application/x-pdf=pdf application/x-zip=zip ' +
+    'audio/3gpp=3gp audio/aac=aac audio/amr=amr audio/amr-wb=awb audio/mp3=mp3 audio/mp4=m4a ' +
+    'audio/mpeg=mp3 audio/ogg=ogg image/emf=emf image/jp2=jp2 image/jpeg=jpg image/jpg=jpg ' +
+    'image/pjpeg=jpg image/vnd.microsoft.icon=ico image/webp=webp image/wmf=wmf image/x-emf=emf ' +
+    'image/x-ms-bmp=bmp image/x-png=png image/x-wmf=wmf message/delivery-status=txt ' +
+    'message/disposition-notification=txt message/external-body=txt message/feedback-report=txt ' +
+    'message/global=u8msg message/global-delivery-status=u8dsn ' +
+    'message/global-disposition-notification=u8mdn message/global-headers=u8hdr message/news=eml ' +
+    'message/partial=eml text/directory=vcf text/enriched=txt text/rfc822-headers=txt text/rtf=rtf ' +
+    'text/vcard=vcf text/x-amp-html=html',
+);

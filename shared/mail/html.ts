@@ -1,4 +1,5 @@
 import { EventLoopTurn } from './eventLoop.ts';
+import { tableOf } from './table.ts';
 
 /** What is looked at of a tag or a comment; a data URL in it may be megabytes. */
 const maxTagLength = 64 * 1024;
@@ -186,46 +187,18 @@ function* readAttributes(source: string): Generator<[name: string, value: string
 }
 
 /** The named character references of ASCII and of what is invisible; others stand in no id and show something. */
-const named: Readonly<Record<string, string>> = {
-  quot: '"',
-  amp: '&',
-  apos: "'",
-  lt: '<',
-  gt: '>',
-  commat: '@',
-  period: '.',
-  colon: ':',
-  sol: '/',
-  lowbar: '_',
-  num: '#',
-  dollar: '$',
-  percnt: '%',
-  plus: '+',
-  equals: '=',
-  excl: '!',
-  ast: '*',
-  hyphen: '\u2010',
-  lpar: '(',
-  rpar: ')',
-  nbsp: '\u00a0',
-  ensp: '\u2002',
-  emsp: '\u2003',
-  thinsp: '\u2009',
-  zwnj: '\u200c',
-  zwj: '\u200d',
-  lrm: '\u200e',
-  rlm: '\u200f',
-  shy: '\u00ad',
-  Tab: '\t',
-  NewLine: '\n',
-};
+const named = tableOf(
+  'quot=" amp=& apos=\' lt=< gt=> commat=@ period=. colon=: sol=/ lowbar=_ num=# dollar=$ percnt=% ' +
+    'plus=+ equals== excl=! ast=* hyphen=\u2010 lpar=( rpar=) nbsp=\u00a0 ensp=\u2002 emsp=\u2003 ' +
+    'thinsp=\u2009 zwnj=\u200c zwj=\u200d lrm=\u200e rlm=\u200f shy=\u00ad Tab=\t NewLine=\n',
+);
 
 function decodeReferences(text: string): string {
   if (!text.includes('&')) return text;
   return text.replace(
     /&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]{2,8}));?/gi,
     (whole, decimal: string | undefined, hex: string | undefined, name: string | undefined) => {
-      if (name !== undefined) return Object.hasOwn(named, name) ? (named[name] ?? whole) : whole;
+      if (name !== undefined) return named.get(name) ?? whole;
       const code = Number.parseInt(decimal ?? hex ?? '', decimal === undefined ? 16 : 10);
       return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : whole;
     },

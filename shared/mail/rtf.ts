@@ -1,5 +1,6 @@
 import { decodeBytes } from './charset.ts';
 import { EventLoopTurn } from './eventLoop.ts';
+import { tableOf } from './table.ts';
 
 /** What a compressed RTF may grow to. */
 const maxRtfBytes = 8 * 1024 * 1024;
@@ -62,18 +63,10 @@ const destinations = new Set(
 );
 const controlSign =
   /\\(?:([a-zA-Z]{1,32})(-?\d{1,10})? ?|'([0-9a-fA-F]{2})|([^a-zA-Z]))|[{}]|\r?\n|[^\\{}\r\n]+/g;
-const characters: Readonly<Record<string, string>> = {
-  par: '\n',
-  line: '\n',
-  tab: '\t',
-  lquote: '\u2018',
-  rquote: '\u2019',
-  ldblquote: '\u201c',
-  rdblquote: '\u201d',
-  bullet: '\u2022',
-  endash: '\u2013',
-  emdash: '\u2014',
-};
+const characters = tableOf(
+  'par=\n line=\n tab=\t lquote=\u2018 rquote=\u2019 ldblquote=\u201c rdblquote=\u201d bullet=\u2022 ' +
+    'endash=\u2013 emdash=\u2014',
+);
 
 interface GroupState {
   /** Nothing of it is shown. */
@@ -152,7 +145,7 @@ export async function readRtf(rtf: Buffer): Promise<{
       else if (word === 'u') {
         show(String.fromCharCode(Number(parameter ?? 63) & 0xffff));
         toSkip = state.skipped;
-      } else if (Object.hasOwn(characters, word)) show(characters[word] ?? '');
+      } else if (characters.has(word)) show(characters.get(word) ?? '');
     } else if (sign.startsWith('\r') || sign.startsWith('\n')) {
       // Line ends of the source are none of the text.
     } else {

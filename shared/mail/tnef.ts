@@ -46,19 +46,6 @@ const property = {
   internetCodePage: 0x3fde,
 };
 const type = { object: 0x000d, string8: 0x001e, unicode: 0x001f, binary: 0x0102, multiple: 0x1000 };
-const fixedBytes: Readonly<Record<number, number>> = {
-  2: 4,
-  3: 4,
-  4: 4,
-  5: 8,
-  6: 8,
-  7: 8,
-  10: 4,
-  11: 4,
-  20: 8,
-  64: 8,
-  72: 16,
-};
 const maxProperties = 10_000;
 const maxAttachments = 1000;
 /** An embedded object begins with the id of its interface. */
@@ -196,7 +183,7 @@ function skipName(cursor: Cursor): void {
 
 function readValues(cursor: Cursor, whole: number): Buffer[] {
   const base = whole & ~type.multiple;
-  const fixed = fixedBytes[base];
+  const fixed = fixedBytes(base);
   const isMultiple = (whole & type.multiple) !== 0;
   if (fixed !== undefined) {
     if (!isMultiple) return [cursor.take(fixed)];
@@ -208,6 +195,12 @@ function readValues(cursor: Cursor, whole: number): Buffer[] {
   const count = cursor.uint32();
   if (count > maxProperties) throw new RangeError('it has too many values');
   return Array.from({ length: count }, () => cursor.takePadded(cursor.uint32()));
+}
+
+function fixedBytes(base: number): number | undefined {
+  if ([2, 3, 4, 10, 11].includes(base)) return 4;
+  if ([5, 6, 7, 20, 64].includes(base)) return 8;
+  return base === 72 ? 16 : undefined;
 }
 
 function textOf(value: Value | undefined, codePage: string): string | undefined {

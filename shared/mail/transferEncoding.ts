@@ -18,20 +18,12 @@ const LF = 0x0a;
 const maxLineBytes = 1024 * 1024;
 const noBytes = Buffer.alloc(0);
 
-const names: Readonly<Record<string, TransferEncoding>> = {
-  '': 'identity',
-  '7bit': 'identity',
-  '7bits': 'identity',
-  '8bit': 'identity',
-  '8bits': 'identity',
-  binary: 'identity',
-  base64: 'base64',
-  quotedprintable: 'quoted-printable',
-  uuencode: 'uuencode',
-  uue: 'uuencode',
-  xuuencode: 'uuencode',
-  xuue: 'uuencode',
-};
+const spellings: readonly [RegExp, TransferEncoding][] = [
+  [/^(?:|[78]bits?|binary)$/, 'identity'],
+  [/^base64$/, 'base64'],
+  [/^quotedprintable$/, 'quoted-printable'],
+  [/^x?uue(?:ncode)?$/, 'uuencode'],
+];
 
 /** The encoding that a Content-Transfer-Encoding names, however it is spelled: `base-64`, `"base64";`. */
 export function readTransferEncoding(value: string): TransferEncoding {
@@ -42,8 +34,8 @@ export function readTransferEncoding(value: string): TransferEncoding {
     .toLowerCase();
   for (const spelled of [bare, bare.replace(/\s.*$/s, '')]) {
     const name = spelled.replace(/[^a-z0-9]/g, '');
-    const encoding = Object.hasOwn(names, name) ? names[name] : undefined;
-    if (encoding !== undefined) return encoding;
+    const found = spellings.find(([spelling]) => spelling.test(name));
+    if (found) return found[1];
   }
   return 'unknown';
 }
