@@ -1,4 +1,6 @@
 import { Base64Decoder } from './base64.ts';
+import { isBlank, join } from './bytes.ts';
+import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import type { Content, ContentStore, ContentWriter } from './mail.ts';
 import { createTransferDecoder, type TransferDecoder, type TransferEncoding } from './transferEncoding.ts';
@@ -6,6 +8,8 @@ import { Unsplittable } from './unsplittable.ts';
 
 /** So much is decoded at a time: a turn of the event loop stays short, and a string made of it cheap. */
 const sliceBytes = 64 * 1024;
+const smallBytes = 16 * 1024;
+const noBytes = Buffer.alloc(0);
 
 /**
  * Takes the encoded body of one part in pieces and puts its decoded bytes into the store: in one go
@@ -29,43 +33,30 @@ export class ContentSink {
     return this.#decoder.hasTrailer;
   }
 
-  write(piece: Buffer): Promise<void> | void {
-    if (this.#writer) return this.#pass(this.#writer, piece);
-    if (!this.#first) {
+  async write(piece: Buffer): Promise<void> {
+    if (!this.#writer && !this.#first) {
       this.#first = piece;
       return;
     }
-    const writer = this.#store.begin();
+    this.#writer ??= this.#store.begin();
     const first = this.#first;
-    this.#writer = writer;
     this.#first = undefined;
-    return this.#passBoth(writer, first, piece);
+    if (first) await this.#pass(this.#writer, first);
+    await this.#pass(this.#writer, piece);
   }
 
-  async #passBoth(writer: ContentWriter, first: Buffer, second: Buffer): Promise<void> {
-    await this.#pass(writer, first);
-    await this.#pass(writer, second);
-  }
-
-  #pass(writer: ContentWriter, piece: Buffer): Promise<void> | void {
-    if (this.#encoding === 'identity' || piece.length <= sliceBytes)
-      return writer.write(this.#decoder.decode(piece));
-    return this.#passSlices(writer, piece);
-  }
-
-  async #passSlices(writer: ContentWriter, piece: Buffer): Promise<void> {
+  async #pass(writer: ContentWriter, piece: Buffer): Promise<void> {
     const turn = new EventLoopTurn();
-    for (let at = 0; at < piece.length; at += sliceBytes) {
-      await writer.write(this.#decoder.decode(piece.subarray(at, at + sliceBytes)));
+    const slices = this.#encoding === 'identity' ? [piece] : slicesOf([piece]);
+    for (const slice of slices) {
+      await writer.write(this.#decoder.decode(slice));
       await turn.giveWay();
     }
   }
 
   async end(): Promise<Content> {
     if (!this.#writer)
-      return this.#store.put(
-        await decodeWhole(this.#decoder, this.#encoding, this.#first ? [this.#first] : []),
-      );
+      return this.#store.put(await decodeWhole(this.#decoder, this.#encoding, [this.#first ?? noBytes]));
     const rest = this.#decoder.end();
     if (rest.length > 0) await this.#writer.write(rest);
     return this.#writer.end();
@@ -78,15 +69,53 @@ export class ContentSink {
   }
 }
 
+/** The body of a leaf that is held in memory, encoded as it stands in the mail, until its end. */
+export class HeldBody {
+  encodedBytes = 0;
+  isBlank = true;
+  readonly #encoding: Entity['encoding'];
+  readonly #encoded: Buffer[] = [];
+  readonly #decoder: TransferDecoder;
+
+  constructor({ encoding }: Entity) {
+    this.#encoding = encoding;
+    this.#decoder = createTransferDecoder(encoding);
+  }
+
+  get hasTrailer(): boolean {
+    return this.#decoder.hasTrailer;
+  }
+
+  write(bytes: Buffer): void {
+    this.encodedBytes += bytes.length;
+    this.isBlank &&= isBlank(bytes);
+    // A small slice must not keep the large block alive that it is one of.
+    const isSmall = bytes.length <= smallBytes || bytes.length < bytes.buffer.byteLength / 8;
+    this.#encoded.push(this.#encoded.length > 0 || isSmall ? Buffer.from(bytes) : bytes);
+  }
+
+  /** One character a byte. */
+  encodedText(): string {
+    return join(this.#encoded).toString('latin1');
+  }
+
+  takeEncoded(): Buffer[] {
+    return this.#encoded.splice(0);
+  }
+
+  async end(): Promise<Buffer> {
+    return decodeWhole(this.#decoder, this.#encoding, this.takeEncoded());
+  }
+}
+
 /** Undoes the encoding of a body that is whole in memory; one that is not encoded and in one piece is not copied. */
-export async function decodeWhole(
+async function decodeWhole(
   decoder: TransferDecoder,
   encoding: TransferEncoding,
   pieces: readonly Buffer[],
 ): Promise<Buffer> {
-  const [first = Buffer.alloc(0)] = pieces;
-  if (encoding === 'identity' || encoding === 'unknown')
-    return pieces.length > 1 ? Buffer.concat(pieces) : first;
+  if (encoding === 'identity' || encoding === 'unknown') return join(pieces);
+  const [first = noBytes] = pieces;
   const turn = new EventLoopTurn();
   const encodedBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
   if (decoder instanceof Base64Decoder) {

@@ -1,4 +1,5 @@
 import addressparser from 'nodemailer/lib/addressparser';
+import { byteOrderMarkLength } from './bytes.ts';
 import { readDate, withoutComments } from './date.ts';
 import { decodeWords } from './encodedWord.ts';
 import { cutText } from './fileName.ts';
@@ -6,7 +7,6 @@ import { type HeaderField, readHeaderBlock, unfoldedValue } from './header.ts';
 import type { MailEnvelope } from './mail.ts';
 
 const maxLength = 1024;
-const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 /** What is read of a field: enough for 1,024 characters however they are encoded, and bounded. */
 const maxFieldLength = 16 * 1024;
 
@@ -31,7 +31,7 @@ export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
 
 /** As far as it can be read from the first bytes of a mail, which may end within its header. */
 export function readEnvelopeStart(start: Buffer): MailEnvelope {
-  const bare = start.subarray(start.subarray(0, 3).equals(byteOrderMark) ? 3 : 0);
+  const bare = start.subarray(byteOrderMarkLength(start));
   const end = /\r*\n\r*\n/.exec(bare.toString('latin1'));
   return readEnvelope(readHeaderBlock(bare.subarray(0, end?.index ?? bare.length), true).fields);
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
+import { byteOrderMarkLength } from './bytes.ts';
 
 /** How much of a mail `mailFingerprint` looks at. */
 export const identityWindowBytes = 65_536;
 
 const identityFields = ['message-id', 'date', 'from', 'subject'] as const;
-/** CRLF, also with a CR too many, and the bare LF or CR of old systems. */
-const lineEnd = /\r*\n|\r/g;
-const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
+/** It ends in CRLF, also with a CR too many, or the bare LF or CR of old systems. */
+const headerLine = /([^\r\n]*)(?:\r*\n|\r|$)/g;
 
 /**
  * Tells mails apart that a server gives the same number: hex SHA-256 over the first Message-ID, Date, From
@@ -34,10 +34,9 @@ export function mailFingerprint(head: Buffer): string {
 
 /** The lines of the header, each with what continues it, one character a byte. */
 function* unfoldedFields(head: Buffer): Generator<string> {
-  const start = head.subarray(0, 3).equals(byteOrderMark) ? 3 : 0;
-  const text = head.toString('latin1', start, Math.min(head.length, identityWindowBytes));
+  const text = head.toString('latin1', byteOrderMarkLength(head), identityWindowBytes);
   let field = '';
-  for (const line of lines(text)) {
+  for (const [, line = ''] of text.matchAll(headerLine)) {
     if (line === '') break;
     if (line.startsWith(' ') || line.startsWith('\t')) {
       field += line;
@@ -47,13 +46,4 @@ function* unfoldedFields(head: Buffer): Generator<string> {
     }
   }
   yield field;
-}
-
-function* lines(text: string): Generator<string> {
-  let start = 0;
-  for (const { index, 0: ending } of text.matchAll(lineEnd)) {
-    yield text.slice(start, index);
-    start = index + ending.length;
-  }
-  yield text.slice(start);
 }

@@ -1,9 +1,9 @@
 import type { TextTree } from './body.ts';
-import { ContentSink } from './contentSink.ts';
+import { isBlank } from './bytes.ts';
+import { ContentSink, HeldBody } from './contentSink.ts';
 import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { safeFileName } from './fileName.ts';
-import { HeldBody } from './heldBody.ts';
 import { findShownIds } from './html.ts';
 import {
   beginsAsMultipart,
@@ -15,7 +15,7 @@ import {
   textRole,
 } from './leafKind.ts';
 import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from './mail.ts';
-import { isBlank, type MimeEvent, MultipartScanner } from './multipart.ts';
+import { type MimeEvent, MultipartScanner } from './multipart.ts';
 import { openSignedData } from './signedData.ts';
 import { type MailText, readText } from './text.ts';
 import { unpackTnef, type Winmail } from './tnef.ts';

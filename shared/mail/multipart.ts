@@ -1,4 +1,5 @@
 import { Base64Decoder } from './base64.ts';
+import { byteOrderMarkLength, isBlank } from './bytes.ts';
 import { type Entity, readEntity } from './entity.ts';
 import { beginsAsHeader, type HeaderField, isContentField, mayBeText, readHeaderBlock } from './header.ts';
 import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
@@ -33,7 +34,6 @@ const LF = 0x0a;
 const CR = 0x0d;
 const DASH = 0x2d;
 const delimiterStart = Buffer.from('\n--');
-const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 const noBytes = Buffer.alloc(0);
 
 /** 1 MiB of header, a line of it counting for at least 64 bytes, and 1,000 entities: as mailparser. */
@@ -135,19 +135,16 @@ export class MultipartScanner {
   }
 
   *#run(final: boolean): Generator<MimeEvent> {
-    if (this.#state === 'start' && !this.#passByteOrderMark(final)) return;
+    if (this.#state === 'start') {
+      if (this.#buffer.length < 3 && !final) return;
+      this.#at = byteOrderMarkLength(this.#buffer);
+      this.#state = 'head';
+    }
     for (let steps = 1; ; steps++) {
       if (steps % linesBetweenPauses === 0) yield { kind: 'pause' };
       const goesOn = this.#state === 'head' ? yield* this.#scanHead(final) : yield* this.#scanBody(final);
       if (!goesOn) return;
     }
-  }
-
-  #passByteOrderMark(final: boolean): boolean {
-    if (this.#buffer.length < byteOrderMark.length && !final) return false;
-    if (this.#buffer.subarray(0, byteOrderMark.length).equals(byteOrderMark)) this.#at = byteOrderMark.length;
-    this.#state = 'head';
-    return true;
   }
 
   /** Reads a header up to its empty line or what else ends it; false when more bytes are needed. */
@@ -509,11 +506,5 @@ function refuseSameBoundary(attachedMail: string, boundary: string): void {
 
 function isCarriageReturns(buffer: Buffer, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (buffer[at] !== CR) return false;
-  return true;
-}
-
-/** Whether there is nothing but white space and control characters. */
-export function isBlank(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at++) if ((bytes[at] ?? 0) > 0x20) return false;
   return true;
 }

@@ -1,3 +1,5 @@
+import { join } from './bytes.ts';
+
 const signedDataOid = '2a864886f70d010702';
 const dataOid = '2a864886f70d010701';
 const tags = { integer: 0x02, octetString: 0x04, oid: 0x06, sequence: 0x30, set: 0x31, explicit0: 0xa0 };
@@ -46,8 +48,7 @@ class BerReader {
     this.#enter(tags.explicit0);
     const pieces: Buffer[] = [];
     this.#readOctets(this.#next(), pieces, 0);
-    const [first] = pieces;
-    return pieces.length === 1 && first ? first : Buffer.concat(pieces);
+    return join(pieces);
   }
 
   #next(): Element {

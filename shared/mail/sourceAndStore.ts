@@ -1,3 +1,4 @@
+import { join } from './bytes.ts';
 import type { ContentStore, ContentWriter, MailSource } from './mail.ts';
 
 const maxBlockBytes = 64 * 1024;
@@ -8,9 +9,10 @@ const maxBlockBytes = 64 * 1024;
  */
 export class SourceAndStore {
   readonly store: ContentStore;
+  /** What the source or the store threw, if that is what went wrong. */
+  failure: { readonly error: unknown } | undefined;
   readonly #source: MailSource;
   readonly #writers = new Set<ContentWriter>();
-  #failure: { readonly error: unknown } | undefined;
 
   constructor(source: MailSource, store: ContentStore) {
     this.#source = source;
@@ -18,11 +20,6 @@ export class SourceAndStore {
       put: (bytes) => this.watch(() => store.put(bytes)),
       begin: () => this.#watchWriter(store),
     };
-  }
-
-  /** What the source or the store threw, if that is what went wrong. */
-  get failure(): { readonly error: unknown } | undefined {
-    return this.#failure;
   }
 
   /**
@@ -63,7 +60,7 @@ export class SourceAndStore {
     const writer = store.begin();
     this.#writers.add(writer);
     return {
-      write: (piece) => this.#watchWrite(writer, piece),
+      write: (piece) => this.watch(async () => writer.write(piece)),
       end: async () => {
         const content = await this.watch(() => writer.end());
         this.#writers.delete(writer);
@@ -76,22 +73,12 @@ export class SourceAndStore {
     };
   }
 
-  #watchWrite(writer: ContentWriter, piece: Buffer): Promise<void> | void {
-    try {
-      const written = writer.write(piece);
-      return written && this.watch(() => written);
-    } catch (error) {
-      this.#failure ??= { error };
-      throw error;
-    }
-  }
-
   /** Does something whose failure is not the mail's. */
   async watch<T>(act: () => Promise<T>): Promise<T> {
     try {
       return await act();
     } catch (error) {
-      this.#failure ??= { error };
+      this.failure ??= { error };
       throw error;
     }
   }
@@ -99,9 +86,4 @@ export class SourceAndStore {
 
 function* slices(block: Buffer, bytes: number): Generator<Buffer> {
   for (let at = 0; at < block.length; at += bytes) yield block.subarray(at, at + bytes);
-}
-
-function join(pieces: readonly Buffer[]): Buffer {
-  const [first] = pieces;
-  return pieces.length === 1 && first ? first : Buffer.concat(pieces);
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { chooseCharset, decodePieces } from './charset.ts';
+import { ContentSink } from './contentSink.ts';
 import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { isInvisible, isInvisibleHtml } from './html.ts';
@@ -60,18 +61,12 @@ export async function showsNothing(text: MailText): Promise<boolean> {
 /** Puts a text that comes in pieces into the store, as UTF-8. */
 export async function storeText(store: ContentStore, pieces: Iterable<string>): Promise<Content> {
   const turn = new EventLoopTurn();
-  const chunks = inChunks(pieces);
-  const first = chunks.next();
-  const second = chunks.next();
-  if (first.done || second.done) return store.put(Buffer.from(first.value ?? ''));
-  const writer = store.begin();
-  await writer.write(Buffer.from(first.value));
-  await writer.write(Buffer.from(second.value));
-  for (const chunk of chunks) {
-    await writer.write(Buffer.from(chunk));
+  const sink = new ContentSink(store, 'identity');
+  for (const chunk of inChunks(pieces)) {
+    await sink.write(Buffer.from(chunk));
     await turn.giveWay();
   }
-  return writer.end();
+  return sink.end();
 }
 
 /** Pieces of at least 64 KiB, the last one excepted, none of which ends within a surrogate pair. */

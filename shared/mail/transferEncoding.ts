@@ -1,5 +1,6 @@
 import libqp from 'libqp';
 import { Base64Decoder } from './base64.ts';
+import { join } from './bytes.ts';
 import { Unsplittable } from './unsplittable.ts';
 
 /** How a body is encoded (RFC 2045, 6); `unknown` is what nobody can undo. */
@@ -157,9 +158,4 @@ function decodeUuLine(line: string, target: Buffer, start: number): number {
     target[to + 2] = (c << 6) | d;
   }
   return end;
-}
-
-function join(pieces: readonly Buffer[]): Buffer {
-  const [first] = pieces;
-  return pieces.length === 1 && first ? first : Buffer.concat(pieces);
 }
