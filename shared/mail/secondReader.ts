@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { MailSource, SplitMail } from './mail.ts';
 
 /** A larger damaged mail is not read twice. */
@@ -10,6 +11,7 @@ const attachmentsOnly = {
   skipTextToHtml: true,
   skipTextLinks: true,
   skipImageLinks: true,
+  keepCidLinks: true,
   // As the rest of the app: an attached mail is one attachment.
   ignoreEmbedded: true,
   keepDeliveryStatus: true,
@@ -38,26 +40,15 @@ export async function compareWithSecondReader(
 
 async function countAttachments(source: MailSource): Promise<number> {
   // Loaded when first needed: few mails are damaged, and it brings half a megabyte of HTML along.
-  const { MailParser } = await import('mailparser');
-  const parser = new MailParser(attachmentsOnly);
-  let attachments = 0;
-  parser.on('data', (data) => {
-    if (data.type !== 'attachment') return;
-    attachments += 1;
-    data.content.once('end', () => data.release?.());
-    data.content.resume();
-  });
-  const ended = new Promise<void>((resolve, reject) => {
-    parser.once('end', resolve);
-    parser.once('error', reject);
-  });
+  const { simpleParser } = await import('mailparser');
+  return (await simpleParser(Readable.from(beginningOf(source)), attachmentsOnly)).attachments.length;
+}
+
+async function* beginningOf(source: MailSource): AsyncGenerator<Buffer> {
   let readBytes = 0;
   for await (const piece of await source.open()) {
     readBytes += piece.length;
-    if (readBytes > maxReadBytes) break;
-    parser.write(piece);
+    if (readBytes > maxReadBytes) return;
+    yield piece;
   }
-  parser.end();
-  await ended;
-  return attachments;
 }
