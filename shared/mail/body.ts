@@ -51,8 +51,11 @@ export async function chooseBody(
   const visible = own ?? (winmailBody && (await withoutInvisible(winmailBody)));
   const [other, ...moreOthers] = otherTexts;
   if (visible) {
-    const { attached, ...body } = give(visible, chooseForm(visible, wanted));
-    return choice({ ...body, attached: [...attached, ...otherTexts] });
+    const form = chooseForm(visible, wanted);
+    const taken = takenFrom(visible, form);
+    const fits = (text: MailText) => form === 'html' || text.form === form;
+    const attached = [...taken.filter((text) => !fits(text)), ...otherTexts];
+    return choice({ form, texts: taken.filter(fits), attached });
   }
   if (other) return choice({ form: 'other', texts: [other], attached: moreOthers });
   const first = all.find((text) => text.form === wanted) ?? only;
@@ -85,51 +88,38 @@ function chooseForm(tree: TextTree, wanted: 'plain' | 'html'): 'plain' | 'html' 
 
 /** What stands one after the other, however the multiparts are nested. */
 function thingsOf(tree: TextTree): TextTree[] {
-  if (tree.kind === 'other') return [];
-  return tree.kind === 'sequence' ? tree.children.flatMap(thingsOf) : [tree];
+  return tree.kind === 'text' || tree.kind === 'alternative' ? [tree] : childrenOf(tree).flatMap(thingsOf);
+}
+
+function childrenOf(tree: TextTree): readonly TextTree[] {
+  return 'children' in tree ? tree.children : [];
 }
 
 function textsOf(tree: TextTree): MailText[] {
-  if (tree.kind === 'other') return [];
-  return tree.kind === 'text' ? [tree.text] : tree.children.flatMap(textsOf);
+  return tree.kind === 'text' ? [tree.text] : childrenOf(tree).flatMap(textsOf);
 }
 
 function has(tree: TextTree, form: 'plain' | 'html'): boolean {
-  if (tree.kind === 'other') return false;
-  return tree.kind === 'text' ? tree.text.form === form : tree.children.some((child) => has(child, form));
+  return textsOf(tree).some((text) => text.form === form);
 }
 
 /** Whether all of it can be had in that form. */
 function canBe(tree: TextTree, form: 'plain' | 'html'): boolean {
-  if (tree.kind === 'other') return false;
   if (tree.kind === 'text') return tree.text.form === form;
   if (tree.kind === 'sequence') return tree.children.every((child) => canBe(child, form));
-  return tree.children.some((child) => canBe(child, form));
+  return childrenOf(tree).some((child) => canBe(child, form));
 }
 
-function give(tree: TextTree, form: 'plain' | 'html'): Omit<Body, 'otherForms'> {
-  const texts: MailText[] = [];
-  const attached: MailText[] = [];
-  const visit = (node: TextTree): void => {
-    if (node.kind === 'other') return;
-    if (node.kind === 'text') {
-      if (node.text.form === form || form === 'html') texts.push(node.text);
-      else attached.push(node.text);
-      return;
-    }
-    if (node.kind === 'sequence') {
-      for (const child of node.children) visit(child);
-      return;
-    }
-    const { children } = node;
-    const chosen =
-      children.findLast((child) => canBe(child, form)) ??
-      children.findLast((child) => has(child, form)) ??
-      children.at(-1);
-    if (chosen) visit(chosen);
-  };
-  visit(tree);
-  return { form, texts, attached };
+/** All texts of a sequence, and of an alternative those of its best form. */
+function takenFrom(tree: TextTree, form: 'plain' | 'html'): MailText[] {
+  const children = childrenOf(tree);
+  if (tree.kind !== 'alternative')
+    return tree.kind === 'text' ? [tree.text] : children.flatMap((child) => takenFrom(child, form));
+  const chosen =
+    children.findLast((child) => canBe(child, form)) ??
+    children.findLast((child) => has(child, form)) ??
+    children.at(-1);
+  return chosen ? takenFrom(chosen, form) : [];
 }
 
 async function withoutInvisible(tree: TextTree): Promise<TextTree | undefined> {
