@@ -11,6 +11,13 @@ export function isBlank(bytes: Buffer): boolean {
   return true;
 }
 
+/** Bytes of which some are written as a sign and two hex digits, which `escapes` find. */
+export function unescapeHex(text: string, escapes: RegExp): Buffer {
+  const bytes = Buffer.from(text).toString('latin1');
+  const decoded = bytes.replace(escapes, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(decoded, 'latin1');
+}
+
 /** All of them as one; a single one is not copied. */
 export function join(pieces: readonly Buffer[]): Buffer {
   const [first] = pieces;

@@ -1,4 +1,5 @@
 import { Base64Decoder } from './base64.ts';
+import { unescapeHex } from './bytes.ts';
 import { decodeBytes } from './charset.ts';
 
 /** RFC 2047, 2; and with question marks in it, which some senders forget to encode. */
@@ -43,12 +44,5 @@ function decodeB(payload: string): Buffer {
 /** RFC 2047, 4.2, with the blanks of a careless folding behind a `=`. */
 function decodeQ(payload: string): Buffer {
   const text = payload.replace(/=\s+([0-9a-fA-F])/g, '=$1').replace(/[_\s]/g, ' ');
-  const bytes = Buffer.from(text);
-  let length = 0;
-  for (let at = 0; at < bytes.length; at++) {
-    const hex = bytes[at] === 0x3d ? /^[0-9a-f]{2}$/i.exec(bytes.toString('latin1', at + 1, at + 3)) : null;
-    bytes[length++] = hex ? Number.parseInt(hex[0], 16) : (bytes[at] ?? 0);
-    if (hex) at += 2;
-  }
-  return bytes.subarray(0, length);
+  return unescapeHex(text, /=([0-9a-f]{2})/gi);
 }

@@ -1,3 +1,4 @@
+import { unescapeHex } from './bytes.ts';
 import { decodeBytes } from './charset.ts';
 
 /** A header field as it stands in the mail; `line` holds one character a byte, folds included. */
@@ -257,7 +258,7 @@ function maskComments(text: string): string {
 
 interface Pair {
   readonly name: string;
-  readonly value: string;
+  value: string;
 }
 
 const namesAFile = /^(?:file)?name\b/;
@@ -265,24 +266,25 @@ const quoteEnd = /"[ \t]*(?:;|$|\(|(?=[\w*-]+=))/g;
 const quoteEndHere = new RegExp(quoteEnd.source, 'y');
 
 function readPairs(text: string): Pair[] {
-  const pairs: { name: string; value: string }[] = [];
+  const pairs: Pair[] = [];
   const pairStart = /[;\s]*(?:\([^)]*\)[;\s]*)*([^=;\s"()]+)\s*=\s*/y;
   for (let at = 0; at < text.length; ) {
     pairStart.lastIndex = at;
     const found = pairStart.exec(text);
     if (found === null) {
       const next = text.indexOf(';', at);
-      const piece = text.slice(at, next < 0 ? text.length : next);
+      const piece = text.slice(at, next < 0 ? text.length : next).trimEnd();
       const last = pairs.at(-1);
       // `filename=a;b.pdf`: what stands behind an unquoted semicolon and is no parameter.
+      const isMore = last && namesAFile.test(last.name) && piece !== '' && text[at - 1] === ';';
       if (
-        last &&
-        namesAFile.test(last.name) &&
-        piece.trim() !== '' &&
-        text[at - 1] === ';' &&
-        !wasQuoted(text, at)
+        isMore &&
+        !text
+          .slice(0, at - 1)
+          .trimEnd()
+          .endsWith('"')
       )
-        last.value += `;${piece.trimEnd()}`;
+        last.value += `;${piece}`;
       at = next < 0 ? text.length : next + 1;
       continue;
     }
@@ -308,13 +310,6 @@ function readPairs(text: string): Pair[] {
     }
   }
   return pairs;
-}
-
-function wasQuoted(text: string, at: number): boolean {
-  return text
-    .slice(0, at - 1)
-    .trimEnd()
-    .endsWith('"');
 }
 
 /** RFC 5322, 3.2.4; but a backslash before a letter or a digit is one of a Windows path. */
@@ -350,7 +345,7 @@ function joinSegment(parts: readonly { text: string; encoded: boolean }[]): Para
   const marks = first?.encoded ? /^([^']*)'([^']*)'/.exec(first.text) : null;
   const bytes = parts.map(({ text, encoded }, index) => {
     const bare = index === 0 && marks ? text.slice(marks[0].length) : text;
-    return encoded ? percentDecoded(bare) : Buffer.from(bare);
+    return encoded ? unescapeHex(bare, /%([0-9a-f]{2})/gi) : Buffer.from(bare);
   });
   const charset = marks?.[1] || undefined;
   const plain = parts.some(({ text, encoded }) => !encoded && /[^\x20-\x7e]/.test(text));
@@ -358,15 +353,4 @@ function joinSegment(parts: readonly { text: string; encoded: boolean }[]): Para
     text: decodeBytes(Buffer.concat(bytes), plain ? undefined : charset),
     extended: parts.some(({ encoded }) => encoded),
   };
-}
-
-function percentDecoded(text: string): Buffer {
-  const bytes = Buffer.from(text);
-  let length = 0;
-  for (let at = 0; at < bytes.length; at++) {
-    const hex = bytes[at] === 0x25 ? /^[0-9a-f]{2}$/i.exec(bytes.toString('latin1', at + 1, at + 3)) : null;
-    bytes[length++] = hex ? Number.parseInt(hex[0], 16) : (bytes[at] ?? 0);
-    if (hex) at += 2;
-  }
-  return bytes.subarray(0, length);
 }
