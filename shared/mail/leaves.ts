@@ -26,15 +26,10 @@ export interface Attachment {
   readonly order: number;
   readonly contentType: string;
   readonly fileName: string | undefined;
-  /** Stored, or still open where it is not known yet whether it is sent. */
-  readonly body: { readonly kind: 'stored'; readonly content: Content } | OpenBody;
-}
-
-interface OpenBody {
-  readonly kind: 'open';
-  readonly sink: ContentSink;
+  /** Stored, not stored yet, or still open where it is not known yet whether it is sent. */
+  readonly body: Content | Buffer | ContentSink;
   /** The HTML may show it. */
-  readonly pictureId: string | undefined;
+  readonly pictureId?: string | undefined;
 }
 
 /** What a mail holds. */
@@ -58,12 +53,14 @@ type Leaf = { readonly order: number; readonly entity: Entity } & (
   | {
       readonly kind: 'attachment';
       readonly sink: ContentSink;
-      readonly pictureId?: string;
+      readonly pictureId: string | undefined;
+      /** For the end of the mail, to know whether it is sent. */
       readonly waits: boolean;
     }
   | { readonly kind: 'container'; readonly how: 'tnef' | 'signed'; readonly held: HeldBody }
-  | { readonly kind: 'omitted' }
 );
+
+type LeafOf<Kind> = Leaf & { readonly kind: Kind };
 
 /** All texts of a mail are held in memory; one with more goes raw. */
 const maxTextBytes = 16 * 1024 * 1024;
@@ -139,8 +136,6 @@ export class LeafCollector {
         return this.#write(event.bytes);
       case 'part-end':
         return this.#end();
-      case 'pause':
-        return;
     }
   }
 
@@ -148,16 +143,14 @@ export class LeafCollector {
   async leaves(): Promise<MailLeaves> {
     const attachments: Attachment[] = [];
     for (const attachment of this.#attachments) {
-      const { body, order } = attachment;
-      const id = body.kind === 'open' ? body.pictureId : undefined;
-      if (body.kind === 'open' && id !== undefined && (await this.#showsPicture(id))) {
-        await body.sink.discard();
-        this.#omit(order, 'inlineAttachments');
+      const { body, order, pictureId } = attachment;
+      if (body instanceof ContentSink && pictureId !== undefined && (await this.#showsPicture(pictureId))) {
+        await body.discard();
+        this.#omissions.push({ order, reason: 'inlineAttachments' });
       } else {
         attachments.push(attachment);
       }
     }
-    attachments.sort((one, other) => one.order - other.order);
     const [texts = { kind: 'sequence', children: [] }] = this.#open;
     return {
       texts,
@@ -197,35 +190,32 @@ export class LeafCollector {
     return this.#beginAttachment(order, entity);
   }
 
-  #beginAttachment(order: number, entity: Entity): Promise<void> | void {
-    const { sendAttachments, inlineAttachments } = this.#rules;
-    if (!sendAttachments || this.#isFiltered(entity.fileName)) {
-      this.#omit(order, sendAttachments ? 'attachmentFilter' : 'sendAttachments');
-      this.#leaf = { kind: 'omitted', order, entity };
+  async #beginAttachment(order: number, entity: Entity): Promise<void> {
+    const { inlineAttachments, attachmentFilter } = this.#rules;
+    // RFC 2392: an HTML text that stands before or behind a picture refers to it by `cid:`.
+    const pictureId = !inlineAttachments && isPicture(entity) ? entity.contentId : undefined;
+    const reason = await this.#whyOmitted(entity, pictureId);
+    if (reason !== undefined) {
+      this.#omissions.push({ order, reason });
+      this.#leaf = undefined;
       return;
     }
-    if (!inlineAttachments && isPicture(entity) && entity.contentId !== undefined)
-      return this.#beginPicture(order, entity, entity.contentId);
-    const waits =
-      this.#rules.attachmentFilter !== undefined && isNameless(entity.fileName) && this.#mayWait();
-    this.#leaf = { kind: 'attachment', order, entity, sink: this.#sink(entity), waits };
+    const mayBeLeftOut =
+      pictureId !== undefined || (attachmentFilter !== undefined && isNameless(entity.fileName));
+    const waits = mayBeLeftOut && ++this.#waiting <= maxWaiting;
+    const sink = new ContentSink(this.#store, entity.encoding);
+    this.#leaf = { kind: 'attachment', order, entity, sink, pictureId, waits };
   }
 
-  /** RFC 2392: an HTML text that stands before or behind a picture refers to it by `cid:`. */
-  async #beginPicture(order: number, entity: Entity, pictureId: string): Promise<void> {
-    if (await this.#showsPicture(pictureId)) {
-      this.#omit(order, 'inlineAttachments');
-      this.#leaf = { kind: 'omitted', order, entity };
-    } else {
-      this.#leaf = {
-        kind: 'attachment',
-        order,
-        entity,
-        sink: this.#sink(entity),
-        pictureId,
-        waits: this.#mayWait(),
-      };
-    }
+  async #whyOmitted(
+    { fileName }: Entity,
+    pictureId: string | undefined,
+  ): Promise<OmissionReason | undefined> {
+    const { sendAttachments, attachmentFilter } = this.#rules;
+    if (!sendAttachments) return 'sendAttachments';
+    const name = safeFileName(fileName, '');
+    if (name !== '' && attachmentFilter?.(name) === false) return 'attachmentFilter';
+    return pictureId !== undefined && (await this.#showsPicture(pictureId)) ? 'inlineAttachments' : undefined;
   }
 
   /** Whether an HTML text shows it; of several with the same id the first. */
@@ -240,26 +230,9 @@ export class LeafCollector {
     return false;
   }
 
-  #sink(entity: Entity): ContentSink {
-    return new ContentSink(this.#store, entity.encoding);
-  }
-
-  #mayWait(): boolean {
-    return this.#waiting < maxWaiting && ++this.#waiting > 0;
-  }
-
-  #isFiltered(fileName: string | undefined): boolean {
-    const name = safeFileName(fileName, '');
-    return name !== '' && this.#rules.attachmentFilter?.(name) === false;
-  }
-
-  #omit(order: number, reason: OmissionReason): void {
-    this.#omissions.push({ order, reason });
-  }
-
   #write(bytes: Buffer): Promise<void> | void {
     const leaf = this.#leaf;
-    if (leaf === undefined || leaf.kind === 'omitted') return;
+    if (leaf === undefined) return;
     if (leaf.kind === 'attachment') return leaf.sink.write(bytes);
     leaf.held.write(bytes);
     this.#heldBytes += bytes.length;
@@ -294,25 +267,20 @@ export class LeafCollector {
   #end(): Promise<void> | void {
     const leaf = this.#leaf;
     this.#leaf = undefined;
-    if (leaf?.kind === 'text') return this.#endText(leaf.order, leaf.entity, leaf.role, leaf.held);
-    if (leaf?.kind === 'container') return this.#endContainer(leaf.order, leaf.entity, leaf.how, leaf.held);
+    if (leaf?.kind === 'text') return this.#endText(leaf);
+    if (leaf?.kind === 'container') return this.#endContainer(leaf);
     if (leaf?.kind === 'attachment') return this.#endAttachment(leaf);
   }
 
-  async #endAttachment(leaf: Leaf & { readonly kind: 'attachment' }): Promise<void> {
-    const { order, entity, sink, pictureId } = leaf;
+  async #endAttachment({ order, entity, sink, pictureId, waits }: LeafOf<'attachment'>): Promise<void> {
     const { declaredType: contentType, fileName } = entity;
-    if (leaf.waits) {
-      this.#attachments.push({ order, contentType, fileName, body: { kind: 'open', sink, pictureId } });
-      return;
-    }
-    const content = await sink.end();
-    if (sink.hasTrailer)
+    const body = waits ? sink : await sink.end();
+    if (!waits && sink.hasTrailer)
       this.#warnings.add('What stood behind the end of an attachment’s data was left out.');
-    this.#attachments.push({ order, contentType, fileName, body: { kind: 'stored', content } });
+    this.#attachments.push({ order, contentType, fileName, body, pictureId });
   }
 
-  async #endText(order: number, entity: Entity, role: TextRole, held: HeldBody): Promise<void> {
+  async #endText({ order, entity, role, held }: LeafOf<'text'>): Promise<void> {
     const encoded = held.encodedBytes <= maxWordBytes ? held.encodedText() : undefined;
     const bytes = await held.end();
     if (held.hasTrailer || (encoded !== undefined && isNoise(encoded, bytes, entity)))
@@ -323,10 +291,6 @@ export class LeafCollector {
       throw new Unsplittable('a text in it is the source of a multipart');
     const text = readText(order, entity, bytes);
     if (text.isBinary) throw new Unsplittable('a part of it is declared text and is none');
-    this.#addText(text, role);
-  }
-
-  #addText(text: MailText, role: TextRole): void {
     if (text.misdeclared) this.#warnings.add('A text was not in the charset that it declares.');
     if (role === 'named') this.#namedText = text;
     else if (role === 'other') this.#otherTexts.push(text);
@@ -338,7 +302,7 @@ export class LeafCollector {
   }
 
   /** Takes what is in a container in its place, or the container where it can't be opened. */
-  async #endContainer(order: number, entity: Entity, how: 'tnef' | 'signed', held: HeldBody): Promise<void> {
+  async #endContainer({ order, entity, how, held }: LeafOf<'container'>): Promise<void> {
     await this.#announceRisk();
     const bytes = await held.end();
     if (how === 'signed') {

@@ -149,11 +149,13 @@ async function splitUnread(
   rules: SplitRules,
 ): Promise<SplitMail> {
   if (!wantsRaw) {
+    let start: Buffer = Buffer.alloc(0);
     for await (const block of watched.readBlocks(envelopeBytes)) {
-      const envelope = readEnvelopeStart(block.subarray(0, envelopeBytes));
-      return { envelope, parts: [], omissions: [], leftOut: 'sendMessageBody' };
+      start = block.subarray(0, envelopeBytes);
+      break;
     }
-    return { envelope: {}, parts: [], omissions: [], leftOut: 'sendMessageBody' };
+    const envelope = readEnvelopeStart(start);
+    return { envelope, parts: [], omissions: [], leftOut: 'sendMessageBody' };
   }
   const { envelope, content } = await copyWhole(watched, rules.maxMailBytes);
   const body: Part = { kind: 'body', contentType: rawContentType, fileName: rawFileName, content };
@@ -194,15 +196,12 @@ class PartsOfMail {
     raw: Content | undefined,
   ): Promise<{ parts: Part[]; omissions: Omission[] }> {
     this.#omissions.push(...leaves.omissions);
-    const attachments: (Attachment | MailText)[] = [...leaves.attachments];
+    const attachments = [...leaves.attachments];
     if (raw)
       this.#parts.push({ kind: 'body', contentType: rawContentType, fileName: rawFileName, content: raw });
-    else attachments.push(...(await this.#addBody(leaves)));
+    else attachments.push(...(await this.#addBody(leaves)).map(asAttachment));
     attachments.sort((one, other) => one.order - other.order);
-    for (const attachment of attachments) {
-      if ('form' in attachment) await this.#addText(attachment);
-      else await this.#addAttachment(attachment);
-    }
+    for (const attachment of attachments) await this.#addAttachment(attachment);
     this.#omissions.sort((one, other) => one.order - other.order);
     return { parts: this.#parts, omissions: this.#omissions };
   }
@@ -236,38 +235,26 @@ class PartsOfMail {
     this.#parts.push({ kind: 'body', contentType: `${mediaType}; charset=utf-8`, fileName, content });
   }
 
-  /** A text that is no part of the body goes as it stands in the mail. */
-  async #addText({ order, entity: { fileName, declaredType }, bytes }: MailText): Promise<void> {
-    const name = this.#nameOf(fileName, declaredType);
-    if (this.#isFiltered(name)) this.#omissions.push({ order, reason: 'attachmentFilter' });
-    else this.#addAttachmentPart(name, declaredType, await this.#store.put(bytes));
-  }
-
   async #addAttachment({ order, contentType, fileName, body }: Attachment): Promise<void> {
-    const name = this.#nameOf(fileName, contentType);
-    if (this.#isFiltered(name)) {
-      if (body.kind === 'open') await body.sink.discard();
+    const name = safeFileName(fileName, fallbackFileName(this.#parts.length + 1, contentType));
+    if (this.#rules.attachmentFilter?.(name) === false) {
+      if (body instanceof ContentSink) await body.discard();
       this.#omissions.push({ order, reason: 'attachmentFilter' });
       return;
     }
-    this.#addAttachmentPart(name, contentType, body.kind === 'open' ? await body.sink.end() : body.content);
-  }
-
-  #addAttachmentPart(fileName: string, contentType: string, content: Content): void {
-    this.#parts.push({ kind: 'attachment', contentType, fileName, content });
-  }
-
-  #nameOf(fileName: string | undefined, contentType: string): string {
-    return safeFileName(fileName, fallbackFileName(this.#parts.length + 1, contentType));
-  }
-
-  #isFiltered(name: string): boolean {
-    return this.#rules.attachmentFilter?.(name) === false;
+    const open = body instanceof ContentSink ? await body.end() : body;
+    const content = Buffer.isBuffer(open) ? await this.#store.put(open) : open;
+    this.#parts.push({ kind: 'attachment', contentType, fileName: name, content });
   }
 
   #omit({ order }: MailText, reason: OmissionReason): void {
     this.#omissions.push({ order, reason });
   }
+}
+
+/** A text that is no part of the body goes as it stands in the mail. */
+function asAttachment({ order, entity: { declaredType, fileName }, bytes }: MailText): Attachment {
+  return { order, contentType: declaredType, fileName, body: bytes };
 }
 
 /** Of several rules that leave out all of a mail, the one that was set for the least of it. */
