@@ -171,14 +171,11 @@ export class MultipartScanner {
         yield* this.#beginEntity(line, next);
         return true;
       }
-      if (buffer[line] === DASH && buffer[line + 1] === DASH && this.#endsHead(line, next)) {
-        if (line === this.#at) this.#leaveHead('between', line);
-        else yield* this.#beginEntity(line, line);
-        return true;
-      }
-      if (lf < 0) {
-        if (buffer.length === this.#at) this.#leaveHead('between', next);
-        else yield* this.#beginEntity(buffer.length, next);
+      const isDelimiter = buffer[line] === DASH && buffer[line + 1] === DASH && this.#endsHead(line, next);
+      if (isDelimiter || lf < 0) {
+        const end = isDelimiter ? line : next;
+        if (end === this.#at) this.#leaveHead(end);
+        else yield* this.#beginEntity(end, end);
         return true;
       }
       this.#headLines++;
@@ -197,14 +194,14 @@ export class MultipartScanner {
     return boundary !== undefined && (text === boundary || text === `${boundary}--`);
   }
 
-  #leaveHead(state: 'between', at: number): void {
+  #leaveHead(at: number): void {
     this.#headScanned = 0;
     this.#headLines = 0;
     this.#dashLines = 0;
     this.#inEpilogue = this.#isTentative;
     this.#isTentative = false;
     this.#atLineStart = true;
-    this.#state = state;
+    this.#state = 'between';
     this.#at = at;
     this.#between = '\n';
   }
@@ -213,19 +210,20 @@ export class MultipartScanner {
   *#beginEntity(headEnd: number, bodyAt: number): Generator<MimeEvent> {
     const headAt = this.#at;
     const block = this.#buffer.subarray(headAt, headEnd);
-    const tentative = this.#isTentative;
     const root = this.#count.entities === 0;
+    const parent = this.#levels.at(-1);
+    const inDigest = parent?.digest === true;
     const reading = readHeaderBlock(block, root, bodyAt > headEnd);
-    const inDigest = this.#levels.at(-1)?.digest === true;
-    if (tentative && !inDigest && isBlank(block)) {
-      this.#leaveHead('between', headEnd);
+    const tentative = this.#isTentative && !inDigest;
+    if (tentative && isBlank(block)) {
+      this.#leaveHead(headEnd);
       this.#isTextHidden = true;
       return;
     }
-    if (tentative && !inDigest && !reading.fields.some(isContentField)) throw new Unsplittable(partOutside);
+    if (tentative && !reading.fields.some(isContentField)) throw new Unsplittable(partOutside);
     if (reading.kind === 'unclear' || (!root && !inDigest && mayBeText(reading.fields)))
       throw new Unsplittable('it can’t be told where a header in it ends and its text begins');
-    this.#leaveHead('between', reading.kind === 'body-inside' ? headAt + reading.bodyAt : bodyAt);
+    this.#leaveHead(reading.kind === 'body-inside' ? headAt + reading.bodyAt : bodyAt);
     this.#inEpilogue = false;
     if (++this.#count.entities > maxEntities) throw new Unsplittable('it has more than 1,000 parts');
     const { fields } = reading;
@@ -233,7 +231,6 @@ export class MultipartScanner {
       this.rootFields = fields;
       if (!fields.some((field) => field.key) && !isBlank(block)) throw new Unsplittable('it has no header');
     }
-    const parent = this.#levels.at(-1);
     if (parent) parent.hasParts = true;
     if (parent?.digest && fields.some((field) => field.key) && !fields.some(isContentField)) {
       // The header is that of the mail in the digest: the empty line before it is missing.
@@ -250,11 +247,8 @@ export class MultipartScanner {
     }
     yield { kind: 'multipart', entity };
     if (entity.encoding === 'base64' && entity.boundary !== undefined) {
-      this.#encoded = {
-        decoder: new Base64Decoder(),
-        entity,
-        scanner: new MultipartScanner({ part: { bodyOf: entity }, count: this.#count }),
-      };
+      const scanner = new MultipartScanner({ part: { bodyOf: entity }, count: this.#count });
+      this.#encoded = { decoder: new Base64Decoder(), entity, scanner };
       this.#state = 'before-encoded';
       return;
     }
@@ -270,13 +264,7 @@ export class MultipartScanner {
 
   #openLevel(entity: Entity): void {
     const digest = entity.mediaType === 'multipart/digest';
-    this.#levels.push({
-      boundary: entity.boundary,
-      digest,
-      hasParts: false,
-      blank: true,
-      glued: undefined,
-    });
+    this.#levels.push({ boundary: entity.boundary, digest, hasParts: false, blank: true, glued: undefined });
     this.#noteBoundaries();
     this.#state = 'between';
   }
@@ -485,12 +473,11 @@ export class MultipartScanner {
 
   #noteBoundaries(): void {
     this.#boundaries = new Map();
-    for (let index = this.#levels.length - 1; index >= 0; index--) {
-      const boundary = this.#levels[index]?.boundary;
+    for (const [index, { boundary }] of [...this.#levels.entries()].reverse()) {
       if (boundary === undefined) continue;
-      const indexes = this.#boundaries.get(boundary);
-      if (indexes) indexes.push(index);
-      else this.#boundaries.set(boundary, [index]);
+      const indexes = this.#boundaries.get(boundary) ?? [];
+      indexes.push(index);
+      this.#boundaries.set(boundary, indexes);
     }
     this.#maxBoundaryBytes = Math.max(0, ...[...this.#boundaries.keys()].map((boundary) => boundary.length));
   }
