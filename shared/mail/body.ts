@@ -4,12 +4,15 @@ import { type MailText, showsNothing } from './text.ts';
 /** How the texts of a mail stand in its multiparts. */
 export type TextTree =
   | { readonly kind: 'text'; readonly text: MailText }
-  /** Forms of one thing, the best last (RFC 2046, 5.1.4). */
-  | { readonly kind: 'alternative'; readonly children: TextTree[] }
-  /** Things one after the other. */
-  | { readonly kind: 'sequence'; readonly children: TextTree[] }
+  | TextBranch
   /** A text of another kind, or in a winmail.dat: what stands beside it is not the whole of a form. */
   | { readonly kind: 'other' };
+
+/** Forms of one thing, the best last (RFC 2046, 5.1.4), or things one after the other. */
+export interface TextBranch {
+  readonly kind: 'alternative' | 'sequence';
+  readonly children: TextTree[];
+}
 
 /** The body to send, and what it leaves out. */
 export interface Body {

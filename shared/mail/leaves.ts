@@ -1,4 +1,4 @@
-import type { TextTree } from './body.ts';
+import type { TextBranch, TextTree } from './body.ts';
 import { isBlank } from './bytes.ts';
 import { ContentSink, HeldBody } from './contentSink.ts';
 import type { Entity } from './entity.ts';
@@ -32,22 +32,6 @@ export interface Attachment {
   readonly pictureId?: string | undefined;
 }
 
-/** What a mail holds. */
-export interface MailLeaves {
-  readonly texts: TextTree;
-  /** Texts of other kinds than plain and html, which are the body where there is none of both. */
-  readonly otherTexts: readonly MailText[];
-  /** A text that is an attachment, for a mail that has no other and whose attachments aren't sent. */
-  readonly namedText: MailText | undefined;
-  /** The text in a winmail.dat, for a mail whose own texts show nothing. */
-  readonly winmailBody: TextTree | undefined;
-  readonly attachments: readonly Attachment[];
-  readonly omissions: readonly Omission[];
-  readonly count: number;
-  readonly warnings: readonly string[];
-  readonly unverifiedSignature: boolean;
-}
-
 type Leaf = { readonly order: number; readonly entity: Entity } & (
   | { readonly kind: 'text'; readonly role: TextRole; readonly held: HeldBody }
   | {
@@ -78,42 +62,48 @@ const maxSignatures = 8;
 const maxWordBytes = 80;
 
 /**
- * Sorts the leaves of a mail into texts, which it holds, and attachments, which it stores as they come. What it
- * does with each of them is in `leaves()`: none gets lost on the way.
+ * Sorts the leaves of a mail into texts, which it holds, and attachments, which it stores as they come. What
+ * became of each of them stands here at the end: none gets lost on the way.
  */
 export class LeafCollector {
+  readonly texts: TextBranch = { kind: 'sequence', children: [] };
+  /** Texts of other kinds than plain and html, which are the body where there is none of both. */
+  readonly otherTexts: MailText[] = [];
+  /** A text that is an attachment, for a mail that has no other and whose attachments aren't sent. */
+  namedText: MailText | undefined;
+  /** The text in a winmail.dat, for a mail whose own texts show nothing. */
+  winmailBody: TextTree | undefined;
+  readonly attachments: Attachment[] = [];
+  readonly omissions: Omission[] = [];
+  readonly warnings = new Set<string>();
+  /** How many leaves there were. */
+  count = 0;
+  /** How many signed mails were opened. */
+  signatures = 0;
   readonly #rules: SplitRules;
   readonly #store: ContentStore;
-  readonly #count: { entities: number };
+  readonly #entities: { entities: number };
   readonly #beforeRisk: () => Promise<void>;
-  readonly #open: (TextTree & { readonly children: TextTree[] })[] = [{ kind: 'sequence', children: [] }];
+  readonly #open = [this.texts];
   readonly #htmlTexts: { readonly text: MailText; shownIds?: ReadonlySet<string> }[] = [];
-  readonly #otherTexts: MailText[] = [];
-  readonly #attachments: Attachment[] = [];
-  readonly #omissions: Omission[] = [];
-  readonly #warnings = new Set<string>();
   readonly #shownPictures = new Set<string>();
-  #namedText: MailText | undefined;
-  #winmailBody: TextTree | undefined;
-  #signatures = 0;
   #leaf: Leaf | undefined;
-  #order = 0;
   #hasBodyText = false;
   #heldBytes = 0;
   #textBytes = 0;
   #waiting = 0;
   #isRisky = false;
 
-  /** `count` is shared with the scanner, for the mails within the mail. */
+  /** `entities` are counted by the scanner, and go on in the mails within the mail. */
   constructor(
     rules: SplitRules,
     store: ContentStore,
-    count: { entities: number },
+    entities: { entities: number },
     beforeRisk: () => Promise<void>,
   ) {
     this.#rules = rules;
     this.#store = store;
-    this.#count = count;
+    this.#entities = entities;
     this.#beforeRisk = beforeRisk;
   }
 
@@ -122,7 +112,7 @@ export class LeafCollector {
     switch (event.kind) {
       case 'multipart': {
         const kind = event.entity.mediaType === 'multipart/alternative' ? 'alternative' : 'sequence';
-        const tree: TextTree & { kind: 'alternative' | 'sequence' } = { kind, children: [] };
+        const tree: TextBranch = { kind, children: [] };
         this.#open.at(-1)?.children.push(tree);
         this.#open.push(tree);
         return;
@@ -139,45 +129,19 @@ export class LeafCollector {
     }
   }
 
-  /** What was found. The pictures that the HTML shows are taken out, if the rules want that. */
-  async leaves(): Promise<MailLeaves> {
-    const attachments: Attachment[] = [];
-    for (const attachment of this.#attachments) {
-      const { body, order, pictureId } = attachment;
-      if (body instanceof ContentSink && pictureId !== undefined && (await this.#showsPicture(pictureId))) {
-        await body.discard();
-        this.#omissions.push({ order, reason: 'inlineAttachments' });
-      } else {
-        attachments.push(attachment);
-      }
-    }
-    const [texts = { kind: 'sequence', children: [] }] = this.#open;
-    return {
-      texts,
-      otherTexts: this.#otherTexts,
-      namedText: this.#namedText,
-      winmailBody: this.#winmailBody,
-      attachments,
-      omissions: this.#omissions,
-      count: this.#order,
-      warnings: [...this.#warnings],
-      unverifiedSignature: this.#signatures > 0,
-    };
-  }
-
   #begin(entity: Entity): Promise<void> | void {
-    const order = ++this.#order;
+    const order = ++this.count;
     const role = textRole(entity, this.#rules, {
       body: this.#hasBodyText,
-      other: this.#otherTexts.length > 0,
-      named: this.#namedText !== undefined,
+      other: this.otherTexts.length > 0,
+      named: this.namedText !== undefined,
     });
     if (role !== 'body' && entity.mediaType.startsWith('text/') && isNameless(entity.fileName))
       this.#open.at(-1)?.children.push({ kind: 'other' });
     if (entity.encoding === 'unknown' && !this.#rules.sendAttachments && isUnmarked(entity))
       throw new Unsplittable('a part in it that may be its text is in an unknown transfer encoding');
     if (entity.encoding === 'unknown')
-      this.#warnings.add('A part in an unknown transfer encoding was sent as it is.');
+      this.warnings.add('A part in an unknown transfer encoding was sent as it is.');
     if (role !== undefined) {
       this.#leaf = { kind: 'text', order, entity, role, held: new HeldBody(entity) };
       return;
@@ -196,7 +160,7 @@ export class LeafCollector {
     const pictureId = !inlineAttachments && isPicture(entity) ? entity.contentId : undefined;
     const reason = await this.#whyOmitted(entity, pictureId);
     if (reason !== undefined) {
-      this.#omissions.push({ order, reason });
+      this.omissions.push({ order, reason });
       this.#leaf = undefined;
       return;
     }
@@ -215,11 +179,11 @@ export class LeafCollector {
     if (!sendAttachments) return 'sendAttachments';
     const name = safeFileName(fileName, '');
     if (name !== '' && attachmentFilter?.(name) === false) return 'attachmentFilter';
-    return pictureId !== undefined && (await this.#showsPicture(pictureId)) ? 'inlineAttachments' : undefined;
+    return pictureId !== undefined && (await this.showsPicture(pictureId)) ? 'inlineAttachments' : undefined;
   }
 
   /** Whether an HTML text shows it; of several with the same id the first. */
-  async #showsPicture(id: string): Promise<boolean> {
+  async showsPicture(id: string): Promise<boolean> {
     if (this.#shownPictures.has(id)) return false;
     for (const html of this.#htmlTexts) {
       html.shownIds ??= await findShownIds(html.text.pieces());
@@ -276,8 +240,8 @@ export class LeafCollector {
     const { declaredType: contentType, fileName } = entity;
     const body = waits ? sink : await sink.end();
     if (!waits && sink.hasTrailer)
-      this.#warnings.add('What stood behind the end of an attachment’s data was left out.');
-    this.#attachments.push({ order, contentType, fileName, body, pictureId });
+      this.warnings.add('What stood behind the end of an attachment’s data was left out.');
+    this.attachments.push({ order, contentType, fileName, body, pictureId });
   }
 
   async #endText({ order, entity, role, held }: LeafOf<'text'>): Promise<void> {
@@ -291,9 +255,9 @@ export class LeafCollector {
       throw new Unsplittable('a text in it is the source of a multipart');
     const text = readText(order, entity, bytes);
     if (text.isBinary) throw new Unsplittable('a part of it is declared text and is none');
-    if (text.misdeclared) this.#warnings.add('A text was not in the charset that it declares.');
-    if (role === 'named') this.#namedText = text;
-    else if (role === 'other') this.#otherTexts.push(text);
+    if (text.misdeclared) this.warnings.add('A text was not in the charset that it declares.');
+    if (role === 'named') this.namedText = text;
+    else if (role === 'other') this.otherTexts.push(text);
     else {
       this.#hasBodyText = true;
       this.#open.at(-1)?.children.push({ kind: 'text', text });
@@ -306,13 +270,13 @@ export class LeafCollector {
     await this.#announceRisk();
     const bytes = await held.end();
     if (how === 'signed') {
-      const inner = this.#signatures < maxSignatures ? openSignedData(bytes) : undefined;
+      const inner = this.signatures < maxSignatures ? openSignedData(bytes) : undefined;
       if (inner !== undefined && !isBlank(inner)) return this.#takeSigned(inner);
     } else {
       const winmail = await unpackTnef(bytes);
       if (winmail !== undefined) return this.#takeWinmail(winmail);
     }
-    this.#warnings.add(
+    this.warnings.add(
       how === 'tnef' ? 'A winmail.dat could not be unpacked.' : 'A signed mail could not be opened.',
     );
     await this.#attach(order, entity, bytes);
@@ -326,9 +290,9 @@ export class LeafCollector {
 
   /** The mail within an opaque signature (RFC 8551, 3.5.2) stands in its place. */
   async #takeSigned(inner: Buffer): Promise<void> {
-    this.#signatures++;
-    this.#order--;
-    const scanner = new MultipartScanner({ part: 'whole', count: this.#count });
+    this.signatures++;
+    this.count--;
+    const scanner = new MultipartScanner({ part: 'whole', count: this.#entities });
     const depth = this.#open.length;
     for (const event of scanner.push(inner)) await this.take(event);
     for (const event of scanner.end()) await this.take(event);
@@ -336,14 +300,14 @@ export class LeafCollector {
   }
 
   async #takeWinmail({ attachments, body }: Winmail): Promise<void> {
-    this.#order--;
+    this.count--;
     const forms: TextTree[] = [];
     for (const { mediaType, bytes, charset } of body) {
-      const text = readText(++this.#order, textEntity(mediaType, charset), bytes);
+      const text = readText(++this.count, textEntity(mediaType, charset), bytes);
       forms.push({ kind: 'text', text });
       if (text.form === 'html') this.#htmlTexts.push({ text });
     }
-    this.#winmailBody ??= { kind: 'alternative', children: forms };
+    this.winmailBody ??= { kind: 'alternative', children: forms };
     for (const { fileName, mediaType, contentId, bytes } of attachments) {
       const entity: Entity = {
         ...textEntity(mediaType, undefined),
@@ -351,7 +315,7 @@ export class LeafCollector {
         ...(fileName && { fileName }),
         ...(contentId && { contentId }),
       };
-      await this.#attach(++this.#order, entity, bytes);
+      await this.#attach(++this.count, entity, bytes);
     }
   }
 }

@@ -1,9 +1,9 @@
-import { bodyPieces, chooseBody } from './body.ts';
+import { type Body, bodyPieces, chooseBody } from './body.ts';
 import { ContentSink } from './contentSink.ts';
 import { readEnvelope, readEnvelopeStart } from './envelope.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { fallbackFileName, safeFileName } from './fileName.ts';
-import { type Attachment, LeafCollector, type MailLeaves } from './leaves.ts';
+import { type Attachment, LeafCollector } from './leaves.ts';
 import type {
   Content,
   ContentStore,
@@ -21,8 +21,6 @@ import { SourceAndStore } from './sourceAndStore.ts';
 import { type MailText, storeText } from './text.ts';
 import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
 
-const rawContentType = 'message/rfc822';
-const rawFileName = 'mail.eml';
 /** How much of a mail is read for the envelope where it is not parsed. */
 const envelopeBytes = 64 * 1024;
 const defaultBlockBytes = 64 * 1024;
@@ -69,8 +67,7 @@ export async function rawMail(source: MailSource, warning: string, store: Conten
   const watched = new SourceAndStore(source, store);
   try {
     const { envelope, content } = await copyWhole(watched, Number.POSITIVE_INFINITY);
-    const part: Part = { kind: 'raw', contentType: rawContentType, fileName: rawFileName, content };
-    return { envelope, parts: [part], warning, omissions: [] };
+    return { envelope, parts: [wholeMail('raw', content)], warning, omissions: [] };
   } catch (error) {
     await watched.abortWriters();
     throw error;
@@ -102,14 +99,14 @@ async function split(
   if (!rules.sendAttachments && (wantsRaw || !rules.sendBody)) return splitUnread(watched, wantsRaw, rules);
   const count = { entities: 0 };
   const scanner = new MultipartScanner({ gluedDelimiters, count });
-  const collector = new LeafCollector(rules, watched.store, count, () =>
+  const leaves = new LeafCollector(rules, watched.store, count, () =>
     watched.watch(async () => options.beforeRisk?.()),
   );
   const raw = wantsRaw ? new ContentSink(watched.store, 'identity') : undefined;
   const turn = new EventLoopTurn();
   const takeAll = async (events: Iterable<MimeEvent>) => {
     for (const event of events) {
-      const taken = collector.take(event) ?? turn.giveWay();
+      const taken = leaves.take(event) ?? turn.giveWay();
       if (taken) await taken;
     }
     await turn.giveWay();
@@ -127,8 +124,7 @@ async function split(
     // Text behind a delimiter that is none yet may be why a part can't be decoded.
     throw error instanceof Unsplittable ? (scanner.gluedDelimiter() ?? error) : error;
   }
-  const leaves = await collector.leaves();
-  const { parts, omissions } = await new PartsOfMail(rules, watched.store).make(leaves, await raw?.end());
+  const { parts, omissions } = await makeParts(leaves, await raw?.end(), rules, watched.store);
   const leftOut = parts.length === 0 ? reasonFor(omissions) : undefined;
   if (parts.length === 0 && leftOut === undefined)
     throw new Unsplittable('nothing that could be sent was found in it');
@@ -136,9 +132,9 @@ async function split(
     envelope: readEnvelope(scanner.rootFields),
     parts,
     omissions,
-    ...(leaves.warnings.length > 0 && { warning: leaves.warnings.join(' ') }),
+    ...(leaves.warnings.size > 0 && { warning: [...leaves.warnings].join(' ') }),
     ...(leftOut && { leftOut }),
-    ...(leaves.unverifiedSignature && { unverifiedSignature: true }),
+    ...(leaves.signatures > 0 && { unverifiedSignature: true }),
   };
 }
 
@@ -158,8 +154,7 @@ async function splitUnread(
     return { envelope, parts: [], omissions: [], leftOut: 'sendMessageBody' };
   }
   const { envelope, content } = await copyWhole(watched, rules.maxMailBytes);
-  const body: Part = { kind: 'body', contentType: rawContentType, fileName: rawFileName, content };
-  return { envelope, parts: [body], omissions: [] };
+  return { envelope, parts: [wholeMail('body', content)], omissions: [] };
 }
 
 /** Stores the mail as it is, and reads what envelope its beginning shows. */
@@ -180,76 +175,69 @@ async function copyWhole(
 }
 
 /** Names and numbers the parts in sending order: the body, then the attachments as they stand in the mail. */
-class PartsOfMail {
-  readonly #rules: SplitRules;
-  readonly #store: ContentStore;
-  readonly #parts: Part[] = [];
-  readonly #omissions: Omission[] = [];
-
-  constructor(rules: SplitRules, store: ContentStore) {
-    this.#rules = rules;
-    this.#store = store;
-  }
-
-  async make(
-    leaves: MailLeaves,
-    raw: Content | undefined,
-  ): Promise<{ parts: Part[]; omissions: Omission[] }> {
-    this.#omissions.push(...leaves.omissions);
-    const attachments = [...leaves.attachments];
-    if (raw)
-      this.#parts.push({ kind: 'body', contentType: rawContentType, fileName: rawFileName, content: raw });
-    else attachments.push(...(await this.#addBody(leaves)).map(asAttachment));
-    attachments.sort((one, other) => one.order - other.order);
-    for (const attachment of attachments) await this.#addAttachment(attachment);
-    this.#omissions.sort((one, other) => one.order - other.order);
-    return { parts: this.#parts, omissions: this.#omissions };
-  }
-
-  /** Adds the body, if it is wanted, and gives back the texts that are attachments. */
-  async #addBody(leaves: MailLeaves): Promise<readonly MailText[]> {
-    const { sendBody, sendAttachments, bodyFormat } = this.#rules;
-    const found = await chooseBody(leaves, bodyFormat === 'html' ? 'html' : 'text');
-    const named = leaves.namedText;
-    const body = found ?? (named && { form: named.form, texts: [named], attached: [], otherForms: [] });
-    if (found && named) this.#omit(named, 'sendAttachments');
-    for (const text of body?.otherForms ?? []) this.#omit(text, 'bodyFormat');
-    if (!sendBody) {
-      for (const text of body?.texts ?? []) this.#omit(text, 'sendMessageBody');
-      // An empty mail has an empty body.
-      if (leaves.count === 0) this.#omissions.push({ order: 0, reason: 'sendMessageBody' });
-    } else if (body) {
-      const [first] = body.texts;
-      const mediaType = body.form === 'html' ? 'text/html' : (first?.entity.mediaType ?? 'text/plain');
-      this.#addBodyPart(mediaType, await storeText(this.#store, bodyPieces(body)));
-    } else if (leaves.count === 0) {
-      this.#addBodyPart('text/plain', await this.#store.put(Buffer.alloc(0)));
+async function makeParts(
+  leaves: LeafCollector,
+  raw: Content | undefined,
+  rules: SplitRules,
+  store: ContentStore,
+): Promise<{ parts: Part[]; omissions: Omission[] }> {
+  const rawBody = raw && { parts: [wholeMail('body', raw)], attached: [], omissions: [] };
+  const { parts, attached, omissions } = rawBody ?? (await makeBody(leaves, rules, store));
+  omissions.push(...leaves.omissions);
+  const attachments = [...leaves.attachments, ...attached.map(asAttachment)];
+  attachments.sort((one, other) => one.order - other.order);
+  for (const { order, contentType, fileName, body, pictureId } of attachments) {
+    const isOpen = body instanceof ContentSink;
+    const name = safeFileName(fileName, fallbackFileName(parts.length + 1, contentType));
+    const isShown = isOpen && pictureId !== undefined && (await leaves.showsPicture(pictureId));
+    if (isShown || rules.attachmentFilter?.(name) === false) {
+      if (isOpen) await body.discard();
+      omissions.push({ order, reason: isShown ? 'inlineAttachments' : 'attachmentFilter' });
+      continue;
     }
-    if (sendAttachments) return body?.attached ?? [];
-    for (const text of body?.attached ?? []) this.#omit(text, 'sendAttachments');
-    return [];
+    const kept = isOpen ? await body.end() : body;
+    const content = Buffer.isBuffer(kept) ? await store.put(kept) : kept;
+    parts.push({ kind: 'attachment', contentType, fileName: name, content });
   }
+  omissions.sort((one, other) => one.order - other.order);
+  return { parts, omissions };
+}
 
-  #addBodyPart(mediaType: string, content: Content): void {
+/** The body, if it is wanted, and the texts that are attachments. */
+async function makeBody(
+  leaves: LeafCollector,
+  { sendBody, sendAttachments, bodyFormat }: SplitRules,
+  store: ContentStore,
+): Promise<{ parts: Part[]; attached: readonly MailText[]; omissions: Omission[] }> {
+  const parts: Part[] = [];
+  const omissions: Omission[] = [];
+  const omit = (texts: readonly MailText[], reason: OmissionReason) =>
+    omissions.push(...texts.map(({ order }) => ({ order, reason })));
+  const named = leaves.namedText;
+  const found = await chooseBody(leaves, bodyFormat === 'html' ? 'html' : 'text');
+  if (found && named) omit([named], 'sendAttachments');
+  const none: Body = { form: 'plain', texts: [], attached: [], otherForms: [] };
+  const body = found ?? (named ? { ...none, form: named.form, texts: [named] } : none);
+  // An empty mail has an empty body.
+  const isEmpty = leaves.count === 0;
+  omit(body.otherForms, 'bodyFormat');
+  if (!sendBody) {
+    omit(body.texts, 'sendMessageBody');
+    if (isEmpty) omissions.push({ order: 0, reason: 'sendMessageBody' });
+  } else if (body.texts.length > 0 || isEmpty) {
+    const [first] = body.texts;
+    const mediaType = body.form === 'html' ? 'text/html' : (first?.entity.mediaType ?? 'text/plain');
     const fileName = mediaType === 'text/html' ? 'body.html' : 'body.txt';
-    this.#parts.push({ kind: 'body', contentType: `${mediaType}; charset=utf-8`, fileName, content });
+    const content = await storeText(store, bodyPieces(body));
+    parts.push({ kind: 'body', contentType: `${mediaType}; charset=utf-8`, fileName, content });
   }
+  if (sendAttachments) return { parts, attached: body.attached, omissions };
+  omit(body.attached, 'sendAttachments');
+  return { parts, attached: [], omissions };
+}
 
-  async #addAttachment({ order, contentType, fileName, body }: Attachment): Promise<void> {
-    const name = safeFileName(fileName, fallbackFileName(this.#parts.length + 1, contentType));
-    if (this.#rules.attachmentFilter?.(name) === false) {
-      if (body instanceof ContentSink) await body.discard();
-      this.#omissions.push({ order, reason: 'attachmentFilter' });
-      return;
-    }
-    const open = body instanceof ContentSink ? await body.end() : body;
-    const content = Buffer.isBuffer(open) ? await this.#store.put(open) : open;
-    this.#parts.push({ kind: 'attachment', contentType, fileName: name, content });
-  }
-
-  #omit({ order }: MailText, reason: OmissionReason): void {
-    this.#omissions.push({ order, reason });
-  }
+function wholeMail(kind: 'body' | 'raw', content: Content): Part {
+  return { kind, contentType: 'message/rfc822', fileName: 'mail.eml', content };
 }
 
 /** A text that is no part of the body goes as it stands in the mail. */
