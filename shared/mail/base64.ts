@@ -49,39 +49,28 @@ export class Base64Decoder {
     this.#skipsText = skipsText;
   }
 
-  /** Bytes that `decodeInto` may write for a piece, and `endInto` after it. */
+  /** Bytes that `decode` may write for a piece, and `end` after it. */
   static maxDecodedBytes(pieceBytes: number): number {
     return Math.ceil(((pieceBytes + maxLineBehindPadding) * 3) / 4) + 6;
   }
 
-  decode(piece: Buffer): Buffer {
-    const decoded = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(piece.length));
-    return decoded.subarray(0, this.decodeInto(piece, decoded, 0));
-  }
-
-  end(): Buffer {
-    const decoded = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(0));
-    return decoded.subarray(0, this.endInto(decoded, 0));
-  }
-
-  /** Writes what it decodes to `target`, from `start` on; gives the place reached. */
-  decodeInto(piece: Buffer, target: Buffer, start: number): number {
+  /** Decodes to the beginning of `target`, which must have room for so much, and gives that beginning. */
+  decode(piece: Buffer, target = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(piece.length))): Buffer {
     const line = piece.indexOf(LF) + 1;
-    let length = this.#decodeByHand(piece.subarray(0, line), target, start);
+    let length = this.#decodeByHand(piece.subarray(0, line), target, 0);
     let rest = piece.subarray(line);
     if (this.#held === 0 && this.#behindPadding === undefined && !this.hasTrailer) {
       const { read, written } = decodeEqualLines(rest, target, length);
       rest = rest.subarray(read);
       length += written;
     }
-    return this.#decodeByHand(rest, target, length);
+    return target.subarray(0, this.#decodeByHand(rest, target, length));
   }
 
-  /** As `decodeInto`, for what is left at the end. */
-  endInto(target: Buffer, start: number): number {
-    const at = this.#behindPadding === undefined ? start : this.#endLineBehindPadding(target, start);
+  end(target = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(0))): Buffer {
+    const length = this.#behindPadding === undefined ? 0 : this.#endLineBehindPadding(target, 0);
     this.#endLine();
-    return this.#endQuartet(target, at);
+    return target.subarray(0, this.#endQuartet(target, length));
   }
 
   #endQuartet(target: Buffer, start: number): number {

@@ -116,34 +116,25 @@ async function decodeWhole(
 ): Promise<Buffer> {
   if (encoding === 'identity' || encoding === 'unknown') return join(pieces);
   const [first = noBytes] = pieces;
-  const turn = new EventLoopTurn();
+  if (pieces.length <= 1 && first.length <= sliceBytes)
+    return join([decoder.decode(first), decoder.end()].filter(({ length }) => length > 0));
   const encodedBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  if (decoder instanceof Base64Decoder) {
-    const whole = Buffer.allocUnsafe(Base64Decoder.maxDecodedBytes(encodedBytes));
-    let length = 0;
-    for (const slice of slicesOf(pieces)) {
-      length = decoder.decodeInto(slice, whole, length);
-      if (encodedBytes > sliceBytes) await turn.giveWay();
-    }
-    return whole.subarray(0, decoder.endInto(whole, length));
-  }
-  if (pieces.length <= 1 && first.length <= sliceBytes) {
-    const decoded = decoder.decode(first);
-    const rest = decoder.end();
-    return rest.length === 0 ? decoded : Buffer.concat([decoded, rest]);
-  }
-  const whole = Buffer.allocUnsafe(encodedBytes + sliceBytes);
+  const isBase64 = encoding === 'base64';
+  const whole = Buffer.allocUnsafe(
+    isBase64 ? Base64Decoder.maxDecodedBytes(encodedBytes) : encodedBytes + sliceBytes,
+  );
   let length = 0;
   const add = (decoded: Buffer) => {
     if (length + decoded.length > whole.length)
       throw new Unsplittable('a part of it grows when it is decoded');
-    length += decoded.copy(whole, length);
+    length += isBase64 ? decoded.length : decoded.copy(whole, length);
   };
+  const turn = new EventLoopTurn();
   for (const slice of slicesOf(pieces)) {
-    add(decoder.decode(slice));
+    add(decoder.decode(slice, whole.subarray(length)));
     await turn.giveWay();
   }
-  add(decoder.end());
+  add(decoder.end(whole.subarray(length)));
   return whole.subarray(0, length);
 }
 

@@ -8,9 +8,10 @@ export type TransferEncoding = 'identity' | 'base64' | 'quoted-printable' | 'uue
 
 /** Undoes a content transfer encoding piece by piece. Throws `Unsplittable` where it is not what it says. */
 export interface TransferDecoder {
-  decode(piece: Buffer): Buffer;
+  /** May decode to the beginning of `target`, where that is given. */
+  decode(piece: Buffer, target?: Buffer): Buffer;
   /** What was held back. */
-  end(): Buffer;
+  end(target?: Buffer): Buffer;
   /** There was more behind its end, which is no part of it. */
   readonly hasTrailer: boolean;
 }
