@@ -4,25 +4,19 @@ import { findCharset } from './charset.ts';
 import type { Entity } from './entity.ts';
 import { safeFileName } from './fileName.ts';
 import type { SplitRules } from './mail.ts';
+import type { MailText } from './text.ts';
 
 /** How a text is taken: it is the body, stands in for it where there is none, or is an attachment that may do so. */
 export type TextRole = 'body' | 'other' | 'named';
 
 /** What was found before a text in its mail. */
-export interface TextsBefore {
-  readonly body: boolean;
-  readonly other: boolean;
-  readonly named: boolean;
+interface TextsBefore {
+  readonly hasBodyText: boolean;
+  readonly otherTexts: readonly MailText[];
+  readonly namedText: MailText | undefined;
 }
 
-const alwaysAttached = new Set([
-  'text/calendar',
-  'text/csv',
-  'text/xml',
-  'text/vcard',
-  'text/x-vcard',
-  'text/directory',
-]);
+const alwaysAttached = /^text\/(?:calendar|csv|xml|x-vcard|vcard|directory)$/;
 const pictureExtensions = new Set(
   '.png .gif .jpg .jpeg .jpe .jfif .bmp .webp .svg .tif .tiff .ico .emf .wmf .avif .heic'.split(' '),
 );
@@ -30,14 +24,14 @@ const pictureExtensions = new Set(
 /** How a part may be the body; undefined for what is an attachment. */
 export function textRole(entity: Entity, rules: SplitRules, before: TextsBefore): TextRole | undefined {
   const { mediaType, disposition } = entity;
-  if (!mediaType.startsWith('text/') || alwaysAttached.has(mediaType)) return undefined;
+  if (!mediaType.startsWith('text/') || alwaysAttached.test(mediaType)) return undefined;
   const plainOrHtml = mediaType === 'text/plain' || mediaType === 'text/html';
   if (isNameless(entity.fileName) && disposition !== 'attachment') {
     if (plainOrHtml) return 'body';
-    return before.other || before.body ? undefined : 'other';
+    return before.otherTexts.length > 0 || before.hasBodyText ? undefined : 'other';
   }
   const mayBeBody = rules.sendBody && !rules.sendAttachments && rules.bodyFormat !== 'eml';
-  return plainOrHtml && mayBeBody && !before.named && !before.body ? 'named' : undefined;
+  return plainOrHtml && mayBeBody && !before.namedText && !before.hasBodyText ? 'named' : undefined;
 }
 
 /** What is unpacked into what it holds: a winmail.dat, or a mail that is signed opaquely (RFC 8551, 3.5.2). */

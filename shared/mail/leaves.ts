@@ -32,19 +32,22 @@ export interface Attachment {
   readonly pictureId?: string | undefined;
 }
 
-type Leaf = { readonly order: number; readonly entity: Entity } & (
-  | { readonly kind: 'text'; readonly role: TextRole; readonly held: HeldBody }
-  | {
-      readonly kind: 'attachment';
-      readonly sink: ContentSink;
-      readonly pictureId: string | undefined;
-      /** For the end of the mail, to know whether it is sent. */
-      readonly waits: boolean;
-    }
-  | { readonly kind: 'container'; readonly how: 'tnef' | 'signed'; readonly held: HeldBody }
-);
+/** A leaf that is held until its end, since it may be the body or is to be unpacked. */
+interface HeldLeaf {
+  readonly order: number;
+  readonly entity: Entity;
+  readonly role: TextRole | 'tnef' | 'signed';
+  readonly held: HeldBody;
+}
 
-type LeafOf<Kind> = Leaf & { readonly kind: Kind };
+interface AttachmentLeaf {
+  readonly order: number;
+  readonly entity: Entity;
+  readonly sink: ContentSink;
+  readonly pictureId: string | undefined;
+  /** For the end of the mail, to know whether it is sent. */
+  readonly waits: boolean;
+}
 
 /** All texts of a mail are held in memory; one with more goes raw. */
 const maxTextBytes = 16 * 1024 * 1024;
@@ -80,6 +83,7 @@ export class LeafCollector {
   count = 0;
   /** How many signed mails were opened. */
   signatures = 0;
+  hasBodyText = false;
   readonly #rules: SplitRules;
   readonly #store: ContentStore;
   readonly #entities: { entities: number };
@@ -87,8 +91,7 @@ export class LeafCollector {
   readonly #open = [this.texts];
   readonly #htmlTexts: { readonly text: MailText; shownIds?: ReadonlySet<string> }[] = [];
   readonly #shownPictures = new Set<string>();
-  #leaf: Leaf | undefined;
-  #hasBodyText = false;
+  #leaf: HeldLeaf | AttachmentLeaf | undefined;
   #heldBytes = 0;
   #textBytes = 0;
   #waiting = 0;
@@ -131,27 +134,15 @@ export class LeafCollector {
 
   #begin(entity: Entity): Promise<void> | void {
     const order = ++this.count;
-    const role = textRole(entity, this.#rules, {
-      body: this.#hasBodyText,
-      other: this.otherTexts.length > 0,
-      named: this.namedText !== undefined,
-    });
+    const role = textRole(entity, this.#rules, this) ?? containerOf(entity, this.#rules);
     if (role !== 'body' && entity.mediaType.startsWith('text/') && isNameless(entity.fileName))
       this.#open.at(-1)?.children.push({ kind: 'other' });
     if (entity.encoding === 'unknown' && !this.#rules.sendAttachments && isUnmarked(entity))
       throw new Unsplittable('a part in it that may be its text is in an unknown transfer encoding');
     if (entity.encoding === 'unknown')
       this.warnings.add('A part in an unknown transfer encoding was sent as it is.');
-    if (role !== undefined) {
-      this.#leaf = { kind: 'text', order, entity, role, held: new HeldBody(entity) };
-      return;
-    }
-    const how = containerOf(entity, this.#rules);
-    if (how !== undefined) {
-      this.#leaf = { kind: 'container', order, entity, how, held: new HeldBody(entity) };
-      return;
-    }
-    return this.#beginAttachment(order, entity);
+    if (role === undefined) return this.#beginAttachment(order, entity);
+    this.#leaf = { order, entity, role, held: new HeldBody(entity) };
   }
 
   async #beginAttachment(order: number, entity: Entity): Promise<void> {
@@ -168,7 +159,7 @@ export class LeafCollector {
       pictureId !== undefined || (attachmentFilter !== undefined && isNameless(entity.fileName));
     const waits = mayBeLeftOut && ++this.#waiting <= maxWaiting;
     const sink = new ContentSink(this.#store, entity.encoding);
-    this.#leaf = { kind: 'attachment', order, entity, sink, pictureId, waits };
+    this.#leaf = { order, entity, sink, pictureId, waits };
   }
 
   async #whyOmitted(
@@ -197,17 +188,18 @@ export class LeafCollector {
   #write(bytes: Buffer): Promise<void> | void {
     const leaf = this.#leaf;
     if (leaf === undefined) return;
-    if (leaf.kind === 'attachment') return leaf.sink.write(bytes);
-    leaf.held.write(bytes);
+    if ('sink' in leaf) return leaf.sink.write(bytes);
+    const { held, role } = leaf;
+    held.write(bytes);
     this.#heldBytes += bytes.length;
-    if (leaf.kind === 'text') {
-      this.#textBytes += bytes.length;
-      if (this.#textBytes > maxTextBytes) throw new Unsplittable('its text is larger than 16 MiB');
-      if (leaf.role === 'other' && leaf.held.encodedBytes > maxOtherTextBytes)
-        return this.#giveUpHolding(leaf);
-    } else if (leaf.held.encodedBytes > maxContainerBytes) {
-      return this.#giveUpHolding(leaf);
-    }
+    if (!isContainer(role)) this.#textBytes += bytes.length;
+    if (this.#textBytes > maxTextBytes) throw new Unsplittable('its text is larger than 16 MiB');
+    const maxBytes = isContainer(role)
+      ? maxContainerBytes
+      : role === 'other'
+        ? maxOtherTextBytes
+        : maxTextBytes;
+    if (held.encodedBytes > maxBytes) return this.#giveUpHolding(leaf);
     if (this.#heldBytes > riskyBytes) return this.#announceRisk();
   }
 
@@ -218,11 +210,11 @@ export class LeafCollector {
   }
 
   /** It is too large to be looked into: an attachment like others. */
-  async #giveUpHolding(leaf: Leaf & { readonly held: HeldBody }): Promise<void> {
-    if (leaf.kind === 'text') this.#textBytes -= leaf.held.encodedBytes;
-    await this.#beginAttachment(leaf.order, leaf.entity);
+  async #giveUpHolding({ order, entity, role, held }: HeldLeaf): Promise<void> {
+    if (!isContainer(role)) this.#textBytes -= held.encodedBytes;
+    await this.#beginAttachment(order, entity);
     const turn = new EventLoopTurn();
-    for (const piece of leaf.held.takeEncoded()) {
+    for (const piece of held.takeEncoded()) {
       await this.#write(piece);
       await turn.giveWay();
     }
@@ -231,12 +223,12 @@ export class LeafCollector {
   #end(): Promise<void> | void {
     const leaf = this.#leaf;
     this.#leaf = undefined;
-    if (leaf?.kind === 'text') return this.#endText(leaf);
-    if (leaf?.kind === 'container') return this.#endContainer(leaf);
-    if (leaf?.kind === 'attachment') return this.#endAttachment(leaf);
+    if (leaf === undefined) return;
+    if ('sink' in leaf) return this.#endAttachment(leaf);
+    return isContainer(leaf.role) ? this.#endContainer(leaf) : this.#endText(leaf);
   }
 
-  async #endAttachment({ order, entity, sink, pictureId, waits }: LeafOf<'attachment'>): Promise<void> {
+  async #endAttachment({ order, entity, sink, pictureId, waits }: AttachmentLeaf): Promise<void> {
     const { declaredType: contentType, fileName } = entity;
     const body = waits ? sink : await sink.end();
     if (!waits && sink.hasTrailer)
@@ -244,7 +236,7 @@ export class LeafCollector {
     this.attachments.push({ order, contentType, fileName, body, pictureId });
   }
 
-  async #endText({ order, entity, role, held }: LeafOf<'text'>): Promise<void> {
+  async #endText({ order, entity, role, held }: HeldLeaf): Promise<void> {
     const encoded = held.encodedBytes <= maxWordBytes ? held.encodedText() : undefined;
     const bytes = await held.end();
     if (held.hasTrailer || (encoded !== undefined && isNoise(encoded, bytes, entity)))
@@ -259,17 +251,17 @@ export class LeafCollector {
     if (role === 'named') this.namedText = text;
     else if (role === 'other') this.otherTexts.push(text);
     else {
-      this.#hasBodyText = true;
+      this.hasBodyText = true;
       this.#open.at(-1)?.children.push({ kind: 'text', text });
       if (text.form === 'html') this.#htmlTexts.push({ text });
     }
   }
 
   /** Takes what is in a container in its place, or the container where it can't be opened. */
-  async #endContainer({ order, entity, how, held }: LeafOf<'container'>): Promise<void> {
+  async #endContainer({ order, entity, role, held }: HeldLeaf): Promise<void> {
     await this.#announceRisk();
     const bytes = await held.end();
-    if (how === 'signed') {
+    if (role === 'signed') {
       const inner = this.signatures < maxSignatures ? openSignedData(bytes) : undefined;
       if (inner !== undefined && !isBlank(inner)) return this.#takeSigned(inner);
     } else {
@@ -277,7 +269,7 @@ export class LeafCollector {
       if (winmail !== undefined) return this.#takeWinmail(winmail);
     }
     this.warnings.add(
-      how === 'tnef' ? 'A winmail.dat could not be unpacked.' : 'A signed mail could not be opened.',
+      role === 'tnef' ? 'A winmail.dat could not be unpacked.' : 'A signed mail could not be opened.',
     );
     await this.#attach(order, entity, bytes);
   }
@@ -323,6 +315,10 @@ export class LeafCollector {
 /** Whether nothing says that it is an attachment. */
 function isUnmarked({ fileName, disposition }: Entity): boolean {
   return isNameless(fileName) && disposition !== 'attachment';
+}
+
+function isContainer(role: HeldLeaf['role']): boolean {
+  return role === 'tnef' || role === 'signed';
 }
 
 function textEntity(mediaType: string, charset: string | undefined): Entity {
