@@ -23,11 +23,10 @@ const partField = /^content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
 const damaged = 'in a part of it more stands behind the end of its base64';
 
 /**
- * Undoes base64 (RFC 2045, 6.8) piece by piece. A stray character that is none of base64 is skipped; a line that
- * is text throws `Unsplittable`, since decoding it would make noise of what somebody wrote. After a `=` the
- * quartets are counted anew, for senders that join encoded pieces; what stands behind it and is not one more such
- * piece is no part of the data. Equal whole lines, which mails are made of, go through Node's own decoder, which
- * is several times faster.
+ * Undoes base64 (RFC 2045, 6.8) piece by piece. A stray character is skipped; a line that is text throws
+ * `Unsplittable`, since decoding it would make noise of what somebody wrote. After a `=` the quartets are counted
+ * anew, for senders that join encoded pieces; what is none of those is no part of the data. Equal whole lines,
+ * which mails are made of, go through Node's own decoder, which is several times faster.
  */
 export class Base64Decoder {
   /** Something that is not base64 stood behind the padding. */
@@ -156,10 +155,7 @@ export class Base64Decoder {
   }
 }
 
-/**
- * Has Node decode the first lines as far as they are all of one length and of whole quartets. Reads
- * nothing when there is anything else in them: then what Node makes of them is shorter than it should be.
- */
+/** Has Node decode the first lines, as far as they are of one length and of whole quartets and nothing else. */
 function decodeEqualLines(piece: Buffer, target: Buffer, start: number): { read: number; written: number } {
   const nothing = { read: 0, written: 0 };
   const lineLength = piece.indexOf(LF) + 1;
@@ -173,8 +169,7 @@ function decodeEqualLines(piece: Buffer, target: Buffer, start: number): { read:
   const lines = piece.subarray(0, read);
   // Node takes these for data, which in mail they are not.
   if (lines.includes(0x2d) || lines.includes(0x5f)) return nothing;
-  const expected = (read / lineLength) * characters * 0.75;
-  return target.write(lines.toString('latin1'), start, 'base64') === expected
-    ? { read, written: expected }
-    : nothing;
+  const written = target.write(lines.toString('latin1'), start, 'base64');
+  // It is shorter where something else stands in them.
+  return written === (read / lineLength) * characters * 0.75 ? { read, written } : nothing;
 }

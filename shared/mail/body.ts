@@ -69,16 +69,14 @@ export async function chooseBody(
 export function* bodyPieces({ form, texts }: Body): Generator<string> {
   for (const [index, text] of texts.entries()) {
     if (index > 0) yield form === 'html' ? '<br/>\n' : '\n';
-    if (form === 'html' && text.form === 'plain') yield* shownInHtml(text);
-    else yield* text.pieces();
+    if (form !== 'html' || text.form !== 'plain') yield* text.pieces();
+    else {
+      yield '<pre style="white-space: pre-wrap">';
+      for (const piece of text.pieces())
+        yield piece.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+      yield '</pre>';
+    }
   }
-}
-
-function* shownInHtml(text: MailText): Generator<string> {
-  yield '<pre style="white-space: pre-wrap">';
-  for (const piece of text.pieces())
-    yield piece.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-  yield '</pre>';
 }
 
 function chooseForm(tree: TextTree, wanted: 'plain' | 'html'): 'plain' | 'html' {

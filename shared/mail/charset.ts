@@ -87,10 +87,7 @@ const noCharsets = new Set(['base64', 'hex', 'binary', 'utf7imap', 'internal', '
 const known = new Map<string, Charset | 'undeclared'>();
 const maxKnown = 200;
 
-/**
- * The charset of that name, by the names of IANA, of the WHATWG's Encoding Standard and of what senders write;
- * `undeclared` for US-ASCII, which says nothing of bytes beyond it, and for a name that nobody knows.
- */
+/** `undeclared` for US-ASCII, which says nothing of bytes beyond it, and for a name that nobody knows. */
 export function findCharset(name: string | undefined): Charset | 'undeclared' {
   if (name === undefined) return 'undeclared';
   const answer = known.get(name);
@@ -186,12 +183,15 @@ function metaCharset(bytes: Buffer): string | undefined {
 
 /** Decodes a text in pieces of about 64 KiB, without a byte order mark at its beginning. */
 export function* decodePieces(bytes: Buffer, charset: Charset): Generator<string> {
+  const { write, end } = createDecoder(bytes, charset);
   let first = true;
-  for (const piece of decodeCut(bytes, charset)) {
-    const text = first && piece.startsWith('\ufeff') ? piece.slice(1) : piece;
+  for (const piece of cut(bytes, charset.kind === 'utf-8')) {
+    const text = write(piece);
+    yield first && text.startsWith('\ufeff') ? text.slice(1) : text;
     first = false;
-    if (text !== '') yield text;
   }
+  const rest = end?.();
+  if (rest) yield rest;
 }
 
 /** Decodes what is short, as a header's value; bytes in an unknown charset are read as undeclared text is. */
@@ -199,13 +199,6 @@ export function decodeBytes(bytes: Buffer, name: string | undefined): string {
   const found = findCharset(name);
   const charset = found === 'undeclared' ? (isUtf8(bytes) ? utf8 : windows1252) : found;
   return [...decodePieces(bytes, charset)].join('');
-}
-
-function* decodeCut(bytes: Buffer, charset: Charset): Generator<string> {
-  const { write, end } = createDecoder(bytes, charset);
-  for (const piece of cut(bytes, charset.kind === 'utf-8')) yield write(piece);
-  const rest = end?.();
-  if (rest) yield rest;
 }
 
 function createDecoder(

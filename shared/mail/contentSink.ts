@@ -11,10 +11,7 @@ const sliceBytes = 64 * 1024;
 const smallBytes = 16 * 1024;
 const noBytes = Buffer.alloc(0);
 
-/**
- * Takes the encoded body of one part in pieces and puts its decoded bytes into the store: in one go
- * when all of it comes as one piece, piece by piece otherwise.
- */
+/** Decodes the body of one part into the store: in one go when it comes as one piece, piece by piece otherwise. */
 export class ContentSink {
   readonly #store: ContentStore;
   readonly #encoding: TransferEncoding;
@@ -30,7 +27,7 @@ export class ContentSink {
 
   /** There was more behind the end of its encoding, which was not taken. */
   get hasTrailer(): boolean {
-    return this.#decoder.hasTrailer;
+    return this.#decoder.hasTrailer === true;
   }
 
   async write(piece: Buffer): Promise<void> {
@@ -83,7 +80,7 @@ export class HeldBody {
   }
 
   get hasTrailer(): boolean {
-    return this.#decoder.hasTrailer;
+    return this.#decoder.hasTrailer === true;
   }
 
   write(bytes: Buffer): void {

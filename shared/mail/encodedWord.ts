@@ -5,10 +5,7 @@ import { decodeBytes } from './charset.ts';
 /** RFC 2047, 2; and with question marks in it, which some senders forget to encode. */
 const encodedWord = /=\?([\w*.:()+-]+)\?([QqBb])\?((?:[^?=]|\?(?!=)|=(?!\?(?!=)))*)\?=/g;
 
-/**
- * Decodes RFC 2047 encoded words. White space between two of them goes, and the bytes of neighbours in the
- * same charset are joined first, since senders cut through characters. In time linear to the text.
- */
+/** Decodes RFC 2047 encoded words; neighbours in one charset are joined first, since senders cut characters. */
 export function decodeWords(text: string): string {
   if (!text.includes('=?')) return text;
   let decoded = '';
@@ -32,13 +29,12 @@ export function decodeWords(text: string): string {
 }
 
 function decodeRun(charset: string, encoding: string, payloads: readonly string[]): string {
-  const bytes = payloads.map((payload) => (encoding === 'Q' ? decodeQ(payload) : decodeB(payload)));
+  const bytes = payloads.map((payload) => {
+    if (encoding === 'Q') return decodeQ(payload);
+    const decoder = new Base64Decoder({ skipsText: true });
+    return Buffer.concat([decoder.decode(Buffer.from(payload)), decoder.end()]);
+  });
   return decodeBytes(Buffer.concat(bytes), charset);
-}
-
-function decodeB(payload: string): Buffer {
-  const decoder = new Base64Decoder({ skipsText: true });
-  return Buffer.concat([decoder.decode(Buffer.from(payload)), decoder.end()]);
 }
 
 /** RFC 2047, 4.2, with the blanks of a careless folding behind a `=`. */

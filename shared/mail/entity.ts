@@ -15,7 +15,6 @@ import { Unsplittable } from './unsplittable.ts';
 export interface Entity {
   /** Lower case `type/subtype`, as declared or as implied. */
   readonly mediaType: string;
-  /** The declared media type with its parameters, fit for a message; see `declaredType`. */
   readonly declaredType: string;
   readonly multipart: boolean;
   readonly boundary?: string;
@@ -42,9 +41,9 @@ const mediaTypeShape = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/;
 
 /**
  * Reads the MIME fields of a header (RFC 2045, 2046, 2183, 2231, 2392, 3676). What is not declared is text/plain
- * at the top and in a part, message/rfc822 in a digest; a type that can't be read is text/plain (RFC 2045, 5.2), or multipart/mixed where it may be one,
- * and what is in an encoding that isn't known application/octet-stream (6.4). A field that stands there twice and
- * says two things is refused as `Unsplittable`.
+ * or, in a digest, message/rfc822; a type that can't be read is text/plain (RFC 2045, 5.2), or multipart/mixed
+ * where it may be one, and what is in an unknown encoding application/octet-stream (6.4). A field that stands there
+ * twice and says two things is refused as `Unsplittable`.
  */
 export function readEntity(fields: readonly HeaderField[], within: 'mail' | 'multipart' | 'digest'): Entity {
   const dispositions = valuesOf(fields, 'content-disposition').map(parseStructured);
@@ -86,9 +85,8 @@ export function readEntity(fields: readonly HeaderField[], within: 'mail' | 'mul
 }
 
 /**
- * The content type that goes on the message: the media type as declared, with all its parameters but the file
- * name. Only tokens and quoted strings of printable ASCII get through, and at most 1,024 characters, so that it
- * can't smuggle anything.
+ * The content type that goes on the message, with all parameters but the file name: tokens and quoted strings of
+ * printable ASCII, at most 1,024 characters, so that it can't smuggle anything.
  */
 function declaredType(mediaType: string, parameters: ReadonlyMap<string, Parameter>): string {
   let whole = mediaType;

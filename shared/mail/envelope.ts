@@ -10,10 +10,7 @@ const maxLength = 1024;
 /** What is read of a field: enough for 1,024 characters however they are encoded, and bounded. */
 const maxFieldLength = 16 * 1024;
 
-/**
- * The envelope from the fields of a mail's header (RFC 5322, RFC 2047). Each value is at most 1,024
- * UTF-16 units long, well-formed and free of control characters, so none can smuggle in another header.
- */
+/** The envelope (RFC 5322, RFC 2047): values of at most 1,024 UTF-16 units, well-formed, no control characters. */
 export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
   const messageId = readText(fields, 'message-id');
   const subject = readText(fields, 'subject');

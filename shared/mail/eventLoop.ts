@@ -1,9 +1,6 @@
 const longestTurnMs = 20;
 
-/**
- * Lets others have their turn while a mail is taken apart, which else is one long computation. When it does so
- * hangs on the clock; what is found in a mail never does.
- */
+/** Lets others have their turn. When it does so hangs on the clock; what is found in a mail never does. */
 export class EventLoopTurn {
   #startedAt = performance.now();
 

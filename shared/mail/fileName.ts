@@ -14,9 +14,8 @@ const separators = /[/:<>"|?*]/g;
 const device = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?=\.|$|\s)/i;
 
 /**
- * A name for a file that is safe to create anywhere: without folders, control characters, NUL, and what Windows
- * refuses or takes for something else; of at most 255 UTF-16 units (its extension is kept) and well-formed
- * Unicode; `fallback` where nothing is left of it.
+ * A name for a file that is safe to create anywhere: no folders, no control characters, nothing that Windows
+ * refuses; at most 255 UTF-16 units, its extension kept, and well-formed; `fallback` where nothing is left of it.
  */
 export function safeFileName(name: string | undefined, fallback: string): string {
   const plain = (name ?? '').replace(unsafe, '').trim();

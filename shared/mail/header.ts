@@ -295,7 +295,9 @@ function readPairs(text: string): Pair[] {
       const close = quoteEnd.exec(text);
       const semicolon = text.indexOf(';', start);
       const valueEnd = close?.index ?? (semicolon < 0 ? text.length : semicolon);
-      pairs.push({ name, value: unquote(text.slice(start + 1, valueEnd)) });
+      // RFC 5322, 3.2.4; but a backslash before a letter or a digit is one of a Windows path.
+      const value = text.slice(start + 1, valueEnd).replace(/\\([^A-Za-z0-9\x80-\uffff])/g, '$1');
+      pairs.push({ name, value });
       at = close ? valueEnd + 1 : valueEnd;
       if (text[at] === ';') at++;
     } else {
@@ -310,11 +312,6 @@ function readPairs(text: string): Pair[] {
     }
   }
   return pairs;
-}
-
-/** RFC 5322, 3.2.4; but a backslash before a letter or a digit is one of a Windows path. */
-function unquote(text: string): string {
-  return text.replace(/\\([^A-Za-z0-9\x80-\uffff])/g, '$1');
 }
 
 /** RFC 2231, 3 and 4: puts segments together, of which only those marked with a `*` are percent-encoded. */

@@ -118,10 +118,7 @@ export async function isInvisibleHtml(pieces: Iterable<string>): Promise<boolean
   return true;
 }
 
-/**
- * The content ids (RFC 2392) of the pictures that an HTML text shows: by `src` or `background` of a tag or by
- * `url()` in its CSS. What is only linked to, or only spelled in words, is not shown.
- */
+/** The content ids (RFC 2392) that an HTML text shows: by `src` or `background` of a tag, or `url()` in its CSS. */
 export async function findShownIds(pieces: Iterable<string>): Promise<ReadonlySet<string>> {
   const turn = new EventLoopTurn();
   const ids = new Set<string>();

@@ -78,8 +78,8 @@ interface GroupState {
 }
 
 /**
- * The text of an RTF, or the HTML that it was made from where it carries that ([MS-OXRTFEX], 2.1), whose tags
- * stand in groups of their own. Formatting and pictures are not kept. Rejects with a RangeError for groups that are too deep.
+ * The text of an RTF without formatting and pictures, or the HTML that it was made from where it carries that, its
+ * tags in groups of their own ([MS-OXRTFEX], 2.1). Rejects with a RangeError for groups that are too deep.
  */
 export async function readRtf(rtf: Buffer): Promise<{
   readonly mediaType: 'text/plain' | 'text/html';

@@ -19,10 +19,9 @@ const attachmentsOnly = {
 } as const;
 
 /**
- * Has mailparser read a mail that was damaged and taken apart all the same, and gives a sentence where it finds more
- * attachments in it: reading damage is guessing, and two guesses that differ are for a person to look at. Undefined
- * where there is nothing to say; what mailparser can't read tells nothing either. `beforeRisk` is awaited before what
- * may take much memory.
+ * Has mailparser read a mail that was damaged and taken apart all the same, and gives a sentence where it finds
+ * more attachments: reading damage is guessing, and two guesses that differ are for a person to look at. What it
+ * can't read tells nothing. `beforeRisk` is awaited before what may take much memory.
  */
 export async function compareWithSecondReader(
   source: MailSource,

@@ -14,9 +14,8 @@ interface Element {
 }
 
 /**
- * The content of a CMS signed-data (RFC 5652, 3 and 5) that holds it: the MIME entity of an opaque-signed S/MIME
- * mail (RFC 8551, 3.5.2). Nothing is verified. Undefined for anything else: a detached signature, other content,
- * damage.
+ * The content of a CMS signed-data (RFC 5652, 3 and 5): the MIME entity of an opaque-signed S/MIME mail (RFC 8551,
+ * 3.5.2). Nothing is verified. Undefined for a detached signature, other content, damage.
  */
 export function openSignedData(message: Buffer): Buffer | undefined {
   try {

@@ -38,8 +38,10 @@ export class SourceAndStore {
         heldBytes += next.value.length;
         if (heldBytes < blockBytes) continue;
         const isWhole = next.value.length === this.#source.sizeBytes;
+        const bytes = isWhole ? heldBytes : Math.max(blockBytes, maxBlockBytes);
+        const block = join(held);
         // Before the next piece is read, so that a mail that has to wait holds no more than this one.
-        yield* slices(join(held), isWhole ? heldBytes : Math.max(blockBytes, maxBlockBytes));
+        for (let at = 0; at < block.length; at += bytes) yield block.subarray(at, at + bytes);
         held = [];
         heldBytes = 0;
       }
@@ -82,8 +84,4 @@ export class SourceAndStore {
       throw error;
     }
   }
-}
-
-function* slices(block: Buffer, bytes: number): Generator<Buffer> {
-  for (let at = 0; at < block.length; at += bytes) yield block.subarray(at, at + bytes);
 }

@@ -21,9 +21,8 @@ import { SourceAndStore } from './sourceAndStore.ts';
 import { type MailText, storeText } from './text.ts';
 import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
 
-/** How much of a mail is read for the envelope where it is not parsed. */
-const envelopeBytes = 64 * 1024;
-const defaultBlockBytes = 64 * 1024;
+/** How much of a mail is scanned at a time, and read for its envelope where it is not scanned. */
+const blockBytes = 64 * 1024;
 /** How often a mail is read again since a delimiter in it was not seen as one. */
 const maxGluedDelimiters = 4;
 
@@ -59,10 +58,7 @@ export async function splitMail(
   }
 }
 
-/**
- * A mail as one `raw` part (`message/rfc822`) with all its bytes, not looked into but for the envelope at its
- * beginning. `warning` is a sentence that says why.
- */
+/** A mail as one `raw` part with all its bytes, only its envelope read; `warning` is a sentence that says why. */
 export async function rawMail(source: MailSource, warning: string, store: ContentStore): Promise<SplitMail> {
   const watched = new SourceAndStore(source, store);
   try {
@@ -113,7 +109,7 @@ async function split(
   };
   let bytes = 0;
   try {
-    for await (const block of watched.readBlocks(options.blockBytes ?? defaultBlockBytes)) {
+    for await (const block of watched.readBlocks(options.blockBytes ?? blockBytes)) {
       bytes += block.length;
       if (bytes > rules.maxMailBytes) throw new Unsplittable(tooLarge(rules));
       await raw?.write(block);
@@ -146,8 +142,8 @@ async function splitUnread(
 ): Promise<SplitMail> {
   if (!wantsRaw) {
     let start: Buffer = Buffer.alloc(0);
-    for await (const block of watched.readBlocks(envelopeBytes)) {
-      start = block.subarray(0, envelopeBytes);
+    for await (const block of watched.readBlocks(blockBytes)) {
+      start = block.subarray(0, blockBytes);
       break;
     }
     const envelope = readEnvelopeStart(start);
@@ -165,10 +161,10 @@ async function copyWhole(
   const sink = new ContentSink(watched.store, 'identity');
   let start: Buffer | undefined;
   let bytes = 0;
-  for await (const block of watched.readBlocks(envelopeBytes)) {
+  for await (const block of watched.readBlocks(blockBytes)) {
     bytes += block.length;
     if (bytes > maxBytes) throw new Unsplittable('it is larger than the limit');
-    start ??= block.subarray(0, envelopeBytes);
+    start ??= block.subarray(0, blockBytes);
     await sink.write(block);
   }
   return { envelope: readEnvelopeStart(start ?? Buffer.alloc(0)), content: await sink.end() };

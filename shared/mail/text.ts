@@ -25,7 +25,8 @@ export interface MailText {
 }
 
 export function readText(order: number, entity: Entity, bytes: Buffer): MailText {
-  const form = formOf(entity.mediaType);
+  const { mediaType } = entity;
+  const form = mediaType === 'text/html' ? 'html' : mediaType === 'text/plain' ? 'plain' : 'other';
   const { charset, misdeclared } = chooseCharset(bytes, entity.charset, form === 'html');
   const isWide = charset.kind === 'utf-16' || charset.kind === 'utf-32';
   return {
@@ -40,11 +41,6 @@ export function readText(order: number, entity: Entity, bytes: Buffer): MailText
       return entity.flowed ? joinFlowedLines(text, entity.delSp) : text;
     },
   };
-}
-
-function formOf(mediaType: string): MailText['form'] {
-  if (mediaType === 'text/plain') return 'plain';
-  return mediaType === 'text/html' ? 'html' : 'other';
 }
 
 /** Whether it shows a reader nothing at all. */
@@ -104,10 +100,7 @@ function toLf(text: string): string {
   return usual.includes('\r') ? usual.replace(/\r*\n|\r/g, '\n') : usual;
 }
 
-/**
- * RFC 3676, 4: joins the lines of a flowed text, of the same depth of quoting. An empty line ends a paragraph,
- * and a signature separator is never joined.
- */
+/** RFC 3676, 4: joins lines of the same depth of quoting, but never an empty one or a signature separator. */
 function* joinFlowedLines(pieces: Iterable<string>, delSp: boolean): Generator<string> {
   const signature = '-- ';
   let unfinished = '';

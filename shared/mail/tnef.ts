@@ -68,12 +68,10 @@ interface OpenAttachment {
  * be read; never takes more memory than the file and its text.
  */
 export async function unpackTnef(file: Buffer): Promise<Winmail | undefined> {
-  try {
-    return await readFile(new Cursor(file));
-  } catch (error) {
+  return readFile(new Cursor(file)).catch((error: unknown) => {
     if (error instanceof RangeError) return undefined;
     throw error;
-  }
+  });
 }
 
 async function readFile(cursor: Cursor): Promise<Winmail | undefined> {

@@ -13,7 +13,7 @@ export interface TransferDecoder {
   /** What was held back. */
   end(target?: Buffer): Buffer;
   /** There was more behind its end, which is no part of it. */
-  readonly hasTrailer: boolean;
+  readonly hasTrailer?: boolean;
 }
 
 const LF = 0x0a;
@@ -43,17 +43,10 @@ export function readTransferEncoding(value: string): TransferEncoding {
 }
 
 export function createTransferDecoder(encoding: TransferEncoding): TransferDecoder {
-  switch (encoding) {
-    case 'base64':
-      return new Base64Decoder();
-    case 'quoted-printable':
-      return new QuotedPrintableDecoder();
-    case 'uuencode':
-      return new UuDecoder();
-    case 'identity':
-    case 'unknown':
-      return { decode: (piece) => piece, end: () => noBytes, hasTrailer: false };
-  }
+  if (encoding === 'base64') return new Base64Decoder();
+  if (encoding === 'quoted-printable') return new QuotedPrintableDecoder();
+  if (encoding === 'uuencode') return new UuDecoder();
+  return { decode: (piece) => piece, end: () => noBytes };
 }
 
 /** Gives whole lines to what decodes them, and holds the beginning of a line whose end has not come yet. */
@@ -87,7 +80,6 @@ const maxCutEscape = 1024;
 
 /** RFC 2045, 6.7, by libqp, which is tolerant as mailparser is. A line of more than 1 MiB is refused. */
 class QuotedPrintableDecoder implements TransferDecoder {
-  readonly hasTrailer = false;
   readonly #lines = new WholeLines();
   #escape = '';
 
@@ -111,7 +103,6 @@ function tidySoftBreaks(lines: Buffer): string {
 
 /** POSIX uuencode: what stands between `begin` and `end`. Text or another file beside it is refused. */
 class UuDecoder implements TransferDecoder {
-  readonly hasTrailer = false;
   readonly #lines = new WholeLines();
   #state: 'before' | 'within' | 'behind' = 'before';
 
