@@ -1,6 +1,5 @@
 import { Base64Decoder } from './base64.ts';
 import { isBlank, join } from './bytes.ts';
-import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import type { Content, ContentStore, ContentWriter } from './mail.ts';
 import { createTransferDecoder, type TransferDecoder, type TransferEncoding } from './transferEncoding.ts';
@@ -14,14 +13,12 @@ const noBytes = Buffer.alloc(0);
 /** Decodes the body of one part into the store: in one go when it comes as one piece, piece by piece otherwise. */
 export class ContentSink {
   readonly #store: ContentStore;
-  readonly #encoding: TransferEncoding;
   readonly #decoder: TransferDecoder;
   #first: Buffer | undefined;
   #writer: ContentWriter | undefined;
 
   constructor(store: ContentStore, encoding: TransferEncoding) {
     this.#store = store;
-    this.#encoding = encoding;
     this.#decoder = createTransferDecoder(encoding);
   }
 
@@ -44,7 +41,7 @@ export class ContentSink {
 
   async #pass(writer: ContentWriter, piece: Buffer): Promise<void> {
     const turn = new EventLoopTurn();
-    const slices = this.#encoding === 'identity' ? [piece] : slicesOf([piece]);
+    const slices = this.#decoder.isIdentity ? [piece] : slicesOf([piece]);
     for (const slice of slices) {
       await writer.write(this.#decoder.decode(slice));
       await turn.giveWay();
@@ -52,8 +49,7 @@ export class ContentSink {
   }
 
   async end(): Promise<Content> {
-    if (!this.#writer)
-      return this.#store.put(await decodeWhole(this.#decoder, this.#encoding, [this.#first ?? noBytes]));
+    if (!this.#writer) return this.#store.put(await decodeWhole(this.#decoder, [this.#first ?? noBytes]));
     const rest = this.#decoder.end();
     if (rest.length > 0) await this.#writer.write(rest);
     return this.#writer.end();
@@ -70,12 +66,10 @@ export class ContentSink {
 export class HeldBody {
   encodedBytes = 0;
   isBlank = true;
-  readonly #encoding: Entity['encoding'];
   readonly #encoded: Buffer[] = [];
   readonly #decoder: TransferDecoder;
 
-  constructor({ encoding }: Entity) {
-    this.#encoding = encoding;
+  constructor(encoding: TransferEncoding) {
     this.#decoder = createTransferDecoder(encoding);
   }
 
@@ -100,23 +94,19 @@ export class HeldBody {
     return this.#encoded.splice(0);
   }
 
-  async end(): Promise<Buffer> {
-    return decodeWhole(this.#decoder, this.#encoding, this.takeEncoded());
+  end(): Promise<Buffer> {
+    return decodeWhole(this.#decoder, this.takeEncoded());
   }
 }
 
 /** Undoes the encoding of a body that is whole in memory; one that is not encoded and in one piece is not copied. */
-async function decodeWhole(
-  decoder: TransferDecoder,
-  encoding: TransferEncoding,
-  pieces: readonly Buffer[],
-): Promise<Buffer> {
-  if (encoding === 'identity' || encoding === 'unknown') return join(pieces);
+async function decodeWhole(decoder: TransferDecoder, pieces: readonly Buffer[]): Promise<Buffer> {
+  if (decoder.isIdentity) return join(pieces);
   const [first = noBytes] = pieces;
   if (pieces.length <= 1 && first.length <= sliceBytes)
     return join([decoder.decode(first), decoder.end()].filter(({ length }) => length > 0));
   const encodedBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  const isBase64 = encoding === 'base64';
+  const isBase64 = decoder instanceof Base64Decoder;
   const whole = Buffer.allocUnsafe(
     isBase64 ? Base64Decoder.maxDecodedBytes(encodedBytes) : encodedBytes + sliceBytes,
   );

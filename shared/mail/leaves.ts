@@ -142,7 +142,7 @@ export class LeafCollector {
     if (entity.encoding === 'unknown')
       this.warnings.add('A part in an unknown transfer encoding was sent as it is.');
     if (role === undefined) return this.#beginAttachment(order, entity);
-    this.#leaf = { order, entity, role, held: new HeldBody(entity) };
+    this.#leaf = { order, entity, role, held: new HeldBody(entity.encoding) };
   }
 
   async #beginAttachment(order: number, entity: Entity): Promise<void> {

@@ -7,7 +7,6 @@ import { type Attachment, LeafCollector } from './leaves.ts';
 import type {
   Content,
   ContentStore,
-  MailEnvelope,
   MailSource,
   Omission,
   OmissionReason,
@@ -42,9 +41,9 @@ export async function splitMail(
   store: ContentStore,
   options: SplitOptions = {},
 ): Promise<SplitMail> {
-  if (source.sizeBytes > rules.maxMailBytes) return sendWhole(source, tooLarge(rules), store);
   const gluedDelimiters = new Set<number>();
-  for (;;) {
+  let why = source.sizeBytes > rules.maxMailBytes ? tooLarge(rules) : undefined;
+  while (why === undefined) {
     const watched = new SourceAndStore(source, store);
     try {
       return await split(watched, rules, options, gluedDelimiters);
@@ -53,29 +52,22 @@ export async function splitMail(
       if (watched.failure) throw watched.failure.error;
       const again = error instanceof GluedDelimiter && gluedDelimiters.size < maxGluedDelimiters;
       if (again && !gluedDelimiters.has(error.offset)) gluedDelimiters.add(error.offset);
-      else return sendWhole(source, whyRaw(error), store);
+      else why = whyRaw(error);
     }
   }
+  const warning = `The mail was not taken apart and goes whole, as message/rfc822, because ${why}.`;
+  return rawMail(source, warning, store);
 }
 
 /** A mail as one `raw` part with all its bytes, only its envelope read; `warning` is a sentence that says why. */
 export async function rawMail(source: MailSource, warning: string, store: ContentStore): Promise<SplitMail> {
   const watched = new SourceAndStore(source, store);
   try {
-    const { envelope, content } = await copyWhole(watched, Number.POSITIVE_INFINITY);
-    return { envelope, parts: [wholeMail('raw', content)], warning, omissions: [] };
+    return { ...(await copyWhole(watched, 'raw', Number.POSITIVE_INFINITY)), warning };
   } catch (error) {
     await watched.abortWriters();
     throw error;
   }
-}
-
-function sendWhole(source: MailSource, why: string, store: ContentStore): Promise<SplitMail> {
-  return rawMail(
-    source,
-    `The mail was not taken apart and goes whole, as message/rfc822, because ${why}.`,
-    store,
-  );
 }
 
 /** A fault of ours is named, so that it is seen, and costs the mail nothing but its being taken apart. */
@@ -92,7 +84,8 @@ async function split(
   gluedDelimiters: ReadonlySet<number>,
 ): Promise<SplitMail> {
   const wantsRaw = rules.sendBody && rules.bodyFormat === 'eml';
-  if (!rules.sendAttachments && (wantsRaw || !rules.sendBody)) return splitUnread(watched, wantsRaw, rules);
+  if (!rules.sendAttachments && wantsRaw) return copyWhole(watched, 'body', rules.maxMailBytes);
+  if (!rules.sendAttachments && !rules.sendBody) return readNothing(watched);
   const count = { entities: 0 };
   const scanner = new MultipartScanner({ gluedDelimiters, count });
   const leaves = new LeafCollector(rules, watched.store, count, () =>
@@ -134,30 +127,22 @@ async function split(
   };
 }
 
-/** For rules that want the raw mail alone, or nothing. */
-async function splitUnread(
-  watched: SourceAndStore,
-  wantsRaw: boolean,
-  rules: SplitRules,
-): Promise<SplitMail> {
-  if (!wantsRaw) {
-    let start: Buffer = Buffer.alloc(0);
-    for await (const block of watched.readBlocks(blockBytes)) {
-      start = block.subarray(0, blockBytes);
-      break;
-    }
-    const envelope = readEnvelopeStart(start);
-    return { envelope, parts: [], omissions: [], leftOut: 'sendMessageBody' };
+/** For rules that want nothing. */
+async function readNothing(watched: SourceAndStore): Promise<SplitMail> {
+  let start: Buffer = Buffer.alloc(0);
+  for await (const block of watched.readBlocks(blockBytes)) {
+    start = block.subarray(0, blockBytes);
+    break;
   }
-  const { envelope, content } = await copyWhole(watched, rules.maxMailBytes);
-  return { envelope, parts: [wholeMail('body', content)], omissions: [] };
+  return { envelope: readEnvelopeStart(start), parts: [], omissions: [], leftOut: 'sendMessageBody' };
 }
 
 /** Stores the mail as it is, and reads what envelope its beginning shows. */
 async function copyWhole(
   watched: SourceAndStore,
+  kind: 'body' | 'raw',
   maxBytes: number,
-): Promise<{ envelope: MailEnvelope; content: Content }> {
+): Promise<SplitMail> {
   const sink = new ContentSink(watched.store, 'identity');
   let start: Buffer | undefined;
   let bytes = 0;
@@ -167,7 +152,8 @@ async function copyWhole(
     start ??= block.subarray(0, blockBytes);
     await sink.write(block);
   }
-  return { envelope: readEnvelopeStart(start ?? Buffer.alloc(0)), content: await sink.end() };
+  const envelope = readEnvelopeStart(start ?? Buffer.alloc(0));
+  return { envelope, parts: [wholeMail(kind, await sink.end())], omissions: [] };
 }
 
 /** Names and numbers the parts in sending order: the body, then the attachments as they stand in the mail. */

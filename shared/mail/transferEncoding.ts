@@ -12,6 +12,8 @@ export interface TransferDecoder {
   decode(piece: Buffer, target?: Buffer): Buffer;
   /** What was held back. */
   end(target?: Buffer): Buffer;
+  /** There is nothing to undo. */
+  readonly isIdentity?: boolean;
   /** There was more behind its end, which is no part of it. */
   readonly hasTrailer?: boolean;
 }
@@ -46,7 +48,7 @@ export function createTransferDecoder(encoding: TransferEncoding): TransferDecod
   if (encoding === 'base64') return new Base64Decoder();
   if (encoding === 'quoted-printable') return new QuotedPrintableDecoder();
   if (encoding === 'uuencode') return new UuDecoder();
-  return { decode: (piece) => piece, end: () => noBytes };
+  return { isIdentity: true, decode: (piece) => piece, end: () => noBytes };
 }
 
 /** Gives whole lines to what decodes them, and holds the beginning of a line whose end has not come yet. */
