@@ -129,18 +129,16 @@ function lookUpBare(bare: string): Charset | 'undeclared' | undefined {
   }
 }
 
-export interface ChosenCharset {
-  readonly charset: Charset;
-  /** The bytes are not what the mail says they are. */
-  readonly misdeclared: boolean;
-}
-
 /**
  * The charset that a text is decoded from: the declared one. Undeclared text is UTF-8 where it is valid, else
  * what its HTML says, else windows-1252, and so is what is declared as UTF-8 and isn't. A byte order mark says more
  * than all of these.
  */
-export function chooseCharset(bytes: Buffer, declared: string | undefined, html: boolean): ChosenCharset {
+export function chooseCharset(
+  bytes: Buffer,
+  declared: string | undefined,
+  html: boolean,
+): { readonly charset: Charset; readonly misdeclared: boolean } {
   const found = findCharset(declared);
   const marked = markedCharset(bytes);
   if (marked && (found === 'undeclared' || (found.kind !== 'utf-16' && found.kind !== 'utf-32')))

@@ -60,7 +60,7 @@ export interface ScanOptions {
   /** Places at which a close delimiter with text behind it is one. */
   readonly gluedDelimiters?: ReadonlySet<number>;
   /** How many entities there were, counted on. */
-  readonly count?: { entities: number };
+  readonly count: { entities: number };
   /** What is read is no mail but a part: of a multipart whose header was read, its body. */
   readonly part?: 'whole' | { readonly bodyOf: Entity };
 }
@@ -107,9 +107,9 @@ export class MultipartScanner {
     | { readonly entity: Entity; readonly decoder: Base64Decoder; readonly scanner: MultipartScanner }
     | undefined;
 
-  constructor(options: ScanOptions = {}) {
+  constructor(options: ScanOptions) {
     this.#options = options;
-    this.#count = options.count ?? { entities: 0 };
+    this.#count = options.count;
     if (options.part !== undefined) this.#state = 'head';
     if (typeof options.part === 'object') this.#openLevel(options.part.bodyOf);
   }

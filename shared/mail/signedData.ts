@@ -1,16 +1,17 @@
 import { join } from './bytes.ts';
+import { Cursor } from './cursor.ts';
 
 const signedDataOid = '2a864886f70d010702';
 const dataOid = '2a864886f70d010701';
 const tags = { integer: 0x02, octetString: 0x04, oid: 0x06, sequence: 0x30, set: 0x31, explicit0: 0xa0 };
 const constructed = 0x20;
+const endOfContents = Buffer.alloc(2);
 const maxDepth = 16;
 
 interface Element {
   readonly tag: number;
-  readonly start: number;
-  /** Undefined where an end-of-contents closes it. */
-  readonly end: number | undefined;
+  /** How many bytes it holds; undefined where an end-of-contents closes it. */
+  readonly bytes: number | undefined;
 }
 
 /**
@@ -27,14 +28,7 @@ export function openSignedData(message: Buffer): Buffer | undefined {
 }
 
 /** Reads just as much BER (X.690) as leads to the content; whatever is not as expected throws a RangeError. */
-class BerReader {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
+class BerReader extends Cursor {
   readContent(): Buffer {
     this.#enter(tags.sequence);
     this.#expectOid(signedDataOid);
@@ -45,27 +39,25 @@ class BerReader {
     this.#enter(tags.sequence);
     this.#expectOid(dataOid);
     this.#enter(tags.explicit0);
-    const pieces: Buffer[] = [];
-    this.#readOctets(this.#next(), pieces, 0);
-    return join(pieces);
+    return join([...this.#readOctets(this.#next(), 0)]);
   }
 
   #next(): Element {
-    const tag = this.#byte();
+    const tag = this.uint8();
     if ((tag & 0x1f) === 0x1f) throw new RangeError('long tags are in no signed-data');
-    const length = this.#byte();
+    const length = this.uint8();
     if (length === 0x80) {
       if ((tag & constructed) === 0) throw new RangeError('a primitive value has a length');
-      return { tag, start: this.#at, end: undefined };
+      return { tag, bytes: undefined };
     }
     let bytes = length;
     if (length > 0x80) {
       if (length > 0x84) throw new RangeError('longer than any mail');
       bytes = 0;
-      for (let digits = length & 0x7f; digits > 0; digits--) bytes = bytes * 256 + this.#byte();
+      for (let digits = length & 0x7f; digits > 0; digits--) bytes = bytes * 256 + this.uint8();
     }
-    if (this.#at + bytes > this.#bytes.length) throw new RangeError('its end is missing');
-    return { tag, start: this.#at, end: this.#at + bytes };
+    if (bytes > this.left) throw new RangeError('its end is missing');
+    return { tag, bytes };
   }
 
   #enter(tag: number): Element {
@@ -75,40 +67,24 @@ class BerReader {
   }
 
   #expectOid(oid: string): void {
-    const { start, end = start } = this.#enter(tags.oid);
-    if (this.#bytes.toString('hex', start, end) !== oid) throw new RangeError('something else was expected');
-    this.#at = end;
+    const { bytes = 0 } = this.#enter(tags.oid);
+    if (this.take(bytes).toString('hex') !== oid) throw new RangeError('something else was expected');
   }
 
-  #skip({ end }: Element, depth: number): void {
+  #skip({ bytes }: Element, depth: number): void {
     if (depth > maxDepth) throw new RangeError('too deep');
-    if (end !== undefined) {
-      this.#at = end;
-      return;
-    }
-    while (!this.#atEndOfContents()) this.#skip(this.#next(), depth + 1);
+    if (bytes !== undefined) this.take(bytes);
+    else while (!this.takeIf(endOfContents)) this.#skip(this.#next(), depth + 1);
   }
 
-  #readOctets({ tag, start, end }: Element, pieces: Buffer[], depth: number): void {
-    if (tag === tags.octetString && end !== undefined) {
-      pieces.push(this.#bytes.subarray(start, end));
-      this.#at = end;
+  *#readOctets({ tag, bytes }: Element, depth: number): Generator<Buffer> {
+    if (tag === tags.octetString && bytes !== undefined) {
+      yield this.take(bytes);
       return;
     }
     if (tag !== (tags.octetString | constructed) || depth > maxDepth) throw new RangeError('no octets');
-    while (end === undefined ? !this.#atEndOfContents() : this.#at < end)
-      this.#readOctets(this.#next(), pieces, depth + 1);
-  }
-
-  #atEndOfContents(): boolean {
-    if (this.#bytes[this.#at] !== 0 || this.#bytes[this.#at + 1] !== 0) return false;
-    this.#at += 2;
-    return true;
-  }
-
-  #byte(): number {
-    const byte = this.#bytes[this.#at++];
-    if (byte === undefined) throw new RangeError('its end is missing');
-    return byte;
+    const left = this.left - (bytes ?? 0);
+    while (bytes === undefined ? !this.takeIf(endOfContents) : this.left > left)
+      yield* this.#readOctets(this.#next(), depth + 1);
   }
 }

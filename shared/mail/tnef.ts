@@ -1,4 +1,5 @@
 import { decodeBytes } from './charset.ts';
+import { Cursor } from './cursor.ts';
 import { decompressRtf, readRtf } from './rtf.ts';
 
 /** What a winmail.dat holds. */
@@ -57,7 +58,7 @@ interface Value {
 }
 
 interface OpenAttachment {
-  title?: string;
+  title?: string | undefined;
   data?: Buffer;
   properties?: ReadonlyMap<number, Value>;
 }
@@ -78,7 +79,7 @@ async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
   if (cursor.uint32() !== signature) return undefined;
   cursor.uint16();
   let codePage = 'windows-1252';
-  let plain: Buffer | undefined;
+  let plain: Value | undefined;
   let message: ReadonlyMap<number, Value> = new Map();
   const attachments: OpenAttachment[] = [];
   while (cursor.left > 0) {
@@ -88,13 +89,14 @@ async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
     if (cursor.uint16() !== checksum(data)) throw new RangeError('its checksum is wrong');
     const last = attachments.at(-1);
     if (id === attribute.oemCodepage && data.length >= 4) codePage = `cp${data.readUInt32LE(0)}`;
-    else if (id === attribute.body) plain = data;
+    else if (id === attribute.body) plain = { type: type.string8, bytes: data };
     else if (id === attribute.messageProperties) message = readProperties(new Cursor(data));
     else if (id === attribute.attachRendData) {
       if (attachments.length >= maxAttachments) throw new RangeError('it has too many attachments');
       attachments.push({});
     } else if (last && id === attribute.attachData) last.data = data;
-    else if (last && id === attribute.attachTitle) last.title = withoutNul(decodeBytes(data, codePage));
+    else if (last && id === attribute.attachTitle)
+      last.title = textOf({ type: type.string8, bytes: data }, codePage);
     else if (last && id === attribute.attachment) last.properties = readProperties(new Cursor(data));
   }
   const found = attachments.flatMap((each) => finishAttachment(each, codePage));
@@ -133,12 +135,11 @@ function finishAttachment(
 /** Undefined where there is a text that can't be read. */
 async function readBody(
   message: ReadonlyMap<number, Value>,
-  plain: Buffer | undefined,
+  plain: Value | undefined,
   codePage: string,
 ): Promise<WinmailText[] | undefined> {
   const forms: WinmailText[] = [];
-  const text =
-    textOf(message.get(property.body), codePage) ?? (plain && withoutNul(decodeBytes(plain, codePage)));
+  const text = textOf(message.get(property.body) ?? plain, codePage);
   if (text) forms.push({ mediaType: 'text/plain', charset: 'utf-8', bytes: Buffer.from(text) });
   const html = message.get(property.bodyHtml);
   if (html && html.bytes.length > 0) {
@@ -204,10 +205,7 @@ function fixedBytes(base: number): number | undefined {
 function textOf(value: Value | undefined, codePage: string): string | undefined {
   if (value === undefined) return undefined;
   const charset = value.type === type.unicode ? 'utf-16le' : codePage;
-  return withoutNul(decodeBytes(value.bytes, charset));
-}
-
-function withoutNul(text: string): string {
+  const text = decodeBytes(value.bytes, charset);
   const end = text.indexOf('\0');
   return end < 0 ? text : text.slice(0, end);
 }
@@ -216,43 +214,4 @@ function checksum(data: Buffer): number {
   let sum = 0;
   for (let at = 0; at < data.length; at++) sum = (sum + (data[at] ?? 0)) & 0xffff;
   return sum;
-}
-
-/** Reads little-endian numbers and slices; beyond the end it throws a RangeError. */
-class Cursor {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  get left(): number {
-    return this.#bytes.length - this.#at;
-  }
-
-  take(length: number): Buffer {
-    if (length > this.left) throw new RangeError('its end is missing');
-    const taken = this.#bytes.subarray(this.#at, this.#at + length);
-    this.#at += length;
-    return taken;
-  }
-
-  takePadded(length: number): Buffer {
-    const taken = this.take(length);
-    this.#at = Math.min(this.#at + ((4 - (length % 4)) % 4), this.#bytes.length);
-    return taken;
-  }
-
-  uint8(): number {
-    return this.take(1).readUInt8();
-  }
-
-  uint16(): number {
-    return this.take(2).readUInt16LE();
-  }
-
-  uint32(): number {
-    return this.take(4).readUInt32LE();
-  }
 }
