@@ -120,8 +120,8 @@ export class Base64Decoder {
   }
 
   #endLine(): void {
-    const foreign = this.#lineForeign * charactersPerForeign > this.#lineCharacters;
-    if (!this.#skipsText && (this.#lineHasGap || (this.#lineForeign > 0 && foreign)))
+    const isText = this.#lineForeign * charactersPerForeign > this.#lineCharacters;
+    if (!this.#skipsText && (this.#lineHasGap || isText))
       throw new Unsplittable('a part of it is declared base64 and is text');
     this.#lineCharacters = 0;
     this.#lineForeign = 0;

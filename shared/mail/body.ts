@@ -1,4 +1,3 @@
-import type { BodyFormat } from './mail.ts';
 import { type MailText, showsNothing } from './text.ts';
 
 /** How the texts of a mail stand in its multiparts. */
@@ -12,6 +11,12 @@ export type TextTree =
 export interface TextBranch {
   readonly kind: 'alternative' | 'sequence';
   readonly children: TextTree[];
+}
+
+interface LeafTexts {
+  readonly texts: TextTree;
+  readonly otherTexts: readonly MailText[];
+  readonly winmailBody: TextTree | undefined;
 }
 
 /** The body to send, and what it leaves out. */
@@ -34,22 +39,17 @@ export interface Body {
  * whole. Without any of both the first text of another kind is the body.
  */
 export async function chooseBody(
-  {
-    texts,
-    otherTexts,
-    winmailBody,
-  }: { texts: TextTree; otherTexts: readonly MailText[]; winmailBody?: TextTree | undefined },
-  format: Exclude<BodyFormat, 'eml'>,
+  { texts, otherTexts, winmailBody }: LeafTexts,
+  wanted: 'plain' | 'html',
 ): Promise<Body | undefined> {
-  const wanted = format === 'html' ? 'html' : 'plain';
   const winmail = winmailBody ? textsOf(winmailBody) : [];
   const all = [...textsOf(texts), ...otherTexts, ...winmail];
-  const choice = (body: Omit<Body, 'otherForms'>): Body => {
-    const taken = new Set([...body.texts, ...body.attached]);
-    return { ...body, otherForms: all.filter((text) => !taken.has(text)) };
+  const choice = (form: Body['form'], texts: MailText[], attached: MailText[] = []): Body => {
+    const taken = new Set([...texts, ...attached]);
+    return { form, texts, attached, otherForms: all.filter((text) => !taken.has(text)) };
   };
   const [only] = all;
-  if (all.length <= 1) return only && choice({ form: only.form, texts: [only], attached: [] });
+  if (all.length <= 1) return only && choice(only.form, [only]);
   const own = await withoutInvisible(texts);
   const visible = own ?? (winmailBody && (await withoutInvisible(winmailBody)));
   const [other, ...moreOthers] = otherTexts;
@@ -57,12 +57,11 @@ export async function chooseBody(
     const form = chooseForm(visible, wanted);
     const taken = takenFrom(visible, form);
     const fits = (text: MailText) => form === 'html' || text.form === form;
-    const attached = [...taken.filter((text) => !fits(text)), ...otherTexts];
-    return choice({ form, texts: taken.filter(fits), attached });
+    return choice(form, taken.filter(fits), [...taken.filter((text) => !fits(text)), ...otherTexts]);
   }
-  if (other) return choice({ form: 'other', texts: [other], attached: moreOthers });
+  if (other) return choice('other', [other], moreOthers);
   const first = all.find((text) => text.form === wanted) ?? only;
-  return first && choice({ form: first.form, texts: [first], attached: [] });
+  return first && choice(first.form, [first]);
 }
 
 /** The pieces of a body, its texts joined. */

@@ -196,7 +196,7 @@ async function makeBody(
   const omit = (texts: readonly MailText[], reason: OmissionReason) =>
     omissions.push(...texts.map(({ order }) => ({ order, reason })));
   const named = leaves.namedText;
-  const found = await chooseBody(leaves, bodyFormat === 'html' ? 'html' : 'text');
+  const found = await chooseBody(leaves, bodyFormat === 'html' ? 'html' : 'plain');
   if (found && named) omit([named], 'sendAttachments');
   const none: Body = { form: 'plain', texts: [], attached: [], otherForms: [] };
   const body = found ?? (named ? { ...none, form: named.form, texts: [named] } : none);
