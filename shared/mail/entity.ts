@@ -22,8 +22,8 @@ export interface Entity {
   readonly disposition: 'inline' | 'attachment' | 'none';
   readonly fileName?: string;
   readonly charset?: string;
-  readonly flowed: boolean;
-  readonly delSp: boolean;
+  /** RFC 3676, 4: lines are to be joined, and with `delSp` without the blank between them. */
+  readonly flowed?: { readonly delSp: boolean };
   /** Without its angle brackets. */
   readonly contentId?: string;
   /** RFC 8551, 3.2.2, in lower case. */
@@ -77,8 +77,7 @@ export function readEntity(fields: readonly HeaderField[], within: 'mail' | 'mul
     disposition: readDisposition(disposition),
     ...(fileName && { fileName }),
     ...(charset && { charset }),
-    flowed,
-    delSp: flowed && lower(type.parameters.get('delsp')?.text) === 'yes',
+    ...(flowed && { flowed: { delSp: lower(type.parameters.get('delsp')?.text) === 'yes' } }),
     ...(contentId && { contentId }),
     ...(smimeType && { smimeType }),
   };

@@ -18,7 +18,7 @@ import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from
 import { type MimeEvent, MultipartScanner } from './multipart.ts';
 import { openSignedData } from './signedData.ts';
 import { type MailText, readText } from './text.ts';
-import { unpackTnef, type Winmail } from './tnef.ts';
+import { unpackTnef, type Winmail, type WinmailPart } from './tnef.ts';
 import { Unsplittable } from './unsplittable.ts';
 
 /** An attachment as it stands in the mail. */
@@ -294,21 +294,14 @@ export class LeafCollector {
   async #takeWinmail({ attachments, body }: Winmail): Promise<void> {
     this.count--;
     const forms: TextTree[] = [];
-    for (const { mediaType, bytes, charset } of body) {
-      const text = readText(++this.count, textEntity(mediaType, charset), bytes);
+    for (const part of body) {
+      const text = readText(++this.count, entityOf(part, 'none'), part.bytes);
       forms.push({ kind: 'text', text });
       if (text.form === 'html') this.#htmlTexts.push({ text });
     }
     this.winmailBody ??= { kind: 'alternative', children: forms };
-    for (const { fileName, mediaType, contentId, bytes } of attachments) {
-      const entity: Entity = {
-        ...textEntity(mediaType, undefined),
-        disposition: 'attachment',
-        ...(fileName && { fileName }),
-        ...(contentId && { contentId }),
-      };
-      await this.#attach(++this.count, entity, bytes);
-    }
+    for (const part of attachments)
+      await this.#attach(++this.count, entityOf(part, 'attachment'), part.bytes);
   }
 }
 
@@ -321,15 +314,6 @@ function isContainer(role: HeldLeaf['role']): boolean {
   return role === 'tnef' || role === 'signed';
 }
 
-function textEntity(mediaType: string, charset: string | undefined): Entity {
-  return {
-    mediaType,
-    declaredType: mediaType,
-    multipart: false,
-    encoding: 'identity',
-    disposition: 'none',
-    flowed: false,
-    delSp: false,
-    ...(charset !== undefined && { charset }),
-  };
+function entityOf({ bytes, ...said }: WinmailPart, disposition: Entity['disposition']): Entity {
+  return { ...said, declaredType: said.mediaType, disposition, multipart: false, encoding: 'identity' };
 }

@@ -38,7 +38,7 @@ export function readText(order: number, entity: Entity, bytes: Buffer): MailText
     isBinary: !isWide && entity.encoding === 'base64' && bytes.includes(0) && !isUtf8(bytes),
     pieces: () => {
       const text = withLfLineEnds(decodePieces(bytes, charset));
-      return entity.flowed ? joinFlowedLines(text, entity.delSp) : text;
+      return entity.flowed ? joinFlowedLines(text, entity.flowed.delSp) : text;
     },
   };
 }

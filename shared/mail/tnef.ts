@@ -4,21 +4,16 @@ import { decompressRtf, readRtf } from './rtf.ts';
 
 /** What a winmail.dat holds. */
 export interface Winmail {
-  readonly attachments: readonly WinmailAttachment[];
-  /** Forms of one text, the best last. */
-  readonly body: readonly WinmailText[];
+  readonly attachments: readonly WinmailPart[];
+  /** Forms of one text, the best last: plain text or HTML. */
+  readonly body: readonly WinmailPart[];
 }
 
-export interface WinmailAttachment {
-  readonly fileName?: string;
+export interface WinmailPart {
   readonly mediaType: string;
-  readonly contentId?: string;
-  readonly bytes: Buffer;
-}
-
-export interface WinmailText {
-  readonly mediaType: 'text/plain' | 'text/html';
   readonly charset?: string;
+  readonly fileName?: string;
+  readonly contentId?: string;
   readonly bytes: Buffer;
 }
 
@@ -109,7 +104,7 @@ async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
 function finishAttachment(
   { title, data, properties = new Map() }: OpenAttachment,
   codePage: string,
-): WinmailAttachment[] {
+): WinmailPart[] {
   const text = (id: number) => textOf(properties.get(id), codePage);
   const object = properties.get(property.attachData);
   const embedded = object?.type === type.object ? object.bytes.subarray(interfaceIdBytes) : undefined;
@@ -137,8 +132,8 @@ async function readBody(
   message: ReadonlyMap<number, Value>,
   plain: Value | undefined,
   codePage: string,
-): Promise<WinmailText[] | undefined> {
-  const forms: WinmailText[] = [];
+): Promise<WinmailPart[] | undefined> {
+  const forms: WinmailPart[] = [];
   const text = textOf(message.get(property.body) ?? plain, codePage);
   if (text) forms.push({ mediaType: 'text/plain', charset: 'utf-8', bytes: Buffer.from(text) });
   const html = message.get(property.bodyHtml);
