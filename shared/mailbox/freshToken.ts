@@ -1,19 +1,38 @@
-import { Failure } from '../failure/failure.ts';
+import { Failure, toFailure } from '../failure/failure.ts';
+import { unlessAborted, withDeadline } from '../wait/deadline.ts';
+import type { MailboxOptions } from './mailbox.ts';
+import { describeAbort, describeTimeout } from './networkFailure.ts';
 
 /**
  * Logs in with the token at hand, and where that is refused once more with a fresh one; the same token again would be
- * refused again and is not tried. Rejects as `getToken` and `logIn` do.
+ * refused again and is not tried. A token has to come within `leftMs`. Rejects as `logIn` does, or with a
+ * `Failure`.
  */
 export async function logInWithFreshToken<T>(
+  protocol: 'IMAP' | 'POP3',
+  { host, port, security, timeouts, signal }: MailboxOptions,
   getToken: (fresh: boolean) => Promise<string>,
+  leftMs: () => number,
   logIn: (token: string) => Promise<T>,
 ): Promise<T> {
-  const token = await getToken(false);
+  const contact = { protocol, host, port, security, phase: 'login' } as const;
+  const tokenInTime = async (fresh: boolean): Promise<string> => {
+    try {
+      const token = unlessAborted(getToken(fresh), signal, () => describeAbort(signal, contact));
+      return await withDeadline(token, leftMs(), () => {
+        const { message } = describeTimeout(contact, timeouts.connectMs);
+        return new Failure('timeout', `No OAuth2 token came in time. ${message}`);
+      });
+    } catch (error) {
+      throw toFailure(error, 'getting an OAuth2 token');
+    }
+  };
+  const token = await tokenInTime(false);
   try {
     return await logIn(token);
   } catch (error) {
     if (!(error instanceof Failure) || error.reason !== 'login') throw error;
-    const fresh = await getToken(true);
+    const fresh = await tokenInTime(true);
     if (fresh === token) throw error;
     return await logIn(fresh);
   }

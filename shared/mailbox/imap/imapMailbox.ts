@@ -1,8 +1,6 @@
 import { Failure } from '../../failure/failure.ts';
-import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
-import { describeAbort, describeTimeout } from '../networkFailure.ts';
 import type { OpenFolder } from './folder.ts';
 import { ImapConnection, type LoginSecret } from './imapConnection.ts';
 import { ImapSession } from './imapSession.ts';
@@ -24,28 +22,17 @@ export const openImapMailbox: OpenMailbox = async (options): Promise<MailboxSess
 };
 
 async function connect(options: MailboxOptions): Promise<OpenFolder> {
-  const { credential } = options;
-  const startedAt = performance.now();
-  const leftMs = (): number => options.timeouts.connectMs - (performance.now() - startedAt);
+  const { credential, timeouts } = options;
+  const endsAt = performance.now() + timeouts.connectMs;
+  const leftMs = () => endsAt - performance.now();
   const connectWith = async (secret: LoginSecret): Promise<OpenFolder> => {
     const connection = new ImapConnection(options, secret);
     return { connection, mailbox: await connection.open(leftMs()) };
   };
   if (credential.kind === 'password') return await connectWith(credential);
-  return await logInWithFreshToken(
-    (fresh) => tokenInTime(credential.getToken(fresh), leftMs(), options),
-    (accessToken) => connectWith({ kind: 'oauth2', accessToken }),
+  return await logInWithFreshToken('IMAP', options, credential.getToken, leftMs, (accessToken) =>
+    connectWith({ kind: 'oauth2', accessToken }),
   );
-}
-
-async function tokenInTime(
-  token: Promise<string>,
-  leftMs: number,
-  { host, port, security, timeouts, signal }: MailboxOptions,
-): Promise<string> {
-  const contact = { protocol: 'IMAP', host, port, security, phase: 'login' } as const;
-  const waiting = unlessAborted(token, signal, () => describeAbort(signal, contact));
-  return await withDeadline(waiting, leftMs, () => describeTimeout(contact, timeouts.connectMs));
 }
 
 /** What would end a command line, or the credentials in it, never gets near a server. */

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { Failure } from '../../failure/failure.ts';
-import type { MailRef } from '../mailbox.ts';
-import { commandDeadline } from './deadline.ts';
-import { readLines } from './multiLine.ts';
-import { describeRefusal } from './refusal.ts';
-import { type Pop3Reply, readReply } from './reply.ts';
-import type { Pop3Wire } from './wire.ts';
+import type { MeasuredMail } from '../mailbox.ts';
+import { ContentHash } from './contentHash.ts';
+import { type Pop3Body, readLines } from './multiLine.ts';
+import { describeRefusal, type Pop3Reply, readReply } from './reply.ts';
+import { describeUnavailable, isGone, Retrieval } from './retrieval.ts';
+import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** A mail as LIST and UIDL give it; without `uidl` where the server gives none that can serve as a key. */
 export interface ListedMail {
@@ -18,33 +17,25 @@ const maxLines = 1_000_000;
 /** A mailbox with more is seen in part, oldest mails first, until these are gone. */
 const maxMails = 200_000;
 
-/** How to speak to this server. */
-export interface ListingManner {
-  readonly pipelining: boolean;
-  /** CAPA says that the server has UIDL. */
-  readonly uidlPromised: boolean;
-  /** For the whole of it. */
-  readonly openMs: number;
-}
-
 /**
  * Asks for the numbers, sizes and UIDLs of all mails, oldest first. LIST says which mails there are, UIDL only
- * names them. Rejects with a `Failure`.
+ * names them; `uidlPromised`: CAPA says that the server has it. Rejects with a `Failure`.
  */
-export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<readonly ListedMail[]> {
+export async function listMails(wire: Pop3Wire, uidlPromised: boolean): Promise<readonly ListedMail[]> {
+  const { pipelining } = wire;
   wire.expectSilence();
-  wire.write(manner.pipelining ? 'LIST\r\nUIDL\r\n' : 'LIST\r\n');
+  wire.write(pipelining ? 'LIST\r\nUIDL\r\n' : 'LIST\r\n');
   const sizes = new Map<number, number>();
-  const listReply = await readList(wire, 'LIST', manner.openMs, (id, value) => {
+  const listReply = await readList(wire, 'LIST', (id, value) => {
     const sizeBytes = parseSize(value);
     if (!sizes.has(id) && sizes.size < maxMails) sizes.set(id, sizeBytes);
   });
-  if (!manner.pipelining && listReply.ok) wire.write('UIDL\r\n');
-  if (!manner.pipelining && !listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
+  if (!pipelining && !listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
+  if (!pipelining) wire.write('UIDL\r\n');
 
   const uidls = new Map<number, string>();
   const bearers = new Map<string, number>();
-  const uidlReply = await readList(wire, 'UIDL', manner.openMs, (id, uidl) => {
+  const uidlReply = await readList(wire, 'UIDL', (id, uidl) => {
     if (!isUidl(uidl) || bearers.size >= maxMails) return;
     bearers.set(uidl, (bearers.get(uidl) ?? 0) + 1);
     if (!uidls.has(id)) uidls.set(id, uidl);
@@ -53,7 +44,7 @@ export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<
   // Some refuse it for want of mails.
   if (sizes.size === 0) return [];
   // A server that has UIDL and fails to give them now must not make the same mails look new under other keys.
-  if (!uidlReply.ok && (uidlReply.code !== undefined || (manner.uidlPromised && !saysUnknown(uidlReply)))) {
+  if (!uidlReply.ok && (uidlReply.code !== undefined || (uidlPromised && !saysUnknown(uidlReply)))) {
     throw describeRefusal(wire, 'UIDL', uidlReply);
   }
   return [...sizes]
@@ -66,11 +57,11 @@ export async function listMails(wire: Pop3Wire, manner: ListingManner): Promise<
 }
 
 /** The numbers of the mails that are there, those deleted in this session left out. Rejects with a `Failure`. */
-export async function listNumbers(wire: Pop3Wire, timeoutMs: number): Promise<ReadonlySet<number>> {
+export async function listNumbers(wire: Pop3Wire): Promise<ReadonlySet<number>> {
   const numbers = new Set<number>();
   // Without an argument: there are servers that ignore it and list all.
   wire.write('LIST\r\n');
-  const reply = await readList(wire, 'LIST', timeoutMs, (id) => numbers.add(id));
+  const reply = await readList(wire, 'LIST', (id) => numbers.add(id));
   if (!reply.ok) throw describeRefusal(wire, 'LIST', reply);
   return numbers;
 }
@@ -84,10 +75,9 @@ function saysUnknown({ text }: Pop3Reply): boolean {
 async function readList(
   wire: Pop3Wire,
   command: string,
-  timeoutMs: number,
   take: (id: number, value: string) => void,
 ): Promise<Pop3Reply> {
-  const deadline = commandDeadline(timeoutMs);
+  const deadline = new Deadline(wire.timeouts.openMs);
   const reply = await readReply(wire, deadline);
   if (!reply.ok) return reply;
   await readLines(wire, deadline, { maxLines, command }, (line) => {
@@ -109,50 +99,50 @@ function isUidl(value: string): boolean {
   return /^[\x21-\x7e]{1,255}$/.test(value) && !value.startsWith('sha256:');
 }
 
-/** The failure of a caller that names mails of another session: numbers mean something else in each. */
-export function foreignMail(wire: Pop3Wire): Failure {
-  return new Failure('internal', `A mail was asked of ${wire.server} that this session has not listed.`);
-}
-
 /** A mail with its key; `unavailable` says what the server answered when a key was to be made from its content. */
-export interface KeyedMail extends MailRef {
-  readonly sizeBytes: number;
-  readonly unavailable: string | undefined;
+export interface KeyedMail extends MeasuredMail {
+  readonly unavailable?: string;
 }
-
-/** What is known of a mail without UIDL. */
-export type Content =
-  | { readonly sha256: string }
-  | { readonly gone: true }
-  | { readonly unavailable: string };
 
 /**
- * Gives each mail its key: the UIDL, or the SHA-256 of its content and its number among equal ones. One whose
- * content the server withholds is keyed by its size, so that the same one is known again in the next session
- * and can be reported; those that are gone are left out.
+ * Gives each mail its key: the UIDL, or the SHA-256 of its content, which is read and not kept, and its number among
+ * equal ones. One whose content the server withholds is keyed by its size, so that the same one is known again in the
+ * next session and can be reported; those that are gone are left out.
  */
-export function keyMails(
-  mails: readonly ListedMail[],
-  contents: ReadonlyMap<number, Content>,
-): readonly KeyedMail[] {
+export async function keyMails(wire: Pop3Wire, mails: readonly ListedMail[]): Promise<readonly KeyedMail[]> {
+  const retrieval = new Retrieval(
+    wire,
+    mails.filter(({ uidl }) => uidl === undefined),
+  );
   const counts = new Map<string, number>();
   const keyed: KeyedMail[] = [];
-  for (const { id, sizeBytes, uidl } of mails) {
+  for (const mail of mails) {
+    const { id, sizeBytes, uidl } = mail;
     if (uidl !== undefined) {
-      keyed.push({ key: uidl, id, sizeBytes, unavailable: undefined });
+      keyed.push({ key: uidl, id, sizeBytes });
       continue;
     }
-    const content = contents.get(id);
-    if (content === undefined || 'gone' in content) continue;
-    const unavailable = 'unavailable' in content ? content.unavailable : undefined;
-    const sha256 = 'sha256' in content ? content.sha256 : hexOf(`withheld ${sizeBytes}`);
+    const answer = await retrieval.next();
+    if (answer === undefined || isGone(answer.reply)) continue;
+    const sha256 = await (answer.body === undefined
+      ? sha256Of(`withheld ${sizeBytes}`)
+      : hashOf(answer.body));
     const number = (counts.get(sha256) ?? 0) + 1;
     counts.set(sha256, number);
-    keyed.push({ key: `sha256:${sha256}:${number}`, id, sizeBytes, unavailable });
+    const unavailable = answer.reply.ok ? {} : { unavailable: describeUnavailable(wire, mail, answer.reply) };
+    keyed.push({ key: `sha256:${sha256}:${number}`, id, sizeBytes, ...unavailable });
   }
   return keyed;
 }
 
-function hexOf(text: string): string {
+async function hashOf(body: Pop3Body): Promise<string> {
+  const hash = new ContentHash();
+  for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
+    for (const piece of pieces) hash.update(piece);
+  }
+  return hash.digest();
+}
+
+function sha256Of(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

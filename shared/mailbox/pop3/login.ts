@@ -1,35 +1,79 @@
 import type { ConnectionOptions } from 'node:tls';
 import { Failure } from '../../failure/failure.ts';
-import type { Pop3Capabilities } from './capabilities.ts';
-import type { Deadline } from './deadline.ts';
-import { describeLoginRefusal, type LoginAttempt } from './refusal.ts';
-import { ask, notPop3, type Pop3Reply, parseReply, readReply } from './reply.ts';
-import type { Pop3Wire } from './wire.ts';
+import { readLines } from './multiLine.ts';
+import { ask, describeLoginRefusal, notPop3, type Pop3Reply, parseReply, readReply } from './reply.ts';
+import type { Deadline, Pop3Wire } from './wire.ts';
+
+/** What a server says it can (RFC 2449). A server without CAPA can what RFC 1939 demands. */
+export interface Pop3Capabilities {
+  /** Whether the server knows CAPA at all, so that what is not listed is known to be missing. */
+  readonly known: boolean;
+  readonly pipelining: boolean;
+  readonly uidl: boolean;
+  readonly top: boolean;
+  readonly user: boolean;
+  /** RFC 6856: without UTF8 some servers hand out a stand-in for a mail whose header has 8-bit text. */
+  readonly utf8: boolean;
+  /** EXPIRE 0 (RFC 2449, 6.7; also written `EXPIRE0`): what was retrieved is gone after QUIT, deleted or not. */
+  readonly expiresAtOnce: boolean;
+  /** SASL mechanisms, in capitals. */
+  readonly sasl: ReadonlySet<string>;
+}
+
+const maxCapabilityLines = 1_000;
+
+/** Asks for the capabilities. They count for this state of the connection only: ask again after STLS. */
+export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Promise<Pop3Capabilities> {
+  const reply = await ask(wire, 'CAPA', deadline);
+  if (!reply.ok) return noCapabilities;
+  const found = new Map<string, readonly string[]>();
+  await readLines(wire, deadline, { maxLines: maxCapabilityLines, command: 'CAPA' }, (line) => {
+    const [name = '', ...values] = line
+      .trim()
+      .toUpperCase()
+      .split(/[ \t]+/);
+    found.set(name, [...(found.get(name) ?? []), ...values]);
+  });
+  return capabilitiesIn(found);
+}
+
+/** Those of a server that doesn't know CAPA. */
+export const noCapabilities: Pop3Capabilities = { ...capabilitiesIn(new Map()), known: false };
+
+function capabilitiesIn(found: ReadonlyMap<string, readonly string[]>): Pop3Capabilities {
+  return {
+    known: true,
+    pipelining: found.has('PIPELINING'),
+    uidl: found.has('UIDL'),
+    top: found.has('TOP'),
+    user: found.has('USER'),
+    utf8: found.has('UTF8'),
+    expiresAtOnce: found.has('EXPIRE0') || found.get('EXPIRE')?.[0] === '0',
+    sasl: new Set(found.get('SASL') ?? []),
+  };
+}
 
 /** Logs in with USER and PASS, or AUTH PLAIN where the server has no USER. Rejects with a `Failure`. */
 export async function logInWithPassword(
   wire: Pop3Wire,
   capabilities: Pop3Capabilities,
-  { username, password }: { readonly username: string; readonly password: string },
+  username: string,
+  password: string,
   deadline: Deadline,
 ): Promise<void> {
-  const response = Buffer.from(`\0${username}\0${password}`, 'utf8').toString('base64');
-  const attempt: LoginAttempt = {
-    username,
-    advice: 'Check username and password.',
+  const requireOk = (reply: Pop3Reply): void => {
+    if (!reply.ok) throw describeLoginRefusal(wire, reply, username, 'Check username and password.');
   };
   if (capabilities.known && !capabilities.user && capabilities.sasl.has('PLAIN')) {
-    const reply = await authenticate(wire, 'PLAIN', response, '*', deadline);
-    if (!reply.ok) throw describeLoginRefusal(wire, reply, attempt);
+    requireOk(await authenticate(wire, 'PLAIN', `\0${username}\0${password}`, '*', deadline));
     return;
   }
+  const [user, pass] = [`USER ${username}\r\n`, `PASS ${password}\r\n`];
   wire.expectSilence();
-  wire.write(capabilities.pipelining ? `USER ${username}\r\nPASS ${password}\r\n` : `USER ${username}\r\n`);
-  const userReply = await readReply(wire, deadline);
-  if (!userReply.ok) throw describeLoginRefusal(wire, userReply, attempt);
-  if (!capabilities.pipelining) wire.write(`PASS ${password}\r\n`);
-  const passReply = await readReply(wire, deadline);
-  if (!passReply.ok) throw describeLoginRefusal(wire, passReply, attempt);
+  wire.write(capabilities.pipelining ? user + pass : user);
+  requireOk(await readReply(wire, deadline));
+  if (!capabilities.pipelining) wire.write(pass);
+  requireOk(await readReply(wire, deadline));
 }
 
 /**
@@ -38,24 +82,20 @@ export async function logInWithPassword(
  */
 export async function logInWithToken(
   wire: Pop3Wire,
-  capabilities: Pop3Capabilities,
-  { username, token }: { readonly username: string; readonly token: string },
+  { sasl }: Pop3Capabilities,
+  username: string,
+  token: string,
   deadline: Deadline,
 ): Promise<void> {
-  const bearer = capabilities.sasl.has('OAUTHBEARER') && !capabilities.sasl.has('XOAUTH2');
   const { host, port } = wire.contact;
-  const plain = bearer
-    ? `n,a=${saslName(username)},\x01host=${host}\x01port=${port}\x01auth=Bearer ${token}\x01\x01`
-    : `user=${username}\x01auth=Bearer ${token}\x01\x01`;
-  const response = Buffer.from(plain, 'utf8').toString('base64');
-  const attempt: LoginAttempt = {
-    username,
-    advice: 'Check the OAuth2 client, its permissions and the username.',
-  };
-  const reply = bearer
-    ? await authenticate(wire, 'OAUTHBEARER', response, Buffer.from('\x01').toString('base64'), deadline)
-    : await authenticate(wire, 'XOAUTH2', response, '', deadline);
-  if (!reply.ok) throw describeLoginRefusal(wire, reply, attempt);
+  const bearer = `n,a=${saslName(username)},\x01host=${host}\x01port=${port}\x01auth=Bearer ${token}\x01\x01`;
+  const reply =
+    sasl.has('OAUTHBEARER') && !sasl.has('XOAUTH2')
+      ? await authenticate(wire, 'OAUTHBEARER', bearer, base64('\x01'), deadline)
+      : await authenticate(wire, 'XOAUTH2', `user=${username}\x01auth=Bearer ${token}\x01\x01`, '', deadline);
+  if (reply.ok) return;
+  const advice = 'Check the OAuth2 client, its permissions and the username.';
+  throw describeLoginRefusal(wire, reply, username, advice);
 }
 
 /**
@@ -78,7 +118,7 @@ async function authenticate(
     if (refused === undefined || refused.ok) throw wire.fail(notPop3(wire, challenge));
     return refused;
   }
-  wire.write(`${response}\r\n`);
+  wire.write(`${base64(response)}\r\n`);
   const answer = await wire.line(deadline);
   if (isChallenge(answer)) {
     wire.write(`${acknowledgement}\r\n`);
@@ -99,6 +139,10 @@ function closedForRefusal(error: unknown): Pop3Reply {
 
 function isChallenge(line: string): boolean {
   return line === '+' || line.startsWith('+ ');
+}
+
+function base64(text: string): string {
+  return Buffer.from(text, 'utf8').toString('base64');
 }
 
 /** RFC 5801: comma and equals sign are special in a GS2 header. */

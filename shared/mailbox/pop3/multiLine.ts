@@ -1,6 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
-import type { Deadline } from './deadline.ts';
-import type { Pop3Wire } from './wire.ts';
+import type { Deadline, Pop3Wire } from './wire.ts';
 
 /** The rest of a multi-line reply, from behind its status line to its terminator, decoded. */
 export class Pop3Body {
@@ -11,6 +10,7 @@ export class Pop3Body {
   readonly #decoder: Pick<DotDecoder, 'decode'>;
   #readBytes = 0;
   #ended = false;
+  #isDiscarded = false;
 
   /** To be made when its status line was read. `tooLong` makes the failure for a body of more than `maxBytes`, at which the connection ends. */
   constructor(wire: Pop3Wire, deadline: Deadline, maxBytes: number, tooLong: () => Failure) {
@@ -25,8 +25,21 @@ export class Pop3Body {
     return this.#ended;
   }
 
-  /** The next bytes, as views on what came from the network; they may be none. Undefined at the end. */
+  /**
+   * The next bytes, as views on what came from the network; they may be none. Undefined at the end. Rejects once it was
+   * discarded.
+   */
   async next(): Promise<readonly Buffer[] | undefined> {
+    if (this.#isDiscarded) {
+      throw new Failure(
+        'internal',
+        'A mail was read on after it was opened anew or the next one was fetched.',
+      );
+    }
+    return await this.#read();
+  }
+
+  async #read(): Promise<readonly Buffer[] | undefined> {
     if (this.#ended) return undefined;
     const chunk = await this.#wire.piece(this.#deadline);
     const pieces: Buffer[] = [];
@@ -43,7 +56,8 @@ export class Pop3Body {
 
   /** Reads to the end and forgets. */
   async discard(): Promise<void> {
-    while ((await this.next()) !== undefined);
+    this.#isDiscarded = true;
+    while ((await this.#read()) !== undefined);
   }
 }
 

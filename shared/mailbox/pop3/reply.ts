@@ -1,7 +1,7 @@
 import { Failure } from '../../failure/failure.ts';
 import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
-import type { Deadline } from './deadline.ts';
-import type { Pop3Wire } from './wire.ts';
+import { quoteServerText } from '../serverText.ts';
+import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** The status line of a reply; `code` is its response code (RFC 2449, RFC 3206) in capitals, without brackets. */
 export interface Pop3Reply {
@@ -20,7 +20,10 @@ export function parseReply(line: string): Pop3Reply | undefined {
 }
 
 /** Reads a status line. Rejects with a `Failure` (protocol) when something else comes, which ends the connection. */
-export async function readReply(wire: Pop3Wire, deadline: Deadline): Promise<Pop3Reply> {
+export async function readReply(
+  wire: Pop3Wire,
+  deadline: Deadline = new Deadline(wire.timeouts.commandMs),
+): Promise<Pop3Reply> {
   const line = await wire.line(deadline);
   const reply = parseReply(line);
   if (reply !== undefined) return reply;
@@ -28,7 +31,7 @@ export async function readReply(wire: Pop3Wire, deadline: Deadline): Promise<Pop
 }
 
 /** Sends one command and reads its status line. */
-export async function ask(wire: Pop3Wire, command: string, deadline: Deadline): Promise<Pop3Reply> {
+export async function ask(wire: Pop3Wire, command: string, deadline?: Deadline): Promise<Pop3Reply> {
   wire.expectSilence();
   wire.write(`${command}\r\n`);
   return readReply(wire, deadline);
@@ -43,9 +46,95 @@ export function notPop3(wire: Pop3Wire, line: string): Failure {
   return new Failure('protocol', `${wire.server} answered "${quoted}", which is not POP3. ${advice}`);
 }
 
-/** Says whether a server refuses a mail because it is not there (any more). */
-export function saysGone(reply: Pop3Reply): boolean {
+/** Whether a server refuses a mail because it is not there (any more). */
+export function saysGone({ text }: Pop3Reply): boolean {
   return /\b(no such (message|mail|msg)|(message|mail|msg)\b.*\b(not found|not exist|deleted|expunged|removed)|already (deleted|expunged)|(doesn't|does not) exist|(invalid|bad|unknown|non-?existent) (message|msg|mail)|(is|was|been|marked) (deleted|expunged|removed)|no (message|mail) \d+|out of range)/i.test(
-    reply.text,
+    text,
   );
+}
+
+const tooManyConnections =
+  /\b(too many|maximum|max(imum)? number|limit)\b.*\b(connections?|sessions?|logins|clients)\b|connections? (limit|exceeded)/i;
+const tooManyFailures = /\b(failed|failures?|attempts|invalid|incorrect)\b/i;
+const lockedMailbox = new RegExp(
+  [
+    String.raw`\b(mail ?box|mail ?drop|spool|session)\b.*\b(lock(ed)?|busy)\b`,
+    String.raw`\block(ed)? (by|the)\b`,
+    String.raw`\bin use\b`,
+    String.raw`\balready (open|opened|logged|connected|active|locked)\b`,
+    String.raw`\banother (session|client|pop3?)\b`,
+  ].join('|'),
+  'i',
+);
+const loginDelay = /\b(login.delay|minimum.*(interval|delay)|too (soon|frequent|often))/i;
+const loginCodes = new Set(['AUTH', 'IN-USE', 'LOGIN-DELAY', 'SYS/TEMP', 'SYS/PERM']);
+
+/**
+ * Why a server refused a login: the credentials, a mailbox in use, or a state that passes (RFC 2449, RFC 3206).
+ * `advice` says what to look at when the credentials are refused.
+ */
+export function describeLoginRefusal(
+  wire: Pop3Wire,
+  reply: Pop3Reply,
+  username: string,
+  advice: string,
+): Failure {
+  const { code = '', text } = reply;
+  const { host, port } = wire.contact;
+  const who = `${quoteServerText(host)}:${port} as ${wire.quote(username)}`;
+  const failed = (verb: string) => `POP3 login to ${who} ${verb}: ${answerOf(wire, reply)}`;
+  const isAbout = (known: string, words: RegExp) =>
+    loginCodes.has(code) ? code === known : words.test(text);
+  // Before the codes: Dovecot sends [IN-USE] for this too.
+  if (tooManyConnections.test(text) && !tooManyFailures.test(text)) {
+    const sentence = `${failed('met too many connections')} Close other clients of this mailbox, or poll it less often.`;
+    return new Failure('busy', sentence);
+  }
+  if (isAbout('IN-USE', lockedMailbox)) {
+    const sentence = `${failed('found the mailbox in use')} Close other POP3 clients of this mailbox; the next run tries again.`;
+    return new Failure('busy', sentence);
+  }
+  if (isAbout('LOGIN-DELAY', loginDelay)) {
+    const sentence = `${failed('came too soon')} The server wants more time between logins: raise pollingIntervalSeconds.`;
+    return new Failure('busy', sentence);
+  }
+  if (code === 'SYS/TEMP') {
+    const sentence = `${failed('failed for now')} The server has a passing fault; the next run tries again.`;
+    return new Failure('busy', sentence);
+  }
+  if (code === 'SYS/PERM')
+    return new Failure('login', `${failed('failed for good')} Ask the server's operator.`);
+  return new Failure('login', `${failed('was refused')}${adviceFor(wire, text, advice)}`);
+}
+
+/** What to do about a refused login; nothing where the server's words say it. */
+function adviceFor(wire: Pop3Wire, text: string, advice: string): string {
+  if (wire.contact.security === 'plain' && /\b(stls|starttls|tls|ssl|encrypt\w*|secure)\b/i.test(text)) {
+    return ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
+  }
+  if (/https?:\/\/|app(lication)?[- ]specific|app password/i.test(text)) return '';
+  return ` ${advice}`;
+}
+
+/** Why a server refused to serve at all, in its greeting. */
+export function describeGreetingRefusal(wire: Pop3Wire, reply: Pop3Reply): Failure {
+  const advice = tooManyConnections.test(reply.text)
+    ? 'Close other clients of this server, or poll it less often.'
+    : "The next run tries again; ask the server's operator if it stays.";
+  return new Failure('busy', `${wire.server} refused to serve: ${answerOf(wire, reply)} ${advice}`);
+}
+
+/** Why a server refused a command that it must know. */
+export function describeRefusal(wire: Pop3Wire, command: string, reply: Pop3Reply): Failure {
+  const isPassing = ['SYS/TEMP', 'IN-USE', 'LOGIN-DELAY'].includes(reply.code ?? '');
+  return new Failure(
+    isPassing ? 'busy' : 'protocol',
+    `${wire.server} refused ${command}: ${answerOf(wire, reply)} The next run tries again; ask the server's operator if it stays.`,
+  );
+}
+
+/** The server's words as a sentence of their own. */
+function answerOf(wire: Pop3Wire, { text }: Pop3Reply): string {
+  const answer = wire.quote(text) || 'no reason given';
+  return /[.!?…]$/.test(answer) ? answer : `${answer}.`;
 }

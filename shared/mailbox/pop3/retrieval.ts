@@ -1,10 +1,8 @@
 import { Failure } from '../../failure/failure.ts';
-import { ContentHash } from './contentHash.ts';
-import { commandDeadline, mailDeadline } from './deadline.ts';
-import type { Content } from './listing.ts';
+import type { MeasuredMail } from '../mailbox.ts';
 import { Pop3Body } from './multiLine.ts';
 import { ask, type Pop3Reply, readReply, saysGone } from './reply.ts';
-import type { Pop3Wire } from './wire.ts';
+import { mailDeadline, type Pop3Wire } from './wire.ts';
 
 const windowMails = 256;
 /** Half of it is asked for in advance: what 1 Gbit/s carries in 60 ms. What is not read yet stays with the server. */
@@ -12,59 +10,41 @@ const windowBytes = 16 * 1024 * 1024;
 /** What is read of a mail beyond twice its listed size, which some servers have wrong: a reply must end. */
 const endlessBytes = 1024 * 1024 * 1024;
 
+/** What is needed of a mail to retrieve it. */
+export type Retrievable = Pick<MeasuredMail, 'id' | 'sizeBytes'>;
+
 /** What a server answered to one RETR. A `body` must be read to its end before the next answer. */
-export interface Retrieved<Mail> {
-  readonly mail: Mail;
+export interface Retrieved {
   readonly reply: Pop3Reply;
   readonly body: Pop3Body | undefined;
-}
-
-/** What is needed of a mail to retrieve it. */
-export interface Retrievable {
-  readonly id: number;
-  readonly sizeBytes: number;
-}
-
-/** How RETR is sent to this server. */
-export interface RetrievalManner {
-  readonly pipelining: boolean;
-  readonly commandMs: number;
-  /** A larger mail is asked for alone: it may have to be asked for again. Absent: none is. */
-  readonly wholeBytes?: number;
 }
 
 /**
  * RETR of many mails, in order. Where the server takes pipelining, up to 256 of them or 16 MiB (by the listed
  * sizes) are on the wire at once, and the window is filled up again when half of it is free.
  */
-export class Retrieval<Mail extends Retrievable> {
+export class Retrieval {
   readonly #wire: Pop3Wire;
-  readonly #mails: readonly Mail[];
-  readonly #commandMs: number;
+  readonly #mails: readonly Retrievable[];
   readonly #maxMails: number;
   readonly #wholeBytes: number;
-  readonly #everAsked = new Set<Mail>();
+  /** The numbers of the mails for which RETR was sent, whether anybody read the answer or not. */
+  readonly everAsked = new Set<number>();
   #asked = 0;
   #answered = 0;
   #outstandingBytes = 0;
   #body: Pop3Body | undefined;
 
-  constructor(wire: Pop3Wire, mails: readonly Mail[], manner: RetrievalManner) {
-    const { pipelining, commandMs, wholeBytes = Number.POSITIVE_INFINITY } = manner;
+  /** A mail of more than `wholeBytes` is asked for alone: it may have to be asked for again. */
+  constructor(wire: Pop3Wire, mails: readonly Retrievable[], wholeBytes: number = Number.POSITIVE_INFINITY) {
     this.#wire = wire;
     this.#mails = mails;
-    this.#commandMs = commandMs;
-    this.#maxMails = pipelining ? windowMails : 1;
+    this.#maxMails = wire.pipelining ? windowMails : 1;
     this.#wholeBytes = wholeBytes;
   }
 
-  /** The mails for which RETR was sent, whether anybody read the answer or not. */
-  get asked(): ReadonlySet<Mail> {
-    return this.#everAsked;
-  }
-
   /** The answer about the next mail; undefined after the last. Rejects with a `Failure` when the connection fails. */
-  async next(): Promise<Retrieved<Mail> | undefined> {
+  async next(): Promise<Retrieved | undefined> {
     const mail = this.#mails[this.#answered];
     if (mail === undefined) return undefined;
     this.#ask();
@@ -75,7 +55,7 @@ export class Retrieval<Mail extends Retrievable> {
   }
 
   /** Asks once more for the mail that was answered last, from its first byte. */
-  async again(): Promise<Retrieved<Mail> | undefined> {
+  async again(): Promise<Retrieved | undefined> {
     await this.abandon();
     this.#answered -= 1;
     // What was on its way behind it has been read away, and is asked for in its turn.
@@ -90,22 +70,23 @@ export class Retrieval<Mail extends Retrievable> {
 
   /** Reads the answers that are still due and forgets them, so that the connection can be used for something else. */
   async abandon(): Promise<void> {
-    const last = this.#answered;
-    await this.#body?.discard();
-    while (this.#answered < this.#asked) {
-      const mail = this.#mails[this.#answered];
-      if (mail === undefined) break;
-      await (await this.#readAnswer(mail)).body?.discard();
-    }
-    this.#answered = last;
+    await this.discardBody();
+    const due = this.#mails.slice(this.#answered, this.#asked);
+    for (const mail of due) await (await this.#readAnswer(mail)).body?.discard();
+    this.#answered -= due.length;
   }
 
-  async #readAnswer(mail: Mail): Promise<Retrieved<Mail>> {
-    const reply = await readReply(this.#wire, commandDeadline(this.#commandMs));
+  /** Reads the mail that was answered last to its end; who still reads it gets a rejection. */
+  async discardBody(): Promise<void> {
+    await this.#body?.discard();
+  }
+
+  async #readAnswer(mail: Retrievable): Promise<Retrieved> {
+    const reply = await readReply(this.#wire);
     this.#answered += 1;
     this.#outstandingBytes -= mail.sizeBytes;
-    this.#body = reply.ok ? mailBody(this.#wire, mail, this.#commandMs) : undefined;
-    return { mail, reply, body: this.#body };
+    this.#body = reply.ok ? mailBody(this.#wire, mail) : undefined;
+    return { reply, body: this.#body };
   }
 
   #ask(): void {
@@ -113,7 +94,7 @@ export class Retrieval<Mail extends Retrievable> {
     if (outstanding > this.#maxMails / 2 || (outstanding > 0 && this.#outstandingBytes > windowBytes / 2))
       return;
     if (outstanding === 0 && this.#body?.ended !== false) this.#wire.expectSilence();
-    const mails: Mail[] = [];
+    const mails: Retrievable[] = [];
     let bytes = this.#outstandingBytes;
     for (const mail of this.#mails.slice(this.#asked, this.#answered + this.#maxMails)) {
       const isFirst = outstanding + mails.length === 0;
@@ -125,35 +106,39 @@ export class Retrieval<Mail extends Retrievable> {
     if (mails.length > 0) this.#send(mails);
   }
 
-  #isAlone({ sizeBytes }: Mail): boolean {
+  #isAlone({ sizeBytes }: Retrievable): boolean {
     return sizeBytes > this.#wholeBytes;
   }
 
-  #send(mails: readonly Mail[]): void {
+  #send(mails: readonly Retrievable[]): void {
     this.#asked += mails.length;
-    for (const mail of mails) {
-      this.#everAsked.add(mail);
-      this.#outstandingBytes += mail.sizeBytes;
+    for (const { id, sizeBytes } of mails) {
+      this.everAsked.add(id);
+      this.#outstandingBytes += sizeBytes;
     }
     this.#wire.write(mails.map(({ id }) => `RETR ${id}\r\n`).join(''));
   }
 }
 
-function mailBody(wire: Pop3Wire, mail: Retrievable, commandMs: number): Pop3Body {
-  const maxBytes = 2 * mail.sizeBytes + endlessBytes;
-  return new Pop3Body(wire, mailDeadline(commandMs), maxBytes, () => endlessMail(wire, mail));
+function mailBody(wire: Pop3Wire, { id, sizeBytes }: Retrievable): Pop3Body {
+  const endlessMail = () =>
+    new Failure(
+      'protocol',
+      `${wire.server} sent far more for its mail ${id} than the ${sizeBytes} bytes it had listed. Check that mail on the server.`,
+    );
+  const deadline = mailDeadline(wire.timeouts.commandMs);
+  return new Pop3Body(wire, deadline, 2 * sizeBytes + endlessBytes, endlessMail);
 }
 
 /** The header of a mail by TOP (RFC 1939, section 7), at most `maxBytes` of it; undefined where it is refused. */
 export async function readHeader(
   wire: Pop3Wire,
   mail: Retrievable,
-  commandMs: number,
   maxBytes: number,
 ): Promise<Buffer | undefined> {
-  const reply = await ask(wire, `TOP ${mail.id} 0`, commandDeadline(commandMs));
+  const reply = await ask(wire, `TOP ${mail.id} 0`);
   if (!reply.ok) return undefined;
-  const body = mailBody(wire, mail, commandMs);
+  const body = mailBody(wire, mail);
   const kept: Buffer[] = [];
   let leftBytes = maxBytes;
   for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
@@ -166,45 +151,12 @@ export async function readHeader(
 }
 
 /** Why a mail was not handed over, for a person. */
-export function describeUnavailable(wire: Pop3Wire, mail: Retrievable, reply: Pop3Reply): string {
+export function describeUnavailable(wire: Pop3Wire, { id }: Retrievable, reply: Pop3Reply): string {
   const answer = wire.quote(reply.text) || 'no reason given';
-  return `${wire.server} would not hand over its mail ${mail.id}: ${answer}`;
+  return `${wire.server} would not hand over its mail ${id}: ${answer}`;
 }
 
 /** Whether what was answered to a RETR means that the mail is there no more. */
 export function isGone(reply: Pop3Reply): boolean {
   return !reply.ok && reply.code === undefined && saysGone(reply);
-}
-
-function endlessMail(wire: Pop3Wire, { id, sizeBytes }: Retrievable): Failure {
-  return new Failure(
-    'protocol',
-    `${wire.server} sent far more for its mail ${id} than the ${sizeBytes} bytes it had listed. Check that mail on the server.`,
-  );
-}
-
-/** Learns the SHA-256, in hex, of each of these mails as the server holds it, holding none of them. */
-export async function hashMails(
-  wire: Pop3Wire,
-  mails: readonly Retrievable[],
-  manner: { readonly pipelining: boolean; readonly commandMs: number },
-): Promise<ReadonlyMap<number, Content>> {
-  const contents = new Map<number, Content>();
-  const retrieval = new Retrieval(wire, mails, manner);
-  for (let answer = await retrieval.next(); answer !== undefined; answer = await retrieval.next()) {
-    const { mail, reply, body } = answer;
-    if (body === undefined) {
-      contents.set(
-        mail.id,
-        isGone(reply) ? { gone: true } : { unavailable: describeUnavailable(wire, mail, reply) },
-      );
-      continue;
-    }
-    const hash = new ContentHash();
-    for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
-      for (const piece of pieces) hash.update(piece);
-    }
-    contents.set(mail.id, { sha256: hash.digest() });
-  }
-  return contents;
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { Failure } from '../../failure/failure.ts';
+import { defaultTimeouts, type MailboxTimeouts } from '../mailbox.ts';
 import {
   describeAbort,
   describeNetworkFailure,
@@ -8,7 +9,6 @@ import {
   type MailServerContact,
 } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
-import type { Deadline } from './deadline.ts';
 
 /** Beyond this the socket is paused until the reader has caught up. */
 const maxUnreadBytes = 1024 * 1024;
@@ -27,11 +27,13 @@ export class Pop3Wire {
   phase: MailServerContact['phase'] = 'connect';
   /** Struck out of whatever the server says, in every phase. */
   secrets: readonly string[] = [];
+  /** Whether the server takes several commands at once (RFC 2449, 6.6). */
+  pipelining = false;
+  readonly timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'>;
   /** Whether this server was seen to end a reply with more than a dot, CR and LF. */
   endsWithOddDot = false;
   #lastLineIsBare = false;
-  /** Resolves when the connection is over. */
-  readonly over: Promise<void>;
+  readonly #over = Promise.withResolvers<void>();
   #socket: Socket;
   /** What TLS runs over. */
   #plainSocket: Socket | undefined;
@@ -41,16 +43,22 @@ export class Pop3Wire {
   #unreadBytes = 0;
   #failure: Failure | undefined;
   #wake: (() => void) | undefined;
-  #signalOver: () => void = () => {};
 
   /** Takes over a socket that connects; it must have no other reader. */
-  constructor(socket: Socket, contact: Omit<MailServerContact, 'phase'>) {
+  constructor(
+    socket: Socket,
+    contact: Omit<MailServerContact, 'phase'>,
+    timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'> = defaultTimeouts,
+  ) {
     this.contact = contact;
-    this.over = new Promise((resolve) => {
-      this.#signalOver = resolve;
-    });
+    this.timeouts = timeouts;
     this.#socket = socket;
     this.#listen(socket, 'connect');
+  }
+
+  /** Resolves when the connection is over. */
+  get over(): Promise<void> {
+    return this.#over.promise;
   }
 
   get failure(): Failure | undefined {
@@ -222,7 +230,7 @@ export class Pop3Wire {
   #end(failure: Failure): void {
     if (this.#failure !== undefined) return;
     this.#failure = failure;
-    this.#signalOver();
+    this.#over.resolve();
     this.#wake?.();
   }
 
@@ -249,4 +257,40 @@ export class Pop3Wire {
     });
     deadline.spend(performance.now() - startedAt);
   }
+}
+
+/**
+ * How long a reply may be waited for: `totalMs` in all, and `silenceMs` for the next byte. Only time spent
+ * waiting for the server counts, so that a slow consumer does not make a good server late.
+ */
+export class Deadline {
+  readonly silenceMs: number;
+  #leftMs: number;
+
+  constructor(totalMs: number, silenceMs = totalMs) {
+    this.#leftMs = totalMs;
+    this.silenceMs = Math.min(silenceMs, totalMs);
+  }
+
+  /** How long the next wait may last. */
+  get waitMs(): number {
+    return Math.max(0, Math.min(this.#leftMs, this.silenceMs));
+  }
+
+  spend(ms: number): void {
+    this.#leftMs -= ms;
+  }
+
+  /** What was received adds the time that the slowest of good servers would have taken for it. */
+  earn(receivedBytes: number): void {
+    this.#leftMs += (receivedBytes / slowestBytesPerSilence) * this.silenceMs;
+  }
+}
+
+/** What a server has to send, on average, in each `silenceMs`. */
+const slowestBytesPerSilence = 64 * 1024;
+
+/** For a mail of any size: `commandMs` for each silence, and an end even for a server that trickles for ever. */
+export function mailDeadline(commandMs: number): Deadline {
+  return new Deadline(2 * commandMs, commandMs);
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import * as net from 'node:net';
 import { describe, it } from 'node:test';
-import { mailDeadline } from '../../../shared/mailbox/pop3/deadline.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { mailDeadline } from '../../../shared/mailbox/pop3/wire.ts';
 import { CountedMemory, fetchAll } from '../memory.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
 import { drain, failureOf, fetched, measured, pop3Options } from './sessions.ts';

@@ -3,9 +3,8 @@ import * as net from 'node:net';
 import { describe, it } from 'node:test';
 import Pop3Command from 'node-pop3';
 import { Failure } from '../../../shared/failure/failure.ts';
-import { Deadline } from '../../../shared/mailbox/pop3/deadline.ts';
 import { Pop3Body } from '../../../shared/mailbox/pop3/multiLine.ts';
-import { Pop3Wire } from '../../../shared/mailbox/pop3/wire.ts';
+import { Deadline, Pop3Wire } from '../../../shared/mailbox/pop3/wire.ts';
 
 const sentBytes = 64 * 1024 * 1024;
 
