@@ -1,26 +1,21 @@
 import type { ImapFlow } from 'imapflow';
+import type { FetchMemory } from '../fetchedMail.ts';
 import type { Holding } from '../mailbox.ts';
-import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
-import type { FetchSink, FetchTap } from './fetchTap.ts';
-import { fetchItemsOf, type ImapToken, memberOf, runCommand } from './imapflowInside.ts';
+import { type FetchData, readParsedResponse, unreadBody } from './fetchResponse.ts';
+import type { FetchTap } from './fetchTap.ts';
+import { type ImapToken, runCommand } from './imapflowInside.ts';
 
 /** What to ask for about each mail, besides its UID. */
 export interface FetchItems {
-  readonly flags?: boolean;
-  readonly size?: boolean;
-  readonly internalDate?: boolean;
+  readonly names?: readonly ('FLAGS' | 'INTERNALDATE' | 'RFC822.SIZE')[];
   /** BODY.PEEK[], whole or a piece of it: PEEK leaves \Seen alone. */
-  readonly body?: boolean | { readonly start: number; readonly maxLength: number };
+  readonly body?: 'whole' | { readonly start: number; readonly maxLength: number };
   /** BODY.PEEK[HEADER.FIELDS (…)]: names of header fields. */
   readonly header?: readonly string[];
 }
 
-/** What the memory for literals comes from, and which are too large to be taken. */
-export interface LiteralIntake {
-  readonly largestBytes: number;
-  hold(): Holding;
-  giveBack(holding: Holding): void;
-}
+/** Where the memory for literals comes from. */
+export type LiteralMemory = Pick<FetchMemory, 'hold' | 'giveBack'>;
 
 /**
  * What is read from the wire ahead of who takes the responses, in bytes; a larger mail alone may be more. With 1 MiB a
@@ -35,8 +30,9 @@ const responseBytes = 512;
  * response and compiles each attribute's name anew. They come by the tap; those that it leaves to imapflow come from
  * there. A server's wish to slow down is a refusal.
  */
-export class FetchCommand implements FetchSink {
-  readonly #intake: LiteralIntake;
+export class FetchCommand {
+  readonly #memory: LiteralMemory;
+  readonly #largestBytes: number;
   #waiting: FetchData[] = [];
   #bytes = 0;
   #ended: { readonly error?: unknown } | undefined;
@@ -44,13 +40,19 @@ export class FetchCommand implements FetchSink {
   #heldBack = 0;
   #wake: () => void = () => undefined;
   #resume: () => void = () => undefined;
-  #abandon: () => void = () => undefined;
-  readonly #abandoned = new Promise<void>((resolve) => {
-    this.#abandon = resolve;
-  });
+  readonly #abandoned = Promise.withResolvers<void>();
 
-  constructor(client: ImapFlow, tap: FetchTap, uids: string, items: FetchItems, intake: LiteralIntake) {
-    this.#intake = intake;
+  /** Literals of more than `largestBytes` are not taken. */
+  constructor(
+    client: ImapFlow,
+    tap: FetchTap,
+    uids: string,
+    items: FetchItems,
+    memory: LiteralMemory,
+    largestBytes: number,
+  ) {
+    this.#memory = memory;
+    this.#largestBytes = largestBytes;
     const detach = tap.attach(this);
     this.#run(client, uids, items)
       .then(
@@ -84,40 +86,47 @@ export class FetchCommand implements FetchSink {
   /** Nobody wants what is still to come: literals are read away from here on, and take no memory. */
   abandon(): void {
     this.#isAbandoned = true;
-    for (const { holding } of this.#waiting) if (holding !== undefined) this.#intake.giveBack(holding);
-    this.#abandon();
+    for (const { holding } of this.#waiting) if (holding !== undefined) this.#memory.giveBack(holding);
+    this.#abandoned.resolve();
     this.#takeWaiting();
   }
 
+  /** `sizeBytes` is what the response took on the wire. */
   add(data: FetchData, sizeBytes: number): void {
-    if (this.#isAbandoned && data.holding !== undefined) this.#intake.giveBack(data.holding);
+    if (this.#isAbandoned && data.holding !== undefined) this.#memory.giveBack(data.holding);
     this.#waiting.push(this.#isAbandoned ? { sequence: data.sequence, uid: data.uid } : data);
     this.#bytes += sizeBytes;
     this.#wake();
   }
 
+  /** Calls once there is room again. */
   whenRoom(resume: () => void): void {
     this.#resume = resume;
   }
 
+  /**
+   * Takes memory for a literal, before its bytes are read: adds to `before`, the holding of the same response, or opens
+   * one. Resolves to undefined for a literal that nobody takes. Rejects when there is nothing more to be read.
+   */
   async holdLiteral(sizeBytes: number, before: Holding | undefined): Promise<Holding | undefined> {
-    if (this.#isAbandoned || sizeBytes > this.#intake.largestBytes) return undefined;
-    const holding = before ?? this.#intake.hold();
+    if (this.#isAbandoned || sizeBytes > this.#largestBytes) return undefined;
+    const holding = before ?? this.#memory.hold();
     this.#heldBack += 1;
     try {
-      await Promise.race([holding.grow(sizeBytes), this.#abandoned]);
+      await Promise.race([holding.grow(sizeBytes), this.#abandoned.promise]);
     } finally {
       this.#heldBack -= 1;
     }
     if (!this.#isAbandoned) return holding;
-    this.#intake.giveBack(holding);
+    this.#memory.giveBack(holding);
     return undefined;
   }
 
   giveBack(holding: Holding): void {
-    this.#intake.giveBack(holding);
+    this.#memory.giveBack(holding);
   }
 
+  /** The command has come to its end here, whatever the server still sends. */
   fail(error: unknown): void {
     this.#end({ error });
   }
@@ -139,7 +148,7 @@ export class FetchCommand implements FetchSink {
 
   async #run(client: ImapFlow, uids: string, items: FetchItems): Promise<void> {
     const onUntagged = async (response: unknown): Promise<void> => {
-      const data = await this.#takeParsed(fetchDataOf(response));
+      const data = await this.#takeParsed(readParsedResponse(response));
       this.add(data, responseBytes + (data.body?.length ?? 0));
       if (this.isFull) await new Promise<void>((resume) => this.whenRoom(resume));
     };
@@ -155,72 +164,13 @@ export class FetchCommand implements FetchSink {
   }
 }
 
-function tokensOf({ flags, size, internalDate, body, header }: FetchItems): readonly ImapToken[] {
-  const named = (value: string, wanted: unknown): readonly ImapToken[] =>
-    wanted ? [{ type: 'ATOM', value }] : [];
+function tokensOf({ names = [], body, header }: FetchItems): readonly ImapToken[] {
+  const atom = (value: string) => ({ type: 'ATOM', value }) as const;
+  const peek = { type: 'ATOM', value: 'BODY.PEEK' } as const;
   return [
-    ...named('UID', true),
-    ...named('FLAGS', flags),
-    ...named('INTERNALDATE', internalDate),
-    ...named('RFC822.SIZE', size),
-    ...(body ? [bodyToken(body)] : []),
-    ...(header ? [headerToken(header)] : []),
+    ...['UID', ...names].map(atom),
+    ...(body === 'whole' ? [{ ...peek, section: [] }] : []),
+    ...(typeof body === 'object' ? [{ ...peek, section: [], partial: [body.start, body.maxLength] }] : []),
+    ...(header ? [{ ...peek, section: [atom('HEADER.FIELDS'), header.map(atom)] }] : []),
   ];
-}
-
-function bodyToken(body: NonNullable<FetchItems['body']>): ImapToken {
-  const whole = { type: 'ATOM', value: 'BODY.PEEK', section: [] } as const;
-  return typeof body === 'object' ? { ...whole, partial: [body.start, body.maxLength] } : whole;
-}
-
-function headerToken(names: readonly string[]): ImapToken {
-  const fields = names.map((value) => ({ type: 'ATOM', value }) as const);
-  return { type: 'ATOM', value: 'BODY.PEEK', section: [{ type: 'ATOM', value: 'HEADER.FIELDS' }, fields] };
-}
-
-/** A FETCH response as imapflow parsed it. */
-function fetchDataOf(response: unknown): FetchData {
-  let data: FetchData = { sequence: numberIn(memberOf(response, 'command')), uid: 0 };
-  for (const { name, value } of fetchItemsOf(response)) {
-    const key = memberOf(name, 'value');
-    if (typeof key === 'string') data = { ...data, ...itemOf(key.toUpperCase(), name, value) };
-  }
-  return data;
-}
-
-function itemOf(key: string, name: unknown, value: unknown): Partial<FetchData> {
-  const content = memberOf(value, 'value');
-  if (key === 'UID') return { uid: numberIn(content) };
-  if (key === 'FLAGS') return { flags: new Set(namesIn(value).map((flag) => flag.toLowerCase())) };
-  if (key === 'RFC822.SIZE') return { sizeBytes: numberIn(content) };
-  if (key === 'INTERNALDATE' && typeof content === 'string') return { internalDate: content };
-  const section = memberOf(name, 'section');
-  if (key === 'BODY' && isEmpty(section)) return { body: bytesIn(content) };
-  const part = memberOf(memberOf(section, 0), 'value');
-  if (key === 'BODY' && typeof part === 'string' && /^HEADER\.FIELDS/i.test(part)) {
-    return { header: bytesIn(content) };
-  }
-  return {};
-}
-
-function bytesIn(content: unknown): Buffer {
-  if (Buffer.isBuffer(content)) return content;
-  return typeof content === 'string' ? Buffer.from(content) : nilBody;
-}
-
-function namesIn(list: unknown): readonly string[] {
-  if (!Array.isArray(list)) return [];
-  return list.flatMap((one) => {
-    const name = memberOf(one, 'value');
-    return typeof name === 'string' ? [name] : [];
-  });
-}
-
-function numberIn(content: unknown): number {
-  const text = Buffer.isBuffer(content) ? content.toString('latin1') : content;
-  return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : 0;
-}
-
-function isEmpty(section: unknown): boolean {
-  return Array.isArray(section) && section.length === 0;
 }

@@ -1,4 +1,5 @@
 import type { Holding } from '../mailbox.ts';
+import { fetchItemsOf, memberOf } from './imapflowInside.ts';
 
 /** What one FETCH response (RFC 3501, 7.4.2) says about a mail, of what this app asks for. */
 export interface FetchData {
@@ -81,7 +82,30 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
 }
 
 function numberIn(value: Value): number {
-  return value.kind === 'atom' && /^\d{1,15}$/.test(value.text) ? Number(value.text) : 0;
+  const text = value.kind === 'atom' ? value.text : value.kind === 'bytes' ? `${value.bytes}` : '';
+  return /^\d{1,15}$/.test(text) ? Number(text) : 0;
+}
+
+/** A FETCH response as imapflow parsed it. */
+export function readParsedResponse(response: unknown): FetchData {
+  let data: FetchData = { sequence: numberIn(valueOf(response, 'command')), uid: 0 };
+  for (const { name, value } of fetchItemsOf(response)) {
+    const key = memberOf(name, 'value');
+    const section = memberOf(name, 'section');
+    const part = Array.isArray(section) ? `[${memberOf(section[0], 'value') ?? ''}]` : undefined;
+    if (typeof key === 'string') data = { ...data, ...itemOf(key, part, valueOf(value, 'value')) };
+  }
+  return data;
+}
+
+function valueOf(token: unknown, member: string): Value {
+  if (Array.isArray(token)) {
+    const texts: unknown[] = token.map((one: unknown) => memberOf(one, 'value'));
+    return { kind: 'list', atoms: texts.filter((text) => typeof text === 'string') };
+  }
+  const content = memberOf(token, member);
+  if (typeof content === 'string') return { kind: 'bytes', bytes: Buffer.from(content) };
+  return Buffer.isBuffer(content) ? { kind: 'bytes', bytes: content } : { kind: 'atom', text: 'NIL' };
 }
 
 class ResponseReader {

@@ -2,25 +2,15 @@ import type { TransformCallback } from 'node:stream';
 import type { ImapFlow } from 'imapflow';
 import type { MailBuffers } from '../mailBuffers.ts';
 import type { Holding } from '../mailbox.ts';
-import { beginsFetchResponse, type FetchData, parseFetchResponse, unreadBody } from './fetchResponse.ts';
+import type { FetchCommand } from './fetchCommand.ts';
+import { beginsFetchResponse, parseFetchResponse, unreadBody } from './fetchResponse.ts';
 import { type ImapParser, interceptChunks, parserOf, type TakeChunk } from './imapflowInside.ts';
 
 /** Where the FETCH responses go. */
-export interface FetchSink {
-  /** `sizeBytes` is what the response took on the wire. */
-  add(data: FetchData, sizeBytes: number): void;
-  readonly isFull: boolean;
-  /** Calls once there is room again. */
-  whenRoom(resume: () => void): void;
-  /**
-   * Takes memory for a literal, before its bytes are read: adds to `before`, the holding of the same response, or opens
-   * one. Resolves to undefined for a literal that nobody takes. Rejects when there is nothing more to be read.
-   */
-  holdLiteral(sizeBytes: number, before: Holding | undefined): Promise<Holding | undefined>;
-  giveBack(holding: Holding): void;
-  /** The command has come to its end here, whatever the server still sends. */
-  fail(error: unknown): void;
-}
+export type FetchSink = Pick<
+  FetchCommand,
+  'add' | 'isFull' | 'whenRoom' | 'holdLiteral' | 'giveBack' | 'fail'
+>;
 
 const LF = 0x0a;
 /** The lines of a FETCH response, without its literals; more is left to imapflow and its limits. */
@@ -145,8 +135,8 @@ export class FetchTap {
 
   async #beginLiteral(response: OpenResponse, sizeBytes: number): Promise<void> {
     const holding = await this.#sink?.holdLiteral(sizeBytes, response.holding);
-    if (holding === undefined) response.beginUnread(sizeBytes);
-    else response.beginLiteral(this.#buffers.take(sizeBytes), holding);
+    response.holding = holding ?? response.holding;
+    response.beginLiteral(sizeBytes, holding && this.#buffers.take(sizeBytes));
   }
 
   #mayTake(response: OpenResponse, lineBytes: number, literalBytes: number): boolean {
@@ -208,13 +198,9 @@ class OpenResponse {
   holding: Holding | undefined;
   /** Whether a literal of it was read away. */
   isPartlyUnread = false;
+  isInLiteral = false;
   #literal: Buffer | undefined;
   #unfilledBytes = 0;
-  #isInLiteral = false;
-
-  get isInLiteral(): boolean {
-    return this.#isInLiteral;
-  }
 
   addLine(line: Buffer, text: string): void {
     this.text += text;
@@ -222,18 +208,14 @@ class OpenResponse {
     this.sizeBytes += line.length;
   }
 
-  /** The next bytes go there until it is full. */
-  beginLiteral(literal: Buffer, holding: Holding): void {
-    this.holding = holding;
+  /** The next bytes go into `literal`, or are read away where there is none. */
+  beginLiteral(sizeBytes: number, literal: Buffer | undefined): void {
+    if (literal === undefined) this.isPartlyUnread = true;
     this.#literal = literal;
-    this.#begin(literal.length);
-  }
-
-  /** The next bytes are read away. */
-  beginUnread(sizeBytes: number): void {
-    this.isPartlyUnread = true;
-    this.#literal = undefined;
-    this.#begin(sizeBytes);
+    this.sizeBytes += sizeBytes;
+    this.#unfilledBytes = sizeBytes;
+    this.isInLiteral = true;
+    if (sizeBytes === 0) this.#endLiteral();
   }
 
   /** Takes what belongs to the literal; gives the bytes taken. */
@@ -246,15 +228,8 @@ class OpenResponse {
     return taken;
   }
 
-  #begin(sizeBytes: number): void {
-    this.sizeBytes += sizeBytes;
-    this.#unfilledBytes = sizeBytes;
-    this.#isInLiteral = true;
-    if (sizeBytes === 0) this.#endLiteral();
-  }
-
   #endLiteral(): void {
-    this.#isInLiteral = false;
+    this.isInLiteral = false;
     const literal = this.#literal ?? unreadBody;
     this.literals.push(literal);
     this.pieces.push(literal);

@@ -1,4 +1,4 @@
-import { AuthenticationFailure, ImapFlow, type ImapFlowOptions, type MailboxObject } from 'imapflow';
+import { AuthenticationFailure, ImapFlow, type MailboxObject, type SearchObject } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
 import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
 import { newBuffers } from '../mailBuffers.ts';
@@ -6,7 +6,8 @@ import type { MailboxOptions } from '../mailbox.ts';
 import { describeAbort, describeTimeout } from '../networkFailure.ts';
 import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
 import { quoteServerText } from '../serverText.ts';
-import { FetchCommand, type FetchItems, type LiteralIntake } from './fetchCommand.ts';
+import { clientOptions, type LoginSecret } from './clientOptions.ts';
+import { FetchCommand, type FetchItems, type LiteralMemory } from './fetchCommand.ts';
 import { FetchTap } from './fetchTap.ts';
 import { type DeferredCommands, deferCommands } from './fewerRoundTrips.ts';
 import {
@@ -22,29 +23,18 @@ import {
 } from './imapFailure.ts';
 import { watchCommands } from './imapflowInside.ts';
 import { mailsIn, ResponseBudget } from './responseBudget.ts';
-import { createTransport } from './transport.ts';
 
-/** A secret that goes to the server: the password, or this attempt's access token. */
-export type LoginSecret =
-  | { readonly kind: 'password'; readonly password: string }
-  | { readonly kind: 'oauth2'; readonly accessToken: string };
-
-const dayMs = 86_400_000;
 const maxGreetingBytes = 1024;
 const mebibyte = 1024 * 1024;
-/** A SEARCH answer is one line: this holds about three million UIDs. */
-const maxLineBytes = 32 * mebibyte;
 /** What a mail may exceed the size that the server gave: some servers give an estimate. */
 const literalSlackBytes = 32 * mebibyte;
-/** A literal that the tap leaves to imapflow, which holds it uncounted: one in a response of a strange form. */
-const maxStrayLiteralBytes = 4 * mebibyte;
 const logoutMs = 1_000;
 
 /** One connection to an IMAP server, with the knowledge needed to say why something on it failed. */
 export class ImapConnection {
   readonly client: ImapFlow;
   readonly #options: MailboxOptions;
-  readonly #deferred: DeferredCommands;
+  readonly deferred: DeferredCommands;
   readonly #tap: FetchTap;
   readonly #secrets: readonly string[];
   readonly #onAbort = (): void =>
@@ -60,17 +50,14 @@ export class ImapConnection {
 
   constructor(options: MailboxOptions, secret: LoginSecret) {
     this.#options = options;
-    this.#secrets = [secret.kind === 'password' ? secret.password : secret.accessToken];
-    this.client = new ImapFlow(
-      clientOptions(options, secret, {
-        onPhase: (phase) => {
-          this.#phase = phase;
-        },
-        onLogged: (error) => {
-          this.#lastRefusal = refusalOf(error) ?? this.#lastRefusal;
-        },
-      }),
-    );
+    this.#secrets = Object.values(secret);
+    const onPhase = (phase: ConnectionState['phase']): void => {
+      this.#phase = phase;
+    };
+    const onLogged = (error: unknown): void => {
+      this.#lastRefusal = refusalOf(error) ?? this.#lastRefusal;
+    };
+    this.client = new ImapFlow(clientOptions(options, secret, onPhase, onLogged));
     this.#failing.promise.catch(() => {});
     // Without a listener, for good, a lost connection would end the process.
     this.client.on('error', (error: Error) => {
@@ -81,7 +68,7 @@ export class ImapConnection {
       const isAboutMails = /^UID (FETCH|STORE|EXPUNGE|MOVE|COPY)$/.test(name);
       this.#budget.begin(name, isAboutMails ? mailsIn(argument) : 0);
     });
-    this.#deferred = deferCommands(this.client, () => this.#beginLogin());
+    this.deferred = deferCommands(this.client, () => this.#beginLogin());
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
@@ -100,10 +87,6 @@ export class ImapConnection {
 
   get failure(): Failure | undefined {
     return this.#failure;
-  }
-
-  get receivedBytes(): number {
-    return this.client.stats().received;
   }
 
   /** Connects and logs in within `timeoutMs`, and selects the folder within `openMs`; rejects with a `Failure`. */
@@ -165,36 +148,30 @@ export class ImapConnection {
 
   /** What some servers want first, an ID or a folder's namespace prefix, is found out when they refuse. */
   async #select(folder: string): Promise<MailboxObject> {
-    const refused = await this.#trySelect(folder);
-    if (!('status' in refused)) return refused;
-    const again = await this.#mendSelect(folder, refused);
-    const second = again ? await this.#trySelect(folder) : refused;
-    if (!('status' in second)) return second;
-    throw describeFolderRefusal(second, folder, this.state);
+    let opened = await this.#trySelect(folder);
+    const again = 'status' in opened && (await this.#mendSelect(folder, opened));
+    if (again) opened = await this.#trySelect(folder);
+    if ('status' in opened) throw describeFolderRefusal(opened, folder, this.state);
+    return opened;
   }
 
   async #mendSelect(folder: string, { text }: Refusal): Promise<boolean> {
     if (/unsafe login|\bID\b command/i.test(text)) {
-      await this.#deferred.identify();
+      await this.deferred.identify();
       return true;
     }
     if (folder.toUpperCase() === 'INBOX') return false;
     // With the namespace known, imapflow itself puts the prefix before the name.
-    const { prefix } = await this.#deferred.namespace();
+    const { prefix } = await this.deferred.namespace();
     return prefix !== '' && !folder.startsWith(prefix);
   }
 
   /** A folder's name with the prefix and the separator that this server has; people write `/` between the levels. */
   async serversName(folder: string): Promise<string> {
-    const { prefix, separator } = await this.#deferred.namespace();
+    const { prefix, separator } = await this.deferred.namespace();
     const levels =
       separator === '' || folder.includes(separator) ? folder : folder.replaceAll('/', separator);
     return levels.startsWith(prefix) ? levels : `${prefix}${levels}`;
-  }
-
-  /** All folders that can be selected, by their names as people see them. */
-  listFolders(): Promise<readonly string[]> {
-    return this.#deferred.listFolders();
   }
 
   async #trySelect(folder: string): Promise<MailboxObject | Refusal> {
@@ -222,10 +199,17 @@ export class ImapConnection {
     this.#lastRefusal = undefined;
   }
 
+  /** UID SEARCH: the UIDs found, in any order. */
+  async search(query: SearchObject, doing: string): Promise<readonly number[]> {
+    const found = await this.client.search(query, { uid: true });
+    if (!Array.isArray(found)) throw this.describeFalse(doing);
+    return found;
+  }
+
   /** Sends a UID FETCH; its responses are to be taken until their end, `largestBytes` being the largest mail's size. */
-  fetch(uids: string, items: FetchItems, largestBytes: number, intake: LiteralIntake): FetchCommand {
+  fetch(uids: string, items: FetchItems, memory: LiteralMemory, largestBytes: number): FetchCommand {
     this.#tap.limitResponses(literalLimit(largestBytes) + mebibyte);
-    this.#fetching = new FetchCommand(this.client, this.#tap, uids, items, intake);
+    this.#fetching = new FetchCommand(this.client, this.#tap, uids, items, memory, largestBytes);
     return this.#fetching;
   }
 
@@ -235,7 +219,7 @@ export class ImapConnection {
     this.#failure = failure;
     this.#failing.reject(failure);
     this.#fetching?.fail(failure);
-    this.#drop();
+    this.close();
     return failure;
   }
 
@@ -245,27 +229,22 @@ export class ImapConnection {
   }
 
   /** Ends the connection at once. */
-  #drop(): void {
+  close(): void {
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
     this.client.close();
-  }
-
-  /** Ends the connection at once, with no failure to be told. */
-  close(): void {
-    this.#drop();
   }
 
   /** LOGOUT is sent and its answer is awaited by nobody: what was settled is settled. */
   logout(): void {
     if (this.client.isClosed) return;
     const { client } = this;
-    const giveUp = setTimeout(() => this.#drop(), Math.min(logoutMs, this.#options.timeouts.commandMs));
+    const giveUp = setTimeout(() => this.close(), Math.min(logoutMs, this.#options.timeouts.commandMs));
     client
       .logout()
       .catch(() => {})
       .finally(() => {
         clearTimeout(giveUp);
-        this.#drop();
+        this.close();
       });
   }
 }
@@ -273,55 +252,6 @@ export class ImapConnection {
 /** The most that arrives for one mail of this size without being a flood, in bytes. */
 export function literalLimit(sizeBytes: number): number {
   return 2 * sizeBytes + literalSlackBytes;
-}
-
-interface ConnectionEvents {
-  readonly onPhase: (phase: ConnectionState['phase']) => void;
-  readonly onLogged: (error: unknown) => void;
-}
-
-function clientOptions(
-  { host, port, security, username, caCertificate, addresses }: MailboxOptions,
-  secret: LoginSecret,
-  { onPhase, onLogged }: ConnectionEvents,
-): ImapFlowOptions {
-  return {
-    host,
-    port,
-    secure: security === 'tls',
-    ...(security === 'tls' ? {} : { doSTARTTLS: security === 'starttls' }),
-    auth:
-      secret.kind === 'password'
-        ? { user: username, pass: secret.password }
-        : { user: username, accessToken: secret.accessToken },
-    transport: createTransport({
-      ...{ host, port, onPhase },
-      ...(addresses === undefined ? {} : { addresses }),
-      ...(caCertificate === undefined ? {} : { caCertificate }),
-    }),
-    clientInfo: { name: 'email-inbound-adapter', version: false, vendor: false, 'support-url': false },
-    logger: refusalLogger(onLogged),
-    disableAutoIdle: true,
-    disableCompression: true,
-    disableAutoEnable: true,
-    disableIMAP4rev2: true,
-    // The deadlines are ours; imapflow's own would end a session whose mails take long to deliver.
-    connectionTimeout: dayMs,
-    greetingTimeout: dayMs,
-    socketTimeout: dayMs,
-    maxLineLength: maxLineBytes,
-    ...{ maxLiteralSize: maxStrayLiteralBytes, maxResponseSize: maxLineBytes + mebibyte },
-    maxResponseTokens: 100_000,
-  };
-}
-
-/** Writes nothing anywhere: it picks out the errors, and keeps imapflow from making up log lines. */
-function refusalLogger(onLogged: (error: unknown) => void) {
-  const pick = (entry: unknown): void => {
-    if (typeof entry === 'object' && entry !== null && 'err' in entry) onLogged(entry.err);
-  };
-  const drop = (): void => {};
-  return { isLevelEnabled: () => false, trace: drop, debug: drop, info: drop, warn: pick, error: pick };
 }
 
 /** Flags count in any case (RFC 3501, 9), but imapflow sends none that PERMANENTFLAGS spells another way. */

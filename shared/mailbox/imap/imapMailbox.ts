@@ -1,8 +1,9 @@
 import { Failure } from '../../failure/failure.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
+import type { LoginSecret } from './clientOptions.ts';
 import type { OpenFolder } from './folder.ts';
-import { ImapConnection, type LoginSecret } from './imapConnection.ts';
+import { ImapConnection } from './imapConnection.ts';
 import { ImapSession } from './imapSession.ts';
 
 /**
@@ -29,9 +30,9 @@ async function connect(options: MailboxOptions): Promise<OpenFolder> {
     const connection = new ImapConnection(options, secret);
     return { connection, mailbox: await connection.open(leftMs()) };
   };
-  if (credential.kind === 'password') return await connectWith(credential);
+  if (credential.kind === 'password') return await connectWith({ pass: credential.password });
   return await logInWithFreshToken('IMAP', options, credential.getToken, leftMs, (accessToken) =>
-    connectWith({ kind: 'oauth2', accessToken }),
+    connectWith({ accessToken }),
   );
 }
 

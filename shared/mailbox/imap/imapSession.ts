@@ -17,7 +17,7 @@ import { Folder, type OpenFolder } from './folder.ts';
 import type { Refusal } from './imapFailure.ts';
 import { describeUnavailable, isDone, MailFetch, ReadMarks, stillListed } from './mailFetch.ts';
 import { SettleCommands } from './settleCommands.ts';
-import { dataBytes, type FetchOutcome, fetchByUid, holdsBody, type UidFetch, uncounted } from './uidFetch.ts';
+import { dataBytes, type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
 /** Not 0, which would let an empty answer pass for an empty mail. */
 const unknownSizeBytes = 1;
@@ -103,7 +103,7 @@ export class ImapSession implements MailboxSession {
   async listFolders(): Promise<readonly string[]> {
     const names = await this.#folder.run(
       'listing the folders',
-      (connection) => connection.listFolders(),
+      (connection) => connection.deferred.listFolders(),
       listFoldersMs,
     );
     return [...new Set(names)].filter(isFolderName).sort().slice(0, maxFolders);
@@ -117,12 +117,8 @@ export class ImapSession implements MailboxSession {
 
   async readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>> {
     const heads = new Map<MailRef, Buffer>();
-    const request = {
-      ...{ mails, largestBytes: maxBytes },
-      intake: { ...uncounted, largestBytes: Math.max(dataBytes, maxBytes) },
-      items: { body: { start: 0, maxLength: maxBytes } },
-      answers: holdsBody,
-    };
+    const items = { body: { start: 0, maxLength: maxBytes } };
+    const request = { mails, items, largestBytes: Math.max(dataBytes, maxBytes) };
     for await (const outcome of this.#fetchInTurn(request, 'reading the beginnings of mails')) {
       if (outcome.kind !== 'data') continue;
       heads.set(outcome.mail, (outcome.data.body ?? nilBody).subarray(0, maxBytes));
@@ -132,11 +128,7 @@ export class ImapSession implements MailboxSession {
 
   async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
     const measured = new Map<number, MeasuredMail>();
-    const request = {
-      ...{ mails, largestBytes: dataBytes, intake: uncounted },
-      items: { flags: true, size: true, internalDate: true },
-      answers: (data: FetchData) => data.sizeBytes !== undefined,
-    };
+    const request: UidFetch<MailRef> = { mails, items: { names: ['FLAGS', 'INTERNALDATE', 'RFC822.SIZE'] } };
     const silent: MailRef[] = [];
     for await (const outcome of this.#fetchInTurn(request, 'measuring mails')) {
       const { mail } = outcome;
@@ -199,8 +191,7 @@ export class ImapSession implements MailboxSession {
     return this.#folder.run(
       doing,
       async (connection) => {
-        const found = await connection.client.search({ seen: false, deleted: false }, { uid: true });
-        if (!Array.isArray(found)) throw connection.describeFalse(doing);
+        const found = await connection.search({ seen: false, deleted: false }, doing);
         return [...found].sort((one, other) => one - other);
       },
       this.#options.timeouts.openMs,
@@ -212,12 +203,8 @@ export class ImapSession implements MailboxSession {
     uids: readonly number[],
     take: (uid: number, header: Buffer) => void,
   ): Promise<readonly number[]> {
-    const request = {
-      ...{ mails: uids.map(mailRef), largestBytes: maxHeaderBytes },
-      intake: { ...uncounted, largestBytes: maxHeaderBytes },
-      items: { header: filteredFields },
-      answers: ({ header }: FetchData) => header !== undefined,
-    };
+    const items = { header: filteredFields };
+    const request = { mails: uids.map(mailRef), items, largestBytes: maxHeaderBytes };
     const withheld = new Map<number, Refusal>();
     const silent: MailRef[] = [];
     for await (const outcome of this.#fetchInTurn(request, 'reading headers')) {
@@ -254,7 +241,7 @@ export class ImapSession implements MailboxSession {
     if (request.mails.length === 0) return;
     const release = await this.#folder.enter();
     try {
-      yield* fetchByUid(this.#folder, request, () => {});
+      yield* fetchByUid(this.#folder, request);
     } catch (error) {
       throw this.#folder.connection.fail(error, doing);
     } finally {

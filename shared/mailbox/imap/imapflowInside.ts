@@ -64,12 +64,11 @@ export function interceptChunks(parser: ImapParser, transform: TakeChunk): TakeC
 
 /** Has `onCommand` told of each command before it is sent: its name and its first argument, as text. */
 export function watchCommands(client: ImapFlow, onCommand: (name: string, argument: string) => void): void {
-  const exec: unknown = Reflect.get(client, 'exec');
-  if (typeof exec !== 'function') throw unknownVersion('its way to send a command');
+  const exec = execOf(client);
   const watched = (name: unknown, args: unknown, options: unknown): unknown => {
     const argument = memberOf(memberOf(args, 0), 'value');
     onCommand(String(name), typeof argument === 'string' ? argument : '');
-    return exec.call(client, name, args, options);
+    return exec(name, args, options);
   };
   Object.assign(client, { exec: watched });
 }
@@ -84,13 +83,17 @@ export async function runCommand(
   args: readonly ImapToken[],
   untagged?: { readonly name: string; readonly onUntagged: (response: unknown) => Promise<void> },
 ): Promise<void> {
-  const exec: unknown = Reflect.get(client, 'exec');
-  if (typeof exec !== 'function') throw unknownVersion('its way to send a command');
   const handlers = untagged === undefined ? {} : { untagged: { [untagged.name]: untagged.onUntagged } };
-  const response: unknown = await exec.call(client, command, args, handlers);
+  const response: unknown = await execOf(client)(command, args, handlers);
   // Until then imapflow reads nothing more.
   const next = memberOf(response, 'next');
   if (typeof next === 'function') next();
+}
+
+function execOf(client: ImapFlow): (name: unknown, args: unknown, options: unknown) => unknown {
+  const exec: unknown = Reflect.get(client, 'exec');
+  if (typeof exec !== 'function') throw unknownVersion('its way to send a command');
+  return (...given) => exec.apply(client, given);
 }
 
 /** The items of a FETCH response (RFC 3501, 7.4.2) as imapflow parsed it: names, as they stand, and values. */

@@ -5,7 +5,6 @@ import { newBuffers } from '../mailBuffers.ts';
 import {
   defaultStreamBytes,
   type FetchAnswer,
-  type Holding,
   type MailboxOptions,
   type MailMemory,
   type MailRef,
@@ -13,14 +12,13 @@ import {
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
-import type { LiteralIntake } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import type { Folder } from './folder.ts';
 import type { ImapConnection } from './imapConnection.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
 import { joinPieces, MailPieces } from './mailPieces.ts';
 import { compactUids } from './sequenceSet.ts';
-import { dataBytes, type FetchOutcome, fetchByUid, holdsBody, uncounted } from './uidFetch.ts';
+import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
 /** A piece of a streamed mail: a round trip each, and two of them in memory. */
 const pieceBytes = 1024 * 1024;
@@ -92,14 +90,15 @@ export class MailFetch {
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     if (mails.length === 0) return;
     const { wholeBytes, buffers = newBuffers } = this.#options;
-    // Above it by a little: a size that errs costs no second fetch.
-    const intake = intakeOf(this.#held, wholeBytes + wholeBytes / 4);
-    const request = {
-      ...{ mails, largestBytes: wholeBytes, intake },
-      items: { flags: true, body: true },
-      answers: holdsBody,
+    const request: UidFetch<MeasuredMail> = {
+      mails,
+      items: { names: ['FLAGS'], body: 'whole' },
+      // Above it by a little: a size that errs costs no second fetch.
+      largestBytes: wholeBytes + wholeBytes / 4,
+      memory: this.#held,
+      onAbandoned: (ended) => this.#abandon(ended),
     };
-    for await (const outcome of fetchByUid(this.#folder, request, (ended) => this.#abandon(ended))) {
+    for await (const outcome of fetchByUid(this.#folder, request)) {
       const { mail } = outcome;
       if (outcome.kind === 'missing') again.silent.push(mail);
       else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
@@ -130,13 +129,9 @@ export class MailFetch {
   async *#leaveOutRead<M extends MeasuredMail>(
     mails: readonly M[],
   ): AsyncGenerator<FetchAnswer, readonly M[], undefined> {
-    const request = {
-      ...{ mails, largestBytes: dataBytes, intake: uncounted },
-      items: { flags: true },
-      answers: ({ flags }: FetchData) => flags !== undefined,
-    };
     const unread: M[] = [];
-    for await (const outcome of fetchByUid(this.#folder, request, () => {})) {
+    const request: UidFetch<M> = { mails, items: { names: ['FLAGS'] } };
+    for await (const outcome of fetchByUid(this.#folder, request)) {
       const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
       if (isRead) yield { kind: 'gone', mail: outcome.mail };
       else unread.push(outcome.mail);
@@ -217,15 +212,15 @@ export class MailFetch {
     offset: number,
     holding: StreamHolding,
   ): Promise<Buffer | PieceAnswer> {
-    const intake = { largestBytes: pieceBytes, hold: () => holding, giveBack: () => {} };
-    const request = {
-      ...{ mails: [mail], largestBytes: pieceBytes, intake },
-      items: { flags: true, body: { start: offset, maxLength: pieceBytes } },
-      answers: holdsBody,
+    const request: UidFetch<MeasuredMail> = {
+      mails: [mail],
+      items: { names: ['FLAGS'], body: { start: offset, maxLength: pieceBytes } },
+      largestBytes: pieceBytes,
+      memory: { hold: () => holding, giveBack() {} },
     };
     let piece: Buffer | PieceAnswer | undefined;
     try {
-      for await (const outcome of fetchByUid(this.#folder, request, () => {})) {
+      for await (const outcome of fetchByUid(this.#folder, request)) {
         piece ??= this.#pieceOf(mail, offset, outcome);
       }
     } catch (error) {
@@ -257,12 +252,8 @@ export class MailFetch {
     mails: readonly MeasuredMail[],
   ): AsyncGenerator<Exclude<FetchAnswer, { kind: 'mail' }>> {
     if (mails.length === 0) return;
-    const request = {
-      ...{ mails, largestBytes: dataBytes, intake: uncounted },
-      items: { flags: true },
-      answers: () => true,
-    };
-    for await (const { kind, mail } of fetchByUid(this.#folder, request, () => {})) {
+    const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] }, answers: () => true };
+    for await (const { kind, mail } of fetchByUid(this.#folder, request)) {
       const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
       yield kind === 'missing' ? { kind: 'gone', mail } : this.#unavailable(mail, refusal);
     }
@@ -307,14 +298,6 @@ function* batchesOf(
   yield { whole };
 }
 
-function intakeOf(held: FetchMemory, largestBytes: number): LiteralIntake {
-  return {
-    largestBytes,
-    hold: () => held.hold(),
-    giveBack: (holding: Holding) => held.giveBack(holding),
-  };
-}
-
 /** Why a mail is not handed over, for a person. */
 export function describeUnavailable(
   { name, connection }: Pick<Folder, 'name' | 'connection'>,
@@ -332,8 +315,7 @@ export async function stillListed(
 ): Promise<ReadonlySet<number>> {
   const listed = new Set<number>();
   for (const uid of compactUids(mails.map(({ id }) => id))) {
-    const found = await connection.client.search({ uid, seen: false, deleted: false }, { uid: true });
-    if (!Array.isArray(found)) throw connection.describeFalse('looking for mails');
+    const found = await connection.search({ uid, seen: false, deleted: false }, 'looking for mails');
     for (const id of found) listed.add(id);
   }
   return listed;

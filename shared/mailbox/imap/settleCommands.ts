@@ -90,11 +90,8 @@ export class SettleCommands {
   }
 
   #find(query: SearchObject): Promise<readonly number[]> {
-    return this.#folder.run('looking for mails', async (connection) => {
-      const found = await connection.client.search(query, { uid: true });
-      if (!Array.isArray(found)) throw connection.describeFalse('looking for mails');
-      return found;
-    });
+    const doing = 'looking for mails';
+    return this.#folder.run(doing, (connection) => connection.search(query, doing));
   }
 }
 

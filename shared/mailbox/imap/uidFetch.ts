@@ -1,9 +1,10 @@
 import type { Failure } from '../../failure/failure.ts';
 import type { Holding, MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
-import type { FetchItems, LiteralIntake } from './fetchCommand.ts';
+import type { FetchItems, LiteralMemory } from './fetchCommand.ts';
 import type { FetchData } from './fetchResponse.ts';
-import { type ImapConnection, literalLimit } from './imapConnection.ts';
+import type { Folder } from './folder.ts';
+import { literalLimit } from './imapConnection.ts';
 import { describeRefusal, isBusy, type Refusal, refusalOf } from './imapFailure.ts';
 import { compactUids } from './sequenceSet.ts';
 import { whileTrafficFlows } from './traffic.ts';
@@ -17,18 +18,6 @@ const maxSequences = 100;
 /** A response without a body takes no more than this on the wire. */
 export const dataBytes = 1024 * 1024;
 
-/** No memory is counted for what is not a mail. */
-export const uncounted: LiteralIntake = {
-  largestBytes: dataBytes,
-  hold: () => ({ grow: async () => {}, release() {} }),
-  giveBack() {},
-};
-
-/** A response that holds the mail, whole or as the piece asked for; NIL counts, as the server's answer. */
-export function holdsBody(data: FetchData): boolean {
-  return data.body !== undefined;
-}
-
 /** What the server said about one mail. */
 export type FetchOutcome<M extends MailRef> =
   | { readonly kind: 'data'; readonly mail: M; readonly data: FetchData }
@@ -37,23 +26,29 @@ export type FetchOutcome<M extends MailRef> =
   /** The commands that asked for it went well and said nothing about it: expunged. */
   | { readonly kind: 'missing'; readonly mail: M };
 
-/** The connection to fetch over, which the server may drop because of one mail. */
-export interface Line {
-  readonly connection: ImapConnection;
-  /** For each silence on the wire. */
-  readonly commandMs: number;
-  /** Connects anew, or rejects: with `lost` when that has happened too often. */
-  reconnect(lost: Failure): Promise<void>;
-}
-
 export interface UidFetch<M extends MailRef> {
   readonly mails: readonly M[];
   readonly items: FetchItems;
-  /** Whether a response holds what was asked for; a server may also send responses of its own about flags. */
-  readonly answers: (data: FetchData) => boolean;
-  /** The largest mail asked for, in bytes: what may be on the wire before the next response. */
-  readonly largestBytes: number;
-  readonly intake: LiteralIntake;
+  /** Whether a response holds what was asked for; absent: `holdsItems`. */
+  readonly answers?: (data: FetchData) => boolean;
+  /** The largest mail taken, in bytes, and what may be on the wire before the next response; absent: `dataBytes`. */
+  readonly largestBytes?: number;
+  /** Absent: no memory is counted for what is not a mail. */
+  readonly memory?: LiteralMemory;
+  /** Gets the promise of the end of a command that a consumer, which ended early, has left on the wire. */
+  readonly onAbandoned?: (ended: Promise<void>) => void;
+}
+
+const uncounted: LiteralMemory = {
+  hold: () => ({ grow: async () => {}, release() {} }),
+  giveBack() {},
+};
+
+/** A server may also send responses of its own about flags. Of a body NIL counts, as the server's answer. */
+function holdsItems({ body, header, names }: FetchItems, data: FetchData): boolean {
+  if (body !== undefined) return data.body !== undefined;
+  if (header !== undefined) return data.header !== undefined;
+  return (names?.includes('RFC822.SIZE') ? data.sizeBytes : data.flags) !== undefined;
 }
 
 /**
@@ -62,14 +57,13 @@ export interface UidFetch<M extends MailRef> {
  * read), the first unanswered mail is asked for alone and then the rest again, so one bad mail does not
  * stop the others; nor does one of which alone the server says that it is busy. Rejects with a `Failure` when the
  * connection or its time is gone, or the server is busy.
- *
- * A consumer that ends early leaves a command on the wire; `onAbandoned` gets the promise of its end.
  */
 export async function* fetchByUid<M extends MailRef>(
-  line: Line,
+  folder: Folder,
   request: UidFetch<M>,
-  onAbandoned: (ended: Promise<void>) => void,
 ): AsyncGenerator<FetchOutcome<M>, void, undefined> {
+  const { items, memory = uncounted } = request;
+  const answers = request.answers ?? ((data) => holdsItems(items, data));
   // In the order in which a server goes through them.
   const ascending = [...request.mails].sort((one, other) => one.id - other.id);
   const waiting = new Map(ascending.map((mail) => [mail.id, mail]));
@@ -83,44 +77,37 @@ export async function* fetchByUid<M extends MailRef>(
     const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
     refusal = undefined;
     const joined = first !== undefined && asked.length === 1 ? new JoinedResponses(first.id) : undefined;
+    const isAnswer = (data: FetchData): boolean =>
+      joined?.concerns(data) ?? (waiting.has(data.uid) && answers(data));
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
-      const isAnswer = (data: FetchData): boolean =>
-        joined?.concerns(data) ?? (waiting.has(data.uid) && request.answers(data));
-      const bursts = burstsOf(line, uids, request, isAnswer, onAbandoned);
-      for (let next = await bursts.next(); ; next = await bursts.next()) {
-        if (next.done === true) {
-          refusal ??= next.value;
+      for await (const burst of burstsOf(folder, uids, request, memory, isAnswer)) {
+        if ('status' in burst) {
+          refusal = burst;
           break;
         }
-        let taken = false;
-        try {
-          for (const data of next.value) {
-            const mail = joined === undefined && request.answers(data) ? waiting.get(data.uid) : undefined;
-            if (mail === undefined) {
-              const unused = joined === undefined ? data.holding : joined.add(data);
-              if (unused !== undefined) request.intake.giveBack(unused);
-              continue;
-            }
-            waiting.delete(data.uid);
-            yield { kind: 'data', mail, data };
+        for (const data of burst) {
+          const mail = joined === undefined && answers(data) ? waiting.get(data.uid) : undefined;
+          if (mail === undefined) {
+            const unused = joined === undefined ? data.holding : joined.add(data);
+            if (unused !== undefined) memory.giveBack(unused);
+            continue;
           }
-          taken = true;
-        } finally {
-          if (!taken) await bursts.return(undefined);
+          waiting.delete(data.uid);
+          yield { kind: 'data', mail, data };
         }
       }
       if (refusal !== undefined) break;
     }
     const { data } = joined ?? {};
-    if (first !== undefined && data !== undefined && request.answers(data)) {
+    if (first !== undefined && data !== undefined && answers(data)) {
       waiting.delete(first.id);
       refusal = undefined;
       yield { kind: 'data', mail: first, data };
-    } else if (data?.holding !== undefined) request.intake.giveBack(data.holding);
+    } else if (data?.holding !== undefined) memory.giveBack(data.holding);
     if (refusal === undefined) {
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
     } else if (alone && first !== undefined && waiting.delete(first.id)) {
-      const { connection } = line;
+      const { connection } = folder;
       if (isBusy(refusal) || (busy !== undefined && refusal.status === 'BYE')) {
         // Whether that is the server or this mail is told by what it says of the next one.
         if (busy !== undefined || waiting.size === 0)
@@ -139,20 +126,20 @@ export async function* fetchByUid<M extends MailRef>(
 }
 
 /**
- * The responses of one command as they come, an answer among them; returns the refusal when it ended with NO, BAD or
- * a lost connection.
+ * The responses of one command as they come, an answer among them, and the refusal where it ends with NO, BAD or a
+ * lost connection.
  */
 async function* burstsOf<M extends MailRef>(
-  line: Line,
+  folder: Folder,
   uids: string,
-  { items, largestBytes, intake }: UidFetch<M>,
+  { items, largestBytes = dataBytes, onAbandoned }: UidFetch<M>,
+  memory: LiteralMemory,
   isAnswer: (data: FetchData) => boolean,
-  onAbandoned: (ended: Promise<void>) => void,
-): AsyncGenerator<readonly FetchData[], Refusal | undefined, undefined> {
-  const { connection, commandMs: silenceMs } = line;
-  const command = connection.fetch(uids, items, largestBytes, intake);
+): AsyncGenerator<readonly FetchData[] | Refusal, void, undefined> {
+  const { connection, commandMs: silenceMs } = folder;
+  const command = connection.fetch(uids, items, memory, largestBytes);
   const traffic = {
-    receivedBytes: () => connection.receivedBytes,
+    receivedBytes: () => connection.client.stats().received,
     floodBytes: literalLimit(largestBytes),
     isHeldBack: () => command.isHeldBack,
   };
@@ -160,38 +147,37 @@ async function* burstsOf<M extends MailRef>(
     if (what === 'silence') return connection.fail(describeTimeout(connection.state, silenceMs), 'a fetch');
     return connection.fail(Object.assign(new Error('flood'), { code: 'ResponseTooLarge' }), 'a fetch');
   };
+  const inTime = <T>(work: Promise<T>) => whileTrafficFlows(work, silenceMs, traffic, onExpiry);
   const takeAnswers = async (): Promise<readonly FetchData[]> => {
     for (;;) {
       const burst = await command.take();
       if (burst.length === 0 || burst.some(isAnswer)) return burst;
-      for (const { holding } of burst) if (holding !== undefined) intake.giveBack(holding);
+      for (const { holding } of burst) if (holding !== undefined) memory.giveBack(holding);
     }
   };
-  const take = () => whileTrafficFlows(takeAnswers(), silenceMs, traffic, onExpiry);
-  let ended = false;
+  let isOnWire = false;
   try {
     for (;;) {
-      const burst = await take().catch((error: unknown) => {
-        ended = true;
-        throw error;
-      });
-      if (burst.length === 0) {
-        ended = true;
-        return undefined;
-      }
+      const burst = await inTime(takeAnswers());
+      if (burst.length === 0) return;
+      isOnWire = true;
       yield burst;
+      isOnWire = false;
     }
   } catch (error) {
-    const refusal = ended ? refusalOf(error) : undefined;
-    if (refusal !== undefined) return refusal;
+    const refusal = refusalOf(error);
+    if (refusal !== undefined) {
+      yield refusal;
+      return;
+    }
     const failure = connection.fail(error, 'a fetch');
     if (failure.reason !== 'connection-lost') throw failure;
-    await line.reconnect(failure);
-    return { status: 'BYE', text: connection.state.byeReason ?? 'the connection was dropped' };
+    await folder.reconnect(failure);
+    yield { status: 'BYE', text: connection.state.byeReason ?? 'the connection was dropped' };
   } finally {
-    if (!ended) {
+    if (isOnWire) {
       command.abandon();
-      onAbandoned(drain(() => whileTrafficFlows(command.take(), silenceMs, traffic, onExpiry)));
+      onAbandoned?.(drain(() => inTime(command.take())));
     }
   }
 }

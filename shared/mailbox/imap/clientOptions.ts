@@ -1,0 +1,90 @@
+import net from 'node:net';
+import tls from 'node:tls';
+import type { ImapFlowOptions, ImapTransport } from 'imapflow';
+import { lookUpAs } from '../lookUpAs.ts';
+import type { MailboxOptions } from '../mailbox.ts';
+import type { MailServerContact } from '../networkFailure.ts';
+import { tlsOptions } from '../trustedRoots.ts';
+
+/** What goes to the server: the password, or this attempt's access token. */
+export type LoginSecret = { readonly pass: string } | { readonly accessToken: string };
+
+const dayMs = 86_400_000;
+const mebibyte = 1024 * 1024;
+/** A SEARCH answer is one line: this holds about three million UIDs. */
+const maxLineBytes = 32 * mebibyte;
+/** A literal that the tap leaves to imapflow, which holds it uncounted: one in a response of a strange form. */
+const maxStrayLiteralBytes = 4 * mebibyte;
+
+/**
+ * How imapflow is used. `onPhase` is told how far the connection has come, which is what a failure's sentence needs;
+ * `onLogged` the errors that imapflow logs, and keeps to itself otherwise.
+ */
+export function clientOptions(
+  options: MailboxOptions,
+  secret: LoginSecret,
+  onPhase: (phase: MailServerContact['phase']) => void,
+  onLogged: (error: unknown) => void,
+): ImapFlowOptions {
+  const { host, port, security, username } = options;
+  return {
+    host,
+    port,
+    secure: security === 'tls',
+    ...(security === 'tls' ? {} : { doSTARTTLS: security === 'starttls' }),
+    auth: { user: username, ...secret },
+    transport: createTransport(options, onPhase),
+    clientInfo: { name: 'email-inbound-adapter', version: false, vendor: false, 'support-url': false },
+    logger: refusalLogger(onLogged),
+    disableAutoIdle: true,
+    disableCompression: true,
+    disableAutoEnable: true,
+    disableIMAP4rev2: true,
+    // The deadlines are ours; imapflow's own would end a session whose mails take long to deliver.
+    connectionTimeout: dayMs,
+    greetingTimeout: dayMs,
+    socketTimeout: dayMs,
+    maxLineLength: maxLineBytes,
+    maxLiteralSize: maxStrayLiteralBytes,
+    maxResponseSize: maxLineBytes + mebibyte,
+    maxResponseTokens: 100_000,
+  };
+}
+
+/** Writes nothing anywhere: it picks out the errors, and keeps imapflow from making up log lines. */
+function refusalLogger(onLogged: (error: unknown) => void) {
+  const pick = (entry: unknown): void => {
+    if (typeof entry === 'object' && entry !== null && 'err' in entry) onLogged(entry.err);
+  };
+  const drop = (): void => {};
+  return { isLevelEnabled: () => false, trace: drop, debug: drop, info: drop, warn: pick, error: pick };
+}
+
+function createTransport(
+  { host, port, addresses, caCertificate }: MailboxOptions,
+  onPhase: (phase: MailServerContact['phase']) => void,
+): ImapTransport {
+  const target = { host, port, ...(addresses === undefined ? {} : { lookup: lookUpAs(addresses) }) };
+  // Made before any connect: a broken PEM must not look like a network failure.
+  const security = tlsOptions(host, caCertificate);
+  return {
+    connect: ({ secure }, onConnect) => {
+      const onReady = (): void => {
+        onPhase('greeting');
+        onConnect();
+      };
+      if (!secure) return net.connect({ ...target, noDelay: true }, onReady);
+      const socket = tls.connect({ ...security, ...target }, onReady);
+      socket.setNoDelay(true);
+      socket.once('connect', () => onPhase('tls'));
+      return socket;
+    },
+    upgrade: (socket, _options, onSecure) => {
+      onPhase('tls');
+      return tls.connect({ ...security, socket }, () => {
+        onPhase('login');
+        onSecure();
+      });
+    },
+  };
+}
