@@ -1,4 +1,4 @@
-import { Failure } from '../failure/failure.ts';
+import { Failure, type FailureReason } from '../failure/failure.ts';
 import type { MailboxOptions } from './mailbox.ts';
 import { quoteServerText } from './serverText.ts';
 
@@ -15,38 +15,77 @@ export interface MailServerContact {
   readonly phase: 'connect' | 'tls' | 'greeting' | 'login' | 'session';
 }
 
-const unknownHostCodes = new Set(['ENOTFOUND', 'EAI_NODATA', 'EAI_NONAME', 'EAI_FAIL']);
-const unreachableCodes = new Set([
-  ...['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EACCES', 'EPERM', 'EINVAL'],
-]);
-const timeoutCodes = new Set([
-  ...[
-    'ETIMEDOUT',
-    'ETIMEOUT',
-    'CONNECT_TIMEOUT',
-    'GREETING_TIMEOUT',
-    'UPGRADE_TIMEOUT',
-    'ERR_SOCKET_CONNECTION_TIMEOUT',
+/** Codes of a socket, of TLS or of DNS, with the reason and the sentence that they stand for. */
+const known: readonly (readonly [codes: string, FailureReason, sentence: string])[] = [
+  [
+    `DEPTH_ZERO_SELF_SIGNED_CERT SELF_SIGNED_CERT_IN_CHAIN UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    UNABLE_TO_GET_ISSUER_CERT UNABLE_TO_GET_ISSUER_CERT_LOCALLY CERT_UNTRUSTED INVALID_CA
+    CERT_SIGNATURE_FAILURE CERT_CHAIN_TOO_LONG`,
+    'tls',
+    "The TLS certificate of {server} is not trusted ({code}). If its CA is private, put the CA's PEM in caCertificate.",
   ],
-]);
-const untrustedCodes = new Set([
-  ...['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
-  ...['UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'CERT_UNTRUSTED', 'INVALID_CA'],
-  ...['CERT_SIGNATURE_FAILURE', 'CERT_CHAIN_TOO_LONG'],
-]);
-const outdatedCodes = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
-const otherNameCodes = new Set(['ERR_TLS_CERT_ALTNAME_INVALID', 'HOSTNAME_MISMATCH']);
-const refusedCertificateCodes = new Set([
-  ...['CERT_REVOKED', 'CERT_REJECTED', 'INVALID_PURPOSE', 'PATH_LENGTH_EXCEEDED'],
-]);
-/** What OpenSSL says when the first bytes of the answer are no TLS record, such as a plain greeting. */
-const notTlsCodes = new Set([
-  ...['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST'],
-  ...['ERR_SSL_RECORD_LAYER_FAILURE', 'ERR_SSL_UNEXPECTED_MESSAGE', 'ERR_SSL_BAD_RECORD_TYPE'],
-]);
-const oldTlsCodes = new Set([
-  ...['ERR_SSL_UNSUPPORTED_PROTOCOL', 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'ERR_SSL_VERSION_TOO_LOW'],
-]);
+  [
+    'CERT_HAS_EXPIRED',
+    'tls',
+    "The TLS certificate of {server} has expired ({code}). The server's operator must renew it.",
+  ],
+  [
+    'CERT_NOT_YET_VALID',
+    'tls',
+    "The TLS certificate of {server} is not valid yet ({code}). The server's operator must renew it.",
+  ],
+  [
+    'ERR_TLS_CERT_ALTNAME_INVALID HOSTNAME_MISMATCH',
+    'tls',
+    'The TLS certificate of {server} is for other names{names}. Set host to a name it holds.',
+  ],
+  [
+    'CERT_REVOKED CERT_REJECTED INVALID_PURPOSE PATH_LENGTH_EXCEEDED',
+    'tls',
+    "The TLS certificate of {server} is not acceptable ({code}). Ask the server's operator.",
+  ],
+  [
+    // What OpenSSL says when the first bytes of the answer are no TLS record, such as a plain greeting.
+    `ERR_SSL_WRONG_VERSION_NUMBER ERR_SSL_PACKET_LENGTH_TOO_LONG ERR_SSL_HTTP_REQUEST
+    ERR_SSL_RECORD_LAYER_FAILURE ERR_SSL_UNEXPECTED_MESSAGE ERR_SSL_BAD_RECORD_TYPE`,
+    'tls',
+    '{server} does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.',
+  ],
+  [
+    'ERR_SSL_UNSUPPORTED_PROTOCOL ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION ERR_SSL_VERSION_TOO_LOW',
+    'tls',
+    '{server} offers no TLS version from 1.2 on ({code}). The server must be updated.',
+  ],
+  [
+    'ENOTFOUND EAI_NODATA EAI_NONAME EAI_FAIL',
+    'unknown-host',
+    '{server} is unknown: DNS has no address for it ({code}). Check host.',
+  ],
+  [
+    'EAI_AGAIN',
+    'unknown-host',
+    '{server} could not be looked up: DNS gave no answer ({code}). Check host and DNS.',
+  ],
+  [
+    'ECONNREFUSED',
+    'refused',
+    '{server} refused the connection: nothing listens there ({code}). Check host, port and firewall.',
+  ],
+  [
+    'EHOSTUNREACH ENETUNREACH EHOSTDOWN ENETDOWN EADDRNOTAVAIL EACCES EPERM EINVAL',
+    'refused',
+    '{server} is unreachable ({code}). Check host, port and network.',
+  ],
+];
+/** With the phase that a code tells, where it does. */
+const timeouts: Readonly<Record<string, Partial<MailServerContact>>> = {
+  ETIMEDOUT: {},
+  ETIMEOUT: {},
+  CONNECT_TIMEOUT: {},
+  GREETING_TIMEOUT: { phase: 'greeting' },
+  UPGRADE_TIMEOUT: { phase: 'tls' },
+  ERR_SOCKET_CONNECTION_TIMEOUT: {},
+};
 
 /**
  * Says in one sentence why a mail server could not be reached, or was lost, from the error of a socket, of
@@ -56,12 +95,26 @@ const oldTlsCodes = new Set([
 export function describeNetworkFailure(error: unknown, contact: MailServerContact): Failure {
   if (error instanceof Failure) return error;
   const code = codeOf(error);
-  return describeTlsFailure(code, error, contact) ?? describeSocketFailure(code, error, contact);
+  const server = serverName(contact);
+  const fail = (reason: FailureReason, sentence: string) => new Failure(reason, sentence, error);
+  for (const [codes, reason, sentence] of known) {
+    if (!codes.split(/\s+/).includes(code)) continue;
+    const words: Record<string, string> = { server, code, names: certificateNames(error) };
+    return fail(
+      reason,
+      sentence.replace(/\{(\w+)\}/g, (_, word: string) => words[word] ?? ''),
+    );
+  }
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))
+    return fail('tls', `The TLS handshake with ${server} failed (${code}). Check port, useSsl and startTls.`);
+  const timeout = Object.hasOwn(timeouts, code) ? timeouts[code] : undefined;
+  if (timeout !== undefined) return fail('timeout', describeTimeout({ ...contact, ...timeout }).message);
+  return fail('connection-lost', lostSentence(code, contact));
 }
 
 /** The failure of a server that did not answer within `waitedMs`. */
 export function describeTimeout(contact: MailServerContact, waitedMs?: number): Failure {
-  const server = nameOf(contact);
+  const server = serverName(contact);
   const within = waitedMs === undefined ? 'in time' : `within ${formatSeconds(waitedMs)}`;
   const sentences: Record<MailServerContact['phase'], string> = {
     connect: `${server} could not be reached ${within}. Check host, port and firewall.`,
@@ -76,82 +129,34 @@ export function describeTimeout(contact: MailServerContact, waitedMs?: number): 
   return new Failure('timeout', sentences[contact.phase]);
 }
 
+export const encryptAdvice =
+  ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
+
+/**
+ * What to do about a login that was refused with this text: empty where the text says so itself, undefined where it
+ * doesn't tell.
+ */
+export function adviceInWords(
+  text: string,
+  { security }: Pick<MailServerContact, 'security'>,
+): string | undefined {
+  if (security === 'plain' && /\b(stls|starttls|tls|ssl|encrypt\w*|secure)\b/i.test(text))
+    return encryptAdvice;
+  return /https?:\/\/|app(lication)?[- ]specific|app password/i.test(text) ? '' : undefined;
+}
+
 /** The failure of what was under way when the run's signal fired. */
 export function describeAbort(signal: AbortSignal | undefined, contact: MailServerContact): Failure {
   const reason: unknown = signal?.reason;
   if (reason instanceof Failure) return reason;
-  return new Failure('timeout', `The run had to end, so its session with ${nameOf(contact)} was dropped.`);
-}
-
-function describeTlsFailure(code: string, error: unknown, contact: MailServerContact): Failure | undefined {
-  const server = nameOf(contact);
-  const fail = (sentence: string) => new Failure('tls', sentence, error);
-  if (untrustedCodes.has(code)) {
-    return fail(
-      `The TLS certificate of ${server} is not trusted (${code}). If its CA is private, put the CA's PEM in caCertificate.`,
-    );
-  }
-  if (outdatedCodes.has(code)) {
-    const state = code === 'CERT_HAS_EXPIRED' ? 'has expired' : 'is not valid yet';
-    return fail(`The TLS certificate of ${server} ${state} (${code}). The server's operator must renew it.`);
-  }
-  if (otherNameCodes.has(code)) {
-    return fail(
-      `The TLS certificate of ${server} is for other names${certificateNames(error)}. Set host to a name it holds.`,
-    );
-  }
-  if (refusedCertificateCodes.has(code)) {
-    return fail(`The TLS certificate of ${server} is not acceptable (${code}). Ask the server's operator.`);
-  }
-  if (
-    notTlsCodes.has(code) ||
-    (code === 'EPROTO' && /wrong version number|packet length/i.test(textOf(error)))
-  ) {
-    return fail(
-      `${server} does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.`,
-    );
-  }
-  if (oldTlsCodes.has(code)) {
-    return fail(`${server} offers no TLS version from 1.2 on (${code}). The server must be updated.`);
-  }
-  if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_')) {
-    return fail(`The TLS handshake with ${server} failed (${code}). Check port, useSsl and startTls.`);
-  }
-  return undefined;
-}
-
-function describeSocketFailure(code: string, error: unknown, contact: MailServerContact): Failure {
-  const server = nameOf(contact);
-  if (unknownHostCodes.has(code)) {
-    return new Failure(
-      'unknown-host',
-      `${server} is unknown: DNS has no address for it (${code}). Check host.`,
-      error,
-    );
-  }
-  if (code === 'EAI_AGAIN') {
-    const sentence = `${server} could not be looked up: DNS gave no answer (${code}). Check host and DNS.`;
-    return new Failure('unknown-host', sentence, error);
-  }
-  if (code === 'ECONNREFUSED') {
-    const sentence = `${server} refused the connection: nothing listens there (${code}). Check host, port and firewall.`;
-    return new Failure('refused', sentence, error);
-  }
-  if (unreachableCodes.has(code)) {
-    const sentence = `${server} is unreachable (${code}). Check host, port and network.`;
-    return new Failure('refused', sentence, error);
-  }
-  if (timeoutCodes.has(code)) {
-    const phase =
-      code === 'GREETING_TIMEOUT' ? 'greeting' : code === 'UPGRADE_TIMEOUT' ? 'tls' : contact.phase;
-    const failure = describeTimeout({ ...contact, phase });
-    return new Failure(failure.reason, failure.message, error);
-  }
-  return new Failure('connection-lost', lostSentence(code, contact), error);
+  return new Failure(
+    'timeout',
+    `The run had to end, so its session with ${serverName(contact)} was dropped.`,
+  );
 }
 
 function lostSentence(code: string, contact: MailServerContact): string {
-  const server = nameOf(contact);
+  const server = serverName(contact);
   const how = code === '' ? '' : ` (${code})`;
   const sentences: Record<MailServerContact['phase'], string> = {
     connect: `The connection to ${server} failed${how}. Check host, port and firewall.`,
@@ -163,7 +168,8 @@ function lostSentence(code: string, contact: MailServerContact): string {
   return sentences[contact.phase];
 }
 
-function nameOf({ protocol, host, port }: MailServerContact): string {
+/** A mail server as it stands in a sentence. */
+export function serverName({ protocol, host, port }: Omit<MailServerContact, 'phase'>): string {
   return `${protocol} server ${quoteServerText(host)}:${port}`;
 }
 
@@ -173,12 +179,10 @@ function modeOf({ security }: MailServerContact): string {
 
 function codeOf(error: unknown): string {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return '';
+  const isPlainAnswer = /wrong version number|packet length/i.test(error.message);
+  if (error.code === 'EPROTO' && isPlainAnswer) return 'ERR_SSL_WRONG_VERSION_NUMBER';
   // A code is a word; anything else is text from outside.
   return /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(error.code) ? error.code : '';
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : '';
 }
 
 function certificateNames(error: unknown): string {
@@ -188,6 +192,6 @@ function certificateNames(error: unknown): string {
   return names === undefined ? '' : ` (${quoteServerText(names)})`;
 }
 
-function formatSeconds(ms: number): string {
+export function formatSeconds(ms: number): string {
   return ms < 1000 ? `${ms} ms` : `${Math.round(ms / 1000)} s`;
 }

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
+import { withDeadline } from '../wait/deadline.ts';
 import { lookUpAs } from './lookUpAs.ts';
 
 /** Where a mail server is, as a person who tests a connection wants to know it. */
@@ -35,12 +36,8 @@ export async function checkServer(server: ServerToCheck): Promise<CheckedServer>
 }
 
 async function lookUp(host: string): Promise<readonly string[]> {
-  const late = new Promise<readonly string[]>((resolve) => setTimeout(resolve, lookUpMs, []).unref());
-  const found = lookup(host, { all: true }).then(
-    (all) => all.map(({ address }) => address),
-    () => [],
-  );
-  return await Promise.race([found, late]);
+  const found = withDeadline(lookup(host, { all: true }), lookUpMs, () => new Error('Late.'));
+  return (await found.catch(() => [])).map(({ address }) => address);
 }
 
 function readCertificateEnd({ host, addresses, port }: ServerToCheck): Promise<Date | undefined> {

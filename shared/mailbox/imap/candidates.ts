@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { HeaderFilter, LeftOutMail, MailRef } from '../mailbox.ts';
+import type { HeaderFilter, LeftOutMail, MailboxOptions, MailRef } from '../mailbox.ts';
 
 /** The header fields that a filter looks at, and those that a person looks for what became of a mail by. */
 export const filteredFields: readonly string[] = [
@@ -26,13 +26,7 @@ export interface CandidateCommands {
   markRead(uids: readonly number[]): Promise<void>;
 }
 
-export interface CandidateRules {
-  readonly uidValidity: bigint;
-  readonly filter?: HeaderFilter;
-  readonly marksLeftOut: boolean;
-  /** What an earlier session gave as its `lookedAt`. */
-  readonly lookedAt?: string;
-}
+export type CandidateOptions = Pick<MailboxOptions, 'headerFilter' | 'unmatchedMails' | 'lookedAt'>;
 
 /**
  * The unread mails of a folder that the filter takes, page by page, after one SEARCH. What an earlier session looked
@@ -41,7 +35,10 @@ export interface CandidateRules {
  */
 export class Candidates {
   readonly #commands: CandidateCommands;
-  readonly #rules: CandidateRules;
+  readonly #uidValidity: bigint;
+  readonly #filter: HeaderFilter | undefined;
+  readonly #marksLeftOut: boolean;
+  readonly #lookedAtBefore: string;
   /** Found and not looked at, ascending; undefined before the SEARCH. */
   #ahead: readonly number[] | undefined;
   /** Taken by the filter and not listed yet. */
@@ -53,14 +50,21 @@ export class Candidates {
   #leftOut: LeftOutMail[] = [];
   #lookedUpTo = 0;
 
-  constructor(commands: CandidateCommands, rules: CandidateRules) {
+  constructor(
+    commands: CandidateCommands,
+    uidValidity: bigint,
+    { headerFilter, unmatchedMails, lookedAt = '' }: CandidateOptions,
+  ) {
     this.#commands = commands;
-    this.#rules = rules;
+    this.#uidValidity = uidValidity;
+    this.#filter = headerFilter;
+    this.#marksLeftOut = unmatchedMails === 'markRead';
+    this.#lookedAtBefore = lookedAt;
   }
 
   /** The next ones, at most `limit`; none when there are no more, or when so many were left out that they are to be taken. */
   async next(limit: number): Promise<readonly number[]> {
-    const { filter } = this.#rules;
+    const filter = this.#filter;
     this.#ahead ??= this.#leaveLookedAt(await this.#commands.search());
     if (filter === undefined) {
       const page = this.#ahead.slice(0, Math.max(0, limit));
@@ -87,20 +91,18 @@ export class Candidates {
 
   /** What a later session is to be given; undefined without a filter and before the SEARCH. */
   get lookedAt(): string | undefined {
-    const { filter, uidValidity } = this.#rules;
-    if (filter === undefined || this.#ahead === undefined) return undefined;
+    if (this.#filter === undefined || this.#ahead === undefined) return undefined;
     const firstOpen = [...this.#open].reduce((first, uid) => Math.min(first, uid), Number.POSITIVE_INFINITY);
     const uid = Math.min(this.#lookedUpTo, firstOpen - 1);
     const left = [...this.#left].filter((one) => one <= uid);
-    return [uidValidity, uid, left.length, hashOf(left), filter.fingerprint].join(':');
+    return [this.#uidValidity, uid, left.length, hashOf(left), this.#filter.fingerprint].join(':');
   }
 
   /** Gives what has to be looked at, of all that was found. */
   #leaveLookedAt(found: readonly number[]): readonly number[] {
-    const { filter, uidValidity, lookedAt, marksLeftOut } = this.#rules;
-    const [validity, uidText, count, hash, ...fingerprint] = (lookedAt ?? '').split(':');
-    const isSame = validity === `${uidValidity}` && fingerprint.join(':') === filter?.fingerprint;
-    if (!isSame || marksLeftOut) return found;
+    const [validity, uidText, count, hash, ...fingerprint] = this.#lookedAtBefore.split(':');
+    const isSame = validity === `${this.#uidValidity}` && fingerprint.join(':') === this.#filter?.fingerprint;
+    if (!isSame || this.#marksLeftOut) return found;
     const below = found.filter((uid) => uid <= Number(uidText));
     if (`${below.length}` !== count || hashOf(below) !== hash) return found;
     for (const uid of below) this.#left.add(uid);
@@ -115,7 +117,7 @@ export class Candidates {
     const withheld = await this.#commands.readHeaders(uids, (uid, header) => {
       unseen.delete(uid);
       if (filter.takes(header)) taken.push(uid);
-      else if (this.#rules.marksLeftOut) {
+      else if (this.#marksLeftOut) {
         leftOut.push({ mail: mailRef(uid), header: Buffer.from(header.subarray(0, maxKeptHeaderBytes)) });
       } else this.#left.add(uid);
     });

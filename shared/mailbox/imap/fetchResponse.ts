@@ -88,17 +88,17 @@ function numberIn(value: Value): number {
 
 /** A FETCH response as imapflow parsed it. */
 export function readParsedResponse(response: unknown): FetchData {
-  let data: FetchData = { sequence: numberIn(valueOf(response, 'command')), uid: 0 };
+  let data: FetchData = { sequence: numberIn(parsedValue(response, 'command')), uid: 0 };
   for (const { name, value } of fetchItemsOf(response)) {
     const key = memberOf(name, 'value');
     const section = memberOf(name, 'section');
     const part = Array.isArray(section) ? `[${memberOf(section[0], 'value') ?? ''}]` : undefined;
-    if (typeof key === 'string') data = { ...data, ...itemOf(key, part, valueOf(value, 'value')) };
+    if (typeof key === 'string') data = { ...data, ...itemOf(key, part, parsedValue(value, 'value')) };
   }
   return data;
 }
 
-function valueOf(token: unknown, member: string): Value {
+function parsedValue(token: unknown, member: string): Value {
   if (Array.isArray(token)) {
     const texts: unknown[] = token.map((one: unknown) => memberOf(one, 'value'));
     return { kind: 'list', atoms: texts.filter((text) => typeof text === 'string') };

@@ -3,7 +3,7 @@ import { Failure } from '../../failure/failure.ts';
 import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions } from '../mailbox.ts';
-import { describeAbort, describeTimeout } from '../networkFailure.ts';
+import { describeAbort, describeTimeout, serverName } from '../networkFailure.ts';
 import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
 import { quoteServerText } from '../serverText.ts';
 import { clientOptions, type LoginSecret } from './clientOptions.ts';
@@ -80,8 +80,8 @@ export class ImapConnection {
       phase: this.#phase,
       secrets: this.#secrets,
       startTlsOffered: this.client.capabilities.has('STARTTLS'),
-      ...(this.#socketError === undefined ? {} : { socketError: this.#socketError }),
-      ...(this.client.byeReason === undefined ? {} : { byeReason: this.client.byeReason }),
+      socketError: this.#socketError,
+      byeReason: this.client.byeReason,
     };
   }
 
@@ -118,20 +118,16 @@ export class ImapConnection {
 
   /** Looks at what the server sends before imapflow gets it: who answers at all, and whether it is a flood. */
   #mayPass(chunk: Buffer): boolean {
-    const { host, port } = this.#options;
-    const server = `IMAP server ${quoteServerText(host)}:${port}`;
     const greeting = this.#isGreeted ? '' : chunk.toString('latin1', 0, maxGreetingBytes);
     this.#isGreeted = true;
     const spoken = protocolOf(greeting);
-    if (spoken !== undefined && spoken !== 'IMAP') {
-      const words = quoteServerText(greeting.split('\n', 1)[0] ?? '', this.#secrets);
-      const sentence = `${server} answered "${words}". ${adviceForProtocol(spoken)}`;
-      this.fail(new Failure('protocol', sentence), 'the greeting');
-      return false;
-    }
-    if (this.#budget.take(chunk)) return true;
-    const sentence = `${server} goes on sending what nobody asked for, so the session was ended. Check the server.`;
-    this.fail(new Failure('protocol', sentence), 'a command');
+    const isOther = spoken !== undefined && spoken !== 'IMAP';
+    if (!isOther && this.#budget.take(chunk)) return true;
+    const words = quoteServerText(greeting.split('\n', 1)[0] ?? '', this.#secrets);
+    const what = isOther
+      ? `answered "${words}". ${adviceForProtocol(spoken)}`
+      : 'goes on sending what nobody asked for, so the session was ended. Check the server.';
+    this.fail(new Failure('protocol', `${serverName(this.state)} ${what}`), 'a command');
     return false;
   }
 

@@ -1,5 +1,12 @@
 import { Failure } from '../../failure/failure.ts';
-import { describeNetworkFailure, type MailServerContact } from '../networkFailure.ts';
+import {
+  adviceInWords,
+  describeNetworkFailure,
+  encryptAdvice,
+  formatSeconds,
+  type MailServerContact,
+  serverName,
+} from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import { memberOf, responseCodeOf } from './imapflowInside.ts';
 
@@ -10,11 +17,11 @@ export interface ConnectionState extends MailServerContact {
   /** Struck out of whatever the server said. */
   readonly secrets: readonly string[];
   /** From the `error` event: imapflow's own rejections don't hold the cause. */
-  readonly socketError?: Error;
+  readonly socketError: Error | undefined;
   /** Whether the server announced STARTTLS. */
-  readonly startTlsOffered?: boolean;
+  readonly startTlsOffered: boolean;
   /** The text of the server's BYE. */
-  readonly byeReason?: string;
+  readonly byeReason: string | undefined;
 }
 
 /** A tagged NO or BAD, or a BYE over it: the server is there, and won't do this. */
@@ -53,86 +60,81 @@ export function isBusy({ code, text }: Refusal): boolean {
   return (code !== undefined && busyCodes.has(code)) || busyText.test(text);
 }
 
-/** The server's words for a refusal: `NO [LIMIT] Too many connections`, cleaned and cut. */
+/** The server's words for a refusal: `NO [LIMIT] Too many connections`, cleaned and cut, without the full stop. */
 export function quoteRefusal(refusal: Refusal, secrets: readonly string[]): string {
   const code = refusal.code === undefined ? '' : `[${refusal.code}]`;
   const words = [refusal.status, code, refusal.text].filter((word) => word !== '').join(' ');
-  return quoteServerText(words, secrets);
+  return endless(quoteServerText(words, secrets));
+}
+
+function loginName(state: ConnectionState): string {
+  return `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)}`;
 }
 
 /** The failure of a login that the server refused. */
 export function describeLoginRefusal(refusal: Refusal, state: ConnectionState): Failure {
-  const login = `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)}`;
+  const login = loginName(state);
   if (isBusy(refusal)) {
     const words = quoteRefusal(refusal, state.secrets);
-    return new Failure(
-      'busy',
-      `${login} was put off by the server: ${words}. Too many sessions may be open; it is tried again.`,
-    );
+    const sentence = `${login} was put off by the server: ${words}. Too many sessions may be open; it is tried again.`;
+    return new Failure('busy', sentence);
   }
   const code = refusal.code === undefined ? '' : ` (${refusal.code})`;
   const said = quoteServerText(endless(refusal.text) + code, state.secrets) || refusal.status;
   return new Failure('login', `${login} was refused: ${said.trim()}.${adviceFor(refusal, state)}`);
 }
 
-/** What to do about a refused login (RFC 5530); nothing where the server's words say it. */
-function adviceFor({ code, text }: Refusal, { authentication, security }: ConnectionState): string {
-  if (
-    code === 'PRIVACYREQUIRED' ||
-    (security === 'plain' && /\b(starttls|tls|ssl|encrypt\w*|secure)\b/i.test(text))
-  ) {
-    return ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
-  }
-  if (code === 'CONTACTADMIN') return " Ask the server's administrator.";
-  if (code === 'EXPIRED') return ' Set a new password.';
-  if (
-    code === 'ALERT' ||
-    code === 'WEBALERT' ||
-    /https?:\/\/|app(lication)?[- ]specific|app password/i.test(text)
-  )
-    return '';
-  return authentication === 'password'
-    ? ' Check username and password.'
-    : ' Check username, the OAuth2 settings, and that the app may read this mailbox.';
+/** What to do about a login that was refused with this response code (RFC 5530). */
+const adviceByCode: Readonly<Record<string, string>> = {
+  PRIVACYREQUIRED: encryptAdvice,
+  CONTACTADMIN: " Ask the server's administrator.",
+  EXPIRED: ' Set a new password.',
+  ALERT: '',
+  WEBALERT: '',
+};
+
+function adviceFor({ code = '', text }: Refusal, state: ConnectionState): string {
+  const inWords = adviceInWords(text, state);
+  if (inWords) return inWords;
+  const check =
+    state.authentication === 'password'
+      ? ' Check username and password.'
+      : ' Check username, the OAuth2 settings, and that the app may read this mailbox.';
+  return adviceByCode[code] ?? inWords ?? check;
 }
 
 /** The failure of a login that was not tried, since the server takes none of that kind. */
 export function describeNoMechanism(state: ConnectionState): Failure {
-  const login = `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)}`;
   const advice =
     state.security === 'plain'
       ? 'Set useSsl or startTls to true, since many servers take a password only then.'
       : 'Check whether the server demands OAuth2 (authType).';
-  return new Failure(
-    'login',
-    `${login} was not tried: the server takes no login by password here. ${advice}`,
-  );
+  const sentence = `${loginName(state)} was not tried: the server takes no login by password here. ${advice}`;
+  return new Failure('login', sentence);
 }
 
 /** The failure of a folder that could not be selected. */
 export function describeFolderRefusal(refusal: Refusal, folder: string, state: ConnectionState): Failure {
   const words = quoteRefusal(refusal, state.secrets);
-  const where = `IMAP server ${quoteServerText(state.host)}:${state.port}`;
   if (/authenticated but not connected/i.test(refusal.text)) {
-    const sentence = `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)} gave no mailbox: ${endless(words)}. Check username, and that the login may open this mailbox.`;
+    const sentence = `${loginName(state)} gave no mailbox: ${words}. Check username, and that the login may open this mailbox.`;
     return new Failure('login', sentence);
   }
   if (isBusy(refusal)) return describeRefusal(refusal, 'opening the folder', state);
-  const sentence = `Folder "${quoteServerText(folder)}" on ${where} can't be opened for ${quoteServerText(state.username)}: ${endless(words)}. Check folder.`;
+  const sentence = `Folder "${quoteServerText(folder)}" on ${serverName(state)} can't be opened for ${quoteServerText(state.username)}: ${words}. Check folder.`;
   return new Failure('folder', sentence);
 }
 
 /** The failure of a folder that took the server too long to open. */
 export function describeSlowOpen(folder: string, state: ConnectionState, waitedMs: number): Failure {
-  const seconds = waitedMs < 1000 ? `${waitedMs} ms` : `${Math.round(waitedMs / 1000)} s`;
-  const sentence = `IMAP server ${quoteServerText(state.host)}:${state.port} did not open folder "${quoteServerText(folder)}" within ${seconds}. The server may be overloaded, or the folder very large: move old mails elsewhere.`;
+  const sentence = `${serverName(state)} did not open folder "${quoteServerText(folder)}" within ${formatSeconds(waitedMs)}. The server may be overloaded, or the folder very large: move old mails elsewhere.`;
   return new Failure('timeout', sentence);
 }
 
 /** The failure of any other command that the server refused; `doing` as in "listing the mails". */
 export function describeRefusal(refusal: Refusal, doing: string, state: ConnectionState): Failure {
-  const server = `IMAP server ${quoteServerText(state.host)}:${state.port}`;
-  const words = endless(quoteRefusal(refusal, state.secrets));
+  const server = serverName(state);
+  const words = quoteRefusal(refusal, state.secrets);
   return isBusy(refusal)
     ? new Failure('busy', `${server} refused ${doing} for now: ${words}. It is tried again.`)
     : new Failure('protocol', `${server} refused ${doing}: ${words}. Check the mailbox on the server.`);
@@ -143,7 +145,7 @@ export function describeImapError(error: unknown, doing: string, state: Connecti
   if (error instanceof Failure) return error;
   const refusal = refusalOf(error);
   if (refusal !== undefined) return describeRefusal(refusal, doing, state);
-  const server = `IMAP server ${quoteServerText(state.host)}:${state.port}`;
+  const server = serverName(state);
   const tlsFailure = describeStartTlsError(error, server, state);
   if (tlsFailure !== undefined) return tlsFailure;
   for (const known of [state.socketError, error]) {
@@ -162,10 +164,8 @@ function describeStartTlsError(error: unknown, server: string, state: Connection
     const sentence = `${server} sent data between STARTTLS and TLS, as an attacker on the way would. Nothing was sent to it.`;
     return new Failure('tls', sentence, error);
   }
-  const tlsFailed =
-    typeof error === 'object' && error !== null && 'tlsFailed' in error && error.tlsFailed === true;
-  if (!tlsFailed || field(error, 'code') !== undefined) return undefined;
-  if (state.startTlsOffered === true) {
+  if (memberOf(error, 'tlsFailed') !== true || field(error, 'code') !== undefined) return undefined;
+  if (state.startTlsOffered) {
     if (state.socketError !== undefined || state.byeReason !== undefined) return undefined;
     const sentence = `${server} offers STARTTLS and did not start TLS when asked, so no login was tried. Check the server.`;
     return new Failure('tls', sentence, error);
@@ -176,13 +176,8 @@ function describeStartTlsError(error: unknown, server: string, state: Connection
 
 function describeBye(reason: string, server: string, state: ConnectionState, cause: unknown): Failure {
   const words = endless(quoteServerText(reason, state.secrets)) || 'BYE';
-  if (state.phase !== 'session') {
-    return new Failure(
-      'busy',
-      `${server} ended the connection at its start: ${words}. It is tried again.`,
-      cause,
-    );
-  }
+  const early = `${server} ended the connection at its start: ${words}. It is tried again.`;
+  if (state.phase !== 'session') return new Failure('busy', early, cause);
   return new Failure('connection-lost', `${server} ended the session: ${words}. It is tried again.`, cause);
 }
 

@@ -61,20 +61,12 @@ export class ImapSession implements MailboxSession {
     this.#requireWritable(opened.mailbox);
     this.#settleCommands = new SettleCommands(this.#folder);
     this.#requireMovable();
-    const { headerFilter, unmatchedMails, lookedAt } = options;
-    this.#candidates = new Candidates(
-      {
-        search: () => this.#search(),
-        readHeaders: (uids, take) => this.#readHeaders(uids, take),
-        markRead: (uids) => this.#settleCommands.markRead(uids),
-      },
-      {
-        uidValidity,
-        marksLeftOut: unmatchedMails === 'markRead',
-        ...(headerFilter === undefined ? {} : { filter: headerFilter }),
-        ...(lookedAt === undefined ? {} : { lookedAt }),
-      },
-    );
+    const commands = {
+      search: () => this.#search(),
+      readHeaders: this.#readHeaders.bind(this),
+      markRead: (uids: readonly number[]) => this.#settleCommands.markRead(uids),
+    };
+    this.#candidates = new Candidates(commands, uidValidity, options);
   }
 
   async list(limit: number): Promise<readonly MailRef[]> {

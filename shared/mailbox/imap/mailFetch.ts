@@ -5,6 +5,7 @@ import { newBuffers } from '../mailBuffers.ts';
 import {
   defaultStreamBytes,
   type FetchAnswer,
+  type Holding,
   type MailboxOptions,
   type MailMemory,
   type MailRef,
@@ -167,9 +168,9 @@ export class MailFetch {
     this.#marks.unread.add(mail.id);
     const account = this.#held.hold();
     const holding = new StreamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
-    const pieces = new MailPieces<PieceAnswer>((offset) => this.#fetchPiece(mail, offset, holding));
+    const pieces = new MailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
     const first = await pieces.begin();
-    if (Buffer.isBuffer(first)) {
+    if (Buffer.isBuffer(first) && first.length > 0) {
       this.#held.handOver(account);
       const streamed = new StreamedMail(mail, holding, async () =>
         joinPieces(mail.sizeBytes, pieceBytes, (offset) => this.#readPiece(offset, pieces)),
@@ -184,52 +185,41 @@ export class MailFetch {
       return;
     }
     this.#held.giveBack(account);
-    if (first === 'empty') yield* this.#explainEmpty([mail]);
+    if (Buffer.isBuffer(first)) yield* this.#explainEmpty([mail]);
     else yield first;
   }
 
-  async #readPiece(offset: number, pieces: MailPieces<PieceAnswer>): Promise<Buffer> {
+  async #readPiece(offset: number, pieces: MailPieces<NoMail>): Promise<Buffer> {
     const piece = await pieces.fetch(offset);
-    if (Buffer.isBuffer(piece)) return piece;
-    if (piece === 'empty' && offset > 0) return nilBody;
-    throw this.#cutShort(piece);
-  }
-
-  #cutShort(answer: PieceAnswer): Failure {
-    const why =
-      answer === 'empty'
-        ? 'the server sent nothing at all.'
-        : answer.kind === 'gone'
-          ? 'it was removed meanwhile.'
-          : answer.sentence;
+    if (Buffer.isBuffer(piece) && (piece.length > 0 || offset > 0)) return piece;
+    const why = Buffer.isBuffer(piece)
+      ? 'the server sent nothing at all.'
+      : piece.kind === 'gone'
+        ? 'it was removed meanwhile.'
+        : piece.sentence;
     const mail = `A mail in folder "${quoteServerText(this.#folder.name)}"`;
-    return new Failure('mail', `${mail} could not be read to its end: ${why}`);
+    throw new Failure('mail', `${mail} could not be read to its end: ${why}`);
   }
 
-  /** The piece of a mail from `offset` on. */
-  async #fetchPiece(
-    mail: MeasuredMail,
-    offset: number,
-    holding: StreamHolding,
-  ): Promise<Buffer | PieceAnswer> {
+  /** The piece of a mail from `offset` on; an empty one past its end, or where the server sends nothing. */
+  async #fetchPiece(mail: MeasuredMail, offset: number, holding: Holding): Promise<Buffer | NoMail> {
     const request: UidFetch<MeasuredMail> = {
       mails: [mail],
       items: { names: ['FLAGS'], body: { start: offset, maxLength: pieceBytes } },
       largestBytes: pieceBytes,
       memory: { hold: () => holding, giveBack() {} },
     };
-    let piece: Buffer | PieceAnswer | undefined;
     try {
       for await (const outcome of fetchByUid(this.#folder, request)) {
-        piece ??= this.#pieceOf(mail, offset, outcome);
+        return this.#pieceOf(mail, offset, outcome);
       }
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
     }
-    return piece ?? { kind: 'gone', mail };
+    return { kind: 'gone', mail };
   }
 
-  #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | PieceAnswer {
+  #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | NoMail {
     if (outcome.kind === 'missing') return { kind: 'gone', mail };
     if (outcome.kind === 'refused') return this.#unavailable(mail, outcome.refusal);
     const { body = nilBody, flags } = outcome.data;
@@ -238,19 +228,15 @@ export class MailFetch {
       if (state === 'gone') return { kind: 'gone', mail };
       if (state === 'marked') this.#marks.peek = 'marks read';
     }
-    if (body === unreadBody) {
-      return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
-    }
-    return body.length === 0 ? 'empty' : body;
+    if (body !== unreadBody) return body;
+    return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
   }
 
   /**
    * Servers send an empty body for a mail that they can't read, and for one that was expunged meanwhile; of
    * the second they then know nothing.
    */
-  async *#explainEmpty(
-    mails: readonly MeasuredMail[],
-  ): AsyncGenerator<Exclude<FetchAnswer, { kind: 'mail' }>> {
+  async *#explainEmpty(mails: readonly MeasuredMail[]): AsyncGenerator<NoMail> {
     if (mails.length === 0) return;
     const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] }, answers: () => true };
     for await (const { kind, mail } of fetchByUid(this.#folder, request)) {
@@ -278,8 +264,7 @@ interface Again {
   readonly marked: MeasuredMail[];
 }
 
-/** What a server may say to the request for a piece; `empty` is past the end, or no mail at all. */
-type PieceAnswer = 'empty' | Exclude<FetchAnswer, { kind: 'mail' }>;
+type NoMail = Exclude<FetchAnswer, { kind: 'mail' }>;
 
 /** Mails in order: some that are fetched whole, by one command, and behind them one that is streamed. */
 function* batchesOf(
@@ -304,7 +289,7 @@ export function describeUnavailable(
   uid: number,
   refusal: Refusal,
 ): string {
-  const words = quoteRefusal(refusal, connection.state.secrets).replace(/\.+$/, '');
+  const words = quoteRefusal(refusal, connection.state.secrets);
   return `The mail with UID ${uid} in folder "${quoteServerText(name)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
 }
 

@@ -1,9 +1,10 @@
 import { Failure } from '../../failure/failure.ts';
+import { Lock } from '../../wait/lock.ts';
 
 /** The pieces of one mail, one on the wire at a time; `Answer` is what else a server may say to a request for one. */
 export class MailPieces<Answer> {
   readonly #fetchPiece: (offset: number) => Promise<Buffer | Answer>;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #wire = new Lock();
   /** What `begin` has fetched and nobody has read. */
   #first: Promise<Buffer | Answer> | undefined;
   #isOver = false;
@@ -26,20 +27,14 @@ export class MailPieces<Answer> {
     const first = this.#first;
     this.#first = undefined;
     if (offset === 0 && first !== undefined) return await first;
-    const piece = this.#last.then(() => this.#fetchPiece(offset));
-    // Without the piece, which would be kept until the next one.
-    this.#last = piece.then(
-      () => {},
-      () => {},
-    );
-    return await piece;
+    return await this.#wire.run(() => this.#fetchPiece(offset));
   }
 
   /** Resolves when none is on the wire, and none will be. */
   async end(): Promise<void> {
     this.#isOver = true;
     this.#first = undefined;
-    await this.#last;
+    await this.#wire.run(async () => {});
   }
 }
 

@@ -27,20 +27,19 @@ export class SettleCommands {
    * those that do, since others are flagged that are not ours.
    */
   async delete(uids: readonly number[]): Promise<readonly number[]> {
-    if (this.#folder.connection.client.capabilities.has('UIDPLUS')) {
-      for (const set of compactUids(uids)) await this.#expunge(set);
+    if (this.#has('UIDPLUS')) {
+      await this.#expunge(uids);
       return [];
     }
     await this.#flag(uids, ['\\Deleted', '\\Seen']);
     for (const uid of uids) this.#leftFlagged.add(uid);
     const flagged = await this.findDeleted();
     // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
-    if (flagged.length === 0) return [];
     if (!flagged.every((uid) => this.#leftFlagged.has(uid)))
       return uids.filter((uid) => flagged.includes(uid));
     // imapflow has no EXPUNGE by itself; flagging one of ours again changes nothing.
-    await this.#expunge(`${flagged[0]}`);
-    this.#leftFlagged.clear();
+    await this.#expunge(flagged.slice(0, 1));
+    if (flagged.length > 0) this.#leftFlagged.clear();
     return [];
   }
 
@@ -50,30 +49,12 @@ export class SettleCommands {
    */
   async move(uids: readonly number[], folder: string): Promise<void> {
     await this.#flag(uids, ['\\Seen']);
-    const hasMove = this.#folder.connection.client.capabilities.has('MOVE');
-    const copied = hasMove ? [] : uids.filter((uid) => this.#foundDeleted.has(uid));
-    for (const set of compactUids(uids.filter((uid) => !copied.includes(uid)))) {
-      await this.#folder.run(`moving mails to folder "${folder}"`, (connection) =>
-        moveOrCopy(connection, set, folder, hasMove ? 'messageMove' : 'messageCopy'),
-      );
-    }
-    if (!hasMove) for (const set of compactUids(uids)) await this.#expunge(set);
-  }
-
-  async #flag(uids: readonly number[], flags: string[]): Promise<void> {
-    for (const set of compactUids(uids)) {
-      await this.#folder.run('flagging mails', async (connection) => {
-        const done = await connection.client.messageFlagsAdd(set, flags, silently);
-        if (!done) throw connection.describeFalse('flagging mails');
-      });
-    }
-  }
-
-  async #expunge(set: string): Promise<void> {
-    await this.#folder.run('deleting mails', async (connection) => {
-      const done = await connection.client.messageDelete(set, silently);
-      if (!done) throw connection.describeFalse('deleting mails');
-    });
+    const hasMove = this.#has('MOVE');
+    const toMove = hasMove ? uids : uids.filter((uid) => !this.#foundDeleted.has(uid));
+    await this.#inSets(toMove, `moving mails to folder "${folder}"`, (connection, set) =>
+      moveOrCopy(connection, set, folder, hasMove ? 'messageMove' : 'messageCopy'),
+    );
+    if (!hasMove) await this.#expunge(uids);
   }
 
   /** The UIDs of all mails that are flagged \Deleted, by whomever. */
@@ -89,9 +70,36 @@ export class SettleCommands {
     return [...found].sort((one, other) => one - other);
   }
 
+  #has(capability: string): boolean {
+    return this.#folder.connection.client.capabilities.has(capability);
+  }
+
   #find(query: SearchObject): Promise<readonly number[]> {
     const doing = 'looking for mails';
     return this.#folder.run(doing, (connection) => connection.search(query, doing));
+  }
+
+  #flag(uids: readonly number[], flags: string[]): Promise<void> {
+    return this.#inSets(uids, 'flagging mails', ({ client }, set) =>
+      client.messageFlagsAdd(set, flags, silently),
+    );
+  }
+
+  #expunge(uids: readonly number[]): Promise<void> {
+    return this.#inSets(uids, 'deleting mails', ({ client }, set) => client.messageDelete(set, silently));
+  }
+
+  /** Gives `command` its turn for each sequence set that names these mails; what it resolves to says whether it went well. */
+  async #inSets(
+    uids: readonly number[],
+    doing: string,
+    command: (connection: ImapConnection, set: string) => Promise<unknown>,
+  ): Promise<void> {
+    for (const set of compactUids(uids)) {
+      await this.#folder.run(doing, async (connection) => {
+        if (!(await command(connection, set))) throw connection.describeFalse(doing);
+      });
+    }
   }
 }
 
@@ -101,14 +109,13 @@ async function moveOrCopy(
   set: string,
   folder: string,
   command: 'messageMove' | 'messageCopy',
-): Promise<void> {
+): Promise<unknown> {
   const { client } = connection;
-  const doing = `moving mails to folder "${folder}"`;
-  if (await client[command](set, folder, { uid: true })) return;
+  const done = await client[command](set, folder, { uid: true });
+  if (done) return done;
   const name = await connection.serversName(folder);
   // One that is there already is no failure; that it can't be made is said by the next try.
   await client.mailboxCreate(name).catch(() => undefined);
   connection.forgetRefusal();
-  if (await client[command](set, name, { uid: true })) return;
-  throw connection.describeFalse(doing);
+  return await client[command](set, name, { uid: true });
 }

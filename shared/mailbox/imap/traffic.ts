@@ -11,6 +11,7 @@ export interface Traffic {
 const leastProgressBytes = 1024;
 /** What has to come in each allowed silence on average, after the first two. */
 const leastMeanBytes = 64 * 1024;
+const looksInSilence = 8;
 
 /**
  * Settles as `work` does, or rejects with what `onExpiry` makes once next to nothing was received for
@@ -22,51 +23,32 @@ export async function whileTrafficFlows<T>(
   traffic: Traffic,
   onExpiry: (what: 'silence' | 'flood') => Error,
 ): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  let isDone = false;
+  const expired = Promise.withResolvers<never>();
   const begin = traffic.receivedBytes();
-  const startedAt = performance.now();
-  let lookedAt = startedAt;
-  let heldBackMs = 0;
   let wasHeldBack = traffic.isHeldBack();
-  let progress = { at: performance.now(), bytes: begin };
-  const expiry = new Promise<never>((_, reject) => {
-    const look = (): void => {
-      const bytes = traffic.receivedBytes();
-      const now = performance.now();
-      if (bytes - begin > traffic.floodBytes) {
-        reject(onExpiry('flood'));
-        return;
-      }
-      const isHeldBack = traffic.isHeldBack();
-      // In doubt for the server: what lies between two looks counts as held back where either of them saw it.
-      const heldBack = isHeldBack || wasHeldBack;
-      wasHeldBack = isHeldBack;
-      if (heldBack) heldBackMs += now - lookedAt;
-      if (heldBack || bytes - progress.bytes >= leastProgressBytes) progress = { at: now, bytes };
-      lookedAt = now;
-      const allowedMs = silenceMs * (2 + (bytes - begin) / leastMeanBytes);
-      if (now - startedAt - heldBackMs > allowedMs) reject(onExpiry('silence'));
-      else if (now - progress.at >= silenceMs) lookOnceMore(bytes);
-      else timer = setTimeout(look, Math.max(1, Math.min(silenceMs / 4, progress.at + silenceMs - now)));
-    };
-    const lookOnceMore = (bytes: number): void => {
-      // After a long turn of the event loop timers run before bytes that have arrived: let these in first.
-      timer = setTimeout(() => {
-        setImmediate(() => {
-          if (isDone) return;
-          if (traffic.receivedBytes() - bytes >= leastProgressBytes || traffic.isHeldBack()) look();
-          else reject(onExpiry('silence'));
-        });
-      }, 1);
-    };
-    timer = setTimeout(look, Math.max(1, silenceMs / 4));
-  });
+  let progressBytes = 0;
+  let silentLooks = 0;
+  let looks = 0;
+  // Looks are counted and not the time: bytes that came during a long turn of the event loop are read before the next.
+  const look = (): void => {
+    const bytes = traffic.receivedBytes() - begin;
+    const isHeldBack = traffic.isHeldBack();
+    // In doubt for the server: what lies between two looks counts as held back where either of them saw it.
+    const counts = !isHeldBack && !wasHeldBack;
+    wasHeldBack = isHeldBack;
+    if (counts) looks += 1;
+    const isSilent = counts && bytes - progressBytes < leastProgressBytes;
+    silentLooks = isSilent ? silentLooks + 1 : 0;
+    if (!isSilent) progressBytes = bytes;
+    if (bytes > traffic.floodBytes) expired.reject(onExpiry('flood'));
+    else if (silentLooks >= looksInSilence || looks > looksInSilence * (2 + bytes / leastMeanBytes))
+      expired.reject(onExpiry('silence'));
+  };
+  const timer = setInterval(look, Math.max(1, Math.ceil(silenceMs / looksInSilence)));
   try {
-    return await Promise.race([work, expiry]);
+    return await Promise.race([work, expired.promise]);
   } finally {
-    isDone = true;
-    clearTimeout(timer);
+    clearInterval(timer);
     work.catch(() => {});
   }
 }

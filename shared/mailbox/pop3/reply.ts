@@ -1,4 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
+import { adviceInWords } from '../networkFailure.ts';
 import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
 import { quoteServerText } from '../serverText.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
@@ -104,16 +105,7 @@ export function describeLoginRefusal(
   }
   if (code === 'SYS/PERM')
     return new Failure('login', `${failed('failed for good')} Ask the server's operator.`);
-  return new Failure('login', `${failed('was refused')}${adviceFor(wire, text, advice)}`);
-}
-
-/** What to do about a refused login; nothing where the server's words say it. */
-function adviceFor(wire: Pop3Wire, text: string, advice: string): string {
-  if (wire.contact.security === 'plain' && /\b(stls|starttls|tls|ssl|encrypt\w*|secure)\b/i.test(text)) {
-    return ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
-  }
-  if (/https?:\/\/|app(lication)?[- ]specific|app password/i.test(text)) return '';
-  return ` ${advice}`;
+  return new Failure('login', `${failed('was refused')}${adviceInWords(text, wire.contact) ?? ` ${advice}`}`);
 }
 
 /** Why a server refused to serve at all, in its greeting. */

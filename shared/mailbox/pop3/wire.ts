@@ -7,6 +7,7 @@ import {
   describeNetworkFailure,
   describeTimeout,
   type MailServerContact,
+  serverName,
 } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 
@@ -66,7 +67,7 @@ export class Pop3Wire {
   }
 
   get server(): string {
-    return `POP3 server ${quoteServerText(this.contact.host)}:${this.contact.port}`;
+    return serverName(this.contact);
   }
 
   /** What the server said, fit to stand in a sentence. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type CandidateRules, Candidates } from '../../../shared/mailbox/imap/candidates.ts';
+import { type CandidateOptions, Candidates } from '../../../shared/mailbox/imap/candidates.ts';
+
+type Rules = CandidateOptions & { readonly uidValidity?: bigint };
 
 /** A folder of unread mails by UID, each with its subject. */
 class FakeFolder {
@@ -12,8 +14,11 @@ class FakeFolder {
     for (let uid = 1; uid <= count; uid += 1) this.subjects.set(uid, subjectOf(uid));
   }
 
-  open(rules: Partial<CandidateRules> = {}): Candidates {
-    const filter = { fingerprint: 'a:b', takes: (header: Buffer) => header.toString().includes('order') };
+  open({ uidValidity = 7n, ...options }: Rules = {}): Candidates {
+    const headerFilter = {
+      fingerprint: 'a:b',
+      takes: (header: Buffer) => header.toString().includes('order'),
+    };
     return new Candidates(
       {
         search: async () => {
@@ -32,15 +37,13 @@ class FakeFolder {
           for (const uid of uids) this.subjects.delete(uid);
         },
       },
-      { uidValidity: 7n, marksLeftOut: false, filter, ...rules },
+      uidValidity,
+      { headerFilter, ...options },
     );
   }
 
   /** A whole session that settles what it lists; gives that, and its mark. */
-  async drain(
-    lookedAt?: string,
-    rules: Partial<CandidateRules> = {},
-  ): Promise<[number[], string | undefined]> {
+  async drain(lookedAt?: string, rules: Rules = {}): Promise<[number[], string | undefined]> {
     const candidates = this.open({ ...rules, ...(lookedAt === undefined ? {} : { lookedAt }) });
     const listed: number[] = [];
     for (let page = await candidates.next(10); page.length > 0; page = await candidates.next(10)) {
@@ -57,14 +60,14 @@ const everyThird = (uid: number): string => (uid % 3 === 0 ? 'order' : 'news');
 
 test('without a filter all are listed, page by page, and no header is read', async () => {
   const folder = new FakeFolder(25, everyThird);
-  const { filter: _, ...rules } = { filter: undefined };
   const candidates = new Candidates(
     {
       search: async () => [...folder.subjects.keys()],
       readHeaders: () => assert.fail('no header is needed'),
       markRead: () => assert.fail('nothing is marked'),
     },
-    { uidValidity: 7n, marksLeftOut: false, ...rules },
+    7n,
+    {},
   );
   assert.equal((await candidates.next(20)).length, 20);
   assert.equal((await candidates.next(20)).length, 5);
@@ -97,7 +100,7 @@ test('a mail that was marked unread anew, or a filter that changed, has all look
   assert.deepEqual(await folder.open({ lookedAt: mark }).next(10), [3]);
   folder.subjects.delete(3);
   const other = { fingerprint: 'c', takes: (header: Buffer) => header.includes('news') };
-  assert.equal((await folder.open({ lookedAt: mark, filter: other }).next(100)).length, 20);
+  assert.equal((await folder.open({ lookedAt: mark, headerFilter: other }).next(100)).length, 20);
   assert.equal((await folder.open({ lookedAt: mark, uidValidity: 8n }).next(100)).length, 0);
   assert.equal(folder.headersRead > 20, true);
 });
@@ -132,11 +135,8 @@ test('a mail whose header was not read is looked at by the next session, and lis
         },
         markRead: async () => {},
       },
-      {
-        uidValidity: 7n,
-        marksLeftOut: false,
-        filter: { fingerprint: 'f', takes: (header) => header.includes('order') },
-      },
+      7n,
+      { headerFilter: { fingerprint: 'f', takes: (header) => header.includes('order') } },
     );
     const listed = await candidates.next(10);
     assert.deepEqual(listed, [3, ...withheld, 6]);
@@ -147,7 +147,7 @@ test('a mail whose header was not read is looked at by the next session, and lis
 
 test('what is left out is marked as read and told once, with its header', async () => {
   const folder = new FakeFolder(9, everyThird);
-  const candidates = folder.open({ marksLeftOut: true });
+  const candidates = folder.open({ unmatchedMails: 'markRead' });
   assert.deepEqual(await candidates.next(10), [3, 6, 9]);
   const told = candidates.takeLeftOut();
   assert.deepEqual(
