@@ -73,61 +73,42 @@ export class WholeMail implements FetchedMail {
   }
 }
 
-/** A mail whose bytes come from the server while they are read. `openBytes` makes it anew from its first byte. */
-export class StreamedMail implements FetchedMail {
-  readonly kind = 'mail';
-  readonly whole = undefined;
-  readonly mail: MeasuredMail;
-  readonly #openBytes: () => Promise<AsyncIterable<Buffer>>;
-  readonly #holding: StreamHolding;
-  #isOver = false;
-
-  constructor(mail: MeasuredMail, holding: StreamHolding, openBytes: () => Promise<AsyncIterable<Buffer>>) {
-    this.mail = mail;
-    this.#holding = holding;
-    this.#openBytes = openBytes;
-  }
-
-  async open(): Promise<AsyncIterable<Buffer>> {
-    if (this.#isOver) {
-      throw new Failure(
-        'internal',
-        'A streamed mail was opened after the fetch had gone on to the next one.',
-      );
-    }
-    return await this.#openBytes();
-  }
-
-  /** The fetch goes on: the connection is needed for the next mail. */
-  end(): void {
-    this.#isOver = true;
-  }
-
-  freeBytes(): void {}
-
-  release(): void {
-    this.#holding.release();
-  }
+/**
+ * A mail whose bytes come from the server while they are read. `openBytes` makes it anew from its first byte; to be
+ * ended when the connection is needed for the next mail.
+ */
+export function streamedMail(
+  mail: MeasuredMail,
+  holding: Holding,
+  openBytes: () => Promise<AsyncIterable<Buffer>>,
+): FetchedMail & { end(): void } {
+  let isOver = false;
+  return {
+    kind: 'mail',
+    mail,
+    whole: undefined,
+    open: async () => {
+      if (!isOver) return await openBytes();
+      const sentence = 'A streamed mail was opened after the fetch had gone on to the next one.';
+      throw new Failure('internal', sentence);
+    },
+    end: () => {
+      isOver = true;
+    },
+    freeBytes: () => {},
+    release: () => holding.release(),
+  };
 }
 
 /** Grows as the bytes of a stream arrive, up to what is held of a stream at once. */
-export class StreamHolding {
-  readonly #holding: Holding;
-  #leftBytes: number;
-
-  constructor(holding: Holding, mostBytes: number) {
-    this.#holding = holding;
-    this.#leftBytes = mostBytes;
-  }
-
-  async grow(sizeBytes: number): Promise<void> {
-    const bytes = Math.min(sizeBytes, this.#leftBytes);
-    if (bytes <= 0) return;
-    this.#leftBytes -= bytes;
-    await this.#holding.grow(bytes);
-  }
-
-  release(): void {
-    this.#holding.release();
-  }
+export function streamHolding(holding: Holding, mostBytes: number): Holding {
+  let leftBytes = mostBytes;
+  return {
+    grow: async (sizeBytes) => {
+      const bytes = Math.min(sizeBytes, leftBytes);
+      leftBytes -= bytes;
+      if (bytes > 0) await holding.grow(bytes);
+    },
+    release: () => holding.release(),
+  };
 }

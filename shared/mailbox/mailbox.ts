@@ -2,10 +2,7 @@ import type { MailBuffers } from './mailBuffers.ts';
 
 /** A mail that the server lists. */
 export interface MailRef {
-  /**
-   * The UID in decimal (IMAP) or the UIDL (POP3); without UIDL support `sha256:{hex}:{number among equal ones}`.
-   * Unique within `MailboxSession.mailboxId`.
-   */
+  /** The UID (IMAP) or UIDL (POP3), else `sha256:{hex}:{number among equal ones}`; unique within `mailboxId`. */
   readonly key: string;
   /** What this session calls it: the IMAP UID or the POP3 message number. */
   readonly id: number;
@@ -27,7 +24,6 @@ export interface Holding {
   release(): void;
 }
 
-/** The memory that mails are read into, as far as it has to be shared. */
 export interface MailMemory {
   /** Opens a mail's account, which holds nothing yet. */
   hold(): Holding;
@@ -37,21 +33,18 @@ export interface MailMemory {
 export interface FetchedMail {
   readonly kind: 'mail';
   readonly mail: MeasuredMail;
-  /**
-   * All bytes, as the server holds them (dot-stuffing undone, last CRLF kept), of a mail that was read whole;
-   * undefined for a streamed one, and once they were freed.
-   */
+  /** All bytes, as the server holds them (last CRLF kept); undefined for a streamed mail, and once they were freed. */
   readonly whole: Buffer | undefined;
   /**
-   * The bytes from the start, again at a second call (a streamed mail is then fetched anew). A streamed mail can be
-   * opened until the next mail is asked for. Rejects, or the iteration does, with a `Failure`.
+   * The bytes from the start; a streamed mail, which can be opened until the next one is asked for, is fetched anew at a
+   * second call. Rejects, or the iteration does, with a `Failure`.
    */
   open(): Promise<AsyncIterable<Buffer>>;
   /** Nobody reads its bytes any more: their memory may serve the next mail. Idempotent. */
   freeBytes(): void;
   /**
-   * Gives back all that it holds of the memory budget. Its bytes are left to garbage collection, unless they were
-   * freed before: a message may still refer to them. Idempotent; must be called once the mail is done with.
+   * To be called once the mail is done with: gives back what it holds of the budget. Bytes that were not freed are left
+   * to garbage collection, since a message may still refer to them. Idempotent.
    */
   release(): void;
 }
@@ -90,10 +83,7 @@ export interface MailboxSession {
   /** `imaps://host:993/INBOX`, `imap://…`, `pop3s://host:995`, `pop3://…` */
   readonly endpoint: string;
 
-  /**
-   * What every mail's identity begins with: protocol, host in lower case, user, folder and UIDVALIDITY (IMAP), or
-   * protocol, host and user (POP3). One string, unambiguous.
-   */
+  /** What every mail's identity begins with: protocol, host in lower case, user, and (IMAP) folder and UIDVALIDITY. */
   readonly mailboxId: string;
 
   /**
@@ -109,9 +99,8 @@ export interface MailboxSession {
   takeLeftOut(): readonly LeftOutMail[];
 
   /**
-   * How far this session, and those before it, have looked with this filter: what the next one is to be given, when
-   * this one has come to its end. It never passes a mail that the filter takes and that was not settled. Undefined
-   * without a filter, and before `list`.
+   * How far this session and those before it have looked with this filter, to be given to the next one when this one has
+   * ended. Never passes a mail that the filter takes and that was not settled. Undefined without a filter or `list`.
    */
   readonly lookedAt: string | undefined;
 
@@ -125,10 +114,7 @@ export interface MailboxSession {
    */
   sample(limit: number, maxBytes: number): Promise<MailboxSample>;
 
-  /**
-   * The folders that can be polled, by their names as people see them, in order, at most 500; none by POP3. Within ten
-   * seconds.
-   */
+  /** The folders that can be polled, as people see them, in order, at most 500; none by POP3. Within ten seconds. */
   listFolders(): Promise<readonly string[]>;
 
   /** Candidates that this session can't reach any more, so that another one is needed. Known after `list`. */
@@ -141,8 +127,8 @@ export interface MailboxSession {
   listHalfSettled(): Promise<readonly MailRef[]>;
 
   /**
-   * The first `maxBytes` of each of these mails, whatever their flags; those that are gone are left out. IMAP only:
-   * POP3 gives none, for which see `sample`. The bytes are not counted as held memory.
+   * The first `maxBytes` of each of these mails that is still there, whatever its flags, not counted as held memory. IMAP
+   * only: POP3 gives none.
    */
   readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>>;
 
@@ -170,10 +156,9 @@ export interface MailboxSession {
   settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]>;
 
   /**
-   * Ends the session: POP3 QUIT, IMAP LOGOUT, after a settle that is under way. (Called in the same turn as
-   * the settle, it costs no further round trip on a POP3 server that takes pipelining.) Resolves to true when
-   * what `settle` did holds for good; a POP3 session whose QUIT was not confirmed has deleted nothing that
-   * one can rely on, and gives false. Never rejects; safe to call twice and after a failure.
+   * Ends the session (QUIT, LOGOUT) after a settle that is under way; called in the same turn as that, it costs no
+   * further round trip on a POP3 server that takes pipelining. Resolves to whether what `settle` did holds for good:
+   * false after a POP3 QUIT that was not confirmed. Never rejects; safe to call twice and after a failure.
    */
   close(): Promise<boolean>;
 }
@@ -206,17 +191,11 @@ export interface MailboxOptions {
   readonly timeouts: MailboxTimeouts;
   /** A mail of more bytes is streamed. */
   readonly wholeBytes: number;
-  /**
-   * What a streamed mail may hold of the memory budget, in bytes: its holding grows as its bytes arrive, up to this,
-   * and what is read beyond takes the place of what was consumed. Absent: 12 MiB.
-   */
+  /** Up to which, in bytes, the holding of a streamed mail grows as its bytes arrive; absent: 12 MiB. */
   readonly streamBytes?: number;
   /** Where whole mails are read into; new memory when absent. */
   readonly buffers?: MailBuffers;
-  /**
-   * When it fires, whatever is under way rejects soon and the connection is dropped. Its reason becomes the failure
-   * where it is a `Failure`.
-   */
+  /** When it fires, whatever is under way rejects soon, with its reason if that is a `Failure`; the connection goes. */
   readonly signal?: AbortSignal;
 }
 

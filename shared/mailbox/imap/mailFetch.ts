@@ -1,6 +1,6 @@
 import { Failure } from '../../failure/failure.ts';
 import { withDeadline } from '../../wait/deadline.ts';
-import { FetchMemory, StreamedMail, StreamHolding, WholeMail } from '../fetchedMail.ts';
+import { FetchMemory, streamedMail, streamHolding, WholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import {
   defaultStreamBytes,
@@ -167,12 +167,12 @@ export class MailFetch {
     if (this.#marks.peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
     this.#marks.unread.add(mail.id);
     const account = this.#held.hold();
-    const holding = new StreamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
+    const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
     const pieces = new MailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
     const first = await pieces.begin();
     if (Buffer.isBuffer(first) && first.length > 0) {
       this.#held.handOver(account);
-      const streamed = new StreamedMail(mail, holding, async () =>
+      const streamed = streamedMail(mail, holding, async () =>
         joinPieces(mail.sizeBytes, pieceBytes, (offset) => this.#readPiece(offset, pieces)),
       );
       try {

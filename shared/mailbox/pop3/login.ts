@@ -4,29 +4,16 @@ import { readLines } from './multiLine.ts';
 import { ask, describeLoginRefusal, notPop3, type Pop3Reply, parseReply, readReply } from './reply.ts';
 import type { Deadline, Pop3Wire } from './wire.ts';
 
-/** What a server says it can (RFC 2449). A server without CAPA can what RFC 1939 demands. */
-export interface Pop3Capabilities {
-  /** Whether the server knows CAPA at all, so that what is not listed is known to be missing. */
-  readonly known: boolean;
-  readonly pipelining: boolean;
-  readonly uidl: boolean;
-  readonly top: boolean;
-  readonly user: boolean;
-  /** RFC 6856: without UTF8 some servers hand out a stand-in for a mail whose header has 8-bit text. */
-  readonly utf8: boolean;
-  /** EXPIRE 0 (RFC 2449, 6.7; also written `EXPIRE0`): what was retrieved is gone after QUIT, deleted or not. */
-  readonly expiresAtOnce: boolean;
-  /** SASL mechanisms, in capitals. */
-  readonly sasl: ReadonlySet<string>;
-}
+/** What a server says it can (RFC 2449), and with which arguments, all in capitals. One without CAPA gives none. */
+export type Pop3Capabilities = ReadonlyMap<string, readonly string[]>;
 
 const maxCapabilityLines = 1_000;
 
 /** Asks for the capabilities. They count for this state of the connection only: ask again after STLS. */
 export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Promise<Pop3Capabilities> {
-  const reply = await ask(wire, 'CAPA', deadline);
-  if (!reply.ok) return noCapabilities;
   const found = new Map<string, readonly string[]>();
+  const reply = await ask(wire, 'CAPA', deadline);
+  if (!reply.ok) return found;
   await readLines(wire, deadline, { maxLines: maxCapabilityLines, command: 'CAPA' }, (line) => {
     const [name = '', ...values] = line
       .trim()
@@ -34,23 +21,7 @@ export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Prom
       .split(/[ \t]+/);
     found.set(name, [...(found.get(name) ?? []), ...values]);
   });
-  return capabilitiesIn(found);
-}
-
-/** Those of a server that doesn't know CAPA. */
-export const noCapabilities: Pop3Capabilities = { ...capabilitiesIn(new Map()), known: false };
-
-function capabilitiesIn(found: ReadonlyMap<string, readonly string[]>): Pop3Capabilities {
-  return {
-    known: true,
-    pipelining: found.has('PIPELINING'),
-    uidl: found.has('UIDL'),
-    top: found.has('TOP'),
-    user: found.has('USER'),
-    utf8: found.has('UTF8'),
-    expiresAtOnce: found.has('EXPIRE0') || found.get('EXPIRE')?.[0] === '0',
-    sasl: new Set(found.get('SASL') ?? []),
-  };
+  return found;
 }
 
 /** Logs in with USER and PASS, or AUTH PLAIN where the server has no USER. Rejects with a `Failure`. */
@@ -64,15 +35,15 @@ export async function logInWithPassword(
   const requireOk = (reply: Pop3Reply): void => {
     if (!reply.ok) throw describeLoginRefusal(wire, reply, username, 'Check username and password.');
   };
-  if (capabilities.known && !capabilities.user && capabilities.sasl.has('PLAIN')) {
+  if (!capabilities.has('USER') && capabilities.get('SASL')?.includes('PLAIN')) {
     requireOk(await authenticate(wire, 'PLAIN', `\0${username}\0${password}`, '*', deadline));
     return;
   }
   const [user, pass] = [`USER ${username}\r\n`, `PASS ${password}\r\n`];
   wire.expectSilence();
-  wire.write(capabilities.pipelining ? user + pass : user);
+  wire.write(wire.pipelining ? user + pass : user);
   requireOk(await readReply(wire, deadline));
-  if (!capabilities.pipelining) wire.write(pass);
+  if (!wire.pipelining) wire.write(pass);
   requireOk(await readReply(wire, deadline));
 }
 
@@ -82,15 +53,16 @@ export async function logInWithPassword(
  */
 export async function logInWithToken(
   wire: Pop3Wire,
-  { sasl }: Pop3Capabilities,
+  capabilities: Pop3Capabilities,
   username: string,
   token: string,
   deadline: Deadline,
 ): Promise<void> {
   const { host, port } = wire.contact;
   const bearer = `n,a=${saslName(username)},\x01host=${host}\x01port=${port}\x01auth=Bearer ${token}\x01\x01`;
+  const mechanisms = capabilities.get('SASL') ?? [];
   const reply =
-    sasl.has('OAUTHBEARER') && !sasl.has('XOAUTH2')
+    mechanisms.includes('OAUTHBEARER') && !mechanisms.includes('XOAUTH2')
       ? await authenticate(wire, 'OAUTHBEARER', bearer, base64('\x01'), deadline)
       : await authenticate(wire, 'XOAUTH2', `user=${username}\x01auth=Bearer ${token}\x01\x01`, '', deadline);
   if (reply.ok) return;

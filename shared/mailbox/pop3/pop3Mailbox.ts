@@ -7,7 +7,6 @@ import { tlsOptions } from '../trustedRoots.ts';
 import {
   logInWithPassword,
   logInWithToken,
-  noCapabilities,
   type Pop3Capabilities,
   readCapabilities,
   startTls,
@@ -77,11 +76,13 @@ async function open(
     wire.phase = 'login';
     if (options.security === 'starttls') await startTls(wire, trust, deadline);
     isAsking = asksCapabilities;
-    const capabilities = asksCapabilities ? await readCapabilities(wire, deadline) : noCapabilities;
+    const capabilities: Pop3Capabilities = asksCapabilities
+      ? await readCapabilities(wire, deadline)
+      : new Map();
     isAsking = false;
-    wire.pipelining = capabilities.pipelining;
-    // Refused or not: it says only what this client can read.
-    if (capabilities.utf8) await ask(wire, 'UTF8', deadline);
+    wire.pipelining = capabilities.has('PIPELINING');
+    // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
+    if (capabilities.has('UTF8')) await ask(wire, 'UTF8', deadline);
     await logIn(wire, capabilities);
     wire.phase = 'session';
     return new Pop3Session(wire, options, capabilities);

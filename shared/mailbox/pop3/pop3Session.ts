@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { Failure, toFailure } from '../../failure/failure.ts';
 import { Lock } from '../../wait/lock.ts';
-import { FetchMemory, StreamedMail, StreamHolding, WholeMail } from '../fetchedMail.ts';
+import { FetchMemory, streamedMail, streamHolding, WholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import {
   defaultStreamBytes,
@@ -44,8 +44,10 @@ export class Pop3Session implements MailboxSession {
   readonly #retrieved = new Set<number>();
   readonly #refusedIds = new Set<number>();
   readonly #lock = new Lock();
+  hasMore = false;
+  /** There are no filters by POP3. */
+  readonly lookedAt = undefined;
   #isListed = false;
-  #hasMore = false;
   #settling: Promise<unknown> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
   /** How long `close` waits for the next sign of life; a settle that it waits for gives some. */
@@ -61,13 +63,10 @@ export class Pop3Session implements MailboxSession {
     this.#wire = wire;
     this.#options = options;
     this.#capabilities = capabilities;
-    // Gmail does so, deleted or not.
     const isGmail = /(^|\.)(gmail|googlemail)\.com$/i.test(host);
-    this.#hidesRetrieved = isGmail || capabilities.expiresAtOnce;
-  }
-
-  get hasMore(): boolean {
-    return this.#hasMore;
+    // RFC 2449, 6.7; also written in one word.
+    const expiresAtOnce = capabilities.has('EXPIRE0') || capabilities.get('EXPIRE')?.[0] === '0';
+    this.#hidesRetrieved = isGmail || expiresAtOnce;
   }
 
   list(limit: number): Promise<readonly MailRef[]> {
@@ -76,7 +75,7 @@ export class Pop3Session implements MailboxSession {
       const all = await this.#listMails();
       const mails = all.slice(0, Math.max(0, limit));
       this.#isListed = true;
-      this.#hasMore = mails.length < all.length;
+      this.hasMore = mails.length < all.length;
       for (const { id, uidl } of mails) if (uidl === undefined) this.#retrieved.add(id);
       const keyed = await keyMails(this.#wire, mails);
       for (const mail of keyed) this.#listed.set(mail.id, mail);
@@ -88,11 +87,6 @@ export class Pop3Session implements MailboxSession {
     return [];
   }
 
-  /** There are no filters by POP3. */
-  get lookedAt(): undefined {
-    return undefined;
-  }
-
   count(): Promise<number> {
     return this.#inTurn('counting the mails', async () => (await this.#listMails()).length);
   }
@@ -102,7 +96,7 @@ export class Pop3Session implements MailboxSession {
       const mails = await this.#listMails();
       const heads: Buffer[] = [];
       // Where what was retrieved is hidden, TOP may count as retrieval.
-      const asksHeaders = this.#capabilities.top && !this.#hidesRetrieved;
+      const asksHeaders = this.#capabilities.has('TOP') && !this.#hidesRetrieved;
       for (const mail of asksHeaders ? mails.slice(0, limit) : []) {
         const header = await readHeader(this.#wire, mail, maxBytes);
         if (header !== undefined) heads.push(header);
@@ -302,9 +296,9 @@ export class Pop3Session implements MailboxSession {
     retrieval: Retrieval,
     account: Holding,
   ): AsyncGenerator<FetchedMail, void, undefined> {
-    const holding = new StreamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
+    const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
     let isFirst = true;
-    const streamed = new StreamedMail(mail, holding, async () => {
+    const streamed = streamedMail(mail, holding, async () => {
       if (!isFirst) return this.#readStream(mail, await this.#retrieveAgain(mail, retrieval), [], holding);
       isFirst = false;
       return this.#readStream(mail, body, begun, holding);
@@ -321,7 +315,7 @@ export class Pop3Session implements MailboxSession {
     mail: MeasuredMail,
     body: Pop3Body,
     begun: readonly Buffer[],
-    holding: StreamHolding,
+    holding: Holding,
   ): AsyncGenerator<Buffer, void, undefined> {
     let isEmpty = true;
     for (let pieces: readonly Buffer[] | undefined = begun; pieces !== undefined; ) {
@@ -373,7 +367,7 @@ export class Pop3Session implements MailboxSession {
   }
 
   #listMails(): Promise<readonly ListedMail[]> {
-    return listMails(this.#wire, this.#capabilities.uidl);
+    return listMails(this.#wire, this.#capabilities.has('UIDL'));
   }
 
   async #inTurn<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {

@@ -160,7 +160,7 @@ test('what is left out is marked as read and told once, with its header', async 
 
 test('what is left out is held for a page of headers at most, and what lies behind it is listed all the same', async () => {
   const folder = new FakeFolder(3_500, (uid) => (uid % 1_750 === 0 ? 'order' : 'news'));
-  const candidates = folder.open({ marksLeftOut: true });
+  const candidates = folder.open({ unmatchedMails: 'markRead' });
   const listed: number[] = [];
   const told: number[] = [];
   for (;;) {
