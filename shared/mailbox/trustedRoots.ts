@@ -10,18 +10,9 @@ import { certificateRefusal, readCertificates } from './pem.ts';
 export function trustedRoots(caCertificate: string | undefined): string[] | undefined {
   if (caCertificate === undefined || caCertificate.trim() === '') return undefined;
   const certificates = readCertificates(caCertificate);
-  if (certificates === undefined) {
-    throw new Failure('config', certificateRefusal);
-  }
+  if (certificates === undefined) throw new Failure('config', certificateRefusal);
   // Node's option `ca` replaces the default roots instead of adding to them.
-  return [...systemRoots(), ...certificates];
-}
-
-function systemRoots(): readonly string[] {
-  // Also has those of NODE_EXTRA_CA_CERTS, but is missing before Node 22.15.
-  return typeof tls.getCACertificates === 'function'
-    ? tls.getCACertificates('default')
-    : tls.rootCertificates;
+  return [...tls.getCACertificates('default'), ...certificates];
 }
 
 /**

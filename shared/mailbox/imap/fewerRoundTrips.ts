@@ -1,6 +1,6 @@
 import type { ImapFlow } from 'imapflow';
 import { Failure } from '../../failure/failure.ts';
-import { commandsOf, type ImapCommand, replaceCommands, runCommand } from './imapflowInside.ts';
+import { commandsOf, type ImapCommand, memberOf, replaceCommands, runCommand } from './imapflowInside.ts';
 
 /** Commands that are left out at first and sent only where a server turns out to want them. */
 export interface DeferredCommands {
@@ -47,10 +47,10 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
     [
       'AUTHENTICATE',
       async (_client, username, details) => {
-        preferXoauth2(client);
-        if (!isRecord(details)) throw new TypeError('imapflow passed no credentials to AUTHENTICATE');
-        if (typeof details.accessToken === 'string') requireOauth(client);
-        const { password } = details;
+        // imapflow takes OAUTHBEARER first; XOAUTH2 is what the large providers document and test.
+        if (client.capabilities.has('AUTH=XOAUTH2')) client.capabilities.delete('AUTH=OAUTHBEARER');
+        if (typeof memberOf(details, 'accessToken') === 'string') requireOauth(client);
+        const password = memberOf(details, 'password');
         if (isAsciiText(username) && isAsciiText(password) && !client.capabilities.has('LOGINDISABLED')) {
           return call('LOGIN', username, password);
         }
@@ -74,11 +74,6 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
   };
 }
 
-/** imapflow takes OAUTHBEARER first; XOAUTH2 is what the large providers document and test. */
-function preferXoauth2({ capabilities }: ImapFlow): void {
-  if (capabilities.has('AUTH=XOAUTH2')) capabilities.delete('AUTH=OAUTHBEARER');
-}
-
 function requireOauth({ capabilities }: ImapFlow): void {
   if (capabilities.has('AUTH=XOAUTH2') || capabilities.has('AUTH=OAUTHBEARER')) return;
   throw new Failure(
@@ -88,14 +83,11 @@ function requireOauth({ capabilities }: ImapFlow): void {
 }
 
 function folderNameIn(entry: unknown): readonly string[] {
-  if (!isRecord(entry) || typeof entry.path !== 'string') return [];
-  const { path, flags } = entry;
+  const path = memberOf(entry, 'path');
+  const flags = memberOf(entry, 'flags');
+  if (typeof path !== 'string') return [];
   const isSelectable = !(flags instanceof Set && (flags.has('\\Noselect') || flags.has('\\NonExistent')));
   return isSelectable ? [path] : [];
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }
 
 function isAsciiText(value: unknown): value is string {

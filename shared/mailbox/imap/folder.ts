@@ -26,6 +26,10 @@ export class Folder {
   readonly commandMs: number;
   readonly #uidValidity: bigint;
   readonly #lock = new Lock();
+  /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
+  peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
+  /** UIDs of mails that were unread when this session measured them. */
+  readonly unread = new Set<number>();
   #connection: ImapConnection;
   #reconnects = 0;
   #running = 0;
@@ -72,14 +76,18 @@ export class Folder {
     const release = await this.enter();
     this.#connection.forgetRefusal();
     try {
-      return await withDeadline(this.#connection.orFailure(command(this.#connection)), timeoutMs, () =>
-        describeTimeout(this.#connection.state, timeoutMs),
-      );
+      return await this.inTime(command(this.#connection), timeoutMs);
     } catch (error) {
       throw this.#connection.fail(error, doing);
     } finally {
       release();
     }
+  }
+
+  /** Settles as `work` does, whoever's turn it is, or rejects with the failure of the connection or for want of time. */
+  async inTime<T>(work: Promise<T>, timeoutMs: number = this.commandMs): Promise<T> {
+    const late = () => describeTimeout(this.#connection.state, timeoutMs);
+    return await withDeadline(this.#connection.orFailure(work), timeoutMs, late);
   }
 
   /** Connects anew; rejects with `lost` after too often, or when the folder's UIDs mean other mails now. */

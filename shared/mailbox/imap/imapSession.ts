@@ -15,7 +15,7 @@ import { Candidates, filteredFields, mailRef } from './candidates.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
 import type { Refusal } from './imapFailure.ts';
-import { describeUnavailable, isDone, MailFetch, ReadMarks, stillListed } from './mailFetch.ts';
+import { describeUnavailable, isDone, MailFetch, stillListed } from './mailFetch.ts';
 import { SettleCommands } from './settleCommands.ts';
 import { dataBytes, type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
@@ -43,7 +43,6 @@ export class ImapSession implements MailboxSession {
   readonly #folder: Folder;
   readonly #settleCommands: SettleCommands;
   readonly #candidates: Candidates;
-  readonly #marks = new ReadMarks();
   /** Why the header of a mail, which the filter needs, is not to be had; by UID. */
   readonly #withheld = new Map<number, string>();
   /** Resolves when no settle is under way. */
@@ -53,7 +52,7 @@ export class ImapSession implements MailboxSession {
   constructor(options: MailboxOptions, opened: OpenFolder, connect: () => Promise<OpenFolder>) {
     const { host, port, security, username, folder, timeouts } = options;
     this.#options = options;
-    const name = folder.toUpperCase() === 'INBOX' ? 'INBOX' : folder;
+    const name = canonicalName(folder);
     this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${host}:${port}/${name}`;
     const uidValidity = uidValidityOf(opened.mailbox);
     this.mailboxId = JSON.stringify(['imap', host.toLowerCase(), username, name, `${uidValidity}`]);
@@ -125,7 +124,7 @@ export class ImapSession implements MailboxSession {
     for await (const outcome of this.#fetchInTurn(request, 'measuring mails')) {
       const { mail } = outcome;
       if (outcome.kind === 'data') measured.set(mail.id, { ...mail, ...measureOf(outcome.data) });
-      if (outcome.kind === 'data' && !isDone(outcome.data.flags)) this.#marks.unread.add(mail.id);
+      if (outcome.kind === 'data' && !isDone(outcome.data.flags)) this.#folder.unread.add(mail.id);
       // It is there; that it can't be handed over is said by the fetch.
       if (outcome.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
       if (outcome.kind === 'missing') silent.push(mail);
@@ -149,8 +148,7 @@ export class ImapSession implements MailboxSession {
       if (sentence === undefined) fetched.push(mail);
       else yield { kind: 'unavailable', mail, sentence };
     }
-    if (fetched.length > 0)
-      yield* new MailFetch(this.#folder, this.#options, this.#marks, memory).answers(fetched);
+    if (fetched.length > 0) yield* new MailFetch(this.#folder, this.#options, memory).answers(fetched);
   }
 
   settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]> {
@@ -244,10 +242,7 @@ export class ImapSession implements MailboxSession {
   #requireMovable(): void {
     const { moveToFolder } = this.#options;
     if (moveToFolder === undefined) return;
-    const isItself = [this.#folder.name, moveToFolder].map((name) =>
-      name.toUpperCase() === 'INBOX' ? 'INBOX' : name,
-    );
-    if (isItself[0] === isItself[1]) {
+    if (this.#folder.name === canonicalName(moveToFolder)) {
       throw new Failure(
         'config',
         `moveToFolder is the folder that is polled, "${quoteServerText(moveToFolder)}". Name another one.`,
@@ -270,6 +265,11 @@ export class ImapSession implements MailboxSession {
       `Folder "${quoteServerText(this.#folder.name)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,
     );
   }
+}
+
+/** INBOX is the same in any case (RFC 3501, 5.1). */
+function canonicalName(folder: string): string {
+  return folder.toUpperCase() === 'INBOX' ? 'INBOX' : folder;
 }
 
 /** What can be put into a command, and read. */

@@ -1,5 +1,4 @@
 import { Failure } from '../../failure/failure.ts';
-import { withDeadline } from '../../wait/deadline.ts';
 import { FetchMemory, streamedMail, streamHolding, WholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import {
@@ -11,7 +10,6 @@ import {
   type MailRef,
   type MeasuredMail,
 } from '../mailbox.ts';
-import { describeTimeout } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import type { Folder } from './folder.ts';
@@ -24,31 +22,19 @@ import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 /** A piece of a streamed mail: a round trip each, and two of them in memory. */
 const pieceBytes = 1024 * 1024;
 
-/** What a session has learnt of read and unread; every fetch adds to it. */
-export class ReadMarks {
-  /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
-  peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
-  /** UIDs of mails that were unread when this session measured them. */
-  readonly unread = new Set<number>();
-}
-
-export type FetchOptions = Pick<MailboxOptions, 'wholeBytes' | 'streamBytes' | 'buffers'>;
-
 /**
  * One fetch of mails: small ones many by a command, larger ones streamed in pieces, and for each that the server
  * says nothing about, an empty body or a mark that nobody set, the command that tells what became of it.
  */
 export class MailFetch {
   readonly #folder: Folder;
-  readonly #options: FetchOptions;
-  readonly #marks: ReadMarks;
+  readonly #options: MailboxOptions;
   readonly #held: FetchMemory;
   #abandoned: Promise<unknown> = Promise.resolve();
 
-  constructor(folder: Folder, options: FetchOptions, marks: ReadMarks, memory: MailMemory) {
+  constructor(folder: Folder, options: MailboxOptions, memory: MailMemory) {
     this.#folder = folder;
     this.#options = options;
-    this.#marks = marks;
     this.#held = new FetchMemory(memory);
   }
 
@@ -56,10 +42,17 @@ export class MailFetch {
   async *answers(mails: readonly MeasuredMail[]): AsyncGenerator<FetchAnswer, void, undefined> {
     const release = await this.#folder.enter();
     try {
-      for (const { whole, streamed } of batchesOf(mails, this.#options.wholeBytes)) {
-        if (whole.length > 0) yield* this.#fetchWhole(whole);
-        if (streamed !== undefined) yield* this.#fetchStreamed(streamed);
+      let small: MeasuredMail[] = [];
+      for (const mail of mails) {
+        if (mail.sizeBytes <= this.#options.wholeBytes) {
+          small.push(mail);
+          continue;
+        }
+        yield* this.#fetchWhole(small);
+        small = [];
+        yield* this.#fetchStreamed(mail);
       }
+      yield* this.#fetchWhole(small);
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
     } finally {
@@ -71,12 +64,12 @@ export class MailFetch {
   /** One command for all of them, and what it takes to ask for those that it brought no answer for. */
   async *#fetchWhole(mails: readonly MeasuredMail[]): AsyncGenerator<FetchAnswer, void, undefined> {
     const again: Again = { silent: [], empty: [], larger: [], marked: [] };
-    const asked = this.#marks.peek === 'marks read' ? yield* this.#leaveOutRead(mails) : mails;
+    const asked = this.#folder.peek === 'marks read' ? yield* this.#leaveOutRead(mails) : mails;
     yield* this.#fetchBatch(asked, again);
-    if (this.#marks.peek === 'leaves unread') for (const mail of again.marked) yield { kind: 'gone', mail };
+    if (this.#folder.peek === 'leaves unread') for (const mail of again.marked) yield { kind: 'gone', mail };
     else if (again.marked.length > 0) {
       // All that was fetched so far came marked as read, and was unread just before: that was the fetch.
-      this.#marks.peek = 'marks read';
+      this.#folder.peek = 'marks read';
       yield* this.#fetchBatch(again.marked.splice(0), again);
     }
     yield* this.#explainSilence(again.silent, again);
@@ -89,7 +82,6 @@ export class MailFetch {
     mails: readonly MeasuredMail[],
     again: Again,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
-    if (mails.length === 0) return;
     const { wholeBytes, buffers = newBuffers } = this.#options;
     const request: UidFetch<MeasuredMail> = {
       mails,
@@ -97,7 +89,9 @@ export class MailFetch {
       // Above it by a little: a size that errs costs no second fetch.
       largestBytes: wholeBytes + wholeBytes / 4,
       memory: this.#held,
-      onAbandoned: (ended) => this.#abandon(ended),
+      onAbandoned: (ended) => {
+        this.#abandoned = ended;
+      },
     };
     for await (const outcome of fetchByUid(this.#folder, request)) {
       const { mail } = outcome;
@@ -118,20 +112,20 @@ export class MailFetch {
   #stateOf(mail: MeasuredMail, { flags, body }: FetchData): 'mail' | 'gone' | keyof Again {
     if (flags?.has('\\deleted')) return 'gone';
     if (!flags?.has('\\seen')) {
-      if (flags !== undefined) this.#marks.peek = 'leaves unread';
-    } else if (!this.#marks.unread.has(mail.id) || this.#marks.peek === 'leaves unread') return 'gone';
-    else if (this.#marks.peek === 'unknown') return 'marked';
+      if (flags !== undefined) this.#folder.peek = 'leaves unread';
+    } else if (!this.#folder.unread.has(mail.id) || this.#folder.peek === 'leaves unread') return 'gone';
+    else if (this.#folder.peek === 'unknown') return 'marked';
     if (body === unreadBody) return 'larger';
     const isEmptyMail = mail.sizeBytes === 0 && body !== nilBody;
     return body !== undefined && (body.length > 0 || isEmptyMail) ? 'mail' : 'empty';
   }
 
   /** On a server that marks what is fetched: answers for those that someone else has read, and gives the others. */
-  async *#leaveOutRead<M extends MeasuredMail>(
-    mails: readonly M[],
-  ): AsyncGenerator<FetchAnswer, readonly M[], undefined> {
-    const unread: M[] = [];
-    const request: UidFetch<M> = { mails, items: { names: ['FLAGS'] } };
+  async *#leaveOutRead(
+    mails: readonly MeasuredMail[],
+  ): AsyncGenerator<FetchAnswer, readonly MeasuredMail[], undefined> {
+    const unread: MeasuredMail[] = [];
+    const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] } };
     for await (const outcome of fetchByUid(this.#folder, request)) {
       const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
       if (isRead) yield { kind: 'gone', mail: outcome.mail };
@@ -146,10 +140,7 @@ export class MailFetch {
     again: Again,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     if (mails.length === 0) return;
-    const { connection, commandMs } = this.#folder;
-    const listed = await withDeadline(connection.orFailure(stillListed(connection, mails)), commandMs, () =>
-      describeTimeout(connection.state, commandMs),
-    );
+    const listed = await this.#folder.inTime(stillListed(this.#folder.connection, mails));
     for (const mail of mails) {
       if (!listed.has(mail.id)) {
         yield { kind: 'gone', mail };
@@ -164,8 +155,8 @@ export class MailFetch {
 
   async *#fetchStreamed(mail: MeasuredMail): AsyncGenerator<FetchAnswer, void, undefined> {
     // Once a session: whether a mail that comes marked as read was unread just before.
-    if (this.#marks.peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
-    this.#marks.unread.add(mail.id);
+    if (this.#folder.peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
+    this.#folder.unread.add(mail.id);
     const account = this.#held.hold();
     const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
     const pieces = new MailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
@@ -179,7 +170,7 @@ export class MailFetch {
         yield streamed;
       } finally {
         streamed.end();
-        this.#abandon(pieces.end());
+        this.#abandoned = pieces.end();
       }
       await pieces.end();
       return;
@@ -226,7 +217,7 @@ export class MailFetch {
     if (offset === 0 && flags !== undefined) {
       const state = this.#stateOf(mail, outcome.data);
       if (state === 'gone') return { kind: 'gone', mail };
-      if (state === 'marked') this.#marks.peek = 'marks read';
+      if (state === 'marked') this.#folder.peek = 'marks read';
     }
     if (body !== unreadBody) return body;
     return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
@@ -237,7 +228,6 @@ export class MailFetch {
    * the second they then know nothing.
    */
   async *#explainEmpty(mails: readonly MeasuredMail[]): AsyncGenerator<NoMail> {
-    if (mails.length === 0) return;
     const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] }, answers: () => true };
     for await (const { kind, mail } of fetchByUid(this.#folder, request)) {
       const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
@@ -247,10 +237,6 @@ export class MailFetch {
 
   #unavailable(mail: MeasuredMail, refusal: Refusal): FetchAnswer & { kind: 'unavailable' } {
     return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#folder, mail.id, refusal) };
-  }
-
-  #abandon(ended: Promise<unknown>): void {
-    this.#abandoned = ended;
   }
 }
 
@@ -265,23 +251,6 @@ interface Again {
 }
 
 type NoMail = Exclude<FetchAnswer, { kind: 'mail' }>;
-
-/** Mails in order: some that are fetched whole, by one command, and behind them one that is streamed. */
-function* batchesOf(
-  mails: readonly MeasuredMail[],
-  wholeBytes: number,
-): Generator<{ readonly whole: readonly MeasuredMail[]; readonly streamed?: MeasuredMail }> {
-  let whole: MeasuredMail[] = [];
-  for (const mail of mails) {
-    if (mail.sizeBytes <= wholeBytes) {
-      whole.push(mail);
-      continue;
-    }
-    yield { whole, streamed: mail };
-    whole = [];
-  }
-  yield { whole };
-}
 
 /** Why a mail is not handed over, for a person. */
 export function describeUnavailable(

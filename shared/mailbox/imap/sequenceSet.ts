@@ -6,9 +6,16 @@ const maxSetCharacters = 7_900;
  * make a command line of more than 8 KB.
  */
 export function compactUids(uids: readonly number[], maxCharacters = maxSetCharacters): string[] {
+  const ranges: { readonly first: number; last: number }[] = [];
+  for (const uid of [...new Set(uids)].sort((one, other) => one - other)) {
+    const range = ranges.at(-1);
+    if (range?.last === uid - 1) range.last = uid;
+    else ranges.push({ first: uid, last: uid });
+  }
   const sets: string[] = [];
   let set = '';
-  for (const range of rangesOf([...new Set(uids)].sort((one, other) => one - other))) {
+  for (const { first, last } of ranges) {
+    const range = first === last ? `${first}` : `${first}:${last}`;
     if (set !== '' && set.length + 1 + range.length > maxCharacters) {
       sets.push(set);
       set = '';
@@ -17,23 +24,4 @@ export function compactUids(uids: readonly number[], maxCharacters = maxSetChara
   }
   if (set !== '') sets.push(set);
   return sets;
-}
-
-function* rangesOf(ascending: readonly number[]): Generator<string> {
-  let first: number | undefined;
-  let last: number | undefined;
-  for (const uid of ascending) {
-    if (first !== undefined && last !== undefined && uid === last + 1) {
-      last = uid;
-      continue;
-    }
-    if (first !== undefined) yield formatRange(first, last ?? first);
-    first = uid;
-    last = uid;
-  }
-  if (first !== undefined) yield formatRange(first, last ?? first);
-}
-
-function formatRange(first: number, last: number): string {
-  return first === last ? `${first}` : `${first}:${last}`;
 }
