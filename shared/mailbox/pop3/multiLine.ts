@@ -7,7 +7,7 @@ export class Pop3Body {
   readonly #deadline: Deadline;
   readonly #maxBytes: number;
   readonly #tooLong: () => Failure;
-  readonly #decoder: Pick<DotDecoder, 'decode'>;
+  readonly #decoder: DotDecoder;
   #readBytes = 0;
   #ended = false;
   #isDiscarded = false;
@@ -18,7 +18,7 @@ export class Pop3Body {
     this.#deadline = deadline;
     this.#maxBytes = maxBytes;
     this.#tooLong = tooLong;
-    this.#decoder = wire.isLenient ? new LenientDotDecoder() : new DotDecoder();
+    this.#decoder = new DotDecoder(wire.isLenient);
   }
 
   get ended(): boolean {
@@ -101,21 +101,30 @@ export async function readLines(
   }
 }
 
-const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
 const dot = 0x2e;
-const lineStartWithDot = Buffer.from('\r\n.');
-const withheldCarriageReturn = Buffer.from('\r');
-
-/** What the bytes seen last could become a part of. */
-type State = 'text' | 'cr' | 'lineStart' | 'dot' | 'dotCr';
+const mostBlanks = 64;
+/** `mayEnd`: what a dot at the start of a line may be followed by, up to the LF, where it ends the reply. */
+const strictly = { lineStart: '\r\n.', bytes: Buffer.from('\r\n.'), mayEnd: /^\r?$|^\r\n$/ };
+const leniently = { lineStart: '\n.', bytes: Buffer.from('\n.'), mayEnd: /^[ \t\r]*\n?$/ };
 
 /**
- * Undoes the dot-stuffing of a POP3 multi-line reply (RFC 1939, section 3) and finds its end, whatever
- * pieces the bytes come in. Only CRLF ends a line; bare CR, bare LF and NUL are content.
+ * Undoes the dot-stuffing of a POP3 multi-line reply (RFC 1939, section 3) and finds its end, whatever pieces the bytes
+ * come in. Only CRLF ends a line; bare CR, bare LF and NUL are content.
+ *
+ * The lenient one is for servers that end lines in LF alone, or put blanks behind the dot that ends a reply. What ends a
+ * line for it may stand in a mail of a better server, so it is used only where one was seen to do so.
  */
 export class DotDecoder {
-  #state: State = 'lineStart';
+  readonly #way: typeof strictly;
+  /** What the text ends in so far, as far as a line's end may begin there. */
+  #tail = '\r\n';
+  /** What came since a dot at the start of a line, as long as that may be the end of the reply. */
+  #afterDot: string | undefined;
+
+  constructor(isLenient = false) {
+    this.#way = isLenient ? leniently : strictly;
+  }
 
   /**
    * Takes the next bytes and appends what they decode to, as views on `chunk`, to `pieces`. Returns the index
@@ -123,97 +132,38 @@ export class DotDecoder {
    */
   decode(chunk: Buffer, pieces: Buffer[]): number {
     let from = 0;
-    let at = 0;
-    const keepUntil = (end: number) => {
+    for (;;) {
+      for (; this.#afterDot !== undefined; from += 1) {
+        if (from === chunk.length) return -1;
+        const line = this.#afterDot + String.fromCharCode(chunk[from] ?? 0);
+        const mayEnd = line.length < mostBlanks && this.#way.mayEnd.test(line);
+        if (mayEnd && line.endsWith('\n')) return from + 1;
+        if (!mayEnd) break;
+        this.#afterDot = line;
+      }
+      if (this.#afterDot) pieces.push(Buffer.from(this.#afterDot));
+      this.#afterDot = undefined;
+      const dotAt = this.#findDot(chunk, from);
+      const end = dotAt === -1 ? chunk.length : dotAt;
       if (end > from) pieces.push(chunk.subarray(from, end));
-    };
-    while (at < chunk.length) {
-      if (this.#state === 'text') {
-        const hit = chunk.indexOf(lineStartWithDot, at);
-        if (hit === -1) {
-          this.#state = stateAtEndOf(chunk, at);
-          break;
-        }
-        keepUntil(hit + 2);
-        at = hit + 3;
-        from = at;
-        this.#state = 'dot';
-        continue;
+      if (dotAt === -1) {
+        this.#tail = (this.#tail + chunk.toString('latin1', Math.max(from, end - 2))).slice(-2);
+        return -1;
       }
-      const byte = chunk[at];
-      if (this.#state === 'dotCr') {
-        if (byte === lineFeed) return at + 1;
-        pieces.push(withheldCarriageReturn);
-        this.#state = 'cr';
-        continue;
-      }
-      if (this.#state === 'lineStart' && byte === dot) {
-        keepUntil(at);
-        from = at + 1;
-        this.#state = 'dot';
-      } else if (this.#state === 'dot' && byte === carriageReturn) {
-        from = at + 1;
-        this.#state = 'dotCr';
-      } else if (byte === carriageReturn) {
-        this.#state = 'cr';
-      } else {
-        this.#state = this.#state === 'cr' && byte === lineFeed ? 'lineStart' : 'text';
-      }
-      at += 1;
+      this.#tail = '';
+      this.#afterDot = '';
+      from = dotAt + 1;
     }
-    keepUntil(chunk.length);
-    return -1;
   }
-}
 
-function stateAtEndOf(chunk: Buffer, from: number): State {
-  const last = chunk[chunk.length - 1];
-  if (last === carriageReturn) return 'cr';
-  const hasTwo = chunk.length - from >= 2;
-  return hasTwo && last === lineFeed && chunk[chunk.length - 2] === carriageReturn ? 'lineStart' : 'text';
-}
-
-const mostBlanks = 64;
-
-/**
- * As `DotDecoder`, for servers that end lines in LF alone, or put blanks behind the dot that ends a reply. What ends a
- * line here may stand in a mail of a better server, so it is used only where one was seen to do so.
- */
-export class LenientDotDecoder {
-  #atLineStart = true;
-  /** A line that begins with a dot and may be the end. */
-  #dotLine: number[] | undefined;
-
-  decode(chunk: Buffer, pieces: Buffer[]): number {
-    for (let at = 0; at < chunk.length; ) {
-      const byte = chunk[at] ?? 0;
-      if (this.#dotLine !== undefined) {
-        at += 1;
-        this.#dotLine.push(byte);
-        if (byte === lineFeed && isEnd(this.#dotLine)) return at;
-        const mayEnd = byte !== lineFeed && isBlank(byte) && this.#dotLine.length < mostBlanks;
-        if (mayEnd) continue;
-        pieces.push(Buffer.from(this.#dotLine.slice(1)));
-        this.#dotLine = undefined;
-        this.#atLineStart = byte === lineFeed;
-      } else if (this.#atLineStart && byte === dot) {
-        this.#dotLine = [dot];
-        at += 1;
-      } else {
-        const end = chunk.indexOf(lineFeed, at) + 1;
-        pieces.push(chunk.subarray(at, end === 0 ? chunk.length : end));
-        this.#atLineStart = end !== 0;
-        at = end === 0 ? chunk.length : end;
-      }
+  /** The place of the next dot at the start of a line; -1 when there is none. */
+  #findDot(chunk: Buffer, from: number): number {
+    const { lineStart, bytes } = this.#way;
+    if (from === 0 && (chunk[0] === dot || chunk[0] === lineFeed)) {
+      const hit = (this.#tail + chunk.toString('latin1', 0, 2)).indexOf(lineStart);
+      if (hit !== -1) return hit + lineStart.length - 1 - this.#tail.length;
     }
-    return -1;
+    const hit = chunk.indexOf(bytes, from);
+    return hit === -1 ? -1 : hit + lineStart.length - 1;
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === 0x09 || byte === carriageReturn;
-}
-
-function isEnd(line: readonly number[]): boolean {
-  return line.slice(1, -1).every(isBlank);
 }

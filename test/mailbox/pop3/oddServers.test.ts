@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ContentHash } from '../../../shared/mailbox/pop3/contentHash.ts';
-import { LenientDotDecoder } from '../../../shared/mailbox/pop3/multiLine.ts';
+import { DotDecoder } from '../../../shared/mailbox/pop3/multiLine.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { fullCapabilities, multiLine, type Script, startScriptedServer, stuff } from './scriptedServer.ts';
 import { failureOf, measured, openAndDrain, pop3Options, sources } from './sessions.ts';
@@ -186,7 +186,7 @@ describe('the lenient end of a reply', () => {
     const reply = Buffer.from('a\n..b\r\n.c\n. d\n.\t\r\nrest');
     fc.assert(
       fc.property(fc.array(fc.nat({ max: reply.length })), (cuts) => {
-        const decoder = new LenientDotDecoder();
+        const decoder = new DotDecoder(true);
         const pieces: Buffer[] = [];
         const places = [...new Set([0, ...cuts, reply.length])].sort((one, other) => one - other);
         for (const [index, place] of places.entries()) {
