@@ -2,6 +2,7 @@ import type { ConnectionConfig, OAuth2Grant } from '../connection/config.ts';
 import { writeRefreshToken } from '../connection/refreshToken.ts';
 import { openWithSecrets } from '../connection/withSecrets.ts';
 import { createHeaderFilter } from '../mail/headerFilter.ts';
+import { allowSlowAddresses } from '../mailbox/connecting.ts';
 import { resolveMailHost } from '../mailbox/hostGuard.ts';
 import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import {
@@ -10,7 +11,6 @@ import {
   type MailboxSession,
   type MailCredential,
 } from '../mailbox/mailbox.ts';
-import { allowSlowAddresses } from '../mailbox/slowAddresses.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createTokenCache } from '../token/tokenCache.ts';

@@ -104,9 +104,6 @@ export interface MailboxSession {
    */
   readonly lookedAt: string | undefined;
 
-  /** How many candidates there are; retrieves none of them. Not to be mixed with `list` in one session. */
-  count(): Promise<number>;
-
   /**
    * How many mails wait, and the first `maxBytes` of each of the first `limit`; marks and retrieves none of them. POP3
    * gives their headers alone, by TOP (RFC 1939, section 7), and none where that is not offered or may count as

@@ -77,15 +77,8 @@ const known: readonly (readonly [codes: string, FailureReason, sentence: string]
     '{server} is unreachable ({code}). Check host, port and network.',
   ],
 ];
-/** With the phase that a code tells, where it does. */
-const timeouts: Readonly<Record<string, Partial<MailServerContact>>> = {
-  ETIMEDOUT: {},
-  ETIMEOUT: {},
-  CONNECT_TIMEOUT: {},
-  GREETING_TIMEOUT: { phase: 'greeting' },
-  UPGRADE_TIMEOUT: { phase: 'tls' },
-  ERR_SOCKET_CONNECTION_TIMEOUT: {},
-};
+const timeoutCode =
+  /^(ETIMEDOUT|ETIMEOUT|ERR_SOCKET_CONNECTION_TIMEOUT|CONNECT_TIMEOUT|(GREETING|UPGRADE)_TIMEOUT)$/;
 
 /**
  * Says in one sentence why a mail server could not be reached, or was lost, from the error of a socket, of
@@ -107,8 +100,11 @@ export function describeNetworkFailure(error: unknown, contact: MailServerContac
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))
     return fail('tls', `The TLS handshake with ${server} failed (${code}). Check port, useSsl and startTls.`);
-  const timeout = Object.hasOwn(timeouts, code) ? timeouts[code] : undefined;
-  if (timeout !== undefined) return fail('timeout', describeTimeout({ ...contact, ...timeout }).message);
+  const timeout = timeoutCode.exec(code);
+  if (timeout !== null) {
+    const phase = timeout[2] === undefined ? contact.phase : timeout[2] === 'GREETING' ? 'greeting' : 'tls';
+    return fail('timeout', describeTimeout({ ...contact, phase }).message);
+  }
   return fail('connection-lost', lostSentence(code, contact));
 }
 
@@ -194,4 +190,25 @@ function certificateNames(error: unknown): string {
 
 export function formatSeconds(ms: number): string {
   return ms < 1000 ? `${ms} ms` : `${Math.round(ms / 1000)} s`;
+}
+
+/** How a server of each protocol begins what it says. */
+const greetings: readonly (readonly [RegExp, string])[] = [
+  [/^\* (OK|BYE|PREAUTH)\b/i, 'IMAP'],
+  [/^(\+OK|-ERR)\b/i, 'POP3'],
+  [/^(220|421|554)[ -]/, 'SMTP'],
+  [/^HTTP\//i, 'HTTP'],
+  [/^SSH-/, 'SSH'],
+];
+
+/** The protocol that a server's first line is of; undefined for one that isn't known. */
+export function protocolOf(greeting: string): string | undefined {
+  return greetings.find(([begins]) => begins.test(greeting))?.[1];
+}
+
+/** What to do when the server that answers speaks another protocol than the connection's `hostType`. */
+export function adviceForProtocol(spoken: string): string {
+  return spoken === 'IMAP' || spoken === 'POP3'
+    ? `That is ${spoken}: set hostType to ${spoken}, or port to the right one.`
+    : `That is ${spoken}: check host and port.`;
 }

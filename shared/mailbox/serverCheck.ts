@@ -2,16 +2,11 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { withDeadline } from '../wait/deadline.ts';
-import { lookUpAs } from './lookUpAs.ts';
+import { lookUpAs } from './connecting.ts';
+import type { MailboxOptions } from './mailbox.ts';
 
 /** Where a mail server is, as a person who tests a connection wants to know it. */
-export interface ServerToCheck {
-  readonly host: string;
-  /** To connect to, in this order, where `host` was resolved and checked already. */
-  readonly addresses?: readonly string[];
-  readonly port: number;
-  readonly security: 'tls' | 'starttls' | 'plain';
-}
+type ServerToCheck = Pick<MailboxOptions, 'host' | 'addresses' | 'port' | 'security'>;
 
 export interface CheckedServer {
   /** What the name resolves to; empty where it does not, or is an address itself. */

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
-import { lookUpAs } from '../mailbox/lookUpAs.ts';
+import { lookUpAs } from '../mailbox/connecting.ts';
 
 /** How often and how long a token is asked for. */
 export interface RequestLimits {

@@ -45,16 +45,15 @@ function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 3
   });
 }
 
-function sessionOf(count: MailboxSession['count'], onClose: () => void): MailboxSession {
+function sessionOf(count: () => Promise<number>, onClose: () => void): MailboxSession {
   return {
     endpoint: 'imaps://mail.example.com:993/INBOX',
     mailboxId: 'x',
     hasMore: false,
     lookedAt: undefined,
     takeLeftOut: () => [],
-    count,
     list: unused,
-    sample: unused,
+    sample: async () => ({ count: await count(), heads: [] }),
     listFolders: unused,
     measure: unused,
     fetch: () => assert.fail('nothing is fetched'),

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import * as net from 'node:net';
 import { test } from 'node:test';
+import { addressMs, allowSlowAddresses } from '../../shared/mailbox/connecting.ts';
 import { openImapMailbox } from '../../shared/mailbox/imap/imapMailbox.ts';
 import { openPop3Mailbox } from '../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { checkServer } from '../../shared/mailbox/serverCheck.ts';
-import { addressMs, allowSlowAddresses } from '../../shared/mailbox/slowAddresses.ts';
 import { defaultLimits, exchange } from '../../shared/token/exchange.ts';
 import { testCertificate } from '../testbed/certificates.ts';
 import { startMuteListeners } from '../testbed/muteListeners.ts';

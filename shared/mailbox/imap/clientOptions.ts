@@ -1,10 +1,9 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { ImapFlowOptions, ImapTransport } from 'imapflow';
-import { lookUpAs } from '../lookUpAs.ts';
+import { lookUpAs, tlsOptions } from '../connecting.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import type { MailServerContact } from '../networkFailure.ts';
-import { tlsOptions } from '../trustedRoots.ts';
 
 /** What goes to the server: the password, or this attempt's access token. */
 export type LoginSecret = { readonly pass: string } | { readonly accessToken: string };

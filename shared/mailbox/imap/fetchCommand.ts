@@ -148,19 +148,17 @@ export class FetchCommand {
 
   async #run(client: ImapFlow, uids: string, items: FetchItems): Promise<void> {
     const onUntagged = async (response: unknown): Promise<void> => {
-      const data = await this.#takeParsed(readParsedResponse(response));
+      let data = readParsedResponse(response);
+      const bodyBytes = data.body?.length ?? 0;
+      // Its bytes are here already, within imapflow's own limits, and are counted now.
+      const holding = bodyBytes === 0 ? undefined : await this.holdLiteral(bodyBytes, undefined);
+      if (holding !== undefined) data = { ...data, holding };
+      else if (bodyBytes > 0) data = { ...data, body: unreadBody };
       this.add(data, responseBytes + (data.body?.length ?? 0));
       if (this.isFull) await new Promise<void>((resume) => this.whenRoom(resume));
     };
     const args = [{ type: 'SEQUENCE', value: uids } as const, tokensOf(items)];
     await runCommand(client, 'UID FETCH', args, { name: 'FETCH', onUntagged });
-  }
-
-  /** One that imapflow read: its bytes are here already, within imapflow's own limits, and are counted now. */
-  async #takeParsed(data: FetchData): Promise<FetchData> {
-    if (data.body === undefined || data.body.length === 0) return data;
-    const holding = await this.holdLiteral(data.body.length, undefined);
-    return holding === undefined ? { ...data, body: unreadBody } : { ...data, holding };
   }
 }
 

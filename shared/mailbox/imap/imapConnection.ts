@@ -3,8 +3,13 @@ import { Failure } from '../../failure/failure.ts';
 import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions } from '../mailbox.ts';
-import { describeAbort, describeTimeout, serverName } from '../networkFailure.ts';
-import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
+import {
+  adviceForProtocol,
+  describeAbort,
+  describeTimeout,
+  protocolOf,
+  serverName,
+} from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import { clientOptions, type LoginSecret } from './clientOptions.ts';
 import { FetchCommand, type FetchItems, type LiteralMemory } from './fetchCommand.ts';

@@ -80,10 +80,6 @@ export class ImapSession implements MailboxSession {
     return this.#candidates.lookedAt;
   }
 
-  async count(): Promise<number> {
-    return (await this.#search()).length;
-  }
-
   async sample(limit: number, maxBytes: number): Promise<MailboxSample> {
     const uids = await this.#search();
     const mails = uids.slice(0, limit).map(mailRef);

@@ -1,9 +1,8 @@
 import { Failure, toFailure } from '../../failure/failure.ts';
+import { addressMs, tlsOptions } from '../connecting.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
 import { describeNetworkFailure } from '../networkFailure.ts';
-import { addressMs } from '../slowAddresses.ts';
-import { tlsOptions } from '../trustedRoots.ts';
 import {
   logInWithPassword,
   logInWithToken,

@@ -87,10 +87,6 @@ export class Pop3Session implements MailboxSession {
     return [];
   }
 
-  count(): Promise<number> {
-    return this.#inTurn('counting the mails', async () => (await this.#listMails()).length);
-  }
-
   sample(limit: number, maxBytes: number): Promise<MailboxSample> {
     return this.#inTurn('looking at the mails', async () => {
       const mails = await this.#listMails();

@@ -1,6 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
-import { adviceInWords } from '../networkFailure.ts';
-import { adviceForProtocol, protocolOf } from '../otherProtocol.ts';
+import { adviceForProtocol, adviceInWords, protocolOf } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 

@@ -99,5 +99,5 @@ test('a look gives the first unread mails and their number, whatever the filter 
     const { count, heads } = await session.sample(2, 10);
     assert.deepEqual([count, heads.map(String)], [4, ['Subject: 1', 'Subject: 2']]);
   });
-  await withSession(options, async (session) => assert.equal(await session.count(), 4));
+  await withSession(options, async (session) => assert.equal((await session.sample(0, 0)).count, 4));
 });
