@@ -25,9 +25,8 @@ export function lookUpAs(addresses: readonly string[]): net.LookupFunction {
 }
 
 /**
- * How TLS is done with a mail server, at once or after STARTTLS: from 1.2 on, SNI, and the certificate checked against
- * `host`, whichever address is connected to. `caCertificate` is trusted besides the system's roots. Throws a `Failure`
- * (config) where it is no PEM.
+ * How TLS is done with a mail server: from 1.2 on, with SNI, and the certificate checked against `host`, whichever
+ * address is connected to. Throws a `Failure` (config) for a `caCertificate` that is no PEM.
  */
 export function tlsOptions(host: string, caCertificate = ''): tls.ConnectionOptions {
   const certificates = caCertificate.trim() === '' ? [] : readCertificates(caCertificate);

@@ -39,21 +39,17 @@ export class WholeMail implements FetchedMail {
   readonly mail: MeasuredMail;
   readonly #holding: Holding;
   readonly #buffers: MailBuffers;
-  #bytes: Buffer | undefined;
+  whole: Buffer | undefined;
 
   constructor(mail: MeasuredMail, bytes: Buffer, holding: Holding, buffers: MailBuffers) {
     this.mail = mail;
-    this.#bytes = bytes;
+    this.whole = bytes;
     this.#holding = holding;
     this.#buffers = buffers;
   }
 
-  get whole(): Buffer | undefined {
-    return this.#bytes;
-  }
-
   async open(): Promise<AsyncIterable<Buffer>> {
-    const bytes = this.#bytes;
+    const bytes = this.whole;
     if (bytes === undefined) {
       throw new Failure('internal', 'A mail was opened again after its bytes were given back.');
     }
@@ -63,20 +59,17 @@ export class WholeMail implements FetchedMail {
   }
 
   freeBytes(): void {
-    if (this.#bytes !== undefined) this.#buffers.giveBack(this.#bytes);
-    this.#bytes = undefined;
+    if (this.whole !== undefined) this.#buffers.giveBack(this.whole);
+    this.whole = undefined;
   }
 
   release(): void {
-    this.#bytes = undefined;
+    this.whole = undefined;
     this.#holding.release();
   }
 }
 
-/**
- * A mail whose bytes come from the server while they are read. `openBytes` makes it anew from its first byte; to be
- * ended when the connection is needed for the next mail.
- */
+/** A mail whose bytes come from the server while it is read; to be ended before the next one is fetched. */
 export function streamedMail(
   mail: MeasuredMail,
   holding: Holding,

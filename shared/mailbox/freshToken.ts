@@ -4,9 +4,8 @@ import type { MailboxOptions } from './mailbox.ts';
 import { describeAbort, describeTimeout } from './networkFailure.ts';
 
 /**
- * Logs in with the token at hand, and where that is refused once more with a fresh one; the same token again would be
- * refused again and is not tried. A token has to come within `leftMs`. Rejects as `logIn` does, or with a
- * `Failure`.
+ * Logs in with the token at hand, to be had within `leftMs`, and where that is refused once more with a fresh one,
+ * unless it is the same. Rejects as `logIn` does, or with a `Failure`.
  */
 export async function logInWithFreshToken<T>(
   protocol: 'IMAP' | 'POP3',

@@ -19,9 +19,9 @@ export interface HostRules {
 export type LookUpHost = (host: string) => Promise<readonly { readonly address: string }[]>;
 
 /**
- * Checks a mail server's host against the rules, before anything is connected to. With `denyPrivate` the name
- * is resolved, once, and `addresses` are what must be connected to, in their order: a second look-up could give others.
- * Rejects with a `Failure`: `host-denied`, `unknown-host` or `timeout`.
+ * Checks a mail server's host against the rules. With `denyPrivate` the name is resolved once, and only `addresses` may
+ * be connected to: a second look-up could give others. Rejects with a `Failure`: `host-denied`, `unknown-host` or
+ * `timeout`.
  */
 export async function resolveMailHost(
   host: string,
@@ -48,10 +48,7 @@ export function matchesHostPattern(host: string, patterns: readonly string[]): b
   });
 }
 
-/**
- * Resolves a host and gives those of its addresses that are on the public internet. `subject` begins the
- * sentence of a failure. Rejects with a `Failure`: `host-denied`, `unknown-host` or `timeout`.
- */
+/** A host's addresses on the public internet; `subject` begins a failure's sentence. Rejects as `resolveMailHost`. */
 export async function resolvePublicAddresses(
   subject: string,
   host: string,
@@ -59,38 +56,22 @@ export async function resolvePublicAddresses(
   lookUp: LookUpHost = lookUpAll,
 ): Promise<readonly string[]> {
   const named = `${subject} ${quoteServerText(host)}`;
-  const addresses = (await lookUpInTime(named, host, timeoutMs, lookUp)).map(({ address }) => address);
+  const unknown = (why: string) =>
+    new Failure('unknown-host', `${named} is unknown: DNS has no address for it (${why}). Check its name.`);
+  const late = () =>
+    new Failure('timeout', `${named} could not be resolved in time. Check its name and DNS.`);
+  const found = await withDeadline(lookUp(host), timeoutMs, late).catch((error: unknown) => {
+    throw error instanceof Failure ? error : unknown(codeOf(error));
+  });
+  const addresses = found.map(({ address }) => address);
   const open = addresses.filter(isPublicAddress);
   if (open.length > 0) return open;
-  if (addresses.length === 0) throw unknownHost(named, 'no address');
-  const found = addresses.slice(0, 3).join(', ');
-  const what = isIP(host) === 0 ? `it resolves to a private address (${found})` : 'it is a private address';
+  if (addresses.length === 0) throw unknown('no address');
+  const listed = addresses.slice(0, 3).join(', ');
+  const what = isIP(host) === 0 ? `it resolves to a private address (${listed})` : 'it is a private address';
   throw new Failure(
     'host-denied',
     `${named} is not allowed: ${what} and MAIL_DENY_PRIVATE_NETWORKS is on. Use a public host.`,
-  );
-}
-
-async function lookUpInTime(
-  named: string,
-  host: string,
-  timeoutMs: number,
-  lookUp: LookUpHost,
-): Promise<readonly { readonly address: string }[]> {
-  const late = () =>
-    new Failure('timeout', `${named} could not be resolved in time. Check its name and DNS.`);
-  try {
-    return await withDeadline(lookUp(host), timeoutMs, late);
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    throw unknownHost(named, codeOf(error));
-  }
-}
-
-function unknownHost(named: string, why: string): Failure {
-  return new Failure(
-    'unknown-host',
-    `${named} is unknown: DNS has no address for it (${why}). Check its name.`,
   );
 }
 

@@ -16,9 +16,8 @@ const pageBytes = 4 * 1024;
 const maxIdle = 64;
 
 /**
- * Memory that mails are read into, used again by the next mails: it is still in the processor's cache then, and
- * garbage collection, which V8 starts for every few megabytes of new buffers, comes less often. At most
- * `maxIdleBytes` wait for their next use; a buffer that is not given back is collected as any other.
+ * Memory that mails are read into again and again: it is in the processor's cache, and V8 collects garbage less often.
+ * At most `maxIdleBytes` wait for their next use; a buffer that is not given back is collected as any other.
  */
 export function createMailBuffers(maxIdleBytes: number): MailBuffers {
   /** The one given back last at the end. */

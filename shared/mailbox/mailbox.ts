@@ -36,8 +36,8 @@ export interface FetchedMail {
   /** All bytes, as the server holds them (last CRLF kept); undefined for a streamed mail, and once they were freed. */
   readonly whole: Buffer | undefined;
   /**
-   * The bytes from the start; a streamed mail, which can be opened until the next one is asked for, is fetched anew at a
-   * second call. Rejects, or the iteration does, with a `Failure`.
+   * The bytes from the start; a streamed mail, which can be opened until the next one is asked for, is fetched anew at
+   * a second call. Rejects, or the iteration does, with a `Failure`.
    */
   open(): Promise<AsyncIterable<Buffer>>;
   /** Nobody reads its bytes any more: their memory may serve the next mail. Idempotent. */
@@ -87,11 +87,10 @@ export interface MailboxSession {
   readonly mailboxId: string;
 
   /**
-   * The next oldest candidates that this session has not listed yet, at most `limit`; none when there are no more.
-   * Candidates are the mails that are neither read nor flagged \Deleted and that the filter takes (IMAP), or all
-   * (POP3); also those that the filter can't judge, of which the fetch then says that they can't be had. IMAP pages through one SEARCH; POP3 gives one page a session, since its deletions take effect at QUIT.
-   * With `unmatchedMails` at `markRead` the others are marked as read; there are no more candidates only when
-   * `takeLeftOut` then gives none either.
+   * The next oldest candidates, at most `limit`, each once a session; none when there are no more. Candidates are the
+   * mails that are neither read nor flagged \Deleted and that the filter takes, or can't judge (IMAP), or all (POP3,
+   * one page a session, since its deletions take effect at QUIT). With `unmatchedMails` at `markRead` the others are
+   * marked as read; there are no more candidates only when `takeLeftOut` then gives none either.
    */
   list(limit: number): Promise<readonly MailRef[]>;
 
@@ -99,15 +98,15 @@ export interface MailboxSession {
   takeLeftOut(): readonly LeftOutMail[];
 
   /**
-   * How far this session and those before it have looked with this filter, to be given to the next one when this one has
-   * ended. Never passes a mail that the filter takes and that was not settled. Undefined without a filter or `list`.
+   * How far this session and those before it have looked with this filter, to be given to the next one when this one
+   * has ended. Never passes a mail that the filter takes and that was not settled. Undefined without a filter or
+   * `list`.
    */
   readonly lookedAt: string | undefined;
 
   /**
-   * How many mails wait, and the first `maxBytes` of each of the first `limit`; marks and retrieves none of them. POP3
-   * gives their headers alone, by TOP (RFC 1939, section 7), and none where that is not offered or may count as
-   * retrieval: under EXPIRE 0 and at Gmail. Not to be mixed with `list` in one session.
+   * How many mails wait, and the first `maxBytes` of each of the first `limit`; marks and retrieves none. POP3 gives
+   * headers by TOP (RFC 1939, 7), none where that may count as retrieval. Not to be mixed with `list` in one session.
    */
   sample(limit: number, maxBytes: number): Promise<MailboxSample>;
 
@@ -117,16 +116,10 @@ export interface MailboxSession {
   /** Candidates that this session can't reach any more, so that another one is needed. Known after `list`. */
   readonly hasMore: boolean;
 
-  /**
-   * Mails that an earlier run can have flagged and not brought to their end: with `deleteMails` those flagged
-   * \Deleted; with `moveToFolder` those \Seen or \Deleted; else none (POP3: none).
-   */
+  /** Mails that a run can have left half settled: \Deleted (`deleteMails`), \Seen or \Deleted (`moveToFolder`). */
   listHalfSettled(): Promise<readonly MailRef[]>;
 
-  /**
-   * The first `maxBytes` of each of these mails that is still there, whatever its flags, not counted as held memory. IMAP
-   * only: POP3 gives none.
-   */
+  /** The first `maxBytes` of each of these mails that is still there, whatever its flags, uncounted. By POP3 none. */
   readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>>;
 
   /** The size of each of these, in order; those that are gone since are left out. */

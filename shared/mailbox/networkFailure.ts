@@ -81,9 +81,8 @@ const timeoutCode =
   /^(ETIMEDOUT|ETIMEOUT|ERR_SOCKET_CONNECTION_TIMEOUT|CONNECT_TIMEOUT|(GREETING|UPGRADE)_TIMEOUT)$/;
 
 /**
- * Says in one sentence why a mail server could not be reached, or was lost, from the error of a socket, of
- * a TLS handshake or of DNS. Anything that is not known counts as a lost connection. A `Failure` is
- * given back as it is.
+ * Why a mail server could not be reached or was lost, from the error of a socket, of TLS or of DNS; one that is not
+ * known is a lost connection. A `Failure` is given back as it is.
  */
 export function describeNetworkFailure(error: unknown, contact: MailServerContact): Failure {
   if (error instanceof Failure) return error;
@@ -128,10 +127,7 @@ export function describeTimeout(contact: MailServerContact, waitedMs?: number): 
 export const encryptAdvice =
   ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
 
-/**
- * What to do about a login that was refused with this text: empty where the text says so itself, undefined where it
- * doesn't tell.
- */
+/** What a refused login's text says to do: empty where it says so to people, undefined where it doesn't tell. */
 export function adviceInWords(
   text: string,
   { security }: Pick<MailServerContact, 'security'>,

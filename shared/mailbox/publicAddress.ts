@@ -41,9 +41,8 @@ privateV6.addSubnet('2002::', 16, 'ipv6');
 privateV6.addSubnet('3fff::', 20, 'ipv6');
 
 /**
- * Whether an address is on the public internet, in any of its spellings: not loopback, private, shared
- * (100.64.0.0/10), link-local, unique local, multicast, reserved or for documentation, nor an IPv6 address
- * that stands for such an IPv4 one. False for what is no IP address.
+ * Whether an address, in any of its spellings, is on the public internet. IPv6 addresses that stand for an IPv4 one
+ * count as that. False for what is no IP address.
  */
 export function isPublicAddress(address: string): boolean {
   const family = isIP(address);

@@ -18,10 +18,7 @@ export interface CheckedServer {
 const lookUpMs = 10_000;
 const handshakeMs = 10_000;
 
-/**
- * Looks at a mail server from outside: its addresses, and how long its certificate lasts. Nothing is sent but the
- * TLS handshake. Never rejects: whether the server is of use is for a session to say.
- */
+/** A mail server's addresses and the end of its certificate. Sends nothing but a handshake; never rejects. */
 export async function checkServer(server: ServerToCheck): Promise<CheckedServer> {
   const [addresses, certificateEndsAt] = await Promise.all([
     isIP(server.host) === 0 ? lookUp(server.host) : [],

@@ -1,9 +1,8 @@
 const maxQuotedCharacters = 200;
 
 /**
- * Makes a text that a server sent fit to stand in a sentence: one line of printable characters, at most
- * 200 of them, in which each of `secrets` is struck out in every form that a server may write it in. Empty for
- * a text that holds nothing printable.
+ * Makes a text that a server sent fit for a sentence: one line of printable characters, at most 200 of them, without
+ * `secrets` in any form that a server may write them in. Empty where nothing printable is left.
  */
 export function quoteServerText(text: string, secrets: readonly string[] = []): string {
   let quoted = printable(text);
@@ -20,9 +19,8 @@ function printable(text: string): string {
 }
 
 /**
- * A server may quote a secret as it got it, as cleaning leaves it, escaped as in a quoted string (RFC 3501, 4.3) or in
- * JSON, for an address, in hex, or in base64, also within a longer text such as a SASL response; the longest forms
- * come first.
+ * The forms of a secret, longest first: as it is, as cleaning leaves it, escaped as in a quoted string (RFC 3501, 4.3)
+ * or in JSON, for an address, in hex, or in base64, also within a longer text such as a SASL response.
  */
 function writtenForms(secret: string): readonly string[] {
   const bytes = Buffer.from(secret, 'utf8');

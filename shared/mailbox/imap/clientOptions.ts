@@ -15,10 +15,7 @@ const maxLineBytes = 32 * mebibyte;
 /** A literal that the tap leaves to imapflow, which holds it uncounted: one in a response of a strange form. */
 const maxStrayLiteralBytes = 4 * mebibyte;
 
-/**
- * How imapflow is used. `onPhase` is told how far the connection has come, which is what a failure's sentence needs;
- * `onLogged` the errors that imapflow logs, and keeps to itself otherwise.
- */
+/** `onPhase` hears how far the connection has come, `onLogged` the errors that imapflow only logs. */
 export function clientOptions(
   options: MailboxOptions,
   secret: LoginSecret,

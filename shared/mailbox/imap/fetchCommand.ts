@@ -17,18 +17,14 @@ export interface FetchItems {
 /** Where the memory for literals comes from. */
 export type LiteralMemory = Pick<FetchMemory, 'hold' | 'giveBack'>;
 
-/**
- * What is read from the wire ahead of who takes the responses, in bytes; a larger mail alone may be more. With 1 MiB a
- * drain takes 6 % longer: a mail that waits is no longer in the cache when it is taken apart.
- */
+/** What is read ahead, in bytes. With 1 MiB a drain takes 6 % longer: a mail that waits leaves the cache. */
 const aheadBytes = 192 * 1024;
 /** What a response takes on the wire beside its mail, about. */
 const responseBytes = 512;
 
 /**
- * The responses of one UID FETCH, as they come: sent in place of imapflow's own, which makes up an MD5 id for each
- * response and compiles each attribute's name anew. They come by the tap; those that it leaves to imapflow come from
- * there. A server's wish to slow down is a refusal.
+ * The responses of one UID FETCH, from the tap or from imapflow. Sent in place of imapflow's own command, which makes
+ * up an MD5 id for each response and compiles each name anew. A server's wish to slow down is a refusal.
  */
 export class FetchCommand {
   readonly #memory: LiteralMemory;
@@ -104,10 +100,7 @@ export class FetchCommand {
     this.#resume = resume;
   }
 
-  /**
-   * Takes memory for a literal, before its bytes are read: adds to `before`, the holding of the same response, or opens
-   * one. Resolves to undefined for a literal that nobody takes. Rejects when there is nothing more to be read.
-   */
+  /** Takes memory for a literal before it is read, on top of `before`; undefined for one that is to be read away. */
   async holdLiteral(sizeBytes: number, before: Holding | undefined): Promise<Holding | undefined> {
     if (this.#isAbandoned || sizeBytes > this.#largestBytes) return undefined;
     const holding = before ?? this.#memory.hold();

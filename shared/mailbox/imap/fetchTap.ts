@@ -21,10 +21,9 @@ const literalMark = /\{(\d{1,15})\}\r?\n$/;
 const longestMark = 20;
 
 /**
- * Reads FETCH responses out of what comes from the server, before imapflow does: it collects each 64 KiB of a
- * mail with promises of its own, and parses each response into a tree, which together are most of what it
- * costs per mail. Everything else, and any response that is not quite as expected, goes on to imapflow as it
- * came, so the order of responses stays what it was. See docs/decisions/0003-fetch-tap.md.
+ * Reads FETCH responses out of what comes from the server before imapflow does, which makes most of what a mail costs.
+ * All else, and any response that is not quite as expected, goes on to imapflow as it came, and so in order. See
+ * docs/decisions/0003-fetch-tap.md.
  */
 export class FetchTap {
   readonly #parser: ImapParser;
@@ -32,16 +31,14 @@ export class FetchTap {
   readonly #buffers: MailBuffers;
   readonly #mayPass: (chunk: Buffer) => boolean;
   #sink: FetchSink | undefined;
-  #largestResponseBytes = 0;
+  /** A response of more bytes is left to imapflow, which ends the connection for it. */
+  largestResponseBytes = 0;
   /** A line's beginning, until its end comes. */
   #held: Buffer[] = [];
   #heldBytes = 0;
   #response: OpenResponse | undefined;
 
-  /**
-   * `mayPass` is asked about all that goes on to imapflow; after a false nothing more is read. Throws a `Failure`
-   * (internal) for a version of imapflow that can't be tapped.
-   */
+  /** `mayPass` is asked about all that goes on to imapflow; after a false nothing more is read. Throws a `Failure`. */
   constructor(client: ImapFlow, buffers: MailBuffers, mayPass: (chunk: Buffer) => boolean = () => true) {
     const parser = parserOf(client);
     this.#parser = parser;
@@ -59,11 +56,6 @@ export class FetchTap {
     return () => {
       if (this.#sink === sink) this.#sink = undefined;
     };
-  }
-
-  /** A response of more bytes is left to imapflow, which ends the connection for it. */
-  limitResponses(largestBytes: number): void {
-    this.#largestResponseBytes = largestBytes;
   }
 
   /** Goes through `chunk` from `start` on. Every way out calls `next`, or hands it to who will. */
@@ -143,7 +135,7 @@ export class FetchTap {
     return (
       response.text.length + lineBytes <= maxTextBytes &&
       response.literals.length < maxLiterals &&
-      response.sizeBytes + lineBytes + literalBytes <= this.#largestResponseBytes
+      response.sizeBytes + lineBytes + literalBytes <= this.largestResponseBytes
     );
   }
 

@@ -13,11 +13,9 @@ export interface DeferredCommands {
 }
 
 /**
- * Takes out what imapflow sends at login and does not need for polling one known folder: ID (twice with
- * most servers), NAMESPACE, and LIST before SELECT; and logs in by LOGIN, one round trip, where the server
- * has it and the credentials are ASCII. Each costs a whole round trip, and a poll has few others.
- *
- * CAPABILITY stays; `onCapability` is called before it, first when the greeting has come.
+ * Takes out what imapflow sends at login and a poll of one known folder does not need, each a round trip: ID,
+ * NAMESPACE, and LIST before SELECT; and logs in by LOGIN, one round trip, where the server has it and the credentials
+ * are ASCII. `onCapability` is called before CAPABILITY, first when the greeting has come.
  */
 export function deferCommands(client: ImapFlow, onCapability: () => void): DeferredCommands {
   const original = commandsOf(client);

@@ -30,7 +30,8 @@ export class Folder {
   peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
   /** UIDs of mails that were unread when this session measured them. */
   readonly unread = new Set<number>();
-  #connection: ImapConnection;
+  /** Valid until the next `reconnect`. */
+  connection: ImapConnection;
   #reconnects = 0;
   #running = 0;
   #closed = false;
@@ -42,23 +43,18 @@ export class Folder {
     commandMs: number,
   ) {
     this.name = name;
-    this.#connection = connection;
+    this.connection = connection;
     this.#uidValidity = mailbox.uidValidity;
     this.#connect = connect;
     this.commandMs = commandMs;
   }
 
-  /** Valid until the next `reconnect`. */
-  get connection(): ImapConnection {
-    return this.#connection;
-  }
-
   /** Waits for its turn; resolves with the release, which must be called once. */
   async enter(): Promise<() => void> {
     const release = await this.#lock.acquire();
-    if (this.#connection.failure !== undefined) {
+    if (this.connection.failure !== undefined) {
       release();
-      throw this.#connection.failure;
+      throw this.connection.failure;
     }
     this.#running += 1;
     return () => {
@@ -74,20 +70,20 @@ export class Folder {
     timeoutMs: number = this.commandMs,
   ): Promise<T> {
     const release = await this.enter();
-    this.#connection.forgetRefusal();
+    this.connection.forgetRefusal();
     try {
-      return await this.inTime(command(this.#connection), timeoutMs);
+      return await this.inTime(command(this.connection), timeoutMs);
     } catch (error) {
-      throw this.#connection.fail(error, doing);
+      throw this.connection.fail(error, doing);
     } finally {
       release();
     }
   }
 
-  /** Settles as `work` does, whoever's turn it is, or rejects with the failure of the connection or for want of time. */
+  /** Settles as `work` does, or rejects when the connection has failed or `timeoutMs` are over. Takes no turn. */
   async inTime<T>(work: Promise<T>, timeoutMs: number = this.commandMs): Promise<T> {
-    const late = () => describeTimeout(this.#connection.state, timeoutMs);
-    return await withDeadline(this.#connection.orFailure(work), timeoutMs, late);
+    const late = () => describeTimeout(this.connection.state, timeoutMs);
+    return await withDeadline(this.connection.orFailure(work), timeoutMs, late);
   }
 
   /** Connects anew; rejects with `lost` after too often, or when the folder's UIDs mean other mails now. */
@@ -99,13 +95,13 @@ export class Folder {
       connection.logout();
       throw lost;
     }
-    this.#connection = connection;
+    this.connection = connection;
   }
 
   /** Never rejects, and waits for nobody. */
   close(): void {
     this.#closed = true;
-    if (this.#connection.failure !== undefined || this.#running > 0) this.#connection.close();
-    else this.#connection.logout();
+    if (this.connection.failure !== undefined || this.#running > 0) this.connection.close();
+    else this.connection.logout();
   }
 }

@@ -47,7 +47,8 @@ export class ImapConnection {
   #phase: ConnectionState['phase'] = 'connect';
   #socketError: Error | undefined;
   #lastRefusal: Refusal | undefined;
-  #failure: Failure | undefined;
+  /** Why it is over. */
+  failure: Failure | undefined;
   #fetching: FetchCommand | undefined;
   readonly #budget = new ResponseBudget();
   #isGreeted = false;
@@ -88,10 +89,6 @@ export class ImapConnection {
       socketError: this.#socketError,
       byeReason: this.client.byeReason,
     };
-  }
-
-  get failure(): Failure | undefined {
-    return this.#failure;
   }
 
   /** Connects and logs in within `timeoutMs`, and selects the folder within `openMs`; rejects with a `Failure`. */
@@ -187,10 +184,7 @@ export class ImapConnection {
     }
   }
 
-  /**
-   * Why a command gave `false`: imapflow answers some commands so, refused or lost, and logs the cause only.
-   * Looks at what was logged since `forgetRefusal`.
-   */
+  /** Why imapflow gave `false` for a command, refused or lost: by what it has logged since `forgetRefusal`. */
   describeFalse(doing: string): Failure {
     if (this.#lastRefusal !== undefined) return describeRefusal(this.#lastRefusal, doing, this.state);
     return describeImapError(undefined, doing, this.state);
@@ -209,15 +203,15 @@ export class ImapConnection {
 
   /** Sends a UID FETCH; its responses are to be taken until their end, `largestBytes` being the largest mail's size. */
   fetch(uids: string, items: FetchItems, memory: LiteralMemory, largestBytes: number): FetchCommand {
-    this.#tap.limitResponses(literalLimit(largestBytes) + mebibyte);
+    this.#tap.largestResponseBytes = literalLimit(largestBytes) + mebibyte;
     this.#fetching = new FetchCommand(this.client, this.#tap, uids, items, memory, largestBytes);
     return this.#fetching;
   }
 
   /** Turns an error into the connection's one `Failure` and ends the connection. */
   fail(error: unknown, doing: string): Failure {
-    const failure = this.#failure ?? describeImapError(error, doing, this.state);
-    this.#failure = failure;
+    const failure = this.failure ?? describeImapError(error, doing, this.state);
+    this.failure = failure;
     this.#failing.reject(failure);
     this.#fetching?.fail(failure);
     this.close();

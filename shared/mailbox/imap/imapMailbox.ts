@@ -7,9 +7,8 @@ import { ImapConnection } from './imapConnection.ts';
 import { ImapSession } from './imapSession.ts';
 
 /**
- * Opens a session on an IMAP mailbox (RFC 3501, RFC 9051) through imapflow: connects, logs in and selects
- * the folder, all within `connectMs`. After a refused OAuth2 login it connects once more with a fresh
- * token, within the same deadline. Rejects with a `Failure`.
+ * Opens a session on an IMAP mailbox (RFC 3501, RFC 9051): connects, logs in and selects the folder, within
+ * `connectMs`. A refused OAuth2 token is fetched anew once, within the same deadline. Rejects with a `Failure`.
  */
 export const openImapMailbox: OpenMailbox = async (options): Promise<MailboxSession> => {
   refuseUnsafeOptions(options);

@@ -29,10 +29,8 @@ const maxFolders = 500;
 const listFoldersMs = 10_000;
 
 /**
- * A logged-in session on one IMAP folder.
- *
- * Candidates are the mails that are neither \Seen nor \Deleted: a mail flagged \Deleted is one that someone
- * removed already, or that this app delivered and had to leave flagged on a server without UIDPLUS.
+ * A logged-in session on one IMAP folder. Candidates are neither \Seen nor \Deleted: what is flagged \Deleted was
+ * removed by someone, or was delivered and had to be left so on a server without UIDPLUS.
  */
 export class ImapSession implements MailboxSession {
   readonly endpoint: string;

@@ -74,8 +74,8 @@ export function watchCommands(client: ImapFlow, onCommand: (name: string, argume
 }
 
 /**
- * Sends a command and hands on the untagged responses of a name as they come, each as imapflow parsed it; nothing
- * more is read from the server until `onUntagged` has resolved. Rejects as the command is refused.
+ * Sends a command and hands on its untagged responses of a name as imapflow parsed them, each once the last was taken.
+ * Rejects as the command is refused.
  */
 export async function runCommand(
   client: ImapFlow,

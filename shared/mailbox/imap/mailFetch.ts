@@ -23,8 +23,8 @@ import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 const pieceBytes = 1024 * 1024;
 
 /**
- * One fetch of mails: small ones many by a command, larger ones streamed in pieces, and for each that the server
- * says nothing about, an empty body or a mark that nobody set, the command that tells what became of it.
+ * One fetch of mails: small ones many by a command, larger ones streamed in pieces; what comes empty, marked or not at
+ * all is asked about again.
  */
 export class MailFetch {
   readonly #folder: Folder;
@@ -223,10 +223,7 @@ export class MailFetch {
     return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
   }
 
-  /**
-   * Servers send an empty body for a mail that they can't read, and for one that was expunged meanwhile; of
-   * the second they then know nothing.
-   */
+  /** An empty body is sent for a mail that the server can't read, and for an expunged one, then unknown to it. */
   async *#explainEmpty(mails: readonly MeasuredMail[]): AsyncGenerator<NoMail> {
     const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] }, answers: () => true };
     for await (const { kind, mail } of fetchByUid(this.#folder, request)) {

@@ -39,12 +39,9 @@ export class MailPieces<Answer> {
 }
 
 /**
- * Joins the pieces of a mail, the next one fetched while the last is consumed. `fetchPiece` gives an empty one behind
- * the end, and rejects when the mail can't be read on.
- *
- * A piece ends a mail only when it is shorter than was asked for and reaches just the server's size. Else
- * the next piece is asked for, and only an empty one proves the end: a stream never ends short in silence,
- * and a size that errs does no harm, also where the server gives less than it is asked for.
+ * Joins the pieces of a mail, the next one fetched while the last is consumed. Only an empty piece, or a short one that
+ * reaches just the size that the server gave, proves the end: a stream never ends short in silence, and a size that
+ * errs does no harm, also where the server gives less than it is asked for.
  */
 export async function* joinPieces(
   sizeBytes: number,

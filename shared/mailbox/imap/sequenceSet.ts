@@ -1,10 +1,7 @@
 /** What one command line may hold of UIDs, in characters; RFC 7162 section 4 asks servers to take 8,192. */
 const maxSetCharacters = 7_900;
 
-/**
- * Writes UIDs as IMAP sequence sets (RFC 9051 section 9), ranges compacted: several sets when one would
- * make a command line of more than 8 KB.
- */
+/** Writes UIDs as IMAP sequence sets (RFC 9051, 9), ranges compacted, each fit for a command line of 8 KB. */
 export function compactUids(uids: readonly number[], maxCharacters = maxSetCharacters): string[] {
   const ranges: { readonly first: number; last: number }[] = [];
   for (const uid of [...new Set(uids)].sort((one, other) => one - other)) {

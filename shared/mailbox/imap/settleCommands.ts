@@ -22,10 +22,7 @@ export class SettleCommands {
     await this.#flag(uids, ['\\Seen']);
   }
 
-  /**
-   * With UIDPLUS (RFC 4315) just these are expunged. Without, they are flagged, and read in case they stay; gives
-   * those that do, since others are flagged that are not ours.
-   */
+  /** Expunges just these (UIDPLUS, RFC 4315), else flags them; gives those that stay, others being flagged too. */
   async delete(uids: readonly number[]): Promise<readonly number[]> {
     if (this.#has('UIDPLUS')) {
       await this.#expunge(uids);
@@ -89,7 +86,7 @@ export class SettleCommands {
     return this.#inSets(uids, 'deleting mails', ({ client }, set) => client.messageDelete(set, silently));
   }
 
-  /** Gives `command` its turn for each sequence set that names these mails; what it resolves to says whether it went well. */
+  /** Gives `command` its turn for each sequence set of these; it resolves to whether it went well. */
   async #inSets(
     uids: readonly number[],
     doing: string,

@@ -13,10 +13,7 @@ const leastProgressBytes = 1024;
 const leastMeanBytes = 64 * 1024;
 const looksInSilence = 8;
 
-/**
- * Settles as `work` does, or rejects with what `onExpiry` makes once next to nothing was received for
- * `silenceMs`, or more than `traffic.floodBytes` without `work` getting done.
- */
+/** Settles as `work` does, or rejects with what `onExpiry` makes when the server is silent, or floods. */
 export async function whileTrafficFlows<T>(
   work: Promise<T>,
   silenceMs: number,

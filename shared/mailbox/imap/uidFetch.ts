@@ -52,11 +52,10 @@ function holdsItems({ body, header, names }: FetchItems, data: FetchData): boole
 }
 
 /**
- * Fetches mails by UID, ranges compacted, and answers each exactly once, in the order of arrival. When the
- * server refuses a whole range, or drops the connection over it (as Dovecot does for a mail that it can't
- * read), the first unanswered mail is asked for alone and then the rest again, so one bad mail does not
- * stop the others; nor does one of which alone the server says that it is busy. Rejects with a `Failure` when the
- * connection or its time is gone, or the server is busy.
+ * Fetches mails by UID and answers each once, in the order of arrival. Where the server refuses a range, or drops the
+ * connection over it, as Dovecot does for a mail that it can't read, the first unanswered mail is asked for alone and
+ * then the rest, so one bad mail stops no other; nor does one of which alone the server says that it is busy. Rejects
+ * with a `Failure` when the connection or its time is gone, or the server is busy.
  */
 export async function* fetchByUid<M extends MailRef>(
   folder: Folder,
@@ -125,10 +124,7 @@ export async function* fetchByUid<M extends MailRef>(
   for (const mail of missing) yield { kind: 'missing', mail };
 }
 
-/**
- * The responses of one command as they come, an answer among them, and the refusal where it ends with NO, BAD or a
- * lost connection.
- */
+/** The responses of one command in bursts, with an answer in each, and the refusal or lost connection that ends it. */
 async function* burstsOf<M extends MailRef>(
   folder: Folder,
   uids: string,
@@ -183,9 +179,8 @@ async function* burstsOf<M extends MailRef>(
 }
 
 /**
- * What was said about one mail that was asked for alone. Some servers say it in several responses, the UID in one and
- * the mail in another: those of the same sequence number are one. Where more mails are asked for at once that is not
- * done: by a sequence number alone a mail could be taken for another one.
+ * What was said about one mail that was asked for alone, perhaps in several responses of one sequence number. Where
+ * more are asked for, a mail could by its sequence number be taken for another one.
  */
 class JoinedResponses {
   readonly #uid: number;

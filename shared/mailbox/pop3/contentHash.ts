@@ -6,10 +6,7 @@ const servers = /^(status|x-status|x-uid|x-keywords|x-imap|x-imapbase|content-le
 const maxHeaderBytes = 1024 * 1024;
 const lineFeed = 0x0a;
 
-/**
- * The SHA-256 of a mail, by which it is known again without UIDL: of all its bytes but the header fields that servers
- * write themselves.
- */
+/** The SHA-256 of a mail, by which it is known without UIDL; leaves out the fields that servers write themselves. */
 export class ContentHash {
   readonly #hash = createHash('sha256');
   #begun: Buffer[] = [];

@@ -105,9 +105,9 @@ export interface KeyedMail extends MeasuredMail {
 }
 
 /**
- * Gives each mail its key: the UIDL, or the SHA-256 of its content, which is read and not kept, and its number among
- * equal ones. One whose content the server withholds is keyed by its size, so that the same one is known again in the
- * next session and can be reported; those that are gone are left out.
+ * Gives each mail its key: the UIDL, or the SHA-256 of its content, which is not kept, and its number among equal ones;
+ * where the content is withheld its size, so that it is known again and can be reported. Mails that are gone are left
+ * out.
  */
 export async function keyMails(wire: Pop3Wire, mails: readonly ListedMail[]): Promise<readonly KeyedMail[]> {
   const retrieval = new Retrieval(

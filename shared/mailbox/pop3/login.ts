@@ -47,10 +47,7 @@ export async function logInWithPassword(
   requireOk(await readReply(wire, deadline));
 }
 
-/**
- * Logs in with an OAuth2 token: XOAUTH2, or OAUTHBEARER (RFC 7628) where the server offers that and not the
- * other. Rejects with a `Failure`; its reason is `login` when the token was refused.
- */
+/** Logs in with an OAuth2 token by XOAUTH2, or by OAUTHBEARER (RFC 7628) where only that is offered. */
 export async function logInWithToken(
   wire: Pop3Wire,
   capabilities: Pop3Capabilities,

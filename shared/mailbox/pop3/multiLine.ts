@@ -9,10 +9,10 @@ export class Pop3Body {
   readonly #tooLong: () => Failure;
   readonly #decoder: DotDecoder;
   #readBytes = 0;
-  #ended = false;
+  ended = false;
   #isDiscarded = false;
 
-  /** To be made when its status line was read. `tooLong` makes the failure for a body of more than `maxBytes`, at which the connection ends. */
+  /** To be made when its status line was read. More than `maxBytes` end the connection, for what `tooLong` makes. */
   constructor(wire: Pop3Wire, deadline: Deadline, maxBytes: number, tooLong: () => Failure) {
     this.#wire = wire;
     this.#deadline = deadline;
@@ -21,14 +21,7 @@ export class Pop3Body {
     this.#decoder = new DotDecoder(wire.isLenient);
   }
 
-  get ended(): boolean {
-    return this.#ended;
-  }
-
-  /**
-   * The next bytes, as views on what came from the network; they may be none. Undefined at the end. Rejects once it was
-   * discarded.
-   */
+  /** The next bytes, maybe none, as views on what came; undefined at the end. Rejects once it was discarded. */
   async next(): Promise<readonly Buffer[] | undefined> {
     if (this.#isDiscarded) {
       throw new Failure(
@@ -40,7 +33,7 @@ export class Pop3Body {
   }
 
   async #read(): Promise<readonly Buffer[] | undefined> {
-    if (this.#ended) return undefined;
+    if (this.ended) return undefined;
     const chunk = await this.#wire.piece(this.#deadline);
     const pieces: Buffer[] = [];
     const end = this.#decoder.decode(chunk, pieces);
@@ -48,7 +41,7 @@ export class Pop3Body {
     this.#deadline.earn(chunk.length);
     if (this.#readBytes > this.#maxBytes) throw this.#wire.fail(this.#tooLong());
     if (end !== -1) {
-      this.#ended = true;
+      this.ended = true;
       this.#wire.putBack(chunk.subarray(end));
     }
     return pieces;
@@ -64,7 +57,7 @@ export class Pop3Body {
 const maxLineCharacters = 4 * 1024;
 const meanLineBytes = 512;
 
-/** Reads the lines of a list reply. A list or a line that is too long ends the connection with a `Failure` (protocol). */
+/** Reads the lines of a list reply. Too many or too long ones end the connection with a `Failure` (protocol). */
 export async function readLines(
   wire: Pop3Wire,
   deadline: Deadline,
@@ -109,11 +102,10 @@ const strictly = { lineStart: '\r\n.', bytes: Buffer.from('\r\n.'), mayEnd: /^\r
 const leniently = { lineStart: '\n.', bytes: Buffer.from('\n.'), mayEnd: /^[ \t\r]*\n?$/ };
 
 /**
- * Undoes the dot-stuffing of a POP3 multi-line reply (RFC 1939, section 3) and finds its end, whatever pieces the bytes
- * come in. Only CRLF ends a line; bare CR, bare LF and NUL are content.
+ * Undoes the dot-stuffing of a POP3 multi-line reply (RFC 1939, 3) and finds its end. Only CRLF ends a line.
  *
- * The lenient one is for servers that end lines in LF alone, or put blanks behind the dot that ends a reply. What ends a
- * line for it may stand in a mail of a better server, so it is used only where one was seen to do so.
+ * The lenient one is for servers seen to end lines in LF alone, or to put blanks behind the dot that ends a reply: in a
+ * mail of a better server that would be content.
  */
 export class DotDecoder {
   readonly #way: typeof strictly;
@@ -126,10 +118,7 @@ export class DotDecoder {
     this.#way = isLenient ? leniently : strictly;
   }
 
-  /**
-   * Takes the next bytes and appends what they decode to, as views on `chunk`, to `pieces`. Returns the index
-   * after the terminator, or -1 when the reply goes on. The CRLF before the terminator is content.
-   */
+  /** Appends views on what is decoded to `pieces`. Returns the index behind the reply's end, -1 when it goes on. */
   decode(chunk: Buffer, pieces: Buffer[]): number {
     let from = 0;
     for (;;) {

@@ -3,14 +3,10 @@ import Pop3Command from 'node-pop3';
 import { Failure } from '../../failure/failure.ts';
 
 /**
- * Lets node-pop3 open the connection and takes its socket over before the first byte; `onRefused` hears why none came
- * about. See docs/decisions/0002-node-pop3-socket-only.md. Throws a `Failure` (internal) for another version.
- *
- * node-pop3 0.11.0 judges every chunk as if it were a whole reply, the greeting too, and ends the process by
- * an `error` event on a greeting that is refused: so its data listener goes, and `Pop3Wire` reads. It knows no
- * STLS, and wraps a socket that has not connected yet, which Node does in JavaScript, slowly: so it opens
- * plain TCP always, and TLS starts the same way for SSL and STLS, on the connected socket. This leans on
- * `connect()` setting `_socket` at once.
+ * Lets node-pop3 0.11.0 open the connection and takes its socket over before the first byte, which leans on `connect()`
+ * setting `_socket` at once; `onRefused` hears why none came about. It would judge every chunk as a whole reply, and
+ * end the process by an `error` event on a refused greeting; TLS it starts slowly, and STLS not at all. See
+ * docs/decisions/0002-node-pop3-socket-only.md. Throws a `Failure` (internal) for another version.
  */
 export function openSocket(host: string, port: number, onRefused: (error: unknown) => Error): net.Socket {
   const client = new Pop3Command({ user: '', password: '', host, port, tls: false });

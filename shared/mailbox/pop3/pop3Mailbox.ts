@@ -18,9 +18,8 @@ import { Deadline, Pop3Wire } from './wire.ts';
 type LogIn = (wire: Pop3Wire, capabilities: Pop3Capabilities) => Promise<void>;
 
 /**
- * Opens a POP3 session (RFC 1939): connects, sets up TLS as `security` says, and logs in, all within
- * `connectMs`. An OAuth2 token that is refused is fetched anew once. Rejects with a `Failure`: config,
- * unknown-host, refused, timeout, tls, login, busy, token, protocol or connection-lost.
+ * Opens a POP3 session (RFC 1939): connects, sets up TLS as `security` says, and logs in, all within `connectMs`. A
+ * refused OAuth2 token is fetched anew once. Rejects with a `Failure`.
  */
 export const openPop3Mailbox: OpenMailbox = async (options) => {
   const { host, port, username, credential } = options;

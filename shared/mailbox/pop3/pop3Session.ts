@@ -32,10 +32,7 @@ export class Pop3Session implements MailboxSession {
   readonly #wire: Pop3Wire;
   readonly #options: MailboxOptions;
   readonly #capabilities: Pop3Capabilities;
-  /**
-   * Whether QUIT keeps from all later sessions what was retrieved in this one, also what was not deleted. Such a
-   * mail would be lost to this app, so the session then ends without QUIT and its deletes are done anew.
-   */
+  /** Whether QUIT hides from later sessions what was retrieved, deleted or not: to this app that would be lost. */
   readonly #hidesRetrieved: boolean;
   /** The mails listed in this session, by number. */
   readonly #listed = new Map<number, KeyedMail>();
@@ -204,10 +201,7 @@ export class Pop3Session implements MailboxSession {
     return this.#hidesRetrieved && [...this.#retrieved].some(isUndelivered);
   }
 
-  /**
-   * Sends DELE for these, all at once, and QUIT behind the last ones when `close` waits for just that. Gives
-   * the failure when one can't be deleted and, as far as that can be asked still, is there.
-   */
+  /** Sends DELE for these, and QUIT behind the last if `close` waits for it; gives the failure of one that stays. */
   async #delete(ids: readonly number[], isLast: boolean): Promise<Failure | undefined> {
     const wire = this.#wire;
     wire.expectSilence();
@@ -255,10 +249,7 @@ export class Pop3Session implements MailboxSession {
     else yield* this.#stream(mail, body, read, retrieval, holding);
   }
 
-  /**
-   * Reads a mail into memory of its own, by the size that was listed. One that turns out too large to be held whole is
-   * given back as what was read of it.
-   */
+  /** Reads a mail into memory of its own; one that turns out too large is given back as the pieces that were read. */
   async #readWhole(body: Pop3Body, sizeBytes: number, holding: Holding): Promise<Buffer | readonly Buffer[]> {
     const { buffers = newBuffers, wholeBytes } = this.#options;
     let mail = buffers.take(sizeBytes);

@@ -69,10 +69,7 @@ const lockedMailbox = new RegExp(
 const loginDelay = /\b(login.delay|minimum.*(interval|delay)|too (soon|frequent|often))/i;
 const loginCodes = new Set(['AUTH', 'IN-USE', 'LOGIN-DELAY', 'SYS/TEMP', 'SYS/PERM']);
 
-/**
- * Why a server refused a login: the credentials, a mailbox in use, or a state that passes (RFC 2449, RFC 3206).
- * `advice` says what to look at when the credentials are refused.
- */
+/** Why a server refused a login (RFC 2449, RFC 3206); `advice` is for refused credentials. */
 export function describeLoginRefusal(
   wire: Pop3Wire,
   reply: Pop3Reply,

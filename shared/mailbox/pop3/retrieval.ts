@@ -20,8 +20,8 @@ export interface Retrieved {
 }
 
 /**
- * RETR of many mails, in order. Where the server takes pipelining, up to 256 of them or 16 MiB (by the listed
- * sizes) are on the wire at once, and the window is filled up again when half of it is free.
+ * RETR of many mails, in order. Where the server takes pipelining, up to 256 of them or 16 MiB (by the listed sizes)
+ * are on the wire; filled up again at half of that.
  */
 export class Retrieval {
   readonly #wire: Pop3Wire;

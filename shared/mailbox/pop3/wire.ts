@@ -18,10 +18,9 @@ const resumeAtBytes = maxUnreadBytes / 2;
 const maxLineBytes = 8 * 1024;
 
 /**
- * The bytes of one POP3 connection: read by line or by piece, each wait with a deadline, whatever way they
- * are cut on the network. Holds a little more than 1 MiB that was not asked for yet; more stays with the
- * server. Has one reader at a time. Once it has failed, what came before the failure can still be read;
- * then every read rejects with that same failure.
+ * The bytes of one POP3 connection, for one reader at a time: by line or by piece, each wait with a deadline. Holds a
+ * little more than 1 MiB unasked; more stays with the server. What came before a failure can still be read; then every
+ * read rejects with that same failure.
  */
 export class Pop3Wire {
   readonly contact: Omit<MailServerContact, 'phase'>;
@@ -35,6 +34,10 @@ export class Pop3Wire {
   endsWithOddDot = false;
   #lastLineIsBare = false;
   readonly #over = Promise.withResolvers<void>();
+  /** Resolves when the connection is over. */
+  readonly over: Promise<void> = this.#over.promise;
+  /** Why it is over. */
+  failure: Failure | undefined;
   #socket: Socket;
   /** What TLS runs over. */
   #plainSocket: Socket | undefined;
@@ -42,7 +45,6 @@ export class Pop3Wire {
   #paused = false;
   #unread: Buffer[] = [];
   #unreadBytes = 0;
-  #failure: Failure | undefined;
   #wake: (() => void) | undefined;
 
   /** Takes over a socket that connects; it must have no other reader. */
@@ -57,15 +59,6 @@ export class Pop3Wire {
     this.#listen(socket, 'connect');
   }
 
-  /** Resolves when the connection is over. */
-  get over(): Promise<void> {
-    return this.#over.promise;
-  }
-
-  get failure(): Failure | undefined {
-    return this.#failure;
-  }
-
   get server(): string {
     return serverName(this.contact);
   }
@@ -78,21 +71,18 @@ export class Pop3Wire {
   /** Waits until TCP, or after `secure` TLS, is set up. */
   async connected(deadline: Deadline): Promise<void> {
     while (!this.#connected) {
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.failure !== undefined) throw this.failure;
       await this.#wait(deadline);
     }
   }
 
-  /**
-   * Starts TLS on this connection and waits for it. Refuses bytes that came before: they were sent in the
-   * clear, by anyone, and would be taken for answers within TLS (response injection).
-   */
+  /** Starts TLS. Bytes that came before it, in the clear, are refused: they would pass for answers within TLS. */
   async secure(options: tls.ConnectionOptions, deadline: Deadline): Promise<void> {
     if (this.#unreadBytes > 0) {
       const sentence = `${this.server} sent data ahead of the TLS handshake, as an attacker on the way would. Check the network.`;
       throw this.fail(new Failure('tls', sentence));
     }
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.failure !== undefined) throw this.failure;
     this.phase = 'tls';
     this.#connected = false;
     const plain = this.#socket;
@@ -105,7 +95,7 @@ export class Pop3Wire {
 
   /** Sends command lines. Never throws: what comes of them shows in reading the answers. */
   write(lines: string): void {
-    if (this.#failure === undefined) this.#socket.write(lines, 'utf8');
+    if (this.failure === undefined) this.#socket.write(lines, 'utf8');
   }
 
   /** To be called before a command when no answer is awaited: nothing may have come unasked. */
@@ -137,7 +127,7 @@ export class Pop3Wire {
         this.#resumeWhenLow();
         return piece;
       }
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.failure !== undefined) throw this.failure;
       await this.#wait(deadline);
     }
   }
@@ -180,7 +170,7 @@ export class Pop3Wire {
     this.#end(failure);
     this.#socket.destroy();
     this.#plainSocket?.destroy();
-    return this.#failure ?? failure;
+    return this.failure ?? failure;
   }
 
   /** Ends the connection at once when the run's signal fires. */
@@ -229,8 +219,8 @@ export class Pop3Wire {
   }
 
   #end(failure: Failure): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = failure;
+    if (this.failure !== undefined) return;
+    this.failure = failure;
     this.#over.resolve();
     this.#wake?.();
   }
@@ -261,8 +251,8 @@ export class Pop3Wire {
 }
 
 /**
- * How long a reply may be waited for: `totalMs` in all, and `silenceMs` for the next byte. Only time spent
- * waiting for the server counts, so that a slow consumer does not make a good server late.
+ * How long a reply may be waited for, in all and for the next byte. Only time spent waiting for the server counts: a
+ * slow consumer makes no good server late.
  */
 export class Deadline {
   readonly silenceMs: number;

@@ -59,7 +59,7 @@ async function read(pieces: readonly Buffer[], { attached = true, isFull = false
     },
   });
   const tap = new FetchTap(client, newBuffers);
-  tap.limitResponses(8 * 1024 * 1024);
+  tap.largestResponseBytes = 8 * 1024 * 1024;
   const rows: FetchData[] = [];
   const sizesBytes: number[] = [];
   const passed: string[] = [];
@@ -155,7 +155,7 @@ test('while the sink is full nothing more is read', async () => {
   const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
   const rows: FetchData[] = [];
   const tap = new FetchTap(client, newBuffers);
-  tap.limitResponses(1024);
+  tap.largestResponseBytes = 1024;
   tap.attach({
     ...aSink,
     add: (one) => void rows.push(one),
