@@ -50,8 +50,9 @@ export interface FetchedMail {
 }
 
 /** What became of one mail that was asked for. */
-export type FetchAnswer =
-  | FetchedMail
+export type FetchAnswer = FetchedMail | NoMail;
+
+export type NoMail =
   /** Expunged, read or deleted since it was listed: another run or person has dealt with it. */
   | { readonly kind: 'gone'; readonly mail: MeasuredMail }
   /** The server lists it but can't hand it over; `sentence` says what it answered. */

@@ -1,25 +1,13 @@
 import { BlockList, isIP } from 'node:net';
 
-/** IPv4 networks that are not the public internet (RFC 6890 and the IANA special-purpose registry). */
-const privateNetworks: readonly (readonly [network: string, prefix: number])[] = [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
-  // Public by its number, but each Azure host answers there itself.
-  ['168.63.129.16', 32],
-];
+/**
+ * IPv4 networks that are not the public internet (RFC 6890 and the IANA special-purpose registry), and one address that
+ * is public by its number, but where each Azure host answers itself.
+ */
+const privateNetworks = `
+  0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
+  192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4
+  168.63.129.16/32`;
 
 const privateV4 = new BlockList();
 const mappedV4 = new BlockList();
@@ -30,9 +18,10 @@ mappedV4.addSubnet('::ffff:0:0', 96, 'ipv6');
 // What is not global unicast is unspecified, loopback, unique local, link-local, multicast or unassigned.
 globalV6.addSubnet('2000::', 3, 'ipv6');
 globalV6.addSubnet('64:ff9b::', 96, 'ipv6');
-for (const [network, prefix] of privateNetworks) {
-  privateV4.addSubnet(network, prefix, 'ipv4');
-  privateV6.addSubnet(`64:ff9b::${network}`, 96 + prefix, 'ipv6');
+for (const network of privateNetworks.trim().split(/\s+/)) {
+  const [address = '', prefix] = network.split('/');
+  privateV4.addSubnet(address, Number(prefix), 'ipv4');
+  privateV6.addSubnet(`64:ff9b::${address}`, 96 + Number(prefix), 'ipv6');
 }
 // IETF protocols with Teredo, documentation, and 6to4, whose relays are gone and which may hold any IPv4 address.
 privateV6.addSubnet('2001::', 23, 'ipv6');

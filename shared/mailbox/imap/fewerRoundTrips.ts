@@ -3,21 +3,14 @@ import { Failure } from '../../failure/failure.ts';
 import { commandsOf, type ImapCommand, memberOf, replaceCommands, runCommand } from './imapflowInside.ts';
 
 /** Commands that are left out at first and sent only where a server turns out to want them. */
-export interface DeferredCommands {
-  /** LIST of all folders (RFC 3501, 6.3.8): their names as people see them, those left out that can't be selected. */
-  listFolders(): Promise<readonly string[]>;
-  /** ID (RFC 2971), which a few servers demand before SELECT. */
-  identify(): Promise<void>;
-  /** NAMESPACE (RFC 2342): prefix and separator of the user's own folders, empty when there is none. */
-  namespace(): Promise<{ readonly prefix: string; readonly separator: string }>;
-}
+export type DeferredCommands = ReturnType<typeof deferCommands>;
 
 /**
  * Takes out what imapflow sends at login and a poll of one known folder does not need, each a round trip: ID,
  * NAMESPACE, and LIST before SELECT; and logs in by LOGIN, one round trip, where the server has it and the credentials
  * are ASCII. `onCapability` is called before CAPABILITY, first when the greeting has come.
  */
-export function deferCommands(client: ImapFlow, onCapability: () => void): DeferredCommands {
+export function deferCommands(client: ImapFlow, onCapability: () => void) {
   const original = commandsOf(client);
   const call = async (name: string, ...args: readonly unknown[]): Promise<unknown> =>
     original.get(name)?.(client, ...args);
@@ -58,14 +51,17 @@ export function deferCommands(client: ImapFlow, onCapability: () => void): Defer
   ]);
   replaceCommands(client, replaced);
   return {
-    listFolders: async () => {
+    /** LIST of all folders (RFC 3501, 6.3.8): the names of those that can be selected, as people see them. */
+    listFolders: async (): Promise<readonly string[]> => {
       const listed = await call('LIST', '', '*', { listOnly: true });
       return Array.isArray(listed) ? listed.flatMap(folderNameIn) : [];
     },
-    identify: async () => {
+    /** ID (RFC 2971), which a few servers demand before SELECT. */
+    identify: async (): Promise<void> => {
       if (client.capabilities.has('ID')) await call('ID', client.clientInfo);
     },
-    namespace: async () => {
+    /** NAMESPACE (RFC 2342): prefix and separator of the user's own folders, empty when there is none. */
+    namespace: async (): Promise<{ readonly prefix: string; readonly separator: string }> => {
       await call('NAMESPACE');
       return { prefix: client.namespace?.prefix ?? '', separator: client.namespace?.delimiter ?? '' };
     },

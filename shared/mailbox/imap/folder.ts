@@ -1,4 +1,4 @@
-import type { MailboxObject } from 'imapflow';
+import type { MailboxObject, SearchObject } from 'imapflow';
 import type { Failure } from '../../failure/failure.ts';
 import { withDeadline } from '../../wait/deadline.ts';
 import { Lock } from '../../wait/lock.ts';
@@ -78,6 +78,11 @@ export class Folder {
     } finally {
       release();
     }
+  }
+
+  /** The UIDs found, ascending. */
+  search(query: SearchObject, doing: string, timeoutMs?: number): Promise<readonly number[]> {
+    return this.run(doing, (connection) => connection.search(query, doing), timeoutMs);
   }
 
   /** Settles as `work` does, or rejects when the connection has failed or `timeoutMs` are over. Takes no turn. */

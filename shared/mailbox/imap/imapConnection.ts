@@ -194,11 +194,11 @@ export class ImapConnection {
     this.#lastRefusal = undefined;
   }
 
-  /** UID SEARCH: the UIDs found, in any order. */
+  /** UID SEARCH: the UIDs found, ascending. */
   async search(query: SearchObject, doing: string): Promise<readonly number[]> {
     const found = await this.client.search(query, { uid: true });
     if (!Array.isArray(found)) throw this.describeFalse(doing);
-    return found;
+    return found.sort((one, other) => one - other);
   }
 
   /** Sends a UID FETCH; its responses are to be taken until their end, `largestBytes` being the largest mail's size. */
@@ -232,15 +232,10 @@ export class ImapConnection {
   /** LOGOUT is sent and its answer is awaited by nobody: what was settled is settled. */
   logout(): void {
     if (this.client.isClosed) return;
-    const { client } = this;
-    const giveUp = setTimeout(() => this.close(), Math.min(logoutMs, this.#options.timeouts.commandMs));
-    client
-      .logout()
+    const mostMs = Math.min(logoutMs, this.#options.timeouts.commandMs);
+    withDeadline(this.client.logout(), mostMs, () => new Error('Late.'))
       .catch(() => {})
-      .finally(() => {
-        clearTimeout(giveUp);
-        this.close();
-      });
+      .finally(() => this.close());
   }
 }
 

@@ -170,16 +170,9 @@ export class ImapSession implements MailboxSession {
   }
 
   #search(): Promise<readonly number[]> {
-    const doing = 'listing the unread mails';
+    const unread = { seen: false, deleted: false };
     // Of a large mailbox it takes a server as long as opening it.
-    return this.#folder.run(
-      doing,
-      async (connection) => {
-        const found = await connection.search({ seen: false, deleted: false }, doing);
-        return [...found].sort((one, other) => one - other);
-      },
-      this.#options.timeouts.openMs,
-    );
+    return this.#folder.search(unread, 'listing the unread mails', this.#options.timeouts.openMs);
   }
 
   /** Gives those whose header the server withholds. */

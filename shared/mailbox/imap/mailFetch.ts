@@ -9,13 +9,14 @@ import {
   type MailMemory,
   type MailRef,
   type MeasuredMail,
+  type NoMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import type { Folder } from './folder.ts';
 import type { ImapConnection } from './imapConnection.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
-import { joinPieces, MailPieces } from './mailPieces.ts';
+import { joinPieces, type MailPieces, mailPieces } from './mailPieces.ts';
 import { compactUids } from './sequenceSet.ts';
 import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
@@ -159,7 +160,7 @@ export class MailFetch {
     this.#folder.unread.add(mail.id);
     const account = this.#held.hold();
     const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
-    const pieces = new MailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
+    const pieces = mailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
     const first = await pieces.begin();
     if (Buffer.isBuffer(first) && first.length > 0) {
       this.#held.handOver(account);
@@ -246,8 +247,6 @@ interface Again {
   /** They came marked as read, and were unread when they were measured. */
   readonly marked: MeasuredMail[];
 }
-
-type NoMail = Exclude<FetchAnswer, { kind: 'mail' }>;
 
 /** Why a mail is not handed over, for a person. */
 export function describeUnavailable(

@@ -1,41 +1,38 @@
 import { Failure } from '../../failure/failure.ts';
 import { Lock } from '../../wait/lock.ts';
 
+export type MailPieces<Answer> = ReturnType<typeof mailPieces<Answer>>;
+
 /** The pieces of one mail, one on the wire at a time; `Answer` is what else a server may say to a request for one. */
-export class MailPieces<Answer> {
-  readonly #fetchPiece: (offset: number) => Promise<Buffer | Answer>;
-  readonly #wire = new Lock();
-  /** What `begin` has fetched and nobody has read. */
-  #first: Promise<Buffer | Answer> | undefined;
-  #isOver = false;
+export function mailPieces<Answer>(fetchPiece: (offset: number) => Promise<Buffer | Answer>) {
+  const wire = new Lock();
+  let unread: Promise<Buffer | Answer> | undefined;
+  let isOver = false;
 
-  constructor(fetchPiece: (offset: number) => Promise<Buffer | Answer>) {
-    this.#fetchPiece = fetchPiece;
-  }
-
-  /** Fetches the first piece, which says whether there is a mail at all; the first reader then gets it. */
-  begin(): Promise<Buffer | Answer> {
-    const first = this.fetch(0);
-    this.#first = first;
-    return first;
-  }
-
-  async fetch(offset: number): Promise<Buffer | Answer> {
-    if (this.#isOver) {
+  const fetch = async (offset: number): Promise<Buffer | Answer> => {
+    if (isOver) {
       throw new Failure('internal', 'A mail was read on after the fetch had gone on to the next one.');
     }
-    const first = this.#first;
-    this.#first = undefined;
+    const first = unread;
+    unread = undefined;
     if (offset === 0 && first !== undefined) return await first;
-    return await this.#wire.run(() => this.#fetchPiece(offset));
-  }
+    return await wire.run(() => fetchPiece(offset));
+  };
 
-  /** Resolves when none is on the wire, and none will be. */
-  async end(): Promise<void> {
-    this.#isOver = true;
-    this.#first = undefined;
-    await this.#wire.run(async () => {});
-  }
+  return {
+    fetch,
+    /** Fetches the first piece, which says whether there is a mail at all; the first reader then gets it. */
+    begin: async (): Promise<Buffer | Answer> => {
+      unread = fetch(0);
+      return await unread;
+    },
+    /** Resolves when none is on the wire, and none will be. */
+    end: async (): Promise<void> => {
+      isOver = true;
+      unread = undefined;
+      await wire.run(async () => {});
+    },
+  };
 }
 
 /**

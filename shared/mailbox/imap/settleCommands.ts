@@ -1,4 +1,3 @@
-import type { SearchObject } from 'imapflow';
 import type { Folder } from './folder.ts';
 import type { ImapConnection } from './imapConnection.ts';
 import { compactUids } from './sequenceSet.ts';
@@ -56,24 +55,20 @@ export class SettleCommands {
 
   /** The UIDs of all mails that are flagged \Deleted, by whomever. */
   async findDeleted(): Promise<readonly number[]> {
-    const found = await this.#find({ deleted: true });
+    const found = await this.#folder.search({ deleted: true }, 'looking for mails');
     for (const uid of found) this.#foundDeleted.add(uid);
     return found;
   }
 
   /** The UIDs of all mails that are \Seen or flagged \Deleted. */
   async findReadOrDeleted(): Promise<readonly number[]> {
-    const found = new Set([...(await this.findDeleted()), ...(await this.#find({ seen: true }))]);
-    return [...found].sort((one, other) => one - other);
+    const deleted = await this.findDeleted();
+    const read = await this.#folder.search({ seen: true }, 'looking for mails');
+    return [...new Set([...deleted, ...read])].sort((one, other) => one - other);
   }
 
   #has(capability: string): boolean {
     return this.#folder.connection.client.capabilities.has(capability);
-  }
-
-  #find(query: SearchObject): Promise<readonly number[]> {
-    const doing = 'looking for mails';
-    return this.#folder.run(doing, (connection) => connection.search(query, doing));
   }
 
   #flag(uids: readonly number[], flags: string[]): Promise<void> {

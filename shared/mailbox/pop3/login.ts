@@ -131,5 +131,5 @@ export async function startTls(
     throw wire.fail(new Failure('tls', sentence));
   }
   await wire.secure(options, deadline);
-  wire.phase = 'login';
+  wire.contact.phase = 'login';
 }

@@ -68,10 +68,10 @@ async function open(
   let isAsking = false;
   try {
     if (options.security === 'tls') await wire.secure(trust, deadline);
-    wire.phase = 'greeting';
+    wire.contact.phase = 'greeting';
     const greeting = await readReply(wire, deadline);
     if (!greeting.ok) throw describeGreetingRefusal(wire, greeting);
-    wire.phase = 'login';
+    wire.contact.phase = 'login';
     if (options.security === 'starttls') await startTls(wire, trust, deadline);
     isAsking = asksCapabilities;
     const capabilities: Pop3Capabilities = asksCapabilities
@@ -82,7 +82,7 @@ async function open(
     // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
     if (capabilities.has('UTF8')) await ask(wire, 'UTF8', deadline);
     await logIn(wire, capabilities);
-    wire.phase = 'session';
+    wire.contact.phase = 'session';
     return new Pop3Session(wire, options, capabilities);
   } catch (error) {
     const failure = toFailure(error, 'opening a POP3 session');

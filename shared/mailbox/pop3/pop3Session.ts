@@ -14,6 +14,7 @@ import {
   type MailMemory,
   type MailRef,
   type MeasuredMail,
+  type NoMail,
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { type KeyedMail, keyMails, type ListedMail, listMails, listNumbers } from './listing.ts';
@@ -172,15 +173,15 @@ export class Pop3Session implements MailboxSession {
 
   async #quit(): Promise<boolean> {
     const { commandMs } = this.#wire.timeouts;
-    this.#quitTimer = setTimeout(() => {
-      this.#wire.fail(describeTimeout({ ...this.#wire.contact, phase: 'session' }, commandMs));
-    }, commandMs);
+    const giveUp = () => this.#wire.fail(describeTimeout(this.#wire.contact, commandMs));
+    this.#quitTimer = setTimeout(giveUp, commandMs);
     await this.#settling;
     let confirmed = false;
     try {
       if (!this.#mustNotQuit()) {
         const endTurn = await this.#takeTurn();
-        confirmed = (await this.#askToQuit().finally(endTurn)).ok;
+        const quitting = this.#quitSent ? readReply(this.#wire) : ask(this.#wire, 'QUIT');
+        confirmed = (await quitting.finally(endTurn)).ok;
       }
     } catch {
       // Not confirmed: that is all there is to know.
@@ -190,10 +191,6 @@ export class Pop3Session implements MailboxSession {
     if (confirmed) this.#wire.finish();
     else this.#wire.fail(new Failure('connection-lost', `The session with ${this.#wire.server} is over.`));
     return confirmed || this.#deleted.size === 0;
-  }
-
-  #askToQuit(): Promise<Pop3Reply> {
-    return this.#quitSent ? readReply(this.#wire) : ask(this.#wire, 'QUIT');
   }
 
   #mustNotQuit(): boolean {
@@ -210,16 +207,15 @@ export class Pop3Session implements MailboxSession {
     this.#quitSent = isQuitNext && wire.pipelining && !this.#mustNotQuit();
     const commands = ids.map((id) => `DELE ${id}\r\n`).join('');
     wire.write(this.#quitSent ? `${commands}QUIT\r\n` : commands);
-    const doubtful: { readonly id: number; readonly refusal: Failure }[] = [];
+    const doubtful = new Map<number, Failure>();
     for (const id of ids) {
       const reply = await readReply(wire);
       this.#quitTimer?.refresh();
-      if (!reply.ok && !saysGone(reply))
-        doubtful.push({ id, refusal: describeRefusal(wire, `DELE ${id}`, reply) });
+      if (!reply.ok && !saysGone(reply)) doubtful.set(id, describeRefusal(wire, `DELE ${id}`, reply));
     }
-    if (doubtful.length === 0) return undefined;
+    if (doubtful.size === 0) return undefined;
     const listed = this.#quitSent ? undefined : await listNumbers(wire);
-    return doubtful.find(({ id }) => listed?.has(id) ?? true)?.refusal;
+    return [...doubtful].find(([id]) => listed?.has(id) ?? true)?.[1];
   }
 
   async *#retrieve(
@@ -327,7 +323,7 @@ export class Pop3Session implements MailboxSession {
     throw new Failure('mail', `A mail could not be fetched from ${this.#wire.server} a second time: ${why}`);
   }
 
-  #refused(mail: MeasuredMail, reply: Pop3Reply): Exclude<FetchAnswer, { kind: 'mail' }> {
+  #refused(mail: MeasuredMail, reply: Pop3Reply): NoMail {
     this.#refusedIds.add(mail.id);
     if (isGone(reply)) return { kind: 'gone', mail };
     return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#wire, mail, reply) };
@@ -339,7 +335,7 @@ export class Pop3Session implements MailboxSession {
   }
 
   /** What is known of a mail without asking: deleted by this session, or refused when it was to be keyed. */
-  #withheld(mail: MeasuredMail): Exclude<FetchAnswer, { kind: 'mail' }> | undefined {
+  #withheld(mail: MeasuredMail): NoMail | undefined {
     const { id, unavailable } = this.#known(mail);
     if (this.#deleted.has(id)) return { kind: 'gone', mail };
     return unavailable === undefined ? undefined : { kind: 'unavailable', mail, sentence: unavailable };

@@ -23,8 +23,7 @@ const maxLineBytes = 8 * 1024;
  * read rejects with that same failure.
  */
 export class Pop3Wire {
-  readonly contact: Omit<MailServerContact, 'phase'>;
-  phase: MailServerContact['phase'] = 'connect';
+  readonly contact: MailServerContact & { phase: MailServerContact['phase'] };
   /** Struck out of whatever the server says, in every phase. */
   secrets: readonly string[] = [];
   /** Whether the server takes several commands at once (RFC 2449, 6.6). */
@@ -42,7 +41,6 @@ export class Pop3Wire {
   /** What TLS runs over. */
   #plainSocket: Socket | undefined;
   #connected = false;
-  #paused = false;
   #unread: Buffer[] = [];
   #unreadBytes = 0;
   #wake: (() => void) | undefined;
@@ -53,7 +51,7 @@ export class Pop3Wire {
     contact: Omit<MailServerContact, 'phase'>,
     timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'> = defaultTimeouts,
   ) {
-    this.contact = contact;
+    this.contact = { ...contact, phase: 'connect' };
     this.timeouts = timeouts;
     this.#socket = socket;
     this.#listen(socket, 'connect');
@@ -83,7 +81,7 @@ export class Pop3Wire {
       throw this.fail(new Failure('tls', sentence));
     }
     if (this.failure !== undefined) throw this.failure;
-    this.phase = 'tls';
+    this.contact.phase = 'tls';
     this.#connected = false;
     const plain = this.#socket;
     plain.removeAllListeners('data');
@@ -105,17 +103,10 @@ export class Pop3Wire {
     const quoted = this.quote(text.split('\n', 1)[0] ?? '');
     this.#unread = [];
     this.#unreadBytes = 0;
-    throw this.fail(
-      quoted.startsWith('-ERR')
-        ? new Failure(
-            'connection-lost',
-            `${this.server} ended the session: ${quoted}. The next run tries again.`,
-          )
-        : new Failure(
-            'protocol',
-            `${this.server} sent what nobody asked for: "${quoted}". Check the server.`,
-          ),
-    );
+    const [reason, sentence] = quoted.startsWith('-ERR')
+      ? (['connection-lost', `ended the session: ${quoted}. The next run tries again.`] as const)
+      : (['protocol', `sent what nobody asked for: "${quoted}". Check the server.`] as const);
+    throw this.fail(new Failure(reason, `${this.server} ${sentence}`));
   }
 
   /** The next bytes, as many as there are; at least one. */
@@ -124,7 +115,7 @@ export class Pop3Wire {
       const piece = this.#unread.shift();
       if (piece !== undefined) {
         this.#unreadBytes -= piece.length;
-        this.#resumeWhenLow();
+        if (this.#unreadBytes <= resumeAtBytes && this.#socket.isPaused()) this.#socket.resume();
         return piece;
       }
       if (this.failure !== undefined) throw this.failure;
@@ -176,7 +167,7 @@ export class Pop3Wire {
   /** Ends the connection at once when the run's signal fires. */
   endWith(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
-    const onAbort = (): void => void this.fail(describeAbort(signal, this.#contactNow()));
+    const onAbort = (): void => void this.fail(describeAbort(signal, this.contact));
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     void this.over.then(() => signal.removeEventListener('abort', onAbort));
@@ -192,7 +183,7 @@ export class Pop3Wire {
     // The listeners stay for good: an error without one would end the process. Under TLS the plain socket's
     // events say nothing that the TLS socket's don't.
     const ended = (error?: Error) => {
-      if (socket === this.#socket) this.#end(describeNetworkFailure(error, this.#contactNow()));
+      if (socket === this.#socket) this.#end(describeNetworkFailure(error, this.contact));
     };
     socket.on('error', ended);
     socket.on('end', () => ended());
@@ -204,18 +195,9 @@ export class Pop3Wire {
     socket.on('data', (chunk: Buffer) => {
       this.#unread.push(chunk);
       this.#unreadBytes += chunk.length;
-      if (this.#unreadBytes > maxUnreadBytes && !this.#paused) {
-        this.#paused = true;
-        this.#socket.pause();
-      }
+      if (this.#unreadBytes > maxUnreadBytes) this.#socket.pause();
       this.#wake?.();
     });
-  }
-
-  #resumeWhenLow(): void {
-    if (!this.#paused || this.#unreadBytes > resumeAtBytes) return;
-    this.#paused = false;
-    this.#socket.resume();
   }
 
   #end(failure: Failure): void {
@@ -225,10 +207,6 @@ export class Pop3Wire {
     this.#wake?.();
   }
 
-  #contactNow(): MailServerContact {
-    return { ...this.contact, phase: this.phase };
-  }
-
   async #wait(deadline: Deadline): Promise<void> {
     const startedAt = performance.now();
     await new Promise<void>((resolve) => {
@@ -236,7 +214,7 @@ export class Pop3Wire {
       const timer = setTimeout(() => {
         // After a long turn of the event loop timers run before bytes that have arrived: let these in first.
         setImmediate(() => {
-          if (waiting) this.fail(describeTimeout(this.#contactNow(), deadline.silenceMs));
+          if (waiting) this.fail(describeTimeout(this.contact, deadline.silenceMs));
         });
       }, deadline.waitMs);
       this.#wake = () => {

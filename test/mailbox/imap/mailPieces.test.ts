@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { joinPieces, MailPieces } from '../../../shared/mailbox/imap/mailPieces.ts';
+import { joinPieces, mailPieces } from '../../../shared/mailbox/imap/mailPieces.ts';
 
 const mail = Buffer.from('0123456789');
 
@@ -52,7 +52,7 @@ test('no more than one piece is fetched ahead of the consumer', async () => {
 
 test('the first piece serves to begin and to read, and is fetched once; opened again it is fetched anew', async () => {
   const asked: number[] = [];
-  const pieces = new MailPieces(async (offset) => {
+  const pieces = mailPieces(async (offset) => {
     asked.push(offset);
     return mail;
   });
@@ -66,7 +66,7 @@ test('the first piece serves to begin and to read, and is fetched once; opened a
 test('one piece is on the wire at a time, and none after the end', async () => {
   const { promise, resolve } = Promise.withResolvers<Buffer>();
   const asked: number[] = [];
-  const pieces = new MailPieces((offset) => {
+  const pieces = mailPieces((offset) => {
     asked.push(offset);
     return promise;
   });
