@@ -100,7 +100,7 @@ function textsOf(tree: TextTree): MailText[] {
 }
 
 function has(tree: TextTree, form: 'plain' | 'html'): boolean {
-  return textsOf(tree).some((text) => text.form === form);
+  return tree.kind === 'text' ? tree.text.form === form : childrenOf(tree).some((child) => has(child, form));
 }
 
 /** Whether all of it can be had in that form. */
