@@ -1,7 +1,6 @@
 import * as z from 'zod';
 import {
   type ConfigColumn,
-  type ConfigColumnName,
   configColumnNames,
   configColumns,
   isSecretColumn,
@@ -15,12 +14,28 @@ import { testStepNames } from '../testSteps.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-export const keySchema: Schema = { type: 'string', pattern: keyPattern.source };
-export const reference = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+/** An object with just these members; those whose names end in `?` may be absent. */
+function object(members: Readonly<Record<string, Schema>>): Schema {
+  const required = Object.keys(members).filter((name) => !name.endsWith('?'));
+  return {
+    type: 'object',
+    ...(required.length > 0 ? { required } : {}),
+    properties: Object.fromEntries(
+      Object.entries(members).map(([name, schema]) => [name.replace(/\?$/, ''), schema]),
+    ),
+    additionalProperties: false,
+  };
+}
 
-const time: Schema = { type: 'string', format: 'date-time' };
+export const reference = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+export const words = (possible: readonly string[]): Schema => ({ type: 'string', enum: possible });
+export const text: Schema = { type: 'string' };
+export const time: Schema = { type: 'string', format: 'date-time' };
+export const keySchema: Schema = { type: 'string', pattern: keyPattern.source };
+const uuid: Schema = { type: 'string', format: 'uuid', description: 'That of its messages.' };
 const count: Schema = { type: 'integer', minimum: 0 };
-const hourly: Schema = { type: 'array', items: count, maxItems: historyHours };
+const list = (items: Schema): Schema => ({ type: 'array', items });
+const hourly: Schema = { ...list(count), maxItems: historyHours };
 const flags = Object.fromEntries(
   secretFlags.map((flag) => [
     flag,
@@ -28,39 +43,34 @@ const flags = Object.fromEntries(
   ]),
 );
 const state: Schema = {
-  type: 'object',
-  readOnly: true,
-  description: 'What the app has written: what the runs did, and when the next is due.',
-  properties: {
-    nextRunAt: { ...time, description: 'Missing or past: due now.' },
-    lastRunStartedAt: time,
-    lastRunEndedAt: time,
-    heartbeatAt: { ...time, description: 'Older than two minutes while running: the run has died.' },
-    lastStatus: { type: 'string', enum: [...runStatuses] },
-    lastError: { type: 'string', maxLength: maxLastErrorLength, description: 'Empty after an ok.' },
-    consecutiveFailures: count,
-    lastMailCount: count,
-    lastMessageCount: count,
-    lastMailAt: { ...time, description: 'When the last mail was delivered.' },
-    skippedSince: {
-      type: 'string',
+  ...object({
+    'nextRunAt?': { ...time, description: 'Missing or past: due now.' },
+    'lastRunStartedAt?': time,
+    'lastRunEndedAt?': time,
+    'heartbeatAt?': { ...time, description: 'Older than two minutes while running: the run has died.' },
+    'lastStatus?': words(runStatuses),
+    'lastError?': { ...text, maxLength: maxLastErrorLength, description: 'Empty after an ok.' },
+    'consecutiveFailures?': count,
+    'lastMailCount?': count,
+    'lastMessageCount?': count,
+    'lastMailAt?': { ...time, description: 'When the last mail was delivered.' },
+    'skippedSince?': {
+      ...text,
       description: 'Since when the lease was found taken; empty once it was not.',
     },
-    runId: { type: 'string' },
-    scheduleAnchor: time,
-    history: {
-      type: 'object',
-      description: 'The last day by the hour; quiet hours at either end are left out.',
-      required: ['since', 'mails', 'failures'],
-      properties: {
+    'runId?': text,
+    'scheduleAnchor?': time,
+    'history?': {
+      ...object({
         since: { ...time, description: 'The first hour.' },
         mails: hourly,
         failures: { ...hourly, description: 'Runs that failed.' },
-      },
-      additionalProperties: false,
+      }),
+      description: 'The last day by the hour; quiet hours at either end are left out.',
     },
-  },
-  additionalProperties: false,
+  }),
+  readOnly: true,
+  description: 'What the app has written: what the runs did, and when the next is due.',
 };
 
 /** What a request gives: the very schema that polls go by. */
@@ -88,309 +98,155 @@ function inputSchema(): Schema {
   };
 }
 
-/** A column as it stands in the table, where an editor may have left anything. */
-function storedColumn(name: ConfigColumnName): Schema {
-  const { type, description }: ConfigColumn = configColumns[name];
-  return { type: type === 'string' ? type : [type, 'string'], description };
-}
-
-const shownColumns = configColumnNames.filter((name) => !isSecretColumn(name));
+/** The columns as they stand in the table, where an editor may have left anything. */
+const storedColumns = Object.fromEntries(
+  configColumnNames
+    .filter((name) => !isSecretColumn(name))
+    .map((name) => {
+      const { type, description }: ConfigColumn = configColumns[name];
+      return [`${name}?`, { type: type === 'string' ? type : [type, 'string'], description }];
+    }),
+);
 
 const steps: Schema = {
-  type: 'array',
+  ...list(object({ step: words(testStepNames), result: words(['ok', 'warning', 'failed']), text })),
   description: 'Up to the one that failed.',
-  items: {
-    type: 'object',
-    required: ['step', 'result', 'text'],
-    properties: {
-      step: { type: 'string', enum: [...testStepNames] },
-      result: { type: 'string', enum: ['ok', 'warning', 'failed'] },
-      text: { type: 'string' },
-    },
-    additionalProperties: false,
-  },
 };
 const folders: Schema = {
-  type: 'array',
+  ...list(text),
   description:
     'With steps, over IMAP: the folders to choose from, at most 500, as far as the server gives them.',
-  items: { type: 'string' },
 };
-const previewItem: Schema = {
-  type: 'object',
-  required: ['parts', 'isCut'],
-  properties: {
-    subject: { type: 'string' },
-    from: { type: 'string' },
-    date: { type: 'string' },
-    parts: {
-      type: 'array',
-      items: {
-        type: 'object',
-        required: ['partKind', 'fileName', 'contentType'],
-        properties: {
-          partKind: { type: 'string' },
-          fileName: { type: 'string' },
-          contentType: { type: 'string' },
-        },
-        additionalProperties: false,
+const preview: Schema = {
+  ...list(
+    object({
+      'subject?': text,
+      'from?': text,
+      'date?': text,
+      parts: list(object({ partKind: text, fileName: text, contentType: text })),
+      isCut: {
+        type: 'boolean',
+        description: 'There may be more parts than its begin tells; over POP3 its header, which tells none.',
       },
-    },
-    isCut: {
-      type: 'boolean',
-      description: 'There may be more parts than its begin tells; over POP3 its header, which tells none.',
-    },
-    isTaken: { type: 'boolean', description: 'Whether the filters take it; absent without filters.' },
-  },
-  additionalProperties: false,
+      'isTaken?': { type: 'boolean', description: 'Whether the filters take it; absent without filters.' },
+    }),
+  ),
+  description:
+    'With steps: the first three mails, with filters ten; over IMAP by their first 256 KiB, over POP3 by their headers, where TOP may be asked.',
 };
-const next: Schema = { type: 'string', description: 'There may be more: ask with after set to this.' };
-const orderProperties: Readonly<Record<string, Schema>> = {
-  customer: { type: 'string' },
-  connection: { type: 'string' },
-  runRequestedAt: time,
-};
-const undeliveredRequired = [
-  'id',
-  'interchangeId',
-  'customer',
-  'connection',
-  'queueName',
-  'status',
-  'storedAt',
-  'tries',
-  'lastError',
-  'partsLeft',
-  'partCount',
-];
-const undeliveredProperties: Readonly<Record<string, Schema>> = {
-  id: { type: 'string', description: 'Of the record; the newest sorts first.' },
-  interchangeId: { type: 'string', format: 'uuid', description: 'That of its messages.' },
-  customer: { type: 'string' },
-  connection: { type: 'string' },
-  queueName: { type: 'string' },
+const next: Schema = { ...text, description: 'There may be more: ask with after set to this.' };
+const ownerMembers = { customer: text, connection: text };
+const orderMembers = { ...ownerMembers, runRequestedAt: time };
+const undeliveredMembers = {
+  id: { ...text, description: 'Of the record; the newest sorts first.' },
+  interchangeId: uuid,
+  ...ownerMembers,
+  queueName: text,
   status: {
-    type: 'string',
-    enum: ['waiting', 'abandoned'],
+    ...words(['waiting', 'abandoned']),
     description: 'Abandoned: too old to be tried again, until someone asks for it.',
   },
   storedAt: time,
-  nextTryAt: { ...time, description: 'Absent when abandoned.' },
-  lastTryAt: time,
+  'nextTryAt?': { ...time, description: 'Absent when abandoned.' },
+  'lastTryAt?': time,
   tries: count,
-  lastError: { type: 'string', maxLength: 1024 },
+  lastError: { ...text, maxLength: 1024 },
   partsLeft: count,
   partCount: count,
-  emailSubject: { type: 'string' },
-  emailMessageId: { type: 'string' },
-  emailFrom: { type: 'string' },
-  emailDate: { type: 'string' },
+  'emailSubject?': text,
+  'emailMessageId?': text,
+  'emailFrom?': text,
+  'emailDate?': text,
 };
 
-function journalPage(member: string, item: string): Schema {
-  return {
-    type: 'object',
-    required: [member, 'journal'],
-    properties: {
-      [member]: { type: 'array', items: reference(item) },
-      next,
-      incomplete: {
-        type: 'string',
-        description: 'Says that the window was too much for one answer: go on with next, or ask for less.',
-      },
-      journal: {
-        type: 'string',
-        enum: ['full', 'ids', 'off'],
-        description: 'What the app setting JOURNAL says now.',
-      },
-    },
-    additionalProperties: false,
-  };
-}
+const journalMembers = {
+  'next?': next,
+  'incomplete?': {
+    ...text,
+    description: 'Says that the window was too much for one answer: go on with next, or ask for less.',
+  },
+  journal: { ...words(['full', 'ids', 'off']), description: 'What the app setting JOURNAL says now.' },
+};
 
 export const schemas: Readonly<Record<string, Schema>> = {
   ConnectionInput: inputSchema(),
   Connection: {
-    type: 'object',
+    ...object({ ...ownerMembers, ...storedColumns, ...flags, state }),
     description:
       'A connection as it is stored. Columns that are not set are absent; one that a table editor has given another type is a string.',
-    required: ['customer', 'connection', ...secretFlags, 'state'],
-    properties: {
-      customer: { type: 'string' },
-      connection: { type: 'string' },
-      ...Object.fromEntries(shownColumns.map((name) => [name, storedColumn(name)])),
-      ...flags,
-      state,
-    },
-    additionalProperties: false,
   },
-  Connections: {
-    type: 'object',
-    required: ['connections', 'asOf'],
-    properties: {
-      connections: { type: 'array', items: reference('Connection') },
-      asOf: { ...time, description: 'When the answer was begun: `since` for what has changed from then on.' },
-      next,
-    },
-    additionalProperties: false,
-  },
+  Connections: object({
+    connections: list(reference('Connection')),
+    asOf: { ...time, description: 'When the answer was begun: `since` for what has changed from then on.' },
+    'next?': next,
+  }),
   TestOutcome: {
     oneOf: [
-      {
-        type: 'object',
-        required: ['ok', 'mails'],
-        properties: {
-          ok: { const: true },
-          mails: { ...count, description: 'What a poll would take; with filters, what it would look at.' },
-          steps,
-          folders,
-          preview: {
-            type: 'array',
-            description:
-              'With steps: the first three mails, with filters ten; over IMAP by their first 256 KiB, over POP3 by their headers, where TOP may be asked.',
-            items: previewItem,
-          },
-        },
-        additionalProperties: false,
-      },
-      {
-        type: 'object',
-        required: ['ok', 'error'],
-        properties: { ok: { const: false }, error: { type: 'string' }, steps, folders },
-        additionalProperties: false,
-      },
+      object({
+        ok: { const: true },
+        mails: { ...count, description: 'What a poll would take; with filters, what it would look at.' },
+        'steps?': steps,
+        'folders?': folders,
+        'preview?': preview,
+      }),
+      object({ ok: { const: false }, error: text, 'steps?': steps, 'folders?': folders }),
     ],
   },
-  PollOrder: {
-    type: 'object',
-    required: ['customer', 'connection', 'runRequestedAt'],
-    properties: orderProperties,
-    additionalProperties: false,
-  },
-  PollOutcome: {
-    type: 'object',
-    required: ['customer', 'connection', 'runRequestedAt', 'state'],
-    properties: { ...orderProperties, state },
-    additionalProperties: false,
-  },
-  Undelivered: {
-    type: 'object',
-    required: undeliveredRequired,
-    properties: undeliveredProperties,
-    additionalProperties: false,
-  },
-  UndeliveredMail: {
-    type: 'object',
-    required: [...undeliveredRequired, 'parts'],
-    properties: { ...undeliveredProperties, parts: { type: 'array', items: reference('Part') } },
-    additionalProperties: false,
-  },
-  UndeliveredList: {
-    type: 'object',
-    required: ['undelivered'],
-    properties: { undelivered: { type: 'array', items: reference('Undelivered') }, next },
-    additionalProperties: false,
-  },
+  PollOrder: object(orderMembers),
+  PollOutcome: object({ ...orderMembers, state }),
+  Undelivered: object(undeliveredMembers),
+  UndeliveredMail: object({ ...undeliveredMembers, parts: list(reference('Part')) }),
+  UndeliveredList: object({ undelivered: list(reference('Undelivered')), 'next?': next }),
   Part: {
-    type: 'object',
-    description: 'One part of a mail, as its message says.',
-    required: ['partNumber', 'messageId', 'partKind', 'contentType', 'size', 'sha256'],
-    properties: {
+    ...object({
       partNumber: { type: 'integer', minimum: 1 },
-      messageId: { type: 'string' },
-      partKind: { type: 'string', enum: ['body', 'attachment', 'raw'] },
-      inboundFileName: { type: 'string', description: 'Absent in a journal of ids.' },
-      contentType: { type: 'string' },
+      messageId: text,
+      partKind: words(['body', 'attachment', 'raw']),
+      'inboundFileName?': { ...text, description: 'Absent in a journal of ids.' },
+      contentType: text,
       size: count,
-      sha256: { type: 'string' },
-      claimCheck: { type: 'string', description: '`container/blob`, where the message has no body.' },
+      sha256: text,
+      'claimCheck?': { ...text, description: '`container/blob`, where the message has no body.' },
+    }),
+    description: 'One part of a mail, as its message says.',
+  },
+  Mail: object({
+    at: { ...time, description: 'When it left the unread ones.' },
+    runId: text,
+    ...ownerMembers,
+    interchangeId: uuid,
+    outcome: {
+      ...words(['delivered', 'undelivered', 'left-out', 'given-up']),
+      description: 'The latest that is known.',
     },
-    additionalProperties: false,
-  },
-  Mail: {
-    type: 'object',
-    required: [
-      'at',
-      'runId',
-      'customer',
-      'connection',
-      'interchangeId',
-      'outcome',
-      'sizeBytes',
-      'queueName',
-      'parts',
-    ],
-    properties: {
-      at: { ...time, description: 'When it left the unread ones.' },
-      runId: { type: 'string' },
-      customer: { type: 'string' },
-      connection: { type: 'string' },
-      interchangeId: { type: 'string', format: 'uuid', description: 'That of its messages.' },
-      outcome: {
-        type: 'string',
-        enum: ['delivered', 'undelivered', 'left-out', 'given-up'],
-        description: 'The latest that is known.',
-      },
-      reason: { type: 'string', description: 'Why it was left out.' },
-      emailMessageId: { type: 'string', description: 'In a journal of ids the SHA-256 of it.' },
-      emailSubject: { type: 'string' },
-      emailFrom: { type: 'string' },
-      emailTo: { type: 'string' },
-      emailDate: { type: 'string' },
-      receivedAt: time,
-      sizeBytes: count,
-      queueName: { type: 'string' },
-      parts: { type: 'array', items: reference('Part') },
-      warning: { type: 'string' },
-    },
-    additionalProperties: false,
-  },
-  Mails: journalPage('mails', 'Mail'),
-  Run: {
-    type: 'object',
-    required: ['at', 'runId', 'customer', 'connection', 'status', 'mails', 'messages', 'bytes', 'durationMs'],
-    properties: {
-      at: { ...time, description: 'When it ended.' },
-      runId: { type: 'string' },
-      customer: { type: 'string' },
-      connection: { type: 'string' },
-      status: { type: 'string' },
-      mails: count,
-      messages: count,
-      bytes: count,
-      durationMs: count,
-      error: { type: 'string' },
-    },
-    additionalProperties: false,
-  },
-  Runs: journalPage('runs', 'Run'),
-  ResendOrder: {
-    type: 'object',
-    required: ['id'],
-    properties: { id: { type: 'string' } },
-    additionalProperties: false,
-  },
-  Problem: {
-    type: 'object',
-    required: ['error'],
-    properties: { error: { type: 'string', description: 'One sentence: what is wrong, and what to do.' } },
-    additionalProperties: false,
-  },
-  WrongColumns: {
-    type: 'object',
-    required: ['errors'],
-    properties: {
-      errors: {
-        type: 'array',
-        minItems: 1,
-        items: {
-          type: 'object',
-          required: ['column', 'message'],
-          properties: { column: { type: 'string' }, message: { type: 'string' } },
-          additionalProperties: false,
-        },
-      },
-    },
-    additionalProperties: false,
-  },
+    'reason?': { ...text, description: 'Why it was left out.' },
+    'emailMessageId?': { ...text, description: 'In a journal of ids the SHA-256 of it.' },
+    'emailSubject?': text,
+    'emailFrom?': text,
+    'emailTo?': text,
+    'emailDate?': text,
+    'receivedAt?': time,
+    sizeBytes: count,
+    queueName: text,
+    parts: list(reference('Part')),
+    'warning?': text,
+  }),
+  Mails: object({ mails: list(reference('Mail')), ...journalMembers }),
+  Run: object({
+    at: { ...time, description: 'When it ended.' },
+    runId: text,
+    ...ownerMembers,
+    status: text,
+    mails: count,
+    messages: count,
+    bytes: count,
+    durationMs: count,
+    'error?': text,
+  }),
+  Runs: object({ runs: list(reference('Run')), ...journalMembers }),
+  ResendOrder: object({ id: text }),
+  Problem: object({ error: { ...text, description: 'One sentence: what is wrong, and what to do.' } }),
+  WrongColumns: object({
+    errors: { ...list(object({ column: text, message: text })), minItems: 1 },
+  }),
 };
