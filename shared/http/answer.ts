@@ -13,9 +13,22 @@ export function problem(status: number, sentence: string, headers?: Answer['head
   return { status, json: { error: sentence }, ...(headers === undefined ? {} : { headers }) };
 }
 
-/** The answer to columns that are wrong. */
-export function wrongColumns(errors: readonly ColumnError[]): Answer {
-  return { status: 400, json: { errors } };
+/** Thrown where a request can't be granted: `route` answers so. */
+export class Refusal extends Error {
+  readonly answer: Answer;
+
+  constructor(answer: Answer) {
+    super(`HTTP ${answer.status}`);
+    this.answer = answer;
+  }
+}
+
+export function refuse(status: number, sentence: string): never {
+  throw new Refusal(problem(status, sentence));
+}
+
+export function refuseColumns(errors: readonly ColumnError[]): never {
+  throw new Refusal({ status: 400, json: { errors } });
 }
 
 /** As the Functions library takes it; nothing may be kept by browsers and proxies, or read as another type. */

@@ -8,24 +8,20 @@ import {
 } from '../connection/columns.ts';
 import type { ColumnError, ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, StoredColumns } from '../connection/connectionStore.ts';
-import type { decodeConnection } from '../connection/decode.ts';
+import { decodeConnection } from '../connection/decode.ts';
 import type { SecretSources } from '../connection/secret.ts';
 import { readCertificates, toPem } from '../mailbox/pem.ts';
+import { refuseColumns } from './answer.ts';
 import { secretFlags } from './representation.ts';
 import type { JsonObject } from './request.ts';
 
-export type DecodeConnection = typeof decodeConnection;
-
-export type ReadConnection =
-  | {
-      readonly ok: true;
-      /** To be stored: plain types, nothing empty, kept secrets included. */
-      readonly columns: StoredColumns;
-      readonly config: ConnectionConfig;
-      /** The secrets that the body leaves out and the stored connection has. */
-      readonly kept: ReadonlySet<SecretColumn>;
-    }
-  | { readonly ok: false; readonly errors: readonly ColumnError[] };
+export interface ConnectionBody {
+  /** To be stored: plain types, nothing empty, kept secrets included. */
+  readonly columns: StoredColumns;
+  readonly config: ConnectionConfig;
+  /** The secrets that the body leaves out and the stored connection has. */
+  readonly kept: ReadonlySet<SecretColumn>;
+}
 
 /** What storage takes as one string. */
 const maxTextCharacters = 32_768;
@@ -35,33 +31,46 @@ const maxInt32 = 2_147_483_647;
 const readOnlyMembers = new Set(['customer', 'connection', 'state', ...secretFlags]);
 
 /**
- * Reads a connection from a request's body, by the rules that polls go by. A secret that the body leaves out
- * (or gives as "") is taken from `stored`, save when it names an app setting or a vault's secret instead; null
- * drops it. Whether it may be kept is not decided here.
+ * Reads a connection from a request's body, by the rules that polls go by; refuses columns that are wrong. A secret
+ * that the body leaves out (or gives as "") is taken from `stored`, save when it names an app setting or a vault's
+ * secret instead; null drops it. Whether it may be kept is not decided here.
  */
 export function readConnectionBody(
   body: JsonObject,
   key: ConnectionKey,
   stored: ConnectionEntity | undefined,
-  decode: DecodeConnection,
   sources: SecretSources,
-): ReadConnection {
+): ConnectionBody {
   const given = Object.fromEntries(Object.entries(body).filter(([name]) => !readOnlyMembers.has(name)));
   const kept = keptSecrets(given, stored);
   const all = { ...given, ...kept };
-  const errors = [...foreignKeys(body, key), ...tableKeys(given), ...halfCharacters(given)];
-  const decoded = decode({ ...all, PartitionKey: key.customer, RowKey: key.connection }, sources, {
-    strict: true,
-  });
+  const errors: ColumnError[] = [];
+  const report = (column: string, message: string) => errors.push({ column, message });
+  for (const name of ['customer', 'connection'] as const) {
+    if (!Object.hasOwn(body, name) || body[name] === key[name]) continue;
+    report(
+      name,
+      `${name} is not the one in the address, ${JSON.stringify(key[name])}; leave it out of the body.`,
+    );
+  }
+  for (const name of ['PartitionKey', 'RowKey']) {
+    if (Object.hasOwn(given, name)) report(name, `"${name}" is not a column of a connection; leave it out.`);
+  }
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== 'string' || value.isWellFormed()) continue;
+    // Storage takes only what UTF-8 can hold. The value is not quoted: it may be a secret.
+    report(name, `${name} holds half a character (a lone surrogate); correct the text.`);
+  }
+  const entity = { ...all, PartitionKey: key.customer, RowKey: key.connection };
+  const decoded = decodeConnection(entity, sources, { strict: true });
   if (!decoded.ok) errors.push(...decoded.errors);
   const columns = toStored(all);
   for (const [name, value] of Object.entries(columns)) {
     if (typeof value !== 'string' || value.length <= maxTextCharacters) continue;
-    errors.push({ column: name, message: `${name} is too long; it must have at most 32768 characters.` });
+    report(name, `${name} is too long; it must have at most 32768 characters.`);
   }
-  if (!decoded.ok || errors.length > 0) return { ok: false, errors };
+  if (!decoded.ok || errors.length > 0) refuseColumns(errors);
   return {
-    ok: true,
     columns,
     config: decoded.config,
     kept: new Set(secretColumns.filter((name) => Object.hasOwn(kept, name))),
@@ -79,34 +88,6 @@ function keptSecrets(given: JsonObject, stored: ConnectionEntity | undefined): R
     if (![name, setting, vaultSecret].some(isGiven)) kept[name] = value;
   }
   return kept;
-}
-
-function foreignKeys(body: JsonObject, key: ConnectionKey): ColumnError[] {
-  return (['customer', 'connection'] as const)
-    .filter((name) => Object.hasOwn(body, name) && body[name] !== key[name])
-    .map((name) => ({
-      column: name,
-      message: `${name} is not the one in the address, ${JSON.stringify(key[name])}; leave it out of the body.`,
-    }));
-}
-
-function tableKeys(given: JsonObject): ColumnError[] {
-  return ['PartitionKey', 'RowKey']
-    .filter((name) => Object.hasOwn(given, name))
-    .map((name) => ({
-      column: name,
-      message: `"${name}" is not a column of a connection; leave it out.`,
-    }));
-}
-
-/** Storage takes only what UTF-8 can hold. The value is not quoted: it may be a secret. */
-function halfCharacters(given: JsonObject): ColumnError[] {
-  return Object.entries(given)
-    .filter(([, value]) => typeof value === 'string' && !value.isWellFormed())
-    .map(([name]) => ({
-      column: name,
-      message: `${name} holds half a character (a lone surrogate); correct the text.`,
-    }));
 }
 
 function toStored(all: JsonObject): StoredColumns {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { odata } from '@azure/data-tables';
 import { secretColumns } from '../connection/columns.ts';
 import type {
   ConnectionEntity,
@@ -9,8 +10,7 @@ import type {
 } from '../connection/connectionStore.ts';
 import { runStatuses } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
-import { type Answer, problem, wrongColumns } from './answer.ts';
-import { readConnectionBody } from './connectionBody.ts';
+import { type Answer, problem, refuse } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { keepSecrets } from './heldSecrets.ts';
 import { mayChange } from './preconditions.ts';
@@ -29,64 +29,49 @@ const sinceOverlapMs = 15_000;
 /** `GET /api/connections`: in the table's order, a page at a time. */
 export async function listConnections(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const limit = readLimit(request, { usual: 1_000, most: 1_000 });
-  if (!limit.ok) return limit.answer;
   const status = readChoice(request, 'status', runStatuses);
-  if (!status.ok) return status.answer;
   const asOf = dependencies.now();
-  const since = readTime(request, 'since', new Date(0));
-  if (!since.ok) return since.answer;
-  const hasSince = queryText(request, 'since') !== undefined;
+  const since = readTime(request, 'since');
   const customer = queryText(request, 'customer');
   const after = queryText(request, 'after');
-  const filter = [
-    ...(customer === undefined ? [] : [`PartitionKey eq ${quoted(customer)}`]),
-    ...(status.value === undefined ? [] : [`lastStatus eq ${quoted(status.value)}`]),
-    ...(hasSince ? [`Timestamp ge datetime'${changedAfter(since.value)}'`] : []),
+  const conditions = [
+    ...(customer === undefined ? [] : [odata`PartitionKey eq ${customer}`]),
+    ...(status === undefined ? [] : [odata`lastStatus eq ${status}`]),
+    ...(since === undefined ? [] : [`Timestamp ge datetime'${changedAfter(since)}'`]),
     ...(after === undefined ? [] : [filterAfter(after)]),
-  ].join(' and ');
+  ];
   const found: ConnectionEntity[] = [];
   const store = await dependencies.connections();
-  for await (const entity of store.find(filter === '' ? undefined : filter)) {
+  for await (const entity of store.find(conditions.join(' and ') || undefined)) {
     found.push(entity);
-    if (found.length > limit.value) break;
+    if (found.length > limit) break;
   }
-  const page = found.slice(0, limit.value);
-  const last = page.at(-1);
-  const isMore = found.length > limit.value && last !== undefined;
+  const page = found.slice(0, limit);
+  const last = found.length > limit ? page.at(-1) : undefined;
   return {
     status: 200,
-    json: {
-      connections: page.map(connectionJson),
-      asOf: asOf.toISOString(),
-      ...(isMore ? { next: nameOf(last.key) } : {}),
-    },
+    json: { connections: page.map(connectionJson), asOf, next: last && nameOf(last.key) },
   };
 }
 
 /** `GET /api/connections/{customer}/{connection}` */
 export async function readConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
-  const key = keyOf(request);
-  const entity = await find(key, dependencies);
-  return entity === undefined ? missing(key) : shown(200, entity);
+  return shown(200, await findExisting(keyOf(request), await dependencies.connections()));
 }
 
 /** `PUT /api/connections/{customer}/{connection}`: makes it, or replaces its config; state and notes stay. */
 export async function putConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const key = keyOf(request);
-  const body = await readJsonObject(request);
-  if (!body.ok) return body.answer;
-  const [store, { decodeConnection }] = await Promise.all([
+  const body = (await readJsonObject(request)) ?? {};
+  const [store, { readConnectionBody }] = await Promise.all([
     dependencies.connections(),
-    import('../connection/decode.ts'),
+    import('./connectionBody.ts'),
   ]);
   for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
-    const stored = await find(key, dependencies);
+    const stored = await store.read(key);
     if (!mayChange(request, stored && configTag(stored.columns))) return changed(key, stored);
-    const read = readConnectionBody(body.value ?? {}, key, stored, decodeConnection, dependencies.secrets);
-    if (!read.ok) return wrongColumns(read.errors);
-    const saved = keepSecrets(read, stored);
-    if (!saved.ok) return wrongColumns(saved.errors);
-    const columns = { ...saved.columns, ...marksOf(saved.columns, stored) };
+    const kept = keepSecrets(readConnectionBody(body, key, stored, dependencies.secrets), stored);
+    const columns = { ...kept, ...marksOf(kept, stored) };
     const written = await writeConfig(store, key, stored, columns);
     if (written !== undefined) return shown(stored === undefined ? 201 : 200, { key, columns: written });
     await stepBack(conflicts);
@@ -132,8 +117,7 @@ export async function deleteConnection(request: ApiRequest, dependencies: HttpDe
   const key = keyOf(request);
   const store = await dependencies.connections();
   for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
-    const stored = await find(key, dependencies);
-    if (stored === undefined) return missing(key);
+    const stored = await findExisting(key, store);
     if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
     if (await removeConnection(store, stored)) {
       await dependencies.forget(stored.key);
@@ -165,18 +149,13 @@ export function keyOf({ params }: ApiRequest): ConnectionKey {
   return { customer: params.customer ?? '', connection: params.connection ?? '' };
 }
 
-/** Keys that the table can't have are of no connection. */
-export async function find(
-  key: ConnectionKey,
-  { connections }: HttpDependencies,
-): Promise<ConnectionEntity | undefined> {
-  const possible = /^[^/\\#?\u0000-\u001f\u007f-\u009f]{1,255}$/;
-  if (!possible.test(key.customer) || !possible.test(key.connection)) return undefined;
-  return await (await connections()).read(key);
+/** Refuses the call where there is no such connection. */
+export async function findExisting(key: ConnectionKey, store: ConnectionStore): Promise<ConnectionEntity> {
+  return (await store.read(key)) ?? refuseMissing(key);
 }
 
-export function missing(key: ConnectionKey): Answer {
-  return problem(404, `There is no connection ${nameOf(key)}.`);
+export function refuseMissing(key: ConnectionKey): never {
+  return refuse(404, `There is no connection ${nameOf(key)}.`);
 }
 
 export function nameOf({ customer, connection }: ConnectionKey): string {
@@ -206,16 +185,10 @@ function tooManyChanges(key: ConnectionKey): Failure {
 
 /** What comes after `customer/connection` in the table's order. */
 function filterAfter(after: string): string {
-  const slash = after.indexOf('/');
-  const customer = quoted(slash < 0 ? after : after.slice(0, slash));
-  const connection = quoted(slash < 0 ? '' : after.slice(slash + 1));
-  return `(PartitionKey gt ${customer} or (PartitionKey eq ${customer} and RowKey gt ${connection}))`;
+  const [customer, ...connection] = after.split('/');
+  return odata`(PartitionKey gt ${customer} or (PartitionKey eq ${customer} and RowKey gt ${connection.join('/')}))`;
 }
 
 function changedAfter(since: Date): string {
   return new Date(Math.max(since.getTime() - sinceOverlapMs, 0)).toISOString();
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

@@ -8,24 +8,21 @@ import { type ColumnError, type ConnectionConfig, defaultPort, securityOf } from
 import type { ConnectionEntity, StoredColumns } from '../connection/connectionStore.ts';
 import { toHost } from '../connection/syntax.ts';
 import { readCertificates } from '../mailbox/pem.ts';
-import type { ReadConnection } from './connectionBody.ts';
+import { refuseColumns } from './answer.ts';
+import type { ConnectionBody } from './connectionBody.ts';
 
-type GoodBody = Extract<ReadConnection, { ok: true }>;
 type Columns = ConnectionEntity['columns'];
-
-export type Saved =
-  | { readonly ok: true; readonly columns: StoredColumns }
-  | { readonly ok: false; readonly errors: readonly ColumnError[] };
 
 /**
  * What of a change may be saved. A stored secret that the body leaves out is kept only where it goes to the very
- * target that it was stored for: else whoever may write connections could have it sent to a server of his
- * own. One that the new config doesn't use is dropped with the target, so that it can't follow in two steps.
+ * target that it was stored for (else the change is refused): whoever may write connections could have it sent to a
+ * server of his own. One that the new config doesn't use is dropped with the target, so that it can't follow in two
+ * steps.
  */
 export function keepSecrets(
-  { columns, config, kept }: GoodBody,
+  { columns, config, kept }: ConnectionBody,
   stored: ConnectionEntity | undefined,
-): Saved {
+): StoredColumns {
   const moved = [...kept].filter((secret) => !goesToSameTarget(secret, columns, stored?.columns ?? {}));
   const used = usedSecrets(config);
   const errors = moved
@@ -34,23 +31,20 @@ export function keepSecrets(
       column: secret,
       message: `${secret} is stored for where the saved connection points (${targetNames(secret)}) and is not kept for another target; enter it again.`,
     }));
-  if (errors.length > 0) return { ok: false, errors };
+  if (errors.length > 0) refuseColumns(errors);
   const names = new Set<string>(moved);
-  return {
-    ok: true,
-    columns: Object.fromEntries(Object.entries(columns).filter(([name]) => !names.has(name))),
-  };
+  return Object.fromEntries(Object.entries(columns).filter(([name]) => !names.has(name)));
 }
 
 /**
- * Whose secrets a test of unsaved columns may use. One that the caller doesn't know (it is stored, stands in
- * an app setting or the vault, or is the app's identity) goes only where the saved connection sends it already;
- * else a test would hand it to any host that is typed in, and leave no trace.
+ * Refuses a test of unsaved columns that may not use its secrets. One that the caller doesn't know (it is stored,
+ * stands in an app setting or the vault, or is the app's identity) goes only where the saved connection sends it
+ * already; else a test would hand it to any host that is typed in, and leave no trace.
  */
 export function refuseHeldSecrets(
-  { columns, config, kept }: GoodBody,
+  { columns, config, kept }: ConnectionBody,
   stored: ConnectionEntity | undefined,
-): ColumnError[] {
+): void {
   const saved = stored?.columns ?? {};
   const errors: ColumnError[] = [];
   for (const secret of usedSecrets(config)) {
@@ -80,7 +74,7 @@ export function refuseHeldSecrets(
         "oauth2Grant is managedIdentity, and a test sends a token of the app's identity only where the saved connection points; save the connection first.",
     });
   }
-  return errors;
+  if (errors.length > 0) refuseColumns(errors);
 }
 
 function usedSecrets({ auth }: ConnectionConfig): readonly SecretColumn[] {

@@ -1,5 +1,5 @@
 import type { JournalQuery } from '../journal/search.ts';
-import { type Answer, problem } from './answer.ts';
+import { type Answer, refuse } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { queryText, readChoice, readLimit, readTime } from './query.ts';
 import type { ApiRequest } from './request.ts';
@@ -16,62 +16,45 @@ export const runLineStatuses = ['ok', 'failed', 'skipped'] as const;
 /** `GET /api/mails`: what left the unread ones in a window of time, newest first. */
 export async function listMails(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const window = await readWindow(request, dependencies);
-  if (!window.ok) return window.answer;
   const q = queryText(request, 'q')?.trim();
   if (q !== undefined && q.length > maxSearchCharacters) {
-    return problem(400, `q must have at most ${maxSearchCharacters} characters.`);
+    refuse(400, `q must have at most ${maxSearchCharacters} characters.`);
   }
   const [{ findMails }, container] = await Promise.all([
     import('../journal/search.ts'),
     dependencies.journal.container(),
   ]);
-  const { found, ...rest } = await findMails(container, { ...window.query, ...(q ? { q } : {}) });
+  const { found, ...rest } = await findMails(container, { ...window, ...(q ? { q } : {}) });
   return { status: 200, json: { mails: found, ...rest, journal: dependencies.journal.mode } };
 }
 
 /** `GET /api/runs`: those that moved mail or failed, newest first. */
 export async function listRuns(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const window = await readWindow(request, dependencies);
-  if (!window.ok) return window.answer;
   const status = readChoice(request, 'status', runLineStatuses);
-  if (!status.ok) return status.answer;
   const [{ findRuns }, container] = await Promise.all([
     import('../journal/search.ts'),
     dependencies.journal.container(),
   ]);
-  const query = { ...window.query, ...(status.value === undefined ? {} : { status: status.value }) };
-  const { found, ...rest } = await findRuns(container, query);
+  const { found, ...rest } = await findRuns(container, { ...window, ...(status ? { status } : {}) });
   return { status: 200, json: { runs: found, ...rest, journal: dependencies.journal.mode } };
 }
 
-async function readWindow(
-  request: ApiRequest,
-  { now }: HttpDependencies,
-): Promise<{ ok: true; query: JournalQuery } | { ok: false; answer: Answer }> {
+async function readWindow(request: ApiRequest, { now }: HttpDependencies): Promise<JournalQuery> {
   const limit = readLimit(request, { usual: 100, most: 1_000 });
-  if (!limit.ok) return limit;
-  const to = readTime(request, 'to', now());
-  if (!to.ok) return to;
-  const from = readTime(request, 'from', new Date(to.value.getTime() - usualWindowMs));
-  if (!from.ok) return from;
-  if (from.value > to.value) return { ok: false, answer: problem(400, 'from must not be later than to.') };
+  const to = readTime(request, 'to') ?? now();
+  const from = readTime(request, 'from') ?? new Date(to.getTime() - usualWindowMs);
+  if (from > to) refuse(400, 'from must not be later than to.');
   const after = queryText(request, 'after');
   if (after !== undefined) {
     const { readCursor } = await import('../journal/cursor.ts');
-    if (readCursor(after) === undefined) {
-      return { ok: false, answer: problem(400, 'after must be the next of an answer before.') };
-    }
+    if (readCursor(after) === undefined) refuse(400, 'after must be the next of an answer before.');
   }
   const [customer, connection] = [queryText(request, 'customer'), queryText(request, 'connection')];
   return {
-    ok: true,
-    query: {
-      from: from.value,
-      to: to.value,
-      limit: limit.value,
-      ...(customer === undefined ? {} : { customer }),
-      ...(connection === undefined ? {} : { connection }),
-      ...(after === undefined ? {} : { after }),
-    },
+    ...{ from, to, limit },
+    ...(customer === undefined ? {} : { customer }),
+    ...(connection === undefined ? {} : { connection }),
+    ...(after === undefined ? {} : { after }),
   };
 }

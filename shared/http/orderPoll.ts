@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { readState } from '../connection/state.ts';
 import { isEnabled } from '../schedule/due.ts';
-import { type Answer, problem } from './answer.ts';
-import { find, keyOf, missing, nameOf } from './connections.ts';
+import { type Answer, problem, refuse } from './answer.ts';
+import { findExisting, keyOf, nameOf, refuseMissing } from './connections.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { queryText } from './query.ts';
 import { stateJson } from './representation.ts';
@@ -22,25 +23,23 @@ let waiting = 0;
  */
 export async function orderPoll(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const waitMs = readWait(request);
-  if (waitMs === undefined)
-    return problem(400, `wait must be a whole number of seconds from 0 to ${maxWaitSeconds}.`);
   const key = keyOf(request);
-  const entity = await find(key, dependencies);
-  if (entity === undefined) return missing(key);
+  const store = await dependencies.connections();
+  const entity = await findExisting(key, store);
   if (!isEnabled(entity.columns)) {
     return problem(409, `Connection ${nameOf(key)} is disabled. Set enabled to true first.`);
   }
-  const [store, putOrder] = await Promise.all([dependencies.connections(), dependencies.orders()]);
+  const putOrder = await dependencies.orders();
   const requestedAt = dependencies.now();
   // Before the order: a run that has begun has written when it is due next, and that must stand.
   const nextRunAt = new Date(Math.floor(requestedAt.getTime() / minuteMs) * minuteMs).toISOString();
-  if ((await store.merge(key, { nextRunAt })).kind === 'missing') return missing(key);
+  if ((await store.merge(key, { nextRunAt })).kind === 'missing') refuseMissing(key);
   await putOrder(key);
   const order = { ...key, runRequestedAt: requestedAt.toISOString() };
   if (waitMs > 0 && waiting < maxWaiting) {
     waiting += 1;
     try {
-      const state = await endOfRun(key, requestedAt, waitMs, dependencies);
+      const state = await endOfRun(key, requestedAt, waitMs, store);
       if (state !== undefined) return { status: 200, json: { ...order, state } };
     } finally {
       waiting -= 1;
@@ -51,17 +50,17 @@ export async function orderPoll(request: ApiRequest, dependencies: HttpDependenc
 
 /** The state after a run that started at `requestedAt` or later; undefined when the time is up or it is gone. */
 async function endOfRun(
-  key: ReturnType<typeof keyOf>,
+  key: ConnectionKey,
   requestedAt: Date,
   waitMs: number,
-  dependencies: HttpDependencies,
+  store: ConnectionStore,
 ): Promise<Record<string, unknown> | undefined> {
   const deadlineMs = performance.now() + waitMs;
   for (let look = 0; ; look += 1) {
     const leftMs = deadlineMs - performance.now();
     if (leftMs <= 0) return undefined;
     await delay(Math.min(looksMs[look] ?? 1_000, leftMs));
-    const entity = await find(key, dependencies);
+    const entity = await store.read(key);
     if (entity === undefined) return undefined;
     const { lastStatus, lastRunStartedAt } = readState(entity.columns);
     const hasStarted = lastRunStartedAt !== undefined && lastRunStartedAt >= requestedAt;
@@ -69,8 +68,9 @@ async function endOfRun(
   }
 }
 
-function readWait(request: ApiRequest): number | undefined {
+function readWait(request: ApiRequest): number {
   const text = queryText(request, 'wait') ?? '0';
   const seconds = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
-  return seconds <= maxWaitSeconds ? seconds * 1_000 : undefined;
+  if (seconds <= maxWaitSeconds) return seconds * 1_000;
+  return refuse(400, `wait must be a whole number of seconds from 0 to ${maxWaitSeconds}.`);
 }

@@ -72,10 +72,5 @@ function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
 }
 
 export function stateJson(columns: ConnectionEntity['columns']): Record<string, unknown> {
-  const state: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(readState(columns))) {
-    if (innerColumns.has(name)) continue;
-    if (value !== undefined) state[name] = value instanceof Date ? value.toISOString() : value;
-  }
-  return state;
+  return Object.fromEntries(Object.entries(readState(columns)).filter(([name]) => !innerColumns.has(name)));
 }

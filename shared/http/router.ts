@@ -1,4 +1,4 @@
-import { type Answer, problem } from './answer.ts';
+import { type Answer, problem, Refusal } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { refuseUnknownQuery } from './query.ts';
 import type { ApiRequest } from './request.ts';
@@ -7,7 +7,16 @@ import type { ApiRequest } from './request.ts';
 export type Resource = 'connections' | 'undelivered' | 'mails' | 'runs' | 'openapi';
 
 /** Answers one request; loads just what this call needs. Rejects with a `Failure` where storage is away. */
-export async function route(
+export async function route(...call: Parameters<typeof answer>): Promise<Answer> {
+  try {
+    return await answer(...call);
+  } catch (error) {
+    if (error instanceof Refusal) return error.answer;
+    throw error;
+  }
+}
+
+async function answer(
   resource: Resource,
   request: ApiRequest,
   dependencies: HttpDependencies,
@@ -19,7 +28,8 @@ export async function route(
   if (methods === undefined) return problem(404, 'There is nothing at this address. See /api/openapi.json.');
   const method = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
   if (method !== undefined) {
-    return refuseUnknownQuery(request, method.query ?? []) ?? (await method.handle(request, dependencies));
+    refuseUnknownQuery(request, method.query ?? []);
+    return await method.handle(request, dependencies);
   }
   const allowed = Object.keys(methods).join(', ');
   return problem(405, `${request.method} is not possible here; use ${allowed}.`, { Allow: allowed });

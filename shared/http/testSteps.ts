@@ -40,14 +40,15 @@ export interface MailPreview {
   readonly isTaken?: boolean;
 }
 
-export type SteppedOutcome = {
-  readonly steps: readonly TestStep[];
+interface Folders {
   /** The folders to choose from, as far as they could be asked for. */
   readonly folders?: readonly string[];
-} & (
-  | { readonly ok: true; readonly mails: number; readonly preview: readonly MailPreview[] }
-  | { readonly ok: false; readonly error: string }
-);
+}
+
+export type SteppedOutcome = Folders & { readonly steps: readonly TestStep[] } & (
+    | { readonly ok: true; readonly mails: number; readonly preview: readonly MailPreview[] }
+    | { readonly ok: false; readonly error: string }
+  );
 
 const previewMails = 3;
 /** Of those that filters may take or leave out. */
@@ -96,16 +97,17 @@ export async function testInSteps(
     ok('login', `Logged in as ${config.username}.`),
   ];
   if ('failure' in opened) {
-    const failed = failedAt(stepOf(opened.failure), all, opened.failure);
-    if (opened.failure.reason !== 'folder' || config.protocol !== 'imap') return failed;
+    const { reason } = opened.failure;
+    const failed = failedAt(stepOfReason[reason] ?? 'login', all, opened.failure);
+    if (reason !== 'folder' || config.protocol !== 'imap') return failed;
     return { ...failed, ...(await foldersBesides(config, dependencies)) };
   }
   const { session } = opened;
+  if (config.protocol === 'imap') all.push(ok('folder', `${config.folder} is open.`));
+  let isQueueReached = false;
   try {
-    if (config.protocol === 'imap') all.push(ok('folder', `${config.folder} is open.`));
-    const queueName = await dependencies.openQueue(config.queueName).catch((error: unknown) => {
-      throw new StepFailed('queue', toFailure(error, 'reaching the queue'));
-    });
+    const queueName = await dependencies.openQueue(config.queueName);
+    isQueueReached = true;
     all.push(ok('queue', `${queueName} is reached.`));
     const limit = config.filters === undefined ? previewMails : filteredPreviewMails;
     const sample = await session.sample(limit, previewBytes);
@@ -113,18 +115,16 @@ export async function testInSteps(
     const steps = [...all, ok('mails', describeMails(sample.count, preview))];
     return { ok: true, mails: sample.count, steps, preview, ...(await foldersOf(session)) };
   } catch (error) {
-    if (error instanceof StepFailed) return failedAt(error.step, all, error.failure);
-    return failedAt('mails', all, toFailure(error, 'testing the connection'));
+    return isQueueReached
+      ? failedAt('mails', all, toFailure(error, 'testing the connection'))
+      : failedAt('queue', all, toFailure(error, 'reaching the queue'));
   } finally {
     await session.close();
   }
 }
 
 /** The folders of a mailbox whose configured one can't be opened: INBOX is there always (RFC 3501, 5.1). */
-async function foldersBesides(
-  config: ConnectionConfig,
-  dependencies: HttpDependencies,
-): Promise<Pick<SteppedOutcome, 'folders'>> {
+async function foldersBesides(config: ConnectionConfig, dependencies: HttpDependencies): Promise<Folders> {
   const { moveToFolder: _, ...rest } = config;
   const session = await dependencies.openSession({ ...rest, folder: 'INBOX' }).catch(() => undefined);
   if (session === undefined) return {};
@@ -136,7 +136,7 @@ async function foldersBesides(
 }
 
 /** To be asked for last: what fails here ends the session, and is no failure of the connection. */
-async function foldersOf(session: MailboxSession): Promise<Pick<SteppedOutcome, 'folders'>> {
+async function foldersOf(session: MailboxSession): Promise<Folders> {
   const folders = await session.listFolders().catch(() => []);
   return folders.length === 0 ? {} : { folders };
 }
@@ -149,23 +149,8 @@ function describeMails(mails: number, preview: readonly MailPreview[]): string {
   return `${waiting} Of the first ${judged.length} the filters take ${taken}.`;
 }
 
-class StepFailed extends Error {
-  readonly step: TestStepName;
-  readonly failure: Failure;
-
-  constructor(step: TestStepName, failure: Failure) {
-    super(failure.message);
-    this.step = step;
-    this.failure = failure;
-  }
-}
-
 function ok(step: TestStepName, text: string): TestStep {
   return { step, result: 'ok', text };
-}
-
-function stepOf({ reason }: Failure): TestStepName {
-  return stepOfReason[reason] ?? 'login';
 }
 
 /** The steps up to the one that failed; what comes after it was not tried. */
@@ -194,7 +179,6 @@ async function previewOf(
     import('../mail/headerFilter.ts'),
   ]);
   const filter = filters === undefined ? undefined : createHeaderFilter(filters);
-  const isHeader = protocol === 'pop3';
   const previews: MailPreview[] = [];
   for (const bytes of heads) {
     const source = {
@@ -205,10 +189,10 @@ async function previewOf(
         })(),
     };
     const split = await splitMail(source, { ...rules, maxMailBytes: previewBytes * 2 }, sizesOnly);
-    const preview = toPreview(split, isHeader || bytes.length >= previewBytes);
     previews.push({
-      ...preview,
-      ...(isHeader ? { parts: [] } : {}),
+      ...toPreview(split, protocol === 'pop3' || bytes.length >= previewBytes),
+      // Of which the header tells none.
+      ...(protocol === 'pop3' ? { parts: [] } : {}),
       ...(filter === undefined ? {} : { isTaken: filter.takes(bytes) }),
     });
   }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { HttpDependencies } from '../../shared/http/dependencies.ts';
-import { readUndelivered } from '../../shared/http/undelivered.ts';
+import type { ApiRequest } from '../../shared/http/request.ts';
+import { route } from '../../shared/http/router.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { openStorage, undeliveredMail } from '../undelivered/storage.ts';
 
@@ -26,8 +27,7 @@ test('a mail that is delivered while it is looked at is not found; one whose par
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
   };
   const request = { method: 'GET', params: { id }, query: new URLSearchParams(), headers: new Headers() };
-  const read = () =>
-    readUndelivered({ ...request, body: null } as Parameters<typeof readUndelivered>[0], dependencies);
+  const read = () => route('undelivered', { ...request, body: null } as ApiRequest, dependencies);
   const readParts = storage.parts.read.bind(storage.parts);
   await storage.undelivered.deleteBlob(`${id}/mail.json`);
   await assert.rejects(read(), /404.* while reading the heads of an undelivered mail/);
