@@ -1,209 +1,118 @@
 import { certificateRule } from '../mailbox/certificateRule.ts';
+import { queueNameRule } from '../settings/queueName.ts';
+
 /** What each column of a connection's config is, for decoding, the HTTP API and the documents. Light to load. */
 export interface ConfigColumn {
   readonly type: 'string' | 'boolean' | 'integer';
   /** The end of the sentence "{column} must be …". */
   readonly rule: string;
   readonly description: string;
-  /** Write-only: never shown, never quoted. */
-  readonly secret?: true;
   /** Taken as it stands; other texts lose the white space around them. */
   readonly verbatim?: true;
 }
 
-const flag = 'true or false';
-const settingName = 'the name of an app setting (letters, digits, and any of _ . : -)';
-const vaultSecretName = 'the name of a secret in Key Vault (1 to 127 letters, digits or hyphens)';
-const patternList = (example: string) =>
-  `patterns of at most 4096 characters, separated by commas, such as ${example}`;
-const singleLine = (what: string, max: number) =>
-  `${what} of at most ${max} characters without line breaks or NUL`;
+const text = (rule: string, description: string) => ({ type: 'string', rule, description }) as const;
+const integer = (rule: string, description: string) => ({ type: 'integer', rule, description }) as const;
+const flag = (description: string) => ({ type: 'boolean', rule: 'true or false', description }) as const;
+const line = (maxLength: number, description: string) =>
+  text(`text of at most ${maxLength} characters without line breaks or NUL`, description);
+const verbatim = <Column>(column: Column) => ({ ...column, verbatim: true }) as const;
+const secret = (description: string) => verbatim(line(8192, description));
+const settingName = (description: string) =>
+  text('the name of an app setting (letters, digits, and any of _ . : -)', description);
+const vaultSecretName = (description: string) =>
+  text('the name of a secret in Key Vault (1 to 127 letters, digits or hyphens)', description);
+const patterns = (example: string, description: string) =>
+  text(`patterns of at most 4096 characters, separated by commas, such as ${example}`, description);
 
 export const configColumns = {
-  enabled: { type: 'boolean', rule: flag, description: 'Whether the connection is polled.' },
-  host: {
-    type: 'string',
-    rule: 'a host name or IP address, without scheme, port or path',
-    description: 'The mail server.',
-  },
-  port: {
-    type: 'integer',
-    rule: 'a whole number from 1 to 65535',
-    description: 'Default 993 (IMAP) or 995 (POP3) with useSsl, else 143 or 110.',
-  },
-  hostType: { type: 'string', rule: 'IMAP or POP3', description: 'The protocol.' },
-  useSsl: { type: 'boolean', rule: flag, description: 'TLS from the first byte.' },
-  startTls: {
-    type: 'boolean',
-    rule: flag,
-    description: 'Upgrade to TLS before login, or fail. Only with useSsl=false.',
-  },
-  caCertificate: {
-    type: 'string',
-    rule: certificateRule,
-    description: 'Certificates to trust besides the system’s, for a server with a private CA.',
-  },
-  username: {
-    type: 'string',
-    verbatim: true,
-    rule: singleLine('text', 1024),
-    description: 'The login name.',
-  },
-  password: {
-    type: 'string',
-    secret: true,
-    verbatim: true,
-    rule: singleLine('text', 8192),
-    description: 'The password itself.',
-  },
-  passwordSetting: { type: 'string', rule: settingName, description: 'The app setting that holds it.' },
-  passwordVaultSecret: {
-    type: 'string',
-    rule: vaultSecretName,
-    description: 'The secret in the app’s Key Vault that holds it.',
-  },
-  sendAttachments: { type: 'boolean', rule: flag, description: 'Each attachment is its own message.' },
-  sendMessageBody: { type: 'boolean', rule: flag, description: 'The body is one message.' },
-  deleteMessages: {
-    type: 'boolean',
-    rule: flag,
-    description: 'IMAP: delete instead of marking read. POP3 always deletes.',
-  },
-  moveToFolder: {
-    type: 'string',
-    verbatim: true,
-    rule: singleLine('text', 1024),
-    description:
+  enabled: flag('Whether the connection is polled.'),
+  host: text('a host name or IP address, without scheme, port or path', 'The mail server.'),
+  port: integer(
+    'a whole number from 1 to 65535',
+    'Default 993 (IMAP) or 995 (POP3) with useSsl, else 143 or 110.',
+  ),
+  hostType: text('IMAP or POP3', 'The protocol.'),
+  useSsl: flag('TLS from the first byte.'),
+  startTls: flag('Upgrade to TLS before login, or fail. Only with useSsl=false.'),
+  caCertificate: text(
+    certificateRule,
+    'Certificates to trust besides the system’s, for a server with a private CA.',
+  ),
+  username: verbatim(line(1024, 'The login name.')),
+  password: secret('The password itself.'),
+  passwordSetting: settingName('The app setting that holds it.'),
+  passwordVaultSecret: vaultSecretName('The secret in the app’s Key Vault that holds it.'),
+  sendAttachments: flag('Each attachment is its own message.'),
+  sendMessageBody: flag('The body is one message.'),
+  deleteMessages: flag('IMAP: delete instead of marking read. POP3 always deletes.'),
+  moveToFolder: verbatim(
+    line(
+      1024,
       'IMAP only: where delivered mails are moved to. Made where it is missing. Not with deleteMessages.',
-  },
-  fromFilter: {
-    type: 'string',
-    rule: patternList('*@example.com, !noreply@*'),
-    description: 'IMAP only: takes only mails whose sender’s address matches.',
-  },
-  toFilter: {
-    type: 'string',
-    rule: patternList('orders@example.com, orders+*@example.com'),
-    description:
-      'IMAP only: takes only mails that go to a matching address (To, Cc, Delivered-To, X-Original-To).',
-  },
-  subjectFilter: {
-    type: 'string',
-    rule: patternList('order, invoice, !out of office'),
-    description: 'IMAP only: takes only mails in whose subject a pattern is found.',
-  },
-  unmatchedMails: {
-    type: 'string',
-    rule: 'leave or markRead',
-    description: 'What becomes of the mails that the filters leave out.',
-  },
-  pollingIntervalSeconds: {
-    type: 'integer',
-    rule: 'a whole number of at least 60',
-    description: 'Seconds between polls. Not together with cron.',
-  },
-  cron: {
-    type: 'string',
-    rule: 'a cron expression of five fields',
-    description: 'When to poll: minute, hour, day of month, month, day of week.',
-  },
-  timeZone: {
-    type: 'string',
-    rule: 'an IANA time zone, such as Europe/Berlin',
-    description: 'The zone that cron is meant in.',
-  },
-  useProcessLock: {
-    type: 'boolean',
-    rule: flag,
-    description: 'A run keeps the mailbox to itself until it ends, however long it takes.',
-  },
-  folder: { type: 'string', verbatim: true, rule: singleLine('text', 1024), description: 'IMAP only.' },
-  bodyFormat: {
-    type: 'string',
-    rule: 'text, html or eml',
-    description: 'The text part, the HTML part, or the raw mail.',
-  },
-  inlineAttachments: {
-    type: 'boolean',
-    rule: flag,
-    description: 'Also send the parts that the HTML shows by cid.',
-  },
-  attachmentFilter: {
-    type: 'string',
-    rule: patternList('*.pdf, *.xml, !logo*'),
-    description: 'Sends only attachments whose file name matches.',
-  },
-  unpackWinmail: {
-    type: 'boolean',
-    rule: flag,
-    description: 'Unpacks winmail.dat: what it holds is the mail’s.',
-  },
-  queueName: {
-    type: 'string',
-    rule: 'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)',
-    description: 'The destination, a queue or a topic. Default: the app setting EMAIL_QUEUE_NAME.',
-  },
-  sessions: {
-    type: 'string',
-    rule: 'none, connection or mail',
-    description: 'No session ids, one for the connection, or one for each mail.',
-  },
-  authType: { type: 'string', rule: 'password or oauth2', description: 'How to log in.' },
-  oauth2Grant: {
-    type: 'string',
-    rule: 'clientCredentials, refreshToken or managedIdentity',
-    description: 'How the access token is got. Required with authType=oauth2.',
-  },
-  oauth2TenantId: {
-    type: 'string',
-    rule: 'an Entra tenant: its id or one of its domain names',
-    description: 'The Entra tenant. Or give oauth2TokenEndpoint.',
-  },
-  oauth2TokenEndpoint: {
-    type: 'string',
-    rule: 'an https URL without user name or fragment (http only on loopback)',
-    description: 'Any OAuth2 token endpoint. Or give oauth2TenantId.',
-  },
-  oauth2ClientId: { type: 'string', rule: singleLine('text', 1024), description: 'The client’s id.' },
-  oauth2Scope: {
-    type: 'string',
-    rule: singleLine('text', 1024),
-    description: 'Default with a tenant or managed identity: https://outlook.office365.com/.default',
-  },
-  oauth2ClientSecret: {
-    type: 'string',
-    secret: true,
-    verbatim: true,
-    rule: singleLine('text', 8192),
-    description: 'The client’s secret itself.',
-  },
-  oauth2ClientSecretSetting: {
-    type: 'string',
-    rule: settingName,
-    description: 'The app setting that holds the client secret.',
-  },
-  oauth2ClientSecretVaultSecret: {
-    type: 'string',
-    rule: vaultSecretName,
-    description: 'The secret in the app’s Key Vault that holds the client secret.',
-  },
-  oauth2RefreshToken: {
-    type: 'string',
-    secret: true,
-    verbatim: true,
-    rule: singleLine('text', 8192),
-    description: 'The refresh token itself.',
-  },
-  oauth2RefreshTokenSetting: {
-    type: 'string',
-    rule: settingName,
-    description: 'The app setting that holds the refresh token.',
-  },
-  oauth2RefreshTokenVaultSecret: {
-    type: 'string',
-    rule: vaultSecretName,
-    description: 'The secret in the app’s Key Vault that holds the refresh token.',
-  },
+    ),
+  ),
+  fromFilter: patterns(
+    '*@example.com, !noreply@*',
+    'IMAP only: takes only mails whose sender’s address matches.',
+  ),
+  toFilter: patterns(
+    'orders@example.com, orders+*@example.com',
+    'IMAP only: takes only mails that go to a matching address (To, Cc, Delivered-To, X-Original-To).',
+  ),
+  subjectFilter: patterns(
+    'order, invoice, !out of office',
+    'IMAP only: takes only mails in whose subject a pattern is found.',
+  ),
+  unmatchedMails: text('leave or markRead', 'What becomes of the mails that the filters leave out.'),
+  pollingIntervalSeconds: integer(
+    'a whole number of at least 60',
+    'Seconds between polls. Not together with cron.',
+  ),
+  cron: text(
+    'a cron expression of five fields',
+    'When to poll: minute, hour, day of month, month, day of week.',
+  ),
+  timeZone: text('an IANA time zone, such as Europe/Berlin', 'The zone that cron is meant in.'),
+  useProcessLock: flag('A run keeps the mailbox to itself until it ends, however long it takes.'),
+  folder: verbatim(line(1024, 'IMAP only.')),
+  bodyFormat: text('text, html or eml', 'The text part, the HTML part, or the raw mail.'),
+  inlineAttachments: flag('Also send the parts that the HTML shows by cid.'),
+  attachmentFilter: patterns('*.pdf, *.xml, !logo*', 'Sends only attachments whose file name matches.'),
+  unpackWinmail: flag('Unpacks winmail.dat: what it holds is the mail’s.'),
+  queueName: text(
+    queueNameRule,
+    'The destination, a queue or a topic. Default: the app setting EMAIL_QUEUE_NAME.',
+  ),
+  sessions: text('none, connection or mail', 'No session ids, one for the connection, or one for each mail.'),
+  authType: text('password or oauth2', 'How to log in.'),
+  oauth2Grant: text(
+    'clientCredentials, refreshToken or managedIdentity',
+    'How the access token is got. Required with authType=oauth2.',
+  ),
+  oauth2TenantId: text(
+    'an Entra tenant: its id or one of its domain names',
+    'The Entra tenant. Or give oauth2TokenEndpoint.',
+  ),
+  oauth2TokenEndpoint: text(
+    'an https URL without user name or fragment (http only on loopback)',
+    'Any OAuth2 token endpoint. Or give oauth2TenantId.',
+  ),
+  oauth2ClientId: line(1024, 'The client’s id.'),
+  oauth2Scope: line(
+    1024,
+    'Default with a tenant or managed identity: https://outlook.office365.com/.default',
+  ),
+  oauth2ClientSecret: secret('The client’s secret itself.'),
+  oauth2ClientSecretSetting: settingName('The app setting that holds the client secret.'),
+  oauth2ClientSecretVaultSecret: vaultSecretName(
+    'The secret in the app’s Key Vault that holds the client secret.',
+  ),
+  oauth2RefreshToken: secret('The refresh token itself.'),
+  oauth2RefreshTokenSetting: settingName('The app setting that holds the refresh token.'),
+  oauth2RefreshTokenVaultSecret: vaultSecretName(
+    'The secret in the app’s Key Vault that holds the refresh token.',
+  ),
 } as const satisfies Readonly<Record<string, ConfigColumn>>;
 
 export type ConfigColumnName = keyof typeof configColumns;

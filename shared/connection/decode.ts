@@ -3,11 +3,11 @@ import { readCertificates, toPem } from '../mailbox/pem.ts';
 import { checkCron } from '../time/cron.ts';
 import { decodeAuth, type Findings } from './auth.ts';
 import {
-  type ConfigColumn,
   type ConfigColumnName,
   configColumnNames,
   configColumns,
   isConfigColumn,
+  isSecretColumn,
   isSecretReference,
   keyRule,
   normalizeColumn,
@@ -112,11 +112,13 @@ function columnSentence(name: ConfigColumnName, value: unknown): string {
   if (name === 'cron' && typeof value === 'string') {
     return `cron is ${quote(value)}; ${checkCron(value) ?? 'it is too long'}.`;
   }
-  const column: ConfigColumn = configColumns[name];
   // A name that can't be a setting's may be the secret itself, put into the wrong column.
   const hidden =
-    column.secret || name === 'caCertificate' || isSecretReference(name) || name === 'oauth2TokenEndpoint';
-  return `${name} is ${hidden ? 'not valid' : quote(value)}; it must be ${column.rule}.`;
+    isSecretColumn(name) ||
+    name === 'caCertificate' ||
+    isSecretReference(name) ||
+    name === 'oauth2TokenEndpoint';
+  return `${name} is ${hidden ? 'not valid' : quote(value)}; it must be ${configColumns[name].rule}.`;
 }
 
 const maxQuoteLength = 80;

@@ -7,7 +7,7 @@ import {
   type StorageSettings,
 } from './account.ts';
 import { readHostPatterns } from './hostPattern.ts';
-import { queueNamePattern } from './queueName.ts';
+import { queueNamePattern, queueNameRule } from './queueName.ts';
 import { type SettingReader, wrongSetting } from './reader.ts';
 import { readSecretPrefix, readVaultAddress, readVaultPrefix } from './secrets.ts';
 
@@ -140,9 +140,7 @@ function readBoolean(reader: SettingReader, name: string, defaultValue: boolean)
 function readQueueName(reader: SettingReader): string {
   const name = reader.get('EMAIL_QUEUE_NAME') ?? 'email-inbound';
   if (!queueNamePattern.test(name)) {
-    const rule =
-      'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)';
-    reader.report(wrongSetting('EMAIL_QUEUE_NAME', name, rule));
+    reader.report(wrongSetting('EMAIL_QUEUE_NAME', name, queueNameRule));
   }
   return name;
 }
