@@ -1,65 +1,47 @@
 import { readTime } from '../time/time.ts';
-import { type RunHistory, readHistory } from './history.ts';
+import { readHistory } from './history.ts';
 
 export const runStatuses = ['running', 'ok', 'failed', 'skipped'] as const;
 export type RunStatus = (typeof runStatuses)[number];
 
-/** What the app writes beside a connection's config, and only ever merges. */
-export interface ConnectionState {
-  readonly nextRunAt: Date | undefined;
-  readonly lastRunStartedAt: Date | undefined;
-  readonly lastRunEndedAt: Date | undefined;
-  readonly heartbeatAt: Date | undefined;
-  readonly lastStatus: RunStatus | undefined;
+/** What the app writes beside a connection's config, and only ever merges: how each column is read. */
+const readers = {
+  nextRunAt: readTime,
+  lastRunStartedAt: readTime,
+  lastRunEndedAt: readTime,
+  heartbeatAt: readTime,
+  lastStatus: (value: unknown) => runStatuses.find((status) => status === value),
   /** One sentence, at most 1,024 characters; empty after an `ok`. */
-  readonly lastError: string | undefined;
-  readonly consecutiveFailures: number | undefined;
-  readonly lastMailCount: number | undefined;
-  readonly lastMessageCount: number | undefined;
-  readonly runId: string | undefined;
+  lastError: readText,
+  consecutiveFailures: readCount,
+  lastMailCount: readCount,
+  lastMessageCount: readCount,
+  runId: readText,
   /** What the interval's grid hangs on. */
-  readonly scheduleAnchor: Date | undefined;
+  scheduleAnchor: readTime,
   /** In the table as JSON. */
-  readonly history: RunHistory | undefined;
+  history: readHistory,
   /** When the last mail was delivered. */
-  readonly lastMailAt: Date | undefined;
+  lastMailAt: readTime,
   /** Since when the lease was found taken; empty once it was not. */
-  readonly skippedSince: string | undefined;
+  skippedSince: readText,
   /** The hash of the mailbox that the last run left with nothing to settle; empty where it did not. */
-  readonly cleanMailbox: string | undefined;
+  cleanMailbox: readText,
   /** Mails that the server lists and can't hand over, as JSON. */
-  readonly unfetchable: string | undefined;
+  unfetchable: readText,
   /** Mails that may have brought the process down, as JSON. */
-  readonly riskyMails: string | undefined;
+  riskyMails: readText,
   /** How far the sessions have looked at unread mails with the filters. */
-  readonly lookedAt: string | undefined;
+  lookedAt: readText,
   /** Hashes of the mails that were settled last. */
-  readonly settledMails: string | undefined;
-}
+  settledMails: readText,
+};
 
-export type StateColumn = keyof ConnectionState;
-
-export const stateColumns = [
-  'nextRunAt',
-  'lastRunStartedAt',
-  'lastRunEndedAt',
-  'heartbeatAt',
-  'lastStatus',
-  'lastError',
-  'consecutiveFailures',
-  'lastMailCount',
-  'lastMessageCount',
-  'runId',
-  'scheduleAnchor',
-  'history',
-  'lastMailAt',
-  'skippedSince',
-  'cleanMailbox',
-  'unfetchable',
-  'riskyMails',
-  'lookedAt',
-  'settledMails',
-] as const satisfies readonly StateColumn[];
+type StateColumn = keyof typeof readers;
+export type ConnectionState = {
+  readonly [Column in StateColumn]: ReturnType<(typeof readers)[Column]>;
+};
+export const stateColumns = Object.keys(readers) as readonly StateColumn[];
 
 /** What the app notes for itself: nothing that an operator could do something with. */
 export const innerColumns: ReadonlySet<string> = new Set<StateColumn>([
@@ -74,27 +56,8 @@ export const maxLastErrorLength = 1024;
 
 /** Reads the state columns; what isn't there or can't be read is undefined. Never throws. */
 export function readState(entity: Readonly<Record<string, unknown>>): ConnectionState {
-  return {
-    nextRunAt: readTime(entity.nextRunAt),
-    lastRunStartedAt: readTime(entity.lastRunStartedAt),
-    lastRunEndedAt: readTime(entity.lastRunEndedAt),
-    heartbeatAt: readTime(entity.heartbeatAt),
-    lastStatus: runStatuses.find((status) => status === entity.lastStatus),
-    lastError: readText(entity.lastError),
-    consecutiveFailures: readCount(entity.consecutiveFailures),
-    lastMailCount: readCount(entity.lastMailCount),
-    lastMessageCount: readCount(entity.lastMessageCount),
-    runId: readText(entity.runId),
-    scheduleAnchor: readTime(entity.scheduleAnchor),
-    history: readHistory(entity.history),
-    lastMailAt: readTime(entity.lastMailAt),
-    skippedSince: readText(entity.skippedSince),
-    cleanMailbox: readText(entity.cleanMailbox),
-    unfetchable: readText(entity.unfetchable),
-    riskyMails: readText(entity.riskyMails),
-    lookedAt: readText(entity.lookedAt),
-    settledMails: readText(entity.settledMails),
-  };
+  const read = stateColumns.map((name) => [name, readers[name](entity[name])]);
+  return Object.fromEntries(read) as ConnectionState;
 }
 
 /** The columns to merge for a change of state: times as ISO 8601 UTC, `lastError` cut to its length, `history` as JSON. */
