@@ -22,22 +22,17 @@ import { toHost } from './syntax.ts';
 // Imports zod and croner (100 ms to load): reach this module by a dynamic import.
 
 const required = ['host', 'hostType', 'username'] as const;
-const keyColumns = new Set(['PartitionKey', 'RowKey']);
-
-export interface DecodeOptions {
-  /** For the HTTP API: unknown columns are wrong too, and the keys are called `customer` and `connection`. */
-  readonly strict?: boolean;
-}
+const keys = ['PartitionKey', 'RowKey'] as const;
 
 /**
  * Decodes one entity of the table of connections. Every wrong column gets one sentence; no sentence holds
  * a secret. `sources` has the app settings that hold secrets; what stands in a vault is not read. Never throws.
- * The keys are expected as the columns `PartitionKey` and `RowKey`.
+ * With `strict`, for the HTTP API, unknown columns are wrong too, and the keys are called `customer` and `connection`.
  */
 export function decodeConnection(
   entity: Readonly<Record<string, unknown>>,
   sources: SecretSources,
-  { strict = false }: DecodeOptions = {},
+  { strict = false } = {},
 ): Decoded {
   const errors = new Map<string, string>();
   const raw = normalize(entity);
@@ -69,7 +64,9 @@ export function decodeConnection(
   ) {
     return { ok: false, errors: [...errors].map(([column, message]): ColumnError => ({ column, message })) };
   }
-  return { ok: true, config: assemble(columns, { customer, connection, hostType, host, username, auth }) };
+  const protocol = hostType === 'IMAP' ? 'imap' : 'pop3';
+  const known = { customer, connection, protocol, host, username, auth } as const;
+  return { ok: true, config: { ...known, ...configOf(columns, protocol) } };
 }
 
 function normalize(entity: Readonly<Record<string, unknown>>): Record<string, unknown> {
@@ -86,24 +83,26 @@ function normalize(entity: Readonly<Record<string, unknown>>): Record<string, un
 
 /** The columns that are right by themselves, with their defaults; the others are reported. */
 function parseColumns(raw: Record<string, unknown>, errors: Map<string, string>, strict: boolean): Columns {
-  const keys = {
-    PartitionKey: strict ? 'customer' : 'PartitionKey',
-    RowKey: strict ? 'connection' : 'RowKey',
-  };
-  const good = { ...raw };
-  for (const key of ['PartitionKey', 'RowKey'] as const) {
-    if (raw[key] === undefined) errors.set(keys[key], `${keys[key]} is missing; it must be ${keyRule}.`);
+  const shown: Readonly<Record<string, string>> = strict
+    ? { PartitionKey: 'customer', RowKey: 'connection' }
+    : {};
+  for (const key of keys) {
+    const name = shown[key] ?? key;
+    if (raw[key] === undefined) errors.set(name, `${name} is missing; it must be ${keyRule}.`);
   }
   const first = partialSchema.safeParse(raw);
   if (first.success) return first.data;
+  const good = { ...raw };
   for (const issue of first.error.issues) {
-    const name = String(issue.path[0]);
-    delete good[name];
-    if (name === 'PartitionKey' || name === 'RowKey') {
-      errors.set(keys[name], `${keys[name]} is ${quote(raw[name])}; it must be ${keyRule}.`);
-    } else if (isConfigColumn(name)) {
-      errors.set(name, columnSentence(name, raw[name]));
-    }
+    const column = String(issue.path[0]);
+    const name = shown[column] ?? column;
+    delete good[column];
+    errors.set(
+      name,
+      isConfigColumn(column)
+        ? columnSentence(column, raw[column])
+        : `${name} is ${quote(raw[column])}; it must be ${keyRule}.`,
+    );
   }
   return partialSchema.parse(good);
 }
@@ -133,7 +132,7 @@ function quote(value: unknown): string {
 }
 
 function checkTogether(raw: Record<string, unknown>, columns: Columns, { report, has }: Findings): void {
-  if (columns.startTls === true && columns.useSsl === true) {
+  if (columns.startTls && columns.useSsl) {
     report('startTls', 'startTls is true while useSsl is true; it must be false unless useSsl is false.');
   }
   if (has('cron') && has('pollingIntervalSeconds')) {
@@ -145,13 +144,13 @@ function checkTogether(raw: Record<string, unknown>, columns: Columns, { report,
       'sendMessageBody and sendAttachments are both false; one of them must be true, or mail would be consumed and nothing sent.',
     );
   }
-  if (has('moveToFolder') && columns.deleteMessages === true) {
+  if (has('moveToFolder') && columns.deleteMessages) {
     report(
       'moveToFolder',
       'moveToFolder is given while deleteMessages is true; only one of them may say what becomes of a delivered mail.',
     );
   }
-  if (columns.moveToFolder !== undefined && isSameFolder(columns.moveToFolder, columns.folder ?? 'INBOX')) {
+  if (columns.moveToFolder !== undefined && isSameFolder(columns.moveToFolder, columns.folder)) {
     report('moveToFolder', 'moveToFolder is the folder that is polled; it must be another one.');
   }
   if (columns.hostType === 'POP3') {
@@ -176,67 +175,49 @@ function isSameFolder(one: string, other: string): boolean {
 }
 
 function reportUnknown(entity: Readonly<Record<string, unknown>>, { report }: Findings): void {
-  const states: readonly string[] = stateColumns;
   for (const name of Object.keys(entity)) {
-    if (isConfigColumn(name) || keyColumns.has(name)) continue;
+    if (isConfigColumn(name) || keys.some((key) => key === name)) continue;
     const shown = name.slice(0, maxQuoteLength);
-    const why = states.includes(name)
+    const why = stateColumns.some((column) => column === name)
       ? 'is written by the app and can not be set'
       : 'is not a column of a connection';
     report(shown, `${JSON.stringify(shown)} ${why}; leave it out.`);
   }
 }
 
-interface Required {
-  readonly customer: string;
-  readonly connection: string;
-  readonly hostType: 'IMAP' | 'POP3';
-  readonly host: string;
-  readonly username: string;
-  readonly auth: ConnectionConfig['auth'];
-}
-
 /** Keeps due times within what a Date can hold; 68 years are as good as never. */
 const maxIntervalSeconds = 2_147_483_647;
 
-function assemble(columns: Columns, known: Required): ConnectionConfig {
-  const { customer, connection, host, username, auth } = known;
-  const protocol = known.hostType === 'IMAP' ? 'imap' : 'pop3';
-  const { useSsl = true, cron } = columns;
+function configOf(
+  columns: Columns,
+  protocol: ConnectionConfig['protocol'],
+): Omit<ConnectionConfig, 'customer' | 'connection' | 'protocol' | 'host' | 'username' | 'auth'> {
+  const { useSsl, cron, timeZone, pollingIntervalSeconds = 60, moveToFolder, queueName } = columns;
   return {
-    customer,
-    connection,
-    enabled: columns.enabled ?? true,
-    protocol,
-    host,
+    enabled: columns.enabled,
     port: columns.port ?? defaultPort(protocol, useSsl),
-    security: securityOf(useSsl, columns.startTls ?? false),
+    security: securityOf(useSsl, columns.startTls),
     ...caCertificate(columns),
-    username,
-    auth,
     rules: {
-      sendBody: columns.sendMessageBody ?? true,
-      sendAttachments: columns.sendAttachments ?? true,
-      inlineAttachments: columns.inlineAttachments ?? false,
-      bodyFormat: columns.bodyFormat ?? 'text',
+      sendBody: columns.sendMessageBody,
+      sendAttachments: columns.sendAttachments,
+      inlineAttachments: columns.inlineAttachments,
+      bodyFormat: columns.bodyFormat,
       ...attachmentFilter(columns),
-      unpackWinmail: columns.unpackWinmail ?? true,
+      unpackWinmail: columns.unpackWinmail,
     },
     ...mailFilters(columns),
-    unmatchedMails: columns.unmatchedMails ?? 'leave',
-    ...(columns.moveToFolder === undefined ? {} : { moveToFolder: columns.moveToFolder }),
-    deleteMails: protocol === 'pop3' || (columns.deleteMessages ?? false),
-    folder: columns.folder ?? 'INBOX',
+    unmatchedMails: columns.unmatchedMails,
+    ...(moveToFolder === undefined ? {} : { moveToFolder }),
+    deleteMails: protocol === 'pop3' || columns.deleteMessages,
+    folder: columns.folder,
     schedule:
       cron === undefined
-        ? {
-            kind: 'interval',
-            intervalSeconds: Math.min(columns.pollingIntervalSeconds ?? 60, maxIntervalSeconds),
-          }
-        : { kind: 'cron', cron, timeZone: columns.timeZone ?? 'UTC' },
-    useProcessLock: columns.useProcessLock ?? false,
-    ...(columns.queueName === undefined ? {} : { queueName: columns.queueName }),
-    sessions: columns.sessions ?? 'none',
+        ? { kind: 'interval', intervalSeconds: Math.min(pollingIntervalSeconds, maxIntervalSeconds) }
+        : { kind: 'cron', cron, timeZone },
+    useProcessLock: columns.useProcessLock,
+    ...(queueName === undefined ? {} : { queueName }),
+    sessions: columns.sessions,
   };
 }
 

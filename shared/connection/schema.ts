@@ -90,13 +90,9 @@ for (const name of configColumnNames) {
   z.globalRegistry.add(configSchema.shape[name], { description: configColumns[name].description });
 }
 
-/** With the keys, as an entity of the table. */
-const entitySchema = configSchema.extend({
-  PartitionKey: z.string().regex(keyPattern),
-  RowKey: z.string().regex(keyPattern),
-});
-
-/** The columns that are right, while others are missing or wrong. */
-export const partialSchema = entitySchema.partial();
+/** With the keys, as an entity of the table, of which only the columns that are right are here: any may be missing. */
+export const partialSchema = configSchema
+  .extend({ PartitionKey: z.string().regex(keyPattern), RowKey: z.string().regex(keyPattern) })
+  .partial({ PartitionKey: true, RowKey: true, host: true, hostType: true, username: true });
 
 export type Columns = z.output<typeof partialSchema>;
