@@ -15,7 +15,7 @@ import { toHost } from './syntax.ts';
 /** What the rules over several columns see and say. */
 export interface Findings {
   /** Keeps the first sentence of a column. */
-  readonly report: (column: string, message: string) => void;
+  readonly report: (column: string, message: string) => undefined;
   /** Whether the column was given, right or wrong. */
   readonly has: (column: ConfigColumnName) => boolean;
 }
@@ -31,8 +31,7 @@ export function decodeAuth(
   if (columns.authType !== 'oauth2') {
     const password = decodeSecret('password', columns, findings, sources);
     if (password !== undefined) return { kind: 'password', password: password.value };
-    requireSecret(findings, 'password', 'authType=password');
-    return undefined;
+    return requireSecret(findings, 'password', 'authType=password');
   }
   const grant = decodeGrant(columns, findings, sources);
   return grant === undefined ? undefined : { kind: 'oauth2', grant };
@@ -44,10 +43,7 @@ function decodeGrant(
   sources: SecretSources,
 ): OAuth2Grant<ConfiguredSecret> | undefined {
   const { oauth2Grant: kind, oauth2ClientId: clientId, oauth2Scope } = columns;
-  if (kind === undefined) {
-    requireColumn(findings, 'oauth2Grant', 'authType=oauth2');
-    return undefined;
-  }
+  if (kind === undefined) return requireColumn(findings, 'oauth2Grant', 'authType=oauth2');
   if (kind === 'managedIdentity') {
     checkIdentityTarget(columns, findings, sources.identityHosts ?? []);
     const scope = oauth2Scope ?? exchangeScope;
@@ -93,7 +89,7 @@ const exchangeHosts = [
 
 /** A token of the app's own identity opens more than one mailbox: it goes to no host of a connection's choice. */
 function checkIdentityTarget(
-  { host: text = '', useSsl = true, startTls = false }: Columns,
+  { host: text = '', useSsl, startTls }: Columns,
   { report }: Findings,
   identityHosts: readonly string[],
 ): void {
@@ -115,18 +111,15 @@ function checkIdentityTarget(
 function decodeAuthority(columns: Columns, findings: Findings, need: string): OAuth2Authority | undefined {
   const { oauth2TenantId: tenantId, oauth2TokenEndpoint: url } = columns;
   if (findings.has('oauth2TenantId') && findings.has('oauth2TokenEndpoint')) {
-    reportBoth(findings, 'oauth2TokenEndpoint', 'oauth2TenantId');
-    return undefined;
+    return reportBoth(findings, 'oauth2TokenEndpoint', 'oauth2TenantId');
   }
   if (tenantId !== undefined) return { kind: 'tenant', tenantId };
   if (url !== undefined) return { kind: 'endpoint', url };
-  if (!findings.has('oauth2TenantId') && !findings.has('oauth2TokenEndpoint')) {
-    findings.report(
-      'oauth2TenantId',
-      `oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with ${need}.`,
-    );
-  }
-  return undefined;
+  if (findings.has('oauth2TenantId') || findings.has('oauth2TokenEndpoint')) return undefined;
+  return findings.report(
+    'oauth2TenantId',
+    `oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with ${need}.`,
+  );
 }
 
 function decodeSecret(
@@ -134,34 +127,29 @@ function decodeSecret(
   columns: Columns,
   findings: Findings,
   sources: SecretSources,
-): Extract<DecodedSecret, { ok: true }> | undefined {
+): DecodedSecret | undefined {
   const { setting, vaultSecret: inVault } = secretReferences[column];
   const [first, ...others] = ([column, setting, inVault] as const).filter((name) => findings.has(name));
   if (first === undefined) return undefined;
   for (const other of others) reportBoth(findings, other, first);
   const text = columns[first];
   if (others.length > 0 || text === undefined) return undefined;
-  const secret =
-    first === column
-      ? literalSecret(column, text)
-      : first === setting
-        ? settingSecret(setting, text, sources)
-        : vaultSecret(inVault, text, sources);
-  if (secret.ok) return secret;
-  findings.report(secret.column, secret.message);
-  return undefined;
+  const refuse = (rest: string) => findings.report(first, `${first} ${rest}`);
+  if (first === column) return literalSecret(column, text, refuse);
+  if (first === setting) return settingSecret(text, sources, refuse);
+  return vaultSecret(inVault, text, sources, refuse);
 }
 
-function reportBoth({ report }: Findings, column: ConfigColumnName, other: ConfigColumnName): void {
-  report(column, `${column} is given together with ${other}; only one of them may be given.`);
+function reportBoth({ report }: Findings, column: ConfigColumnName, other: ConfigColumnName): undefined {
+  return report(column, `${column} is given together with ${other}; only one of them may be given.`);
 }
 
-function requireColumn({ report, has }: Findings, column: ConfigColumnName, need: string): void {
-  if (!has(column)) report(column, `${column} is missing; it must be given with ${need}.`);
+function requireColumn({ report, has }: Findings, column: ConfigColumnName, need: string): undefined {
+  return has(column) ? undefined : report(column, `${column} is missing; it must be given with ${need}.`);
 }
 
-function requireSecret({ report, has }: Findings, column: SecretColumn, need: string): void {
+function requireSecret({ report, has }: Findings, column: SecretColumn, need: string): undefined {
   const { setting, vaultSecret: inVault } = secretReferences[column];
-  if ([column, setting, inVault].some(has)) return;
-  report(column, `${column} is missing; it, ${setting} or ${inVault} must be given with ${need}.`);
+  if ([column, setting, inVault].some(has)) return undefined;
+  return report(column, `${column} is missing; it, ${setting} or ${inVault} must be given with ${need}.`);
 }

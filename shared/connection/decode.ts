@@ -41,6 +41,7 @@ export function decodeConnection(
     // One sentence a column: the first one, since what is wrong by itself is wrong in any company.
     report: (column, message) => {
       if (!errors.has(column)) errors.set(column, message);
+      return undefined;
     },
     has: (column) => raw[column] !== undefined,
   };

@@ -4,7 +4,7 @@ import { Failure } from '../failure/failure.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
 import type { Log } from '../telemetry/log.ts';
 import { inTime } from '../wait/deadline.ts';
-import { isUsableSecret, maxSecretLength, type VaultSecret } from './secret.ts';
+import { isUsableSecret, usableRule, type VaultSecret } from './secret.ts';
 
 /** The app's Key Vault, as far as connections name its secrets. */
 export interface SecretsVault {
@@ -160,7 +160,7 @@ function refusalOf(error: unknown, secret: VaultSecret, host: string): Failure |
 function unusable({ column, vaultSecret }: VaultSecret, host: string): Failure {
   return new Failure(
     'secret',
-    `${column} names the secret ${vaultSecret} of the Key Vault ${host}, whose value must be text of at most ${maxSecretLength} characters without line breaks or NUL; store it so.`,
+    `${column} names the secret ${vaultSecret} of the Key Vault ${host}, ${usableRule}`,
   );
 }
 
