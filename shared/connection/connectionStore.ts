@@ -17,54 +17,33 @@ export interface ConnectionEntity {
   readonly etag: string;
 }
 
-export type StatePatch = Readonly<Record<string, string | number>>;
-
 /** Config columns as they are written. */
 export type StoredColumns = Readonly<Record<string, string | number | boolean | bigint>>;
 
-/**
- * Table `EmailConnections`. Polls read the operator's config columns and merge the app's state columns;
- * the HTTP API writes config for an operator.
- */
-export interface ConnectionStore {
-  /**
-   * The entities that match `filter` (OData), with just the columns `select`; all of them where it is
-   * undefined. Read page by page.
-   */
-  find(filter: string | undefined, select?: readonly string[]): AsyncIterable<ConnectionEntity>;
-  /** Undefined where there is no such connection. */
-  read(key: ConnectionKey): Promise<ConnectionEntity | undefined>;
-  /**
-   * Merges state columns and gives the new version. With `etag`, only if the entity is still that version:
-   * else `changed`. `missing` where the connection has been removed meanwhile.
-   */
-  merge(key: ConnectionKey, patch: StatePatch, etag?: string): Promise<MergeOutcome>;
-  /** False where there is a connection of that key already. */
-  insert(key: ConnectionKey, columns: StoredColumns): Promise<boolean>;
-  /**
-   * Writes `columns` in place of all config columns of `entity`; state and the operator's notes stay. Only
-   * if it is still the version that was read: else `changed`, or `missing`.
-   */
-  replaceConfig(entity: ConnectionEntity, columns: StoredColumns): Promise<ReplaceOutcome>;
-  /** Only if it is still the version `etag`: else `changed`, or `missing`. */
-  remove(key: ConnectionKey, etag: string): Promise<'removed' | 'changed' | 'missing'>;
+/** It is no longer the version that was asked for, or has been removed meanwhile. */
+interface NotWritten {
+  readonly kind: 'changed' | 'missing';
 }
 
-export type MergeOutcome =
-  | { readonly kind: 'merged'; readonly etag: string }
-  | { readonly kind: 'changed' | 'missing' };
+export type ConnectionStore = ReturnType<typeof openConnectionStore>;
 
-export type ReplaceOutcome =
-  /** `columns` are all that the entity has now. */
-  | { readonly kind: 'replaced'; readonly columns: ConnectionEntity['columns'] }
-  | { readonly kind: 'changed' | 'missing' };
-
-/** Opens the store on its table client; rejections are `Failure`s of reason `storage`. */
-export function openConnectionStore(table: TableClient): ConnectionStore {
+/**
+ * Table `EmailConnections`. Polls read the operator's config columns and merge the app's state columns;
+ * the HTTP API writes config for an operator. Rejections are `Failure`s of reason `storage`.
+ */
+export function openConnectionStore(table: TableClient) {
   return {
-    async *find(filter, select) {
+    /**
+     * The entities that match `filter` (OData), with just the columns `select`; all of them where it is
+     * undefined. Read page by page.
+     */
+    async *find(filter: string | undefined, select?: readonly string[]): AsyncIterable<ConnectionEntity> {
+      const queryOptions = {
+        ...(filter === undefined ? {} : { filter }),
+        ...(select === undefined ? {} : { select: ['PartitionKey', 'RowKey', ...select] }),
+      };
       try {
-        yield* findEntities(table, filter, select);
+        for await (const entity of table.listEntities({ queryOptions })) yield toEntity(entity);
       } catch (error) {
         if (codeOf(error) !== 'TableNotFound')
           throw storageFailure(error, 'reading the table EmailConnections');
@@ -74,65 +53,77 @@ export function openConnectionStore(table: TableClient): ConnectionStore {
       }
     },
 
-    async read(key) {
+    /** Undefined where there is no such connection. */
+    async read(key: ConnectionKey): Promise<ConnectionEntity | undefined> {
       if (!isStorableKey(key.customer) || !isStorableKey(key.connection)) return undefined;
       try {
-        const entity = await withTable(table, () => table.getEntity(key.customer, key.connection));
-        return toEntity(entity);
+        return toEntity(await withTable(table, () => table.getEntity(key.customer, key.connection)));
       } catch (error) {
         if (isMissing(error)) return undefined;
-        throw storageFailure(error, `reading connection ${key.customer}/${key.connection}`);
+        throw storageFailure(error, `reading connection ${nameOf(key)}`);
       }
     },
 
-    async merge(key, patch, etag) {
-      try {
-        const entity = { partitionKey: key.customer, rowKey: key.connection, ...patch };
-        const { etag: merged } = await table.updateEntity(entity, 'Merge', { etag: etag ?? '*' });
-        return { kind: 'merged', etag: merged ?? '*' };
-      } catch (error) {
-        if (statusOf(error) === 412) return { kind: 'changed' };
-        if (isMissing(error)) return { kind: 'missing' };
-        throw storageFailure(error, `writing the state of connection ${key.customer}/${key.connection}`);
-      }
+    /** Merges state columns and gives the new version. With `etag`, only if the entity is still that version. */
+    async merge(
+      key: ConnectionKey,
+      patch: Readonly<Record<string, string | number>>,
+      etag = '*',
+    ): Promise<{ readonly kind: 'merged'; readonly etag: string } | NotWritten> {
+      return await writeVersion(`writing the state of connection ${nameOf(key)}`, async () => {
+        const merged = await table.updateEntity({ ...keysOf(key), ...patch }, 'Merge', { etag });
+        return { kind: 'merged', etag: merged.etag ?? '*' };
+      });
     },
 
-    async insert(key, columns) {
+    /** False where there is a connection of that key already. */
+    async insert(key: ConnectionKey, columns: StoredColumns): Promise<boolean> {
       try {
-        const entity = { partitionKey: key.customer, rowKey: key.connection, ...columns };
-        await withTable(table, () => table.createEntity(entity));
+        await withTable(table, () => table.createEntity({ ...keysOf(key), ...columns }));
         return true;
       } catch (error) {
         if (codeOf(error) === 'EntityAlreadyExists') return false;
-        throw storageFailure(error, `writing connection ${key.customer}/${key.connection}`);
+        throw storageFailure(error, `writing connection ${nameOf(key)}`);
       }
     },
 
-    async replaceConfig({ key, columns: stored, etag }, columns) {
+    /**
+     * Writes `columns` in place of all config columns of `entity`, and gives all that it has now; state and the
+     * operator's notes stay. Only if it is still the version that was read.
+     */
+    async replaceConfig(
+      { key, columns: stored, etag }: ConnectionEntity,
+      columns: StoredColumns,
+    ): Promise<{ readonly kind: 'replaced'; readonly columns: ConnectionEntity['columns'] } | NotWritten> {
       const others = Object.entries(stored).filter(([name]) => !isConfigColumn(name) && !isService(name));
-      try {
+      return await writeVersion(`writing connection ${nameOf(key)}`, async () => {
         const all = { ...Object.fromEntries(others), ...columns };
-        const entity = { ...all, partitionKey: key.customer, rowKey: key.connection };
-        await table.updateEntity(entity, 'Replace', { etag });
+        await table.updateEntity({ ...all, ...keysOf(key) }, 'Replace', { etag });
         return { kind: 'replaced', columns: all };
-      } catch (error) {
-        if (statusOf(error) === 412) return { kind: 'changed' };
-        if (isMissing(error)) return { kind: 'missing' };
-        throw storageFailure(error, `writing connection ${key.customer}/${key.connection}`);
-      }
+      });
     },
 
-    async remove(key, etag) {
-      try {
+    /** Only if it is still the version `etag`. */
+    async remove(key: ConnectionKey, etag: string): Promise<{ readonly kind: 'removed' } | NotWritten> {
+      return await writeVersion(`removing connection ${nameOf(key)}`, async () => {
         await table.deleteEntity(key.customer, key.connection, { etag });
-        return 'removed';
-      } catch (error) {
-        if (statusOf(error) === 412) return 'changed';
-        if (isMissing(error)) return 'missing';
-        throw storageFailure(error, `removing connection ${key.customer}/${key.connection}`);
-      }
+        return { kind: 'removed' };
+      });
     },
   };
+}
+
+async function writeVersion<Written>(
+  doing: string,
+  write: () => Promise<Written>,
+): Promise<Written | NotWritten> {
+  try {
+    return await write();
+  } catch (error) {
+    if (statusOf(error) === 412) return { kind: 'changed' };
+    if (isMissing(error)) return { kind: 'missing' };
+    throw storageFailure(error, doing);
+  }
 }
 
 /** What the service adds to an entity by itself. */
@@ -140,16 +131,13 @@ function isService(name: string): boolean {
   return name === 'timestamp' || name.startsWith('odata.');
 }
 
-async function* findEntities(
-  table: TableClient,
-  filter: string | undefined,
-  select: readonly string[] | undefined,
-): AsyncIterable<ConnectionEntity> {
-  const queryOptions = {
-    ...(filter === undefined ? {} : { filter }),
-    ...(select === undefined ? {} : { select: ['PartitionKey', 'RowKey', ...select] }),
-  };
-  for await (const entity of table.listEntities({ queryOptions })) yield toEntity(entity);
+/** As sentences name a connection, and as `after` of a page does. */
+export function nameOf({ customer, connection }: ConnectionKey): string {
+  return `${customer}/${connection}`;
+}
+
+function keysOf({ customer, connection }: ConnectionKey): { partitionKey: string; rowKey: string } {
+  return { partitionKey: customer, rowKey: connection };
 }
 
 function toEntity(entity: object): ConnectionEntity {

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { odata } from '@azure/data-tables';
 import { secretColumns } from '../connection/columns.ts';
-import type {
-  ConnectionEntity,
-  ConnectionKey,
-  ConnectionStore,
-  StoredColumns,
+import {
+  type ConnectionEntity,
+  type ConnectionKey,
+  type ConnectionStore,
+  nameOf,
+  type StoredColumns,
 } from '../connection/connectionStore.ts';
 import { runStatuses } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
@@ -134,7 +135,7 @@ export async function deleteConnection(request: ApiRequest, dependencies: HttpDe
  */
 async function removeConnection(store: ConnectionStore, { key, etag }: ConnectionEntity): Promise<boolean> {
   try {
-    return (await store.remove(key, etag)) !== 'changed';
+    return (await store.remove(key, etag)).kind !== 'changed';
   } catch (error) {
     const isGone = await store.read(key).then(
       (entity) => entity === undefined,
@@ -156,10 +157,6 @@ export async function findExisting(key: ConnectionKey, store: ConnectionStore): 
 
 export function refuseMissing(key: ConnectionKey): never {
   return refuse(404, `There is no connection ${nameOf(key)}.`);
-}
-
-export function nameOf({ customer, connection }: ConnectionKey): string {
-  return `${customer}/${connection}`;
 }
 
 function shown(status: 200 | 201, entity: Omit<ConnectionEntity, 'etag'>): Answer {

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
+import { type ConnectionKey, type ConnectionStore, nameOf } from '../connection/connectionStore.ts';
 import { readState } from '../connection/state.ts';
 import { isEnabled } from '../schedule/due.ts';
 import { type Answer, problem, refuse } from './answer.ts';
-import { findExisting, keyOf, nameOf, refuseMissing } from './connections.ts';
+import { findExisting, keyOf, refuseMissing } from './connections.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { queryText } from './query.ts';
 import { stateJson } from './representation.ts';
