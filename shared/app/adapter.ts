@@ -6,7 +6,7 @@ import { loggingFailures } from '../telemetry/failures.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import { withDeadline } from '../wait/deadline.ts';
-import { lazily } from './lazy.ts';
+import { lazily } from '../wait/lazy.ts';
 import { createProcess } from './process.ts';
 import { lazyTelemetry, sendsTelemetry } from './telemetry.ts';
 

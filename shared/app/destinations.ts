@@ -1,6 +1,6 @@
 import type { Destinations } from '../destination/destination.ts';
 import type { Settings } from '../settings/settings.ts';
-import { lazily } from './lazy.ts';
+import { lazily } from '../wait/lazy.ts';
 import type { Storage } from './storage.ts';
 
 /** The process's queues and topics; the Service Bus library is loaded at the first that is opened. */

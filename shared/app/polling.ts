@@ -13,7 +13,7 @@ import { type PollDependencies, pollMailbox, type RunStart } from '../poll/pollM
 import { type Run, type RunResult, runMailbox } from '../poll/run.ts';
 import { boundedWarnings } from '../telemetry/boundedLog.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
-import { lazily } from './lazy.ts';
+import { lazily } from '../wait/lazy.ts';
 import type { Process } from './process.ts';
 import { secretSources } from './secrets.ts';
 import { createSessions } from './sessions.ts';

@@ -4,7 +4,7 @@ import type { Identity } from '../settings/account.ts';
 import type { Env, Settings } from '../settings/settings.ts';
 import type { GetCredential } from '../storage/access.ts';
 import type { Log } from '../telemetry/log.ts';
-import { lazily } from './lazy.ts';
+import { lazily } from '../wait/lazy.ts';
 
 /** What of the app connections may log in with. */
 export function secretSources(settings: Settings, env: Env): SecretSources {

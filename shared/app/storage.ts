@@ -3,7 +3,7 @@ import type { ContainerClient } from '@azure/storage-blob';
 import type { ConnectionStore } from '../connection/connectionStore.ts';
 import type { PutOrder } from '../schedule/schedulePolls.ts';
 import type { GetCredential, StorageAccess } from '../storage/access.ts';
-import { lazily } from './lazy.ts';
+import { lazily } from '../wait/lazy.ts';
 
 /** The storage account's parts, each opened when it is first asked for, with its library. */
 export interface Storage {

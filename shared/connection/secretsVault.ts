@@ -1,9 +1,12 @@
 import type { TokenCredential } from '@azure/identity';
-import type { SecretClient, SecretClientOptions } from '@azure/keyvault-secrets';
+import type { SecretClientOptions } from '@azure/keyvault-secrets';
 import { Failure } from '../failure/failure.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
+import { field, statusOf } from '../storage/storageFailure.ts';
 import type { Log } from '../telemetry/log.ts';
 import { inTime } from '../wait/deadline.ts';
+import { lazily } from '../wait/lazy.ts';
+import { Recent } from './recent.ts';
 import { isUsableSecret, usableRule, type VaultSecret } from './secret.ts';
 
 /** The app's Key Vault, as far as connections name its secrets. */
@@ -49,23 +52,17 @@ interface Entry {
 export function openSecretsVault(options: SecretsVaultOptions): SecretsVault {
   const now = options.now ?? Date.now;
   const host = new URL(options.url).host;
-  const entries = new Map<string, Entry>();
-  let opening: Promise<SecretClient> | undefined;
-
-  const openClient = async (): Promise<SecretClient> => {
+  const entries = new Recent<Entry>(maxEntries);
+  const openClient = lazily(async () => {
     const [{ SecretClient }, credential] = await Promise.all([
       import('@azure/keyvault-secrets'),
       options.getCredential(),
     ]);
     return new SecretClient(options.url, credential, { retryOptions, ...options.clientOptions });
-  };
+  });
 
   const fetchValue = async ({ vaultSecret }: VaultSecret): Promise<string> => {
-    opening ??= openClient().catch((error: unknown) => {
-      opening = undefined;
-      throw error;
-    });
-    const client = await opening;
+    const client = await openClient();
     // Credentials need not heed the signal.
     const { value = '' } = await inTime(
       options.deadlineMs ?? deadlineMs,
@@ -102,7 +99,8 @@ export function openSecretsVault(options: SecretsVaultOptions): SecretsVault {
 
   return {
     async read(secret, log, refused) {
-      const entry = entryOf(entries, secret.vaultSecret.toLowerCase());
+      const name = secret.vaultSecret.toLowerCase();
+      const entry = entries.get(name) ?? entries.keep(name, {});
       const { known } = entry;
       if (entry.reading !== undefined) return await entry.reading;
       const ageMs = known === undefined ? Number.POSITIVE_INFINITY : Math.abs(now() - known.readAt);
@@ -117,21 +115,10 @@ export function openSecretsVault(options: SecretsVaultOptions): SecretsVault {
   };
 }
 
-function entryOf(entries: Map<string, Entry>, name: string): Entry {
-  const entry = entries.get(name) ?? {};
-  entries.delete(name);
-  entries.set(name, entry);
-  for (const oldest of entries.keys()) {
-    if (entries.size <= maxEntries) break;
-    entries.delete(oldest);
-  }
-  return entry;
-}
-
 /** What the vault has said for good about this secret; undefined where it could not be asked. */
 function refusalOf(error: unknown, secret: VaultSecret, host: string): Failure | undefined {
   if (error instanceof Failure) return error;
-  const { status, codes } = answerOf(error);
+  const [status, codes] = [statusOf(error), codesOf(error)];
   const { column, vaultSecret } = secret;
   const fail = (sentence: string) => new Failure('secret', sentence, error);
   if (status === 404) {
@@ -165,7 +152,7 @@ function unusable({ column, vaultSecret }: VaultSecret, host: string): Failure {
 }
 
 function vaultAway(error: unknown, { column, vaultSecret }: VaultSecret, host: string): Failure {
-  const { status, codes } = answerOf(error);
+  const [status, codes] = [statusOf(error), codesOf(error)];
   const name = error instanceof Error ? error.name : 'error';
   const why = status === undefined ? (codes[0] ?? name) : [`HTTP ${status}`, ...codes].join(' ');
   return new Failure(
@@ -175,12 +162,8 @@ function vaultAway(error: unknown, { column, vaultSecret }: VaultSecret, host: s
   );
 }
 
-/** The HTTP status, where the vault answered, and the codes: its own from the outside in, or Node's. */
-function answerOf(error: unknown): {
-  readonly status: number | undefined;
-  readonly codes: readonly string[];
-} {
-  const status = field(error, 'statusCode');
+/** The vault's codes, from the outside in, or Node's. */
+function codesOf(error: unknown): readonly string[] {
   const codes: string[] = [];
   const details = field(field(error, 'details'), 'error') ?? error;
   for (let level = details, depth = 0; level !== undefined && depth < 4; depth += 1) {
@@ -189,9 +172,5 @@ function answerOf(error: unknown): {
     // As the library has named it, or as the vault did.
     level = field(level, 'innerError') ?? field(level, 'innererror');
   }
-  return { status: typeof status === 'number' ? status : undefined, codes };
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+  return codes;
 }

@@ -1,6 +1,7 @@
 import type { ContainerClient } from '@azure/storage-blob';
 import { Failure, toFailure } from '../failure/failure.ts';
 import { statusOf, storageFailure } from '../storage/storageFailure.ts';
+import { unlessAborted } from '../wait/deadline.ts';
 import { appendLines, isName, journalDay } from './files.ts';
 import {
   type JournalMode,
@@ -219,29 +220,12 @@ async function append(
 ): Promise<Failure | undefined> {
   const doing = `writing the journal of connection ${owner.customer}/${owner.connection}`;
   try {
-    await abortable(
-      container().then((client) => appendLines(client, day, owner, lines, signal)),
-      signal,
-    );
+    const appending = container().then((client) => appendLines(client, day, owner, lines, signal));
+    // Not all of it heeds the signal.
+    await unlessAborted(appending, signal, () => signal.reason);
     return undefined;
   } catch (error) {
     if (!signal.aborted || statusOf(error) !== undefined) return storageFailure(error, doing);
     return new Failure('storage', `The storage account did not answer in time while ${doing}.`);
-  }
-}
-
-/** What does not heed its signal is waited for no longer than the signal says. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => undefined);
-  signal.throwIfAborted();
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

@@ -14,7 +14,7 @@ export function codeOf(error: unknown): string | undefined {
   return code || text(field(field(error, 'details'), 'odataError'), 'code') || text(error, 'name');
 }
 
-function field(value: unknown, name: string): unknown {
+export function field(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }
 

@@ -1,13 +1,14 @@
 import { Failure } from '../failure/failure.ts';
-import { type LookUpHost, matchesHostPattern, resolvePublicAddresses } from '../mailbox/hostGuard.ts';
+import {
+  type HostRules,
+  type LookUpHost,
+  matchesHostPattern,
+  resolvePublicAddresses,
+} from '../mailbox/hostGuard.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
 
 /** Which token endpoints a config may name; the same rules as for mail servers. */
-export interface EndpointRules {
-  /** MAIL_HOSTS_ALLOWED; absent: any endpoint. */
-  readonly allowed?: readonly string[];
-  /** MAIL_DENY_PRIVATE_NETWORKS. */
-  readonly denyPrivate: boolean;
+export interface EndpointRules extends Omit<HostRules, 'timeoutMs'> {
   readonly lookUp?: LookUpHost;
 }
 
@@ -27,13 +28,12 @@ export async function guardEndpoint(
   timeoutMs: number,
 ): Promise<{ readonly addresses?: readonly string[] }> {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const subject = 'Token endpoint';
   if (rules.allowed !== undefined && !matchesHostPattern(host, [...providerHosts, ...rules.allowed])) {
     throw new Failure(
       'host-denied',
-      `${subject} ${quoteServerText(host)} is not allowed: it is not in MAIL_HOSTS_ALLOWED. Add it there, or correct oauth2TokenEndpoint.`,
+      `Token endpoint ${quoteServerText(host)} is not allowed: it is not in MAIL_HOSTS_ALLOWED. Add it there, or correct oauth2TokenEndpoint.`,
     );
   }
   if (!rules.denyPrivate) return {};
-  return { addresses: await resolvePublicAddresses(subject, host, timeoutMs, rules.lookUp) };
+  return { addresses: await resolvePublicAddresses('Token endpoint', host, timeoutMs, rules.lookUp) };
 }

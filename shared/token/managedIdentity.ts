@@ -3,9 +3,9 @@ import { Failure } from '../failure/failure.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
 import type { GetCredential } from '../storage/access.ts';
 import { IdentityFailure } from '../storage/identityFailure.ts';
+import { unlessAborted } from '../wait/deadline.ts';
 import { defaultLimits, type RequestLimits } from './exchange.ts';
-import { checkAccessToken } from './issuedToken.ts';
-import type { IssuedToken } from './tokenCache.ts';
+import { checkAccessToken, type IssuedToken } from './tokenCache.ts';
 
 /**
  * The app's identity also opens storage, queues and vaults, and a token goes to whatever host the config
@@ -39,7 +39,7 @@ export async function requestIdentityToken(
       ...(clientId === undefined ? {} : { clientId }),
     });
     const asked = credential.getToken(scope, { abortSignal: timeout });
-    const token = await Promise.race([asked, rejectAtTimeout(timeout)]);
+    const token = await unlessAborted(asked, timeout, () => timeout.reason);
     if (token !== null && checkAccessToken(token.token)) {
       return { accessToken: token.token, expiresAt: token.expiresOnTimestamp };
     }
@@ -57,10 +57,4 @@ export async function requestIdentityToken(
     'token',
     `The token for ${quotedScope} from ${identity} is malformed. Check oauth2ClientId.`,
   );
-}
-
-function rejectAtTimeout(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }

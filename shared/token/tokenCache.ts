@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { OAuth2Grant } from '../connection/config.ts';
+import { Recent } from '../connection/recent.ts';
 
 /** An access token that an endpoint has issued. */
 export interface IssuedToken {
@@ -8,6 +9,16 @@ export interface IssuedToken {
   readonly expiresAt: number;
   /** The refresh token to use from now on, when the endpoint gave one. */
   readonly refreshToken?: string;
+}
+
+const maxTokenLength = 16_384;
+
+/**
+ * Whether a token can stand in a SASL response: printable ASCII without spaces, so that it can neither end
+ * the line nor the field, and not so long that mail servers cut it.
+ */
+export function checkAccessToken(token: string): boolean {
+  return token.length <= maxTokenLength && /^[\x21-\x7e]+$/.test(token);
 }
 
 /** What this process knows of one grant of one connection. */
@@ -21,39 +32,11 @@ export interface TokenState {
   unsavedSince?: string | undefined;
 }
 
-/** The tokens of one process, bounded in number: those that were not asked for longest make room. */
-export interface TokenCache {
-  /** The state under this key, made when there is none. */
-  readonly open: (key: string) => TokenState;
-  /** Makes the same state known under another key too. */
-  readonly alias: (key: string, state: TokenState) => void;
-  readonly size: number;
-}
+/** The tokens of one process. */
+export type TokenCache = Recent<TokenState>;
 
-const defaultMaxEntries = 4_000;
-
-/** Makes an empty cache that holds at most `maxEntries` states. */
-export function createTokenCache(maxEntries = defaultMaxEntries): TokenCache {
-  const states = new Map<string, TokenState>();
-  const keep = (key: string, state: TokenState): void => {
-    states.delete(key);
-    states.set(key, state);
-    for (const oldest of states.keys()) {
-      if (states.size <= maxEntries) break;
-      states.delete(oldest);
-    }
-  };
-  return {
-    open: (key) => {
-      const state = states.get(key) ?? {};
-      keep(key, state);
-      return state;
-    },
-    alias: keep,
-    get size() {
-      return states.size;
-    },
-  };
+export function createTokenCache(maxStates = 4_000): TokenCache {
+  return new Recent(maxStates);
 }
 
 /**

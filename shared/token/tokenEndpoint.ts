@@ -8,8 +8,7 @@ import {
 } from './endpointFailure.ts';
 import { type EndpointRules, guardEndpoint } from './endpointGuard.ts';
 import { defaultLimits, exchange, type RequestLimits, type TokenAnswer } from './exchange.ts';
-import { checkAccessToken } from './issuedToken.ts';
-import type { IssuedToken } from './tokenCache.ts';
+import { checkAccessToken, type IssuedToken } from './tokenCache.ts';
 
 /** For a response without `expires_in`, which RFC 6749 only recommends. */
 const unknownLifeSeconds = 300;

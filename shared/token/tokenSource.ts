@@ -40,7 +40,7 @@ export function createTokenSource(grant: OAuth2Grant, deps: TokenSourceDeps): To
   let given: string | undefined;
 
   const getToken = async (fresh: boolean): Promise<string> => {
-    const state = deps.cache.open(key);
+    const state = deps.cache.get(key) ?? deps.cache.keep(key, {});
     const { token } = state;
     const wanted = !fresh || (given !== undefined && token?.accessToken !== given);
     if (token !== undefined && now() < token.renewAt && wanted && state.renewing === undefined) {
@@ -119,7 +119,7 @@ async function saveRotated(grant: OAuth2Grant, state: TokenState, deps: TokenSou
   const { rotated, unsavedSince } = state;
   if (grant.kind !== 'refreshToken' || rotated === undefined || unsavedSince === undefined) return;
   // The config will be read with the new one from now on, and must find the same token.
-  deps.cache.alias(tokenKey(deps.customer, deps.connection, { ...grant, refreshToken: rotated }), state);
+  deps.cache.keep(tokenKey(deps.customer, deps.connection, { ...grant, refreshToken: rotated }), state);
   try {
     await deps.saveRefreshToken(rotated, unsavedSince);
     if (state.rotated === rotated) state.unsavedSince = undefined;

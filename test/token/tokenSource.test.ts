@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createTokenCache, renewalTime } from '../../shared/token/tokenCache.ts';
+import { Recent } from '../../shared/connection/recent.ts';
+import { createTokenCache, renewalTime, type TokenState } from '../../shared/token/tokenCache.ts';
 import { createTokenSource } from '../../shared/token/tokenSource.ts';
 import { clientCredentials, clientSecret, refreshGrant, refreshToken, tokenDeps } from './fixtures.ts';
 import { issuing, sendJson, startEndpoint } from './localEndpoint.ts';
@@ -204,15 +205,14 @@ test('an unusable refresh token in the answer is not taken', async (context) => 
 test('cache keys tell no secret', async (context) => {
   const endpoint = await startEndpoint(context, issuing());
   const keys: string[] = [];
-  const cache = createTokenCache();
-  const open = (key: string) => {
-    keys.push(key);
-    return cache.open(key);
-  };
-  await createTokenSource(
-    clientCredentials(endpoint.url),
-    tokenDeps({ cache: { open, alias: cache.alias, size: 0 } }),
-  ).getToken(false);
+  class WatchedCache extends Recent<TokenState> {
+    override get(key: string): TokenState | undefined {
+      keys.push(key);
+      return super.get(key);
+    }
+  }
+  const cache = new WatchedCache(1);
+  await createTokenSource(clientCredentials(endpoint.url), tokenDeps({ cache })).getToken(false);
   assert.equal(keys.length, 1);
   assert.match(keys[0] ?? '', /^[A-Za-z0-9+/]{43}=$/);
   assert.doesNotMatch(keys.join(), new RegExp(clientSecret));
