@@ -2,10 +2,10 @@ import type { ContainerClient } from '@azure/storage-blob';
 import type { ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import type { SecretSources } from '../connection/secret.ts';
-import type { JournalMode } from '../journal/lines.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
 import type { CheckedServer } from '../mailbox/serverCheck.ts';
 import type { PutOrder } from '../schedule/schedulePolls.ts';
+import type { JournalMode } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 

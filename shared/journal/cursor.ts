@@ -1,10 +1,7 @@
-import type { Place } from './scan.ts';
+import type { Place, Portion } from './scan.ts';
 
 /** Where a search goes on: what `next` stands for. */
-export interface Cursor {
-  readonly day: string;
-  readonly first: Place;
-  readonly last: Place;
+export interface Cursor extends Pick<Portion, 'day' | 'first' | 'last'> {
   /** Only what comes after this in the portion; absent: the whole portion. */
   readonly key?: string;
 }
@@ -20,22 +17,18 @@ export function readCursor(text: string): Cursor | undefined {
     const parts: unknown = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'));
     if (!Array.isArray(parts)) return undefined;
     const [day, firstOwner, firstPiece, lastOwner, lastPiece, key] = parts as unknown[];
-    const isRight =
-      typeof day === 'string' &&
-      /^\d{4}-\d\d-\d\d$/.test(day) &&
-      typeof firstOwner === 'string' &&
-      Number.isSafeInteger(firstPiece) &&
-      typeof lastOwner === 'string' &&
-      Number.isSafeInteger(lastPiece) &&
-      typeof key === 'string';
-    if (!isRight) return undefined;
-    return {
-      day,
-      first: { owner: firstOwner, piece: Number(firstPiece) },
-      last: { owner: lastOwner, piece: Number(lastPiece) },
-      ...(key === '' ? {} : { key }),
-    };
+    if (typeof day !== 'string' || !/^\d{4}-\d\d-\d\d$/.test(day) || typeof key !== 'string')
+      return undefined;
+    const [first, last] = [readPlace(firstOwner, firstPiece), readPlace(lastOwner, lastPiece)];
+    if (first === undefined || last === undefined) return undefined;
+    return { day, first, last, ...(key === '' ? {} : { key }) };
   } catch {
     return undefined;
   }
+}
+
+function readPlace(owner: unknown, piece: unknown): Place | undefined {
+  return typeof owner === 'string' && Number.isSafeInteger(piece)
+    ? { owner, piece: Number(piece) }
+    : undefined;
 }

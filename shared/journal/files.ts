@@ -1,7 +1,7 @@
 import type { ContainerClient } from '@azure/storage-blob';
 import { keyPattern } from '../connection/columns.ts';
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { codeOf } from '../storage/storageFailure.ts';
-import type { JournalOwner } from './lines.ts';
 
 /** What storage takes in one append to an append blob. */
 const maxAppendBytes = 4 * 1_024 * 1_024;
@@ -17,11 +17,11 @@ export function journalDay(at: Date): string {
  * The name of a day's file, from number 1. No connection's name holds a `~`, so the numbered files of one are
  * never those of another.
  */
-export function fileName(day: string, { customer, connection }: JournalOwner, number: number): string {
+export function fileName(day: string, { customer, connection }: ConnectionKey, number: number): string {
   return `${day}/${customer}/${connection}${number === 1 ? '' : `~${number}`}.jsonl`;
 }
 
-export interface JournalFile extends JournalOwner {
+export interface JournalFile extends ConnectionKey {
   readonly day: string;
   readonly number: number;
 }
@@ -50,7 +50,7 @@ export function isName(key: string): boolean {
 export async function appendLines(
   container: ContainerClient,
   day: string,
-  owner: JournalOwner,
+  owner: ConnectionKey,
   lines: readonly string[],
   abortSignal: AbortSignal,
 ): Promise<void> {

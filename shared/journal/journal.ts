@@ -1,18 +1,12 @@
 import type { ContainerClient } from '@azure/storage-blob';
+import { type ConnectionKey, nameOf } from '../connection/connectionStore.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
+import type { JournalMode } from '../settings/settings.ts';
 import { statusOf, storageFailure } from '../storage/storageFailure.ts';
 import { unlessAborted } from '../wait/deadline.ts';
+import { forEachOf } from '../wait/parallel.ts';
 import { appendLines, isName, journalDay } from './files.ts';
-import {
-  type JournalMode,
-  type JournalOwner,
-  type LaterLine,
-  laterText,
-  type MailLine,
-  mailText,
-  type RunLine,
-  runText,
-} from './lines.ts';
+import { type LaterLine, laterText, type MailLine, mailText, type RunLine, runText } from './lines.ts';
 
 /** What one run tells the journal: container `email-journal`, a file a day and connection. */
 export interface Journal {
@@ -26,7 +20,7 @@ export interface Journal {
   end(run: RunLine | undefined): Promise<string | undefined>;
 }
 
-export interface JournalOptions extends JournalOwner {
+export interface JournalOptions extends ConnectionKey {
   /** Opened at the first write. */
   readonly container: () => Promise<ContainerClient>;
   readonly mode: JournalMode;
@@ -35,7 +29,7 @@ export interface JournalOptions extends JournalOwner {
 }
 
 /** A later outcome, with what tells the file of the mail's own line. */
-export interface LaterOutcome extends JournalOwner, LaterLine {
+export interface LaterOutcome extends ConnectionKey, LaterLine {
   /** `at` of the mail's own line: the `storedAt` of its record. */
   readonly mailAt: Date;
 }
@@ -64,14 +58,9 @@ export function openJournal(options: JournalOptions): Journal {
 
 const silent: Journal = { addMail: () => undefined, end: async () => undefined };
 
-interface PendingLine {
-  readonly day: string;
-  readonly text: string;
-}
-
 class WritingJournal implements Journal {
   readonly #options: JournalOptions;
-  #pending: PendingLine[] = [];
+  #pending: { readonly day: string; readonly text: string }[] = [];
   #pendingBytes = 0;
   /** When the last group was begun, or the first line came. */
   #groupBeganMs: number | undefined;
@@ -128,23 +117,16 @@ class WritingJournal implements Journal {
   /** Begins a write now, or sees to it that one is begun in time. */
   #plan(): void {
     if (this.#isEnding || this.#writing !== undefined || this.#pending.length === 0) return;
-    const waitMs = this.#waitMs();
-    if (waitMs === 0) this.#begin();
-    else this.#beginIn(waitMs);
-  }
-
-  #waitMs(): number {
-    if (this.#pendingBytes >= groupBytes) return 0;
-    if (this.#pending.length < groupMails) return longestWaitMs;
-    return Math.max((this.#groupBeganMs ?? 0) + shortestWaitMs - performance.now(), 0);
-  }
-
-  #beginIn(waitMs: number): void {
-    const dueMs = performance.now() + waitMs;
-    if (this.#timer !== undefined && this.#timerMs <= dueMs) return;
-    clearTimeout(this.#timer);
-    this.#timerMs = dueMs;
-    this.#timer = setTimeout(() => this.#begin(), waitMs).unref();
+    const nowMs = performance.now();
+    const isGroup = this.#pending.length >= groupMails;
+    const waitMs = isGroup ? (this.#groupBeganMs ?? 0) + shortestWaitMs - nowMs : longestWaitMs;
+    if (this.#pendingBytes >= groupBytes || waitMs <= 0) {
+      this.#begin();
+    } else if (this.#timer === undefined || this.#timerMs > nowMs + waitMs) {
+      clearTimeout(this.#timer);
+      this.#timerMs = nowMs + waitMs;
+      this.#timer = setTimeout(() => this.#begin(), waitMs).unref();
+    }
   }
 
   #begin(): void {
@@ -189,24 +171,18 @@ export async function addLaterOutcomes(
   if (mode === 'off') return undefined;
   const signal = AbortSignal.timeout(endTimeoutMs);
   const named = outcomes.filter(({ customer, connection }) => isName(customer) && isName(connection));
-  const files = [
-    ...Map.groupBy(
-      named,
-      (each) => `${journalDay(each.mailAt)}/${each.customer}/${each.connection}`,
-    ).values(),
-  ];
+  const files = Map.groupBy(named, (each) => `${journalDay(each.mailAt)}/${nameOf(each)}`);
   let lostLines = 0;
   let first: Failure | undefined;
-  const work = async (): Promise<void> => {
-    for (let file = files.shift(); file?.[0] !== undefined; file = files.shift()) {
-      const day = journalDay(file[0].mailAt);
-      const failure = await append(container, day, file[0], file.map(laterText), signal);
-      if (failure === undefined) continue;
-      lostLines += file.length;
-      first ??= failure;
-    }
-  };
-  await Promise.all(Array.from({ length: filesAtOnce }, work));
+  await forEachOf(files, filesAtOnce, async ([, outcomes]) => {
+    const [any] = outcomes;
+    if (any === undefined) return;
+    const day = journalDay(any.mailAt);
+    const failure = await append(container, day, any, outcomes.map(laterText), signal);
+    if (failure === undefined) return;
+    lostLines += outcomes.length;
+    first ??= failure;
+  });
   return first && `The journal misses what became of ${lostLines} undelivered mails. ${first.message}`;
 }
 
@@ -214,11 +190,11 @@ export async function addLaterOutcomes(
 async function append(
   container: JournalOptions['container'],
   day: string,
-  owner: JournalOwner,
+  owner: ConnectionKey,
   lines: readonly string[],
   signal: AbortSignal,
 ): Promise<Failure | undefined> {
-  const doing = `writing the journal of connection ${owner.customer}/${owner.connection}`;
+  const doing = `writing the journal of connection ${nameOf(owner)}`;
   try {
     const appending = container().then((client) => appendLines(client, day, owner, lines, signal));
     // Not all of it heeds the signal.

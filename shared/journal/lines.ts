@@ -1,7 +1,6 @@
 import { hash } from 'node:crypto';
-
-/** How much the journal says: everything, nothing that names a person or a document, or nothing at all. */
-export type JournalMode = 'full' | 'ids' | 'off';
+import type { ConnectionKey } from '../connection/connectionStore.ts';
+import type { JournalMode } from '../settings/settings.ts';
 
 /** One part of a mail: what its message says, never what it holds. */
 export interface JournalPart {
@@ -67,18 +66,12 @@ export interface LaterLine {
   readonly outcome: 'delivered' | 'given-up';
 }
 
-/** Whose mailbox a line is about. */
-export interface JournalOwner {
-  readonly customer: string;
-  readonly connection: string;
-}
-
 const maxTextCharacters = 1_024;
 /** Of one line, so that a mail of very many parts takes neither memory nor a whole append for itself. */
 export const maxLineBytes = 256 * 1_024;
 
 /** A mail's line as text, with its line end. The members that are read without parsing come first. */
-export function mailText(mode: JournalMode, owner: JournalOwner, runId: string, mail: MailLine): string {
+export function mailText(mode: JournalMode, owner: ConnectionKey, runId: string, mail: MailLine): string {
   const line = {
     kind: 'mail',
     at: mail.at.toISOString(),

@@ -1,15 +1,13 @@
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import type { JournalFile } from './files.ts';
-import type { JournalPart } from './lines.ts';
+import type { JournalPart, RunLine } from './lines.ts';
 
-/** A mail as the journal tells it; times are ISO 8601. */
-export interface FoundMail {
+/** A mail as the journal tells it, with its latest outcome; times are ISO 8601. */
+export interface FoundMail extends ConnectionKey {
   readonly at: string;
   readonly runId: string;
-  readonly customer: string;
-  readonly connection: string;
   readonly interchangeId: string;
-  /** The latest that is known. */
-  readonly outcome: 'delivered' | 'undelivered' | 'left-out' | 'given-up';
+  readonly outcome: (typeof outcomes)[number];
   readonly reason?: string;
   readonly emailMessageId?: string;
   readonly emailSubject?: string;
@@ -29,17 +27,10 @@ export type FoundPart = Omit<JournalPart, 'inboundFileName' | 'partKind'> & {
   readonly inboundFileName?: string;
 };
 
-export interface FoundRun {
+export interface FoundRun extends ConnectionKey, Omit<RunLine, 'at' | 'status'> {
   readonly at: string;
   readonly runId: string;
-  readonly customer: string;
-  readonly connection: string;
   readonly status: string;
-  readonly mails: number;
-  readonly messages: number;
-  readonly bytes: number;
-  readonly durationMs: number;
-  readonly error?: string;
 }
 
 const outcomes = ['delivered', 'undelivered', 'left-out', 'given-up'] as const;
@@ -47,33 +38,17 @@ const outcomes = ['delivered', 'undelivered', 'left-out', 'given-up'] as const;
 /** Reads a line of kind `mail`; undefined for one that is not as the journal writes it. */
 export function readMailLine(text: string, later: string | undefined): FoundMail | undefined {
   const line = parse(text);
-  if (line === undefined) return undefined;
+  const known = neededTexts(line, ['at', 'runId', 'customer', 'connection', 'interchangeId', 'queueName']);
   const written = outcomes.find((outcome) => outcome === line.outcome);
   const outcome = written === 'undelivered' ? (outcomes.find((each) => each === later) ?? written) : written;
-  const [at, runId, customer, connection, interchangeId, queueName] = [
-    line.at,
-    line.runId,
-    line.customer,
-    line.connection,
-    line.interchangeId,
-    line.queueName,
-  ].map(textOf);
-  if (at === undefined || customer === undefined || connection === undefined || interchangeId === undefined) {
-    return undefined;
-  }
-  if (outcome === undefined || runId === undefined || queueName === undefined) return undefined;
+  if (known === undefined || outcome === undefined) return undefined;
   const parts = Array.isArray(line.parts) ? line.parts : [];
   return {
-    at,
-    runId,
-    customer,
-    connection,
-    interchangeId,
+    ...known,
     outcome,
     ...texts(line, ['reason', 'emailMessageId', 'emailSubject', 'emailFrom', 'emailTo', 'emailDate']),
     ...texts(line, ['receivedAt', 'warning']),
     sizeBytes: countOf(line.sizeBytes),
-    queueName,
     parts: parts.map(partOf).filter((part) => part !== undefined),
   };
 }
@@ -81,15 +56,12 @@ export function readMailLine(text: string, later: string | undefined): FoundMail
 /** Reads a line of kind `run`, whose file says which connection it is about. */
 export function readRunLine(text: string, file: JournalFile | undefined): FoundRun | undefined {
   const line = parse(text);
-  const [at, runId, status] = [line?.at, line?.runId, line?.status].map(textOf);
-  if (line === undefined || file === undefined) return undefined;
-  if (at === undefined || runId === undefined || status === undefined) return undefined;
+  const known = neededTexts(line, ['at', 'runId', 'status']);
+  if (known === undefined || file === undefined) return undefined;
   return {
-    at,
-    runId,
+    ...known,
     customer: file.customer,
     connection: file.connection,
-    status,
     mails: countOf(line.mails),
     messages: countOf(line.messages),
     bytes: countOf(line.bytes),
@@ -99,33 +71,27 @@ export function readRunLine(text: string, file: JournalFile | undefined): FoundR
 }
 
 function partOf(value: unknown): FoundPart | undefined {
-  if (!isObject(value)) return undefined;
-  const [messageId, partKind, contentType, sha256] = [
-    value.messageId,
-    value.partKind,
-    value.contentType,
-    value.sha256,
-  ].map(textOf);
-  if (messageId === undefined || partKind === undefined) return undefined;
+  const part = isObject(value) ? value : {};
+  const known = neededTexts(part, ['messageId', 'partKind']);
+  if (known === undefined) return undefined;
   return {
-    partNumber: countOf(value.partNumber),
-    messageId,
-    partKind,
-    contentType: contentType ?? '',
-    size: countOf(value.size),
-    sha256: sha256 ?? '',
-    ...texts(value, ['inboundFileName', 'claimCheck']),
+    ...known,
+    partNumber: countOf(part.partNumber),
+    ...{ contentType: '', sha256: '', ...texts(part, ['contentType', 'sha256']) },
+    size: countOf(part.size),
+    ...texts(part, ['inboundFileName', 'claimCheck']),
   };
 }
 
 type Line = Readonly<Record<string, unknown>>;
 
-function parse(text: string): Line | undefined {
+/** Nothing in it where it is no JSON object. */
+function parse(text: string): Line {
   try {
     const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
+    return isObject(value) ? value : {};
   } catch {
-    return undefined;
+    return {};
   }
 }
 
@@ -133,8 +99,14 @@ function isObject(value: unknown): value is Line {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
+/** Undefined where one of them is missing. */
+function neededTexts<Name extends string>(
+  line: Line,
+  names: readonly Name[],
+): { [name in Name]: string } | undefined {
+  const found = names.map((name) => [name, line[name]]);
+  if (!found.every(([, value]) => typeof value === 'string')) return undefined;
+  return Object.fromEntries(found) as { [name in Name]: string };
 }
 
 function texts<Name extends string>(line: Line, names: readonly Name[]): { [name in Name]?: string } {

@@ -1,5 +1,7 @@
 import type { ContainerClient } from '@azure/storage-blob';
+import { type ConnectionKey, nameOf } from '../connection/connectionStore.ts';
 import { codeOf } from '../storage/storageFailure.ts';
+import { forEachOf } from '../wait/parallel.ts';
 import { parseFileName } from './files.ts';
 import { maxLineBytes } from './lines.ts';
 
@@ -9,12 +11,6 @@ const maxPortionFiles = 10_000;
 const filesAtOnce = 32;
 const newline = 10;
 
-/** Which files are looked through. */
-export interface FileFilter {
-  readonly customer?: string;
-  readonly connection?: string;
-}
-
 /** Bytes of one file. */
 export interface Span {
   readonly name: string;
@@ -23,17 +19,15 @@ export interface Span {
   readonly sizeBytes: number;
 }
 
-/** One connection's day, or a piece of it where it is larger than a portion may be: number 0 is the oldest. */
-interface Piece {
-  readonly owner: string;
-  readonly number: number;
-  readonly spans: readonly Span[];
-}
-
 /** A piece's place in its day: connections in the order of their names, the newest piece of each first. */
 export interface Place {
   readonly owner: string;
   readonly piece: number;
+}
+
+/** One connection's day, or a piece of it where it is larger than a portion may be: number 0 is the oldest. */
+interface Piece extends Place {
+  readonly spans: readonly Span[];
 }
 
 /** As much of a day as is read at a time, so that memory and time are bounded whatever the day holds. */
@@ -64,7 +58,7 @@ export async function listDays(container: ContainerClient, from: string, to: str
 export async function listPortions(
   container: ContainerClient,
   day: string,
-  filter: FileFilter,
+  filter: Partial<ConnectionKey>,
   portionBytes: number,
   start?: { readonly first: Place; readonly last: Place },
 ): Promise<Portion[]> {
@@ -77,16 +71,16 @@ export async function listPortions(
     const spans = taken.flatMap((piece) => piece.spans);
     // Only its first connection can have begun in a portion before.
     const newer = pieces
-      .filter(({ owner, number }) => owner === first.owner && number > first.number)
+      .filter(({ owner, piece }) => owner === first.owner && piece > first.piece)
       .flatMap((piece) => piece.spans);
-    portions.push({ day, first: placeOf(first), last: placeOf(last), spans, newer });
+    portions.push({ day, first, last, spans, newer });
     taken = [];
   };
   for (const piece of pieces) {
-    if (start !== undefined && isBefore(placeOf(piece), start.first)) continue;
+    if (start !== undefined && comparePlaces(piece, start.first) < 0) continue;
     const spans = [...taken, piece].flatMap((each) => each.spans);
     const isFull = bytesOf(spans) > portionBytes || spans.length > maxPortionFiles;
-    const isPastEnd = portions.length === 0 && start !== undefined && isBefore(start.last, placeOf(piece));
+    const isPastEnd = portions.length === 0 && start !== undefined && comparePlaces(start.last, piece) < 0;
     if (isFull || isPastEnd) close();
     taken.push(piece);
   }
@@ -104,13 +98,7 @@ export async function scanLines(
   take: (line: Buffer, name: string) => void,
   abortSignal: AbortSignal,
 ): Promise<void> {
-  const waiting = [...spans];
-  const work = async (): Promise<void> => {
-    for (let span = waiting.shift(); span !== undefined; span = waiting.shift()) {
-      await scanSpan(container, span, take, abortSignal);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(filesAtOnce, waiting.length) }, work));
+  await forEachOf(spans, filesAtOnce, (span) => scanSpan(container, span, take, abortSignal));
 }
 
 export function bytesOf(spans: readonly Span[]): number {
@@ -120,7 +108,7 @@ export function bytesOf(spans: readonly Span[]): number {
 async function listPieces(
   container: ContainerClient,
   day: string,
-  { customer, connection }: FileFilter,
+  { customer, connection }: Partial<ConnectionKey>,
   portionBytes: number,
 ): Promise<Piece[]> {
   const files = new Map<string, { name: string; number: number; sizeBytes: number }[]>();
@@ -132,7 +120,7 @@ async function listPieces(
       (customer === undefined || file.customer === customer) &&
       (connection === undefined || file.connection === connection);
     if (!isMeant) continue;
-    const owner = `${file.customer}/${file.connection}`;
+    const owner = nameOf(file);
     const sizeBytes = properties.contentLength ?? 0;
     files.set(owner, [...(files.get(owner) ?? []), { name, number: file.number, sizeBytes }]);
   }
@@ -161,15 +149,12 @@ function piecesOf(
     }
     before += sizeBytes;
   }
-  return [...pieces].map(([number, spans]) => ({ owner, number, spans }));
+  return [...pieces].map(([piece, spans]) => ({ owner, piece, spans }));
 }
 
-function placeOf({ owner, number }: Piece): Place {
-  return { owner, piece: number };
-}
-
-function isBefore(a: Place, b: Place): boolean {
-  return a.owner === b.owner ? a.piece > b.piece : a.owner < b.owner;
+/** Below 0 where `a` comes before `b`. */
+export function comparePlaces(a: Place, b: Place): number {
+  return a.owner === b.owner ? b.piece - a.piece : a.owner < b.owner ? -1 : 1;
 }
 
 /** The lines that begin within the span; the last of them may end behind it. */

@@ -1,4 +1,5 @@
 import type { ContainerClient } from '@azure/storage-blob';
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { Failure } from '../failure/failure.ts';
 import { storageFailure } from '../storage/storageFailure.ts';
 import { Limit } from '../wait/parallel.ts';
@@ -9,17 +10,16 @@ import { type Candidate, Newest } from './newest.ts';
 import { type FoundMail, type FoundRun, readMailLine, readRunLine } from './readLine.ts';
 import {
   bytesOf,
-  type FileFilter,
+  comparePlaces,
   listDays,
   listPortions,
   maxPortionBytes,
-  type Place,
   type Portion,
   scanLines,
 } from './scan.ts';
 
 /** What is looked for; both times are inclusive. */
-export interface JournalQuery extends FileFilter {
+export interface JournalQuery extends Partial<ConnectionKey> {
   readonly from: Date;
   readonly to: Date;
   readonly limit: number;
@@ -213,28 +213,22 @@ function readLater(line: Buffer): { interchangeId: string; outcome: string } | u
 
 /** Whether a mail's line mentions `q`: looked for in the text first, as it stands in JSON or as a hash. */
 function mentioning(q: string): (line: Buffer) => boolean {
-  const text = foldCase(JSON.stringify(q).slice(1, -1));
-  const hashed = hashedMessageId(q) ?? text;
+  const text = foldCase(q);
+  const json = foldCase(JSON.stringify(q).slice(1, -1));
+  const hashed = hashedMessageId(q);
   return (line) => {
     const whole = line.toString('utf8');
-    const lower = foldCase(whole);
-    if (!lower.includes(text) && !lower.includes(hashed)) return false;
+    const folded = foldCase(whole);
+    if (!folded.includes(json) && !folded.includes(hashed ?? json)) return false;
     const mail = readMailLine(whole, undefined);
-    return mail !== undefined && mentions(mail, q);
+    if (mail === undefined) return false;
+    const { emailMessageId, emailSubject, emailFrom, emailTo, parts } = mail;
+    if (emailMessageId !== undefined && emailMessageId === hashed) return true;
+    const fileNames = parts.map((part) => part.inboundFileName);
+    return [emailMessageId, emailSubject, emailFrom, emailTo, ...fileNames].some(
+      (field) => field !== undefined && foldCase(field).includes(text),
+    );
   };
-}
-
-function mentions(mail: FoundMail, q: string): boolean {
-  const text = foldCase(q);
-  const { emailMessageId, emailSubject, emailFrom, emailTo, parts } = mail;
-  if (emailMessageId !== undefined && emailMessageId === hashedMessageId(q)) return true;
-  return [
-    emailMessageId,
-    emailSubject,
-    emailFrom,
-    emailTo,
-    ...parts.map((part) => part.inboundFileName),
-  ].some((field) => field !== undefined && foldCase(field).includes(text));
 }
 
 /** So that an umlaut is found however it is written: macOS names files with the letter and its dots apart. */
@@ -244,8 +238,4 @@ function foldCase(text: string): string {
 
 function untilNow(day: string): string {
   return `This is not all: ${day} and what is older was not read whole, since it is too much for one answer. Go on with next, or ask for a connection or a shorter time.`;
-}
-
-function comparePlaces(a: Place, b: Place): number {
-  return a.owner === b.owner ? b.piece - a.piece : a.owner < b.owner ? -1 : 1;
 }

@@ -39,14 +39,14 @@ export interface Settings {
   readonly secretsVaultPrefix: string;
   /** Patterns of mail hosts, beside Microsoft's own, that may get a token of the app's identity. */
   readonly managedIdentityHosts: readonly string[];
-  readonly journal: JournalDetail;
+  readonly journal: JournalMode;
   readonly applicationInsightsConnectionString?: string;
   /** Whose token telemetry is sent with; absent: the connection string is enough. */
   readonly applicationInsightsIdentity?: Identity;
 }
 
-/** What the journal says of a mail: all; no subject, address or file name; nothing. */
-export type JournalDetail = 'full' | 'ids' | 'off';
+/** What the journal says of a mail: all; nothing that names a person or a document; nothing at all. */
+export type JournalMode = 'full' | 'ids' | 'off';
 
 export type ReadSettings =
   | { readonly ok: true; readonly settings: Settings }
@@ -145,7 +145,7 @@ function readQueueName(reader: SettingReader): string {
   return name;
 }
 
-function readJournal(reader: SettingReader): JournalDetail {
+function readJournal(reader: SettingReader): JournalMode {
   const text = reader.get('JOURNAL');
   const lower = text?.toLowerCase() ?? 'full';
   if (lower === 'full' || lower === 'ids' || lower === 'off') return lower;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import type { ConnectionKey } from '../../shared/connection/connectionStore.ts';
 import { addLaterOutcomes, openJournal } from '../../shared/journal/journal.ts';
-import { type JournalMode, type JournalOwner, type MailLine, mailText } from '../../shared/journal/lines.ts';
+import { type MailLine, mailText } from '../../shared/journal/lines.ts';
 import { findMails, findRuns, type JournalQuery } from '../../shared/journal/search.ts';
+import type { JournalMode } from '../../shared/settings/settings.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type JournalStorage, mailLine, openJournalStorage, part } from './storage.ts';
 
@@ -29,7 +31,7 @@ interface Written {
 }
 
 async function write(
-  owner: JournalOwner,
+  owner: ConnectionKey,
   { mails = [], mode = 'full', status, runAt }: Written,
 ): Promise<void> {
   const runId = `run of ${owner.connection} ${status ?? ''}`;
@@ -238,7 +240,7 @@ test('a day that is too much for one portion is read piece by piece, each mail o
 });
 
 /** Writes `count` mails of one day into a file, each with a body and an attachment; the oldest first. */
-async function fillFile(owner: JournalOwner, count: number, spanMs: number): Promise<void> {
+async function fillFile(owner: ConnectionKey, count: number, spanMs: number): Promise<void> {
   const container = await storage.container();
   await container.createIfNotExists();
   const blob = container.getAppendBlobClient(`2026-11-26/${owner.customer}/${owner.connection}.jsonl`);
