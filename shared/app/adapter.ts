@@ -10,24 +10,6 @@ import { lazily } from '../wait/lazy.ts';
 import { createProcess } from './process.ts';
 import { lazyTelemetry, sendsTelemetry } from './telemetry.ts';
 
-/** The whole app behind its triggers. Every method rejects with a `Failure` that names a wrong setting. */
-export interface Adapter {
-  /** The sentence for wrong settings, undefined when all are right. */
-  readonly settingsError: string | undefined;
-  /** Whether the app itself sends telemetry, so that the host need not send its log lines a second time. */
-  readonly sendsTelemetry: boolean;
-  schedulePolls(call: HostCall): Promise<void>;
-  pollMailbox(order: unknown, call: HostCall): Promise<void>;
-  retryDeliveries(call: HostCall): Promise<void>;
-  /** Answers a call of an HTTP function; says itself what is wrong, and never rejects. */
-  answerHttp(resource: Resource, request: ApiRequest, call: HostCall): Promise<HttpResponseInit>;
-  /**
-   * Told to go: polls take no more mail and end, the retry gives back what it took, and what telemetry there still
-   * is goes out. Resolves within four seconds.
-   */
-  shutdown(): Promise<void>;
-}
-
 /** What the host gives along when it calls a function. */
 export interface HostCall {
   readonly log: Log;
@@ -39,11 +21,14 @@ export interface HostCall {
 const runsEndMs = 3_000;
 const flushMs = 1_000;
 
+export type Adapter = ReturnType<typeof createAdapter>;
+
 /**
- * Wires the app from its settings. Nothing is opened, and no library loaded, before a trigger needs it: an
- * app that throws or dawdles while it loads looks to the Functions host like one without functions.
+ * The whole app behind its triggers, wired from its settings. Nothing is opened, and no library loaded, before a
+ * trigger needs it: an app that throws or dawdles while it loads looks to the Functions host like one without
+ * functions. Every method rejects with a `Failure` that names a wrong setting.
  */
-export function createAdapter(env: Env): Adapter {
+export function createAdapter(env: Env) {
   const read = readSettings(env);
   const going = new AbortController();
   const underWay = new Set<Promise<unknown>>();
@@ -88,51 +73,51 @@ export function createAdapter(env: Env): Adapter {
   };
 
   return {
+    /** The sentence for wrong settings, undefined when all are right. */
     settingsError: read.ok ? undefined : read.failure.message,
 
+    /** Whether the app itself sends telemetry, so that the host need not send its log lines a second time. */
     sendsTelemetry: read.ok && sendsTelemetry(read.settings),
 
-    schedulePolls: (call) =>
+    schedulePolls: (call: HostCall) =>
       carryOut(call, 'scheduling polls', async ({ log }) => (await scheduling()).tick(log)),
 
-    pollMailbox: (order, call) =>
+    pollMailbox: (order: unknown, call: HostCall) =>
       carryOut(call, 'polling a mailbox', async (invocation) => {
         const { poll } = await polling();
         await tracked(poll(order, invocation));
       }),
 
-    retryDeliveries: (call) =>
+    retryDeliveries: (call: HostCall) =>
       carryOut(call, 'retrying deliveries', async ({ log }) => {
-        const { retry } = await import('./retrying.ts');
+        const { reportBacklog, retry } = await import('./retrying.ts');
         const process = await wired();
         const { settings, storage } = process;
         try {
           await tracked(retry(process, log));
         } finally {
-          const { reportBacklog } = await import('./backlog.ts');
           await reportBacklog(process, await telemetry.open(settings, storage.getCredential, log), log);
         }
       }),
 
-    async answerHttp(resource, request, call) {
+    /** Answers a call of an HTTP function; says itself what is wrong, and never rejects. */
+    async answerHttp(resource: Resource, request: ApiRequest, call: HostCall): Promise<HttpResponseInit> {
       const { answerHttp } = await import('./http.ts');
       // With wrong settings there is no telemetry, and the answer says so.
       const { log } = await follow(call).catch(() => call);
-      return await answerHttp({ resource, request, log }, wired);
+      return await answerHttp(resource, request, log, wired);
     },
 
-    async shutdown() {
+    /**
+     * Told to go: polls take no more mail and end, the retry gives back what it took, and what telemetry there still
+     * is goes out. Resolves within four seconds.
+     */
+    async shutdown(): Promise<void> {
       going.abort();
-      await withDeadline(Promise.allSettled(underWay), runsEndMs, () => new Error('late')).catch(
-        () => undefined,
-      );
-      const destinations = read.ok ? (await wired()).destinations : undefined;
-      const closing = withDeadline(
-        destinations?.close() ?? Promise.resolve(),
-        flushMs,
-        () => new Error('late'),
-      );
-      await Promise.allSettled([telemetry.shutdown(flushMs), closing]);
+      const late = () => new Error('late');
+      await Promise.allSettled([withDeadline(Promise.allSettled(underWay), runsEndMs, late)]);
+      const closing = read.ok ? (await wired()).destinations.close() : Promise.resolve();
+      await Promise.allSettled([telemetry.shutdown(flushMs), withDeadline(closing, flushMs, late)]);
     },
   };
 }

@@ -1,18 +1,12 @@
 import type { HttpResponseInit } from '@azure/functions';
-import { type Failure, toFailure } from '../failure/failure.ts';
-import { type Answer, problem, toResponse } from '../http/answer.ts';
+import { toFailure } from '../failure/failure.ts';
+import { problem, toResponse } from '../http/answer.ts';
 import type { HttpDependencies } from '../http/dependencies.ts';
 import type { ApiRequest } from '../http/request.ts';
 import { type Resource, route } from '../http/router.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Process } from './process.ts';
-import { secretSources } from './secrets.ts';
-
-export interface HttpCall {
-  readonly resource: Resource;
-  readonly request: ApiRequest;
-  readonly log: Log;
-}
+import { hostRules, secretSources } from './secrets.ts';
 
 /** Below the 230 s after which Azure's front end gives a request up. */
 const testTimeoutMs = 60_000;
@@ -20,30 +14,27 @@ const lookUpMs = 10_000;
 
 /** Answers one HTTP call; never rejects. What keeps it from an answer is logged and said in one sentence. */
 export async function answerHttp(
-  { resource, request, log }: HttpCall,
+  resource: Resource,
+  request: ApiRequest,
+  log: Log,
   wire: () => Promise<Process>,
 ): Promise<HttpResponseInit> {
   try {
     return toResponse(await route(resource, request, createDependencies(await wire(), log)));
   } catch (error) {
-    const failure = toFailure(error, `answering ${request.method} of ${resource}`);
-    log.error(failure.message, { reason: failure.reason });
-    return toResponse(failed(failure));
+    const { reason, message } = toFailure(error, `answering ${request.method} of ${resource}`);
+    log.error(message, { reason });
+    return toResponse(
+      reason === 'storage' ? problem(503, message, { 'Retry-After': '10' }) : problem(500, message),
+    );
   }
 }
 
-function failed({ reason, message }: Failure): Answer {
-  return reason === 'storage' ? problem(503, message, { 'Retry-After': '10' }) : problem(500, message);
-}
-
-function createDependencies(
-  { settings, storage, env, destinations, openUndelivered }: Process,
-  log: Log,
-): HttpDependencies {
+function createDependencies({ settings, storage, env, destinations }: Process, log: Log): HttpDependencies {
   return {
     connections: storage.connections,
     orders: storage.orders,
-    undelivered: openUndelivered,
+    undelivered: storage.undelivered,
     journal: { container: () => storage.container('email-journal'), mode: settings.journal },
     async openSession(config) {
       const { createSessions } = await import('./sessions.ts');
@@ -54,8 +45,7 @@ function createDependencies(
         import('../mailbox/serverCheck.ts'),
         import('../mailbox/hostGuard.ts'),
       ]);
-      const { denyPrivateNetworks: denyPrivate, mailHostsAllowed: allowed } = settings;
-      const rules = { denyPrivate, timeoutMs: lookUpMs, ...(allowed === undefined ? {} : { allowed }) };
+      const rules = { ...hostRules(settings), timeoutMs: lookUpMs };
       // A host that is denied is not looked at; the session says why.
       const guarded = await resolveMailHost(config.host, rules).catch(() => undefined);
       return guarded === undefined ? { addresses: [] } : await checkServer({ ...config, ...guarded });
@@ -71,7 +61,7 @@ function createDependencies(
       try {
         const { forgetConnection } = await import('../delivered/deliveredMails.ts');
         await forgetConnection(await storage.delivered(), customer, connection);
-        const undelivered = await openUndelivered();
+        const undelivered = await storage.undelivered();
         const marks = await undelivered.readMarks(customer, connection);
         const ids = marks.map(({ identityId }) => identityId);
         await undelivered.removeMarks(customer, connection, ids);

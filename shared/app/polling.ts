@@ -13,7 +13,6 @@ import { type PollDependencies, pollMailbox, type RunStart } from '../poll/pollM
 import { type Run, type RunResult, runMailbox } from '../poll/run.ts';
 import { boundedWarnings } from '../telemetry/boundedLog.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
-import { lazily } from '../wait/lazy.ts';
 import type { Process } from './process.ts';
 import { secretSources } from './secrets.ts';
 import { createSessions } from './sessions.ts';
@@ -48,7 +47,7 @@ export async function createPolling(
   const memory = new ProcessMemory(mailMemoryBytes);
   const texts = new TextTurns(textTurnMs);
   const openSession = createSessions(settings, storage, createMailBuffers(idleBufferBytes));
-  const openUndelivered = lazily(process.openUndelivered);
+  const openUndelivered = storage.undelivered;
   const sources = secretSources(settings, env);
   const now = () => new Date();
 

@@ -1,5 +1,6 @@
 import { type SecretSources, settingsOf } from '../connection/secret.ts';
 import type { ReadVaultSecret } from '../connection/withSecrets.ts';
+import type { HostRules } from '../mailbox/hostGuard.ts';
 import type { Identity } from '../settings/account.ts';
 import type { Env, Settings } from '../settings/settings.ts';
 import type { GetCredential } from '../storage/access.ts';
@@ -14,6 +15,12 @@ export function secretSources(settings: Settings, env: Env): SecretSources {
     identityHosts: settings.managedIdentityHosts,
     ...(settings.secretsVault === undefined ? {} : { vaultPrefix: settings.secretsVaultPrefix }),
   };
+}
+
+/** Which hosts connections may name. */
+export function hostRules({ denyPrivateNetworks, mailHostsAllowed }: Settings): Omit<HostRules, 'timeoutMs'> {
+  const denyPrivate = denyPrivateNetworks;
+  return mailHostsAllowed === undefined ? { denyPrivate } : { denyPrivate, allowed: mailHostsAllowed };
 }
 
 /** Reads secrets of the app's Key Vault; one for the whole process, since it remembers them. */

@@ -14,7 +14,7 @@ import {
 import type { Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createTokenCache } from '../token/tokenCache.ts';
-import { createVaultReader } from './secrets.ts';
+import { createVaultReader, hostRules } from './secrets.ts';
 import type { Storage } from './storage.ts';
 
 /** Opens a session on a connection's mailbox. Rejects with a `Failure`. */
@@ -39,10 +39,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
   allowSlowAddresses();
   const tokens = createTokenCache();
   const vaultReader = createVaultReader(settings, storage.getCredential);
-  const hostRules = {
-    denyPrivate: settings.denyPrivateNetworks,
-    ...(settings.mailHostsAllowed === undefined ? {} : { allowed: settings.mailHostsAllowed }),
-  };
+  const rules = hostRules(settings);
 
   const saveRefreshToken = async (
     { customer, connection }: ConnectionConfig,
@@ -59,16 +56,14 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
       getCredential: storage.getCredential,
       saveRefreshToken: (token, replaced) => saveRefreshToken(config, token, replaced),
       log,
-      endpointRules: hostRules,
+      endpointRules: rules,
     });
     return { kind: 'oauth2', getToken: source.getToken };
   };
 
   return async (config, log, { signal, lookedAt } = {}) => {
-    const guarded = await resolveMailHost(config.host, {
-      ...hostRules,
-      timeoutMs: defaultTimeouts.connectMs,
-    });
+    const timeoutMs = defaultTimeouts.connectMs;
+    const guarded = await resolveMailHost(config.host, { ...rules, timeoutMs });
     return await openWithSecrets(config, vaultReader(log), async (auth) => {
       const options: MailboxOptions = {
         ...config,

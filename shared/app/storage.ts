@@ -1,27 +1,15 @@
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
-import type { ConnectionStore } from '../connection/connectionStore.ts';
 import type { PutOrder } from '../schedule/schedulePolls.ts';
 import type { GetCredential, StorageAccess } from '../storage/access.ts';
 import { lazily } from '../wait/lazy.ts';
 
-/** The storage account's parts, each opened when it is first asked for, with its library. */
-export interface Storage {
-  connections(): Promise<ConnectionStore>;
-  orders(): Promise<PutOrder>;
-  /** Makes the queue of orders where it is missing. */
-  makeOrderQueue(): Promise<void>;
-  /** Orders that the host has given up after five tries. */
-  countPoisonedOrders(): Promise<number>;
-  delivered(): Promise<TableClient>;
-  undelivered(): Promise<TableClient>;
-  container(
-    name: 'email-leases' | 'email-payloads' | 'email-undelivered' | 'email-journal',
-  ): Promise<ContainerClient>;
-  readonly getCredential: GetCredential;
-}
+type ContainerName = 'email-leases' | 'email-payloads' | 'email-undelivered' | 'email-journal';
 
-export function createStorage(access: StorageAccess): Storage {
+export type Storage = ReturnType<typeof createStorage>;
+
+/** The storage account's parts, each opened when it is first asked for, with its library. */
+export function createStorage(access: StorageAccess) {
   const credentials = lazily(async () => {
     const { createGetCredential } = await import('../storage/credential.ts');
     return createGetCredential();
@@ -37,38 +25,47 @@ export function createStorage(access: StorageAccess): Storage {
   });
   const containers = new Map<string, () => Promise<ContainerClient>>();
 
+  const container = (name: ContainerName): Promise<ContainerClient> => {
+    const open =
+      containers.get(name) ??
+      lazily(async () => {
+        const { openContainer } = await import('../storage/blobs.ts');
+        return await openContainer(access, name, getCredential);
+      });
+    containers.set(name, open);
+    return open();
+  };
+
   return {
     getCredential,
+    container,
     connections: lazily(async () => {
-      const [{ openConnectionStore }, table] = await Promise.all([
-        import('../connection/connectionStore.ts'),
-        openTable('EmailConnections'),
-      ]);
-      return openConnectionStore(table);
+      const { openConnectionStore } = await import('../connection/connectionStore.ts');
+      return openConnectionStore(await openTable('EmailConnections'));
     }),
-    async orders() {
+    async orders(): Promise<PutOrder> {
       const { ordersOn } = await import('../schedule/orderQueue.ts');
       return ordersOn(await orderQueue());
     },
-    async makeOrderQueue() {
+    /** Makes the queue of orders where it is missing. */
+    async makeOrderQueue(): Promise<void> {
       const { makeOrderQueue } = await import('../schedule/orderQueue.ts');
       await makeOrderQueue(await orderQueue());
     },
-    async countPoisonedOrders() {
+    /** Orders that the host has given up after five tries. */
+    async countPoisonedOrders(): Promise<number> {
       const { countMessages, openQueue } = await import('../storage/queues.ts');
       return await countMessages(await openQueue(access, 'email-polls-poison', getCredential));
     },
     delivered: lazily(() => openTable('EmailDelivered')),
-    undelivered: lazily(() => openTable('EmailUndelivered')),
-    container(name) {
-      const open =
-        containers.get(name) ??
-        lazily(async () => {
-          const { openContainer } = await import('../storage/blobs.ts');
-          return await openContainer(access, name, getCredential);
-        });
-      containers.set(name, open);
-      return open();
-    },
+    undelivered: lazily(async () => {
+      const [{ StoredParts }, { UndeliveredStore }] = await Promise.all([
+        import('../undelivered/storedParts.ts'),
+        import('../undelivered/undeliveredStore.ts'),
+      ]);
+      const [undelivered, payloads] = [container('email-undelivered'), container('email-payloads')];
+      const parts = new StoredParts({ undelivered: await undelivered, payloads: await payloads });
+      return new UndeliveredStore(await openTable('EmailUndelivered'), parts, () => new Date());
+    }),
   };
 }

@@ -10,14 +10,7 @@ export function sendsTelemetry({ applicationInsightsConnectionString: text }: Se
 }
 
 /** The process's telemetry, opened at the first call when its setting is there, with its libraries. */
-export interface LazyTelemetry {
-  /** Never rejects: where it can't be opened, that is logged once and the app does without. */
-  open(settings: Settings, getCredential: GetCredential, log: Log): Promise<Telemetry>;
-  /** Sends what there is, if any was opened. Resolves after `timeoutMs` at the latest. */
-  shutdown(timeoutMs: number): Promise<void>;
-}
-
-export function lazyTelemetry(env: Env): LazyTelemetry {
+export function lazyTelemetry(env: Env) {
   let opening: Promise<Telemetry> | undefined;
   const make = async (
     connectionString: string,
@@ -43,13 +36,15 @@ export function lazyTelemetry(env: Env): LazyTelemetry {
     }
   };
   return {
-    async open(settings, getCredential, log) {
+    /** Never rejects: where it can't be opened, that is logged once and the app does without. */
+    async open(settings: Settings, getCredential: GetCredential, log: Log): Promise<Telemetry> {
       const { applicationInsightsConnectionString: connectionString } = settings;
       if (connectionString === undefined) return noTelemetry;
       opening ??= make(connectionString, settings, getCredential, log);
       return await opening;
     },
-    async shutdown(timeoutMs) {
+    /** Sends what there is, if any was opened. Resolves after `timeoutMs` at the latest. */
+    async shutdown(timeoutMs: number): Promise<void> {
       await (await opening)?.shutdown(timeoutMs);
     },
   };

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createStorage } from '../../shared/app/storage.ts';
-import { openUndelivered } from '../../shared/app/undelivered.ts';
 import { openJournal } from '../../shared/journal/journal.ts';
 import type { MailLine } from '../../shared/journal/lines.ts';
 import type { Part } from '../../shared/mail/mail.ts';
@@ -24,7 +23,7 @@ after(() => bed.stop());
 /** Keeps a mail as a poll does whose queue is away; gives its id and its interchangeId. */
 async function keep(uid: number, connection = 'orders'): Promise<{ id: string; interchangeId: string }> {
   const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-  const store = await openUndelivered(createStorage(access));
+  const store = await createStorage(access).undelivered();
   const mailboxId = 'imap|mail.example.com|anna|INBOX|7';
   const identity = identifyMail(mailboxId, String(uid), 'fingerprint');
   const origin = { customer: 'acme', connection, identity, endpoint: 'imaps://mail.example.com:993/INBOX' };
