@@ -11,7 +11,7 @@ import { KnownMails } from '../poll/knownMails.ts';
 import { ProcessMemory, TextTurns } from '../poll/memory.ts';
 import { type PollDependencies, pollMailbox, type RunStart } from '../poll/pollMailbox.ts';
 import { type Run, type RunResult, runMailbox } from '../poll/run.ts';
-import { boundedWarnings } from '../telemetry/boundedLog.ts';
+import { boundedWarnings } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import type { Process } from './process.ts';
 import { secretSources } from './secrets.ts';

@@ -63,16 +63,16 @@ export function settingSecret(
       `names an app setting that does not begin with ${settingsPrefix}; rename the setting so, since only those may be used as secrets (SECRET_SETTINGS_PREFIX).`,
     );
   }
-  const named = `names the app setting ${name},`;
+  const named = `names the app setting ${name}`;
   // As it was named, and as Linux puts it into the environment.
   const value = readSetting(name) || readSetting(name.replaceAll('.', '_').replaceAll(':', '__'));
-  if (!value) return refuse(`${named} which does not exist or is empty; add it to the function app.`);
+  if (!value) return refuse(`${named}, which does not exist or is empty; add it to the function app.`);
   if (keyVaultReference.test(value)) {
     return refuse(
-      `${named} whose Key Vault reference is not resolved; check the reference and that the app's identity may read the secret.`,
+      `${named}, whose Key Vault reference is not resolved; check the reference and that the app's identity may read the secret.`,
     );
   }
-  return isUsableSecret(value) ? { value, from: 'setting' } : refuse(`${named} ${usableRule}`);
+  return isUsableSecret(value) ? { value, from: 'setting' } : refuse(`${named}, ${usableRule}`);
 }
 
 /** A secret that the app reads from its Key Vault when it is needed. */

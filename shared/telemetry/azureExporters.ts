@@ -6,16 +6,9 @@ import {
   AzureMonitorMetricExporter,
   AzureMonitorTraceExporter,
 } from '@azure/monitor-opentelemetry-exporter';
-import type { InsightsResource } from './insightsString.ts';
-
-export interface Exporters {
-  readonly spans: AzureMonitorTraceExporter;
-  readonly metrics: AzureMonitorMetricExporter;
-  readonly logs: AzureMonitorLogExporter;
-}
 
 export interface ExporterOptions {
-  readonly resource: InsightsResource;
+  readonly connectionString: string;
   /** Where the resource takes nothing without an identity. */
   readonly credential?: TokenCredential;
   /** From the first byte of a request to its answer. */
@@ -37,8 +30,7 @@ const quiet = {
 };
 
 /** The exporters to the ingestion endpoint of a resource, without the library's own statistics about itself. */
-export function createExporters({ resource, credential, requestMs, onRefusal }: ExporterOptions): Exporters {
-  const { connectionString } = resource;
+export function createExporters({ connectionString, credential, requestMs, onRefusal }: ExporterOptions) {
   const options: AzureMonitorExporterOptions = {
     connectionString,
     retryOptions,

@@ -1,5 +1,4 @@
 import type { Meter } from '@opentelemetry/api';
-import { BoundedLabels } from './boundedLabels.ts';
 import type { Backlog, ConnectionLabels, PollOutcome, UndeliveredCount } from './telemetry.ts';
 
 /** How many connections have metrics of their own. */
@@ -7,7 +6,7 @@ export const maxLabelledConnections = 2_000;
 
 /** The app's metrics; their names are what alerts, workbook and queries go by. */
 export class Meters {
-  readonly #labels = new BoundedLabels(maxLabelledConnections);
+  readonly #labelled = new Set<string>();
   readonly #mails;
   readonly #messages;
   readonly #bytes;
@@ -41,7 +40,7 @@ export class Meters {
   }
 
   countPoll(labels: ConnectionLabels, { mails, messages, bytes, durationMs, failure }: PollOutcome): void {
-    const dimensions = { ...this.#labels.of(labels) };
+    const dimensions = this.#bounded(labels);
     this.#durations.record(durationMs, { ...dimensions, outcome: failure ? 'failed' : 'ok' });
     if (failure) this.#failures.add(1, { ...dimensions, reason: failure.reason });
     if (mails > 0) this.#mails.add(mails, dimensions);
@@ -50,16 +49,16 @@ export class Meters {
   }
 
   countLag(labels: ConnectionLabels, seconds: number): void {
-    this.#lags.record(seconds, { ...this.#labels.of(labels) });
+    this.#lags.record(seconds, this.#bounded(labels));
   }
 
   countSkip(labels: ConnectionLabels): void {
-    this.#skips.add(1, { ...this.#labels.of(labels) });
+    this.#skips.add(1, this.#bounded(labels));
   }
 
   /** A count that has gone since the last report is said to be 0 once. */
   reportBacklog({ undelivered, poisonedOrders }: Backlog): void {
-    const now = this.#bounded(undelivered);
+    const now = this.#sums(undelivered);
     for (const [id, count] of this.#lastUndelivered) if (!now.has(id)) this.#record({ ...count, mails: 0 });
     for (const count of now.values()) this.#record(count);
     this.#lastUndelivered = now;
@@ -71,13 +70,26 @@ export class Meters {
   }
 
   /** Several connections may be `other`: a gauge keeps only the last of them, so they are added up. */
-  #bounded(counts: readonly UndeliveredCount[]): Map<string, UndeliveredCount> {
+  #sums(counts: readonly UndeliveredCount[]): Map<string, UndeliveredCount> {
     const sums = new Map<string, UndeliveredCount>();
     for (const { labels, status, mails } of counts) {
-      const bounded = this.#labels.of(labels);
+      const bounded = this.#bounded(labels);
       const id = JSON.stringify([bounded, status]);
       sums.set(id, { labels: bounded, status, mails: mails + (sums.get(id)?.mails ?? 0) });
     }
     return sums;
+  }
+
+  /**
+   * The same labels for the first connections; all others are `other`, by protocol: dimensions cost memory and money
+   * for each combination, so their number must end somewhere.
+   */
+  #bounded({ customer, connection, protocol }: ConnectionLabels) {
+    const id = `${customer}|${connection}`;
+    if (!this.#labelled.has(id) && this.#labelled.size >= maxLabelledConnections) {
+      return { customer: 'other', connection: 'other', protocol };
+    }
+    this.#labelled.add(id);
+    return { customer, connection, protocol };
   }
 }

@@ -1,11 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { TokenCredential } from '@azure/identity';
-import { type Context, ROOT_CONTEXT, TraceFlags, type Tracer, trace } from '@opentelemetry/api';
-import type { Logger } from '@opentelemetry/api-logs';
+import { type Context, ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
+import { type Logger, SeverityNumber } from '@opentelemetry/api-logs';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
+import { withDeadline } from '../wait/deadline.ts';
 import { createExporters } from './azureExporters.ts';
 import { readInsightsString } from './insightsString.ts';
 import type { Log } from './log.ts';
@@ -13,13 +13,12 @@ import { Meters, maxLabelledConnections } from './meters.ts';
 import { PollSpans, SpanCollector } from './pollSpans.ts';
 import { SpanOutbox } from './spanOutbox.ts';
 import type { ConnectionLabels, Invocation, PollTrace, Telemetry } from './telemetry.ts';
-import { alsoTo } from './telemetryLog.ts';
 import { TraceSampler } from './traceSampler.ts';
 
 const scope = 'email-inbound-adapter';
 const outboxLimits = { maxSpans: 20_000, batchSpans: 512, everyMs: 5_000, sendMs: 30_000 } as const;
 const defaultRequestMs = 20_000;
-const sampleRates = { busyPerMinute: 300, idlePerMinute: 10 } as const;
+const tracesPerMinute = { busy: 300, idle: 10 } as const;
 const metricsEveryMs = 60_000;
 const exportTimeoutMs = 20_000;
 /** Every connection with every reason of a failure stays below it. */
@@ -40,13 +39,18 @@ export interface OpenTelemetryOptions {
 
 /** Telemetry to Application Insights. Throws when the connection string is not valid. */
 export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
-  const insights = readInsightsString(options.connectionString);
-  if (insights === undefined) throw new Error('The connection string has no valid instrumentation key.');
-  const refusal = new Refusal();
+  const connectionString = readInsightsString(options.connectionString);
+  if (connectionString === undefined)
+    throw new Error('The connection string has no valid instrumentation key.');
+  /** That telemetry is refused can't be told by telemetry: the log of the next function that runs says it, once. */
+  let refusal: string | undefined;
+  let isRefusalSaid = false;
   const exporters = createExporters({
-    resource: insights,
+    connectionString,
     requestMs: options.requestMs ?? defaultRequestMs,
-    onRefusal: (sentence) => refusal.note(sentence),
+    onRefusal: (sentence) => {
+      refusal ??= sentence;
+    },
     ...(options.credential === undefined ? {} : { credential: options.credential }),
   });
   const resource = resourceFromAttributes({
@@ -55,9 +59,9 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
   });
   const collector = new SpanCollector();
   const outbox = new SpanOutbox(exporters.spans, outboxLimits);
-  const sampler = new TraceSampler(sampleRates, Date.now);
+  const sampler = new TraceSampler(tracesPerMinute, Date.now);
   const tracers = new BasicTracerProvider({ resource, spanProcessors: [collector] });
-  const meters = new MeterProvider({
+  const meterProvider = new MeterProvider({
     resource,
     views: [{ instrumentName: '*', aggregationCardinalityLimit: maxSeries }],
     readers: [
@@ -72,85 +76,64 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
     resource,
     processors: [new BatchLogRecordProcessor({ exporter: exporters.logs })],
   });
-  const tools: Tools = {
-    tracer: tracers.getTracer(scope),
-    logger: loggers.getLogger(scope),
-    meters: new Meters(meters.getMeter(scope)),
-    collector,
-    outbox,
-    sampler,
+  const tracer = tracers.getTracer(scope);
+  const logger = loggers.getLogger(scope);
+  const meters = new Meters(meterProvider.getMeter(scope));
+
+  const watch = (spans: PollSpans, labels: ConnectionLabels): PollTrace => {
+    let hasPickedUp = false;
+    return {
+      startStep: (step) => spans.startStep(step),
+      pickUp(oldestReceivedAt) {
+        if (hasPickedUp) return;
+        hasPickedUp = true;
+        meters.countLag(labels, Math.max(0, Date.now() - oldestReceivedAt.getTime()) / 1_000);
+      },
+      end(outcome) {
+        meters.countPoll(labels, outcome);
+        const ended = spans.end(outcome);
+        const kind = outcome.failure ? 'failed' : outcome.mails > 0 ? 'busy' : 'idle';
+        if (sampler.keeps(kind)) outbox.add(ended, kind === 'failed');
+      },
+    };
   };
 
   return {
     isOn: true,
     follow: (log, traceparent) => {
-      refusal.sayOnce(log);
+      if (refusal !== undefined && !isRefusalSaid) log.error(refusal, { reason: 'setting' });
+      isRefusalSaid = refusal !== undefined;
       let context = contextFrom(traceparent);
       return {
-        log: alsoTo(tools.logger, log, () => context),
+        log: alsoTo(logger, log, () => context),
         startPoll(labels, runId) {
-          const spans = new PollSpans(tools.tracer, collector, context, labels, runId);
+          const spans = new PollSpans(tracer, collector, context, labels, runId);
           context = spans.context;
-          return watchPoll(tools, spans, labels);
+          return watch(spans, labels);
         },
-        skipPoll: (labels) => tools.meters.countSkip(labels),
+        skipPoll: (labels) => meters.countSkip(labels),
       } satisfies Invocation;
     },
-    reportBacklog: (backlog) => tools.meters.reportBacklog(backlog),
+    reportBacklog: (backlog) => meters.reportBacklog(backlog),
     async shutdown(timeoutMs) {
-      const timeout = new AbortController();
-      const stopped = Promise.allSettled([outbox.stop(), meters.shutdown(), loggers.shutdown()]);
-      const timedOut = delay(timeoutMs, undefined, { signal: timeout.signal }).catch(() => undefined);
-      await Promise.race([stopped, timedOut]);
-      timeout.abort();
+      const stopped = Promise.allSettled([outbox.stop(), meterProvider.shutdown(), loggers.shutdown()]);
+      await Promise.allSettled([withDeadline(stopped, timeoutMs, () => new Error('late'))]);
     },
   };
 }
 
-/** That telemetry is refused can't be told by telemetry: it is said once, in the log of the next function that runs. */
-class Refusal {
-  #sentence: string | undefined;
-  #isSaid = false;
-
-  note(sentence: string): void {
-    this.#sentence ??= sentence;
-  }
-
-  sayOnce(log: Log): void {
-    if (this.#sentence === undefined || this.#isSaid) return;
-    this.#isSaid = true;
-    log.error(this.#sentence, { reason: 'setting' });
-  }
-}
-
-interface Tools {
-  readonly tracer: Tracer;
-  readonly logger: Logger;
-  readonly meters: Meters;
-  readonly collector: SpanCollector;
-  readonly outbox: SpanOutbox;
-  readonly sampler: TraceSampler;
-}
-
-function watchPoll(
-  { meters, outbox, sampler }: Tools,
-  spans: PollSpans,
-  labels: ConnectionLabels,
-): PollTrace {
-  let hasPickedUp = false;
+/** Says everything twice: to `log`, and as a record that stands with the trace of `context`. */
+function alsoTo(logger: Logger, log: Log, context: () => Context): Log {
+  const twice =
+    (level: keyof Log, severityNumber: SeverityNumber): Log['info'] =>
+    (sentence, fields) => {
+      log[level](sentence, fields);
+      logger.emit({ severityNumber, body: sentence, attributes: { ...fields }, context: context() });
+    };
   return {
-    startStep: (step) => spans.startStep(step),
-    pickUp(oldestReceivedAt) {
-      if (hasPickedUp) return;
-      hasPickedUp = true;
-      meters.countLag(labels, Math.max(0, Date.now() - oldestReceivedAt.getTime()) / 1_000);
-    },
-    end(outcome) {
-      meters.countPoll(labels, outcome);
-      const ended = spans.end(outcome);
-      const kind = outcome.failure ? 'failed' : outcome.mails > 0 ? 'busy' : 'idle';
-      if (sampler.keeps(kind)) outbox.add(ended, kind === 'failed');
-    },
+    info: twice('info', SeverityNumber.INFO),
+    warn: twice('warn', SeverityNumber.WARN),
+    error: twice('error', SeverityNumber.ERROR),
   };
 }
 

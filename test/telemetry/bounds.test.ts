@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { localEndpoint } from '../../shared/telemetry/azureExporters.ts';
-import { boundedWarnings } from '../../shared/telemetry/boundedLog.ts';
+import { boundedWarnings } from '../../shared/telemetry/log.ts';
 import { TraceSampler } from '../../shared/telemetry/traceSampler.ts';
 
 test('only an endpoint on this machine is spoken to in plain http', () => {
@@ -36,7 +36,7 @@ test('a run warns of its first mails only, and says that it leaves out the rest'
 
 test('the sampler keeps all that failed, and so many others a minute, those with mail apart', () => {
   let nowMs = 0;
-  const sampler = new TraceSampler({ busyPerMinute: 3, idlePerMinute: 1 }, () => nowMs);
+  const sampler = new TraceSampler({ busy: 3, idle: 1 }, () => nowMs);
   const kept = (kind: 'failed' | 'busy' | 'idle') =>
     Array.from({ length: 10 }, () => sampler.keeps(kind)).filter(Boolean).length;
   assert.deepEqual([kept('idle'), kept('busy'), kept('failed')], [1, 3, 10]);
