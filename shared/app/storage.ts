@@ -64,7 +64,7 @@ export function createStorage(access: StorageAccess) {
         import('../undelivered/undeliveredStore.ts'),
       ]);
       const [undelivered, payloads] = [container('email-undelivered'), container('email-payloads')];
-      const parts = new StoredParts({ undelivered: await undelivered, payloads: await payloads });
+      const parts = new StoredParts(await undelivered, await payloads);
       return new UndeliveredStore(await openTable('EmailUndelivered'), parts, () => new Date());
     }),
   };

@@ -1,6 +1,13 @@
 import type { TableClient } from '@azure/data-tables';
 import { Failure } from '../failure/failure.ts';
-import { codeOf, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
+import {
+  codeOf,
+  failing,
+  isMissing,
+  statusOf,
+  storageFailure,
+  unlessMissing,
+} from '../storage/storageFailure.ts';
 import { withTable } from '../storage/tables.ts';
 import { isConfigColumn, isStorableKey } from './columns.ts';
 
@@ -47,21 +54,16 @@ export function openConnectionStore(table: TableClient) {
       } catch (error) {
         if (codeOf(error) !== 'TableNotFound')
           throw storageFailure(error, 'reading the table EmailConnections');
-        await table.createTable().catch((created: unknown) => {
-          throw storageFailure(created, 'creating the table EmailConnections');
-        });
+        await table.createTable().catch(failing('creating the table EmailConnections'));
       }
     },
 
     /** Undefined where there is no such connection. */
     async read(key: ConnectionKey): Promise<ConnectionEntity | undefined> {
       if (!isStorableKey(key.customer) || !isStorableKey(key.connection)) return undefined;
-      try {
-        return toEntity(await withTable(table, () => table.getEntity(key.customer, key.connection)));
-      } catch (error) {
-        if (isMissing(error)) return undefined;
-        throw storageFailure(error, `reading connection ${nameOf(key)}`);
-      }
+      const reading = withTable(table, () => table.getEntity(key.customer, key.connection));
+      const entity = await reading.catch(unlessMissing(`reading connection ${nameOf(key)}`));
+      return entity && toEntity(entity);
     },
 
     /** Merges state columns and gives the new version. With `etag`, only if the entity is still that version. */

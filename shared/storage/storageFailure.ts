@@ -66,6 +66,18 @@ export function storageFailure(error: unknown, doing: string): Failure {
   );
 }
 
+/** For `catch`: rejects with what storage refused. */
+export function failing(doing: string): (error: unknown) => never {
+  return (error) => {
+    throw storageFailure(error, doing);
+  };
+}
+
+/** The same, save for what is missing, which is undefined. */
+export function unlessMissing(doing: string): (error: unknown) => undefined {
+  return (error) => (isMissing(error) ? undefined : failing(doing)(error));
+}
+
 function hostOf(error: unknown): string | undefined {
   const url = text(field(error, 'request'), 'url');
   return url !== undefined && URL.canParse(url) ? new URL(url).host : undefined;

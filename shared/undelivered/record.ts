@@ -88,53 +88,32 @@ export function marksOf(customer: string, connection: string): string {
 }
 
 /** What the row of a mail says whose blobs are about to be written. */
-export interface NewRecord {
-  readonly customer: string;
-  readonly connection: string;
-  readonly protocol: 'imap' | 'pop3';
-  readonly queueName: string;
-  readonly interchangeId: string;
+export interface NewRecord
+  extends Pick<
+    UndeliveredRecord,
+    'customer' | 'connection' | 'protocol' | 'queueName' | 'interchangeId' | 'partCount' | 'partsLeft'
+  > {
   readonly envelope: MailEnvelope;
   /** Why it could not be sent: one sentence. */
   readonly error: string;
-  readonly partCount: number;
-  readonly partsLeft: number;
 }
 
 export function storingRow(mail: NewRecord, now: Date): RowColumns {
-  const { envelope } = mail;
-  const known = {
-    emailSubject: envelope.subject,
-    emailFrom: envelope.from,
-    emailDate: envelope.date,
-    emailMessageId: envelope.messageId,
-  };
+  const { customer, connection, protocol, queueName, interchangeId, partCount, partsLeft } = mail;
+  const { subject, from, date, messageId } = mail.envelope;
+  const known = { emailSubject: subject, emailFrom: from, emailDate: date, emailMessageId: messageId };
   const present = Object.entries(known).flatMap(([name, value]) =>
     value ? [[name, cut(value, maxEnvelopeCharacters)] as const] : [],
   );
   return {
     status: 'storing' satisfies RowStatus,
-    customer: mail.customer,
-    connection: mail.connection,
-    protocol: mail.protocol,
-    queueName: mail.queueName,
-    interchangeId: mail.interchangeId,
+    ...{ customer, connection, protocol, queueName, interchangeId, partCount, partsLeft },
     ...Object.fromEntries(present),
     storedAt: now.toISOString(),
     nextTryAt: new Date(now.getTime() + storingLastsMs).toISOString(),
     takenUntil: '',
     tries: 0,
     lastError: cut(mail.error, maxErrorCharacters),
-    partCount: mail.partCount,
-    partsLeft: mail.partsLeft,
-  };
-}
-
-/** What is merged once the blobs are written. */
-export function storedColumns(now: Date): RowColumns {
-  return {
-    status: 'waiting' satisfies RowStatus,
-    nextTryAt: nextTryAt(0, now).toISOString(),
   };
 }
 

@@ -7,16 +7,9 @@ import { Failure } from '../failure/failure.ts';
 import type { Content } from '../mail/mail.ts';
 import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
 import { withContainer } from '../storage/blobs.ts';
-import { isMissing, storageFailure } from '../storage/storageFailure.ts';
+import { failing, isMissing, storageFailure } from '../storage/storageFailure.ts';
 import { forEachOf } from '../wait/parallel.ts';
-import { readManifest, type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
-
-export interface UndeliveredContainers {
-  /** `email-undelivered` */
-  readonly undelivered: ContainerClient;
-  /** `email-payloads` */
-  readonly payloads: ContainerClient;
-}
+import { type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
 
 const blockBytes = 4 * 1_024 * 1_024;
 const requestsAtOnce = 4;
@@ -32,7 +25,8 @@ export class StoredParts {
   readonly #undelivered: ContainerClient;
   readonly #payloads: ContainerClient;
 
-  constructor({ undelivered, payloads }: UndeliveredContainers) {
+  /** On the containers `email-undelivered` and `email-payloads`. */
+  constructor(undelivered: ContainerClient, payloads: ContainerClient) {
     this.#undelivered = undelivered;
     this.#payloads = payloads;
   }
@@ -41,32 +35,25 @@ export class StoredParts {
   async write(id: string, parts: readonly PartMessage[]): Promise<void> {
     const abortSignal = AbortSignal.timeout(writeMs);
     const stored = parts.map((part) => toStored(id, part));
-    try {
-      await forEachOf(parts.entries(), requestsAtOnce, async ([index, { content }]) => {
-        const { blobName } = stored[index]?.content ?? {};
-        if (blobName !== undefined) await this.#writePart(blobName, content, abortSignal);
-      });
-      await this.#writeManifest(id, stored, abortSignal);
-    } catch (error) {
-      throw storageFailure(error, 'storing an undelivered mail in container email-undelivered');
-    }
+    const failed = failing('storing an undelivered mail in container email-undelivered');
+    await forEachOf(parts.entries(), requestsAtOnce, async ([index, { content }]) => {
+      const { blobName } = stored[index]?.content ?? {};
+      if (blobName !== undefined) await this.#writePart(blobName, content, abortSignal);
+    }).catch(failed);
+    await this.#writeManifest(id, stored, abortSignal).catch(failed);
   }
 
   /** The parts that are still to be sent, in sending order. */
   async read(id: string): Promise<readonly StoredPart[]> {
-    return readManifest(
-      (await this.#download(manifestName(id), 'the heads of an undelivered mail')).toString(),
-      id,
-    );
+    const text = await this.#download(manifestName(id), 'the heads of an undelivered mail');
+    const { readManifest } = await import('./readManifest.ts');
+    return readManifest(text.toString(), id);
   }
 
   /** Writes that only these parts are still to be sent. */
   async keepOnly(id: string, parts: readonly StoredPart[]): Promise<void> {
-    try {
-      await this.#writeManifest(id, parts, AbortSignal.timeout(blobMs));
-    } catch (error) {
-      throw storageFailure(error, `writing the heads of undelivered mail ${id}`);
-    }
+    const writing = this.#writeManifest(id, parts, AbortSignal.timeout(blobMs));
+    await writing.catch(failing(`writing the heads of undelivered mail ${id}`));
   }
 
   /** Where `sendParts` finds the bytes of a mail's parts. */
@@ -119,15 +106,9 @@ export class StoredParts {
   }
 
   async #download(name: string, what: string): Promise<Buffer> {
-    try {
-      return await this.#undelivered.getBlobClient(name).downloadToBuffer(0, undefined, {
-        blockSize: blockBytes,
-        concurrency: 2,
-        abortSignal: AbortSignal.timeout(blobMs),
-      });
-    } catch (error) {
-      throw storageFailure(error, `reading ${what}`);
-    }
+    const options = { blockSize: blockBytes, concurrency: 2, abortSignal: AbortSignal.timeout(blobMs) };
+    const blob = this.#undelivered.getBlobClient(name);
+    return await blob.downloadToBuffer(0, undefined, options).catch(failing(`reading ${what}`));
   }
 
   async #toClaimCheck(

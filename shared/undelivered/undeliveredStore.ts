@@ -1,9 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { TableClient, TransactionAction } from '@azure/data-tables';
+import { odata, type TableClient, type TransactionAction } from '@azure/data-tables';
 import { Failure } from '../failure/failure.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { PartMessage } from '../message/message.ts';
-import { codeOf, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
+import {
+  codeOf,
+  failing,
+  isMissing,
+  statusOf,
+  storageFailure,
+  unlessMissing,
+} from '../storage/storageFailure.ts';
 import { withTable } from '../storage/tables.ts';
 import { readTime } from '../time/time.ts';
 import { Limit } from '../wait/parallel.ts';
@@ -16,11 +23,11 @@ import {
   marksOf,
   type NewRecord,
   newRecordId,
+  nextTryAt,
   type RecordChange,
   type RowColumns,
   readRecord,
   recordPartition,
-  storedColumns,
   storingRow,
   type UndeliveredRecord,
   wholeMinute,
@@ -117,18 +124,17 @@ export class UndeliveredStore {
     const id = newRecordId(storedAt, randomUUID());
     const doing = `storing undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection}`;
     // First the row that leads to the blobs, then the blobs, then that they are whole.
-    await this.#write(doing, () =>
-      withTable(this.#table, () =>
-        this.#table.upsertEntity(
-          { ...keysOf(id), ...storingRow({ ...mail, partsLeft: mail.parts.length }, storedAt) },
-          'Replace',
-        ),
-      ),
-    );
+    const row = { ...keysOf(id), ...storingRow({ ...mail, partsLeft: mail.parts.length }, storedAt) };
+    const storing = withTable(this.#table, () => this.#table.upsertEntity(row, 'Replace'));
+    await storing.catch(failing(doing));
     await this.parts.write(id, mail.parts);
     const mark = markKey(mail.customer, mail.connection, mail.identity.id);
     const actions: TransactionAction[] = [
-      ['update', { ...keysOf(id), ...storedColumns(this.#now()) }, 'Merge'],
+      [
+        'update',
+        { ...keysOf(id), status: 'waiting', nextTryAt: nextTryAt(0, this.#now()).toISOString() },
+        'Merge',
+      ],
       ['upsert', { ...keysOf(mark), ...markColumns(mail, storedAt) }, 'Replace'],
     ];
     try {
@@ -177,12 +183,10 @@ export class UndeliveredStore {
   /** One page, by an index: as fast with 50,000 records as with 50. */
   async list({ customer, connection, limit, after = '' }: ListOptions): Promise<RecordPage> {
     const conditions = [
-      `PartitionKey eq '${recordPartition}'`,
-      `RowKey gt '${quoted(after)}'`,
-      `RowKey lt '${afterRecords}'`,
+      odata`PartitionKey eq ${recordPartition} and RowKey gt ${after} and RowKey lt ${afterRecords}`,
       `(status eq 'waiting' or status eq 'abandoned')`,
-      ...(customer === undefined ? [] : [`customer eq '${quoted(customer)}'`]),
-      ...(connection === undefined ? [] : [`connection eq '${quoted(connection)}'`]),
+      ...(customer === undefined ? [] : [odata`customer eq ${customer}`]),
+      ...(connection === undefined ? [] : [odata`connection eq ${connection}`]),
     ];
     const records: UndeliveredRecord[] = [];
     for await (const entity of this.#find(conditions.join(' and '))) {
@@ -326,19 +330,14 @@ export class UndeliveredStore {
 
   async #clear(id: string): Promise<void> {
     await this.parts.remove(id);
-    await this.#write(`removing the record of undelivered mail ${id}`, async () => {
-      await this.#table.deleteEntity(recordPartition, id, { etag: '*' });
-    });
+    const removed = this.#table.deleteEntity(recordPartition, id, { etag: '*' });
+    await removed.catch(unlessMissing(`removing the record of undelivered mail ${id}`));
   }
 
   async #read(id: string): Promise<Readonly<Record<string, unknown>> | undefined> {
     if (!isRecordId(id)) return undefined;
-    try {
-      return await this.#table.getEntity<Record<string, unknown>>(recordPartition, id);
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw storageFailure(error, `reading the record of undelivered mail ${id}`);
-    }
+    const reading = this.#table.getEntity<Record<string, unknown>>(recordPartition, id);
+    return await reading.catch(unlessMissing(`reading the record of undelivered mail ${id}`));
   }
 
   async *#find(filter: string, select?: string[]): AsyncIterable<Readonly<Record<string, unknown>>> {
@@ -361,15 +360,6 @@ export class UndeliveredStore {
       throw storageFailure(error, `writing the record of undelivered mail ${id}`);
     }
   }
-
-  /** What is gone already needs no removing. */
-  async #write(doing: string, work: () => Promise<unknown>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (!isMissing(error)) throw storageFailure(error, doing);
-    }
-  }
 }
 
 function markColumns(
@@ -386,10 +376,6 @@ function keysOf(rowKey: string): { readonly partitionKey: string; readonly rowKe
 
 function etagOf(entity: Readonly<Record<string, unknown>>): string {
   return typeof entity.etag === 'string' ? entity.etag : '*';
-}
-
-function quoted(text: string): string {
-  return text.replaceAll("'", "''");
 }
 
 function changedByOthers(id: string): Failure {

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Failure } from '../../shared/failure/failure.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
-import { readManifest, toStored, writeManifest } from '../../shared/undelivered/manifest.ts';
+import { toStored, writeManifest } from '../../shared/undelivered/manifest.ts';
+import { readManifest } from '../../shared/undelivered/readManifest.ts';
 import { afterFailure, isRecordId, newRecordId, nextTryAt } from '../../shared/undelivered/record.ts';
 import { undeliveredMail } from './storage.ts';
 

@@ -44,7 +44,7 @@ export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): P
   const undelivered = await openContainer(access, `undelivered-${suffix}`, noCredential);
   const payloads = await openContainer(access, `payloads-${suffix}`, noCredential);
   const clock: Clock = { now: new Date('2026-11-20T10:00:45.500Z') };
-  const parts = new StoredParts({ undelivered, payloads });
+  const parts = new StoredParts(undelivered, payloads);
   const store = new UndeliveredStore(table, parts, () => clock.now);
   const allRows = async (): Promise<Row[]> => {
     const rows: Row[] = [];
