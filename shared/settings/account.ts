@@ -2,9 +2,10 @@ import {
   parseServiceBusConnectionString,
   parseStorageConnectionString,
   readTransport,
+  services,
   type Transport,
 } from './connectionString.ts';
-import { type SettingReader, wrongSetting } from './reader.ts';
+import { bareUrl, type SettingReader } from './reader.ts';
 
 /** How to get at tables, blobs and queues. */
 export type StorageSettings =
@@ -45,7 +46,6 @@ export type Identity =
 
 const storageName = 'AzureWebJobsStorage';
 const serviceBusName = 'ServiceBusConnection';
-const services = ['blob', 'queue', 'table'] as const;
 
 /** The storage account, as the Functions host reads it: a connection string comes before an identity. */
 export function readStorage(reader: SettingReader): StorageSettings | undefined {
@@ -54,24 +54,21 @@ export function readStorage(reader: SettingReader): StorageSettings | undefined 
     if (!checkSecret(reader, storageName, connectionString)) return undefined;
     const account = parseStorageConnectionString(connectionString);
     if (account.ok) return { kind: 'connectionString', connectionString };
-    reader.report(
+    return reader.report(
       `App setting ${storageName} is not valid: ${account.problem}. It must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by ${storageName}__accountName.`,
     );
-    return undefined;
   }
   const accountName = reader.get(`${storageName}__accountName`);
   if (accountName !== undefined && !/^[a-z0-9]{3,24}$/.test(accountName)) {
     const rule = 'a storage account name of 3 to 24 lower-case letters and digits';
-    reader.report(wrongSetting(`${storageName}__accountName`, accountName, rule));
-    return undefined;
+    return reader.wrong(`${storageName}__accountName`, accountName, rule);
   }
   const [blob, queue, table] = services.map((service) => readServiceUri(reader, service, accountName));
   const identity = readIdentity(reader, storageName);
   if (blob === undefined && queue === undefined && table === undefined) {
-    reader.report(
+    return reader.report(
       `App setting ${storageName} is missing; set it to a storage connection string, or ${storageName}__accountName to use a managed identity.`,
     );
-    return undefined;
   }
   for (const [index, uri] of [blob, queue, table].entries()) {
     if (uri !== undefined) continue;
@@ -91,31 +88,27 @@ export function readServiceBus(reader: SettingReader): ServiceBusSettings | unde
     if (!checkSecret(reader, serviceBusName, connectionString)) return undefined;
     const namespace = parseServiceBusConnectionString(connectionString);
     if (namespace.ok) return { kind: 'connectionString', ...namespace.value };
-    reader.report(
+    return reader.report(
       `App setting ${serviceBusName} is not valid: ${namespace.problem}. It must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ${serviceBusName}__fullyQualifiedNamespace.`,
     );
-    return undefined;
   }
   const name = `${serviceBusName}__fullyQualifiedNamespace`;
   const namespace = reader.get(name);
   const identity = readIdentity(reader, serviceBusName);
   if (namespace === undefined) {
-    reader.report(
+    return reader.report(
       `App setting ${serviceBusName} is missing; set it to a Service Bus connection string, or ${name} to use a managed identity.`,
     );
-    return undefined;
   }
   if (!/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(namespace)) {
     const rule = 'a host name such as example.servicebus.windows.net, without scheme or path';
-    reader.report(wrongSetting(name, namespace, rule));
-    return undefined;
+    return reader.wrong(name, namespace, rule);
   }
   const transportName = `${serviceBusName}__transportType`;
   const transportText = reader.get(transportName);
   const transport = readTransport(transportText);
   if (transport === undefined) {
-    reader.report(wrongSetting(transportName, transportText ?? '', 'Amqp or AmqpWebSockets'));
-    return undefined;
+    return reader.wrong(transportName, transportText ?? '', 'Amqp or AmqpWebSockets');
   }
   return identity && { kind: 'identity', fullyQualifiedNamespace: namespace, identity, transport };
 }
@@ -128,9 +121,7 @@ function readServiceUri(
   const name = `${storageName}__${service}ServiceUri`;
   const uri = reader.get(name);
   if (uri === undefined) return accountName && `https://${accountName}.${service}.core.windows.net`;
-  const url = URL.canParse(uri) ? new URL(uri) : undefined;
-  const bare = url !== undefined && url.search === '' && url.hash === '' && url.username === '';
-  if (!bare || url.protocol !== 'https:') {
+  if (bareUrl(uri)?.protocol !== 'https:') {
     // The value may carry a shared access signature, so it is not quoted.
     reader.report(
       `App setting ${name} is not valid; it must be an https URL such as https://example.${service}.core.windows.net, without a query.`,
@@ -154,14 +145,12 @@ function readIdentity(reader: SettingReader, prefix: string): Identity | undefin
   const credential = reader.get(name('credential'));
   const foreign = unsupported.find((ending) => reader.get(name(ending)) !== undefined);
   if (foreign !== undefined) {
-    reader.report(
+    return reader.report(
       `App setting ${name(foreign)} is not supported; remove it, and use a managed identity (${name('credential')} = managedidentity) or a connection string.`,
     );
-    return undefined;
   }
   if (credential !== undefined && credential.toLowerCase() !== 'managedidentity') {
-    reader.report(wrongSetting(name('credential'), credential, 'managedidentity, or left out'));
-    return undefined;
+    return reader.wrong(name('credential'), credential, 'managedidentity, or left out');
   }
   const given = identityNames.flatMap(([ending, property]) => {
     const value = reader.get(name(ending));
@@ -169,10 +158,9 @@ function readIdentity(reader: SettingReader, prefix: string): Identity | undefin
   });
   const [first, second] = given;
   if (first !== undefined && second !== undefined) {
-    reader.report(
+    return reader.report(
       `App settings ${name(first.ending)} and ${name(second.ending)} are both given; an identity is named by one of them.`,
     );
-    return undefined;
   }
   const named = first === undefined ? {} : { [first.property]: first.value };
   // A resource or object id can only mean a managed identity.

@@ -1,3 +1,5 @@
+import { bareUrl } from './reader.ts';
+
 /** An account by connection string: a key or a signature, and where its services are. Without a slash at the end. */
 export type StorageAccount = Record<'blobEndpoint' | 'queueEndpoint' | 'tableEndpoint', string> &
   (
@@ -20,7 +22,7 @@ export type Parsed<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problem: string };
 
-const services = ['blob', 'queue', 'table'] as const;
+export const services = ['blob', 'queue', 'table'] as const;
 
 /** Azurite's and the old emulator's, published by Microsoft and the same for everyone. */
 const emulator = {
@@ -185,10 +187,10 @@ function readEndpoints(
 }
 
 function readUrl(name: string, text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isBare = url !== undefined && url.search === '' && url.hash === '' && url.username === '';
-  if (!isBare || !/^https?:$/.test(url.protocol))
+  const url = bareUrl(text);
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw new Problem(`its ${name} is no http or https address`);
+  }
   return url;
 }
 

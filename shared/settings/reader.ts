@@ -1,12 +1,33 @@
+import type { Env } from './settings.ts';
+
 /** Reads the settings one by one and collects what is wrong with them. */
-export interface SettingReader {
+export class SettingReader {
+  readonly sentences: string[] = [];
+  readonly #env: Env;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
   /** A setting without white space around it; undefined when missing or empty. */
-  get(name: string): string | undefined;
-  report(sentence: string): void;
+  get(name: string): string | undefined {
+    return this.#env[name]?.trim() || undefined;
+  }
+
+  /** Gives undefined, for whoever has nothing better to give then. */
+  report(sentence: string): undefined {
+    this.sentences.push(sentence);
+  }
+
+  /** Reports a setting whose value is no secret. */
+  wrong(name: string, value: string, rule: string): undefined {
+    const shown = value.length > 80 ? `${value.slice(0, 80)}…` : value;
+    this.report(`App setting ${name} is ${JSON.stringify(shown)}; it must be ${rule}.`);
+  }
 }
 
-/** The sentence for a wrong setting whose value is no secret. */
-export function wrongSetting(name: string, value: string, rule: string): string {
-  const shown = value.length > 80 ? `${value.slice(0, 80)}…` : value;
-  return `App setting ${name} is ${JSON.stringify(shown)}; it must be ${rule}.`;
+/** The address in a text, where it has neither a user name nor anything behind its path. */
+export function bareUrl(text: string): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url?.search === '' && url.hash === '' && url.username === '' ? url : undefined;
 }

@@ -1,4 +1,4 @@
-import { type SettingReader, wrongSetting } from './reader.ts';
+import { bareUrl, type SettingReader } from './reader.ts';
 
 /**
  * What the names of the app's and the platform's own settings begin with. Whoever may write a connection could
@@ -15,7 +15,7 @@ export function readSecretPrefix(reader: SettingReader): string {
   const name = 'SECRET_SETTINGS_PREFIX';
   const prefix = reader.get(name) ?? 'MAILBOX_';
   if (!/^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$/.test(prefix)) {
-    reader.report(wrongSetting(name, prefix, "the beginning of an app setting's name, such as MAILBOX_"));
+    reader.wrong(name, prefix, "the beginning of an app setting's name, such as MAILBOX_");
     return prefix;
   }
   const upper = prefix.toUpperCase();
@@ -25,7 +25,7 @@ export function readSecretPrefix(reader: SettingReader): string {
   });
   if (covered !== undefined) {
     const rule = `a beginning that no setting of the app or the platform has, and ${covered}… has it`;
-    reader.report(wrongSetting(name, prefix, rule));
+    reader.wrong(name, prefix, rule);
   }
   return prefix;
 }
@@ -35,17 +35,13 @@ export function readVaultAddress(reader: SettingReader): string | undefined {
   const name = 'SECRETS_VAULT';
   const text = reader.get(name);
   if (text === undefined) return undefined;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isBare = url !== undefined && url.search === '' && url.hash === '' && url.username === '';
+  const url = bareUrl(text);
   const isLocal = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
   const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLocal);
-  if (!isBare || !isSafe || url.pathname !== '/') {
-    reader.report(
-      `App setting ${name} is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.`,
-    );
-    return undefined;
-  }
-  return url.origin;
+  if (isSafe && url.pathname === '/') return url.origin;
+  return reader.report(
+    `App setting ${name} is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.`,
+  );
 }
 
 /** SECRETS_VAULT_PREFIX. Names of secrets are letters, digits and hyphens. */
@@ -53,9 +49,7 @@ export function readVaultPrefix(reader: SettingReader): string {
   const name = 'SECRETS_VAULT_PREFIX';
   const prefix = reader.get(name) ?? 'mailbox-';
   if (!/^[A-Za-z0-9-]{1,126}$/.test(prefix)) {
-    reader.report(
-      wrongSetting(name, prefix, "the beginning of a secret's name: letters, digits and hyphens"),
-    );
+    reader.wrong(name, prefix, "the beginning of a secret's name: letters, digits and hyphens");
   }
   return prefix;
 }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { Failure } from '../failure/failure.ts';
 import {
   type Identity,
@@ -6,9 +7,8 @@ import {
   type ServiceBusSettings,
   type StorageSettings,
 } from './account.ts';
-import { readHostPatterns } from './hostPattern.ts';
 import { queueNamePattern, queueNameRule } from './queueName.ts';
-import { type SettingReader, wrongSetting } from './reader.ts';
+import { SettingReader } from './reader.ts';
 import { readSecretPrefix, readVaultAddress, readVaultPrefix } from './secrets.ts';
 
 /** The environment, as `process.env` gives it. */
@@ -55,11 +55,7 @@ export type ReadSettings =
 
 /** Reads the app settings. Never throws: an app that fails while it loads looks like one without functions. */
 export function readSettings(env: Env): ReadSettings {
-  const sentences: string[] = [];
-  const reader: SettingReader = {
-    get: (name) => env[name]?.trim() || undefined,
-    report: (sentence) => sentences.push(sentence),
-  };
+  const reader = new SettingReader(env);
   const storage = readStorage(reader);
   const serviceBus = readServiceBus(reader);
   const mailHostsAllowed = readHostPatterns(reader, 'MAIL_HOSTS_ALLOWED');
@@ -68,9 +64,9 @@ export function readSettings(env: Env): ReadSettings {
   const secretsVault = readVaultAddress(reader);
   const rest = {
     queueName: readQueueName(reader),
-    maxMessageBytes: readNumber(reader, 'EMAIL_MAX_MESSAGE_BYTES', 4_194_304, wholeBytes(1024, 104_857_600)),
-    maxMailBytes: readNumber(reader, 'EMAIL_MAX_MAIL_BYTES', 157_286_400, wholeBytes(1024, 2_147_483_648)),
-    pollTimeBudgetMs: 1000 * readNumber(reader, 'POLL_TIME_BUDGET_SECONDS', 240, wholeSeconds),
+    maxMessageBytes: readNumber(reader, 'EMAIL_MAX_MESSAGE_BYTES', 4_194_304, bytesTo(104_857_600)),
+    maxMailBytes: readNumber(reader, 'EMAIL_MAX_MAIL_BYTES', 157_286_400, bytesTo(2_147_483_648)),
+    pollTimeBudgetMs: 1000 * readNumber(reader, 'POLL_TIME_BUDGET_SECONDS', 240, seconds),
     retryMaxAgeMs: 3_600_000 * readNumber(reader, 'RETRY_MAX_AGE_HOURS', 144, hours),
     denyPrivateNetworks: readBoolean(reader, 'MAIL_DENY_PRIVATE_NETWORKS', false),
     secretSettingsPrefix: readSecretPrefix(reader),
@@ -78,8 +74,8 @@ export function readSettings(env: Env): ReadSettings {
     managedIdentityHosts: readHostPatterns(reader, 'MANAGED_IDENTITY_HOSTS') ?? [],
     journal: readJournal(reader),
   };
-  if (storage === undefined || serviceBus === undefined || sentences.length > 0) {
-    return { ok: false, failure: new Failure('setting', sentences.join(' ')) };
+  if (storage === undefined || serviceBus === undefined || reader.sentences.length > 0) {
+    return { ok: false, failure: new Failure('setting', reader.sentences.join(' ')) };
   }
   return {
     ok: true,
@@ -97,50 +93,60 @@ export function readSettings(env: Env): ReadSettings {
 
 interface NumberRule {
   readonly whole: boolean;
+  readonly of: 'bytes' | 'seconds' | 'hours';
   readonly min: number;
   readonly max: number;
-  readonly text: string;
 }
 
-function wholeBytes(min: number, max: number): NumberRule {
-  return { whole: true, min, max, text: `a whole number of bytes from ${min} to ${max}` };
-}
+const bytesTo = (max: number): NumberRule => ({ whole: true, of: 'bytes', min: 1024, max });
+const seconds: NumberRule = { whole: true, of: 'seconds', min: 2, max: 86_400 };
+const hours: NumberRule = { whole: false, of: 'hours', min: 0, max: 87_600 };
 
-const wholeSeconds: NumberRule = {
-  whole: true,
-  min: 2,
-  max: 86_400,
-  text: 'a whole number of seconds from 2 to 86400',
-};
-
-const hours: NumberRule = { whole: false, min: 0, max: 87_600, text: 'a number of hours from 0 to 87600' };
-
-function readNumber<Default extends number | undefined>(
-  reader: SettingReader,
-  name: string,
-  defaultValue: Default,
-  rule: NumberRule,
-): number | Default {
+function readNumber(reader: SettingReader, name: string, usual: number, rule: NumberRule): number {
+  const { whole, of, min, max } = rule;
   const text = reader.get(name);
-  if (text === undefined) return defaultValue;
+  if (text === undefined) return usual;
   const number = /^\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN;
-  const fits = number >= rule.min && number <= rule.max && (!rule.whole || Number.isInteger(number));
-  if (!fits) reader.report(wrongSetting(name, text, rule.text));
-  return fits ? number : defaultValue;
+  if (number >= min && number <= max && (!whole || Number.isInteger(number))) return number;
+  reader.wrong(name, text, `a ${whole ? 'whole number' : 'number'} of ${of} from ${min} to ${max}`);
+  return usual;
 }
 
 function readBoolean(reader: SettingReader, name: string, defaultValue: boolean): boolean {
   const text = reader.get(name);
   const lower = text?.toLowerCase();
   if (text === undefined) return defaultValue;
-  if (lower !== 'true' && lower !== 'false') reader.report(wrongSetting(name, text, 'true or false'));
+  if (lower !== 'true' && lower !== 'false') reader.wrong(name, text, 'true or false');
   return lower === 'true';
 }
+
+const hostPattern = /^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
+
+/**
+ * A list of hosts as lower-case patterns, `mail.example.com` or `*.example.com` for all below; undefined when the
+ * setting is missing.
+ */
+function readHostPatterns(reader: SettingReader, name: string): readonly string[] | undefined {
+  const patterns = reader
+    .get(name)
+    ?.split(',')
+    .map((pattern) => pattern.trim().toLowerCase())
+    .filter((pattern) => pattern !== '');
+  // A list of nothing but commas is a slip; to take it for "any host" would open what was to be closed.
+  if (patterns?.length === 0) reader.wrong(name, reader.get(name) ?? '', hostRule);
+  for (const pattern of patterns ?? []) {
+    if (hostPattern.test(pattern) || isIP(pattern) !== 0) continue;
+    reader.wrong(name, pattern, hostRule);
+  }
+  return patterns;
+}
+
+const hostRule = 'a comma-separated list of host names, IP addresses or patterns such as *.example.com';
 
 function readQueueName(reader: SettingReader): string {
   const name = reader.get('EMAIL_QUEUE_NAME') ?? 'email-inbound';
   if (!queueNamePattern.test(name)) {
-    reader.report(wrongSetting('EMAIL_QUEUE_NAME', name, queueNameRule));
+    reader.wrong('EMAIL_QUEUE_NAME', name, queueNameRule);
   }
   return name;
 }
@@ -149,7 +155,7 @@ function readJournal(reader: SettingReader): JournalMode {
   const text = reader.get('JOURNAL');
   const lower = text?.toLowerCase() ?? 'full';
   if (lower === 'full' || lower === 'ids' || lower === 'off') return lower;
-  reader.report(wrongSetting('JOURNAL', text ?? '', 'full, ids or off'));
+  reader.wrong('JOURNAL', text ?? '', 'full, ids or off');
   return 'full';
 }
 
@@ -169,8 +175,7 @@ function readInsightsIdentity(reader: SettingReader): Identity | undefined {
   const clientId = fields.get('clientid');
   const known = fields.size === (clientId === undefined ? 1 : 2);
   if (authorization !== 'aad' || clientId === '' || !known) {
-    reader.report(wrongSetting(name, text, 'Authorization=AAD, or Authorization=AAD;ClientId=…'));
-    return undefined;
+    return reader.wrong(name, text, 'Authorization=AAD, or Authorization=AAD;ClientId=…');
   }
   return { kind: 'managedIdentity', ...(clientId === undefined ? {} : { clientId }) };
 }
