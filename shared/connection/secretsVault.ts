@@ -9,15 +9,7 @@ import { lazily } from '../wait/lazy.ts';
 import { Recent } from './recent.ts';
 import { isUsableSecret, usableRule, type VaultSecret } from './secret.ts';
 
-/** The app's Key Vault, as far as connections name its secrets. */
-export interface SecretsVault {
-  /**
-   * The secret's value, from memory where it was read within five minutes. `refused` is a value that a server
-   * has just refused: then the vault is asked at once, unless memory has got another one meanwhile. While the
-   * vault is away, the last value is good for an hour. Rejects with a `Failure` (secret), within 20 s.
-   */
-  read(secret: VaultSecret, log: Pick<Log, 'warn'>, refused?: string): Promise<string>;
-}
+export type SecretsVault = ReturnType<typeof openSecretsVault>;
 
 export interface SecretsVaultOptions {
   /** `https://….vault.azure.net` */
@@ -48,8 +40,11 @@ interface Entry {
   awayUntil?: number | undefined;
 }
 
-/** Makes the vault; the library behind it is loaded, and a request sent, when a secret is first read. */
-export function openSecretsVault(options: SecretsVaultOptions): SecretsVault {
+/**
+ * The app's Key Vault, as far as connections name its secrets. The library behind it is loaded, and a request sent,
+ * when a secret is first read.
+ */
+export function openSecretsVault(options: SecretsVaultOptions) {
   const now = options.now ?? Date.now;
   const host = new URL(options.url).host;
   const entries = new Recent<Entry>(maxEntries);
@@ -98,7 +93,12 @@ export function openSecretsVault(options: SecretsVaultOptions): SecretsVault {
   };
 
   return {
-    async read(secret, log, refused) {
+    /**
+     * The secret's value, from memory where it was read within five minutes. `refused` is a value that a server
+     * has just refused: then the vault is asked at once, unless memory has got another one meanwhile. While the
+     * vault is away, the last value is good for an hour. Rejects with a `Failure` (secret), within 20 s.
+     */
+    async read(secret: VaultSecret, log: Pick<Log, 'warn'>, refused?: string): Promise<string> {
       const name = secret.vaultSecret.toLowerCase();
       const entry = entries.get(name) ?? entries.keep(name, {});
       const { known } = entry;

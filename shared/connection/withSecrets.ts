@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Failure } from '../failure/failure.ts';
 import type { ConnectionAuth, ConnectionConfig, OAuth2Grant } from './config.ts';
-import { outerBlanksHint } from './outerBlanks.ts';
 import type { ConfiguredSecret, VaultSecret } from './secret.ts';
 
 /** How to log in, with every secret at hand. */
@@ -81,4 +80,19 @@ function secretsOf(auth: ResolvedAuth): readonly (readonly [what: string, value:
     ...(grant.clientSecret === undefined ? [] : [['The client secret', grant.clientSecret] as const]),
     ...(grant.kind === 'refreshToken' ? [['The refresh token', grant.refreshToken] as const] : []),
   ];
+}
+
+const blank = '[\\s\\p{C}\\p{Z}\\u115f\\u1160\\u2800\\u3164\\uffa0]';
+const start = new RegExp(`^${blank}`, 'u');
+const end = new RegExp(`${blank}$`, 'u');
+
+/**
+ * A sentence for whoever was refused with this value: that white space, or a character that nobody sees (a byte
+ * order mark, a zero-width or no-break space), stands around it. Undefined where none does. `what` begins it:
+ * "The password". Such characters may be meant, so they are never taken off.
+ */
+export function outerBlanksHint(what: string, value: string): string | undefined {
+  const places = [...(start.test(value) ? ['start'] : []), ...(end.test(value) ? ['end'] : [])];
+  if (places.length === 0) return undefined;
+  return `${what} has a blank or an invisible character at its ${places.join(' and ')}; if that is not meant, store it without.`;
 }

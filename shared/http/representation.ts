@@ -29,7 +29,7 @@ export function connectionJson({ key, columns }: Omit<ConnectionEntity, 'etag'>)
   for (const name of configColumnNames) {
     const value = normalizeColumn(name, columns[name]);
     if (isSecretColumn(name)) config[flagOf(name)] = value !== undefined;
-    else if (value !== undefined && mayShow(name, value)) config[name] = toJsonValue(name, value);
+    else if (value !== undefined) config[name] = toJsonValue(name, value);
   }
   return { ...key, ...config, state: stateJson(columns) };
 }
@@ -54,18 +54,19 @@ function flagOf(name: ConfigColumnName): string {
   return `${name}Set`;
 }
 
-/** Columns where a table's editor may have put a secret by mistake are shown only when they can't hold one. */
-function mayShow(name: ConfigColumnName, value: unknown): boolean {
-  if (isSecretReference(name)) return typeof value === 'string' && /^\w[\w.:-]{0,255}$/.test(value);
-  if (name === 'oauth2TokenEndpoint') return typeof value === 'string' && isTokenEndpoint(value);
-  if (name === 'caCertificate') return typeof value === 'string' && readCertificates(value) !== undefined;
-  return true;
-}
-
-/** The column's own type, or text where a table's editor has put another. */
+/**
+ * The column's own type, or text where a table's editor has put another; undefined where a secret may have been put
+ * there by mistake.
+ */
 function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
-  // What stands around the certificates may be anything.
-  if (name === 'caCertificate') return toPem(readCertificates(String(value)) ?? []);
+  const text = typeof value === 'string' ? value : '';
+  if (isSecretReference(name)) return /^\w[\w.:-]{0,255}$/.test(text) ? text : undefined;
+  if (name === 'oauth2TokenEndpoint') return isTokenEndpoint(text) ? text : undefined;
+  if (name === 'caCertificate') {
+    // What stands around the certificates may be anything.
+    const certificates = readCertificates(text);
+    return certificates && toPem(certificates);
+  }
   const { type }: ConfigColumn = configColumns[name];
   const fits = type === 'integer' ? Number.isSafeInteger(value) : typeof value === type;
   return fits ? value : String(value);

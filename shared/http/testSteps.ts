@@ -1,6 +1,6 @@
 import type { ConnectionConfig } from '../connection/config.ts';
 import { type Failure, type FailureReason, toFailure } from '../failure/failure.ts';
-import type { Content, ContentStore, SplitMail } from '../mail/mail.ts';
+import type { Content, ContentStore } from '../mail/mail.ts';
 import type { MailboxSample, MailboxSession } from '../mailbox/mailbox.ts';
 import type { HttpDependencies } from './dependencies.ts';
 
@@ -179,6 +179,7 @@ async function previewOf(
     import('../mail/headerFilter.ts'),
   ]);
   const filter = filters === undefined ? undefined : createHeaderFilter(filters);
+  const isHeader = protocol === 'pop3';
   const previews: MailPreview[] = [];
   for (const bytes of heads) {
     const source = {
@@ -188,11 +189,18 @@ async function previewOf(
           yield bytes;
         })(),
     };
-    const split = await splitMail(source, { ...rules, maxMailBytes: previewBytes * 2 }, sizesOnly);
+    const limits = { ...rules, maxMailBytes: previewBytes * 2 };
+    const { envelope, parts } = await splitMail(source, limits, sizesOnly);
+    const { subject, from, date } = envelope;
+    const shown = parts
+      .slice(0, 100)
+      .map(({ kind, fileName, contentType }) => ({ partKind: kind, fileName, contentType }));
     previews.push({
-      ...toPreview(split, protocol === 'pop3' || bytes.length >= previewBytes),
-      // Of which the header tells none.
-      ...(protocol === 'pop3' ? { parts: [] } : {}),
+      ...(subject === undefined ? {} : { subject: subject.slice(0, 1_024) }),
+      ...(from === undefined ? {} : { from: from.slice(0, 1_024) }),
+      ...(date === undefined ? {} : { date }),
+      parts: isHeader ? [] : shown,
+      isCut: isHeader || bytes.length >= previewBytes,
       ...(filter === undefined ? {} : { isTaken: filter.takes(bytes) }),
     });
   }
@@ -216,17 +224,4 @@ const sizesOnly: ContentStore = {
 
 function sized(sizeBytes: number): Content {
   return { kind: 'bytes', bytes: Buffer.alloc(0), sizeBytes, sha256: '' };
-}
-
-function toPreview({ envelope, parts }: SplitMail, isCut: boolean): MailPreview {
-  const { subject, from, date } = envelope;
-  return {
-    ...(subject === undefined ? {} : { subject: subject.slice(0, 1_024) }),
-    ...(from === undefined ? {} : { from: from.slice(0, 1_024) }),
-    ...(date === undefined ? {} : { date }),
-    parts: parts
-      .slice(0, 100)
-      .map(({ kind, fileName, contentType }) => ({ partKind: kind, fileName, contentType })),
-    isCut,
-  };
 }

@@ -36,11 +36,11 @@ export interface RetryOptions {
 
 /** What one tick did; counts of mails, save `messages`. */
 export interface RetrySummary {
-  readonly due: number;
-  readonly delivered: number;
-  readonly failed: number;
-  readonly abandoned: number;
-  readonly messages: number;
+  due: number;
+  delivered: number;
+  failed: number;
+  abandoned: number;
+  messages: number;
 }
 
 const defaultBudgetMs = 120_000;
@@ -96,18 +96,11 @@ interface Tick extends RetryOptions {
   readonly startedAt: Date;
   readonly isTimeUp: () => boolean;
   readonly delivered: UndeliveredRecord[];
-  readonly summary: { -readonly [Count in keyof RetrySummary]: RetrySummary[Count] };
+  readonly summary: RetrySummary;
 }
 
-interface DueChoice {
-  /** The oldest of each queue, in order of age. */
-  readonly byQueue: ReadonlyMap<string, readonly DueRecord[]>;
-  readonly leftovers: readonly DueRecord[];
-  readonly count: number;
-}
-
-/** Reads all that is due, which comes with the newest first, and holds the oldest of each queue. */
-async function chooseDue(store: UndeliveredStore): Promise<DueChoice> {
+/** Reads all that is due, which comes with the newest first, and holds the oldest of each queue in order of age. */
+async function chooseDue(store: UndeliveredStore) {
   const byQueue = new Map<string, DueRecord[]>();
   const leftovers: DueRecord[] = [];
   let count = 0;

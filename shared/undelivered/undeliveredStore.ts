@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { odata, type TableClient, type TransactionAction } from '@azure/data-tables';
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { Failure } from '../failure/failure.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { PartMessage } from '../message/message.ts';
@@ -49,21 +50,6 @@ export interface StoredMark {
   readonly mailbox: string;
   readonly keyHash: string;
   readonly storedAt: Date;
-}
-
-export interface ListOptions {
-  readonly customer?: string;
-  readonly connection?: string;
-  readonly limit: number;
-  /** The id of the last record of the page before. */
-  readonly after?: string;
-}
-
-export interface RecordPage {
-  /** The newest first. */
-  readonly records: readonly UndeliveredRecord[];
-  /** What `after` is for the next page; undefined at the end. */
-  readonly next: string | undefined;
 }
 
 /** What a tick of the retry knows of a record before it takes it. */
@@ -165,23 +151,24 @@ export class UndeliveredStore {
 
   /** Forgets that these mails were stored: they are settled, or gone. */
   async removeMarks(customer: string, connection: string, identityIds: readonly string[]): Promise<void> {
-    for (let from = 0; from < identityIds.length; from += maxActions) {
-      const some = identityIds.slice(from, from + maxActions);
-      const keys = some.map((id) => keysOf(markKey(customer, connection, id)));
-      try {
-        const [only, second] = keys;
-        if (only && !second) await this.#table.deleteEntity(only.partitionKey, only.rowKey);
-        else await this.#table.submitTransaction(keys.map((entity) => ['delete', entity]));
-      } catch (error) {
-        if (!isMissing(error)) throw storageFailure(error, 'removing marks of undelivered mails');
-        // One was gone already, and with it none of the others was removed.
-        if (some.length > 1) for (const id of some) await this.removeMarks(customer, connection, [id]);
-      }
-    }
+    const keys = identityIds.map((id) => keysOf(markKey(customer, connection, id)));
+    const doing = 'removing marks of undelivered mails';
+    await this.#inHundreds(keys, doing, (key) => ({
+      action: ['delete', key],
+      alone: () => this.#table.deleteEntity(key.partitionKey, key.rowKey).catch(unlessMissing(doing)),
+    }));
   }
 
-  /** One page, by an index: as fast with 50,000 records as with 50. */
-  async list({ customer, connection, limit, after = '' }: ListOptions): Promise<RecordPage> {
+  /**
+   * One page, the newest first, by an index: as fast with 50,000 records as with 50. `next`, the id of the last one,
+   * is what `after` is for the next page; undefined at the end.
+   */
+  async list({
+    customer,
+    connection,
+    limit,
+    after = '',
+  }: Partial<ConnectionKey> & { limit: number; after?: string }) {
     const conditions = [
       odata`PartitionKey eq ${recordPartition} and RowKey gt ${after} and RowKey lt ${afterRecords}`,
       `(status eq 'waiting' or status eq 'abandoned')`,
@@ -289,27 +276,12 @@ export class UndeliveredStore {
     throw changedByOthers(id);
   }
 
-  /** Writes the same kind of outcome to many records that nobody has taken, a hundred at a time. */
+  /** Writes the same kind of outcome to many records that nobody has taken. */
   async putOff(changes: readonly (readonly [DueRecord, RecordChange])[]): Promise<void> {
-    for (let from = 0; from < changes.length; from += maxActions) {
-      const some = changes.slice(from, from + maxActions);
-      const actions = some.map(
-        ([{ id, etag }, change]): TransactionAction => [
-          'update',
-          { ...keysOf(id), ...changeColumns(change) },
-          'Merge',
-          { etag },
-        ],
-      );
-      try {
-        await this.#table.submitTransaction(actions);
-      } catch (error) {
-        if (statusOf(error) !== 412 && !isMissing(error))
-          throw storageFailure(error, 'putting off undelivered mails');
-        // One was taken or changed meanwhile: the others one by one.
-        for (const [{ id, etag }, change] of some) await this.#merge(id, changeColumns(change), etag);
-      }
-    }
+    await this.#inHundreds(changes, 'putting off undelivered mails', ([{ id, etag }, change]) => ({
+      action: ['update', { ...keysOf(id), ...changeColumns(change) }, 'Merge', { etag }],
+      alone: () => this.#merge(id, changeColumns(change), etag),
+    }));
   }
 
   /** Removes a record with its blobs. The first write decides that nothing of it is sent again. */
@@ -332,6 +304,23 @@ export class UndeliveredStore {
     await this.parts.remove(id);
     const removed = this.#table.deleteEntity(recordPartition, id, { etag: '*' });
     await removed.catch(unlessMissing(`removing the record of undelivered mail ${id}`));
+  }
+
+  /** A hundred in one transaction; where one of them has changed or is gone, none is done by it, and each alone. */
+  async #inHundreds<Item>(
+    items: readonly Item[],
+    doing: string,
+    write: (item: Item) => { action: TransactionAction; alone: () => Promise<unknown> },
+  ): Promise<void> {
+    for (let from = 0; from < items.length; from += maxActions) {
+      const some = items.slice(from, from + maxActions).map(write);
+      try {
+        await this.#table.submitTransaction(some.map(({ action }) => action));
+      } catch (error) {
+        if (statusOf(error) !== 412 && !isMissing(error)) throw storageFailure(error, doing);
+        for (const { alone } of some) await alone();
+      }
+    }
   }
 
   async #read(id: string): Promise<Readonly<Record<string, unknown>> | undefined> {

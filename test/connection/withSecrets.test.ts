@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConnectionAuth } from '../../shared/connection/config.ts';
-import { outerBlanksHint } from '../../shared/connection/outerBlanks.ts';
-import { openWithSecrets, type ResolvedAuth } from '../../shared/connection/withSecrets.ts';
+import { openWithSecrets, outerBlanksHint, type ResolvedAuth } from '../../shared/connection/withSecrets.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 
 const named = (name: string) => ({ vaultSecret: name, column: 'passwordVaultSecret' });
