@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
+import { isLoopback } from '../settings/reader.ts';
 
 const label = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
@@ -40,8 +41,4 @@ export function isTokenEndpoint(text: string): boolean {
   if (url.username !== '' || url.password !== '' || url.hash !== '') return false;
   if (url.protocol === 'https:') return true;
   return url.protocol === 'http:' && isLoopback(url.hostname);
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }

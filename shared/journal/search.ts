@@ -92,6 +92,8 @@ interface Sought<T> {
   readonly read: (line: string, later: string | undefined, name: string) => T | undefined;
 }
 
+type Scan = (spans: Portion['spans'], take: (line: Buffer, name: string) => void) => Promise<void>;
+
 async function search<T>(
   container: ContainerClient,
   query: JournalQuery,
@@ -100,7 +102,9 @@ async function search<T>(
   return await searches.run(async () => {
     const abortSignal = AbortSignal.timeout(timeoutMs);
     try {
-      return await searchDays(container, query, sought, abortSignal);
+      return await searchDays(container, query, sought, (spans, take) =>
+        scanLines(container, spans, take, abortSignal),
+      );
     } catch (error) {
       if (!abortSignal.aborted) throw storageFailure(error, 'reading the journal, container email-journal');
       const sentence =
@@ -114,7 +118,7 @@ async function searchDays<T>(
   container: ContainerClient,
   query: JournalQuery,
   sought: Sought<T>,
-  abortSignal: AbortSignal,
+  scan: Scan,
 ): Promise<JournalPage<T>> {
   const { portionBytes = maxPortionBytes } = query;
   const cursor = query.after === undefined ? undefined : readCursor(query.after);
@@ -133,10 +137,10 @@ async function searchDays<T>(
       if (readBytes > 0 && isTooMuch) return { found, next: writeCursor(here), incomplete: untilNow(day) };
       const isResumed = start !== undefined && comparePlaces(start.first, portion.first) === 0;
       const page = new Newest(query.limit - found.length, isResumed ? start.key : undefined);
-      const laters = await fill(container, portion, query, sought, page, abortSignal);
+      const laters = await fill(portion, query, sought, page, scan);
       readBytes += sizeBytes;
       const candidates = page.take();
-      if (sought.kind === 'mail') await addNewerLaters(container, portion, candidates, laters, abortSignal);
+      if (sought.kind === 'mail') await addNewerLaters(portion, candidates, laters, scan);
       for (const { line, id, name } of candidates) {
         const read = sought.read(line, laters.get(id), name);
         if (read !== undefined) found.push(read);
@@ -151,32 +155,29 @@ async function searchDays<T>(
 
 /** Of a connection's day that is read in several portions, what became later of a mail stands in a newer one. */
 async function addNewerLaters(
-  container: ContainerClient,
   { newer }: Portion,
   candidates: readonly Candidate[],
   laters: Map<string, string>,
-  abortSignal: AbortSignal,
+  scan: Scan,
 ): Promise<void> {
   if (newer.length === 0) return;
   const undelivered = '"outcome":"undelivered"';
   const ids = new Set(candidates.filter(({ line }) => line.includes(undelivered)).map(({ id }) => id));
   if (ids.size === 0) return;
-  const take = (line: Buffer): void => {
+  await scan(newer, (line) => {
     if (!line.subarray(0, laterMark.length).equals(laterMark)) return;
     const later = readLater(line);
     if (later !== undefined && ids.has(later.interchangeId)) laters.set(later.interchangeId, later.outcome);
-  };
-  await scanLines(container, newer, take, abortSignal);
+  });
 }
 
 /** Puts the portion's newest lines into `page`, and gives what became later of mails, by interchangeId. */
 async function fill<T>(
-  container: ContainerClient,
   portion: Portion,
   { from, to }: JournalQuery,
   { kind, idMember, matches }: Sought<T>,
   page: Newest,
-  abortSignal: AbortSignal,
+  scan: Scan,
 ): Promise<Map<string, string>> {
   const laters = new Map<string, string>();
   const mark = Buffer.from(`{"kind":"${kind}","at":"`);
@@ -184,7 +185,7 @@ async function fill<T>(
   const [earliest, latest] = [from.toISOString(), to.toISOString()];
   const begins = (line: Buffer, with_: Buffer): boolean =>
     line.length > with_.length + 24 && with_.compare(line, 0, with_.length) === 0;
-  const take = (line: Buffer, name: string): void => {
+  await scan(portion.spans, (line, name) => {
     if (begins(line, mark)) {
       const at = line.toString('latin1', mark.length, mark.length + 24);
       if (at < earliest || at > latest || !page.wants(at) || !matches(line)) return;
@@ -196,8 +197,7 @@ async function fill<T>(
       if (later !== undefined) laters.set(later.interchangeId, later.outcome);
       if (laters.size > maxLaters) laters.delete(laters.keys().next().value ?? '');
     }
-  };
-  await scanLines(container, portion.spans, take, abortSignal);
+  });
   return laters;
 }
 

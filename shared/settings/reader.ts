@@ -26,6 +26,11 @@ export class SettingReader {
   }
 }
 
+/** Whether a URL's host is this machine. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
 /** The address in a text, where it has neither a user name nor anything behind its path. */
 export function bareUrl(text: string): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -1,4 +1,4 @@
-import { bareUrl, type SettingReader } from './reader.ts';
+import { bareUrl, isLoopback, type SettingReader } from './reader.ts';
 
 /**
  * What the names of the app's and the platform's own settings begin with. Whoever may write a connection could
@@ -36,8 +36,7 @@ export function readVaultAddress(reader: SettingReader): string | undefined {
   const text = reader.get(name);
   if (text === undefined) return undefined;
   const url = bareUrl(text);
-  const isLocal = url !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
-  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLocal);
+  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
   if (isSafe && url.pathname === '/') return url.origin;
   return reader.report(
     `App setting ${name} is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.`,

@@ -1,36 +1,39 @@
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
 import { readTime } from '../time/time.ts';
 
 /** `waiting` for its next try; `abandoned` after the age limit, kept for a person to resend or give up. */
 export type UndeliveredStatus = 'waiting' | 'abandoned';
 
+/** How each column of a record is read, save those by which it is known for one. */
+const readers = {
+  protocol: (value: unknown) => (value === 'pop3' ? 'pop3' : 'imap'),
+  interchangeId: (value: unknown) => readText(value) ?? '',
+  /** On a whole minute; undefined when abandoned. */
+  nextTryAt: readTime,
+  lastTryAt: readTime,
+  /** Tries by the catastrophic retry that failed. */
+  tries: readCount,
+  /** One sentence, at most 1,024 characters. */
+  lastError: (value: unknown) => readText(value) ?? '',
+  /** How many parts are still to be sent. */
+  partsLeft: readCount,
+  partCount: readCount,
+  /** Cut at 256 characters each; they help a person to know the mail. */
+  emailSubject: readText,
+  emailFrom: readText,
+  emailDate: readText,
+  emailMessageId: readText,
+};
+
 /** What an operator sees of one undelivered mail. */
-export interface UndeliveredRecord {
+export type UndeliveredRecord = ConnectionKey & {
   /** Sorts the newest first. */
   readonly id: string;
-  readonly customer: string;
-  readonly connection: string;
-  readonly protocol: 'imap' | 'pop3';
   readonly queueName: string;
   readonly status: UndeliveredStatus;
-  readonly interchangeId: string;
   readonly storedAt: Date;
-  /** On a whole minute; undefined when abandoned. */
-  readonly nextTryAt: Date | undefined;
-  readonly lastTryAt: Date | undefined;
-  /** Tries by the catastrophic retry that failed. */
-  readonly tries: number;
-  /** One sentence, at most 1,024 characters. */
-  readonly lastError: string;
-  /** How many parts are still to be sent. */
-  readonly partsLeft: number;
-  readonly partCount: number;
-  /** Cut at 256 characters each; they help a person to know the mail. */
-  readonly emailSubject: string | undefined;
-  readonly emailFrom: string | undefined;
-  readonly emailDate: string | undefined;
-  readonly emailMessageId: string | undefined;
-}
+} & { readonly [Name in keyof typeof readers]: ReturnType<(typeof readers)[Name]> };
 
 /** What is merged into a record after a try. */
 export interface RecordChange {
@@ -131,31 +134,17 @@ export function changeColumns(change: RecordChange): RowColumns {
 
 /** Decodes an entity; undefined for one that this app can't have written, and while it is stored or removed. */
 export function readRecord(entity: Readonly<Record<string, unknown>>): UndeliveredRecord | undefined {
-  const { rowKey, customer, connection, queueName, status } = entity;
+  const { status } = entity;
+  const texts = [entity.rowKey, entity.customer, entity.connection, entity.queueName].map(readText);
+  const [id, customer, connection, queueName] = texts;
   const storedAt = readTime(entity.storedAt);
   if (!storedAt || (status !== 'waiting' && status !== 'abandoned')) return undefined;
-  const texts = [rowKey, customer, connection, queueName];
-  if (!texts.every((text) => typeof text === 'string')) return undefined;
-  return {
-    id: String(rowKey),
-    customer: String(customer),
-    connection: String(connection),
-    protocol: entity.protocol === 'pop3' ? 'pop3' : 'imap',
-    queueName: String(queueName),
-    status,
-    interchangeId: readText(entity.interchangeId) ?? '',
-    storedAt,
-    nextTryAt: readTime(entity.nextTryAt),
-    lastTryAt: readTime(entity.lastTryAt),
-    tries: readCount(entity.tries),
-    lastError: readText(entity.lastError) ?? '',
-    partsLeft: readCount(entity.partsLeft),
-    partCount: readCount(entity.partCount),
-    emailSubject: readText(entity.emailSubject),
-    emailFrom: readText(entity.emailFrom),
-    emailDate: readText(entity.emailDate),
-    emailMessageId: readText(entity.emailMessageId),
-  };
+  if (id === undefined || customer === undefined || connection === undefined || queueName === undefined) {
+    return undefined;
+  }
+  const known = { id, customer, connection, queueName, status, storedAt } as const;
+  const read = Object.entries(readers).map(([name, reader]) => [name, reader(entity[name])]);
+  return { ...known, ...Object.fromEntries(read) } as UndeliveredRecord;
 }
 
 /**
