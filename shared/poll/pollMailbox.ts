@@ -252,7 +252,9 @@ async function carryOut(
   };
   const sayAtWork = setTimeout(() => void state.begin(first).catch(() => undefined), quietMs).unref();
   const heartbeat = setInterval(() => {
-    if (state.hasBegun) void state.write({ heartbeatAt: now() }).catch(() => undefined);
+    const beat = { heartbeatAt: now() };
+    const saying = state.hasBegun ? state.write(beat) : state.begin({ ...first, ...beat });
+    saying.catch(() => undefined);
   }, heartbeatMs).unref();
 
   const result = await run({

@@ -28,6 +28,8 @@ before(async () => {
     'opening',
     'listing',
     'late-lease',
+    'quitting',
+    'unheard',
   ]);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
@@ -295,5 +297,36 @@ test('told to go while its server takes time to delete, a run ends ok, and the n
     assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
   } finally {
     await server.stop();
+  }
+});
+
+test('a run whose first word that it is at work could not be written says so with its next heartbeat', async () => {
+  await bed.addMailbox('unheard', 'IMAP', []);
+  const mail = await startProxy({ targetHost: '127.0.0.1', targetPort: bed.dovecot.imapPort });
+  mail.silenceNew(true);
+  const row = { partitionKey: 'acme', rowKey: 'unheard' };
+  await bed.connections.updateEntity({ ...row, port: mail.port }, 'Merge');
+  const { tablePort } = bed.azurite;
+  const tables = await startStorageProxy(tablePort);
+  let refused = 0;
+  tables.fault = ({ method }) => {
+    if (method !== 'PATCH' || refused > 0) return undefined;
+    refused += 1;
+    return { kind: 'answer', status: 403 };
+  };
+  const poll = await bed.openInstance(undefined, {
+    AzureWebJobsStorage: throughProxies(bed.azurite.connectionString, [[tablePort, tables.port]]),
+  });
+  try {
+    const polling = poll('unheard');
+    await until('it was refused', () => refused > 0);
+    assert.equal((await bed.state('unheard')).lastStatus, undefined);
+    await until('it says so', async () => (await bed.state('unheard')).lastStatus === 'running', 25_000);
+    const { heartbeatAt } = await bed.state('unheard');
+    assert.ok(Date.now() - new Date(String(heartbeatAt)).getTime() < 10_000, String(heartbeatAt));
+    mail.dropAll('rst');
+    await polling;
+  } finally {
+    await Promise.all([mail.stop(), tables.stop()]);
   }
 });
