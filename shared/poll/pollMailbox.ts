@@ -269,6 +269,7 @@ async function carryOut(
   clearInterval(heartbeat);
   limits.end();
   await writeJournal(result);
+  const isOutdated = state.isAfterAnother && !result.hasLooked;
   await state.write({
     ...(state.hasBegun ? {} : first),
     ...outcomeOf(result, entity, now()),
@@ -281,7 +282,7 @@ async function carryOut(
     ),
     ...(risks.changedColumn === undefined ? {} : { riskyMails: risks.changedColumn }),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
-    ...(result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
+    ...(result.cleanMailbox === undefined ? {} : { cleanMailbox: isOutdated ? '' : result.cleanMailbox }),
   });
   return result;
 }

@@ -57,6 +57,8 @@ export interface RunResult {
   readonly unfinished: boolean;
   /** The hash of the mailbox, where nothing is left to settle in it; undefined where something is, or may be. */
   readonly cleanMailbox?: string;
+  /** It was looked for what earlier runs have left; else `cleanMailbox` rests on what the row said of them. */
+  readonly hasLooked?: true;
   readonly lookedAt?: string;
 }
 
@@ -128,6 +130,7 @@ class Drain {
       unfinished: limits.isTimeOver || this.#hasMore,
       ...(failure ? { failure } : {}),
       ...(isClean && this.#mailbox ? { cleanMailbox: shortHash(this.#mailbox.id) } : {}),
+      ...(this.#mailbox?.isRead ? { hasLooked: true } : {}),
       ...(this.#lookedAt === undefined ? {} : { lookedAt: this.#lookedAt }),
     };
   }

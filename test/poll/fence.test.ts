@@ -27,7 +27,8 @@ before(async () => {
     'ahead',
     'opening',
     'listing',
-    'late-lease',
+    'late-lease-there',
+    'late-lease-away',
     'quitting',
     'unheard',
   ]);
@@ -223,56 +224,67 @@ test('told to go before its first fetch, a run picks up no mail', async () => {
   }
 });
 
-test('a run whose lease came late, after another run that settled nothing, sends none of its mails again', async () => {
-  const mails = mailsOf('late-lease', 3);
-  let isEmpty = true;
-  let stores = 0;
-  const server = await startScriptedImapServer({
-    mails,
-    onCommand: ({ tag, name }, wire) => {
-      if (name === 'UID SEARCH' && isEmpty) {
-        wire.send(`* SEARCH\r\n${tag} OK done\r\n`);
-        return true;
-      }
-      if (name !== 'UID STORE') return false;
-      stores += 1;
-      if (stores === 1) wire.reset();
-      return stores === 1;
-    },
-  });
-  const blobs = await startStorageProxy(bed.azurite.blobPort);
-  try {
-    await bed.addMailbox('late-lease', 'IMAP', []);
-    const row = { partitionKey: 'acme', rowKey: 'late-lease' };
-    await bed.connections.updateEntity({ ...row, port: server.port }, 'Merge');
-    const clean = await bed.poll('late-lease');
-    assert.notEqual(clean.cleanMailbox, '');
-    isEmpty = false;
-    let isRefused = false;
-    const asked = Promise.withResolvers<void>();
-    blobs.fault = ({ method, url }) => {
-      if (isRefused || method !== 'PUT' || !url.includes('comp=lease')) return undefined;
-      isRefused = true;
-      asked.resolve();
-      return { kind: 'answer', status: 503, afterMs: 4_000 };
-    };
-    const late = await bed.openInstance(undefined, {
-      AzureWebJobsStorage: throughProxies(bed.azurite.connectionString, [[bed.azurite.blobPort, blobs.port]]),
+for (const queue of ['there', 'away'] as const) {
+  test(`a run whose lease came late, after another run that settled nothing, sends none of its mails again, its queue ${queue}`, async () => {
+    const name = `late-lease-${queue}`;
+    const mails = mailsOf(name, 3);
+    let isEmpty = true;
+    let stores = 0;
+    const server = await startScriptedImapServer({
+      mails,
+      onCommand: ({ tag, name }, wire) => {
+        if (name === 'UID SEARCH' && isEmpty) {
+          wire.send(`* SEARCH\r\n${tag} OK done\r\n`);
+          return true;
+        }
+        if (name !== 'UID STORE') return false;
+        stores += 1;
+        if (stores === 1) wire.reset();
+        return stores === 1;
+      },
     });
-    const polling = late('late-lease');
-    await asked.promise;
-    const first = await bed.poll('late-lease');
-    assert.deepEqual([first.lastStatus, first.lastMailCount], ['failed', 3]);
-    const { duplicates } = bed.broker.queue(queueName);
-    const second = await polling;
-    assert.notEqual(second.runId, first.runId);
-    assert.equal(second.lastStatus, 'ok');
-    assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
-    assert.deepEqual(arrived(bed, 'late-lease'), eachOnce('late-lease', 3));
-  } finally {
-    await Promise.all([server.stop(), blobs.stop()]);
-  }
-});
+    const blobs = await startStorageProxy(bed.azurite.blobPort);
+    try {
+      await bed.addMailbox(name, 'IMAP', []);
+      const row = { partitionKey: 'acme', rowKey: name };
+      await bed.connections.updateEntity({ ...row, port: server.port }, 'Merge');
+      const clean = await bed.poll(name);
+      assert.notEqual(clean.cleanMailbox, '');
+      isEmpty = false;
+      let isRefused = false;
+      const asked = Promise.withResolvers<void>();
+      blobs.fault = ({ method, url }) => {
+        if (isRefused || method !== 'PUT' || !url.includes('comp=lease')) return undefined;
+        isRefused = true;
+        asked.resolve();
+        return { kind: 'answer', status: 503, afterMs: 4_000 };
+      };
+      const late = await bed.openInstance(undefined, {
+        AzureWebJobsStorage: throughProxies(bed.azurite.connectionString, [
+          [bed.azurite.blobPort, blobs.port],
+        ]),
+      });
+      const polling = late(name);
+      await asked.promise;
+      const first = await bed.poll(name);
+      assert.deepEqual([first.lastStatus, first.lastMailCount], ['failed', 3]);
+      const { duplicates } = bed.broker.queue(queueName);
+      if (queue === 'away') bed.broker.faults.refuseCredentials = true;
+      const second = await polling;
+      assert.notEqual(second.runId, first.runId);
+      if (queue === 'away') {
+        assert.deepEqual([second.lastStatus, second.cleanMailbox], ['failed', '']);
+        bed.broker.faults.refuseCredentials = false;
+      }
+      const last = queue === 'away' ? await bed.poll(name) : second;
+      assert.equal(last.lastStatus, 'ok');
+      assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 3));
+    } finally {
+      await Promise.all([server.stop(), blobs.stop()]);
+    }
+  });
+}
 
 test('told to go while its server takes time to delete, a run ends ok, and the next one deletes without sending', async () => {
   let isSlow = true;
