@@ -100,6 +100,26 @@ test('a mail about which nothing is said is counted and named after three runs, 
   assert.equal(arrived('silent').length, 2, 'nothing was sent twice');
 });
 
+test('a run that can not log in does not begin the counting of a mail anew', async (t) => {
+  let isDown = false;
+  const fetching = keepingSeen(rows('FETCH', (uid) => (uid === 2 ? '' : body(uid))));
+  const onCommand: Script['onCommand'] = (command, wire) => {
+    if (!isDown || command.name !== 'LOGIN') return fetching(command, wire);
+    wire.send(`${command.tag} NO [UNAVAILABLE] Try later\r\n`);
+    return true;
+  };
+  await addServer(t, 'flapping', { onCommand });
+  for (const tries of [1, 2, 3]) {
+    isDown = false;
+    assert.match(
+      String((await app.poll('flapping')).lastError),
+      new RegExp(`^Mail 2 .*\\(try ${tries} of 3;`),
+    );
+    isDown = true;
+    assert.match(String((await app.poll('flapping')).lastError), /Try later/);
+  }
+});
+
 test('a mail whose header the server withholds from a filter is counted and named after three runs, and the others go on', async (t) => {
   const header = (uid: number) => `Subject: ${names[uid - 1]}\r\n\r\n`;
   const withholding: Readonly<Record<string, (command: Command, wire: Wire) => boolean>> = {
