@@ -36,6 +36,8 @@ export class FetchTries {
   readonly #next = new Map<string, Try>();
   /** Known and not tried yet: a run that does not get to them must not make them look new to the next. */
   readonly #untried: Map<string, Try>;
+  /** Left long ago, and not tried again yet. */
+  readonly #leftLong = new Map<string, { readonly mail: MailRef; readonly known: Try }>();
   #isListed = false;
   #sentence: string | undefined;
   #reported = 0;
@@ -61,18 +63,19 @@ export class FetchTries {
     const isLeft = known.tries >= maxTries;
     if (!isLeft || this.#now - known.lastTriedAt >= retryLeftAfterMs) {
       this.#untried.set(id, known);
+      if (isLeft) this.#leftLong.set(id, { mail, known });
       return isLeft ? 'fetch alone' : 'fetch';
     }
-    if (this.#remember(id, known))
-      this.#report(
-        `Mail ${mail.id} could not be fetched in ${known.tries} runs in a row and was left on the server; look at it with a mail client, then move or remove it.`,
-      );
+    if (this.#remember(id, known)) this.#report(describeLeft(mail, known));
     return 'leave';
   }
 
   /** The mail with this key is tried, whatever comes of it. */
   noteTried(key: string): void {
-    if (this.#untried.size > 0) this.#untried.delete(shortHash(key));
+    if (this.#untried.size === 0) return;
+    const id = shortHash(key);
+    this.#untried.delete(id);
+    this.#leftLong.delete(id);
   }
 
   /** Counts one more failed try of this mail; `why` is a sentence. */
@@ -98,10 +101,10 @@ export class FetchTries {
 
   /** What to report of this run, undefined where every mail could be had. */
   get sentence(): string | undefined {
-    const more = this.#reported - 1;
-    return more > 0 && this.#sentence !== undefined
-      ? `${this.#sentence} (${more} more such mails)`
-      : this.#sentence;
+    const [left] = this.#leftLong.values();
+    const sentence = this.#sentence ?? (left && describeLeft(left.mail, left.known));
+    const more = this.#reported + this.#leftLong.size - 1;
+    return more > 0 && sentence !== undefined ? `${sentence} (${more} more such mails)` : sentence;
   }
 
   /** The state column for the next run. */
@@ -128,6 +131,10 @@ export class FetchTries {
     this.#sentence ??= sentence;
     this.#reported += 1;
   }
+}
+
+function describeLeft({ id }: MailRef, { tries }: Try): string {
+  return `Mail ${id} could not be fetched in ${tries} runs in a row and was left on the server; look at it with a mail client, then move or remove it.`;
 }
 
 /**

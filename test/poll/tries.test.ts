@@ -36,9 +36,11 @@ test('an hour after its last try it is tried again, and left at once when it fai
 test('one that a run had no time to try again is still to be tried alone by the next', () => {
   const busy = new FetchTries(failing(3), later(63));
   assert.equal(busy.choose(mail(1)), 'fetch alone');
+  assert.match(busy.sentence ?? '', /Mail 1 could not be fetched in 3 runs in a row/, 'this run has left it');
   const next = new FetchTries(busy.toColumn(), later(64));
   assert.equal(next.choose(mail(1)), 'fetch alone');
   next.noteTried(mail(1).key);
+  assert.equal(next.sentence, undefined);
   assert.equal(next.toColumn(), '', 'it was had');
 });
 
