@@ -94,6 +94,8 @@ class Drain {
   readonly #alone = new Set<string>();
   #mailbox: { readonly id: string; readonly known: KnownMails; isRead: boolean } | undefined;
   #hasMore = false;
+  /** Why what an earlier run left half settled could not be brought to its end. */
+  #halfSettledFailure: Failure | undefined;
   #lookedAt: string | undefined;
 
   constructor(run: Run) {
@@ -120,6 +122,7 @@ class Drain {
     const { limits, tries, settled } = this.#run;
     const { tally } = this;
     tally.fail(limits.failure);
+    tally.fail(this.#halfSettledFailure);
     const sentence = tries.sentence ?? settled.sentence;
     if (sentence !== undefined) tally.fail(new Failure('mail', sentence));
     const { mails, messages, bytes } = tally;
@@ -148,6 +151,11 @@ class Drain {
     try {
       const { known, wasRead } = await this.#untilCut(this.#openMailbox(session));
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
+      // What can't be moved must not keep the others from their queue: another session goes on with them.
+      if (wasRead && this.#halfSettledFailure !== undefined) {
+        this.#hasMore = true;
+        return;
+      }
       for (;;) {
         const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
         this.#run.tries.noteList();
@@ -220,7 +228,8 @@ class Drain {
     }
     if (found.length > 0) {
       const mails = found.map(({ mail }) => mail);
-      const stay = await traced(this.#run.trace, 'settle', () => session.settle(mails));
+      const settling = traced(this.#run.trace, 'settle', () => session.settle(mails));
+      const stay = await settling.catch((error: unknown) => this.#noteRefused(error, mails));
       const settled = found.filter(({ mail }) => !stay.includes(mail));
       for (const { identity, head, as } of settled) {
         if (hasLine(as, this.#run.journaledSince)) continue;
@@ -230,6 +239,14 @@ class Drain {
       await this.#untilCut(known.forget(settled.map(({ identity }) => identity.id)));
     }
     return ours.map(({ key }) => shortHash(key));
+  }
+
+  /** A refusal is the mails' own; whatever else fails would do so with the next session too. Gives the mails that stay. */
+  #noteRefused(error: unknown, mails: readonly MailRef[]): readonly MailRef[] {
+    const failure = toFailure(error, 'settling mail');
+    if (failure.reason !== 'protocol' && failure.reason !== 'busy') throw failure;
+    this.#halfSettledFailure = failure;
+    return mails;
   }
 
   /** Fetches these mails and sends them on their way. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, readdir } from 'node:fs/promises';
+import { chmod, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ImapFlow } from 'imapflow';
@@ -8,7 +8,9 @@ import { type AppTestbed, mailboxColumns, password, queueName, startAppTestbed }
 
 let bed: AppTestbed;
 before(async () => {
-  bed = await startAppTestbed({ users: ['filtered', 'marked', 'moved', 'interrupted', 'unreadable'] });
+  bed = await startAppTestbed({
+    users: ['filtered', 'marked', 'moved', 'interrupted', 'unreadable', 'unmovable'],
+  });
 });
 after(() => bed.stop());
 
@@ -192,4 +194,26 @@ test('a mail that was delivered and only marked is moved by the next run, and no
   assert.equal(state.lastError, '');
   assert.deepEqual(await subjectsIn('interrupted', 'Done'), ['half']);
   assert.equal(bed.broker.queue(queueName).transfers, sent, 'nothing was sent');
+});
+
+test('mails that can not be moved keep no new one from being delivered, and are moved once they can be', async () => {
+  const maildir = bed.dovecot.maildir('unmovable');
+  const inTheWay = join(maildir, '.Done');
+  await seedMaildir(maildir, [mailFrom('a@example.com', 'first')]);
+  await writeFile(inTheWay, '');
+  await bed.addConnection('unmovable', {
+    ...mailboxColumns(bed.dovecot, 'IMAP', 'unmovable'),
+    moveToFolder: 'Done',
+  });
+  for (const subject of ['second', 'third']) {
+    const { lastStatus, lastError } = await bed.poll('unmovable');
+    assert.equal(lastStatus, 'failed');
+    assert.match(String(lastError), /refused moving mails to folder "Done"/);
+    await seedMaildir(maildir, [mailFrom('a@example.com', subject)]);
+  }
+  assert.deepEqual(subjectsOf('unmovable'), ['first', 'second']);
+  await rm(inTheWay);
+  assert.equal((await bed.poll('unmovable')).lastError, '');
+  assert.deepEqual(await subjectsIn('unmovable', 'Done'), ['first', 'second', 'third']);
+  assert.deepEqual(subjectsOf('unmovable'), ['first', 'second', 'third']);
 });
