@@ -254,8 +254,8 @@ class QueueRetry {
 
   async #keepFailed(record: TakenRecord, failure: Failure, unsent?: readonly StoredPart[]): Promise<void> {
     const change = this.#changeAfter(record, failure);
-    await this.#tick.store.keep(record, change, unsent);
-    this.#noteFailed(change.status, failure, record);
+    const isWritten = await this.#tick.store.keep(record, change, unsent);
+    this.#noteFailed(isWritten ? change.status : 'waiting', failure, record);
   }
 
   /** `record` as it was before it failed; not needed where it isn't named in the log. */

@@ -254,24 +254,24 @@ export class UndeliveredStore {
 
   /**
    * Writes the outcome of a try and gives the record free. Where a resend was asked for meanwhile it stays due; where
-   * it was given up, or another has taken it since, the outcome is dropped.
+   * it was given up, or another has taken it since, the outcome is dropped. Resolves to whether it was written whole.
    */
   async keep(
     { id, taker }: Pick<TakenRecord, 'id' | 'taker'>,
     change: RecordChange,
     unsent?: readonly StoredPart[],
-  ): Promise<void> {
+  ): Promise<boolean> {
     if (unsent) await this.parts.keepOnly(id, unsent);
     const columns = { ...changeColumns(change), ...(unsent ? { partsLeft: unsent.length } : {}) };
     for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
       const row = await this.#read(id);
       if (!row || !readRecord(row)) {
         if (unsent) await this.parts.remove(id);
-        return;
+        return false;
       }
-      if (row.taker !== taker) return;
+      if (row.taker !== taker) return false;
       const asked = row.resendAskedAt ? { status: 'waiting', nextTryAt: String(row.nextTryAt) } : {};
-      if (await this.#merge(id, { ...columns, ...asked }, etagOf(row))) return;
+      if (await this.#merge(id, { ...columns, ...asked }, etagOf(row))) return !row.resendAskedAt;
     }
     throw changedByOthers(id);
   }
