@@ -20,3 +20,19 @@ export function accountOf({
   if (account.ok) return account.value;
   throw new Failure('setting', `App setting AzureWebJobsStorage is not valid: ${account.problem}.`);
 }
+
+/** Where a service of the account is, and what opens it there: `undefined` where the address itself has a signature. */
+export async function serviceOf<Key>(
+  access: StorageAccess,
+  service: 'blob' | 'queue',
+  getCredential: GetCredential,
+  toKey: (accountName: string, accountKey: string) => Key,
+): Promise<{ readonly url: string; readonly credential: TokenCredential | Key | undefined }> {
+  if (access.kind === 'identity') {
+    return { url: access[`${service}ServiceUri`], credential: await getCredential(access.identity) };
+  }
+  const account = accountOf(access);
+  const url = account[`${service}Endpoint`];
+  if (account.kind === 'signature') return { url: `${url}?${account.signature}`, credential: undefined };
+  return { url, credential: toKey(account.accountName, account.accountKey) };
+}

@@ -1,11 +1,10 @@
 import {
   newPipeline,
-  type Pipeline,
   type QueueClient,
   QueueServiceClient,
   StorageSharedKeyCredential,
 } from '@azure/storage-queue';
-import { accountOf, type GetCredential, type StorageAccess } from './access.ts';
+import { type GetCredential, type StorageAccess, serviceOf } from './access.ts';
 import { codeOf, storageFailure } from './storageFailure.ts';
 import { type CallLimits, policyOfTries, storageLimits } from './tries.ts';
 
@@ -16,8 +15,15 @@ export async function openQueue(
   getCredential: GetCredential,
   limits: CallLimits = storageLimits,
 ): Promise<QueueClient> {
-  const service = await openService(access, getCredential, limits);
-  return service.getQueueClient(name);
+  const { url, credential } = await serviceOf(
+    access,
+    'queue',
+    getCredential,
+    (accountName, accountKey) => new StorageSharedKeyCredential(accountName, accountKey),
+  );
+  const pipeline = newPipeline(credential, { retryOptions: { maxTries: 1 } });
+  pipeline.factories.push(policyOfTries(limits));
+  return new QueueServiceClient(url, pipeline).getQueueClient(name);
 }
 
 /** Runs `request`; where the queue is missing, makes it and runs `request` once more. */
@@ -39,30 +45,4 @@ export async function countMessages(queue: QueueClient): Promise<number> {
     if (codeOf(error) === 'QueueNotFound') return 0;
     throw storageFailure(error, `reading the queue ${queue.name}`);
   }
-}
-
-async function openService(
-  access: StorageAccess,
-  getCredential: GetCredential,
-  limits: CallLimits,
-): Promise<QueueServiceClient> {
-  if (access.kind === 'identity') {
-    const credential = await getCredential(access.identity);
-    return new QueueServiceClient(access.queueServiceUri, pipelineOf(credential, limits));
-  }
-  const account = accountOf(access);
-  if (account.kind === 'signature') {
-    return new QueueServiceClient(
-      `${account.queueEndpoint}?${account.signature}`,
-      pipelineOf(undefined, limits),
-    );
-  }
-  const key = new StorageSharedKeyCredential(account.accountName, account.accountKey);
-  return new QueueServiceClient(account.queueEndpoint, pipelineOf(key, limits));
-}
-
-function pipelineOf(credential: Parameters<typeof newPipeline>[0], limits: CallLimits): Pipeline {
-  const pipeline = newPipeline(credential, { retryOptions: { maxTries: 1 } });
-  pipeline.factories.push(policyOfTries(limits));
-  return pipeline;
 }
