@@ -29,12 +29,11 @@ export function decodeAuth(
   sources: SecretSources,
 ): ConnectionAuth | undefined {
   if (columns.authType !== 'oauth2') {
-    const password = decodeSecret('password', columns, findings, sources);
-    if (password !== undefined) return { kind: 'password', password: password.value };
-    return requireSecret(findings, 'password', 'authType=password');
+    const password = decodeSecret('password', 'authType=password', columns, findings, sources);
+    return password && { kind: 'password', password: password.value };
   }
   const grant = decodeGrant(columns, findings, sources);
-  return grant === undefined ? undefined : { kind: 'oauth2', grant };
+  return grant && { kind: 'oauth2', grant };
 }
 
 function decodeGrant(
@@ -52,20 +51,15 @@ function decodeGrant(
   const need = `oauth2Grant=${kind}`;
   if (clientId === undefined) requireColumn(findings, 'oauth2ClientId', need);
   const authority = decodeAuthority(columns, findings, need);
-  const secret = decodeSecret('oauth2ClientSecret', columns, findings, sources);
-  const scopes =
-    oauth2Scope !== undefined
-      ? { scope: oauth2Scope }
-      : authority?.kind === 'tenant'
-        ? { scope: exchangeScope }
-        : {};
+  const secretNeed = kind === 'clientCredentials' ? need : undefined;
+  const secret = decodeSecret('oauth2ClientSecret', secretNeed, columns, findings, sources);
+  const scope = oauth2Scope ?? (authority?.kind === 'tenant' ? exchangeScope : undefined);
+  const scopes = scope === undefined ? {} : { scope };
   if (kind === 'clientCredentials') {
-    if (secret === undefined) requireSecret(findings, 'oauth2ClientSecret', need);
     if (clientId === undefined || authority === undefined || secret === undefined) return undefined;
     return { kind, authority, clientId, clientSecret: secret.value, ...scopes };
   }
-  const token = decodeSecret('oauth2RefreshToken', columns, findings, sources);
-  if (token === undefined) requireSecret(findings, 'oauth2RefreshToken', need);
+  const token = decodeSecret('oauth2RefreshToken', need, columns, findings, sources);
   if (clientId === undefined || authority === undefined || token === undefined) return undefined;
   return {
     kind,
@@ -122,15 +116,21 @@ function decodeAuthority(columns: Columns, findings: Findings, need: string): OA
   );
 }
 
+/** A secret wherever it stands; without `need` it may be missing. */
 function decodeSecret(
   column: SecretColumn,
+  need: string | undefined,
   columns: Columns,
   findings: Findings,
   sources: SecretSources,
 ): DecodedSecret | undefined {
   const { setting, vaultSecret: inVault } = secretReferences[column];
   const [first, ...others] = ([column, setting, inVault] as const).filter((name) => findings.has(name));
-  if (first === undefined) return undefined;
+  if (first === undefined) {
+    if (need === undefined) return undefined;
+    const sentence = `${column} is missing; it, ${setting} or ${inVault} must be given with ${need}.`;
+    return findings.report(column, sentence);
+  }
   for (const other of others) reportBoth(findings, other, first);
   const text = columns[first];
   if (others.length > 0 || text === undefined) return undefined;
@@ -146,10 +146,4 @@ function reportBoth({ report }: Findings, column: ConfigColumnName, other: Confi
 
 function requireColumn({ report, has }: Findings, column: ConfigColumnName, need: string): undefined {
   return has(column) ? undefined : report(column, `${column} is missing; it must be given with ${need}.`);
-}
-
-function requireSecret({ report, has }: Findings, column: SecretColumn, need: string): undefined {
-  const { setting, vaultSecret: inVault } = secretReferences[column];
-  if ([column, setting, inVault].some(has)) return undefined;
-  return report(column, `${column} is missing; it, ${setting} or ${inVault} must be given with ${need}.`);
 }
