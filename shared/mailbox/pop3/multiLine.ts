@@ -22,14 +22,10 @@ export class Pop3Body {
   }
 
   /** The next bytes, maybe none, as views on what came; undefined at the end. Rejects once it was discarded. */
-  async next(): Promise<readonly Buffer[] | undefined> {
-    if (this.#isDiscarded) {
-      throw new Failure(
-        'internal',
-        'A mail was read on after it was opened anew or the next one was fetched.',
-      );
-    }
-    return await this.#read();
+  next(): Promise<readonly Buffer[] | undefined> {
+    if (!this.#isDiscarded) return this.#read();
+    const sentence = 'A mail was read on after it was opened anew or the next one was fetched.';
+    return Promise.reject(new Failure('internal', sentence));
   }
 
   async #read(): Promise<readonly Buffer[] | undefined> {
@@ -94,6 +90,7 @@ export async function readLines(
   }
 }
 
+const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
 const dot = 0x2e;
 const mostBlanks = 64;
@@ -139,9 +136,11 @@ export class DotDecoder {
         this.#tail = (this.#tail + chunk.toString('latin1', Math.max(from, end - 2))).slice(-2);
         return -1;
       }
+      from = dotAt + 1;
+      // Nearly each reply ends so.
+      if (chunk[from] === carriageReturn && chunk[from + 1] === lineFeed) return from + 2;
       this.#tail = '';
       this.#afterDot = '';
-      from = dotAt + 1;
     }
   }
 
