@@ -2,6 +2,7 @@ import { lookup as lookupDns } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { Failure } from '../failure/failure.ts';
 import { withDeadline } from '../wait/deadline.ts';
+import { codeOf } from './networkFailure.ts';
 import { isPublicAddress } from './publicAddress.ts';
 import { quoteServerText } from './serverText.ts';
 
@@ -61,7 +62,7 @@ export async function resolvePublicAddresses(
   const late = () =>
     new Failure('timeout', `${named} could not be resolved in time. Check its name and DNS.`);
   const found = await withDeadline(lookUp(host), timeoutMs, late).catch((error: unknown) => {
-    throw error instanceof Failure ? error : unknown(codeOf(error));
+    throw error instanceof Failure ? error : unknown(codeOf(error) || 'no answer');
   });
   const addresses = found.map(({ address }) => address);
   const open = addresses.filter(isPublicAddress);
@@ -83,10 +84,4 @@ function lookUpAll(host: string): Promise<readonly { readonly address: string }[
 function toComparable(host: string): string {
   const name = host.toLowerCase().replace(/\.$/, '');
   return isIP(name) === 6 && !name.includes('%') ? new URL(`http://[${name}]`).hostname : name;
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : 'no answer';
 }

@@ -169,7 +169,8 @@ function modeOf({ security }: MailServerContact): string {
   return security === 'starttls' ? 'STARTTLS' : 'SSL';
 }
 
-function codeOf(error: unknown): string {
+/** The code of an error of a socket, of TLS or of DNS; empty where it has none that is a word. */
+export function codeOf(error: unknown): string {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return '';
   const isPlainAnswer = /wrong version number|packet length/i.test(error.message);
   if (error.code === 'EPROTO' && isPlainAnswer) return 'ERR_SSL_WRONG_VERSION_NUMBER';

@@ -123,11 +123,8 @@ export class ImapSession implements MailboxSession {
       if (outcome.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
       if (outcome.kind === 'missing') silent.push(mail);
     }
-    const listed = await this.#folder.run('looking for mails', (connection) =>
-      stillListed(connection, silent),
-    );
-    for (const mail of silent) {
-      if (listed.has(mail.id)) measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
+    for (const mail of await this.#stillListed(silent)) {
+      measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
     }
     return mails.flatMap((mail) => measured.get(mail.id) ?? []);
   }
@@ -196,18 +193,22 @@ export class ImapSession implements MailboxSession {
         else take(mail.id, header);
       }
     }
-    if (silent.length > 0) {
-      const listed = await this.#folder.run('looking for mails', (connection) =>
-        stillListed(connection, silent),
-      );
-      for (const { id } of silent) {
-        if (listed.has(id)) withheld.set(id, { status: 'OK', text: 'and says nothing about it' });
-      }
+    for (const { id } of await this.#stillListed(silent)) {
+      withheld.set(id, { status: 'OK', text: 'and says nothing about it' });
     }
     for (const [uid, refusal] of withheld) {
       this.#withheld.set(uid, describeUnavailable(this.#folder, uid, refusal));
     }
     return [...withheld.keys()];
+  }
+
+  /** Those of these mails, about which the server has said nothing, that are candidates all the same. */
+  async #stillListed(silent: readonly MailRef[]): Promise<readonly MailRef[]> {
+    if (silent.length === 0) return [];
+    const listed = await this.#folder.run('looking for mails', (connection) =>
+      stillListed(connection, silent),
+    );
+    return silent.filter(({ id }) => listed.has(id));
   }
 
   /** A fetch that is read to its end, as a command of its own. */
