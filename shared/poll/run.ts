@@ -158,7 +158,6 @@ class Drain {
       }
       for (;;) {
         const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
-        this.#run.tries.noteList();
         const leftOut = this.#tellOfLeftOut(session);
         if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
         if (listed.length === 0 && leftOut === 0) break;
@@ -168,6 +167,7 @@ class Drain {
         if (!this.mayTakeMore()) return;
       }
       // Only a complete list tells what is gone.
+      if (!onlyKey && !session.hasMore) this.#run.tries.noteAllListed();
       if (wasRead && !session.hasMore) await this.#untilCut(known.keepOnly(keys));
       if (!onlyKey) this.#hasMore = session.hasMore && flight !== undefined && flight.progress > 0;
     } finally {

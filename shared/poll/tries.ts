@@ -38,7 +38,8 @@ export class FetchTries {
   readonly #untried: Map<string, Try>;
   /** Left long ago, and not tried again yet. */
   readonly #leftLong = new Map<string, { readonly mail: MailRef; readonly known: Try }>();
-  #isListed = false;
+  /** Of those known. */
+  readonly #listed = new Set<string>();
   #sentence: string | undefined;
   #reported = 0;
 
@@ -48,26 +49,25 @@ export class FetchTries {
     this.#now = now.getTime();
   }
 
-  /** The server has listed its mails: `choose` is asked for each candidate now, and the others are forgotten. */
-  noteList(): void {
-    if (this.#isListed) return;
-    this.#isListed = true;
-    this.#untried.clear();
-  }
-
+  /** To be asked for each candidate that the server lists. */
   choose(mail: MailRef): FetchChoice {
     if (this.#known.size === 0) return 'fetch';
     const id = shortHash(mail.key);
     const known = this.#known.get(id);
     if (!known) return 'fetch';
+    this.#listed.add(id);
     const isLeft = known.tries >= maxTries;
     if (!isLeft || this.#now - known.lastTriedAt >= retryLeftAfterMs) {
-      this.#untried.set(id, known);
       if (isLeft) this.#leftLong.set(id, { mail, known });
       return isLeft ? 'fetch alone' : 'fetch';
     }
     if (this.#remember(id, known)) this.#report(describeLeft(mail, known));
     return 'leave';
+  }
+
+  /** All candidates were listed: the others are gone, and are forgotten. */
+  noteAllListed(): void {
+    for (const id of this.#untried.keys()) if (!this.#listed.has(id)) this.#untried.delete(id);
   }
 
   /** The mail with this key is tried, whatever comes of it. */

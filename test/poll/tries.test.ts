@@ -56,13 +56,13 @@ test('passing a mail over does not put off its next try', () => {
 
 test('a run in which it could be fetched, or was not there, ends the row', () => {
   const had = new FetchTries(failing(2), later(2));
-  had.noteList();
   assert.equal(had.choose(mail(1)), 'fetch');
   had.noteTried(mail(1).key);
+  had.noteAllListed();
   assert.equal(had.toColumn(), '');
   assert.equal(had.sentence, undefined);
   const gone = new FetchTries(failing(2), later(2));
-  gone.noteList();
+  gone.noteAllListed();
   assert.equal(gone.toColumn(), '');
 });
 
@@ -70,13 +70,14 @@ test('a run that listed nothing, or did not get to the mail, ends no row', () =>
   const unlisted = new FetchTries(failing(2), later(2));
   assert.equal(unlisted.toColumn(), failing(2));
   const cut = new FetchTries(unlisted.toColumn(), later(3));
-  cut.noteList();
+  cut.choose(mail(2));
+  assert.equal(cut.toColumn(), failing(2), 'it may stand on a page that was not listed');
   assert.equal(cut.choose(mail(1)), 'fetch');
   assert.equal(cut.toColumn(), failing(2));
   const third = new FetchTries(cut.toColumn(), later(4));
-  third.noteList();
   third.choose(mail(1));
   third.add(mail(1), 'still not.');
+  third.noteAllListed();
   assert.equal(new FetchTries(third.toColumn(), later(5)).choose(mail(1)), 'leave');
 });
 
