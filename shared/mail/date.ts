@@ -1,3 +1,4 @@
+import { withoutComments } from './header.ts';
 import { tableOf } from './table.ts';
 
 const minYear = 1900;
@@ -34,7 +35,7 @@ const monthFirst =
  * UTC. Absent when it can't be read for certain, is no day of the calendar, or lies outside the years 1900 to 9999.
  */
 export function readDate(text: string): string | undefined {
-  const written = withoutComments(text.slice(0, maxDateLength)).replace(/\s+/g, ' ').trim();
+  const written = withoutComments(text.slice(0, maxDateLength), ' ').replace(/\s+/g, ' ').trim();
   const bare = written.replace(monthFirst, '$2 $1 $5 $3 $4$6');
   const found = shape.exec(bare)?.groups;
   if (!found) return readIsoDate(bare);
@@ -46,22 +47,6 @@ export function readDate(text: string): string | undefined {
   const midnight = new Date(Date.UTC(fullYear(found.year ?? ''), month / 3, day));
   if (midnight.getUTCDate() !== day || minute > 59 || second > 60) return undefined;
   return toIso(midnight.getTime() + ((hour * 60 + minute - offset) * 60 + second) * 1000);
-}
-
-/** RFC 5322, 3.2.2: comments may stand anywhere and in each other. */
-export function withoutComments(text: string): string {
-  let depth = 0;
-  let bare = '';
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (depth > 0 && character === '\\') at++;
-    else if (character === '(') depth++;
-    else if (character === ')' && depth > 0) {
-      depth--;
-      bare += ' ';
-    } else if (depth === 0) bare += character;
-  }
-  return bare;
 }
 
 function hourOf(hour: number, half: string | undefined): number | undefined {

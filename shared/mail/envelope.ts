@@ -1,9 +1,9 @@
 import addressparser from 'nodemailer/lib/addressparser';
 import { byteOrderMarkLength } from './bytes.ts';
-import { readDate, withoutComments } from './date.ts';
+import { readDate } from './date.ts';
 import { decodeWords } from './encodedWord.ts';
 import { cutText } from './fileName.ts';
-import { type HeaderField, readHeaderBlock, unfoldedValue } from './header.ts';
+import { type HeaderField, readHeaderBlock, unfoldedValue, withoutComments } from './header.ts';
 import type { MailEnvelope } from './mail.ts';
 
 const maxLength = 1024;
@@ -100,7 +100,7 @@ function clean(text: string): string | undefined {
 
 /** RFC 5322, 3.6.4: the id in angle brackets, without comments, and with brackets where they are missing. */
 function readMessageId(text: string): string {
-  const bare = withoutComments(text);
+  const bare = withoutComments(text, ' ');
   const id = /<([^<>]+)>/.exec(bare)?.[1] ?? /<([^<>]+)>/.exec(text)?.[1] ?? bare.replace(/^\s*<|>\s*$/g, '');
   const tight = id.replace(/\s+/g, '');
   return tight.length > maxLength - 2 ? cutText(tight, maxLength) : `<${tight}>`;

@@ -222,30 +222,37 @@ export function parseStructured(whole: string): StructuredValue {
   return { value, parameters: joinSegments(pairs) };
 }
 
-function withoutComments(text: string): string {
+/** RFC 5322, 3.2.2: comments may stand anywhere and in each other; `instead` stands for each. */
+export function withoutComments(text: string, instead = ''): string {
   if (!text.includes('(')) return text;
   let depth = 0;
   let bare = '';
-  for (const character of text) {
-    if (character === '(') depth++;
-    else if (character === ')' && depth > 0) depth--;
-    else if (depth === 0) bare += character;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (depth > 0 && character === '\\') at++;
+    else if (character === '(') depth++;
+    else if (character === ')' && depth > 0) {
+      depth--;
+      bare += instead;
+    } else if (depth === 0) bare += character;
   }
   return bare;
 }
 
-/** RFC 5322, 3.2.2: a semicolon in a comment ends nothing. */
+/** A semicolon in a comment ends nothing. */
 function maskComments(text: string): string {
   if (!text.includes('(')) return text;
   const masked = text.split('');
   let semicolons: number[] = [];
   let depth = 0;
   let isQuoted = false;
-  for (const [at, character] of masked.entries()) {
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
     if (isQuoted) {
       quoteEndHere.lastIndex = at;
       isQuoted = character !== '"' || !quoteEndHere.test(text);
     } else if (character === '"' && depth === 0) isQuoted = true;
+    else if (character === '\\' && depth > 0) at++;
     else if (character === '(') depth++;
     else if (character === ';' && depth > 0) semicolons.push(at);
     else if (character === ')' && depth > 0 && --depth === 0) {

@@ -397,6 +397,9 @@ describe('parameters', () => {
     ['text/plain; charset="utf-8" format=flowed', 'format', 'flowed'],
     ['text/plain (comment); charset=(c)utf-8', 'charset', 'utf-8'],
     ['text/plain; charset=us-ascii (Plain text)', 'charset', 'us-ascii'],
+    ['text/plain (an \\) and; charset=koi8-r); charset=utf-8', 'charset', 'utf-8'],
+    ['text/plain; charset=utf-8 (an \\) more)', 'charset', 'utf-8'],
+    ['text/plain; charset=(an \\) before) utf-8', 'charset', 'utf-8'],
     ['a/b; x=1;;boundary=y', 'boundary', 'y'],
   ];
   for (const [value, name, text] of kinds)
