@@ -116,7 +116,9 @@ export function createAdapter(env: Env) {
       going.abort();
       const late = () => new Error('late');
       await Promise.allSettled([withDeadline(Promise.allSettled(underWay), runsEndMs, late)]);
-      const closing = read.ok ? (await wired()).destinations.close() : Promise.resolve();
+      const destinations = read.ok ? (await wired()).destinations : undefined;
+      // What a queue kept waiting is refused then, and writes what became of it.
+      const closing = Promise.all([destinations?.close(), Promise.allSettled(underWay)]);
       await Promise.allSettled([telemetry.shutdown(flushMs), withDeadline(closing, flushMs, late)]);
     },
   };
