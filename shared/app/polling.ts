@@ -9,8 +9,9 @@ import { defaultLeaseTimes, type LeaseTimes, leasesIn } from '../lease/lease.ts'
 import { createMailBuffers } from '../mailbox/mailBuffers.ts';
 import { KnownMails } from '../poll/knownMails.ts';
 import { ProcessMemory, TextTurns } from '../poll/memory.ts';
-import { type PollDependencies, pollMailbox, type RunStart } from '../poll/pollMailbox.ts';
+import { type PollDependencies, pollMailbox } from '../poll/pollMailbox.ts';
 import { type Run, type RunResult, runMailbox } from '../poll/run.ts';
+import type { RunStart } from '../poll/runStart.ts';
 import { boundedWarnings } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import type { Process } from './process.ts';
@@ -73,8 +74,6 @@ export async function createPolling(
         ...{ queueName, known, sender, payloads, openUndelivered, temporaryFolder },
         endpoint: session.endpoint,
         mailboxId: session.mailboxId,
-        fence: limits,
-        signal: limits.signal,
         streamMemory: () => memory.forStream(share),
         takeTextTurn: () => texts.take(share),
         maxMailBytes: settings.maxMailBytes,

@@ -1,13 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { ContainerClient } from '@azure/storage-blob';
-import type { ConnectionConfig } from '../connection/config.ts';
 import { MailPayloads, PayloadConflict } from '../destination/claimCheck.ts';
 import { fixedMemory, MailContents } from '../destination/contentStore.ts';
-import { type Fence, FencedOff, type QueueSender } from '../destination/destination.ts';
+import { FencedOff, type QueueSender } from '../destination/destination.ts';
 import { sendParts } from '../destination/sendParts.ts';
 import { type Failure, toFailure } from '../failure/failure.ts';
-import type { Journal } from '../journal/journal.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailSource, OmissionReason, SplitMail } from '../mail/mail.ts';
 import { compareWithSecondReader } from '../mail/secondReader.ts';
@@ -15,30 +13,21 @@ import { rawMail, splitMail } from '../mail/splitMail.ts';
 import type { FetchedMail, Holding } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
 import { buildMessages, interchangeIdOf, type PartMessage } from '../message/message.ts';
-import { type PollTrace, type Step, traced } from '../telemetry/telemetry.ts';
+import { type Step, traced } from '../telemetry/telemetry.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Known, KnownMails } from './knownMails.ts';
 import type { StreamHolding } from './memory.ts';
-import type { SettledMails } from './settledMails.ts';
-import { isSuspicious, maxRisks, type RiskTries } from './tries.ts';
+import type { RunStart } from './runStart.ts';
+import { isSuspicious, maxRisks } from './tries.ts';
 
 /** What the mails of one run go by. */
-export interface Way {
-  readonly config: ConnectionConfig;
+export interface Way extends RunStart {
   readonly queueName: string;
   readonly endpoint: string;
   readonly mailboxId: string;
   readonly sender: QueueSender;
-  readonly fence: Fence;
-  readonly signal: AbortSignal;
   readonly known: KnownMails;
-  readonly settled: SettledMails;
-  readonly risks: RiskTries;
-  readonly trace: PollTrace;
-  readonly journal: Journal;
-  /** What was recorded since then has its line in the journal, where an earlier run recorded it. */
-  readonly journaledSince: Date | undefined;
   readonly payloads: ContainerClient;
   readonly openUndelivered: () => Promise<UndeliveredStore>;
   readonly streamMemory: () => StreamHolding;
@@ -120,16 +109,17 @@ export async function bring(apart: ApartMail, way: Way): Promise<Fate> {
 async function push(apart: ApartMail, way: Way): Promise<Fate> {
   const { parts, contents, identity, split } = apart;
   if (split.leftOut !== undefined) return { kind: 'left-out', reason: split.leftOut };
-  const { fence, signal, sender } = way;
+  const { limits, sender } = way;
+  const { signal } = limits;
   try {
-    const sending = sendParts(sender, fence, parts, contents);
+    const sending = sendParts(sender, limits, parts, contents);
     const { accepted, failed } = await unlessAborted(sending, signal, () =>
       toFailure(signal.reason, 'sending'),
     );
     if (!failed) return { kind: 'delivered', messages: accepted.length };
     const { failure, unsent } = failed;
     // A run that was fenced off stores nothing.
-    if (failure instanceof FencedOff || !fence.mayWrite()) return { kind: 'left', failure, atFault: 'run' };
+    if (failure instanceof FencedOff || !limits.mayWrite()) return { kind: 'left', failure, atFault: 'run' };
     const storedAt = await store(apart, unsent, failure, way);
     way.known.noteStored(identity, storedAt);
     return { kind: 'stored', messages: accepted.length, failure, storedAt };
@@ -143,9 +133,10 @@ async function store(
   { identity, interchangeId, split, parts }: ApartMail,
   unsent: readonly PartMessage[],
   failure: Failure,
-  { config, mailboxId, queueName, openUndelivered, known, signal }: Way,
+  { config, mailboxId, queueName, openUndelivered, known, limits }: Way,
 ): Promise<Date> {
   const { customer, connection, protocol } = config;
+  const { signal } = limits;
   const mail = {
     ...{ customer, connection, protocol, queueName, mailboxId, identity, interchangeId },
     envelope: split.envelope,

@@ -3,10 +3,9 @@ import type { MailFate, MailLine } from '../journal/lines.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
 import type { FetchAnswer, FetchedMail, MailboxSession, MailRef } from '../mailbox/mailbox.ts';
 import type { MailIdentity } from '../message/identity.ts';
-import { type PollTrace, traced } from '../telemetry/telemetry.ts';
+import { traced } from '../telemetry/telemetry.ts';
 import { type ApartMail, bring, type Fate, takeApart, type Way } from './carry.ts';
 import type { RunMemory } from './memory.ts';
-import type { FetchTries } from './tries.ts';
 
 /** What a run has done so far; it only grows, and the first thing that went wrong stays. */
 export class Tally {
@@ -32,9 +31,7 @@ export interface FlightOptions {
   readonly session: MailboxSession;
   readonly way: Way;
   readonly tally: Tally;
-  readonly tries: FetchTries;
   readonly memory: RunMemory;
-  readonly trace: PollTrace;
   /** Keys of mails that this run leaves where they are. */
   readonly passedOver: Set<string>;
   /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
@@ -81,7 +78,7 @@ export class Flight {
 
   /** Sends a mail on its way; resolves when the next one may be fetched. */
   async take(answer: FetchAnswer): Promise<void> {
-    const { tries, way } = this.#options;
+    const { way } = this.#options;
     if (answer.kind === 'mail') {
       const taking = takeApart(answer, way);
       this.#track(
@@ -94,7 +91,7 @@ export class Flight {
       // A stream is read to its end before the server is asked for anything else.
       if (answer.whole === undefined) await taking;
     } else if (answer.kind === 'gone') {
-      tries.addGone(answer.mail);
+      way.tries.addGone(answer.mail);
       this.#progress += 1;
       // A server that lists it again in this run's next session would be asked again and again.
       this.#options.passedOver.add(answer.mail.key);
@@ -120,7 +117,7 @@ export class Flight {
 
   /** A session that was cut with its run is no fault of the server. */
   #whyUnconfirmed(mails: number): Failure {
-    const { signal } = this.#options.way;
+    const { signal } = this.#options.way.limits;
     return signal.aborted ? toFailure(signal.reason, 'ending the session') : unconfirmed(mails);
   }
 
@@ -169,10 +166,10 @@ export class Flight {
 
   /** It stays on the server. */
   #leave(mail: FetchedMail['mail'], { failure, atFault }: Extract<Fate, { kind: 'left' }>): void {
-    const { tries, tally, passedOver, memory } = this.#options;
+    const { way, tally, passedOver, memory } = this.#options;
     passedOver.add(mail.key);
     const isCounted = atFault === 'mail' || (atFault === 'handover' && !memory.wasCutWaiting);
-    if (isCounted) tries.add(mail, failure.message);
+    if (isCounted) way.tries.add(mail, failure.message);
     if (atFault !== 'mail') tally.fail(failure);
     this.#warn(mail, `it stays on the server: ${failure.message}`);
   }
@@ -192,11 +189,11 @@ export class Flight {
 
   async #settleAlike(done: readonly Done[], inPlace?: 'in place'): Promise<void> {
     if (done.length === 0) return;
-    const { session, trace, way } = this.#options;
+    const { session, way } = this.#options;
     let stay: readonly MailRef[] = [];
     try {
       const mails = done.map(({ mail }) => mail);
-      stay = await traced(trace, 'settle', () => session.settle(mails, inPlace));
+      stay = await traced(way.trace, 'settle', () => session.settle(mails, inPlace));
     } catch (error) {
       return this.#fail(error, 'settling mail');
     }

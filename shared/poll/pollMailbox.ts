@@ -15,34 +15,16 @@ import {
   type ConnectionLabels,
   type Invocation,
   type PollOutcome,
-  type PollTrace,
   protocolLabel,
 } from '../telemetry/telemetry.ts';
 import { leaseEndsAt, nextMinute, nextRunAt } from '../time/nextTime.ts';
 import { readTime } from '../time/time.ts';
-import type { Run, RunResult } from './run.ts';
+import type { RunResult } from './run.ts';
 import { RunLimits } from './runLimits.ts';
+import type { RunStart } from './runStart.ts';
 import { RunState } from './runState.ts';
 import { SettledMails } from './settledMails.ts';
 import { FetchTries, RiskTries } from './tries.ts';
-
-/** What a run is made of, by the time that its lease is held and its config is decoded. */
-export interface RunStart {
-  readonly runId: string;
-  readonly trace: PollTrace;
-  readonly config: ConnectionConfig;
-  readonly limits: RunLimits;
-  readonly tries: FetchTries;
-  readonly risks: RiskTries;
-  readonly settled: SettledMails;
-  readonly cleanMailbox: string | undefined;
-  readonly lookedAt: string | undefined;
-  readonly journal: Journal;
-  /** What was recorded since then has its line in the journal, where an earlier run recorded it. */
-  readonly journaledSince: Date | undefined;
-  readonly begin: Run['begin'];
-  readonly log: Log;
-}
 
 export interface PollDependencies {
   readonly connections: ConnectionStore;

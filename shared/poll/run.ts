@@ -1,48 +1,29 @@
-import type { ConnectionConfig } from '../connection/config.ts';
 import { FencedOff } from '../destination/destination.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
-import type { Journal } from '../journal/journal.ts';
 import type { MailFate } from '../journal/lines.ts';
 import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
-import { type PollTrace, traced } from '../telemetry/telemetry.ts';
+import { traced } from '../telemetry/telemetry.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Way } from './carry.ts';
 import { envelopeLine, Flight, hasLine, Tally } from './flight.ts';
 import type { Known, KnownMails } from './knownMails.ts';
 import type { RunMemory } from './memory.ts';
-import { type RunLimits, ToldToGo } from './runLimits.ts';
-import type { SettledMails } from './settledMails.ts';
-import { type FetchTries, isSuspicious } from './tries.ts';
+import { ToldToGo } from './runLimits.ts';
+import type { RunStart } from './runStart.ts';
+import { isSuspicious } from './tries.ts';
 
-/** One run on one mailbox: what it works on and with. */
-export interface Run {
-  readonly config: ConnectionConfig;
-  readonly limits: RunLimits;
-  readonly tries: FetchTries;
-  readonly settled: SettledMails;
-  readonly trace: PollTrace;
-  readonly journal: Journal;
-  /** What was recorded since then has its line in the journal, where an earlier run recorded it. */
-  readonly journaledSince: Date | undefined;
+/** One run on one mailbox, with what its process gives it. */
+export interface Run extends RunStart {
   readonly queueName: string;
   readonly memory: RunMemory;
-  /** The hash of the mailbox that the last run left with nothing to settle. */
-  readonly cleanMailbox: string | undefined;
-  /** How far the last run's sessions have looked with their filter. */
-  readonly lookedAt: string | undefined;
   readonly openSession: (lookedAt: string | undefined) => Promise<MailboxSession>;
   readonly openKnown: (mailboxId: string) => KnownMails;
   /** Opens what mails go by, which proves that the queue can be reached. Rejects with a `Failure` that names it. */
   readonly openWay: (session: MailboxSession, known: KnownMails) => Promise<Way>;
-  /**
-   * Writes that the run is at work and may leave something to settle; before its first fetch. Tells whether another
-   * run has written since the row was read, so that `cleanMailbox` is out of date.
-   */
-  readonly begin: () => Promise<{ readonly isAfterAnother: boolean }>;
   /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
   readonly warn: (sentence: string) => void;
 }
@@ -267,8 +248,7 @@ class Drain {
       this.#mailbox.isRead = true;
     }
     const { tally } = this;
-    const flight =
-      before ?? new Flight({ session, way, tally, tries, memory, trace, warn, passedOver: this.#passedOver });
+    const flight = before ?? new Flight({ session, way, tally, memory, warn, passedOver: this.#passedOver });
     await limits.beginFetching();
     const mails = await measuring;
     if (!this.mayTakeMore()) return flight;
