@@ -1,22 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { TableClient } from '@azure/data-tables';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
 import { type Ingestion, startIngestion } from '../telemetry/ingestion.ts';
+import { keepUnsentApart } from '../telemetry/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import { type IdentityEndpoint, startIdentityEndpoint } from '../testbed/identityEndpoint.ts';
 import { type StorageProxy, startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 import { mainFile } from './testbed.ts';
 
-// What can't be sent telemetry keeps in the folder for temporary files.
-const folder = mkdtempSync(join(tmpdir(), 'azure-faults-'));
-process.env.TMPDIR = folder;
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+keepUnsentApart();
 
 const settings = {
   ServiceBusConnection:
