@@ -25,7 +25,6 @@ export interface JournalOptions extends ConnectionKey {
   readonly container: () => Promise<ContainerClient>;
   readonly mode: JournalMode;
   readonly runId: string;
-  readonly now: () => Date;
 }
 
 /** A later outcome, with what tells the file of the mail's own line. */

@@ -35,7 +35,7 @@ async function write(
   { mails = [], mode = 'full', status, runAt }: Written,
 ): Promise<void> {
   const runId = `run of ${owner.connection} ${status ?? ''}`;
-  const journal = openJournal({ ...owner, container: storage.container, runId, mode, now: () => new Date() });
+  const journal = openJournal({ ...owner, container: storage.container, runId, mode });
   for (const mail of mails) journal.addMail(mail);
   const run = {
     at: runAt ?? time('26T10:00:00.000'),
