@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { protocols, userOf, usersOf } from '../app/testbed.ts';
 import type { HostProcess } from '../testbed/host/hostProcess.ts';
-import { type Protocol, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { messagesOf } from './mails.ts';
 
 const maxRssBytes = 256 * 1_048_576;
-const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
 
 let bed: ReliabilityBed;
 before(async () => {
-  bed = await startReliabilityBed({ users: ['hostile-imap', 'hostile-pop3'] });
+  bed = await startReliabilityBed({ users: usersOf('hostile') });
 });
 after(() => bed.stop());
 
@@ -49,7 +49,7 @@ function mailbox(): Buffer[] {
 
 for (const protocol of protocols) {
   test(`${protocol}: hostile mails arrive as they are, those behind them too, within 256 MB`, async () => {
-    const name = `hostile-${protocol.toLowerCase()}`;
+    const name = userOf('hostile', protocol);
     const child: HostProcess = await bed.startChild();
     try {
       const mails = mailbox();

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { queueName } from '../app/testbed.ts';
 import { listMaildir } from '../testbed/seed.ts';
-import { queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
 
 const waiting = 400;
