@@ -7,8 +7,9 @@ import { runInNewContext } from 'node:vm';
 import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { ConnectionLabels, Telemetry } from '../../shared/telemetry/telemetry.ts';
+import { until } from '../reliability/mails.ts';
 import { testCertificate } from '../testbed/certificates.ts';
-import type { Ingestion } from './ingestion.ts';
+import type { Envelope, Ingestion } from './ingestion.ts';
 import { failure, keepUnsentApart, quiet, startTelemetry } from './support.ts';
 
 keepUnsentApart();
@@ -26,12 +27,9 @@ function poll(telemetry: Telemetry, count: number, connection: string): void {
 }
 
 async function arrival(ingestion: Ingestion, connection: string): Promise<void> {
-  const has = () =>
-    ingestion.ofType('RequestData').some(({ data }) => data.baseData.properties.connection === connection);
-  for (let waitedMs = 0; !has(); waitedMs += 50) {
-    assert.ok(waitedMs < 60_000, `no poll of ${connection} arrived`);
-    await wait(50);
-  }
+  const isIts = ({ data }: Envelope) => data.baseData.properties.connection === connection;
+  const has = () => ingestion.ofType('RequestData').some(isIts);
+  await until(`a poll of ${connection} arrives`, has, 60_000);
 }
 
 v8.setFlagsFromString('--expose-gc');
@@ -73,11 +71,10 @@ test('an endpoint that was silent for a while costs neither what comes after it 
 async function sentenceAfter(telemetry: Telemetry): Promise<readonly string[]> {
   const errors: string[] = [];
   const log: Log = { ...quiet, error: (sentence) => errors.push(sentence) };
-  for (let waitedMs = 0; errors.length === 0; waitedMs += 50) {
-    assert.ok(waitedMs < 20_000, 'nothing was said');
+  await until('something is said', () => {
     telemetry.follow(log, undefined);
-    await wait(50);
-  }
+    return errors.length > 0;
+  });
   for (let again = 0; again < 5; again += 1) {
     poll(telemetry, 100, 'again');
     await wait(50);
