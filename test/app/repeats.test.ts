@@ -39,6 +39,9 @@ test('a mail that is polled twice leaves one payload, which says what it holds',
   const [first, ...none] = await payloads();
   assert.ok(first);
   assert.deepEqual(none, []);
+  const [message] = bed.broker.queue(queueName).messages;
+  assert.equal(message?.applicationProperties?.claimCheck, `email-payloads/${first.name}`);
+  assert.equal(message?.body.length, 0);
   // Ages are told by the second.
   const nextSecond = Math.ceil((first.lastModified + 1) / 1_000) * 1_000;
   while (Date.now() < nextSecond + 50) await new Promise((resolve) => setTimeout(resolve, 50));

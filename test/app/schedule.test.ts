@@ -32,29 +32,26 @@ async function orderedByTick(): Promise<string[]> {
 
 const running = (heartbeatAt: string) => ({ lastStatus: 'running', heartbeatAt });
 
-const due: Record<string, () => Record<string, unknown>> = {
-  fresh: () => ({}),
-  past: () => ({ nextRunAt: past }),
-  'within-the-second': () => ({ nextRunAt: inMs(900) }),
-  'too-far-ahead': () => ({ nextRunAt: inMs(86_400_000), lastStatus: 'ok' }),
-  'no-time': () => ({ nextRunAt: 'tomorrow', lastStatus: 'ok' }),
-  'running-from-the-future': () => ({ nextRunAt: future, ...running(inMs(3_600_000)), useProcessLock: true }),
-  'running-again': () => ({ nextRunAt: past, ...running(inMs(0)) }),
-  'dead-locked': () => ({ nextRunAt: future, ...running(inMs(-121_000)), useProcessLock: true }),
-  dead: () => ({ nextRunAt: future, ...running(inMs(-121_000)) }),
-  'dead-without-heartbeat': () => ({ nextRunAt: future, lastStatus: 'running' }),
-  'wrong-config': () => ({ hostType: 'MAPI', nextRunAt: past }),
+/** Each column that decides has a case; test/schedule/due.test.ts has all others. */
+const due: Record<string, Record<string, unknown>> = {
+  fresh: {},
+  past: { nextRunAt: past },
+  'too-far-ahead': { nextRunAt: inMs(86_400_000), lastStatus: 'ok' },
+  'running-again': { nextRunAt: past, ...running(inMs(0)) },
+  dead: { nextRunAt: future, ...running(inMs(-121_000)) },
+  'wrong-config': { hostType: 'MAPI', nextRunAt: past },
 };
 const notDue: typeof due = {
-  future: () => ({ nextRunAt: future, lastStatus: 'ok' }),
-  disabled: () => ({ enabled: false }),
-  'disabled-as-text': () => ({ enabled: 'false', nextRunAt: past }),
-  'running-locked': () => ({ nextRunAt: past, ...running(inMs(0)), useProcessLock: true }),
+  future: { nextRunAt: future, lastStatus: 'ok' },
+  'far-ahead-by-interval': { nextRunAt: inMs(86_400_000), pollingIntervalSeconds: 86_400 },
+  'far-ahead-by-cron': { nextRunAt: inMs(86_400_000), cron: '0 6 * * *' },
+  disabled: { enabled: false },
+  'running-locked': { nextRunAt: past, ...running(inMs(0)), useProcessLock: true },
 };
 
 test('a tick orders exactly the connections that are due', async () => {
   const all = { ...due, ...notDue };
-  for (const [name, columns] of Object.entries(all)) await bed.addConnection(name, columns());
+  for (const [name, columns] of Object.entries(all)) await bed.addConnection(name, columns);
   assert.deepEqual(await orderedByTick(), Object.keys(due).toSorted());
   for (const name of Object.keys(all)) await bed.connections.deleteEntity('acme', name);
 });

@@ -8,7 +8,7 @@ import { arrived, countUnsettled, eachOnce, messagesOf, twoPartMails } from './m
 let bed: ReliabilityBed;
 before(async () => {
   const perProtocol = usersOf('disabled', 'refused', 'full', 'partly', 'lost', 'left');
-  bed = await startReliabilityBed({ users: [...perProtocol, 'busy', 'slow', 'missing', 'checked', 'gone'] });
+  bed = await startReliabilityBed({ users: [...perProtocol, 'busy', 'slow', 'missing', 'gone'] });
 });
 afterEach(() => bed.restore());
 after(() => bed.stop());
@@ -172,16 +172,5 @@ describe('in trouble, but there', () => {
     bed.broker.faults.acceptDelayMs = 400;
     assert.equal((await bed.poll('slow')).lastStatus, 'ok');
     assert.deepEqual(arrived(bed, 'slow'), eachOnce('slow', 10));
-  });
-
-  test('a part that no message can hold goes by claim check', async () => {
-    await bed.addMailbox('checked', 'IMAP', twoPartMails('checked', 1, 1_500_000));
-    assert.equal((await bed.poll('checked')).lastStatus, 'ok');
-    const [body, attachment] = messagesOf(bed, 'checked').sort(
-      (a, b) => Number(a.applicationProperties?.partNumber) - Number(b.applicationProperties?.partNumber),
-    );
-    assert.equal(body?.applicationProperties?.claimCheck, undefined);
-    assert.match(String(attachment?.applicationProperties?.claimCheck), /^email-payloads\//);
-    assert.equal(attachment?.body.length, 0);
   });
 });
