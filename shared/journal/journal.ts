@@ -182,7 +182,8 @@ export async function addLaterOutcomes(
     lostLines += outcomes.length;
     first ??= failure;
   });
-  return first && `The journal misses what became of ${lostLines} undelivered mails. ${first.message}`;
+  const mails = lostLines === 1 ? 'mail' : 'mails';
+  return first && `The journal misses what became of ${lostLines} undelivered ${mails}. ${first.message}`;
 }
 
 /** Appends; gives why it could not be done. */

@@ -259,10 +259,14 @@ test('later outcomes stand in the file of the mail’s own line', async () => {
   ]);
   assert.deepEqual(await storage.lines('2026-11-26/acme/other.jsonl'), [{ ...line, interchangeId: 'b' }]);
   storage.fault = () => refusal(403, 'AuthorizationFailure');
-  assert.match(
-    (await addLaterOutcomes({ container: storage.container, mode: 'full' }, outcomes)) ?? '',
-    /misses what became of 3 undelivered mails\. Storage .* refused access/,
-  );
+  for (const [lost, mails] of [
+    [outcomes, '3 undelivered mails'],
+    [[later('a')], '1 undelivered mail'],
+  ] as const) {
+    const sentence = await addLaterOutcomes({ container: storage.container, mode: 'full' }, lost);
+    const expected = new RegExp(`^The journal misses what became of ${mails}\\. Storage .* refused access`);
+    assert.match(sentence ?? '', expected);
+  }
 });
 
 test('a connection whose name can’t be polled has no journal, and reaches no other’s', async () => {
