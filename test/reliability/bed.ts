@@ -12,13 +12,20 @@ import { type HostProcess, startHostProcess } from '../testbed/host/hostProcess.
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
 import { throughProxies } from '../testbed/storageProxy.ts';
 
+/** The app in a process of its own, to be killed; `execArgv` is for its Node. */
+type StartChild = (
+  settings?: Readonly<Record<string, string>>,
+  execArgv?: readonly string[],
+) => Promise<HostProcess>;
+
 /** The app and all that it works with; its ways to storage and mail server lead through proxies that can fail. */
 export interface ReliabilityBed extends AppTestbed {
   /** The app's ways to its storage; the host and the test have their own. */
   readonly storage: { readonly table: TcpProxy; readonly blob: TcpProxy };
   readonly mail: Readonly<Record<Protocol, TcpProxy>>;
-  /** The app in a process of its own, to be killed; `execArgv` is for its Node. */
-  startChild(settings?: Readonly<Record<string, string>>, execArgv?: readonly string[]): Promise<HostProcess>;
+  readonly startChild: StartChild;
+  /** Does `use` with such a process, and kills it then. */
+  withChild<T>(use: (child: HostProcess) => Promise<T>, ...how: Parameters<StartChild>): Promise<T>;
   /** What is remembered of mails that were brought away and not settled: rows of `EmailDelivered`, and marks. */
   remembered(name: string): Promise<Record<string, unknown>[]>;
   /** Makes a run that was killed look as it does two minutes later: an old heartbeat, no lease. */
@@ -45,6 +52,8 @@ export async function startReliabilityBed(options: MailPartsOptions): Promise<Re
   };
   const app = await withHost(parts, settings);
 
+  const startChild: StartChild = (more, execArgv = []) =>
+    startHostProcess({ ...hostOptions(parts, { ...settings, ...more }), execArgv });
   const rowsOf = async (name: string, filter: string) => {
     const rows: Record<string, unknown>[] = [];
     try {
@@ -65,9 +74,15 @@ export async function startReliabilityBed(options: MailPartsOptions): Promise<Re
   };
 
   return {
-    ...{ ...app, storage, mail, breakLease },
-    startChild: (more, execArgv = []) =>
-      startHostProcess({ ...hostOptions(parts, { ...settings, ...more }), execArgv }),
+    ...{ ...app, storage, mail, breakLease, startChild },
+    async withChild(use, ...how) {
+      const child = await startChild(...how);
+      try {
+        return await use(child);
+      } finally {
+        await child.kill();
+      }
+    },
     addMailbox: (name, protocol, mails, columns) =>
       parts.addMailbox(name, protocol, mails, { port: mail[protocol].port, ...columns }),
     remembered: async (name) => [

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Protocol, protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
-import type { HostProcess } from '../testbed/host/hostProcess.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import {
   arrived,
@@ -24,15 +23,13 @@ after(() => bed.stop());
 
 /** Polls in a child that is killed once `isTime` holds. */
 async function killDuringPoll(name: string, isTime: () => boolean | Promise<boolean>): Promise<void> {
-  const child: HostProcess = await bed.startChild();
+  await bed.order(name);
   try {
-    await bed.order(name);
-    const polling = child.drainQueue().catch(() => undefined);
-    await until(`the moment to kill the run on ${name}`, isTime);
-    await child.kill();
-    await polling;
+    await bed.withChild(async (child) => {
+      void child.drainQueue().catch(() => undefined);
+      await until(`the moment to kill the run on ${name}`, isTime);
+    });
   } finally {
-    await child.kill();
     await bed.restore();
   }
 }
