@@ -3,19 +3,12 @@ import type { ApiRequest } from '../http/request.ts';
 import type { Resource } from '../http/router.ts';
 import { type Env, readSettings } from '../settings/settings.ts';
 import { loggingFailures } from '../telemetry/failures.ts';
-import type { Log } from '../telemetry/log.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import { withDeadline } from '../wait/deadline.ts';
 import { lazily } from '../wait/lazy.ts';
+import type { HostCall } from './hostCall.ts';
 import { createProcess } from './process.ts';
 import { lazyTelemetry, sendsTelemetry } from './telemetry.ts';
-
-/** What the host gives along when it calls a function. */
-export interface HostCall {
-  readonly log: Log;
-  /** Of the host's span; W3C Trace Context. */
-  readonly traceparent?: string;
-}
 
 /** What the host gives a process that it tells to go is about five seconds. */
 const runsEndMs = 3_000;

@@ -98,7 +98,7 @@ export async function createPolling(
     run,
     openJournal: (key, runId) =>
       openJournal({
-        ...{ ...key, runId, now, mode: settings.journal },
+        ...{ ...key, runId, mode: settings.journal },
         container: () => storage.container('email-journal'),
       }),
     now,

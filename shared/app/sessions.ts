@@ -41,22 +41,14 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
   const vaultReader = createVaultReader(settings, storage.getCredential);
   const rules = hostRules(settings);
 
-  const saveRefreshToken = async (
-    { customer, connection }: ConnectionConfig,
-    token: string,
-    replaced: string,
-  ) => writeRefreshToken(await storage.connections(), { customer, connection }, token, replaced);
-
   const oauth2 = async (config: ConnectionConfig, grant: OAuth2Grant, log: Log): Promise<MailCredential> => {
     const { createTokenSource } = await import('../token/tokenSource.ts');
+    const { customer, connection } = config;
     const source = createTokenSource(grant, {
-      customer: config.customer,
-      connection: config.connection,
-      cache: tokens,
+      ...{ customer, connection, log, cache: tokens, endpointRules: rules },
       getCredential: storage.getCredential,
-      saveRefreshToken: (token, replaced) => saveRefreshToken(config, token, replaced),
-      log,
-      endpointRules: rules,
+      saveRefreshToken: async (token, replaced) =>
+        await writeRefreshToken(await storage.connections(), { customer, connection }, token, replaced),
     });
     return { kind: 'oauth2', getToken: source.getToken };
   };

@@ -12,35 +12,10 @@ export function sendsTelemetry({ applicationInsightsConnectionString: text }: Se
 /** The process's telemetry, opened at the first call when its setting is there, with its libraries. */
 export function lazyTelemetry(env: Env) {
   let opening: Promise<Telemetry> | undefined;
-  const make = async (
-    connectionString: string,
-    settings: Settings,
-    getCredential: GetCredential,
-    log: Log,
-  ): Promise<Telemetry> => {
-    try {
-      const { openTelemetry } = await import('../telemetry/openTelemetry.ts');
-      const { applicationInsightsIdentity: identity } = settings;
-      const { WEBSITE_SITE_NAME: appName, WEBSITE_INSTANCE_ID: instance } = env;
-      return openTelemetry({
-        connectionString,
-        ...(identity === undefined ? {} : { credential: await getCredential(identity) }),
-        ...(appName ? { appName } : {}),
-        ...(instance ? { instance } : {}),
-      });
-    } catch {
-      log.warn(
-        'Telemetry is off: app setting APPLICATIONINSIGHTS_CONNECTION_STRING was not accepted. Copy it anew from the Application Insights resource.',
-      );
-      return noTelemetry;
-    }
-  };
   return {
     /** Never rejects: where it can't be opened, that is logged once and the app does without. */
     async open(settings: Settings, getCredential: GetCredential, log: Log): Promise<Telemetry> {
-      const { applicationInsightsConnectionString: connectionString } = settings;
-      if (connectionString === undefined) return noTelemetry;
-      opening ??= make(connectionString, settings, getCredential, log);
+      opening ??= openTelemetryOf(env, settings, getCredential, log);
       return await opening;
     },
     /** Sends what there is, if any was opened. Resolves after `timeoutMs` at the latest. */
@@ -48,4 +23,27 @@ export function lazyTelemetry(env: Env) {
       await (await opening)?.shutdown(timeoutMs);
     },
   };
+}
+
+async function openTelemetryOf(
+  { WEBSITE_SITE_NAME: appName, WEBSITE_INSTANCE_ID: instance }: Env,
+  { applicationInsightsConnectionString: connectionString, applicationInsightsIdentity: identity }: Settings,
+  getCredential: GetCredential,
+  log: Log,
+): Promise<Telemetry> {
+  if (connectionString === undefined) return noTelemetry;
+  try {
+    const { openTelemetry } = await import('../telemetry/openTelemetry.ts');
+    return openTelemetry({
+      connectionString,
+      ...(identity === undefined ? {} : { credential: await getCredential(identity) }),
+      ...(appName ? { appName } : {}),
+      ...(instance ? { instance } : {}),
+    });
+  } catch {
+    log.warn(
+      'Telemetry is off: app setting APPLICATIONINSIGHTS_CONNECTION_STRING was not accepted. Copy it anew from the Application Insights resource.',
+    );
+    return noTelemetry;
+  }
 }

@@ -25,7 +25,6 @@ export interface JournalOptions extends ConnectionKey {
   readonly container: () => Promise<ContainerClient>;
   readonly mode: JournalMode;
   readonly runId: string;
-  readonly now: () => Date;
 }
 
 /** A later outcome, with what tells the file of the mail's own line. */
@@ -183,7 +182,8 @@ export async function addLaterOutcomes(
     lostLines += outcomes.length;
     first ??= failure;
   });
-  return first && `The journal misses what became of ${lostLines} undelivered mails. ${first.message}`;
+  const mails = lostLines === 1 ? 'mail' : 'mails';
+  return first && `The journal misses what became of ${lostLines} undelivered ${mails}. ${first.message}`;
 }
 
 /** Appends; gives why it could not be done. */

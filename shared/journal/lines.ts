@@ -72,6 +72,7 @@ export const maxLineBytes = 256 * 1_024;
 
 /** A mail's line as text, with its line end. The members that are read without parsing come first. */
 export function mailText(mode: JournalMode, owner: ConnectionKey, runId: string, mail: MailLine): string {
+  const isFull = mode === 'full';
   const line = {
     kind: 'mail',
     at: mail.at.toISOString(),
@@ -81,12 +82,15 @@ export function mailText(mode: JournalMode, owner: ConnectionKey, runId: string,
     interchangeId: mail.interchangeId,
     outcome: mail.outcome,
     reason: mail.outcome === 'left-out' ? cut(mail.reason) : undefined,
-    ...(mode === 'full' ? namesOf(mail) : { emailMessageId: hashedMessageId(mail.emailMessageId) }),
+    emailMessageId: isFull ? cut(mail.emailMessageId) : hashedMessageId(mail.emailMessageId),
+    emailSubject: isFull ? cut(mail.emailSubject) : undefined,
+    emailFrom: isFull ? cut(mail.emailFrom) : undefined,
+    emailTo: isFull ? cut(mail.emailTo) : undefined,
     emailDate: mail.emailDate,
     receivedAt: mail.receivedAt?.toISOString(),
     sizeBytes: mail.sizeBytes,
     queueName: mail.queueName,
-    parts: mail.parts.map((part) => partOf(mode, part)),
+    parts: mail.parts.map((part) => partOf(isFull, part)),
     warning: cut(mail.warning),
   };
   const text = `${JSON.stringify(line)}\n`;
@@ -109,20 +113,9 @@ export function hashedMessageId(messageId: string | undefined): string | undefin
   return plain ? hash('sha256', plain, 'hex') : undefined;
 }
 
-function namesOf(mail: MailLine): Record<string, string | undefined> {
-  const { emailMessageId, emailSubject, emailFrom, emailTo } = mail;
-  return {
-    emailMessageId: cut(emailMessageId),
-    emailSubject: cut(emailSubject),
-    emailFrom: cut(emailFrom),
-    emailTo: cut(emailTo),
-  };
-}
-
 /** Named one by one: a part that the caller has may hold more than the journal may. */
-function partOf(mode: JournalMode, part: JournalPart): Record<string, string | number | undefined> {
+function partOf(isFull: boolean, part: JournalPart): Record<string, string | number | undefined> {
   const { partNumber, messageId, partKind, size, sha256, claimCheck } = part;
-  const isFull = mode === 'full';
   // A content type's parameters may give the file's name.
   const contentType = isFull ? part.contentType : (part.contentType.split(';', 1)[0] ?? '');
   return {
@@ -153,8 +146,6 @@ function shortened<L extends { readonly parts: readonly object[]; readonly warni
   return `${JSON.stringify({ ...line, parts, warning })}\n`;
 }
 
-function cut(text: string): string;
-function cut(text: string | undefined): string | undefined;
 function cut(text: string | undefined): string | undefined {
   return text?.slice(0, maxTextCharacters).toWellFormed();
 }

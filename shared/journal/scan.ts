@@ -2,7 +2,7 @@ import type { ContainerClient } from '@azure/storage-blob';
 import { type ConnectionKey, nameOf } from '../connection/connectionStore.ts';
 import { codeOf } from '../storage/storageFailure.ts';
 import { forEachOf } from '../wait/parallel.ts';
-import { parseFileName } from './files.ts';
+import { type JournalFile, parseFileName } from './files.ts';
 import { maxLineBytes } from './lines.ts';
 
 /** What is read for one portion: a day of 100,000 mails and more. */
@@ -111,20 +111,16 @@ async function listPieces(
   { customer, connection }: Partial<ConnectionKey>,
   portionBytes: number,
 ): Promise<Piece[]> {
-  const files = new Map<string, { name: string; number: number; sizeBytes: number }[]>();
+  const files: (JournalFile & { readonly name: string; readonly sizeBytes: number })[] = [];
   const prefix = `${day}/${customer === undefined ? '' : `${customer}/${connection ?? ''}`}`;
   for await (const { name, properties } of container.listBlobsFlat({ prefix })) {
     const file = parseFileName(name);
     const isMeant =
-      file !== undefined &&
-      (customer === undefined || file.customer === customer) &&
-      (connection === undefined || file.connection === connection);
-    if (!isMeant) continue;
-    const owner = nameOf(file);
-    const sizeBytes = properties.contentLength ?? 0;
-    files.set(owner, [...(files.get(owner) ?? []), { name, number: file.number, sizeBytes }]);
+      (customer === undefined || file?.customer === customer) &&
+      (connection === undefined || file?.connection === connection);
+    if (file && isMeant) files.push({ ...file, name, sizeBytes: properties.contentLength ?? 0 });
   }
-  return [...files]
+  return [...Map.groupBy(files, nameOf)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([owner, ofOwner]) => {
       const inOrder = ofOwner.sort((a, b) => a.number - b.number);

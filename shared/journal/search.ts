@@ -60,7 +60,6 @@ export async function findMails(
   const q = query.q || undefined;
   return await search(container, query, {
     kind: 'mail',
-    idMember: 'interchangeId',
     matches: q === undefined ? () => true : mentioning(q),
     read: readMailLine,
   });
@@ -75,7 +74,6 @@ export async function findRuns(
   const mark = Buffer.from(`"status":${JSON.stringify(status)}`);
   return await search(container, query, {
     kind: 'run',
-    idMember: 'runId',
     matches: status === undefined ? () => true : (line) => line.includes(mark),
     read: (line, _later, name) => {
       const run = readRunLine(line, parseFileName(name));
@@ -86,7 +84,6 @@ export async function findRuns(
 
 interface Sought<T> {
   readonly kind: 'mail' | 'run';
-  readonly idMember: string;
   /** A look at the bytes alone. */
   readonly matches: (line: Buffer) => boolean;
   readonly read: (line: string, later: string | undefined, name: string) => T | undefined;
@@ -175,13 +172,13 @@ async function addNewerLaters(
 async function fill<T>(
   portion: Portion,
   { from, to }: JournalQuery,
-  { kind, idMember, matches }: Sought<T>,
+  { kind, matches }: Sought<T>,
   page: Newest,
   scan: Scan,
 ): Promise<Map<string, string>> {
   const laters = new Map<string, string>();
   const mark = Buffer.from(`{"kind":"${kind}","at":"`);
-  const idMark = Buffer.from(`"${idMember}":"`);
+  const idMark = Buffer.from(kind === 'mail' ? '"interchangeId":"' : '"runId":"');
   const [earliest, latest] = [from.toISOString(), to.toISOString()];
   const begins = (line: Buffer, with_: Buffer): boolean =>
     line.length > with_.length + 24 && with_.compare(line, 0, with_.length) === 0;

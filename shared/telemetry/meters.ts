@@ -7,53 +7,29 @@ export const maxLabelledConnections = 2_000;
 /** The app's metrics; their names are what alerts, workbook and queries go by. */
 export class Meters {
   readonly #labelled = new Set<string>();
-  readonly #mails;
-  readonly #messages;
-  readonly #bytes;
-  readonly #durations;
-  readonly #failures;
-  readonly #lags;
-  readonly #skips;
-  readonly #undelivered;
-  readonly #poisoned;
+  readonly #instruments: ReturnType<typeof instrumentsOf>;
   #lastUndelivered = new Map<string, UndeliveredCount>();
 
   constructor(meter: Meter) {
-    this.#mails = meter.createCounter('email.mails', { description: 'Mails that are safe elsewhere' });
-    this.#messages = meter.createCounter('email.messages', { description: 'Messages Service Bus accepted' });
-    this.#bytes = meter.createCounter('email.bytes', { unit: 'By', description: 'Size of those mails' });
-    this.#durations = meter.createHistogram('email.poll.duration', { unit: 'ms' });
-    this.#failures = meter.createCounter('email.poll.failures', { description: 'Polls failed, by reason' });
-    this.#lags = meter.createHistogram('email.lag', {
-      unit: 's',
-      description: 'Age of the oldest unread mail when it was picked up',
-    });
-    this.#skips = meter.createCounter('email.lease.skipped', {
-      description: 'Polls while another held the lease',
-    });
-    this.#undelivered = meter.createGauge('email.undelivered', {
-      description: 'Mails kept to be sent later',
-    });
-    this.#poisoned = meter.createGauge('email.orders.poisoned', {
-      description: 'Orders the host has given up',
-    });
+    this.#instruments = instrumentsOf(meter);
   }
 
   countPoll(labels: ConnectionLabels, { mails, messages, bytes, durationMs, failure }: PollOutcome): void {
     const dimensions = this.#bounded(labels);
-    this.#durations.record(durationMs, { ...dimensions, outcome: failure ? 'failed' : 'ok' });
-    if (failure) this.#failures.add(1, { ...dimensions, reason: failure.reason });
-    if (mails > 0) this.#mails.add(mails, dimensions);
-    if (messages > 0) this.#messages.add(messages, dimensions);
-    if (bytes > 0) this.#bytes.add(bytes, dimensions);
+    const to = this.#instruments;
+    to.durations.record(durationMs, { ...dimensions, outcome: failure ? 'failed' : 'ok' });
+    if (failure) to.failures.add(1, { ...dimensions, reason: failure.reason });
+    if (mails > 0) to.mails.add(mails, dimensions);
+    if (messages > 0) to.messages.add(messages, dimensions);
+    if (bytes > 0) to.bytes.add(bytes, dimensions);
   }
 
   countLag(labels: ConnectionLabels, seconds: number): void {
-    this.#lags.record(seconds, this.#bounded(labels));
+    this.#instruments.lags.record(seconds, this.#bounded(labels));
   }
 
   countSkip(labels: ConnectionLabels): void {
-    this.#skips.add(1, this.#bounded(labels));
+    this.#instruments.skips.add(1, this.#bounded(labels));
   }
 
   /** A count that has gone since the last report is said to be 0 once. */
@@ -62,11 +38,11 @@ export class Meters {
     for (const [id, count] of this.#lastUndelivered) if (!now.has(id)) this.#record({ ...count, mails: 0 });
     for (const count of now.values()) this.#record(count);
     this.#lastUndelivered = now;
-    if (poisonedOrders !== undefined) this.#poisoned.record(poisonedOrders);
+    if (poisonedOrders !== undefined) this.#instruments.poisoned.record(poisonedOrders);
   }
 
   #record({ labels, status, mails }: UndeliveredCount): void {
-    this.#undelivered.record(mails, { ...labels, status });
+    this.#instruments.undelivered.record(mails, { ...labels, status });
   }
 
   /** Several connections may be `other`: a gauge keeps only the last of them, so they are added up. */
@@ -92,4 +68,21 @@ export class Meters {
     this.#labelled.add(id);
     return { customer, connection, protocol };
   }
+}
+
+function instrumentsOf(meter: Meter) {
+  return {
+    mails: meter.createCounter('email.mails', { description: 'Mails that are safe elsewhere' }),
+    messages: meter.createCounter('email.messages', { description: 'Messages Service Bus accepted' }),
+    bytes: meter.createCounter('email.bytes', { unit: 'By', description: 'Size of those mails' }),
+    durations: meter.createHistogram('email.poll.duration', { unit: 'ms' }),
+    failures: meter.createCounter('email.poll.failures', { description: 'Polls failed, by reason' }),
+    lags: meter.createHistogram('email.lag', {
+      unit: 's',
+      description: 'Age of the oldest unread mail when it was picked up',
+    }),
+    skips: meter.createCounter('email.lease.skipped', { description: 'Polls while another held the lease' }),
+    undelivered: meter.createGauge('email.undelivered', { description: 'Mails kept to be sent later' }),
+    poisoned: meter.createGauge('email.orders.poisoned', { description: 'Orders the host has given up' }),
+  };
 }

@@ -10,10 +10,10 @@ import { createExporters } from './azureExporters.ts';
 import { readInsightsString } from './insightsString.ts';
 import type { Log } from './log.ts';
 import { Meters, maxLabelledConnections } from './meters.ts';
-import { PollSpans, SpanCollector } from './pollSpans.ts';
+import { type PollSpans, SpanCollector, startPollSpans } from './pollSpans.ts';
 import { SpanOutbox } from './spanOutbox.ts';
 import type { ConnectionLabels, Invocation, PollTrace, Telemetry } from './telemetry.ts';
-import { TraceSampler } from './traceSampler.ts';
+import { createTraceSampler } from './traceSampler.ts';
 
 const scope = 'email-inbound-adapter';
 const outboxLimits = { maxSpans: 20_000, batchSpans: 512, everyMs: 5_000, sendMs: 30_000 } as const;
@@ -59,7 +59,7 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
   });
   const collector = new SpanCollector();
   const outbox = new SpanOutbox(exporters.spans, outboxLimits);
-  const sampler = new TraceSampler(tracesPerMinute, Date.now);
+  const keepsTrace = createTraceSampler(tracesPerMinute, Date.now);
   const tracers = new BasicTracerProvider({ resource, spanProcessors: [collector] });
   const meterProvider = new MeterProvider({
     resource,
@@ -93,7 +93,7 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
         meters.countPoll(labels, outcome);
         const ended = spans.end(outcome);
         const kind = outcome.failure ? 'failed' : outcome.mails > 0 ? 'busy' : 'idle';
-        if (sampler.keeps(kind)) outbox.add(ended, kind === 'failed');
+        if (keepsTrace(kind)) outbox.add(ended, kind === 'failed');
       },
     };
   };
@@ -107,7 +107,7 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
       return {
         log: alsoTo(logger, log, () => context),
         startPoll(labels, runId) {
-          const spans = new PollSpans(tracer, collector, context, labels, runId);
+          const spans = startPollSpans(tracer, collector, context, labels, runId);
           context = spans.context;
           return watch(spans, labels);
         },

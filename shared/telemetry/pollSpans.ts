@@ -47,58 +47,57 @@ export class SpanCollector implements SpanProcessor {
 }
 
 /** The spans of one poll: its own, and below it one a step, bounded. */
-export class PollSpans {
+export interface PollSpans {
   readonly context: Context;
-  readonly #tracer: Tracer;
-  readonly #root: Span;
-  readonly #started = new Map<PollStep, number>();
-  readonly #takeSpans: () => readonly ReadableSpan[];
-  readonly #beyond: Step;
-
-  constructor(
-    tracer: Tracer,
-    collector: SpanCollector,
-    parent: Context,
-    labels: ConnectionLabels,
-    runId: string,
-  ) {
-    this.#tracer = tracer;
-    this.#root = tracer.startSpan(
-      'poll',
-      // The exporter takes the name of what isn't HTTP from this attribute.
-      { kind: SpanKind.CONSUMER, attributes: { ...labels, runId, 'ai.operation.name': 'poll' } },
-      parent,
-    );
-    this.context = trace.setSpan(parent, this.#root);
-    this.#takeSpans = collector.open(this.#root);
-    this.#beyond = { traceparent: traceparentOf(this.#root), end() {} };
-  }
-
-  startStep(step: PollStep): Step {
-    const started = (this.#started.get(step) ?? 0) + 1;
-    this.#started.set(step, started);
-    if (started > maxSpansOfAStep) return this.#beyond;
-    const span = this.#tracer.startSpan(step, { kind: kinds[step] }, this.context);
-    return {
-      traceparent: traceparentOf(span),
-      end: (failure) => {
-        if (failure) markFailed(span, failure);
-        span.end();
-      },
-    };
-  }
-
+  startStep(step: PollStep): Step;
   /** Gives all spans that have ended; later ones are lost. */
-  end({ mails, messages, bytes, failure }: PollOutcome): readonly ReadableSpan[] {
-    this.#root.setAttributes({ mails, messages, bytes });
-    for (const [step, started] of this.#started) {
-      if (started > maxSpansOfAStep) this.#root.setAttribute(`${step}.count`, started);
-    }
-    if (failure) markFailed(this.#root, failure);
-    else this.#root.setStatus({ code: SpanStatusCode.OK });
-    this.#root.end();
-    return this.#takeSpans();
-  }
+  end(outcome: PollOutcome): readonly ReadableSpan[];
+}
+
+/** Begins the span of a poll, below `parent`. */
+export function startPollSpans(
+  tracer: Tracer,
+  collector: SpanCollector,
+  parent: Context,
+  labels: ConnectionLabels,
+  runId: string,
+): PollSpans {
+  const root = tracer.startSpan(
+    'poll',
+    // The exporter takes the name of what isn't HTTP from this attribute.
+    { kind: SpanKind.CONSUMER, attributes: { ...labels, runId, 'ai.operation.name': 'poll' } },
+    parent,
+  );
+  const context = trace.setSpan(parent, root);
+  const takeSpans = collector.open(root);
+  const beyond: Step = { traceparent: traceparentOf(root), end() {} };
+  const started = new Map<PollStep, number>();
+  return {
+    context,
+    startStep(step) {
+      const count = (started.get(step) ?? 0) + 1;
+      started.set(step, count);
+      if (count > maxSpansOfAStep) return beyond;
+      const span = tracer.startSpan(step, { kind: kinds[step] }, context);
+      return {
+        traceparent: traceparentOf(span),
+        end(failure) {
+          if (failure) markFailed(span, failure);
+          span.end();
+        },
+      };
+    },
+    end({ mails, messages, bytes, failure }) {
+      root.setAttributes({ mails, messages, bytes });
+      for (const [step, count] of started) {
+        if (count > maxSpansOfAStep) root.setAttribute(`${step}.count`, count);
+      }
+      if (failure) markFailed(root, failure);
+      else root.setStatus({ code: SpanStatusCode.OK });
+      root.end();
+      return takeSpans();
+    },
+  };
 }
 
 function markFailed(span: Span, failure: Failure): void {

@@ -1,46 +1,22 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { TableClient } from '@azure/data-tables';
-import { BlobServiceClient } from '@azure/storage-blob';
-import { QueueClient } from '@azure/storage-queue';
 import { type Ingestion, startIngestion } from '../telemetry/ingestion.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { keepUnsentApart } from '../telemetry/support.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import { type IdentityEndpoint, startIdentityEndpoint } from '../testbed/identityEndpoint.ts';
 import { type StorageProxy, startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
-import { mainFile } from './testbed.ts';
+import { hostOptions, type Parts, serverColumns, startParts } from './testbed.ts';
 
-// What can't be sent telemetry keeps in the folder for temporary files.
-const folder = mkdtempSync(join(tmpdir(), 'azure-faults-'));
-process.env.TMPDIR = folder;
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+keepUnsentApart();
 
-const settings = {
-  ServiceBusConnection:
-    'Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true',
-  POLL_SCHEDULE: '0 * * * * *',
-  RETRY_SCHEDULE: '30 * * * * *',
-};
-/** A mailbox whose server refuses: enough for a poll that is carried out and says so. */
-const refused = { host: '127.0.0.1', port: 1, hostType: 'IMAP', useSsl: false, username: 'a', password: 'b' };
-
-let azurite: Azurite;
+let parts: Parts;
 before(async () => {
-  azurite = await startAzurite();
+  parts = await startParts();
 });
-after(() => azurite.stop());
-
-const tableOf = () =>
-  TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
-    allowInsecureConnection: true,
-  });
-const orders = () => new QueueClient(azurite.connectionString, 'email-polls');
+after(() => parts.stop());
 
 async function order(text = '{"customer":"acme","connection":"orders"}'): Promise<void> {
-  await orders().sendMessage(Buffer.from(text).toString('base64'));
+  await parts.orders.sendMessage(Buffer.from(text).toString('base64'));
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -64,31 +40,27 @@ describe('storage in trouble', () => {
   before(async () => {
     ingestion = await startIngestion();
     proxies = {
-      table: await startStorageProxy(azurite.tablePort),
-      blob: await startStorageProxy(azurite.blobPort),
-      queue: await startStorageProxy(azurite.queuePort),
+      table: await startStorageProxy(parts.azurite.tablePort),
+      blob: await startStorageProxy(parts.azurite.blobPort),
+      queue: await startStorageProxy(parts.azurite.queuePort),
     };
-    const proxied = throughProxies(azurite.connectionString, [
-      [azurite.tablePort, proxies.table.port],
-      [azurite.blobPort, proxies.blob.port],
-      [azurite.queuePort, proxies.queue.port],
+    const proxied = throughProxies(parts.azurite.connectionString, [
+      [parts.azurite.tablePort, proxies.table.port],
+      [parts.azurite.blobPort, proxies.blob.port],
+      [parts.azurite.queuePort, proxies.queue.port],
     ]);
     // As somebody may paste it.
     const pasted = proxied
       .split(';')
       .filter((field) => !field.startsWith('DefaultEndpointsProtocol'))
       .map((field) => field.replace(/^\w+/, (name) => name.toLowerCase()));
-    host = await startHost({
-      main: mainFile,
-      storageConnectionString: azurite.connectionString,
-      env: {
-        ...settings,
-        AzureWebJobsStorage: ` "${pasted.join(' ;; ')};" `,
-        APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString,
-      },
-    });
-    await tableOf().createTable();
-    await tableOf().createEntity({ partitionKey: 'acme', rowKey: 'orders', ...refused });
+    const settings = {
+      AzureWebJobsStorage: ` "${pasted.join(' ;; ')};" `,
+      APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString,
+    };
+    host = await startHost(hostOptions(parts, settings));
+    // A mailbox whose server refuses: enough for a poll that is carried out and says so.
+    await parts.addConnection('orders', serverColumns('IMAP', 1));
   });
   afterEach(() => {
     for (const proxy of Object.values(proxies)) proxy.fault = () => undefined;
@@ -99,21 +71,19 @@ describe('storage in trouble', () => {
     await ingestion.stop();
   });
 
-  const state = async () => await tableOf().getEntity<Record<string, unknown>>('acme', 'orders');
-
   test('a connection string in any spelling is taken, for tables, blobs and queues', async () => {
     await host.fireTimer('schedulePolls');
     assert.deepEqual(await host.drainQueue(), { succeeded: 1, failed: 0, poisoned: 0 });
-    assert.match(String((await state()).lastError), /refused/);
+    assert.match(String((await parts.state('orders')).lastError), /refused/);
   });
 
   test('orders that the host hands over still in base64, or with a byte order mark, are carried out', async () => {
     const json = '{"customer":"acme","connection":"orders"}';
     for (const text of [`\uFEFF${json}`, Buffer.from(json).toString('base64')]) {
-      const { runId } = await state();
+      const { runId } = await parts.state('orders');
       await order(text);
       assert.deepEqual(await host.drainQueue(), { succeeded: 1, failed: 0, poisoned: 0 });
-      assert.notEqual((await state()).runId, runId);
+      assert.notEqual((await parts.state('orders')).runId, runId);
     }
   });
 
@@ -126,11 +96,9 @@ describe('storage in trouble', () => {
     assert.deepEqual(errorsOf(host).slice(known), [
       `Storage at 127.0.0.1:${proxies.table.port} answered 503 while reading connection acme/orders.`,
     ]);
-    const lease = BlobServiceClient.fromConnectionString(azurite.connectionString)
-      .getContainerClient('email-leases')
-      .getBlobClient('acme/orders');
+    const lease = parts.container('email-leases').getBlobClient('acme/orders');
     assert.equal((await lease.getProperties()).leaseState, 'available');
-    await orders().clearMessages();
+    await parts.orders.clearMessages();
   });
 
   test('a tick that fails says so, to the host once and to Application Insights', async () => {
@@ -156,19 +124,15 @@ describe('an identity endpoint that is silent', () => {
   before(async () => {
     endpoint = await startIdentityEndpoint();
     endpoint.answer = () => ({ kind: 'silence' });
-    host = await startHost({
-      main: mainFile,
-      storageConnectionString: azurite.connectionString,
-      env: {
-        ...settings,
-        ...endpoint.env,
-        AzureWebJobsStorage: '',
-        AzureWebJobsStorage__blobServiceUri: 'https://blob.invalid',
-        AzureWebJobsStorage__queueServiceUri: 'https://queue.invalid',
-        AzureWebJobsStorage__tableServiceUri: 'https://table.invalid',
-        AzureWebJobsStorage__credential: 'managedidentity',
-      },
-    });
+    const settings = {
+      ...endpoint.env,
+      AzureWebJobsStorage: '',
+      AzureWebJobsStorage__blobServiceUri: 'https://blob.invalid',
+      AzureWebJobsStorage__queueServiceUri: 'https://queue.invalid',
+      AzureWebJobsStorage__tableServiceUri: 'https://table.invalid',
+      AzureWebJobsStorage__credential: 'managedidentity',
+    };
+    host = await startHost(hostOptions(parts, settings));
   });
   after(async () => {
     await host.stop();
@@ -176,7 +140,6 @@ describe('an identity endpoint that is silent', () => {
   });
 
   test('ends ticks, polls and calls of the API within 25 s, each with its sentence, and later ones ask anew', async () => {
-    await orders().createIfNotExists();
     await order();
     const tookMs = await timed(async () => {
       const [tick, , answer] = await Promise.allSettled([
@@ -200,6 +163,6 @@ describe('an identity endpoint that is silent', () => {
       /Storage at (table|queue)\.invalid could not be reached/,
     );
     assert.ok(endpoint.asked.length > asked);
-    await orders().clearMessages();
+    await parts.orders.clearMessages();
   });
 });

@@ -11,113 +11,34 @@ import { mainFile } from './testbed.ts';
 
 const coldStart = join(import.meta.dirname, '..', 'bench', 'coldStart.cjs');
 const serviceBus = 'Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key';
+const offline = { main: mainFile, storageConnectionString: 'UseDevelopmentStorage=true' };
 const schedules = { POLL_SCHEDULE: '0 * * * * *', RETRY_SCHEDULE: '30 * * * * *' };
 
 test('the bundle registers exactly the functions of the contract, with their bindings', async () => {
-  const host = await startHost({
-    main: mainFile,
-    storageConnectionString: 'UseDevelopmentStorage=true',
-    env: schedules,
-  });
+  const host = await startHost({ ...offline, env: schedules });
   try {
-    const registered = Object.entries(host.functions).map(([name, { bindings }]) => ({
+    const registered = Object.entries(host.functions).map(([name, { bindings }]) => [
       name,
-      bindings: bindings.map(({ name: _, properties: __, ...binding }) => binding),
-    }));
-    registered.sort((a, b) => a.name.localeCompare(b.name));
-    assert.deepEqual(registered, [
-      {
-        name: 'connections',
-        bindings: [
-          {
-            type: 'httpTrigger',
-            direction: 'in',
-            authLevel: 'function',
-            methods: ['GET', 'PUT', 'POST', 'DELETE'],
-            route: 'connections/{customer?}/{connection?}/{action?}',
-          },
-          { type: 'http', direction: 'out' },
-        ],
-      },
-      {
-        name: 'mails',
-        bindings: [
-          {
-            type: 'httpTrigger',
-            direction: 'in',
-            authLevel: 'function',
-            methods: ['GET', 'PUT', 'POST', 'DELETE'],
-            route: 'mails',
-          },
-          { type: 'http', direction: 'out' },
-        ],
-      },
-      {
-        name: 'openapi',
-        bindings: [
-          {
-            type: 'httpTrigger',
-            direction: 'in',
-            authLevel: 'function',
-            methods: ['GET'],
-            route: 'openapi.json',
-          },
-          { type: 'http', direction: 'out' },
-        ],
-      },
-      {
-        name: 'pollMailbox',
-        bindings: [
-          {
-            type: 'queueTrigger',
-            direction: 'in',
-            queueName: 'email-polls',
-            connection: 'AzureWebJobsStorage',
-          },
-        ],
-      },
-      {
-        name: 'retryDeliveries',
-        bindings: [{ type: 'timerTrigger', direction: 'in', schedule: '%RETRY_SCHEDULE%' }],
-      },
-      {
-        name: 'runs',
-        bindings: [
-          {
-            type: 'httpTrigger',
-            direction: 'in',
-            authLevel: 'function',
-            methods: ['GET', 'PUT', 'POST', 'DELETE'],
-            route: 'runs',
-          },
-          { type: 'http', direction: 'out' },
-        ],
-      },
-      {
-        name: 'schedulePolls',
-        bindings: [{ type: 'timerTrigger', direction: 'in', schedule: '%POLL_SCHEDULE%' }],
-      },
-      {
-        name: 'ui',
-        bindings: [
-          { type: 'httpTrigger', direction: 'in', authLevel: 'anonymous', methods: ['GET'], route: 'ui' },
-          { type: 'http', direction: 'out' },
-        ],
-      },
-      {
-        name: 'undelivered',
-        bindings: [
-          {
-            type: 'httpTrigger',
-            direction: 'in',
-            authLevel: 'function',
-            methods: ['GET', 'PUT', 'POST', 'DELETE'],
-            route: 'undelivered/{id?}/{action?}',
-          },
-          { type: 'http', direction: 'out' },
-        ],
-      },
+      bindings.map(({ name: _, properties: __, ...binding }) => binding),
     ]);
+    const http = (route: string, authLevel = 'function', methods = ['GET']) => [
+      { type: 'httpTrigger', direction: 'in', authLevel, methods, route },
+      { type: 'http', direction: 'out' },
+    ];
+    const api = (route: string) => http(route, 'function', ['GET', 'PUT', 'POST', 'DELETE']);
+    const timer = (schedule: string) => [{ type: 'timerTrigger', direction: 'in', schedule }];
+    const queue = { queueName: 'email-polls', connection: 'AzureWebJobsStorage' };
+    assert.deepEqual(Object.fromEntries(registered), {
+      connections: api('connections/{customer?}/{connection?}/{action?}'),
+      mails: api('mails'),
+      openapi: http('openapi.json'),
+      pollMailbox: [{ type: 'queueTrigger', direction: 'in', ...queue }],
+      retryDeliveries: timer('%RETRY_SCHEDULE%'),
+      runs: api('runs'),
+      schedulePolls: timer('%POLL_SCHEDULE%'),
+      ui: http('ui', 'anonymous'),
+      undelivered: api('undelivered/{id?}/{action?}'),
+    });
   } finally {
     await host.stop();
   }
@@ -169,25 +90,15 @@ test('a tick does not load undici, which it has no use for', async () => {
 const sentence =
   /POLL_TIME_BUDGET_SECONDS is .?"abc.*ServiceBusConnection is missing|ServiceBusConnection is missing.*POLL_TIME_BUDGET_SECONDS is .?"abc/s;
 
-test('a wrong setting is said at start, in words that the host takes for an error', async (t) => {
+test('wrong settings are said at start, in words that the host takes for an error, and each function fails with the sentence that names them', async (t) => {
   const said = t.mock.method(console, 'error', () => undefined);
   const host = await startHost({
-    main: mainFile,
-    storageConnectionString: 'UseDevelopmentStorage=true',
-    env: { ...schedules, AzureWebJobsStorage: 'UseDevelopmentStorage=true', POLL_TIME_BUDGET_SECONDS: 'abc' },
-  });
-  await host.stop();
-  const [first] = said.mock.calls;
-  assert.match(String(first?.arguments[0]), /^Error: App setting .*POLL_TIME_BUDGET_SECONDS is "abc"/);
-});
-
-test('wrong settings do not throw while the app loads: each function fails with the sentence that names them', async () => {
-  const host = await startHost({
-    main: mainFile,
-    storageConnectionString: 'UseDevelopmentStorage=true',
+    ...offline,
     env: { ...schedules, AzureWebJobsStorage: 'UseDevelopmentStorage=true', POLL_TIME_BUDGET_SECONDS: 'abc' },
   });
   try {
+    const [first] = said.mock.calls;
+    assert.match(String(first?.arguments[0]), /^Error: App setting .*POLL_TIME_BUDGET_SECONDS is "abc"/);
     assert.equal(Object.keys(host.functions).length, 9);
     for (const timer of ['schedulePolls', 'retryDeliveries']) {
       await assert.rejects(host.fireTimer(timer), sentence);

@@ -4,14 +4,14 @@ import { after, before, type TestContext, test } from 'node:test';
 import { type Script, startScriptedImapServer, stepOf } from '../mailbox/imap/scriptedImapServer.ts';
 import { type ReliabilityBed, startReliabilityBed } from '../reliability/bed.ts';
 import type { HostProcess } from '../testbed/host/hostProcess.ts';
-import { queueName } from './testbed.ts';
+import { queueName, serverColumns } from './testbed.ts';
 
 const mebibyte = 1_048_576;
 let bed: ReliabilityBed;
 /** The app in a process of its own, so that the servers take none of its time and memory. */
 let app: HostProcess;
 before(async () => {
-  bed = await startReliabilityBed({ users: ['nobody'] });
+  bed = await startReliabilityBed({});
   app = await bed.startChild();
 });
 after(async () => {
@@ -24,10 +24,7 @@ const small = Buffer.from('Subject: small\r\n\r\nsmall\r\n');
 async function addServer(t: TestContext, name: string, script: Script): Promise<void> {
   const server = await startScriptedImapServer(script);
   t.after(() => server.stop());
-  await bed.connections.upsertEntity({
-    ...{ partitionKey: 'acme', rowKey: name, hostType: 'IMAP', host: '127.0.0.1', port: server.port },
-    ...{ useSsl: false, username: 'anna', password: 'pass-7391-word' },
-  });
+  await bed.addConnection(name, serverColumns('IMAP', server.port));
 }
 
 /** Orders these polls at once; gives how long they took together. */

@@ -4,19 +4,23 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { seedMaildir } from '../testbed/seed.ts';
-import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from './testbed.ts';
+import {
+  type AppTestbed,
+  mailboxColumns,
+  protocols,
+  queueName,
+  startAppTestbed,
+  userOf,
+  usersOf,
+} from './testbed.ts';
 
 const queues = [queueName, 'plain'] as const;
-const protocols = ['IMAP', 'POP3'] as const;
-const kinds = ['repointed', 'again', 'stored', 'record'];
-const usersOf = (kind: string, protocol: string, queue: string) =>
-  ['a', 'b'].map((which) => `${kind}-${protocol}-${queue}-${which}`.toLowerCase());
+/** Of each protocol and queue; `other` is where a connection is pointed later. */
+const mailboxes = ['repointed', 'again', 'stored', 'record', 'repointed-other', 'record-other'];
 
 let bed: AppTestbed;
 before(async () => {
-  const users = kinds.flatMap((kind) =>
-    protocols.flatMap((protocol) => queues.flatMap((queue) => usersOf(kind, protocol, queue))),
-  );
+  const users = queues.flatMap((queue) => usersOf(...mailboxes.map((mailbox) => `${mailbox}-${queue}`)));
   bed = await startAppTestbed({ users });
   bed.broker.createQueue({ name: 'plain' });
 });
@@ -41,91 +45,70 @@ async function remake(user: string, mail: Buffer): Promise<void> {
   await seedMaildir(maildir, [mail]);
 }
 
-function subjects(queue: string): string[] {
-  return bed.broker
-    .queue(queue)
-    .messages.map(({ applicationProperties }) => String(applicationProperties?.emailSubject))
-    .toSorted();
-}
-
 for (const queue of queues) {
   const detection = queue === queueName ? 'with' : 'without';
   for (const protocol of protocols) {
     describe(`${protocol}, ${detection} duplicate detection`, () => {
-      const columnsOf = (user: string) => ({
-        ...mailboxColumns(bed.dovecot, protocol, user),
-        queueName: queue,
-      });
+      const userFor = (mailbox: string) => userOf(`${mailbox}-${queue}`, protocol);
+      const point = (name: string, user: string) =>
+        bed.addConnection(name, { ...mailboxColumns(bed.dovecot, protocol, user), queueName: queue });
+      const pollsOne = async (name: string) => assert.equal((await bed.poll(name)).lastMailCount, 1);
+      const assertThere = (...subjects: readonly string[]) => {
+        const { messages } = bed.broker.queue(queue);
+        const there = messages.map(({ applicationProperties }) => applicationProperties?.emailSubject);
+        for (const subject of subjects) assert.ok(there.includes(subject), subject);
+      };
 
       test('a connection that is pointed at another mailbox with the same numbers delivers its mail', async () => {
-        const [a, b] = usersOf('repointed', protocol, queue);
-        assert.ok(a && b);
-        await remake(a, mailOf(`first of ${a}`));
-        await remake(b, mailOf(`first of ${b}`));
-        await bed.addConnection(`repointed-${protocol}-${queue}`, columnsOf(a));
-        assert.equal((await bed.poll(`repointed-${protocol}-${queue}`)).lastMailCount, 1);
-        await bed.addConnection(`repointed-${protocol}-${queue}`, columnsOf(b));
-        assert.equal((await bed.poll(`repointed-${protocol}-${queue}`)).lastMailCount, 1);
-        for (const user of [a, b]) assert.ok(subjects(queue).includes(`first of ${user}`), user);
+        const [name, other] = [userFor('repointed'), userFor('repointed-other')];
+        await remake(name, mailOf(`first of ${name}`));
+        await remake(other, mailOf(`first of ${other}`));
+        for (const user of [name, other]) {
+          await point(name, user);
+          await pollsOne(name);
+        }
+        assertThere(`first of ${name}`, `first of ${other}`);
       });
 
       test('a number that is given again, to another mail, hides nothing', async () => {
-        const [user] = usersOf('again', protocol, queue);
-        assert.ok(user);
-        const name = `again-${protocol}-${queue}`;
-        await bed.addConnection(name, columnsOf(user));
+        const name = userFor('again');
+        await point(name, name);
         for (const round of ['one', 'two', 'three']) {
-          await remake(user, mailOf(`${round} of ${user}`));
-          assert.equal((await bed.poll(name)).lastMailCount, 1);
-          assert.ok(subjects(queue).includes(`${round} of ${user}`), round);
+          await remake(name, mailOf(`${round} of ${name}`));
+          await pollsOne(name);
+          assertThere(`${round} of ${name}`);
         }
         const ids = bed.broker.queue(queue).messages.map(({ messageId }) => messageId);
         assert.equal(new Set(ids).size, ids.length);
       });
 
       test('a number that is given again while its first mail waits for the retry hides neither', async () => {
-        const [user] = usersOf('stored', protocol, queue);
-        assert.ok(user);
-        const name = `stored-${protocol}-${queue}`;
-        await bed.addConnection(name, columnsOf(user));
-        await remake(user, mailOf(`waiting of ${user}`));
+        const name = userFor('stored');
+        await point(name, name);
+        await remake(name, mailOf(`waiting of ${name}`));
         bed.broker.faults.quotaExceeded = true;
         assert.equal((await bed.poll(name)).lastStatus, 'failed');
         bed.broker.faults.quotaExceeded = false;
-        await remake(user, mailOf(`later of ${user}`));
-        assert.equal((await bed.poll(name)).lastMailCount, 1);
-        await makeDue();
-        await bed.host.fireTimer('retryDeliveries');
-        for (const which of ['waiting', 'later']) {
-          assert.ok(subjects(queue).includes(`${which} of ${user}`), which);
-        }
+        await remake(name, mailOf(`later of ${name}`));
+        await pollsOne(name);
+        await bed.retryDeliveries();
+        assertThere(`waiting of ${name}`, `later of ${name}`);
       });
 
       test('what is recorded of a mail does not hide another one with its number', async () => {
-        const [a, b] = usersOf('record', protocol, queue);
-        assert.ok(a && b);
-        const name = `record-${protocol}-${queue}`;
-        await remake(a, mailOf(`one of ${a}`));
-        await bed.addConnection(name, columnsOf(a));
+        const [name, other] = [userFor('record'), userFor('record-other')];
+        await remake(name, mailOf(`one of ${name}`));
+        await point(name, name);
         await bed.poll(name);
         // A record of the first mail, as a run leaves it that could not settle.
-        await bed.connections.updateEntity({ partitionKey: 'acme', rowKey: name, cleanMailbox: '' }, 'Merge');
-        await remake(a, mailOf(`two of ${a}`));
-        assert.equal((await bed.poll(name)).lastMailCount, 1);
-        await bed.addConnection(name, columnsOf(b));
-        await remake(b, mailOf(`one of ${b}`));
-        assert.equal((await bed.poll(name)).lastMailCount, 1);
-        assert.ok(subjects(queue).includes(`two of ${a}`) && subjects(queue).includes(`one of ${b}`));
+        await bed.setColumns(name, { cleanMailbox: '' });
+        await remake(name, mailOf(`two of ${name}`));
+        await pollsOne(name);
+        await point(name, other);
+        await remake(other, mailOf(`one of ${other}`));
+        await pollsOne(name);
+        assertThere(`two of ${name}`, `one of ${other}`);
       });
     });
-  }
-}
-
-async function makeDue(): Promise<void> {
-  const table = bed.table('EmailUndelivered');
-  const nextTryAt = new Date(Date.now() - 60_000).toISOString();
-  const queryOptions = { filter: "RowKey lt 'mark'" };
-  for await (const { partitionKey, rowKey } of table.listEntities({ queryOptions })) {
-    if (partitionKey && rowKey) await table.updateEntity({ partitionKey, rowKey, nextTryAt }, 'Merge');
   }
 }

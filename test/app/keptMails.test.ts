@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
 import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
-import { queueName, type RunningApp, startApp } from './testbed.ts';
+import { queueName, type RunningApp, serverColumns, startApp } from './testbed.ts';
 
 let app: RunningApp;
 before(async () => {
@@ -13,14 +13,12 @@ after(() => app.stop());
 const mail = Buffer.from(
   'From: a@example.com\r\nSubject: kept\r\nMessage-ID: <1@example.com>\r\n\r\nHello\r\n',
 );
-const login = { host: '127.0.0.1', useSsl: false, username: 'anna', password: 'secret' };
-
 const sent = () => app.broker.queue(queueName).transfers;
 
 test('POP3: a mail that the server keeps is deleted again and not sent again; from the second time on that is said', async (t) => {
   const server = await startScriptedServer({ mails: [mail], uidls: ['uidl-1'] });
   t.after(() => server.stop());
-  await app.addConnection('keeps', { ...login, hostType: 'POP3', port: server.port });
+  await app.addConnection('keeps', serverColumns('POP3', server.port));
   const before = sent();
   const first = await app.poll('keeps');
   assert.equal(first.lastError, '');
@@ -37,7 +35,7 @@ test('POP3: a mail that the server keeps is deleted again and not sent again; fr
 test('IMAP: a mail that the server keeps unread is sent again, since a person may have meant it, and named', async (t) => {
   const server = await startScriptedImapServer({ mails: [mail] });
   t.after(() => server.stop());
-  await app.addConnection('unread', { ...login, hostType: 'IMAP', port: server.port });
+  await app.addConnection('unread', serverColumns('IMAP', server.port));
   const before = sent();
   const states: Record<string, unknown>[] = [];
   for (let run = 0; run < 3; run += 1) states.push(await app.poll('unread'));

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { BlobServiceClient } from '@azure/storage-blob';
-import { ImapFlow } from 'imapflow';
-import { seedMaildir } from '../testbed/seed.ts';
-import { type AppTestbed, mailboxColumns, password, queueName, startAppTestbed } from './testbed.ts';
+import { type AppTestbed, asPerson, queueName, startAppTestbed } from './testbed.ts';
 
 const attachment = Buffer.alloc(5_000_000, 'large ');
 
@@ -28,25 +25,10 @@ function mail(): Buffer {
   );
 }
 
-async function markUnread(): Promise<void> {
-  const client = new ImapFlow({
-    ...{ host: '127.0.0.1', port: bed.dovecot.imapPort, secure: false, doSTARTTLS: false },
-    auth: { user: 'repeats', pass: password },
-    logger: false,
-  });
-  await client.connect();
-  await client.mailboxOpen('INBOX');
-  await client.messageFlagsRemove({ all: true }, ['\\Seen']);
-  await client.logout();
-}
-
 test('a mail that is polled twice leaves one payload, which says what it holds', async () => {
-  await seedMaildir(bed.dovecot.maildir('repeats'), [mail()]);
-  await bed.addConnection('repeats', mailboxColumns(bed.dovecot, 'IMAP', 'repeats'));
+  await bed.addMailbox('repeats', 'IMAP', [mail()]);
   assert.equal((await bed.poll('repeats')).lastMailCount, 1);
-  const container = BlobServiceClient.fromConnectionString(bed.azurite.connectionString).getContainerClient(
-    'email-payloads',
-  );
+  const container = bed.container('email-payloads');
   const payloads = async () => {
     const found: { name: string; lastModified: number }[] = [];
     for await (const { name, properties } of container.listBlobsFlat()) {
@@ -57,10 +39,13 @@ test('a mail that is polled twice leaves one payload, which says what it holds',
   const [first, ...none] = await payloads();
   assert.ok(first);
   assert.deepEqual(none, []);
+  const [message] = bed.broker.queue(queueName).messages;
+  assert.equal(message?.applicationProperties?.claimCheck, `email-payloads/${first.name}`);
+  assert.equal(message?.body.length, 0);
   // Ages are told by the second.
   const nextSecond = Math.ceil((first.lastModified + 1) / 1_000) * 1_000;
   while (Date.now() < nextSecond + 50) await new Promise((resolve) => setTimeout(resolve, 50));
-  await markUnread();
+  await asPerson(bed.dovecot, 'repeats', (client) => client.messageFlagsRemove({ all: true }, ['\\Seen']));
   const state = await bed.poll('repeats');
   assert.equal(state.lastError, '');
   assert.equal(state.lastMailCount, 1);
@@ -74,6 +59,6 @@ test('a mail that is polled twice leaves one payload, which says what it holds',
   const blob = container.getBlobClient(first.name);
   const { contentType, metadata } = await blob.getProperties();
   assert.equal(contentType, 'application/pdf');
-  assert.equal(metadata?.sha256, createHash('sha256').update(attachment).digest('hex'));
+  assert.equal(metadata?.sha256, hash('sha256', attachment));
   assert.ok((await blob.downloadToBuffer()).equals(attachment));
 });

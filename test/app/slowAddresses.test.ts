@@ -10,7 +10,7 @@ import { until } from '../reliability/mails.ts';
 import { startIdentityProvider } from '../security/identityProvider.ts';
 import { freePorts } from '../testbed/child.ts';
 import { startMuteListeners } from '../testbed/muteListeners.ts';
-import { queueName, type RunningApp, startApp } from './testbed.ts';
+import { queueName, type RunningApp, serverColumns, startApp } from './testbed.ts';
 
 /** How late the slow address answers: later than the 250 ms that Node leaves to all addresses but the last. */
 const slowMs = 400;
@@ -52,14 +52,13 @@ test('a host whose first address leads nowhere and whose second is slow is reach
   t.after(() => Promise.all(late.map((listener) => listener.stop())));
 
   const [imapPort, imapPort3, pop3Port, pop3Port3, tokenPort] = ports;
-  const mailbox = { useSsl: false, username: 'anna', password: 'pass-7391-word' };
   const connections = {
-    imap: { ...mailbox, hostType: 'IMAP', host: 'mail.example.com', port: imapPort },
-    'imap-three': { ...mailbox, hostType: 'IMAP', host: 'three.example.com', port: imapPort3 },
-    pop3: { ...mailbox, hostType: 'POP3', host: 'mail.example.com', port: pop3Port },
-    'pop3-three': { ...mailbox, hostType: 'POP3', host: 'three.example.com', port: pop3Port3 },
+    imap: { ...serverColumns('IMAP', imapPort), host: 'mail.example.com' },
+    'imap-three': { ...serverColumns('IMAP', imapPort3), host: 'three.example.com' },
+    pop3: { ...serverColumns('POP3', pop3Port), host: 'mail.example.com' },
+    'pop3-three': { ...serverColumns('POP3', pop3Port3), host: 'three.example.com' },
     token: {
-      ...{ useSsl: false, username: 'anna', hostType: 'IMAP', host: '127.0.0.1', port: imap.port },
+      ...{ ...serverColumns('IMAP', imap.port), password: undefined },
       ...{ authType: 'oauth2', oauth2Grant: 'clientCredentials', oauth2Scope: 'mail.read' },
       ...{ oauth2ClientId: 'client-7', oauth2ClientSecret: 'client-secret-Zk3v' },
       oauth2TokenEndpoint: `http://localhost:${tokenPort}/token`,

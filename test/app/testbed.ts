@@ -1,120 +1,187 @@
 import { join } from 'node:path';
-import { TableClient, TableServiceClient } from '@azure/data-tables';
+import { TableClient } from '@azure/data-tables';
+import { type BlobLeaseClient, BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
+import { ImapFlow } from 'imapflow';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type Dovecot, type DovecotOptions, startDovecot } from '../testbed/dovecot.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
+import { seedMaildir } from '../testbed/seed.ts';
 
 export const mainFile = join(import.meta.dirname, '..', '..', 'dist', 'main.cjs');
 export const queueName = 'email-inbound';
 export const password = 'correct horse 7 Battery';
+export const protocols = ['IMAP', 'POP3'] as const;
+export type Protocol = (typeof protocols)[number];
 
-/** The app as it is published, and all that it works with but for mail servers, as real parts on this machine. */
-export interface RunningApp {
+type Columns = Readonly<Record<string, unknown>>;
+
+/** What the app works with, as real parts on this machine; its connections are of customer `acme`. */
+export interface Parts {
   readonly azurite: Azurite;
   readonly broker: Broker;
-  readonly host: Host;
   readonly connections: TableClient;
+  readonly orders: QueueClient;
   table(name: string): TableClient;
-  /** Writes a connection of customer `acme`; a mailbox is `{user}` on the given protocol's plain port. */
-  addConnection(name: string, columns: Record<string, unknown>): Promise<void>;
-  /** Orders a poll and waits until it is done. */
+  container(name: string): ContainerClient;
+  /** Writes a connection; what was there of that name is gone. */
+  addConnection(name: string, columns: Columns): Promise<void>;
+  /** Writes these columns of a connection. */
+  setColumns(name: string, columns: Columns): Promise<void>;
+  state(name: string): Promise<Record<string, unknown>>;
+  lease(name: string): BlobLeaseClient;
+  /** All lines of the connection's journal. */
+  journal(name: string): Promise<Record<string, unknown>[]>;
+  stop(): Promise<void>;
+}
+
+/** With a mail server. */
+export interface MailParts extends Parts {
+  readonly dovecot: Dovecot;
+  /** Writes a connection to the mailbox of the user of that name, and puts these mails in. */
+  addMailbox(name: string, protocol: Protocol, mails: readonly Buffer[], columns?: Columns): Promise<void>;
+}
+
+/** The app as it is published, in a host. */
+interface Hosted {
+  readonly host: Host;
+  /** Orders a poll and waits until it, and whatever else is ordered, is done. */
   poll(name: string): Promise<Record<string, unknown>>;
+  order(name: string): Promise<void>;
   /** Orders these polls at once; the same name twice makes two runs. */
   pollTogether(names: readonly string[]): Promise<void>;
   /** One tick of the schedule, and all the polls that it orders. */
   tick(): Promise<void>;
-  state(name: string): Promise<Record<string, unknown>>;
-  stop(): Promise<void>;
+  /** Makes what waits for the catastrophic retry due, as if the time had passed, and runs the retry. */
+  retryDeliveries(): Promise<void>;
 }
 
-export interface AppTestbed extends RunningApp {
-  readonly dovecot: Dovecot;
-}
+export type RunningApp = Parts & Hosted;
+export type AppTestbed = MailParts & Hosted;
 
-export interface AppOptions {
-  readonly settings?: Readonly<Record<string, string>>;
+export interface PartsOptions {
   readonly maxMessageSizeBytes?: number;
 }
 
-export interface AppTestbedOptions extends AppOptions {
-  readonly users: readonly string[];
+export interface MailPartsOptions extends PartsOptions {
+  /** Who has a mailbox; nobody when absent. */
+  readonly users?: readonly string[];
   readonly dovecot?: Omit<DovecotOptions, 'users'>;
 }
 
+type Settings = Readonly<Record<string, string>>;
+export type AppTestbedOptions = MailPartsOptions & { readonly settings?: Settings };
+
 export async function startAppTestbed(options: AppTestbedOptions): Promise<AppTestbed> {
-  const [app, dovecot] = await Promise.all([
-    startApp(options),
-    startDovecot({ ...options.dovecot, users: options.users.map((user) => ({ user, password })) }),
-  ]);
-  return {
-    ...app,
-    dovecot,
-    async stop() {
-      await app.stop();
-      await dovecot.stop();
-    },
-  };
+  return await withHost(await startMailParts(options), options.settings);
 }
 
-export async function startApp(options: AppOptions = {}): Promise<RunningApp> {
-  const maxMessageSizeBytes = options.maxMessageSizeBytes ?? 1_048_576;
+export async function startApp(
+  options: PartsOptions & { readonly settings?: Settings } = {},
+): Promise<RunningApp> {
+  return await withHost(await startParts(options), options.settings);
+}
+
+export async function startParts({ maxMessageSizeBytes = 1_048_576 }: PartsOptions = {}): Promise<Parts> {
   const [azurite, broker] = await Promise.all([
     startAzurite(),
     startBroker({ queues: [{ name: queueName, maxMessageSizeBytes, duplicateDetectionWindowMs: 600_000 }] }),
   ]);
-  const host = await startHost({
-    main: mainFile,
-    storageConnectionString: azurite.connectionString,
-    env: {
-      AzureWebJobsStorage: azurite.connectionString,
-      ServiceBusConnection: broker.connectionString,
-      POLL_SCHEDULE: '0 * * * * *',
-      RETRY_SCHEDULE: '30 * * * * *',
-      ...options.settings,
-    },
-  });
-  const insecure = { allowInsecureConnection: true };
-  const table = (name: string) => TableClient.fromConnectionString(azurite.connectionString, name, insecure);
+  const table = (name: string) =>
+    TableClient.fromConnectionString(azurite.connectionString, name, { allowInsecureConnection: true });
+  const blobs = BlobServiceClient.fromConnectionString(azurite.connectionString);
+  const container = (name: string) => blobs.getContainerClient(name);
   const connections = table('EmailConnections');
-  await TableServiceClient.fromConnectionString(azurite.connectionString, insecure).createTable(
-    'EmailConnections',
-  );
   const orders = new QueueClient(azurite.connectionString, 'email-polls');
-  await orders.createIfNotExists();
+  await Promise.all([connections.createTable(), orders.createIfNotExists()]);
+  const write = (mode: 'Merge' | 'Replace') => async (name: string, columns: Columns) => {
+    await connections.upsertEntity({ partitionKey: 'acme', rowKey: name, ...columns }, mode);
+  };
+  return {
+    ...{ azurite, broker, connections, orders, table, container },
+    addConnection: write('Replace'),
+    setColumns: write('Merge'),
+    state: async (name) => await connections.getEntity<Record<string, unknown>>('acme', name),
+    lease: (name) => container('email-leases').getBlobClient(`acme/${name}`).getBlobLeaseClient(),
+    async journal(name) {
+      const lines: Record<string, unknown>[] = [];
+      const journal = container('email-journal');
+      for await (const blob of journal.listBlobsFlat()) {
+        if (!blob.name.endsWith(`/acme/${name}.jsonl`)) continue;
+        const text = (await journal.getBlobClient(blob.name).downloadToBuffer()).toString();
+        for (const line of text.split('\n').filter(Boolean)) lines.push(JSON.parse(line));
+      }
+      return lines;
+    },
+    async stop() {
+      await Promise.all([azurite.stop(), broker.stop()]);
+    },
+  };
+}
 
-  const state = async (name: string) => await connections.getEntity<Record<string, unknown>>('acme', name);
+export async function startMailParts({ users = [], ...options }: MailPartsOptions): Promise<MailParts> {
+  const [parts, dovecot] = await Promise.all([
+    startParts(options),
+    startDovecot({ ...options.dovecot, users: users.map((user) => ({ user, password })) }),
+  ]);
+  return {
+    ...parts,
+    dovecot,
+    async addMailbox(name, protocol, mails, columns) {
+      await parts.addConnection(name, { ...mailboxColumns(dovecot, protocol, name), ...columns });
+      await seedMaildir(dovecot.maildir(name), mails);
+    },
+    async stop() {
+      await Promise.all([parts.stop(), dovecot.stop()]);
+    },
+  };
+}
+
+/** What a host of the app on these parts is started with. */
+export function hostOptions({ azurite, broker }: Pick<Parts, 'azurite' | 'broker'>, settings: Settings = {}) {
+  const env = {
+    AzureWebJobsStorage: azurite.connectionString,
+    ServiceBusConnection: broker.connectionString,
+    POLL_SCHEDULE: '0 * * * * *',
+    RETRY_SCHEDULE: '30 * * * * *',
+    ...settings,
+  };
+  return { main: mainFile, storageConnectionString: azurite.connectionString, env };
+}
+
+export async function withHost<P extends Parts>(parts: P, settings?: Settings): Promise<P & Hosted> {
+  const host = await startHost(hostOptions(parts, settings));
+  const order = async (connection: string): Promise<void> => {
+    const text = JSON.stringify({ customer: 'acme', connection });
+    await parts.orders.sendMessage(Buffer.from(text).toString('base64'));
+  };
   const pollTogether = async (names: readonly string[]): Promise<void> => {
-    for (const connection of names) {
-      await orders.sendMessage(
-        Buffer.from(JSON.stringify({ customer: 'acme', connection })).toString('base64'),
-      );
-    }
+    for (const name of names) await order(name);
     await host.drainQueue();
   };
   return {
-    azurite,
-    broker,
-    host,
-    connections,
-    table,
-    state,
-    async addConnection(name, columns) {
-      await connections.upsertEntity({ partitionKey: 'acme', rowKey: name, ...columns }, 'Replace');
-    },
-    async poll(name) {
+    ...{ ...parts, host, order, pollTogether },
+    async poll(name: string) {
       await pollTogether([name]);
-      return await state(name);
+      return await parts.state(name);
     },
-    pollTogether,
     async tick() {
       await host.fireTimer('schedulePolls');
       await host.drainQueue();
     },
+    async retryDeliveries() {
+      const table = parts.table('EmailUndelivered');
+      const nextTryAt = new Date(Date.now() - 60_000).toISOString();
+      const queryOptions = { filter: "RowKey lt 'mark'" };
+      for await (const { partitionKey, rowKey } of table.listEntities({ queryOptions })) {
+        if (partitionKey && rowKey) await table.updateEntity({ partitionKey, rowKey, nextTryAt }, 'Merge');
+      }
+      await host.fireTimer('retryDeliveries');
+    },
     async stop() {
       await host.stop();
-      await Promise.all([azurite.stop(), broker.stop()]);
+      await parts.stop();
     },
   };
 }
@@ -122,9 +189,45 @@ export async function startApp(options: AppOptions = {}): Promise<RunningApp> {
 /** The columns of a connection to a mailbox of the testbed's server, on the plain port of `hostType`. */
 export function mailboxColumns(
   { imapPort, pop3Port }: Pick<Dovecot, 'imapPort' | 'pop3Port'>,
-  hostType: 'IMAP' | 'POP3',
+  hostType: Protocol,
   user: string,
 ): Record<string, unknown> {
-  const port = hostType === 'IMAP' ? imapPort : pop3Port;
-  return { host: '127.0.0.1', hostType, port, useSsl: false, username: user, password };
+  return serverColumns(hostType, hostType === 'IMAP' ? imapPort : pop3Port, user);
+}
+
+/** The columns of a connection to a server that listens on this plain port. */
+export function serverColumns(
+  hostType: Protocol,
+  port: number | undefined,
+  username = 'anna',
+): Record<string, unknown> {
+  return { host: '127.0.0.1', hostType, port, useSsl: false, username, password };
+}
+
+/** A user for each of these kinds and each protocol. */
+export function usersOf(...kinds: readonly string[]): string[] {
+  return protocols.flatMap((protocol) => kinds.map((kind) => userOf(kind, protocol)));
+}
+
+export function userOf(kind: string, protocol: Protocol): string {
+  return `${kind}-${protocol.toLowerCase()}`;
+}
+
+/** Does something in a mailbox, whose INBOX is open, as a person's mail program would. */
+export async function asPerson<T>(
+  { imapPort }: Dovecot,
+  user: string,
+  act: (client: ImapFlow) => Promise<T>,
+): Promise<T> {
+  const client = new ImapFlow({
+    ...{ host: '127.0.0.1', port: imapPort, secure: false, doSTARTTLS: false, logger: false as const },
+    auth: { user, pass: password },
+  });
+  await client.connect();
+  try {
+    await client.mailboxOpen('INBOX');
+    return await act(client);
+  } finally {
+    await client.logout();
+  }
 }

@@ -1,39 +1,29 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { sampleMails } from '../mail/mails.ts';
-import { listMaildir, seedMaildir } from '../testbed/seed.ts';
+import { listMaildir } from '../testbed/seed.ts';
 import { arrivedParts, expectedParts, inAnyOrder } from './arrived.ts';
-import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from './testbed.ts';
+import { type AppTestbed, protocols, queueName, startAppTestbed } from './testbed.ts';
 
 const mailCount = 200;
 const mails = sampleMails(mailCount, 7);
 
 let bed: AppTestbed;
 before(async () => {
-  bed = await startAppTestbed({ users: ['anna', 'bert', 'carl', 'dora'] });
+  bed = await startAppTestbed({ users: ['imap', 'imap-delete', 'pop3', 'dora'] });
 });
 after(() => bed.stop());
 
 const cases = [
-  { name: 'imap', hostType: 'IMAP', user: 'anna', columns: {}, left: { count: mailCount, seen: mailCount } },
-  {
-    name: 'imap-delete',
-    hostType: 'IMAP',
-    user: 'bert',
-    columns: { deleteMessages: true },
-    left: { count: 0, seen: 0 },
-  },
-  { name: 'pop3', hostType: 'POP3', user: 'carl', columns: {}, left: { count: 0, seen: 0 } },
+  { protocol: 'IMAP', name: 'imap', columns: {}, left: { count: mailCount, seen: mailCount } },
+  { protocol: 'IMAP', name: 'imap-delete', columns: { deleteMessages: true }, left: { count: 0, seen: 0 } },
+  { protocol: 'POP3', name: 'pop3', columns: {}, left: { count: 0, seen: 0 } },
 ] as const;
 
-for (const { name, hostType, user, columns, left } of cases) {
+for (const { protocol, name, columns, left } of cases) {
   test(`${name}: a mailbox of ${mailCount} varied mails arrives complete and byte-exact, and is settled`, async () => {
-    const maildir = bed.dovecot.maildir(user);
-    await seedMaildir(
-      maildir,
-      mails.map(({ source }) => source),
-    );
-    await bed.addConnection(name, { ...mailboxColumns(bed.dovecot, hostType, user), ...columns });
+    const sources = mails.map(({ source }) => source);
+    await bed.addMailbox(name, protocol, sources, columns);
     const state = await bed.poll(name);
     assert.equal(state.lastError, '');
     assert.equal(state.lastMailCount, mailCount);
@@ -45,7 +35,7 @@ for (const { name, hostType, user, columns, left } of cases) {
       inAnyOrder(expected.filter((parts) => parts.length > 0)),
     );
     assert.equal(state.lastMessageCount, expected.flat().length);
-    const found = await listMaildir(maildir);
+    const found = await listMaildir(bed.dovecot.maildir(name));
     assert.deepEqual({ count: found.length, seen: found.filter(({ seen }) => seen).length }, left);
 
     const before = queue.transfers;
@@ -57,33 +47,20 @@ for (const { name, hostType, user, columns, left } of cases) {
 }
 
 test('all four ports are read, with TLS by a private CA', async () => {
-  const { dovecot } = bed;
-  const { caCertificate } = dovecot;
-  const one = Buffer.from('Subject: hello\r\n\r\nHello\r\n');
-  const ports = {
-    'port-imap': mailboxColumns(dovecot, 'IMAP', 'dora'),
-    'port-imaps': {
-      ...mailboxColumns(dovecot, 'IMAP', 'dora'),
-      useSsl: true,
-      port: dovecot.imapsPort,
-      caCertificate,
-    },
-    'port-imap-starttls': { ...mailboxColumns(dovecot, 'IMAP', 'dora'), startTls: true, caCertificate },
-    'port-pop3': mailboxColumns(dovecot, 'POP3', 'dora'),
-    'port-pop3s': {
-      ...mailboxColumns(dovecot, 'POP3', 'dora'),
-      useSsl: true,
-      port: dovecot.pop3sPort,
-      caCertificate,
-    },
-    'port-pop3-stls': { ...mailboxColumns(dovecot, 'POP3', 'dora'), startTls: true, caCertificate },
-  };
-  for (const [name, columns] of Object.entries(ports)) {
-    await bed.addConnection(name, { ...columns, deleteMessages: true });
-    await seedMaildir(dovecot.maildir('dora'), [one]);
-    const state = await bed.poll(name);
-    assert.equal(state.lastError, '', name);
-    assert.equal(state.lastMailCount, 1, name);
+  const { caCertificate, imapsPort, pop3sPort } = bed.dovecot;
+  const tlsPorts = { IMAP: imapsPort, POP3: pop3sPort };
+  for (const protocol of protocols) {
+    for (const columns of [
+      {},
+      { useSsl: true, port: tlsPorts[protocol], caCertificate },
+      { startTls: true, caCertificate },
+    ]) {
+      const one = Buffer.from('Subject: hello\r\n\r\nHello\r\n');
+      await bed.addMailbox('dora', protocol, [one], { ...columns, deleteMessages: true });
+      const state = await bed.poll('dora');
+      const which = `${protocol} with ${Object.keys(columns)}`;
+      assert.deepEqual([state.lastError, state.lastMailCount], ['', 1], which);
+    }
   }
 });
 

@@ -1,33 +1,9 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import * as tls from 'node:tls';
 import { startLocalVault } from '../connection/localVault.ts';
+import { startIdentityEndpoint } from '../testbed/identityEndpoint.ts';
 import { mailboxColumns, password, startAppTestbed } from './testbed.ts';
-
-/** The endpoint that App Service gives an app for tokens of its identity. Answers with its address. */
-async function startIdentity(context: TestContext, asked: string[]): Promise<string> {
-  const server = createServer((request, response) => {
-    const { searchParams } = new URL(request.url ?? '', 'http://localhost');
-    asked.push(`${request.headers['x-identity-header']} ${searchParams.get('resource')}`);
-    const expiresOn = Math.floor(Date.now() / 1000) + 3_600;
-    response.writeHead(200, { 'Content-Type': 'application/json' });
-    response.end(
-      JSON.stringify({
-        access_token: 'token-of-the-app',
-        expires_on: String(expiresOn),
-        token_type: 'Bearer',
-      }),
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  context.after(() => {
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/msi/token`;
-}
 
 /** Has this process trust the vault's CA, as it does those of the system. */
 function trust(context: TestContext, caCertificate: string): void {
@@ -39,14 +15,11 @@ function trust(context: TestContext, caCertificate: string): void {
 test('a password of the vault is polled and tested with, and a rotation needs no restart', async (context) => {
   const vault = await startLocalVault(context);
   trust(context, vault.caCertificate);
-  const identityAsked: string[] = [];
+  const identity = await startIdentityEndpoint();
+  context.after(() => identity.stop());
   const bed = await startAppTestbed({
     users: ['anna'],
-    settings: {
-      SECRETS_VAULT: vault.url,
-      IDENTITY_ENDPOINT: await startIdentity(context, identityAsked),
-      IDENTITY_HEADER: 'header-of-the-app',
-    },
+    settings: { SECRETS_VAULT: vault.url, ...identity.env },
   });
   context.after(() => bed.stop());
   const { password: _, ...columns } = mailboxColumns(bed.dovecot, 'IMAP', 'anna');
@@ -57,7 +30,10 @@ test('a password of the vault is polled and tested with, and a rotation needs no
     String(missing.lastError),
     /^passwordVaultSecret names the secret mailbox-orders, which the Key Vault \S+ does not have/,
   );
-  assert.deepEqual(identityAsked, ['header-of-the-app https://vault.azure.net']);
+  assert.deepEqual(
+    identity.asked.map((query) => query.get('resource')),
+    ['https://vault.azure.net'],
+  );
 
   vault.secrets.set('mailbox-orders', 'the one before');
   assert.match(String((await bed.poll('orders')).lastError), /login to .* was refused/);
@@ -77,7 +53,7 @@ test('a password of the vault is polled and tested with, and a rotation needs no
   const shown = await bed.host.invokeHttp('GET /api/connections/acme/orders');
   assert.match(shown.text(), /"passwordVaultSecret":"mailbox-orders"/);
   const written = JSON.stringify([shown.text(), tested.text(), bed.host.logs, await bed.state('orders')]);
-  for (const secret of [password, 'the one before', 'token-of-the-app']) {
+  for (const secret of [password, 'the one before', 'identity-token']) {
     assert.equal(written.includes(secret), false);
   }
 });

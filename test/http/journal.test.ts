@@ -18,7 +18,7 @@ before(async () => {
   const container = () => createStorage(access).container('email-journal');
   for (const [index, connection] of ['orders', 'invoices'].entries()) {
     const options = { customer: 'acme', connection, container, mode: 'full', runId: `run-${index}` } as const;
-    const journal = openJournal({ ...options, now: () => new Date() });
+    const journal = openJournal(options);
     for (const minutes of [3, 2]) {
       journal.addMail(mailLine({ at: ago(minutes + index / 2), emailSubject: `${connection} ${minutes}` }));
     }

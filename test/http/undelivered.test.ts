@@ -172,7 +172,6 @@ test('a mail that is given up is gone, with its blobs, and the journal says so',
     container: async () => container,
     mode: 'full',
     runId: 'run',
-    now: () => new Date(),
   });
   journal.addMail(mailLine({ at: storedAt, interchangeId, outcome: 'undelivered' } as Partial<MailLine>));
   await journal.end(undefined);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { after, afterEach, before, beforeEach, mock, type TestContext, test } from 'node:test';
 import { addLaterOutcomes, type JournalOptions, openJournal } from '../../shared/journal/journal.ts';
 import { maxLineBytes, type RunLine } from '../../shared/journal/lines.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import type { StorageCall, StorageFault } from '../testbed/storageProxy.ts';
 import { type JournalStorage, mailLine, openJournalStorage, part } from './storage.ts';
 
 let azurite: Azurite;
@@ -29,11 +30,15 @@ const open = (change: Partial<JournalOptions> = {}) =>
     connection: 'orders',
     runId: 'run-1',
     mode: 'full',
-    now: () => at,
     ...change,
   });
 
-const appends = () => storage.requests.filter((line) => line.includes('appendblock'));
+const partsOf = (count: number) => Array.from({ length: count }, (_, index) => part(index + 2));
+const isAppend = ({ url }: StorageCall) => url.includes('comp=appendblock');
+const refusal = (status: number, code: string): StorageFault => ({
+  ...{ kind: 'answer', status, headers: { 'content-type': 'application/xml' } },
+  body: `<?xml version="1.0"?><Error><Code>${code}</Code></Error>`,
+});
 
 test('a mail and its run are two lines in one append, with what the messages say and no more', async () => {
   const journal = open();
@@ -69,13 +74,12 @@ test('a mail and its run are two lines in one append, with what the messages say
 
 test('the first of a day costs two requests more than any other', async () => {
   await (await storage.container()).create();
-  storage.requests.length = 0;
   for (const requests of [3, 1]) {
+    const before = storage.calls.length;
     const journal = open();
     journal.addMail(mailLine());
     await journal.end(run);
-    assert.equal(storage.requests.length, requests);
-    storage.requests.length = 0;
+    assert.equal(storage.calls.length - before, requests);
   }
 });
 
@@ -95,24 +99,12 @@ test('with ids it has no subject, no address, no file name, and a hash for the M
   journal.addMail(mailLine({ emailMessageId: ' ' }));
   await journal.end(run);
   const [mail, nameless] = await storage.lines(file);
-  assert.equal(mail?.emailMessageId, createHash('sha256').update('17@example.com').digest('hex'));
+  assert.equal(mail?.emailMessageId, hash('sha256', '17@example.com'));
   assert.equal(nameless?.emailMessageId, undefined);
   assert.doesNotMatch(JSON.stringify(mail), /Order|anna|acme\.example|invoice|body\.txt|17@/);
-  assert.deepEqual(Object.keys(mail ?? {}).sort(), [
-    'at',
-    'connection',
-    'customer',
-    'emailDate',
-    'emailMessageId',
-    'interchangeId',
-    'kind',
-    'outcome',
-    'parts',
-    'queueName',
-    'receivedAt',
-    'runId',
-    'sizeBytes',
-  ]);
+  const members =
+    'at connection customer emailDate emailMessageId interchangeId kind outcome parts queueName receivedAt runId sizeBytes';
+  assert.deepEqual(Object.keys(mail ?? {}).sort(), members.split(' '));
 });
 
 test('many mails are written in groups: no more requests than one for 500 mails', async () => {
@@ -124,7 +116,8 @@ test('many mails are written in groups: no more requests than one for 500 mails'
   }
   await journal.end(run);
   // The first finds no container.
-  assert.ok(appends().length - 1 <= count / 500, `${appends().length} appends`);
+  const appends = storage.calls.filter(isAppend).length;
+  assert.ok(appends - 1 <= count / 500, `${appends} appends`);
   assert.equal((await storage.lines(file)).length, count + 1);
 });
 
@@ -138,8 +131,8 @@ test('a group of few mails is written all the same while the run goes on', async
   });
   const journal = open();
   journal.addMail(mailLine());
-  assert.equal(storage.requests.length, 0);
-  while (appends().length < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(storage.calls.length, 0);
+  while (storage.calls.filter(isAppend).length < 2) await new Promise((resolve) => setImmediate(resolve));
   await journal.end(undefined);
   assert.equal(waits.length, 1);
   assert.equal((await storage.lines(file)).length, 1);
@@ -148,7 +141,7 @@ test('a group of few mails is written all the same while the run goes on', async
 test('mails of two days stand in two files, and what is appended at a time is cut at 4 MiB', async (t) => {
   withoutHaste(t);
   const journal = open();
-  const parts = Array.from({ length: 500 }, (_, index) => part(index + 2));
+  const parts = partsOf(500);
   for (let mail = 0; mail < 40; mail += 1) journal.addMail(mailLine({ parts }));
   journal.addMail(mailLine({ at: new Date('2026-11-27T00:00:00.001Z') }));
   assert.equal(await journal.end(undefined), undefined);
@@ -158,7 +151,7 @@ test('mails of two days stand in two files, and what is appended at a time is cu
 
 test('a line of very many parts is cut, and says how many it leaves out', async () => {
   const journal = open();
-  const parts = Array.from({ length: 3_000 }, (_, index) => part(index + 2));
+  const parts = partsOf(3_000);
   journal.addMail(mailLine({ parts, warning: 'Sent in parts.' }));
   await journal.end(undefined);
   const [line] = await storage.lines(file);
@@ -169,10 +162,8 @@ test('a line of very many parts is cut, and says how many it leaves out', async 
 });
 
 test('a full file is followed by a numbered one', async () => {
-  storage.treat = (line) =>
-    line.includes('appendblock') && line.endsWith('orders.jsonl')
-      ? { status: 409, code: 'BlockCountExceedsLimit' }
-      : 'pass';
+  storage.fault = (call) =>
+    isAppend(call) && call.url.includes('orders.jsonl') ? refusal(409, 'BlockCountExceedsLimit') : undefined;
   const journal = open();
   journal.addMail(mailLine());
   assert.equal(await journal.end(undefined), undefined);
@@ -180,9 +171,9 @@ test('a full file is followed by a numbered one', async () => {
 });
 
 test('an append whose answer was lost stands there twice, and nothing is lost', async () => {
-  let lost = 0;
-  storage.treat = (line) =>
-    line.includes('appendblock') && appends().length === 2 && lost++ === 0 ? 'lose the answer' : 'pass';
+  // The first finds no container.
+  const losses: StorageFault[] = [{ kind: 'loseAnswer' }];
+  storage.fault = () => (storage.calls.filter(isAppend).length === 2 ? losses.pop() : undefined);
   const journal = open();
   const mail = mailLine();
   journal.addMail(mail);
@@ -202,10 +193,10 @@ test('several writers of one file, the first of the day, leave every line whole'
 });
 
 test('what can’t be written is a sentence, and is held no longer', async () => {
-  storage.treat = () => ({ status: 403, code: 'AuthorizationPermissionMismatch' });
+  storage.fault = () => refusal(403, 'AuthorizationPermissionMismatch');
   for (let round = 0; round < 3; round += 1) {
     const journal = open();
-    const parts = Array.from({ length: 400 }, (_, index) => part(index + 2));
+    const parts = partsOf(400);
     for (let mail = 0; mail < 60; mail += 1) journal.addMail(mailLine({ parts }));
     assert.match(
       (await journal.end(run)) ?? '',
@@ -215,10 +206,11 @@ test('what can’t be written is a sentence, and is held no longer', async () =>
 });
 
 test('storage that is silent ends a run in time', async (t) => {
-  storage.treat = () => 'silence';
+  storage.fault = () => ({ kind: 'silent' });
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
   t.mock.method(AbortSignal, 'timeout', (ms: number) => {
     assert.ok(ms <= 15_000);
-    return AbortSignal.any([aborted(50)]);
+    return timeout(50);
   });
   const journal = open();
   journal.addMail(mailLine());
@@ -230,12 +222,12 @@ test('storage that is silent ends a run in time', async (t) => {
 
 test('no more than a bound is held while storage does not answer; what came beyond it is counted', async (t) => {
   withoutHaste(t);
-  const held = Promise.withResolvers<void>();
-  storage.treat = () => held.promise.then(() => 'pass' as const);
+  const held = Promise.withResolvers<undefined>();
+  storage.fault = () => held.promise;
   const journal = open();
-  const parts = Array.from({ length: 800 }, (_, index) => part(index + 2));
+  const parts = partsOf(800);
   for (let mail = 0; mail < 200; mail += 1) journal.addMail(mailLine({ parts }));
-  held.resolve();
+  held.resolve(undefined);
   const warning =
     /^The journal misses (\d+) lines of this run\. They came faster than storage took them\.$/.exec(
       (await journal.end(run)) ?? '',
@@ -266,11 +258,15 @@ test('later outcomes stand in the file of the mail’s own line', async () => {
     { ...line, interchangeId: 'c' },
   ]);
   assert.deepEqual(await storage.lines('2026-11-26/acme/other.jsonl'), [{ ...line, interchangeId: 'b' }]);
-  storage.treat = () => ({ status: 403, code: 'AuthorizationFailure' });
-  assert.match(
-    (await addLaterOutcomes({ container: storage.container, mode: 'full' }, outcomes)) ?? '',
-    /misses what became of 3 undelivered mails\. Storage .* refused access/,
-  );
+  storage.fault = () => refusal(403, 'AuthorizationFailure');
+  for (const [lost, mails] of [
+    [outcomes, '3 undelivered mails'],
+    [[later('a')], '1 undelivered mail'],
+  ] as const) {
+    const sentence = await addLaterOutcomes({ container: storage.container, mode: 'full' }, lost);
+    const expected = new RegExp(`^The journal misses what became of ${mails}\\. Storage .* refused access`);
+    assert.match(sentence ?? '', expected);
+  }
 });
 
 test('a connection whose name can’t be polled has no journal, and reaches no other’s', async () => {
@@ -279,17 +275,11 @@ test('a connection whose name can’t be polled has no journal, and reaches no o
     journal.addMail(mailLine());
     assert.equal(await journal.end(run), undefined);
   }
-  assert.equal(storage.requests.length, 0);
+  assert.equal(storage.calls.length, 0);
 });
 
 /** Megabytes are written here, beside other tests: how long that takes is not the question. */
 function withoutHaste(t: TestContext): void {
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   t.mock.method(AbortSignal, 'timeout', (ms: number) => timeout(10 * ms));
-}
-
-function aborted(ms: number): AbortSignal {
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(new DOMException('late', 'TimeoutError')), ms);
-  return controller.signal;
 }

@@ -1,106 +1,37 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { createServer, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { JournalPart, MailLine } from '../../shared/journal/lines.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
+import { blobNames, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
+import { type StorageProxy, startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 
-/** What becomes of a request on its way to storage. */
-export type Treatment =
-  | 'pass'
-  /** Storage does it, and the answer never comes. */
-  | 'lose the answer'
-  /** Never answered, never done. */
-  | 'silence'
-  | { readonly status: number; readonly code: string };
-
-/** A journal's container of its own, reached through a relay that counts requests and makes faults. */
-export interface JournalStorage {
+/** A journal's container of its own, reached through a proxy that makes faults. */
+export interface JournalStorage extends StorageProxy {
   readonly container: () => Promise<ContainerClient>;
-  /** `PUT comp=appendblock day/customer/file` and so on, in order. */
-  readonly requests: string[];
-  treat: (request: string) => Treatment | Promise<Treatment>;
   /** The lines of a file, parsed. */
   lines(name: string): Promise<Record<string, unknown>[]>;
   names(): Promise<string[]>;
-  stop(): Promise<void>;
 }
 
 export async function openJournalStorage(azurite: Azurite): Promise<JournalStorage> {
-  const requests: string[] = [];
-  const storage: Pick<JournalStorage, 'treat'> = { treat: () => 'pass' };
-  const relay = await startRelay(azurite.blobPort, requests, (line) => storage.treat(line));
-  const { port } = relay.address() as AddressInfo;
-  const connectionString = azurite.connectionString.replace(`:${azurite.blobPort}/`, `:${port}/`);
+  const proxy = await startStorageProxy(azurite.blobPort);
   const name = `journal-${randomUUID().slice(0, 13)}`;
-  const open = async (text: string): Promise<ContainerClient> =>
-    await openContainer({ kind: 'connectionString', connectionString: text }, name, () =>
-      Promise.reject(new Error('No identity here.')),
-    );
-  const relayed = open(connectionString);
+  const open = async (connectionString: string): Promise<ContainerClient> =>
+    await openContainer({ kind: 'connectionString', connectionString }, name, noCredential);
+  const proxied = open(throughProxies(azurite.connectionString, [[azurite.blobPort, proxy.port]]));
   const direct = await open(azurite.connectionString);
-  return Object.assign(storage, {
-    container: () => relayed,
-    requests,
+  return Object.assign(proxy, {
+    container: () => proxied,
     lines: async (file: string) => {
       const text = (await direct.getBlobClient(file).downloadToBuffer()).toString('utf8');
       assert.ok(text.endsWith('\n'));
-      return text
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      const lines = text.trimEnd().split('\n');
+      return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     },
-    names: async () => {
-      const names: string[] = [];
-      for await (const blob of direct.listBlobsFlat()) names.push(blob.name);
-      return names;
-    },
-    stop: () =>
-      new Promise<void>((resolve) => {
-        relay.closeAllConnections();
-        relay.close(() => resolve());
-      }),
+    names: () => blobNames(direct),
   });
-}
-
-async function startRelay(port: number, requests: string[], treat: JournalStorage['treat']): Promise<Server> {
-  const server = createServer(async (incoming, outgoing) => {
-    // A client that was aborted, or a relay that is closed: the request is over, and that is all.
-    incoming.on('error', () => undefined);
-    outgoing.on('error', () => undefined);
-    const url = new URL(incoming.url ?? '', 'http://relay');
-    const path = url.pathname.split('/').slice(3).map(decodeURIComponent).join('/');
-    const line = `${incoming.method} ${url.searchParams.get('comp') ?? ''} ${path}`;
-    requests.push(line);
-    const treatment = await treat(line);
-    if (treatment === 'silence') {
-      incoming.resume();
-      return;
-    }
-    if (typeof treatment === 'object') {
-      incoming.resume();
-      outgoing.writeHead(treatment.status, { 'content-type': 'application/xml' });
-      outgoing.end(`<?xml version="1.0"?><Error><Code>${treatment.code}</Code></Error>`);
-      return;
-    }
-    const { headers, method, url: path_ } = incoming;
-    const onward = request({ port, host: '127.0.0.1', method, path: path_, headers }, (answer) => {
-      answer.on('error', () => outgoing.destroy());
-      if (treatment === 'lose the answer') {
-        answer.resume();
-        answer.once('end', () => outgoing.destroy());
-        return;
-      }
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(outgoing);
-    });
-    onward.on('error', () => outgoing.destroy());
-    incoming.pipe(onward);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
 }
 
 export function part(partNumber: number, change: Partial<JournalPart> = {}): JournalPart {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { password } from '../app/testbed.ts';
+import { protocols, serverColumns } from '../app/testbed.ts';
 import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
 import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
 import { arrived, eachOnce, twoPartMails } from '../reliability/mails.ts';
@@ -17,10 +17,6 @@ before(async () => {
 });
 after(() => bed.stop());
 
-async function addConnection(name: string, columns: Readonly<Record<string, unknown>>): Promise<void> {
-  await bed.connections.upsertEntity({ partitionKey: 'acme', rowKey: name, ...columns }, 'Merge');
-}
-
 async function pollTimed(name: string) {
   const startedAtMs = performance.now();
   const state = await bed.poll(name);
@@ -34,21 +30,18 @@ function assertCut({ lastStatus, lastError, tookMs }: Awaited<ReturnType<typeof 
   assert.ok(tookMs > 2_000 * budgetSeconds && tookMs < 2_000 * budgetSeconds + graceMs, `${tookMs} ms`);
 }
 
-const cases = [
-  { protocol: 'IMAP', how: 'streamed', bytes: 2_300_000 },
-  { protocol: 'IMAP', how: 'whole', bytes: 700_000 },
-  { protocol: 'POP3', how: 'streamed', bytes: 2_300_000 },
-  { protocol: 'POP3', how: 'whole', bytes: 700_000 },
-] as const;
-
 describe('a mail that drips is cut, counted, left, and tried again by itself', { concurrency: true }, () => {
+  const cases = protocols.flatMap((protocol) => [
+    { protocol, how: 'streamed', bytes: 2_300_000 },
+    { protocol, how: 'whole', bytes: 700_000 },
+  ]);
   for (const { protocol, how, bytes } of cases) {
     test(`${protocol}, ${how}`, async () => {
       const name = `drip-${protocol}-${how}`;
       const mails = [...twoPartMails('drip', 1, bytes), ...twoPartMails(name, 2, 10)];
       const server = await startDrippingServer(protocol, mails, () => 32_768);
       try {
-        await addConnection(name, server.columns);
+        await bed.addConnection(name, server.columns);
         for (const left of ['next run', 'next run', 'left on the server']) {
           const cut = await pollTimed(name);
           assertCut(cut);
@@ -60,7 +53,7 @@ describe('a mail that drips is cut, counted, left, and tried again by itself', {
         assert.deepEqual(arrived(bed, name), eachOnce(name, 2));
 
         const anHourAgo = String(fourth.unfetchable).replace(/"lastTriedAt":\d+/, '"lastTriedAt":1');
-        await addConnection(name, { unfetchable: anHourAgo });
+        await bed.setColumns(name, { unfetchable: anHourAgo });
         const before = server.connections();
         const fifth = await pollTimed(name);
         assertCut(fifth);
@@ -79,8 +72,7 @@ test('a mailbox that takes too long to list ends too', async () => {
   // Without UIDL every mail is read to be known again.
   const server = await startScriptedServer({ mails, uidls: false, capa: ['USER'], delivery });
   try {
-    const at = { host: '127.0.0.1', hostType: 'POP3', port: server.port, useSsl: false };
-    await addConnection('nameless', { ...at, username: 'anna', password });
+    await bed.addConnection('nameless', serverColumns('POP3', server.port));
     assertCut(await pollTimed('nameless'));
   } finally {
     await server.stop();
@@ -89,9 +81,8 @@ test('a mailbox that takes too long to list ends too', async () => {
 
 test('a queue that answers nothing keeps a run no longer', async () => {
   const server = await startScriptedServer({ mails: twoPartMails('unsent', 1, 10) });
-  const at = { host: '127.0.0.1', hostType: 'POP3', port: server.port, useSsl: false };
   bed.broker.createQueue({ name: 'silent', maxMessageSizeBytes: 1_048_576 });
-  await addConnection('unsent', { ...at, username: 'anna', password, queueName: 'silent' });
+  await bed.addConnection('unsent', { ...serverColumns('POP3', server.port), queueName: 'silent' });
   bed.broker.faults.silentAttach = true;
   try {
     assertCut(await pollTimed('unsent'));
@@ -111,14 +102,13 @@ test('a mail that ends its session is left after three runs, also where another 
     },
   });
   try {
-    const at = { host: '127.0.0.1', hostType: 'IMAP', useSsl: false, username: 'anna', password };
-    await addConnection('ending', { ...at, port: server.port });
+    await bed.addConnection('ending', serverColumns('IMAP', server.port));
     await pollTimed('ending');
     const second = await pollTimed('ending');
     assert.match(second.lastError, /try 2 of 3/);
-    await addConnection('ending', { port: 1 });
+    await bed.setColumns('ending', { port: 1 });
     assert.match((await pollTimed('ending')).lastError, /refused/);
-    await addConnection('ending', { port: server.port });
+    await bed.setColumns('ending', { port: server.port });
     assert.match((await pollTimed('ending')).lastError, /try 3 of 3; it was left on the server/);
     await pollTimed('ending');
     assert.deepEqual(arrived(bed, 'ending'), eachOnce('ending', 2).slice(1));

@@ -22,9 +22,19 @@ function knownOf(storage: Storage, box = mailboxId, runId = 'run') {
   return new KnownMails({ ...options, delivered, openUndelivered: async () => storage.store });
 }
 
-test('nothing was left: empty, and read without a table', async () => {
-  const known = knownOf(await openStorage(azurite));
+/** What the next run has read. */
+async function readKnown(storage: Storage, box = mailboxId) {
+  const known = knownOf(storage, box, 'next');
   await known.read();
+  return known;
+}
+
+/** Stores mail `n` for the retry; gives when. */
+const storeMail = (storage: Storage, n: number, box = mailboxId) =>
+  storage.store.store(undeliveredMail(['x'], { mailboxId: box, identity: mail(n, box) }));
+
+test('nothing was left: empty, and read without a table', async () => {
+  const known = await readKnown(await openStorage(azurite));
   assert.equal(known.isEmpty, true);
   assert.equal(known.find(mail(1)), undefined);
 });
@@ -33,11 +43,10 @@ test('delivered and stored mails are found by the next run, each as what it is',
   const storage = await openStorage(azurite);
   const first = knownOf(storage);
   await Promise.all([first.record(mail(1)), first.record(mail(2))]);
-  const storedAt = await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(3) }));
+  const storedAt = await storeMail(storage, 3);
   first.noteStored(mail(3), storedAt);
   assert.deepEqual(first.find(mail(3)), { kind: 'stored', at: storedAt });
-  const next = knownOf(storage, mailboxId, 'next');
-  await next.read();
+  const next = await readKnown(storage);
   assert.equal(next.isEmpty, false);
   assert.deepEqual(
     [1, 2, 3, 4].map((n) => next.find(mail(n))),
@@ -52,8 +61,7 @@ test('delivered and stored mails are found by the next run, each as what it is',
 });
 
 test('after a store that may have been done the mailbox is not clean, so that the next run looks', async () => {
-  const known = knownOf(await openStorage(azurite));
-  await known.read();
+  const known = await readKnown(await openStorage(azurite));
   known.noteDoubt();
   assert.equal(known.isEmpty, false);
 });
@@ -61,8 +69,7 @@ test('after a store that may have been done the mailbox is not clean, so that th
 test('the same number with other fields is another mail', async () => {
   const storage = await openStorage(azurite);
   await knownOf(storage).record(mail(1));
-  const next = knownOf(storage);
-  await next.read();
+  const next = await readKnown(storage);
   assert.equal(next.find(identifyMail(mailboxId, 'imap:7:1:INBOX', 'other fields')), undefined);
 });
 
@@ -70,15 +77,11 @@ test('what is settled is forgotten, the marks of stored mails too', async () => 
   const storage = await openStorage(azurite);
   const first = knownOf(storage);
   await first.record(mail(1));
-  first.noteStored(
-    mail(2),
-    await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(2) })),
-  );
+  first.noteStored(mail(2), await storeMail(storage, 2));
   await first.forget([mail(1).id, mail(2).id]);
   assert.equal(first.isEmpty, true);
   assert.deepEqual(await storage.store.readMarks('acme', 'orders'), []);
-  const next = knownOf(storage);
-  await next.read();
+  const next = await readKnown(storage);
   assert.equal(next.isEmpty, true);
 });
 
@@ -86,12 +89,7 @@ test('what a complete list no longer has is forgotten', async () => {
   const storage = await openStorage(azurite);
   const first = knownOf(storage);
   await Promise.all([1, 2].map((n) => first.record(mail(n))));
-  for (const n of [3, 4]) {
-    first.noteStored(
-      mail(n),
-      await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(n) })),
-    );
-  }
+  for (const n of [3, 4]) first.noteStored(mail(n), await storeMail(storage, n));
   await first.keepOnly(new Set([mail(2).keyHash, mail(4).keyHash]));
   assert.deepEqual(
     [1, 2, 3, 4].map((n) => first.find(mail(n))?.kind),
@@ -106,27 +104,22 @@ test('what a complete list no longer has is forgotten', async () => {
 test('marks of another mailbox are kept and not seen; they count again when the connection points there', async () => {
   const storage = await openStorage(azurite);
   const other = 'imap|other.example.com|box|INBOX|7';
-  const stored = mail(1, other);
-  await storage.store.store(undeliveredMail(['x'], { mailboxId: other, identity: stored }));
-  const here = knownOf(storage);
-  await here.read();
+  await storeMail(storage, 1, other);
+  const here = await readKnown(storage);
   assert.equal(here.isEmpty, true);
   await here.keepOnly(new Set());
-  const there = knownOf(storage, other);
-  await there.read();
-  assert.equal(there.find(stored)?.kind, 'stored');
+  const there = await readKnown(storage, other);
+  assert.equal(there.find(mail(1, other))?.kind, 'stored');
 });
 
 test('marks older than seven days go', async () => {
   const storage = await openStorage(azurite);
-  await storage.store.store(undeliveredMail(['x'], { mailboxId, identity: mail(1) }));
+  await storeMail(storage, 1);
   passMinutes(storage, 7 * 24 * 60);
-  const young = knownOf(storage);
-  await young.read();
+  const young = await readKnown(storage);
   assert.equal(young.find(mail(1))?.kind, 'stored');
   passMinutes(storage, 1);
-  const old = knownOf(storage);
-  await old.read();
+  const old = await readKnown(storage);
   assert.equal(old.isEmpty, true);
   assert.deepEqual(await storage.store.readMarks('acme', 'orders'), []);
 });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
-import { BlobServiceClient } from '@azure/storage-blob';
-import { queueName } from '../app/testbed.ts';
+import { serverColumns } from '../app/testbed.ts';
 import { fetchRow, type Script, startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
-import { until } from '../reliability/mails.ts';
+import { messagesOf, until } from '../reliability/mails.ts';
 import { type PollingBed, startPollingBed } from './pollingBed.ts';
 
 const mebibyte = 1_048_576;
@@ -46,10 +45,7 @@ async function addServer(t: TestContext, name: string, mayGoOn: Promise<void>): 
   };
   const server = await startScriptedImapServer(script);
   t.after(() => server.stop());
-  await bed.connections.upsertEntity({
-    ...{ partitionKey: 'acme', rowKey: name, hostType: 'IMAP', host: '127.0.0.1', port: server.port },
-    ...{ useSsl: false, username: 'anna', password: 'pass-7391-word' },
-  });
+  await bed.addConnection(name, serverColumns('IMAP', server.port));
   return offsets;
 }
 
@@ -69,13 +65,10 @@ test('a mail that waits for its turn to hold text is let go of, read again from 
   }
   const timesBegun = (offsets: readonly number[]) => offsets.filter((offset) => offset === 0).length;
   assert.deepEqual([timesBegun(holder), timesBegun(waiter)], [1, 2]);
-  const payloads = BlobServiceClient.fromConnectionString(bed.azurite.connectionString).getContainerClient(
-    'email-payloads',
-  );
+  const payloads = bed.container('email-payloads');
   for (const name of ['holder', 'waiter']) {
     const hashes = new Map<unknown, string>();
-    for (const { subject, applicationProperties = {} } of bed.broker.queue(queueName).messages) {
-      if (applicationProperties.connection !== name) continue;
+    for (const { subject, applicationProperties = {} } of messagesOf(bed, name)) {
       const blob = String(applicationProperties.claimCheck).replace('email-payloads/', '');
       hashes.set(subject, hash('sha256', await payloads.getBlobClient(blob).downloadToBuffer()));
     }

@@ -53,7 +53,7 @@ test('a run that waits for memory heeds its time and its lease, and no mail is b
       const protocol = name === 'late-imap' ? 'IMAP' : 'POP3';
       const server = await startDrippingServer(protocol, waiterMails(name), () => bytesPerSecond);
       servers.set(name, server);
-      await bed.connections.upsertEntity({ partitionKey: 'acme', rowKey: name, ...server.columns }, 'Merge');
+      await bed.addConnection(name, server.columns);
       return await timed(name);
     });
     await until(
@@ -65,7 +65,7 @@ test('a run that waits for memory heeds its time and its lease, and no mail is b
     await until('the first mails are there', () =>
       [...servers.values()].every(({ sentBytes }) => sentBytes() > 27_000),
     );
-    await bed.breakLease('leaseless');
+    await bed.lease('leaseless').breakLease(0);
     const brokenAtMs = performance.now();
     const [imap, pop3, leaseless] = await Promise.all(polls);
     assert.match(String(leaseless?.lastError), /lease of this poll could not be renewed/);

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { HostProcess } from '../testbed/host/hostProcess.ts';
-import { type Protocol, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { protocols, userOf, usersOf } from '../app/testbed.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { messagesOf } from './mails.ts';
 
 const maxRssBytes = 256 * 1_048_576;
-const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
 
 let bed: ReliabilityBed;
 before(async () => {
-  bed = await startReliabilityBed({ users: ['hostile-imap', 'hostile-pop3'] });
+  bed = await startReliabilityBed({ users: usersOf('hostile') });
 });
 after(() => bed.stop());
 
@@ -49,9 +48,8 @@ function mailbox(): Buffer[] {
 
 for (const protocol of protocols) {
   test(`${protocol}: hostile mails arrive as they are, those behind them too, within 256 MB`, async () => {
-    const name = `hostile-${protocol.toLowerCase()}`;
-    const child: HostProcess = await bed.startChild();
-    try {
+    const name = userOf('hostile', protocol);
+    await bed.withChild(async (child) => {
       const mails = mailbox();
       await bed.addMailbox(name, protocol, mails);
       await bed.order(name);
@@ -85,8 +83,6 @@ for (const protocol of protocols) {
       assert.ok(warnings.length > 0 && warnings.length < 20, `${warnings.length} warnings`);
       const usage = await child.usage();
       assert.ok(usage.maxRssBytes < maxRssBytes, `${Math.round(usage.maxRssBytes / 1_048_576)} MB`);
-    } finally {
-      await child.stop();
-    }
+    });
   });
 }

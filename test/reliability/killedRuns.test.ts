@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { HostProcess } from '../testbed/host/hostProcess.ts';
-import { listMaildir } from '../testbed/seed.ts';
-import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, eachOnce, messagesOf, twoPartMails, until } from './mails.ts';
+import { type Protocol, protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import {
+  arrived,
+  atFirstMessage,
+  countUnsettled,
+  eachOnce,
+  messagesOf,
+  twoPartMails,
+  until,
+} from './mails.ts';
 
 const mailCount = 30;
-const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
-const users = protocols.flatMap((protocol) =>
-  ['unsettled', 'unrecorded', 'stored', 'unsent'].map((what) => `${what}-${protocol.toLowerCase()}`),
-);
+const users = usersOf('unsettled', 'unrecorded', 'stored', 'unsent');
 
 let bed: ReliabilityBed;
 before(async () => {
@@ -19,31 +23,15 @@ after(() => bed.stop());
 
 /** Polls in a child that is killed once `isTime` holds. */
 async function killDuringPoll(name: string, isTime: () => boolean | Promise<boolean>): Promise<void> {
-  const child: HostProcess = await bed.startChild();
+  await bed.order(name);
   try {
-    await bed.order(name);
-    const polling = child.drainQueue().catch(() => undefined);
-    await until(`the moment to kill the run on ${name}`, isTime);
-    await child.kill();
-    await polling;
+    await bed.withChild(async (child) => {
+      void child.drainQueue().catch(() => undefined);
+      await until(`the moment to kill the run on ${name}`, isTime);
+    });
   } finally {
-    await child.kill();
     await bed.restore();
   }
-}
-
-/** Runs `act` at the first message that comes from the mailbox. */
-function atFirstMessage(name: string, act: () => void): void {
-  const off = bed.broker.queue(queueName).onMessage(({ applicationProperties }) => {
-    if (applicationProperties?.connection !== name) return;
-    off();
-    act();
-  });
-}
-
-async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
-  const mails = await listMaildir(bed.dovecot.maildir(name));
-  return protocol === 'IMAP' ? mails.every(({ seen }) => seen) : mails.length === 0;
 }
 
 /** What a killed run has left is taken over; answers how many messages the next one sent. */
@@ -54,7 +42,7 @@ async function takeOver(name: string, protocol: Protocol): Promise<number> {
   const state = await bed.poll(name);
   assert.equal(state.lastError, '');
   assert.equal(state.lastStatus, 'ok');
-  assert.ok(await isSettled(name, protocol), 'every mail is settled');
+  assert.equal(await countUnsettled(bed, name, protocol), 0, 'every mail is settled');
   assert.deepEqual(await bed.remembered(name), [], 'nothing is left to settle');
   return queue.accepted + queue.duplicates - before;
 }
@@ -62,23 +50,23 @@ async function takeOver(name: string, protocol: Protocol): Promise<number> {
 for (const protocol of protocols) {
   describe(`${protocol}: a run is killed`, () => {
     test('between push and settle: the next one settles and sends nothing', async () => {
-      const name = `unsettled-${protocol.toLowerCase()}`;
+      const name = userOf('unsettled', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, mailCount));
-      atFirstMessage(name, () => bed.mail[protocol].dropAll('silence'));
+      atFirstMessage(bed, name, () => bed.mail[protocol].dropAll('silence'));
       await killDuringPoll(name, async () => {
         if (messagesOf(bed, name).length < 2 * mailCount) return false;
         // What the next run reads is what counts, so that is what is waited for.
         return (await countRecorded(name)) === mailCount;
       });
-      assert.ok(!(await isSettled(name, protocol)));
+      assert.ok((await countUnsettled(bed, name, protocol)) > 0);
       assert.equal(await takeOver(name, protocol), 0);
       assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
     });
 
     test('before it could record what it pushed: the repeats are dropped by duplicate detection', async () => {
-      const name = `unrecorded-${protocol.toLowerCase()}`;
+      const name = userOf('unrecorded', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, mailCount));
-      atFirstMessage(name, () => {
+      atFirstMessage(bed, name, () => {
         bed.storage.table.dropAll('silence');
         bed.storage.table.silenceNew(true);
         bed.mail[protocol].dropAll('silence');
@@ -91,7 +79,7 @@ for (const protocol of protocols) {
     });
 
     test('after it stored what it could not push: the next one settles, the retry delivers, all of it once', async () => {
-      const name = `stored-${protocol.toLowerCase()}`;
+      const name = userOf('stored', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 3));
       const { duplicates } = bed.broker.queue(queueName);
       // The refusal comes late enough for the mail server to fall silent before.
@@ -104,7 +92,7 @@ for (const protocol of protocols) {
         isSilent = true;
         return (await bed.undelivered(name)).length === 3;
       });
-      assert.ok(!(await isSettled(name, protocol)));
+      assert.ok((await countUnsettled(bed, name, protocol)) > 0);
       assert.equal(await takeOver(name, protocol), 0);
       await bed.retryDeliveries();
       assert.deepEqual(arrived(bed, name), eachOnce(name, 3));
@@ -113,7 +101,7 @@ for (const protocol of protocols) {
     });
 
     test('before Service Bus took anything: the next one sends all of it', async () => {
-      const name = `unsent-${protocol.toLowerCase()}`;
+      const name = userOf('unsent', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, mailCount));
       bed.broker.faults.silentTransfers = true;
       const transfers = () => bed.broker.queue(queueName).transfers;
@@ -136,24 +124,16 @@ test('a run that died is due again when its heartbeat is two minutes old, not be
   const name = 'unsettled-imap';
   const orders = async () => {
     const before = await bed.state(name);
-    await bed.host.fireTimer('schedulePolls');
-    await bed.host.drainQueue();
+    await bed.tick();
     const state = await bed.state(name);
     return state.runId === before.runId ? 'left' : 'polled';
   };
   const running = async (heartbeatAgeMs: number) => {
-    await bed.connections.updateEntity(
-      {
-        partitionKey: 'acme',
-        rowKey: name,
-        lastStatus: 'running',
-        runId: 'killed',
-        heartbeatAt: new Date(Date.now() - heartbeatAgeMs).toISOString(),
-        pollingIntervalSeconds: 3_600,
-        nextRunAt: new Date(Date.now() + 3_600_000).toISOString(),
-      },
-      'Merge',
-    );
+    await bed.setColumns(name, {
+      ...{ lastStatus: 'running', runId: 'killed', pollingIntervalSeconds: 3_600 },
+      heartbeatAt: new Date(Date.now() - heartbeatAgeMs).toISOString(),
+      nextRunAt: new Date(Date.now() + 3_600_000).toISOString(),
+    });
   };
   for (const user of users) {
     if (user !== name) await bed.connections.deleteEntity('acme', user).catch(() => undefined);

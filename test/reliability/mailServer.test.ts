@@ -2,35 +2,22 @@ import assert from 'node:assert/strict';
 import { chmod, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { ImapFlow } from 'imapflow';
-import { password } from '../app/testbed.ts';
+import { asPerson, type Protocol, protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
 import { listMaildir } from '../testbed/seed.ts';
-import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { arrived, countUnsettled, eachOnce, twoPartMails, until } from './mails.ts';
 
-const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
 /** Of the bytes that 20 mails come with: in the login, the list, the fetch, the settle. */
 const cuts = [600, 3_000, 25_000, 60_000, 68_000, 69_500];
 const ways = ['rst', 'fin'] as const;
 
 let bed: ReliabilityBed;
 before(async () => {
-  const users = protocols.flatMap((protocol) =>
-    ['cuts', 'sent', 'unreadable', 'others'].map((kind) => userOf(kind, protocol)),
-  );
+  const users = usersOf('cuts', 'sent', 'unreadable', 'others');
   bed = await startReliabilityBed({ users: [...users, 'renumbered', 'foreign'] });
 });
 afterEach(() => bed.restore());
 after(() => bed.stop());
-
-function userOf(kind: string, protocol: Protocol): string {
-  return `${kind}-${protocol.toLowerCase()}`;
-}
-
-async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
-  const mails = await listMaildir(bed.dovecot.maildir(name));
-  return protocol === 'IMAP' ? mails.every(({ seen }) => seen) : mails.length === 0;
-}
 
 /**
  * Does `change` once the run on `name` has listed its mails and before it fetches any: it says then that it is at
@@ -39,7 +26,7 @@ async function isSettled(name: string, protocol: Protocol): Promise<boolean> {
 async function pollWithChange(
   name: string,
   protocol: Protocol,
-  change: () => Promise<void>,
+  change: () => Promise<unknown>,
 ): Promise<Record<string, unknown>> {
   let sentBefore = Number.POSITIVE_INFINITY;
   const off = bed.mail[protocol].onConnection(() => {
@@ -60,21 +47,6 @@ async function pollWithChange(
   return await bed.state(name);
 }
 
-async function asOther(user: string, act: (client: ImapFlow) => Promise<void>): Promise<void> {
-  const client = new ImapFlow({
-    host: '127.0.0.1',
-    port: bed.dovecot.imapPort,
-    secure: false,
-    doSTARTTLS: false,
-    auth: { user, pass: password },
-    logger: false,
-  });
-  await client.connect();
-  await client.mailboxOpen('INBOX');
-  await act(client);
-  await client.logout();
-}
-
 for (const protocol of protocols) {
   describe(protocol, () => {
     test('a connection that ends anywhere in what the server sends loses and repeats nothing', async () => {
@@ -93,7 +65,7 @@ for (const protocol of protocols) {
       }
       assert.equal((await bed.poll(name)).lastStatus, 'ok');
       assert.deepEqual(arrived(bed, name), eachOnce(name, mails));
-      assert.ok(await isSettled(name, protocol));
+      assert.equal(await countUnsettled(bed, name, protocol), 0);
       assert.deepEqual(await bed.remembered(name), []);
       assert.equal(bed.broker.queue(queueName).duplicates, duplicates);
     });
@@ -112,7 +84,7 @@ for (const protocol of protocols) {
       }
       assert.equal((await bed.poll(name)).lastStatus, 'ok');
       assert.deepEqual(arrived(bed, name), eachOnce(name, mails));
-      assert.ok(await isSettled(name, protocol));
+      assert.equal(await countUnsettled(bed, name, protocol), 0);
       assert.equal(bed.broker.queue(queueName).duplicates, duplicates);
     });
 
@@ -144,9 +116,7 @@ for (const protocol of protocols) {
       const name = userOf('others', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 10));
       const state = await pollWithChange(name, protocol, () =>
-        asOther(name, async (client) => {
-          await client.messageDelete('2:4', { uid: true });
-        }),
+        asPerson(bed.dovecot, name, (client) => client.messageDelete('2:4', { uid: true })),
       );
       assert.equal(state.lastError, '');
       const gone = new RegExp(`^${name} [123]:`);
@@ -154,7 +124,7 @@ for (const protocol of protocols) {
         arrived(bed, name),
         eachOnce(name, 10).filter((line) => !gone.test(line)),
       );
-      assert.ok(await isSettled(name, protocol));
+      assert.equal(await countUnsettled(bed, name, protocol), 0);
       assert.deepEqual(await bed.remembered(name), []);
     });
   });
@@ -164,9 +134,7 @@ test('IMAP: a mail that someone has read after it was listed is left to them', a
   const name = userOf('others', 'IMAP');
   await bed.addMailbox(name, 'IMAP', twoPartMails(name, 14).slice(10));
   const state = await pollWithChange(name, 'IMAP', () =>
-    asOther(name, async (client) => {
-      await client.messageFlagsAdd({ seen: false }, ['\\Seen']);
-    }),
+    asPerson(bed.dovecot, name, (client) => client.messageFlagsAdd({ seen: false }, ['\\Seen'])),
   );
   assert.equal(state.lastError, '');
   assert.equal(state.lastMailCount, 0);
@@ -189,9 +157,7 @@ test('IMAP: a UIDVALIDITY that changes between runs repeats nothing that was set
 test('IMAP: deleting removes the app’s own mails and no mail that someone else has flagged', async () => {
   const name = 'foreign';
   await bed.addMailbox(name, 'IMAP', twoPartMails(name, 5), { deleteMessages: true });
-  await asOther(name, async (client) => {
-    await client.messageFlagsAdd('1:2', ['\\Deleted'], { uid: true });
-  });
+  await asPerson(bed.dovecot, name, (client) => client.messageFlagsAdd('1:2', ['\\Deleted'], { uid: true }));
   await bed.poll(name);
   assert.equal(arrived(bed, name).length, 3);
   const left = await listMaildir(bed.dovecot.maildir(name));

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
+import { type MailParts, type Parts, type Protocol, queueName } from '../app/testbed.ts';
 import type { QueueMessage } from '../testbed/broker/queue.ts';
-import { queueName, type ReliabilityBed } from './bed.ts';
+import { listMaildir } from '../testbed/seed.ts';
 
 /** Mails of a body and one attachment each; what they hold tells them apart. */
 export function twoPartMails(name: string, count: number, attachmentBytes = 2_000): Buffer[] {
@@ -31,19 +32,19 @@ export function twoPartMails(name: string, count: number, attachmentBytes = 2_00
   });
 }
 
-export function messagesOf(bed: Pick<ReliabilityBed, 'broker'>, name: string): QueueMessage[] {
+export function messagesOf(bed: Pick<Parts, 'broker'>, name: string): QueueMessage[] {
   return bed.broker
     .queue(queueName)
     .messages.filter(({ applicationProperties }) => applicationProperties?.connection === name);
 }
 
 /** `{subject}: {numbers of its parts}` of what has arrived from the mailbox, sorted; a part twice shows twice. */
-export function arrived(bed: Pick<ReliabilityBed, 'broker'>, name: string): string[] {
+export function arrived(bed: Pick<Parts, 'broker'>, name: string): string[] {
   const bySubject = new Map<string, number[]>();
   for (const message of messagesOf(bed, name)) {
     const { emailSubject, partNumber, sha256, claimCheck } = message.applicationProperties ?? {};
     if (claimCheck === undefined) {
-      assert.equal(createHash('sha256').update(message.body).digest('hex'), sha256);
+      assert.equal(hash('sha256', message.body), sha256);
     }
     const parts = bySubject.get(String(emailSubject)) ?? [];
     bySubject.set(String(emailSubject), [...parts, Number(partNumber)]);
@@ -67,4 +68,23 @@ export async function until(
     if (Date.now() > deadline) throw new Error(`Not within ${timeoutMs} ms: ${what}.`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** How many mails are still there for the next poll. */
+export async function countUnsettled(
+  { dovecot }: Pick<MailParts, 'dovecot'>,
+  name: string,
+  protocol: Protocol,
+): Promise<number> {
+  const mails = await listMaildir(dovecot.maildir(name));
+  return protocol === 'IMAP' ? mails.filter(({ seen }) => !seen).length : mails.length;
+}
+
+/** Runs `act` at the first message that comes from the mailbox. */
+export function atFirstMessage({ broker }: Pick<Parts, 'broker'>, name: string, act: () => void): void {
+  const off = broker.queue(queueName).onMessage(({ applicationProperties }) => {
+    if (applicationProperties?.connection !== name) return;
+    off();
+    act();
+  });
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { type Protocol, protocols, userOf, usersOf } from '../app/testbed.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
-import { type Protocol, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
 import { type DrippingServer, startDrippingServer } from './slowServers.ts';
 
-const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
 const troubledQueue = 'troubled';
 const mebibyte = 1_048_576;
 /** What a poll beside bad neighbours may take, in times of what it takes alone, and beside what chance may cost. */
@@ -13,11 +13,7 @@ const mostTimes = 3;
 
 let bed: ReliabilityBed;
 before(async () => {
-  const usual = protocols.flatMap((protocol) =>
-    ['alone', 'warm', 'beside-drips', 'beside-many-drips', 'beside-hang', 'beside-busy'].map(
-      (kind) => `${kind}-${protocol.toLowerCase()}`,
-    ),
-  );
+  const usual = usersOf('alone', 'warm', 'beside-drips', 'beside-many-drips', 'beside-hang', 'beside-busy');
   bed = await startReliabilityBed({ users: [...usual, 'hanging-1', 'hanging-2', 'throttled'] });
   bed.broker.createQueue({
     ...{ name: troubledQueue, maxMessageSizeBytes: mebibyte, duplicateDetectionWindowMs: 600_000 },
@@ -35,7 +31,7 @@ const goodMails = (name: string) => [
 
 /** Polls a new mailbox of good mails; gives how long that took. */
 async function pollGood(kind: string, protocol: Protocol): Promise<number> {
-  const name = `${kind}-${protocol.toLowerCase()}`;
+  const name = userOf(kind, protocol);
   await bed.addMailbox(name, protocol, goodMails(name));
   const startedAtMs = performance.now();
   const state = await poll(name);
@@ -104,9 +100,9 @@ describe('a good mailbox ends in its usual time', () => {
             () => 8_192,
           );
           drips.push(server);
-          const keys = { partitionKey: 'acme', rowKey: `drip-${count}-${index}` };
-          await bed.connections.upsertEntity({ ...keys, ...server.columns }, 'Replace');
-          await bed.order(keys.rowKey);
+          const name = `drip-${count}-${index}`;
+          await bed.addConnection(name, server.columns);
+          await bed.order(name);
         }
         await until('all drip', () => drips.every(({ sentBytes }) => sentBytes() > 16_384), 30_000);
         for (const protocol of protocols) {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { queueName } from '../app/testbed.ts';
 import { listMaildir } from '../testbed/seed.ts';
-import { queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
 
 const waiting = 400;
@@ -92,14 +93,11 @@ test('the retry, told to go while its queue hangs, gives back what it took', asy
   await bed.table('EmailUndelivered').updateEntity({ ...keys, nextTryAt }, 'Merge');
   bed.broker.faults.silentTransfers = true;
   const { transfers } = bed.broker.queue(queueName);
-  const child = await bed.startChild();
-  try {
+  await bed.withChild(async (child) => {
     void child.fireTimer('retryDeliveries').catch(() => undefined);
     await until('the queue hangs', () => bed.broker.queue(queueName).transfers > transfers);
     await child.stop(100);
-  } finally {
-    await child.kill();
-  }
+  });
   const [record] = await bed.undelivered('given-back');
   assert.equal(record?.tries, stored?.tries);
   assert.ok(String(record?.takenUntil ?? '') < new Date().toISOString(), String(record?.takenUntil));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import type { HostProcess } from '../testbed/host/hostProcess.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { arrived, eachOnce, messagesOf, twoPartMails, until } from './mails.ts';
 
@@ -10,7 +11,8 @@ before(async () => {
 after(() => bed.stop());
 
 /** The app goes about its work in 36; each of these mails needs more than 44. */
-const heap = ['--max-old-space-size=40'];
+const inSmallHeap = (use: (child: HostProcess) => Promise<void>) =>
+  bed.withChild(use, {}, ['--max-old-space-size=40']);
 
 const head = 'From: a@example.com\r\nSubject: bad\r\nMIME-Version: 1.0\r\n';
 
@@ -45,25 +47,19 @@ for (const [name, bad] of [
   test(`${name}: a mail that takes more memory than there is goes whole at the third time, and what lies behind it arrives`, async () => {
     await bed.addMailbox(name, 'IMAP', [bad(), ...twoPartMails(name, 3)]);
     for (const deaths of [1, 2]) {
-      const dying = await bed.startChild({}, heap);
-      try {
-        await bed.order(name);
+      await bed.order(name);
+      await inSmallHeap(async (dying) => {
         await assert.rejects(dying.drainQueue(), /The host process has ended/);
         await until('it says of what it died', () => /JavaScript heap out of memory/.test(dying.output()));
-      } finally {
-        await dying.kill();
-      }
+      });
       assert.match(String((await bed.state(name)).riskyMails), new RegExp(`:${deaths}}`));
       await bed.letDie(name);
     }
-    const child = await bed.startChild({}, heap);
-    try {
-      await bed.order(name);
+    await bed.order(name);
+    await inSmallHeap(async (child) => {
       await child.drainQueue();
       assert.ok(child.logs.some(({ message }) => /2 runs ended with their process/.test(message)));
-    } finally {
-      await child.kill();
-    }
+    });
     const state = await bed.state(name);
     assert.equal(state.lastStatus, 'ok', String(state.lastError));
     assert.equal(state.riskyMails ?? '', '');

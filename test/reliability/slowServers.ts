@@ -1,4 +1,4 @@
-import { password } from '../app/testbed.ts';
+import { type Protocol, serverColumns } from '../app/testbed.ts';
 import {
   type Command,
   fetchRow,
@@ -7,7 +7,6 @@ import {
   uidsIn,
 } from '../mailbox/imap/scriptedImapServer.ts';
 import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
-import type { Protocol } from './bed.ts';
 
 /** A mail server whose large mails come drop by drop. */
 export interface DrippingServer {
@@ -24,13 +23,9 @@ export async function startDrippingServer(
   mails: readonly Buffer[],
   bytesPerSecond: () => number,
 ): Promise<DrippingServer> {
-  const columnsAt = (port: number) => ({
-    ...{ host: '127.0.0.1', hostType: protocol, port, useSsl: false },
-    ...{ username: 'anna', password },
-  });
   if (protocol === 'POP3') {
     const server = await startScriptedServer({ mails, delivery: { bytesPerSecond } });
-    return { ...server, columns: columnsAt(server.port) };
+    return { ...server, columns: serverColumns(protocol, server.port) };
   }
   let sentBytes = 0;
   let isStopped = false;
@@ -54,7 +49,7 @@ export async function startDrippingServer(
     },
   });
   return {
-    columns: columnsAt(server.port),
+    columns: serverColumns(protocol, server.port),
     sentBytes: () => sentBytes,
     connections: () => server.connections,
     stop: async () => {

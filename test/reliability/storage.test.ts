@@ -1,37 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { listMaildir } from '../testbed/seed.ts';
-import { type Protocol, queueName, type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, eachOnce, twoPartMails, until } from './mails.ts';
-
-const protocols: readonly Protocol[] = ['IMAP', 'POP3'];
-const kinds = ['before', 'records', 'pause', 'end', 'both', 'lease'];
+import { protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
+import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
+import { arrived, atFirstMessage, countUnsettled, eachOnce, twoPartMails, until } from './mails.ts';
 
 let bed: ReliabilityBed;
 before(async () => {
-  const users = protocols.flatMap((protocol) => kinds.map((kind) => userOf(kind, protocol)));
-  bed = await startReliabilityBed({ users });
+  const users = usersOf('before', 'records', 'pause', 'end', 'both');
+  bed = await startReliabilityBed({ users: [...users, 'lease'] });
 });
 afterEach(() => bed.restore());
 after(() => bed.stop());
-
-function userOf(kind: string, protocol: Protocol): string {
-  return `${kind}-${protocol.toLowerCase()}`;
-}
-
-/** Runs `act` at the first message that comes from the mailbox. */
-function atFirstMessage(name: string, act: () => void): void {
-  const off = bed.broker.queue(queueName).onMessage(({ applicationProperties }) => {
-    if (applicationProperties?.connection !== name) return;
-    off();
-    act();
-  });
-}
-
-async function countUnsettled(name: string, protocol: Protocol): Promise<number> {
-  const mails = await listMaildir(bed.dovecot.maildir(name));
-  return protocol === 'IMAP' ? mails.filter(({ seen }) => !seen).length : mails.length;
-}
 
 function sent(): number {
   const { accepted, duplicates } = bed.broker.queue(queueName);
@@ -60,7 +39,7 @@ for (const protocol of protocols) {
       const name = userOf('records', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 20));
       const before = sent();
-      atFirstMessage(name, () => {
+      atFirstMessage(bed, name, () => {
         void bed.storage.table.refuse(true);
         bed.storage.table.dropAll('rst');
       });
@@ -68,7 +47,7 @@ for (const protocol of protocols) {
       await bed.host.drainQueue();
       const pushed = (sent() - before) / 2;
       assert.ok(pushed > 0);
-      assert.equal(await countUnsettled(name, protocol), 20 - pushed, 'what was pushed is settled');
+      assert.equal(await countUnsettled(bed, name, protocol), 20 - pushed, 'what was pushed is settled');
       await bed.restore();
       await bed.letDie(name);
       // What the dead run has left goes with the next one that has mail.
@@ -83,7 +62,7 @@ for (const protocol of protocols) {
       const name = userOf('pause', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 20));
       const before = sent();
-      atFirstMessage(name, () => bed.azurite.pause());
+      atFirstMessage(bed, name, () => bed.azurite.pause());
       const waker = setTimeout(() => bed.azurite.resume(), 1_500);
       const state = await bed.poll(name);
       clearTimeout(waker);
@@ -97,7 +76,7 @@ for (const protocol of protocols) {
       const name = userOf('both', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 10));
       const before = sent();
-      atFirstMessage(name, () => {
+      atFirstMessage(bed, name, () => {
         void bed.storage.table.refuse(true);
         bed.storage.table.dropAll('rst');
         bed.mail[protocol].dropAll('rst');
@@ -110,27 +89,27 @@ for (const protocol of protocols) {
       await bed.addMailbox(name, protocol, twoPartMails(name, 11).slice(10));
       await bed.poll(name);
       assert.deepEqual(arrived(bed, name), eachOnce(name, 11));
-      assert.equal(await countUnsettled(name, protocol), 0);
+      assert.equal(await countUnsettled(bed, name, protocol), 0);
       assert.deepEqual(await bed.remembered(name), []);
     });
 
     test('blobs away at the end: the outcome is written and the lease lapses by itself', async () => {
       const name = userOf('end', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 5));
-      atFirstMessage(name, () => {
+      atFirstMessage(bed, name, () => {
         void bed.storage.blob.refuse(true);
         bed.storage.blob.dropAll('rst');
       });
       const state = await bed.poll(name);
       assert.equal(state.lastStatus, 'ok');
       assert.deepEqual(arrived(bed, name), eachOnce(name, 5));
-      assert.equal(await countUnsettled(name, protocol), 0);
+      assert.equal(await countUnsettled(bed, name, protocol), 0);
     });
   });
 }
 
 test('an order whose lease can’t be asked for leaves the columns to the run that is at work', async () => {
-  const name = userOf('lease', 'IMAP');
+  const name = 'lease';
   await bed.addMailbox(name, 'IMAP', twoPartMails(name, 5));
   bed.broker.faults.acceptDelayMs = 6_000;
   await bed.order(name);

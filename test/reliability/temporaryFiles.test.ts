@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { noFaults } from '../testbed/broker/faults.ts';
-import type { HostProcess } from '../testbed/host/hostProcess.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { arrived, eachOnce, messagesOf, twoPartMails, until } from './mails.ts';
 
@@ -44,24 +43,13 @@ const filesIn = (path: string) =>
     ? readdirSync(path, { recursive: true, withFileTypes: true }).filter((one) => one.isFile())
     : [];
 
-async function withChild(temporary: string, use: (child: HostProcess) => Promise<void>): Promise<void> {
-  const child = await bed.startChild({ TMPDIR: temporary });
-  try {
-    await use(child);
-  } finally {
-    await child.kill();
-  }
-}
-
 test('no temporary file can be written: the mail arrives by claim check, and so do those behind it', async () => {
   // A file is no folder: whoever the app runs as, nothing can be made below it.
   const temporary = join(folder, 'no-folder');
   await writeFile(temporary, '');
   await bed.addMailbox('full-disk', 'IMAP', [manyAttachments('many'), ...twoPartMails('full-disk', 3)]);
-  await withChild(temporary, async (child) => {
-    await bed.order('full-disk');
-    await child.drainQueue();
-  });
+  await bed.order('full-disk');
+  await bed.withChild((child) => child.drainQueue(), { TMPDIR: temporary });
   const state = await bed.state('full-disk');
   assert.equal(state.lastError, '');
   const many = messagesOf(bed, 'full-disk').filter(
@@ -81,18 +69,24 @@ test('what a process that was killed has left is removed by the next one, and no
   const ours = join(temporary, 'email-inbound-adapter');
   await bed.addMailbox('crashed', 'IMAP', [manyAttachments('many')]);
   bed.broker.faults.silentTransfers = true;
-  await withChild(temporary, async (child) => {
-    await bed.order('crashed');
-    void child.drainQueue().catch(() => undefined);
-    await until('its parts lie in files', () => filesIn(ours).length > 0, 40_000);
-  });
+  await bed.order('crashed');
+  await bed.withChild(
+    async (child) => {
+      void child.drainQueue().catch(() => undefined);
+      await until('its parts lie in files', () => filesIn(ours).length > 0, 40_000);
+    },
+    { TMPDIR: temporary },
+  );
   assert.ok(filesIn(ours).length > 0, 'the killed process left them');
   Object.assign(bed.broker.faults, noFaults());
   await bed.letDie('crashed');
-  await withChild(temporary, async (child) => {
-    await bed.order('crashed');
-    await child.drainQueue();
-    assert.equal((await bed.state('crashed')).lastError, '');
-    assert.deepEqual(filesIn(ours), []);
-  });
+  await bed.order('crashed');
+  await bed.withChild(
+    async (child) => {
+      await child.drainQueue();
+      assert.equal((await bed.state('crashed')).lastError, '');
+      assert.deepEqual(filesIn(ours), []);
+    },
+    { TMPDIR: temporary },
+  );
 });

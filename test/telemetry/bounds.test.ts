@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { localEndpoint } from '../../shared/telemetry/azureExporters.ts';
 import { boundedWarnings } from '../../shared/telemetry/log.ts';
-import { TraceSampler } from '../../shared/telemetry/traceSampler.ts';
+import { createTraceSampler } from '../../shared/telemetry/traceSampler.ts';
 
 test('only an endpoint on this machine is spoken to in plain http', () => {
   const of = (endpoint: string) => localEndpoint(`InstrumentationKey=x;IngestionEndpoint=${endpoint}`);
@@ -36,9 +36,9 @@ test('a run warns of its first mails only, and says that it leaves out the rest'
 
 test('the sampler keeps all that failed, and so many others a minute, those with mail apart', () => {
   let nowMs = 0;
-  const sampler = new TraceSampler({ busy: 3, idle: 1 }, () => nowMs);
+  const keeps = createTraceSampler({ busy: 3, idle: 1 }, () => nowMs);
   const kept = (kind: 'failed' | 'busy' | 'idle') =>
-    Array.from({ length: 10 }, () => sampler.keeps(kind)).filter(Boolean).length;
+    Array.from({ length: 10 }, () => keeps(kind)).filter(Boolean).length;
   assert.deepEqual([kept('idle'), kept('busy'), kept('failed')], [1, 3, 10]);
   assert.deepEqual([kept('idle'), kept('busy'), kept('failed')], [0, 0, 10]);
   nowMs = 60_000;

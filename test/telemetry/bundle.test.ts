@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
 import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from '../app/testbed.ts';
-import { seedMaildir } from '../testbed/seed.ts';
 import { type Envelope, type Ingestion, startIngestion } from './ingestion.ts';
 
 const users = ['anna', 'bert', 'ten', 'many', 'odd', 'kept'];
@@ -28,31 +26,27 @@ before(async () => {
       WEBSITE_SITE_NAME: 'mail-app',
     },
   });
-  const { dovecot } = bed;
-  const imap = (user: string) => mailboxColumns(dovecot, 'IMAP', user);
-  await seedMaildir(dovecot.maildir('anna'), mails(3));
-  await seedMaildir(dovecot.maildir('bert'), mails(2));
-  await seedMaildir(dovecot.maildir('ten'), mails(10));
-  await seedMaildir(dovecot.maildir('many'), mails(300));
-  await seedMaildir(
-    dovecot.maildir('odd'),
-    Array.from({ length: 30 }, () => oddMail),
-  );
-  await seedMaildir(dovecot.maildir('kept'), mails(1));
-  for (const user of ['anna', 'ten', 'many', 'odd', 'kept']) await bed.addConnection(user, imap(user));
-  await bed.addConnection('bert', mailboxColumns(dovecot, 'POP3', 'bert'));
-  await bed.addConnection('wrong', { ...imap('anna'), password: 'guess' });
-  await bed.addConnection('unreadable', { ...imap('anna'), hostType: 'MAPI' });
-  await bed.addConnection('held', imap('anna'));
+  await bed.addMailbox('anna', 'IMAP', mails(3));
+  await bed.addMailbox('bert', 'POP3', mails(2));
+  await bed.addMailbox('ten', 'IMAP', mails(10));
+  await bed.addMailbox('many', 'IMAP', mails(300));
+  await bed.addMailbox('odd', 'IMAP', Array<Buffer>(30).fill(oddMail));
+  await bed.addMailbox('kept', 'IMAP', mails(1));
+  const columns = mailboxColumns(bed.dovecot, 'IMAP', 'anna');
+  await bed.addConnection('wrong', { ...columns, password: 'guess' });
+  await bed.addConnection('unreadable', { ...columns, hostType: 'MAPI' });
+  await bed.addConnection('held', columns);
   for (const name of ['anna', 'bert', 'ten', 'many', 'odd', 'wrong', 'unreadable']) await bed.poll(name);
   sent = bed.broker.queue(queueName).messages.map(({ applicationProperties }) => applicationProperties);
 
-  await holdLease('held');
+  await bed.container('email-leases').getBlockBlobClient('acme/held').upload('', 0);
+  await bed.lease('held').acquireLease(60);
   await bed.poll('held');
   bed.broker.faults.quotaExceeded = true;
   await bed.poll('kept');
-  await new QueueClient(bed.azurite.connectionString, 'email-polls-poison').createIfNotExists();
-  await new QueueClient(bed.azurite.connectionString, 'email-polls-poison').sendMessage('e30=');
+  const poisoned = new QueueClient(bed.azurite.connectionString, 'email-polls-poison');
+  await poisoned.createIfNotExists();
+  await poisoned.sendMessage('e30=');
   await bed.host.fireTimer('retryDeliveries');
   // Its hook sends what is there.
   await bed.host.stop();
@@ -61,15 +55,6 @@ after(async () => {
   await bed.stop();
   await ingestion.stop();
 });
-
-async function holdLease(name: string): Promise<void> {
-  const container = BlobServiceClient.fromConnectionString(bed.azurite.connectionString).getContainerClient(
-    'email-leases',
-  );
-  const blob = container.getBlockBlobClient(`acme/${name}`);
-  await blob.upload('', 0);
-  await blob.getBlobLeaseClient().acquireLease(60);
-}
 
 const total = (name: string, dimensions: Readonly<Record<string, string>>): number =>
   ingestion.metric(name, dimensions).reduce((sum, { value }) => sum + value, 0);

@@ -1,28 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { Failure } from '../../shared/failure/failure.ts';
-import type { Log } from '../../shared/telemetry/log.ts';
 import { maxLabelledConnections } from '../../shared/telemetry/meters.ts';
 import { openTelemetry } from '../../shared/telemetry/openTelemetry.ts';
 import { type ConnectionLabels, noTelemetry } from '../../shared/telemetry/telemetry.ts';
 import { connectionStringFor, startIngestion } from './ingestion.ts';
+import { failure, keepUnsentApart, quiet, startTelemetry } from './support.ts';
 
-// What can't be sent the exporter keeps in the folder for temporary files, maybe after the last test has ended.
-const folder = mkdtempSync(join(tmpdir(), 'telemetry-'));
-process.env.TMPDIR = folder;
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+keepUnsentApart();
 
-const quiet: Log = { info() {}, warn() {}, error() {} };
 const labels: ConnectionLabels = { customer: 'acme', connection: 'anna', protocol: 'imap' };
 const nothing = { mails: 0, messages: 0, bytes: 0, durationMs: 5 };
-const failure = new Failure('login', 'The server refused the login.');
 
-test('the host’s span is the parent of the poll and of its log lines', async () => {
-  const ingestion = await startIngestion();
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+test('the host’s span is the parent of the poll and of its log lines', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context);
   const traceId = '0af7651916cd43dd8448eb211c80319c';
   const invocation = telemetry.follow(quiet, `00-${traceId}-b7ad6b7169203331-00`);
   invocation.startPoll(labels, 'run').end({ ...nothing, failure });
@@ -33,12 +23,10 @@ test('the host’s span is the parent of the poll and of its log lines', async (
   assert.equal(root?.tags['ai.operation.id'], traceId);
   assert.equal(root?.tags['ai.operation.parentId'], 'b7ad6b7169203331');
   assert.equal(line?.tags['ai.operation.id'], traceId);
-  await ingestion.stop();
 });
 
-test('two polls that the host gives the same trace both keep their request and their steps', async () => {
-  const ingestion = await startIngestion();
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+test('two polls that the host gives the same trace both keep their request and their steps', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context);
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
   const polls = ['anna', 'bert'].map((connection) =>
     telemetry.follow(quiet, traceparent).startPoll({ ...labels, connection }, `run of ${connection}`),
@@ -51,12 +39,10 @@ test('two polls that the host gives the same trace both keep their request and t
   assert.deepEqual(roots.map(({ data }) => data.baseData.properties.connection).toSorted(), ['anna', 'bert']);
   const parents = ingestion.ofType('RemoteDependencyData').map(({ tags }) => tags['ai.operation.parentId']);
   assert.deepEqual(parents.toSorted(), roots.map(({ data }) => data.baseData.id).toSorted());
-  await ingestion.stop();
 });
 
-test('without a trace of the host’s each poll begins one of its own', async () => {
-  const ingestion = await startIngestion();
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+test('without a trace of the host’s each poll begins one of its own', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context);
   for (const traceparent of ['', undefined, '00-0-0-00']) {
     telemetry
       .follow(quiet, traceparent)
@@ -66,12 +52,10 @@ test('without a trace of the host’s each poll begins one of its own', async ()
   await telemetry.shutdown(5_000);
   const traces = new Set(ingestion.ofType('RequestData').map(({ tags }) => tags['ai.operation.id']));
   assert.equal(traces.size, 3);
-  await ingestion.stop();
 });
 
-test('every failed poll’s trace is sent, and of a thousand idle ones no more than a few', async () => {
-  const ingestion = await startIngestion();
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+test('every failed poll’s trace is sent, and of a thousand idle ones no more than a few', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context);
   for (let poll = 0; poll < 1_000; poll += 1) {
     const idle = telemetry.follow(quiet, undefined).startPoll(labels, `idle ${poll}`);
     idle.startStep('connect').end();
@@ -89,12 +73,10 @@ test('every failed poll’s trace is sent, and of a thousand idle ones no more t
   assert.equal(ingestion.ofType('RemoteDependencyData').length, 1_000 + idle);
   const counted = ingestion.metric('email.poll.duration').reduce((sum, { count }) => sum + count, 0);
   assert.equal(counted, 2_000, 'metrics are not sampled');
-  await ingestion.stop();
 });
 
-test('the dimensions of metrics are bounded: connections beyond that are counted as other', async () => {
-  const ingestion = await startIngestion();
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+test('the dimensions of metrics are bounded: connections beyond that are counted as other', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context);
   const all = maxLabelledConnections + 100;
   for (let index = 0; index < all; index += 1) {
     telemetry.follow(quiet, undefined).skipPoll({ ...labels, connection: `mailbox-${index}` });
@@ -111,17 +93,14 @@ test('the dimensions of metrics are bounded: connections beyond that are counted
   const [other] = ingestion.metric('email.lease.skipped', { customer: 'other', connection: 'other' });
   assert.equal(other?.value, 100);
   assert.equal(ingestion.metric('email.undelivered', { connection: 'other' })[0]?.value, 4);
-  await ingestion.stop();
 });
 
-test('what is no longer undelivered is said to be 0', async () => {
-  const ingestion = await startIngestion();
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString });
+test('what is no longer undelivered is said to be 0', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context);
   telemetry.reportBacklog({ undelivered: [{ labels, status: 'abandoned', mails: 3 }] });
   telemetry.reportBacklog({ undelivered: [], poisonedOrders: 0 });
   await telemetry.shutdown(5_000);
   assert.equal(ingestion.metric('email.undelivered', { status: 'abandoned' })[0]?.value, 0);
-  await ingestion.stop();
 });
 
 test('an endpoint that is silent or away holds up neither a poll nor the end of the process', async () => {

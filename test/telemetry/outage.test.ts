@@ -1,43 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import tls from 'node:tls';
 import v8 from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Failure } from '../../shared/failure/failure.ts';
 import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
-import { type OpenTelemetryOptions, openTelemetry } from '../../shared/telemetry/openTelemetry.ts';
 import type { ConnectionLabels, Telemetry } from '../../shared/telemetry/telemetry.ts';
+import { until } from '../reliability/mails.ts';
 import { testCertificate } from '../testbed/certificates.ts';
-import { type Ingestion, type IngestionMode, startIngestion } from './ingestion.ts';
+import type { Envelope, Ingestion } from './ingestion.ts';
+import { failure, keepUnsentApart, quiet, startTelemetry } from './support.ts';
 
-// What can't be sent the exporter keeps in the folder for temporary files.
-const folder = mkdtempSync(join(tmpdir(), 'telemetry-'));
-process.env.TMPDIR = folder;
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-
-const quiet: Log = { info() {}, warn() {}, error() {} };
-const failure = new Failure('login', 'The server refused the login.');
-
-/** Both end with the test, however it ends. */
-async function start(
-  context: TestContext,
-  mode: IngestionMode,
-  options: Omit<OpenTelemetryOptions, 'connectionString'> = {},
-  tls?: { readonly key: string; readonly cert: string },
-): Promise<{ ingestion: Ingestion; telemetry: Telemetry }> {
-  const ingestion = await startIngestion(mode, tls);
-  const telemetry = openTelemetry({ connectionString: ingestion.connectionString, ...options });
-  context.after(async () => {
-    await telemetry.shutdown(2_000);
-    await ingestion.stop();
-  });
-  return { ingestion, telemetry };
-}
+keepUnsentApart();
 
 /** So many failed polls, each with a connection of the given name and six steps. */
 function poll(telemetry: Telemetry, count: number, connection: string): void {
@@ -52,12 +27,9 @@ function poll(telemetry: Telemetry, count: number, connection: string): void {
 }
 
 async function arrival(ingestion: Ingestion, connection: string): Promise<void> {
-  const has = () =>
-    ingestion.ofType('RequestData').some(({ data }) => data.baseData.properties.connection === connection);
-  for (let waitedMs = 0; !has(); waitedMs += 50) {
-    assert.ok(waitedMs < 60_000, `no poll of ${connection} arrived`);
-    await wait(50);
-  }
+  const isIts = ({ data }: Envelope) => data.baseData.properties.connection === connection;
+  const has = () => ingestion.ofType('RequestData').some(isIts);
+  await until(`a poll of ${connection} arrives`, has, 60_000);
 }
 
 v8.setFlagsFromString('--expose-gc');
@@ -75,7 +47,7 @@ async function usedMiB(ingestion: Ingestion): Promise<number> {
 }
 
 test('an endpoint that was silent for a while costs neither what comes after it nor memory', async (context) => {
-  const { ingestion, telemetry } = await start(context, 'answering', { requestMs: 200 });
+  const { ingestion, telemetry } = await startTelemetry(context, 'answering', { requestMs: 200 });
   poll(telemetry, 2_000, 'before');
   poll(telemetry, 1, 'before-last');
   await arrival(ingestion, 'before-last');
@@ -99,11 +71,10 @@ test('an endpoint that was silent for a while costs neither what comes after it 
 async function sentenceAfter(telemetry: Telemetry): Promise<readonly string[]> {
   const errors: string[] = [];
   const log: Log = { ...quiet, error: (sentence) => errors.push(sentence) };
-  for (let waitedMs = 0; errors.length === 0; waitedMs += 50) {
-    assert.ok(waitedMs < 20_000, 'nothing was said');
+  await until('something is said', () => {
     telemetry.follow(log, undefined);
-    await wait(50);
-  }
+    return errors.length > 0;
+  });
   for (let again = 0; again < 5; again += 1) {
     poll(telemetry, 100, 'again');
     await wait(50);
@@ -112,22 +83,19 @@ async function sentenceAfter(telemetry: Telemetry): Promise<readonly string[]> {
   return errors;
 }
 
-const refusals: readonly (readonly [number, string])[] = [
+for (const [status, advice] of [
   [
     401,
-    'Application Insights refused telemetry (HTTP 401). If the resource takes no telemetry without an identity, set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD.',
+    'If the resource takes no telemetry without an identity, set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD.',
   ],
-  [
-    400,
-    'Application Insights refused telemetry (HTTP 400). Copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource.',
-  ],
-];
-
-for (const [status, sentence] of refusals) {
+  [400, 'Copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource.'],
+] as const) {
   test(`ingestion that refuses with ${status} is said once in the log`, async (context) => {
-    const { telemetry } = await start(context, status);
+    const { telemetry } = await startTelemetry(context, status);
     poll(telemetry, 100, 'refused');
-    assert.deepEqual(await sentenceAfter(telemetry), [sentence]);
+    assert.deepEqual(await sentenceAfter(telemetry), [
+      `Application Insights refused telemetry (HTTP ${status}). ${advice}`,
+    ]);
   });
 }
 
@@ -143,7 +111,7 @@ test('with an identity telemetry carries its token', async (context) => {
     },
   };
   const server = { key, cert: certificate };
-  const { ingestion, telemetry } = await start(context, 'answering', { credential }, server);
+  const { ingestion, telemetry } = await startTelemetry(context, 'answering', { credential }, server);
   poll(telemetry, 1, 'trusted');
   await telemetry.shutdown(5_000);
   assert.deepEqual(new Set(ingestion.authorizations), new Set(['Bearer insights-token']));
@@ -157,7 +125,7 @@ test('an identity without a token is said once in the log, and costs nothing els
     getToken: () => Promise.reject(new IdentityFailure('No token for the managed identity x: it is away.')),
   };
   const server = { key, cert: certificate };
-  const { telemetry } = await start(context, 'answering', { credential }, server);
+  const { telemetry } = await startTelemetry(context, 'answering', { credential }, server);
   poll(telemetry, 100, 'nobody');
   assert.deepEqual(await sentenceAfter(telemetry), [
     'Telemetry is not sent: No token for the managed identity x: it is away. Application Insights asks for one, as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says.',

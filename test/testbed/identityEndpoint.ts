@@ -24,7 +24,8 @@ export async function startIdentityEndpoint(): Promise<IdentityEndpoint> {
   let open = 0;
   const server = createServer((request, response) => {
     asked.push(new URL(request.url ?? '/', 'http://127.0.0.1').searchParams);
-    const answer = endpoint.answer();
+    const isApp = request.headers['x-identity-header'] === endpoint.env.IDENTITY_HEADER;
+    const answer: IdentityAnswer = isApp ? endpoint.answer() : { kind: 'refusal', status: 401 };
     if (answer.kind === 'silence') return;
     response.setHeader('content-type', 'application/json');
     if (answer.kind === 'refusal') {

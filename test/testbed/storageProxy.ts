@@ -33,8 +33,8 @@ export interface StorageProxy {
   readonly calls: readonly StorageCall[];
   /** Connections from clients that are open now, and the most there were at a time. */
   readonly connections: { readonly open: number; readonly most: number };
-  /** Asked for each request; undefined lets it through. */
-  fault: (call: StorageCall) => StorageFault | undefined;
+  /** Asked for each request, which waits for the answer; undefined lets it through. */
+  fault: (call: StorageCall) => StorageFault | undefined | Promise<undefined>;
   stop(): Promise<void>;
 }
 
@@ -44,10 +44,10 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
   const sockets = new Set<Socket>();
   let most = 0;
 
-  const server = createServer((incoming, response) => {
+  const server = createServer(async (incoming, response) => {
     const call = { method: incoming.method ?? '', url: incoming.url ?? '' };
     calls.push(call);
-    const fault = proxy.fault(call);
+    const fault = await proxy.fault(call);
     if (fault?.kind === 'silent') return void incoming.resume();
     if (fault?.kind === 'answer') {
       incoming.resume();

@@ -47,13 +47,7 @@ export async function startUiTestbed(options: AppTestbedOptions): Promise<UiTest
     const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
     const container = () => createStorage(access).container('email-journal');
     const owner = { customer: 'acme', connection };
-    const journal = openJournal({
-      ...owner,
-      container,
-      runId: randomUUID(),
-      mode: 'full',
-      now: () => new Date(),
-    });
+    const journal = openJournal({ ...owner, container, runId: randomUUID(), mode: 'full' });
     for (const mail of mails) journal.addMail(mail);
     const warning = await journal.end(run);
     if (warning !== undefined) throw new Error(warning);
