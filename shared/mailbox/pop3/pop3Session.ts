@@ -124,8 +124,11 @@ export class Pop3Session implements MailboxSession {
     mails: readonly MeasuredMail[],
     memory: MailMemory,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
-    const asked = mails.filter((mail) => this.#withheld(mail) === undefined);
+    // Refuses what is not this session's before the connection is taken for it.
+    for (const mail of mails) this.#known(mail);
     const endTurn = await this.#takeTurn();
+    // Only now: a settle that came before may just have deleted some.
+    const asked = mails.filter((mail) => this.#withheld(mail) === undefined);
     const retrieval = new Retrieval(this.#wire, asked, this.#options.wholeBytes);
     const held = new FetchMemory(memory);
     try {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { fetchAll } from '../memory.ts';
 import { fullCapabilities, type Script, startScriptedServer } from './scriptedServer.ts';
 import { failureOf, fetched, measured, openAndDrain, pop3Options, sources } from './sessions.ts';
 
@@ -115,7 +116,9 @@ describe('POP3 keys', () => {
     const server = await startScriptedServer({ mails });
     const session = await openPop3Mailbox(pop3Options(server.port));
     await session.list(100);
-    await failureOf(session.settle([{ key: 'of-yesterday', id: 1 }]), 'internal');
+    const foreign = { key: 'of-yesterday', id: 1, sizeBytes: 6 };
+    await failureOf(fetchAll(session, [foreign]), 'internal');
+    await failureOf(session.settle([foreign]), 'internal');
     await session.close();
     assert.equal(server.deleted(), 0);
     await server.stop();

@@ -183,6 +183,19 @@ describe('POP3 session', () => {
       assert.equal((await session.measure(all)).length, mails.length - 2);
     }));
 
+  it('gives each mail its own bytes when the one before it is being deleted as the fetch begins', () =>
+    withSession({}, async (session) => {
+      const [first, ...others] = (await measured(session)).slice(0, 4);
+      assert.ok(first);
+      const settling = session.settle([first]);
+      const answers = await fetchAll(session, [first, ...others]);
+      await settling;
+      assert.deepEqual(
+        answers.map((one) => (one.kind === 'mail' ? one.source : one.kind)),
+        ['gone', ...mails.slice(1, 4)],
+      );
+    }));
+
   it('counts a mail as deleted that was gone already, and deletes the others', () => {
     let isGone = false;
     return withSession(
