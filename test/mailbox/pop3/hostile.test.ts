@@ -17,6 +17,7 @@ describe('POP3 server with hostile answers', () => {
       'protocol',
       /answered "\* OK IMAP4rev1 ready", which is not POP3\. That is IMAP: set hostType to IMAP, or port to the right one\./,
     ],
+    ['220 mail.example.com ESMTP\r\n', 'protocol', /That is SMTP: check host and port\.$/],
     ['HTTP/1.1 400 Bad Request\r\n\r\n', 'protocol', /which is not POP3/],
     ['+OKAY\r\n', 'protocol', /which is not POP3/],
     [`+OK ${'x'.repeat(100_000)}`, 'protocol', /sent a line of more than 8192 bytes, which is not POP3/],
