@@ -5,63 +5,37 @@ import { isPublicAddress } from '../../shared/mailbox/publicAddress.ts';
 
 const denyPrivate = { denyPrivate: true, timeoutMs: 5_000 };
 
+const wordsOf = (text: string) => text.trim().split(/\s+/);
+
 function answering(...addresses: string[]) {
   return async () => addresses.map((address) => ({ address }));
 }
 
 test('public addresses are public in every spelling', () => {
-  const addresses = [
-    ...[
-      '1.1.1.1',
-      '9.255.255.255',
-      '11.0.0.0',
-      '100.63.255.255',
-      '100.128.0.0',
-      '126.255.255.255',
-      '128.0.0.0',
-    ],
-    ...['169.253.255.255', '169.255.0.0', '172.15.255.255', '172.32.0.0', '192.0.1.0', '192.0.3.0'],
-    ...['192.167.255.255', '192.169.0.0', '198.17.255.255', '198.20.0.0', '223.255.255.255', '168.63.129.15'],
-    ...['2a00:1450:4001::1', '2606:4700::1111', '2001:200::1', '2003::1', '::ffff:1.1.1.1', '::ffff:101:101'],
-    '64:ff9b::1.1.1.1',
-  ];
-  for (const address of addresses) assert.equal(isPublicAddress(address), true, address);
+  const addresses = `
+    1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 169.253.255.255
+    169.255.0.0 172.15.255.255 172.32.0.0 192.0.1.0 192.0.3.0 192.167.255.255 192.169.0.0 198.17.255.255
+    198.20.0.0 223.255.255.255 168.63.129.15 2a00:1450:4001::1 2606:4700::1111 2001:200::1 2003::1
+    ::ffff:1.1.1.1 ::ffff:101:101 64:ff9b::1.1.1.1`;
+  for (const address of wordsOf(addresses)) assert.equal(isPublicAddress(address), true, address);
 });
 
 test('loopback, private, shared, link-local, multicast, reserved and documentation addresses are not public', () => {
-  const addresses = [
-    ...['0.0.0.0', '0.1.2.3', '10.0.0.0', '10.255.255.255', '100.64.0.0', '100.127.255.255', '127.0.0.1'],
-    ...['127.255.255.255', '169.254.0.0', '169.254.169.254', '172.16.0.0', '172.31.255.255', '192.0.0.1'],
-    ...['192.0.2.1', '192.88.99.1', '192.168.0.1', '198.18.0.1', '198.19.255.255', '198.51.100.1'],
-    ...['203.0.113.1', '224.0.0.1', '239.255.255.255', '240.0.0.1', '255.255.255.255', '168.63.129.16'],
-    ...['::', '::1', '0:0:0:0:0:0:0:1', 'fe80::1', 'fe80::1%eth0', 'fec0::1', 'fc00::1', 'fd00:ec2::254'],
-    ...[
-      'ff02::1',
-      '100::1',
-      '2001::1',
-      '2001:db8::1',
-      '2001:0:4136:e378::1',
-      '3fff::1',
-      '4000::1',
-      '5f00::1',
-    ],
-  ];
-  for (const address of addresses) assert.equal(isPublicAddress(address), false, address);
+  const addresses = `
+    0.0.0.0 0.1.2.3 10.0.0.0 10.255.255.255 100.64.0.0 100.127.255.255 127.0.0.1 127.255.255.255
+    169.254.0.0 169.254.169.254 172.16.0.0 172.31.255.255 192.0.0.1 192.0.2.1 192.88.99.1 192.168.0.1
+    198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.255 240.0.0.1
+    255.255.255.255 168.63.129.16 :: ::1 0:0:0:0:0:0:0:1 fe80::1 fe80::1%eth0 fec0::1 fc00::1
+    fd00:ec2::254 ff02::1 100::1 2001::1 2001:db8::1 2001:0:4136:e378::1 3fff::1 4000::1 5f00::1`;
+  for (const address of wordsOf(addresses)) assert.equal(isPublicAddress(address), false, address);
 });
 
 test('IPv6 addresses that stand for a private IPv4 one are not public', () => {
-  const addresses = [
-    ...[
-      '::ffff:127.0.0.1',
-      '::ffff:7f00:1',
-      '0:0:0:0:0:ffff:10.0.0.5',
-      '::ffff:a9fe:a9fe',
-      '::FFFF:10.0.0.1',
-    ],
-    ...['::127.0.0.1', '::10.0.0.1', '::ffff:0:10.0.0.1', '64:ff9b::10.0.0.5', '64:ff9b::a9fe:a9fe'],
-    ...['64:ff9b::a83f:8110', '64:ff9b:1::10.0.0.5', '2002:a00:5::', '2002:7f00:1::1', '2002:101:101::1'],
-  ];
-  for (const address of addresses) assert.equal(isPublicAddress(address), false, address);
+  const addresses = `
+    ::ffff:127.0.0.1 ::ffff:7f00:1 0:0:0:0:0:ffff:10.0.0.5 ::ffff:a9fe:a9fe ::FFFF:10.0.0.1 ::127.0.0.1
+    ::10.0.0.1 ::ffff:0:10.0.0.1 64:ff9b::10.0.0.5 64:ff9b::a9fe:a9fe 64:ff9b::a83f:8110
+    64:ff9b:1::10.0.0.5 2002:a00:5:: 2002:7f00:1::1 2002:101:101::1`;
+  for (const address of wordsOf(addresses)) assert.equal(isPublicAddress(address), false, address);
 });
 
 test('what is no address is not public', () => {
