@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { forEachOf } from '../../../shared/wait/parallel.ts';
-import { type Fetched, fetched } from '../memory.ts';
+import { CountedMemory, type Fetched, fetched } from '../memory.ts';
 import { type Delivery, fullCapabilities } from './scriptedServer.ts';
 import { threeMails as mails, measured, pop3Options, sources, withServer } from './sessions.ts';
 
@@ -14,6 +14,7 @@ const poll = (delivery: Delivery, capa: readonly string[], silenceMs: number): P
   withServer({ capa, delivery }, async ({ port, deleted, sentBytes }) => {
     const where = `after byte ${delivery.dropAt}`;
     const timeouts = { connectMs: silenceMs, openMs: silenceMs, commandMs: silenceMs };
+    const memory = new CountedMemory();
     const came: Fetched[] = [];
     let failure: unknown;
     const fail = (error: unknown): undefined => {
@@ -21,7 +22,8 @@ const poll = (delivery: Delivery, capa: readonly string[], silenceMs: number): P
     };
     const session = await openPop3Mailbox(pop3Options(port, { timeouts })).catch(fail);
     try {
-      for await (const answer of session ? fetched(session, await measured(session)) : []) came.push(answer);
+      for await (const answer of session ? fetched(session, await measured(session), memory) : [])
+        came.push(answer);
       await session?.settle(came.map(({ mail }) => mail));
     } catch (error) {
       fail(error);
@@ -29,6 +31,7 @@ const poll = (delivery: Delivery, capa: readonly string[], silenceMs: number): P
     const confirmed = await session?.close();
 
     assert.deepEqual(sources(came), mails.slice(0, came.length), where);
+    assert.equal(memory.heldBytes, 0, where);
     if (failure !== undefined) {
       assert.ok(failure instanceof Failure, `${where}: ${failure}`);
       assert.match(failure.reason, /^(connection-lost|timeout)$/, `${where}: ${failure}`);

@@ -37,22 +37,20 @@ describe('POP3 server with hostile answers', () => {
   });
 
   it('takes a mail for withheld, not for missing, when RETR is refused, and goes on with the others', async () => {
-    const answer = { 'RETR 2': '-ERR [SYS/TEMP] disk error\r\n' };
+    const answer = { 'RETR 2': '-ERR [SYS/TEMP] message not found\r\n' };
     const { answers, confirmed, server } = await drained({ answer });
     assert.deepEqual(kinds(answers), ['mail', 'unavailable', 'mail']);
     const [, withheld] = answers;
     assert.equal(
       withheld?.kind === 'unavailable' && withheld.sentence,
-      `POP3 server 127.0.0.1:${server.port} would not hand over its mail 2: [SYS/TEMP] disk error`,
+      `POP3 server 127.0.0.1:${server.port} would not hand over its mail 2: [SYS/TEMP] message not found`,
     );
     assert.equal(confirmed, true);
   });
 
   for (const text of [
-    'no such message',
-    'Message 2 has been deleted',
-    'message already expunged',
-    'message does not exist',
+    ...['no such message', 'Message 2 not found', 'already expunged', 'it does not exist'],
+    ...['invalid message', 'it has been deleted', 'no message 2', 'out of range'],
   ]) {
     it(`takes a mail for gone when RETR is answered "-ERR ${text}"`, async () => {
       const { answers } = await drained({ answer: { 'RETR 2': `-ERR ${text}\r\n` } });

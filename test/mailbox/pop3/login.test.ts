@@ -82,8 +82,8 @@ describe('POP3 login with a password', () => {
   it('uses AUTH PLAIN where the server has no USER', () => {
     const response = Buffer.from(`\0x\0${password}`).toString('base64');
     const answer = { 'AUTH PLAIN': '+ \r\n', [response]: '+OK\r\n' };
-    return withSession({ capa: ['UIDL', 'SASL PLAIN'], answer }, async (session) => {
-      assert.equal(await session.close(), true);
+    return withSession({ capa: ['UIDL', 'SASL PLAIN'], answer }, async (_, { commands }) => {
+      assert.deepEqual(commands, ['CAPA', 'AUTH PLAIN', response]);
     });
   });
 
@@ -194,6 +194,14 @@ describe('POP3 login with an OAuth2 token', () => {
       }),
     );
   }
+
+  it('does not try the same token again', () => {
+    const server = asking(() => expired);
+    return withServer(server, async ({ port, connections }) => {
+      await failureOf(openPop3Mailbox(pop3Options(port, oauth2(['token-1', 'token-1']))), 'login');
+      assert.equal(connections(), 1);
+    });
+  });
 
   it('logs in with the fresh token when only the cached one is refused', () => {
     const server = asking((response) => (response.includes('token-2') ? '+OK\r\n' : '-ERR\r\n'));
