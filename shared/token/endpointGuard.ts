@@ -1,11 +1,4 @@
-import { Failure } from '../failure/failure.ts';
-import {
-  type HostRules,
-  type LookUpHost,
-  matchesHostPattern,
-  resolvePublicAddresses,
-} from '../mailbox/hostGuard.ts';
-import { quoteServerText } from '../mailbox/serverText.ts';
+import { type HostRules, type LookUpHost, resolveHost } from '../mailbox/hostGuard.ts';
 
 /** Which token endpoints a config may name; the same rules as for mail servers. */
 export interface EndpointRules extends Omit<HostRules, 'timeoutMs'> {
@@ -27,13 +20,11 @@ export async function guardEndpoint(
   rules: EndpointRules,
   timeoutMs: number,
 ): Promise<{ readonly addresses?: readonly string[] }> {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  if (rules.allowed !== undefined && !matchesHostPattern(host, [...providerHosts, ...rules.allowed])) {
-    throw new Failure(
-      'host-denied',
-      `Token endpoint ${quoteServerText(host)} is not allowed: it is not in MAIL_HOSTS_ALLOWED. Add it there, or correct oauth2TokenEndpoint.`,
-    );
-  }
-  if (!rules.denyPrivate) return {};
-  return { addresses: await resolvePublicAddresses('Token endpoint', host, timeoutMs, rules.lookUp) };
+  const { allowed, lookUp, ...others } = rules;
+  return await resolveHost(
+    { name: 'Token endpoint', column: 'oauth2TokenEndpoint' },
+    url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    { ...others, timeoutMs, ...(allowed && { allowed: [...providerHosts, ...allowed] }) },
+    lookUp,
+  );
 }
