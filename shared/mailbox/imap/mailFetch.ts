@@ -1,5 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
-import { FetchMemory, streamedMail, streamHolding, WholeMail } from '../fetchedMail.ts';
+import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import {
   defaultStreamBytes,
@@ -101,7 +101,7 @@ export class MailFetch {
       else {
         const { body = nilBody, holding = this.#held.hold() } = outcome.data;
         const state = this.#stateOf(mail, outcome.data);
-        if (state === 'mail') yield new WholeMail(mail, body, this.#held.handOver(holding), buffers);
+        if (state === 'mail') yield wholeMail(mail, body, this.#held.handOver(holding), buffers);
         else this.#held.giveBack(holding);
         if (state === 'gone') yield { kind: 'gone', mail };
         else if (state !== 'mail') again[state].push(mail);

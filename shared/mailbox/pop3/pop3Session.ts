@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { Failure, toFailure } from '../../failure/failure.ts';
 import { Lock } from '../../wait/lock.ts';
-import { FetchMemory, streamedMail, streamHolding, WholeMail } from '../fetchedMail.ts';
+import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import {
   defaultStreamBytes,
@@ -17,7 +17,7 @@ import {
   type NoMail,
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
-import { type KeyedMail, keyMails, type ListedMail, listMails, listNumbers } from './listing.ts';
+import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Capabilities } from './login.ts';
 import type { Pop3Body } from './multiLine.ts';
 import { ask, describeRefusal, type Pop3Reply, readReply, saysGone } from './reply.ts';
@@ -70,7 +70,7 @@ export class Pop3Session implements MailboxSession {
   list(limit: number): Promise<readonly MailRef[]> {
     return this.#inTurn('listing the mails', async () => {
       if (this.#isListed) return [];
-      const all = await this.#listMails();
+      const all = await listMails(this.#wire, this.#capabilities.has('UIDL'));
       const mails = all.slice(0, Math.max(0, limit));
       this.#isListed = true;
       this.hasMore = mails.length < all.length;
@@ -87,7 +87,7 @@ export class Pop3Session implements MailboxSession {
 
   sample(limit: number, maxBytes: number): Promise<MailboxSample> {
     return this.#inTurn('looking at the mails', async () => {
-      const mails = await this.#listMails();
+      const mails = await listMails(this.#wire, this.#capabilities.has('UIDL'));
       const heads: Buffer[] = [];
       // Where what was retrieved is hidden, TOP may count as retrieval.
       const asksHeaders = this.#capabilities.has('TOP') && !this.#hidesRetrieved;
@@ -244,7 +244,7 @@ export class Pop3Session implements MailboxSession {
       return;
     }
     held.handOver(holding);
-    if (Buffer.isBuffer(read)) yield new WholeMail(mail, read, holding, buffers);
+    if (Buffer.isBuffer(read)) yield wholeMail(mail, read, holding, buffers);
     else yield* this.#stream(mail, body, read, retrieval, holding);
   }
 
@@ -350,10 +350,6 @@ export class Pop3Session implements MailboxSession {
     if (mail?.key === key) return mail;
     const sentence = `A mail was asked of ${this.#wire.server} that this session has not listed.`;
     throw new Failure('internal', sentence);
-  }
-
-  #listMails(): Promise<readonly ListedMail[]> {
-    return listMails(this.#wire, this.#capabilities.has('UIDL'));
   }
 
   async #inTurn<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {
