@@ -108,9 +108,10 @@ function noteRotation(
     return;
   }
   if (!first) return;
-  deps.log.warn(
+  const { log, customer, connection } = deps;
+  log.warn(
     `The token endpoint gave a new refresh token, which can not be written to ${tokenPlace(grant)} and is lost when the app restarts. Put the refresh token into oauth2RefreshToken itself.`,
-    fieldsOf(deps),
+    { customer, connection },
   );
 }
 
@@ -118,16 +119,17 @@ function noteRotation(
 async function saveRotated(grant: OAuth2Grant, state: TokenState, deps: TokenSourceDeps): Promise<void> {
   const { rotated, unsavedSince } = state;
   if (grant.kind !== 'refreshToken' || rotated === undefined || unsavedSince === undefined) return;
+  const { cache, customer, connection, log } = deps;
   // The config will be read with the new one from now on, and must find the same token.
-  deps.cache.keep(tokenKey(deps.customer, deps.connection, { ...grant, refreshToken: rotated }), state);
+  cache.keep(tokenKey(customer, connection, { ...grant, refreshToken: rotated }), state);
   try {
     await deps.saveRefreshToken(rotated, unsavedSince);
     if (state.rotated === rotated) state.unsavedSince = undefined;
   } catch (error) {
     const { message } = toFailure(error, 'writing it');
-    deps.log.warn(
+    log.warn(
       `A new refresh token could not be written to oauth2RefreshToken yet; it is kept in memory. ${message}`,
-      fieldsOf(deps),
+      { customer, connection },
     );
   }
 }
@@ -135,8 +137,4 @@ async function saveRotated(grant: OAuth2Grant, state: TokenState, deps: TokenSou
 function forgetRotated(state: TokenState): void {
   delete state.rotated;
   state.unsavedSince = undefined;
-}
-
-function fieldsOf({ customer, connection }: TokenSourceDeps): { customer: string; connection: string } {
-  return { customer, connection };
 }
