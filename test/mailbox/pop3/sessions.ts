@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
 import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
-import { type Fetched, fetchAll } from '../memory.ts';
+import { CountedMemory, type Fetched, fetchAll } from '../memory.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
 
 export const password = 'Tr0ub4dor&3 ';
@@ -57,14 +57,16 @@ export interface Drained {
   readonly confirmed: boolean;
 }
 
-/** Lists, fetches, settles what came, and ends the session: as a poll does. */
+/** Lists, fetches, settles what came, and ends the session: as a poll does. No memory stays held. */
 export async function drain(session: MailboxSession): Promise<Drained> {
+  const memory = new CountedMemory();
   try {
-    const answers = await fetchAll(session, await measured(session));
+    const answers = await fetchAll(session, await measured(session), memory);
     await session.settle(answers.filter(({ kind }) => kind === 'mail').map(({ mail }) => mail));
     return { answers, confirmed: await session.close() };
   } finally {
     await session.close();
+    assert.equal(memory.heldBytes, 0);
   }
 }
 
