@@ -3,18 +3,17 @@ import { Failure, toFailure } from '../../failure/failure.ts';
 import { Lock } from '../../wait/lock.ts';
 import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
-import {
-  defaultStreamBytes,
-  type FetchAnswer,
-  type FetchedMail,
-  type Holding,
-  type MailboxOptions,
-  type MailboxSample,
-  type MailboxSession,
-  type MailMemory,
-  type MailRef,
-  type MeasuredMail,
-  type NoMail,
+import type {
+  FetchAnswer,
+  FetchedMail,
+  Holding,
+  MailboxOptions,
+  MailboxSample,
+  MailboxSession,
+  MailMemory,
+  MailRef,
+  MeasuredMail,
+  NoMail,
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
@@ -282,7 +281,7 @@ export class Pop3Session implements MailboxSession {
     retrieval: Retrieval,
     account: Holding,
   ): AsyncGenerator<FetchedMail, void, undefined> {
-    const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
+    const holding = streamHolding(account, this.#options.streamBytes);
     let isFirst = true;
     const streamed = streamedMail(mail, holding, async () => {
       if (!isFirst) return this.#readStream(mail, await this.#retrieveAgain(mail, retrieval), [], holding);

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { Failure } from '../../failure/failure.ts';
-import { defaultTimeouts, type MailboxTimeouts } from '../mailbox.ts';
+import type { MailboxTimeouts } from '../mailbox.ts';
 import {
   describeAbort,
   describeNetworkFailure,
@@ -49,7 +49,7 @@ export class Pop3Wire {
   constructor(
     socket: Socket,
     contact: Omit<MailServerContact, 'phase'>,
-    timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'> = defaultTimeouts,
+    timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'>,
   ) {
     this.contact = { ...contact, phase: 'connect' };
     this.timeouts = timeouts;

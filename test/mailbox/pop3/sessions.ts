@@ -20,6 +20,7 @@ export function pop3Options(port: number, changes: Partial<MailboxOptions> = {})
     deleteMails: true,
     timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
     wholeBytes: 16 * 1024 * 1024,
+    streamBytes: 12 * 1024 * 1024,
     ...changes,
   };
 }

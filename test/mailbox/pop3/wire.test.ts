@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import Pop3Command from 'node-pop3';
 import { Failure } from '../../../shared/failure/failure.ts';
+import { defaultTimeouts } from '../../../shared/mailbox/mailbox.ts';
 import { Pop3Body } from '../../../shared/mailbox/pop3/multiLine.ts';
 import { Deadline, Pop3Wire } from '../../../shared/mailbox/pop3/wire.ts';
 import { listening } from '../../testbed/listening.ts';
@@ -15,7 +16,8 @@ async function wireTo(t: TestContext, serve: (socket: net.Socket) => void) {
   const { port, stop } = await listening(net.createServer(serve));
   t.after(stop);
   const socket = net.connect(port, '127.0.0.1');
-  const wire = new Pop3Wire(socket, { protocol: 'POP3', host: '127.0.0.1', port, security: 'plain' });
+  const contact = { protocol: 'POP3', host: '127.0.0.1', port, security: 'plain' } as const;
+  const wire = new Pop3Wire(socket, contact, defaultTimeouts);
   return { socket, wire };
 }
 
