@@ -47,8 +47,6 @@ export class Pop3Session implements MailboxSession {
   #isListed = false;
   #settling: Promise<unknown> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
-  /** How long `close` waits for the next sign of life; a settle that it waits for gives some. */
-  #quitTimer: NodeJS.Timeout | undefined;
   /** QUIT went out together with the last DELE. */
   #quitSent = false;
 
@@ -174,24 +172,29 @@ export class Pop3Session implements MailboxSession {
   }
 
   async #quit(): Promise<boolean> {
-    const { commandMs } = this.#wire.timeouts;
-    const giveUp = () => this.#wire.fail(describeTimeout(this.#wire.contact, commandMs));
-    this.#quitTimer = setTimeout(giveUp, commandMs);
+    const wire = this.#wire;
+    const { commandMs } = wire.timeouts;
+    let { readBytes } = wire;
+    // What a fetch has left on the wire, and a settle, may take their time; nothing read means that nobody will.
+    const timer = setInterval(() => {
+      if (wire.readBytes === readBytes) wire.fail(describeTimeout(wire.contact, commandMs));
+      readBytes = wire.readBytes;
+    }, commandMs);
     await this.#settling;
     let confirmed = false;
     try {
       if (!this.#mustNotQuit()) {
         const endTurn = await this.#takeTurn();
-        const quitting = this.#quitSent ? readReply(this.#wire) : ask(this.#wire, 'QUIT');
+        const quitting = this.#quitSent ? readReply(wire) : ask(wire, 'QUIT');
         confirmed = (await quitting.finally(endTurn)).ok;
       }
     } catch {
       // Not confirmed: that is all there is to know.
     } finally {
-      clearTimeout(this.#quitTimer);
+      clearInterval(timer);
     }
-    if (confirmed) this.#wire.finish();
-    else this.#wire.fail(new Failure('connection-lost', `The session with ${this.#wire.server} is over.`));
+    if (confirmed) wire.finish();
+    else wire.fail(new Failure('connection-lost', `The session with ${wire.server} is over.`));
     return confirmed || this.#deleted.size === 0;
   }
 
@@ -212,7 +215,6 @@ export class Pop3Session implements MailboxSession {
     const doubtful = new Map<number, Failure>();
     for (const id of ids) {
       const reply = await readReply(wire);
-      this.#quitTimer?.refresh();
       if (!reply.ok && !saysGone(reply)) doubtful.set(id, describeRefusal(wire, `DELE ${id}`, reply));
     }
     if (doubtful.size === 0) return undefined;

@@ -81,6 +81,20 @@ describe('POP3 server that stalls', () => {
     });
   });
 
+  it('is not what one is taken for that still sends what a consumer has left, before it is told to delete', () => {
+    const mails = Array.from({ length: 40 }, () => Buffer.alloc(48_000, 'x\r\n'));
+    const options = { timeouts: { connectMs: 5_000, openMs: 5_000, commandMs: 500 } };
+    const delivery = { bytesPerSecond: () => 1_000_000 };
+    return withSession({ mails, delivery, options }, async (session, { deleted }) => {
+      const all = await measured(session);
+      for await (const _ of fetched(session, all)) break;
+      const settling = session.settle(all.slice(0, 1));
+      assert.equal(await session.close(), true);
+      await settling;
+      assert.equal(deleted(), 1);
+    });
+  });
+
   for (const command of ['LIST', 'UIDL', 'RETR', 'DELE']) {
     for (const [way, capa] of [
       ['pipelined', {}],
