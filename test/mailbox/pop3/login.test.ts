@@ -149,38 +149,36 @@ describe('POP3 login with an OAuth2 token', () => {
   const second = `+ ${Buffer.from('{"status":"401"}').toString('base64')}\r\n`;
   const expired = '-ERR [AUTH] expired\r\n';
   const both = ['token-1', 'token-2'];
-  const refusals: readonly {
-    readonly name: string;
-    readonly server: Script;
-    readonly sentence: RegExp;
-    readonly reason?: FailureReason;
-    readonly tokens?: readonly string[];
-  }[] = [
-    {
-      name: 'takes a second challenge for a refusal, and tries a fresh token once (XOAUTH2)',
-      server: asking(() => second, 'XOAUTH2', { '': expired }),
-      sentence: /as x was refused: \[AUTH\] expired\. Check the OAuth2 client/,
-    },
-    {
-      name: 'takes a second challenge for a refusal, and tries a fresh token once (OAUTHBEARER)',
-      server: asking(() => second, 'OAUTHBEARER', { 'AQ==': expired }),
-      sentence: /as x was refused: \[AUTH\] expired\. Check the OAuth2 client/,
-    },
-    {
-      name: 'takes it for a refusal when the server hangs up where its -ERR should come',
-      server: asking(() => second, 'XOAUTH2', { '': 'fin' }),
-      sentence: /as x was refused: the token was not accepted\. Check the OAuth2 client/,
-    },
-    {
-      name: 'does not try another token when the mailbox is only in use',
-      server: asking(() => '-ERR [IN-USE]\r\n'),
-      ...{ reason: 'busy', tokens: ['token-1'] },
-      sentence: /as x found the mailbox in use: \[IN-USE\]/,
-    },
-  ];
-  for (const { name, server, reason = 'login', sentence, tokens = both } of refusals) {
+  const wasRefused = /as x was refused: \[AUTH\] expired\. Check the OAuth2 client/;
+  for (const [name, server, reason, sentence] of [
+    [
+      'takes a second challenge for a refusal, and tries a fresh token once (XOAUTH2)',
+      asking(() => second, 'XOAUTH2', { '': expired }),
+      'login',
+      wasRefused,
+    ],
+    [
+      'takes a second challenge for a refusal, and tries a fresh token once (OAUTHBEARER)',
+      asking(() => second, 'OAUTHBEARER', { 'AQ==': expired }),
+      'login',
+      wasRefused,
+    ],
+    [
+      'takes it for a refusal when the server hangs up where its -ERR should come',
+      asking(() => second, 'XOAUTH2', { '': 'fin' }),
+      'login',
+      /as x was refused: the token was not accepted\. Check the OAuth2 client/,
+    ],
+    [
+      'does not try another token when the mailbox is only in use',
+      asking(() => '-ERR [IN-USE]\r\n'),
+      'busy',
+      /as x found the mailbox in use: \[IN-USE\]/,
+    ],
+  ] as const) {
     it(name, () =>
       withServer(server, async ({ port, commands, connections }) => {
+        const tokens = reason === 'login' ? both : ['token-1'];
         const asked: boolean[] = [];
         const options = pop3Options(port, oauth2(both, asked));
         assert.match((await failureOf(openPop3Mailbox(options), reason)).message, sentence);
