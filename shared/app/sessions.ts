@@ -49,7 +49,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
 
   const oauth2 = async (config: ConnectionConfig, grant: OAuth2Grant, log: Log): Promise<MailCredential> => {
     const { createTokenSource } = await import('../token/tokenSource.ts');
-    const source = createTokenSource(grant, {
+    return createTokenSource(grant, {
       customer: config.customer,
       connection: config.connection,
       cache: tokens,
@@ -58,7 +58,6 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
       log,
       endpointRules: rules,
     });
-    return { kind: 'oauth2', getToken: source.getToken };
   };
 
   return async (config, log, { signal, lookedAt } = {}) => {

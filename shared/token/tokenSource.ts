@@ -27,14 +27,15 @@ export interface TokenSourceDeps {
   readonly now?: () => number;
 }
 
-export type TokenSource = Pick<Extract<MailCredential, { kind: 'oauth2' }>, 'getToken'>;
-
 /**
  * Gives access tokens for a connection's grant. They are cached until shortly before they end; those who ask
  * at the same time share one request. `fresh` asks past the cache, unless the cache has got another token
  * since the one that this source gave last. Rejects with a `Failure`: `token`, `host-denied` or `config`.
  */
-export function createTokenSource(grant: OAuth2Grant, deps: TokenSourceDeps): TokenSource {
+export function createTokenSource(
+  grant: OAuth2Grant,
+  deps: TokenSourceDeps,
+): Extract<MailCredential, { kind: 'oauth2' }> {
   const now = deps.now ?? Date.now;
   const key = tokenKey(deps.customer, deps.connection, grant);
   let given: string | undefined;
@@ -54,7 +55,7 @@ export function createTokenSource(grant: OAuth2Grant, deps: TokenSourceDeps): To
     given = await state.renewing;
     return given;
   };
-  return { getToken };
+  return { kind: 'oauth2', getToken };
 }
 
 async function renew(

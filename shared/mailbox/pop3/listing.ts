@@ -7,7 +7,7 @@ import { describeUnavailable, isGone, Retrieval } from './retrieval.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** A mail as LIST and UIDL give it; without `uidl` where the server gives none that can serve as a key. */
-export interface ListedMail {
+interface ListedMail {
   readonly id: number;
   readonly sizeBytes: number;
   readonly uidl: string | undefined;
