@@ -39,6 +39,7 @@ export class Pop3Session implements MailboxSession {
   readonly #deleted = new Set<number>();
   /** Handed over by the server, or asked for and still on the wire. */
   readonly #retrieved = new Set<number>();
+  /** Asked for, and not handed over. */
   readonly #refusedIds = new Set<number>();
   readonly #lock = new Lock();
   hasMore = false;
@@ -74,6 +75,8 @@ export class Pop3Session implements MailboxSession {
       for (const { id, uidl } of mails) if (uidl === undefined) this.#retrieved.add(id);
       const keyed = await keyMails(this.#wire, mails);
       for (const mail of keyed) this.#listed.set(mail.id, mail);
+      const isRefused = (id: number) => this.#listed.get(id)?.unavailable !== undefined;
+      for (const { id } of mails) if (!this.#listed.has(id) || isRefused(id)) this.#refusedIds.add(id);
       return keyed.map(({ key, id }) => ({ key, id }));
     });
   }

@@ -58,6 +58,16 @@ describe('A POP3 server that hides from later sessions what was retrieved in one
       }));
   }
 
+  it('is left by QUIT when the others were withheld, or gone, as their keys were to be made from their content', () => {
+    const answer = { 'RETR 2': '-ERR disk error\r\n', 'RETR 3': '-ERR no such message\r\n' };
+    const script = { mails, answer, uidls: false, capa: ['PIPELINING', 'USER', 'EXPIRE 0'] } as const;
+    return withSession(script, async (session, server) => {
+      await session.settle(await retrieveAll(session));
+      assert.equal(await session.close(), true);
+      assert.equal(server.deleted(), 2);
+    });
+  });
+
   it('is left without QUIT when nothing was delivered, which leaves nothing to confirm', () =>
     withServerOf('pop.gmail.com', async (session, server) => {
       await retrieveAll(session);
