@@ -129,7 +129,9 @@ export class Pop3Session implements MailboxSession {
     const endTurn = await this.#takeTurn();
     // Only now: a settle that came before may just have deleted some.
     const asked = mails.filter((mail) => this.#withheld(mail) === undefined);
-    const retrieval = new Retrieval(this.#wire, asked, this.#options.wholeBytes);
+    // A mail that was asked for and is left on the wire would keep the session from its QUIT.
+    const asksAhead = this.#wire.pipelining && !this.#hidesRetrieved;
+    const retrieval = new Retrieval(this.#wire, asked, this.#options.wholeBytes, asksAhead);
     const held = new FetchMemory(memory);
     try {
       for (const mail of mails) {
