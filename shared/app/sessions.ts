@@ -3,7 +3,7 @@ import { writeRefreshToken } from '../connection/refreshToken.ts';
 import { openWithSecrets } from '../connection/withSecrets.ts';
 import { createHeaderFilter } from '../mail/headerFilter.ts';
 import { allowSlowAddresses } from '../mailbox/connecting.ts';
-import { resolveMailHost } from '../mailbox/hostGuard.ts';
+import { resolveHost } from '../mailbox/hostGuard.ts';
 import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import {
   defaultTimeouts,
@@ -61,8 +61,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
   };
 
   return async (config, log, { signal, lookedAt } = {}) => {
-    const timeoutMs = defaultTimeouts.connectMs;
-    const guarded = await resolveMailHost(config.host, { ...rules, timeoutMs });
+    const guarded = await resolveHost(config.host, rules, defaultTimeouts.connectMs);
     return await openWithSecrets(config, vaultReader(log), async (auth) => {
       const options: MailboxOptions = {
         ...config,

@@ -12,34 +12,21 @@ export interface HostRules {
   readonly allowed?: readonly string[];
   /** Refuses hosts that have no address on the public internet. */
   readonly denyPrivate: boolean;
-  /** How long DNS may take. */
-  readonly timeoutMs: number;
-}
-
-/** Gives all addresses of a name, in the order in which they should be tried. */
-export type LookUpHost = (host: string) => Promise<readonly { readonly address: string }[]>;
-
-/** Checks a mail server's host, as `resolveHost` does. */
-export function resolveMailHost(host: string, rules: HostRules, lookUp?: LookUpHost): Promise<AllowedHost> {
-  return resolveHost({ name: 'Host', column: 'host' }, host, rules, lookUp);
-}
-
-/** A host that may be connected to; at none but these addresses where they are given. */
-interface AllowedHost {
-  readonly addresses?: readonly string[];
+  /** Gives all addresses of a name, in the order in which they should be tried; absent: as the system does. */
+  readonly lookUp?: (host: string) => Promise<readonly { readonly address: string }[]>;
 }
 
 /**
  * Checks a host against the rules; `subject` is how a failure calls it, and the column to correct. With `denyPrivate`
- * the name is resolved once, and only `addresses` may be connected to: a second look-up could give others. Rejects with
- * a `Failure`: `host-denied`, `unknown-host` or `timeout`.
+ * the name is resolved once, within `timeoutMs`, and only `addresses` may be connected to: a second look-up could give
+ * others. Rejects with a `Failure`: `host-denied`, `unknown-host` or `timeout`.
  */
 export async function resolveHost(
-  subject: { readonly name: string; readonly column: string },
   host: string,
-  { allowed, denyPrivate, timeoutMs }: HostRules,
-  lookUp: LookUpHost = lookUpAll,
-): Promise<AllowedHost> {
+  { allowed, denyPrivate, lookUp = lookUpAll }: HostRules,
+  timeoutMs: number,
+  subject: { readonly name: string; readonly column: string } = { name: 'Host', column: 'host' },
+): Promise<{ readonly addresses?: readonly string[] }> {
   const named = `${subject.name} ${quoteServerText(host)}`;
   const denied = (why: string) => new Failure('host-denied', `${named} is not allowed: ${why}`);
   if (allowed !== undefined && !matchesHostPattern(host, allowed)) {
@@ -72,9 +59,7 @@ export function matchesHostPattern(host: string, patterns: readonly string[]): b
   });
 }
 
-function lookUpAll(host: string): Promise<readonly { readonly address: string }[]> {
-  return lookupDns(host, { all: true });
-}
+const lookUpAll = (host: string) => lookupDns(host, { all: true });
 
 /** Lower case and without the root's dot, as DNS compares names; IPv6 addresses in their shortest form. */
 function toComparable(host: string): string {

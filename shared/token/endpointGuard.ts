@@ -1,9 +1,4 @@
-import { type HostRules, type LookUpHost, resolveHost } from '../mailbox/hostGuard.ts';
-
-/** Which token endpoints a config may name; the same rules as for mail servers. */
-export interface EndpointRules extends Omit<HostRules, 'timeoutMs'> {
-  readonly lookUp?: LookUpHost;
-}
+import { type HostRules, resolveHost } from '../mailbox/hostGuard.ts';
 
 /** Endpoints of the large providers: a secret sent there reaches nobody who could not have had it. */
 const providerHosts = [
@@ -12,19 +7,19 @@ const providerHosts = [
 ];
 
 /**
- * Checks an endpoint before anything is sent to it. With `denyPrivate` its name is resolved, once, and
+ * Checks an endpoint, by the rules for mail servers, before anything is sent to it. With `denyPrivate` its name is resolved, once, and
  * `addresses` are what must be connected to. Rejects with a `Failure`.
  */
 export async function guardEndpoint(
   url: URL,
-  rules: EndpointRules,
+  rules: HostRules,
   timeoutMs: number,
 ): Promise<{ readonly addresses?: readonly string[] }> {
-  const { allowed, lookUp, ...others } = rules;
+  const { allowed } = rules;
   return await resolveHost(
-    { name: 'Token endpoint', column: 'oauth2TokenEndpoint' },
     url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    { ...others, timeoutMs, ...(allowed && { allowed: [...providerHosts, ...allowed] }) },
-    lookUp,
+    { ...rules, ...(allowed && { allowed: [...providerHosts, ...allowed] }) },
+    timeoutMs,
+    { name: 'Token endpoint', column: 'oauth2TokenEndpoint' },
   );
 }

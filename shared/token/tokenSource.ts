@@ -1,10 +1,10 @@
 import type { OAuth2Grant } from '../connection/config.ts';
 import { toFailure } from '../failure/failure.ts';
+import type { HostRules } from '../mailbox/hostGuard.ts';
 import type { MailCredential } from '../mailbox/mailbox.ts';
 import type { GetCredential } from '../storage/access.ts';
 import type { Log } from '../telemetry/log.ts';
 import { GrantRefused, tokenPlace } from './endpointFailure.ts';
-import type { EndpointRules } from './endpointGuard.ts';
 import type { RequestLimits } from './exchange.ts';
 import { type IssuedToken, renewalTime, type TokenCache, type TokenState, tokenKey } from './tokenCache.ts';
 
@@ -21,7 +21,7 @@ export interface TokenSourceDeps {
   readonly saveRefreshToken: (token: string, replaced: string) => Promise<void>;
   readonly log: Log;
   /** Which token endpoints may be asked. */
-  readonly endpointRules: EndpointRules;
+  readonly endpointRules: HostRules;
   readonly limits?: RequestLimits;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
