@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
-import { BoundedMemory, bytesOf, CountedMemory, fetchAll } from '../memory.ts';
+import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
 import { multiLine } from './scriptedServer.ts';
 import { failureOf, measured, sources, withSession } from './sessions.ts';
 
@@ -14,7 +14,7 @@ describe('POP3 and memory', () => {
   it('waits for memory that mails hold which were handed over, and for no other reason', () => {
     const options = { timeouts: { connectMs: 5_000, openMs: 200, commandMs: 200 } };
     return withSession({ mails: mailsOf(40, 100_000), options }, async (session) => {
-      const memory = new BoundedMemory(250_000);
+      const memory = new CountedMemory(250_000);
       let came = 0;
       for await (const answer of session.fetch(await measured(session), memory)) {
         assert.ok(answer.kind === 'mail' && answer.whole?.length === 100_000);
