@@ -26,6 +26,18 @@ describe('POP3 and memory', () => {
     });
   });
 
+  it('reads a mail into memory that the one before it has done with', () =>
+    withSession({ mails: mailsOf(5, 10_000) }, async (session) => {
+      const used = new Set<ArrayBufferLike | undefined>();
+      for await (const answer of session.fetch(await measured(session), new CountedMemory())) {
+        assert.ok(answer.kind === 'mail');
+        used.add(answer.whole?.buffer);
+        answer.freeBytes();
+        answer.release();
+      }
+      assert.equal(used.size, 1);
+    }));
+
   it('gives back what it holds for mails that are refused, and for those that nobody takes', () =>
     withSession({ mails: mailsOf(5, 10_000), answer: { 'RETR 2': '-ERR no\r\n' } }, async (session) => {
       const memory = new CountedMemory();

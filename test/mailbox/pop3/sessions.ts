@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
+import { createMailBuffers } from '../../../shared/mailbox/mailBuffers.ts';
 import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { CountedMemory, type Fetched, fetchAll } from '../memory.ts';
@@ -21,6 +22,7 @@ export function pop3Options(port: number, changes: Partial<MailboxOptions> = {})
     timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
     wholeBytes: 16 * 1024 * 1024,
     streamBytes: 12 * 1024 * 1024,
+    buffers: createMailBuffers(16 * 1024 * 1024),
     ...changes,
   };
 }
