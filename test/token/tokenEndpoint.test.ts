@@ -61,10 +61,8 @@ test('client credentials go out as RFC 6749 4.4 says, in a form', async (context
 });
 
 test('a refresh token goes out as RFC 6749 6 says, with a secret only if there is one', async (context) => {
-  const endpoint = await startEndpoint(
-    context,
-    issuing(() => ({ refresh_token: 'rt-2' })),
-  );
+  const answer = issuing(() => ({ refresh_token: 'rt-2' }));
+  const endpoint = await startEndpoint(context, answer);
   const issued = await ask(refreshGrant(endpoint.url, { scope: 'https://mail.google.com/' }));
   assert.equal(issued.refreshToken, 'rt-2');
   await ask(refreshGrant(endpoint.url, { clientSecret }));
