@@ -41,13 +41,12 @@ function createDependencies({ settings, storage, env, destinations }: Process, l
       return await createSessions(settings, storage)(config, log);
     },
     async checkServer(config) {
-      const [{ checkServer }, { resolveMailHost }] = await Promise.all([
+      const [{ checkServer }, { resolveHost }] = await Promise.all([
         import('../mailbox/serverCheck.ts'),
         import('../mailbox/hostGuard.ts'),
       ]);
-      const rules = { ...hostRules(settings), timeoutMs: lookUpMs };
       // A host that is denied is not looked at; the session says why.
-      const guarded = await resolveMailHost(config.host, rules).catch(() => undefined);
+      const guarded = await resolveHost(config.host, hostRules(settings), lookUpMs).catch(() => undefined);
       return guarded === undefined ? { addresses: [] } : await checkServer({ ...config, ...guarded });
     },
     async openQueue(queueName = settings.queueName) {

@@ -18,7 +18,7 @@ export function secretSources(settings: Settings, env: Env): SecretSources {
 }
 
 /** Which hosts connections may name. */
-export function hostRules({ denyPrivateNetworks, mailHostsAllowed }: Settings): Omit<HostRules, 'timeoutMs'> {
+export function hostRules({ denyPrivateNetworks, mailHostsAllowed }: Settings): HostRules {
   const denyPrivate = denyPrivateNetworks;
   return mailHostsAllowed === undefined ? { denyPrivate } : { denyPrivate, allowed: mailHostsAllowed };
 }

@@ -3,7 +3,7 @@ import { writeRefreshToken } from '../connection/refreshToken.ts';
 import { openWithSecrets } from '../connection/withSecrets.ts';
 import { createHeaderFilter } from '../mail/headerFilter.ts';
 import { allowSlowAddresses } from '../mailbox/connecting.ts';
-import { resolveMailHost } from '../mailbox/hostGuard.ts';
+import { resolveHost } from '../mailbox/hostGuard.ts';
 import type { MailBuffers } from '../mailbox/mailBuffers.ts';
 import {
   defaultTimeouts,
@@ -44,18 +44,16 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
   const oauth2 = async (config: ConnectionConfig, grant: OAuth2Grant, log: Log): Promise<MailCredential> => {
     const { createTokenSource } = await import('../token/tokenSource.ts');
     const { customer, connection } = config;
-    const source = createTokenSource(grant, {
+    return createTokenSource(grant, {
       ...{ customer, connection, log, cache: tokens, endpointRules: rules },
       getCredential: storage.getCredential,
       saveRefreshToken: async (token, replaced) =>
         await writeRefreshToken(await storage.connections(), { customer, connection }, token, replaced),
     });
-    return { kind: 'oauth2', getToken: source.getToken };
   };
 
   return async (config, log, { signal, lookedAt } = {}) => {
-    const timeoutMs = defaultTimeouts.connectMs;
-    const guarded = await resolveMailHost(config.host, { ...rules, timeoutMs });
+    const guarded = await resolveHost(config.host, rules, defaultTimeouts.connectMs);
     return await openWithSecrets(config, vaultReader(log), async (auth) => {
       const options: MailboxOptions = {
         ...config,

@@ -34,39 +34,36 @@ export class FetchMemory {
 }
 
 /** A mail that was read whole, into memory that it owns. */
-export class WholeMail implements FetchedMail {
-  readonly kind = 'mail';
-  readonly mail: MeasuredMail;
-  readonly #holding: Holding;
-  readonly #buffers: MailBuffers;
-  whole: Buffer | undefined;
-
-  constructor(mail: MeasuredMail, bytes: Buffer, holding: Holding, buffers: MailBuffers) {
-    this.mail = mail;
-    this.whole = bytes;
-    this.#holding = holding;
-    this.#buffers = buffers;
-  }
-
-  async open(): Promise<AsyncIterable<Buffer>> {
-    const bytes = this.whole;
-    if (bytes === undefined) {
+export function wholeMail(
+  mail: MeasuredMail,
+  bytes: Buffer,
+  holding: Holding,
+  buffers: MailBuffers,
+): FetchedMail {
+  let whole: Buffer | undefined = bytes;
+  return {
+    kind: 'mail',
+    mail,
+    get whole() {
+      return whole;
+    },
+    open: async () => {
+      if (whole !== undefined) return once(whole);
       throw new Failure('internal', 'A mail was opened again after its bytes were given back.');
-    }
-    return (async function* once() {
-      yield bytes;
-    })();
-  }
+    },
+    freeBytes: () => {
+      if (whole !== undefined) buffers.giveBack(whole);
+      whole = undefined;
+    },
+    release: () => {
+      whole = undefined;
+      holding.release();
+    },
+  };
+}
 
-  freeBytes(): void {
-    if (this.whole !== undefined) this.#buffers.giveBack(this.whole);
-    this.whole = undefined;
-  }
-
-  release(): void {
-    this.whole = undefined;
-    this.#holding.release();
-  }
+async function* once(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {
+  yield bytes;
 }
 
 /** A mail whose bytes come from the server while it is read; to be ended before the next one is fetched. */

@@ -12,31 +12,41 @@ export interface HostRules {
   readonly allowed?: readonly string[];
   /** Refuses hosts that have no address on the public internet. */
   readonly denyPrivate: boolean;
-  /** How long DNS may take. */
-  readonly timeoutMs: number;
+  /** Gives all addresses of a name, in the order in which they should be tried; absent: as the system does. */
+  readonly lookUp?: (host: string) => Promise<readonly { readonly address: string }[]>;
 }
 
-/** Gives all addresses of a name, in the order in which they should be tried. */
-export type LookUpHost = (host: string) => Promise<readonly { readonly address: string }[]>;
-
 /**
- * Checks a mail server's host against the rules. With `denyPrivate` the name is resolved once, and only `addresses` may
- * be connected to: a second look-up could give others. Rejects with a `Failure`: `host-denied`, `unknown-host` or
- * `timeout`.
+ * Checks a host against the rules; `subject` is how a failure calls it, and the column to correct. With `denyPrivate`
+ * the name is resolved once, within `timeoutMs`, and only `addresses` may be connected to: a second look-up could give
+ * others. Rejects with a `Failure`: `host-denied`, `unknown-host` or `timeout`.
  */
-export async function resolveMailHost(
+export async function resolveHost(
   host: string,
-  rules: HostRules,
-  lookUp: LookUpHost = lookUpAll,
+  { allowed, denyPrivate, lookUp = lookUpAll }: HostRules,
+  timeoutMs: number,
+  subject: { readonly name: string; readonly column: string } = { name: 'Host', column: 'host' },
 ): Promise<{ readonly addresses?: readonly string[] }> {
-  if (rules.allowed !== undefined && !matchesHostPattern(host, rules.allowed)) {
-    throw new Failure(
-      'host-denied',
-      `Host ${quoteServerText(host)} is not allowed: it is not in MAIL_HOSTS_ALLOWED. Add it there, or correct host.`,
-    );
+  const named = `${subject.name} ${quoteServerText(host)}`;
+  const denied = (why: string) => new Failure('host-denied', `${named} is not allowed: ${why}`);
+  if (allowed !== undefined && !matchesHostPattern(host, allowed)) {
+    throw denied(`it is not in MAIL_HOSTS_ALLOWED. Add it there, or correct ${subject.column}.`);
   }
-  if (!rules.denyPrivate) return {};
-  return { addresses: await resolvePublicAddresses('Host', host, rules.timeoutMs, lookUp) };
+  if (!denyPrivate) return {};
+  const unknown = (why: string) =>
+    new Failure('unknown-host', `${named} is unknown: DNS has no address for it (${why}). Check its name.`);
+  const late = () =>
+    new Failure('timeout', `${named} could not be resolved in time. Check its name and DNS.`);
+  const found = await withDeadline(lookUp(host), timeoutMs, late).catch((error: unknown) => {
+    throw error instanceof Failure ? error : unknown(codeOf(error) || 'no answer');
+  });
+  const all = found.map(({ address }) => address);
+  const addresses = all.filter(isPublicAddress);
+  if (addresses.length > 0) return { addresses };
+  if (all.length === 0) throw unknown('no address');
+  const listed = all.slice(0, 3).join(', ');
+  const what = isIP(host) === 0 ? `it resolves to a private address (${listed})` : 'it is a private address';
+  throw denied(`${what} and MAIL_DENY_PRIVATE_NETWORKS is on. Use a public host.`);
 }
 
 /** Whether a host is one of the patterns: the same name or address, or below the domain of a `*.` pattern. */
@@ -49,36 +59,7 @@ export function matchesHostPattern(host: string, patterns: readonly string[]): b
   });
 }
 
-/** A host's addresses on the public internet; `subject` begins a failure's sentence. Rejects as `resolveMailHost`. */
-export async function resolvePublicAddresses(
-  subject: string,
-  host: string,
-  timeoutMs: number,
-  lookUp: LookUpHost = lookUpAll,
-): Promise<readonly string[]> {
-  const named = `${subject} ${quoteServerText(host)}`;
-  const unknown = (why: string) =>
-    new Failure('unknown-host', `${named} is unknown: DNS has no address for it (${why}). Check its name.`);
-  const late = () =>
-    new Failure('timeout', `${named} could not be resolved in time. Check its name and DNS.`);
-  const found = await withDeadline(lookUp(host), timeoutMs, late).catch((error: unknown) => {
-    throw error instanceof Failure ? error : unknown(codeOf(error) || 'no answer');
-  });
-  const addresses = found.map(({ address }) => address);
-  const open = addresses.filter(isPublicAddress);
-  if (open.length > 0) return open;
-  if (addresses.length === 0) throw unknown('no address');
-  const listed = addresses.slice(0, 3).join(', ');
-  const what = isIP(host) === 0 ? `it resolves to a private address (${listed})` : 'it is a private address';
-  throw new Failure(
-    'host-denied',
-    `${named} is not allowed: ${what} and MAIL_DENY_PRIVATE_NETWORKS is on. Use a public host.`,
-  );
-}
-
-function lookUpAll(host: string): Promise<readonly { readonly address: string }[]> {
-  return lookupDns(host, { all: true });
-}
+const lookUpAll = (host: string) => lookupDns(host, { all: true });
 
 /** Lower case and without the root's dot, as DNS compares names; IPv6 addresses in their shortest form. */
 function toComparable(host: string): string {

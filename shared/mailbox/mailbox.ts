@@ -182,8 +182,8 @@ export interface MailboxOptions {
   readonly timeouts: MailboxTimeouts;
   /** A mail of more bytes is streamed. */
   readonly wholeBytes: number;
-  /** Up to which, in bytes, the holding of a streamed mail grows as its bytes arrive; absent: 12 MiB. */
-  readonly streamBytes?: number;
+  /** Up to which, in bytes, the holding of a streamed mail grows as its bytes arrive. */
+  readonly streamBytes: number;
   /** Where whole mails are read into; new memory when absent. */
   readonly buffers?: MailBuffers;
   /** When it fires, whatever is under way rejects soon, with its reason if that is a `Failure`; the connection goes. */
@@ -217,8 +217,6 @@ export const defaultTimeouts: MailboxTimeouts = {
   openMs: 120_000,
   commandMs: 60_000,
 };
-
-export const defaultStreamBytes: number = 12 * 1024 * 1024;
 
 /** Opens a session: connects, logs in and (IMAP) selects the folder. Rejects with a `Failure`. */
 export type OpenMailbox = (options: MailboxOptions) => Promise<MailboxSession>;

@@ -77,8 +77,7 @@ const known: readonly (readonly [codes: string, FailureReason, sentence: string]
     '{server} is unreachable ({code}). Check host, port and network.',
   ],
 ];
-const timeoutCode =
-  /^(ETIMEDOUT|ETIMEOUT|ERR_SOCKET_CONNECTION_TIMEOUT|CONNECT_TIMEOUT|(GREETING|UPGRADE)_TIMEOUT)$/;
+const timeoutCodes = /^(ETIMEDOUT|ETIMEOUT|ERR_SOCKET_CONNECTION_TIMEOUT|(CONNECT|UPGRADE)_TIMEOUT)$/;
 
 /**
  * Why a mail server could not be reached or was lost, from the error of a socket, of TLS or of DNS; one that is not
@@ -99,9 +98,8 @@ export function describeNetworkFailure(error: unknown, contact: MailServerContac
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))
     return fail('tls', `The TLS handshake with ${server} failed (${code}). Check port, useSsl and startTls.`);
-  const timeout = timeoutCode.exec(code);
-  if (timeout !== null) {
-    const phase = timeout[2] === undefined ? contact.phase : timeout[2] === 'GREETING' ? 'greeting' : 'tls';
+  if (timeoutCodes.test(code)) {
+    const phase = code === 'UPGRADE_TIMEOUT' ? 'tls' : contact.phase;
     return fail('timeout', describeTimeout({ ...contact, phase }).message);
   }
   return fail('connection-lost', lostSentence(code, contact));

@@ -1,16 +1,4 @@
-import { Failure } from '../failure/failure.ts';
-import {
-  type HostRules,
-  type LookUpHost,
-  matchesHostPattern,
-  resolvePublicAddresses,
-} from '../mailbox/hostGuard.ts';
-import { quoteServerText } from '../mailbox/serverText.ts';
-
-/** Which token endpoints a config may name; the same rules as for mail servers. */
-export interface EndpointRules extends Omit<HostRules, 'timeoutMs'> {
-  readonly lookUp?: LookUpHost;
-}
+import { type HostRules, resolveHost } from '../mailbox/hostGuard.ts';
 
 /** Endpoints of the large providers: a secret sent there reaches nobody who could not have had it. */
 const providerHosts = [
@@ -19,21 +7,19 @@ const providerHosts = [
 ];
 
 /**
- * Checks an endpoint before anything is sent to it. With `denyPrivate` its name is resolved, once, and
+ * Checks an endpoint, by the rules for mail servers, before anything is sent to it. With `denyPrivate` its name is resolved, once, and
  * `addresses` are what must be connected to. Rejects with a `Failure`.
  */
 export async function guardEndpoint(
   url: URL,
-  rules: EndpointRules,
+  rules: HostRules,
   timeoutMs: number,
 ): Promise<{ readonly addresses?: readonly string[] }> {
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  if (rules.allowed !== undefined && !matchesHostPattern(host, [...providerHosts, ...rules.allowed])) {
-    throw new Failure(
-      'host-denied',
-      `Token endpoint ${quoteServerText(host)} is not allowed: it is not in MAIL_HOSTS_ALLOWED. Add it there, or correct oauth2TokenEndpoint.`,
-    );
-  }
-  if (!rules.denyPrivate) return {};
-  return { addresses: await resolvePublicAddresses('Token endpoint', host, timeoutMs, rules.lookUp) };
+  const { allowed } = rules;
+  return await resolveHost(
+    url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    { ...rules, ...(allowed && { allowed: [...providerHosts, ...allowed] }) },
+    timeoutMs,
+    { name: 'Token endpoint', column: 'oauth2TokenEndpoint' },
+  );
 }

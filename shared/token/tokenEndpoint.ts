@@ -1,12 +1,13 @@
 import * as oauth from 'oauth4webapi';
 import { Failure } from '../failure/failure.ts';
+import type { HostRules } from '../mailbox/hostGuard.ts';
 import {
   describeExchange,
   describeRefusal,
   describeUnusable,
   type EndpointGrant,
 } from './endpointFailure.ts';
-import { type EndpointRules, guardEndpoint } from './endpointGuard.ts';
+import { guardEndpoint } from './endpointGuard.ts';
 import { defaultLimits, exchange, type RequestLimits, type TokenAnswer } from './exchange.ts';
 import { checkAccessToken, type IssuedToken } from './tokenCache.ts';
 
@@ -20,7 +21,7 @@ const maxRefreshTokenLength = 8192;
  */
 export async function requestToken(
   grant: EndpointGrant,
-  rules: EndpointRules,
+  rules: HostRules,
   askedAt: number,
   limits: RequestLimits = defaultLimits,
 ): Promise<IssuedToken> {

@@ -1,10 +1,10 @@
 import type { OAuth2Grant } from '../connection/config.ts';
 import { toFailure } from '../failure/failure.ts';
+import type { HostRules } from '../mailbox/hostGuard.ts';
 import type { MailCredential } from '../mailbox/mailbox.ts';
 import type { GetCredential } from '../storage/access.ts';
 import type { Log } from '../telemetry/log.ts';
 import { GrantRefused, tokenPlace } from './endpointFailure.ts';
-import type { EndpointRules } from './endpointGuard.ts';
 import type { RequestLimits } from './exchange.ts';
 import { type IssuedToken, renewalTime, type TokenCache, type TokenState, tokenKey } from './tokenCache.ts';
 
@@ -21,20 +21,21 @@ export interface TokenSourceDeps {
   readonly saveRefreshToken: (token: string, replaced: string) => Promise<void>;
   readonly log: Log;
   /** Which token endpoints may be asked. */
-  readonly endpointRules: EndpointRules;
+  readonly endpointRules: HostRules;
   readonly limits?: RequestLimits;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
-
-export type TokenSource = Pick<Extract<MailCredential, { kind: 'oauth2' }>, 'getToken'>;
 
 /**
  * Gives access tokens for a connection's grant. They are cached until shortly before they end; those who ask
  * at the same time share one request. `fresh` asks past the cache, unless the cache has got another token
  * since the one that this source gave last. Rejects with a `Failure`: `token`, `host-denied` or `config`.
  */
-export function createTokenSource(grant: OAuth2Grant, deps: TokenSourceDeps): TokenSource {
+export function createTokenSource(
+  grant: OAuth2Grant,
+  deps: TokenSourceDeps,
+): Extract<MailCredential, { kind: 'oauth2' }> {
   const now = deps.now ?? Date.now;
   const key = tokenKey(deps.customer, deps.connection, grant);
   let given: string | undefined;
@@ -54,7 +55,7 @@ export function createTokenSource(grant: OAuth2Grant, deps: TokenSourceDeps): To
     given = await state.renewing;
     return given;
   };
-  return { getToken };
+  return { kind: 'oauth2', getToken };
 }
 
 async function renew(
@@ -108,9 +109,10 @@ function noteRotation(
     return;
   }
   if (!first) return;
-  deps.log.warn(
+  const { log, customer, connection } = deps;
+  log.warn(
     `The token endpoint gave a new refresh token, which can not be written to ${tokenPlace(grant)} and is lost when the app restarts. Put the refresh token into oauth2RefreshToken itself.`,
-    fieldsOf(deps),
+    { customer, connection },
   );
 }
 
@@ -118,16 +120,17 @@ function noteRotation(
 async function saveRotated(grant: OAuth2Grant, state: TokenState, deps: TokenSourceDeps): Promise<void> {
   const { rotated, unsavedSince } = state;
   if (grant.kind !== 'refreshToken' || rotated === undefined || unsavedSince === undefined) return;
+  const { cache, customer, connection, log } = deps;
   // The config will be read with the new one from now on, and must find the same token.
-  deps.cache.keep(tokenKey(deps.customer, deps.connection, { ...grant, refreshToken: rotated }), state);
+  cache.keep(tokenKey(customer, connection, { ...grant, refreshToken: rotated }), state);
   try {
     await deps.saveRefreshToken(rotated, unsavedSince);
     if (state.rotated === rotated) state.unsavedSince = undefined;
   } catch (error) {
     const { message } = toFailure(error, 'writing it');
-    deps.log.warn(
+    log.warn(
       `A new refresh token could not be written to oauth2RefreshToken yet; it is kept in memory. ${message}`,
-      fieldsOf(deps),
+      { customer, connection },
     );
   }
 }
@@ -135,8 +138,4 @@ async function saveRotated(grant: OAuth2Grant, state: TokenState, deps: TokenSou
 function forgetRotated(state: TokenState): void {
   delete state.rotated;
   state.unsavedSince = undefined;
-}
-
-function fieldsOf({ customer, connection }: TokenSourceDeps): { customer: string; connection: string } {
-  return { customer, connection };
 }

@@ -6,43 +6,20 @@ import type {
   MeasuredMail,
 } from '../../shared/mailbox/mailbox.ts';
 
-/** Memory without end that counts what is held of it. */
+/** Memory that counts what is held of it; without end, or of so many bytes: who wants more waits. */
 export class CountedMemory implements MailMemory {
+  readonly #totalBytes: number;
+  readonly #waiting: (() => void)[] = [];
   heldBytes = 0;
   mostBytes = 0;
   opened = 0;
 
-  hold(): Holding {
-    this.opened += 1;
-    let bytes = 0;
-    let released = false;
-    return {
-      grow: async (sizeBytes) => {
-        if (released) return;
-        bytes += sizeBytes;
-        this.heldBytes += sizeBytes;
-        this.mostBytes = Math.max(this.mostBytes, this.heldBytes);
-      },
-      release: () => {
-        released = true;
-        this.heldBytes -= bytes;
-        bytes = 0;
-      },
-    };
-  }
-}
-
-/** Memory of so many bytes; who wants more waits. */
-export class BoundedMemory implements MailMemory {
-  readonly #totalBytes: number;
-  readonly #waiting: (() => void)[] = [];
-  heldBytes = 0;
-
-  constructor(totalBytes: number) {
+  constructor(totalBytes: number = Number.POSITIVE_INFINITY) {
     this.#totalBytes = totalBytes;
   }
 
   hold(): Holding {
+    this.opened += 1;
     let bytes = 0;
     let released = false;
     return {
@@ -53,6 +30,7 @@ export class BoundedMemory implements MailMemory {
         if (released) return;
         bytes += sizeBytes;
         this.heldBytes += sizeBytes;
+        this.mostBytes = Math.max(this.mostBytes, this.heldBytes);
       },
       release: () => {
         released = true;

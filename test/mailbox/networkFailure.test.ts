@@ -32,9 +32,9 @@ describe('network failure', () => {
     ['EHOSTUNREACH', 'refused', 'is unreachable (EHOSTUNREACH). Check host, port and network.'],
     ['ETIMEDOUT', 'timeout', 'could not be reached in time. Check host, port and firewall.'],
     [
-      'GREETING_TIMEOUT',
+      'UPGRADE_TIMEOUT',
       'timeout',
-      'sent no greeting in time. Check port, and whether the server is overloaded.',
+      'did not complete the TLS handshake in time. Check that this is its port for SSL.',
     ],
     [
       'ERR_SSL_WRONG_VERSION_NUMBER',

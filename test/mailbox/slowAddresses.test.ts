@@ -7,6 +7,7 @@ import { openPop3Mailbox } from '../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { checkServer } from '../../shared/mailbox/serverCheck.ts';
 import { defaultLimits, exchange } from '../../shared/token/exchange.ts';
 import { testCertificate } from '../testbed/certificates.ts';
+import { listening } from '../testbed/listening.ts';
 import { startMuteListeners } from '../testbed/muteListeners.ts';
 import { issuing, startEndpoint } from '../token/localEndpoint.ts';
 import { optionsFor as imapOptions, startScriptedImapServer } from './imap/scriptedImapServer.ts';
@@ -16,9 +17,7 @@ import { pop3Options } from './pop3/sessions.ts';
 test('every address of a host has seconds to connect, not 250 ms, and a dead one does not end the attempt', async () => {
   allowSlowAddresses();
   assert.equal(net.getDefaultAutoSelectFamilyAttemptTimeout(), addressMs);
-  const server = net.createServer((socket) => socket.end());
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as net.AddressInfo;
+  const { port, stop } = await listening(net.createServer((socket) => socket.end()));
   // Nothing listens on the first address.
   const socket = net.connect({
     host: 'mail.example.com',
@@ -32,7 +31,7 @@ test('every address of a host has seconds to connect, not 250 ms, and a dead one
   await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
   assert.equal(socket.remoteAddress, '127.0.0.1');
   socket.destroy();
-  await new Promise((resolve) => server.close(resolve));
+  await stop();
 });
 
 const nowhere = '127.0.0.2';

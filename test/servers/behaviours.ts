@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { defaultTimeouts, type MailboxOptions } from '../../shared/mailbox/mailbox.ts';
+import { defaultTimeouts } from '../../shared/mailbox/mailbox.ts';
 import { arrivedParts, expectedParts, inAnyOrder } from '../app/arrived.ts';
 import { mailboxColumns, password, queueName, type RunningApp, startApp } from '../app/testbed.ts';
 import { sampleMails } from '../mail/mails.ts';
 import { fetchAll, listAndMeasure, withSession } from '../mailbox/imap/drain.ts';
+import { optionsFor } from '../mailbox/imap/scriptedImapServer.ts';
 import {
   countMails,
   inMailProgram,
@@ -155,7 +156,9 @@ export function testMailServer(name: string, start: StartMailServer): void {
   test('what others have read or removed since the list was taken is not fetched', async () => {
     const mailbox = newMailbox();
     await seedFolder(mailbox, small(4));
-    await withSession(optionsFor(mailbox), async (session) => {
+    const credential = { kind: 'password', password } as const;
+    const options = optionsFor(server.imapPort, { username: mailbox.user, credential });
+    await withSession({ ...options, timeouts: defaultTimeouts }, async (session) => {
       const measured = await listAndMeasure(session);
       await inMailProgram(mailbox, async (program) => {
         await program.mailboxOpen('INBOX');
@@ -180,19 +183,4 @@ export function testMailServer(name: string, start: StartMailServer): void {
     assert.deepEqual([state.lastError, state.lastMailCount], ['', 3]);
     assert.deepEqual(await countMails(mailbox), { count: 1, seen: 0 });
   });
-}
-
-function optionsFor({ server, user }: Mailbox): MailboxOptions {
-  return {
-    protocol: 'imap',
-    host: '127.0.0.1',
-    port: server.imapPort,
-    security: 'plain',
-    username: user,
-    credential: { kind: 'password', password },
-    folder: 'INBOX',
-    deleteMails: false,
-    timeouts: defaultTimeouts,
-    wholeBytes: 1024 * 1024,
-  };
 }

@@ -4,7 +4,9 @@ import { openImapMailbox } from '../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions, OpenMailbox } from '../../shared/mailbox/mailbox.ts';
 import { defaultTimeouts } from '../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../shared/mailbox/pop3/pop3Mailbox.ts';
-import { CountedMemory, type Fetched, fetchAll } from '../mailbox/memory.ts';
+import { optionsFor as imapOptions } from '../mailbox/imap/scriptedImapServer.ts';
+import type { Fetched } from '../mailbox/memory.ts';
+import { drain as drainSession, failureOf, pop3Options } from '../mailbox/pop3/sessions.ts';
 import { variedMails } from '../mailbox/pop3/variedMails.ts';
 
 /** A mail server, or what stands in front of one, as sessions see it. */
@@ -19,6 +21,8 @@ export interface SessionServer {
   seed(user: string, mails: readonly Buffer[]): Promise<void> | void;
   stop(): Promise<void>;
 }
+
+type Protocol = MailboxOptions['protocol'];
 
 const password = 'Tr0ub4dor&3';
 export const sessionUsers = {
@@ -57,32 +61,19 @@ export function testSessions(
     after(() => server?.stop());
 
     const newUser = () => sessionUsers.users[used++] ?? 'none';
-    const optionsFor = (
-      protocol: 'imap' | 'pop3',
-      user: string,
-      changes: Partial<MailboxOptions> = {},
-    ): MailboxOptions => ({
-      protocol,
-      host: '127.0.0.1',
-      port: (protocol === 'imap' ? server.imapPort : server.pop3Port) ?? 0,
-      security: 'plain',
-      username: server.username(user),
-      credential: { kind: 'password', password },
-      folder: 'INBOX',
-      deleteMails: protocol === 'pop3',
-      timeouts: defaultTimeouts,
-      wholeBytes: 1024 * 1024,
-      ...changes,
-    });
-    const drain = async (options: MailboxOptions): Promise<Fetched[]> => {
+    const portOf = (protocol: Protocol) => (protocol === 'imap' ? server.imapPort : server.pop3Port);
+    const optionsFor = (protocol: Protocol, user: string, changes: Partial<MailboxOptions> = {}) =>
+      (protocol === 'imap' ? imapOptions : pop3Options)(portOf(protocol) ?? 0, {
+        username: server.username(user),
+        credential: { kind: 'password', password },
+        timeouts: defaultTimeouts,
+        ...changes,
+      });
+    const drain = async (options: MailboxOptions): Promise<readonly Fetched[]> => {
       const open: OpenMailbox = options.protocol === 'imap' ? openImapMailbox : openPop3Mailbox;
-      const session = await open(options);
-      const memory = new CountedMemory();
-      const fetched = await fetchAll(session, await session.measure(await session.list(1_000)), memory);
-      await session.settle(fetched.map(({ mail }) => mail));
-      assert.equal(await session.close(), true);
-      assert.equal(memory.heldBytes, 0);
-      return fetched;
+      const { answers, confirmed } = await drainSession(await open(options));
+      assert.equal(confirmed, true);
+      return answers;
     };
     const bodiesOf = (fetched: readonly Fetched[]) =>
       fetched.map((one) => (one.kind === 'mail' ? body(one.source) : one.kind)).toSorted();
@@ -95,7 +86,7 @@ export function testSessions(
       ] as const;
       for (const [way, changes] of ways) {
         it(`${protocol.toUpperCase()}: ${mails.length} varied mails come as they are, once, ${way}`, async (context) => {
-          if ((protocol === 'imap' ? server.imapPort : server.pop3Port) === undefined) return context.skip();
+          if (portOf(protocol) === undefined) return context.skip();
           const user = newUser();
           await server.seed(user, mails);
           const options = optionsFor(protocol, user, changes);
@@ -105,14 +96,12 @@ export function testSessions(
       }
 
       it(`${protocol.toUpperCase()}: a wrong password gets its sentence`, async (context) => {
-        if ((protocol === 'imap' ? server.imapPort : server.pop3Port) === undefined) return context.skip();
+        if (portOf(protocol) === undefined) return context.skip();
         const credential = { kind: 'password', password: 'wrong horse' } as const;
-        const error = await drain(optionsFor(protocol, 'user0', { credential })).catch(
-          (thrown: unknown) => thrown,
-        );
+        const failure = await failureOf(drain(optionsFor(protocol, 'user0', { credential })), 'login');
         assert.match(
-          String(error),
-          /^Failure: (IMAP|POP3) login to .* was refused: .*Check username and password\.$/,
+          failure.message,
+          /^(IMAP|POP3) login to .* was refused: .*Check username and password\.$/,
         );
       });
 
@@ -123,8 +112,8 @@ export function testSessions(
         const user = newUser();
         await server.seed(user, mails.slice(0, 2));
         const secure = { port, security: 'tls' } as const;
-        const error = await drain(optionsFor(protocol, user, secure)).catch((thrown: unknown) => thrown);
-        assert.match(String(error), /certificate.*caCertificate/);
+        const failure = await failureOf(drain(optionsFor(protocol, user, secure)), 'tls');
+        assert.match(failure.message, /certificate.*caCertificate/);
         assert.equal((await drain(optionsFor(protocol, user, { ...secure, caCertificate }))).length, 2);
       });
     }

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import { guardEndpoint } from '../../shared/token/endpointGuard.ts';
-import { exchange } from '../../shared/token/exchange.ts';
+import { exchange, type TokenAnswer } from '../../shared/token/exchange.ts';
 import { requestToken } from '../../shared/token/tokenEndpoint.ts';
-import { testCertificate } from '../testbed/certificates.ts';
+import { type Certificate, testCertificate } from '../testbed/certificates.ts';
 import { onClientSocket } from '../testbed/clientSockets.ts';
+import { listening } from '../testbed/listening.ts';
 import { clientCredentials, quickLimits } from './fixtures.ts';
 import { issuing, startEndpoint } from './localEndpoint.ts';
 
@@ -66,42 +65,45 @@ test('the address that was checked is the one connected to, though DNS changes i
   assert.deepEqual([...attempts], ['3ffe::1']);
 });
 
-test('at a given address TLS still verifies the endpoint’s name', async () => {
-  const { caCertificate, certificate, key } = await testCertificate({ names: ['login.test'] });
-  const before = tls.getCACertificates('default');
-  tls.setDefaultCACertificates([...before, caCertificate]);
+/** Runs a server with this certificate while `use` posts to it under names that DNS does not know. */
+async function withHttps(
+  certificate: Certificate,
+  use: (post: (host: string) => Promise<TokenAnswer>) => Promise<void>,
+): Promise<readonly unknown[]> {
   const names: unknown[] = [];
-  const server = createServer({ cert: certificate, key }, (incoming, response) => {
-    if (incoming.socket instanceof tls.TLSSocket) names.push(incoming.socket.servername);
-    incoming.resume();
-    response.end('{}');
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const post = (host: string) => {
+  const server = createServer(
+    { cert: certificate.certificate, key: certificate.key },
+    (incoming, response) => {
+      if (incoming.socket instanceof tls.TLSSocket) names.push(incoming.socket.servername);
+      incoming.resume();
+      response.end('{}');
+    },
+  );
+  const { port, stop } = await listening(server);
+  await use((host) => {
     const url = new URL(`https://${host}:${port}/token`);
     return exchange({ url, headers: {}, body: '', addresses: ['127.0.0.1'] }, quickLimits);
-  };
-  const [right, wrong] = [await post('login.test'), await post('other.test')];
+  });
+  await stop();
+  return names;
+}
+
+test('at a given address TLS still verifies the endpoint’s name', async () => {
+  const certificate = await testCertificate({ names: ['login.test'] });
+  const before = tls.getCACertificates('default');
+  tls.setDefaultCACertificates([...before, certificate.caCertificate]);
+  const names = await withHttps(certificate, async (post) => {
+    assert.equal((await post('login.test')).kind, 'answer');
+    const wrong = await post('other.test');
+    assert.deepEqual(wrong, { kind: 'unreachable', code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+  });
   tls.setDefaultCACertificates(before);
-  await new Promise((resolve) => server.close(resolve));
-  assert.equal(right.kind, 'answer');
   assert.deepEqual(names, ['login.test']);
-  assert.deepEqual(wrong, { kind: 'unreachable', code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
 });
 
 test('an endpoint whose certificate nobody vouches for is not spoken to', async () => {
-  const { certificate, key } = await testCertificate({ names: ['login.test'] });
-  let requests = 0;
-  const server = createServer({ cert: certificate, key }, (_incoming, response) => {
-    requests += 1;
-    response.end('{}');
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const url = new URL(`https://login.test:${port}/token`);
-  const answer = await exchange({ url, headers: {}, body: '', addresses: ['127.0.0.1'] }, quickLimits);
-  await new Promise((resolve) => server.close(resolve));
-  assert.equal(answer.kind, 'unreachable');
-  assert.equal(requests, 0);
+  const names = await withHttps(await testCertificate({ names: ['login.test'] }), async (post) => {
+    assert.equal((await post('login.test')).kind, 'unreachable');
+  });
+  assert.deepEqual(names, []);
 });

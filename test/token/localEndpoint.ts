@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { listening } from '../testbed/listening.ts';
 
 export interface SeenRequest {
   readonly method: string;
@@ -36,12 +36,8 @@ export async function startEndpoint(context: TestContext, answer: Answer): Promi
       answer(response, request, requests.length);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  context.after(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
+  const { port, stop } = await listening(server);
+  context.after(stop);
   return { url: `http://127.0.0.1:${port}/token`, host: `127.0.0.1:${port}`, requests };
 }
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { GetCredential } from '../../shared/storage/access.ts';
 import { createGetCredential } from '../../shared/storage/credential.ts';
 import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import { requestIdentityToken } from '../../shared/token/managedIdentity.ts';
 import { createTokenSource } from '../../shared/token/tokenSource.ts';
+import { listening } from '../testbed/listening.ts';
 import { quickLimits, tokenDeps } from './fixtures.ts';
 
 const scope = 'https://outlook.office365.com/.default';
@@ -41,43 +41,30 @@ test('a token goes to the host that a config names, so it is got for mail only',
     'https://outlook.office365.com/.default https://vault.azure.net/.default',
   ];
   for (const foreign of scopes) {
-    await assert.rejects(
-      requestIdentityToken({ ...grant, scope: foreign }, giving('at', asked), quickLimits),
-      {
-        reason: 'config',
-        message: /^oauth2Scope .* is not for mail; /,
-      },
-    );
+    const asking = requestIdentityToken({ ...grant, scope: foreign }, giving('at', asked), quickLimits);
+    await assert.rejects(asking, { reason: 'config', message: /^oauth2Scope .* is not for mail; / });
   }
   assert.deepEqual(asked, []);
 });
 
-test('an app without the identity gets a sentence', async () => {
-  const failing: GetCredential = async () => ({
-    getToken: async () => {
-      const error = new Error('IMDS said: secret-internal');
-      error.name = 'CredentialUnavailableError';
-      throw error;
-    },
+for (const [name, error, message] of [
+  [
+    'an app without the identity gets a sentence',
+    Object.assign(new Error('IMDS said: secret-internal'), { name: 'CredentialUnavailableError' }),
+    'No token for https://outlook.office365.com/.default from managed identity id-1 (CredentialUnavailableError). Check that the function app has this identity and oauth2ClientId.',
+  ],
+  [
+    'why the identity endpoint gave none is said',
+    new IdentityFailure('No token for the managed identity id-1: it is away.'),
+    'No mail can be read by managed identity id-1. No token for the managed identity id-1: it is away.',
+  ],
+] as const) {
+  test(name, async () => {
+    const failing: GetCredential = async () => ({ getToken: () => Promise.reject(error) });
+    const asking = requestIdentityToken({ ...grant, clientId: 'id-1' }, failing, quickLimits);
+    await assert.rejects(asking, { reason: 'token', message });
   });
-  await assert.rejects(requestIdentityToken({ ...grant, clientId: 'id-1' }, failing, quickLimits), {
-    reason: 'token',
-    message:
-      'No token for https://outlook.office365.com/.default from managed identity id-1 (CredentialUnavailableError). Check that the function app has this identity and oauth2ClientId.',
-  });
-});
-
-test('why the identity endpoint gave none is said', async () => {
-  const failing: GetCredential = async () => ({
-    getToken: () =>
-      Promise.reject(new IdentityFailure('No token for the managed identity id-1: it is away.')),
-  });
-  await assert.rejects(requestIdentityToken({ ...grant, clientId: 'id-1' }, failing, quickLimits), {
-    reason: 'token',
-    message:
-      'No mail can be read by managed identity id-1. No token for the managed identity id-1: it is away.',
-  });
-});
+}
 
 test('an identity that never answers ends at the deadline', async (context) => {
   // What keeps a process alive in which nothing but an unanswered request is left.
@@ -104,14 +91,13 @@ test('@azure/identity gets the token from the endpoint of the Functions host', a
       JSON.stringify({ access_token: 'identity-token', token_type: 'Bearer', expires_on, resource: 'x' }),
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  process.env.IDENTITY_ENDPOINT = `http://127.0.0.1:${(server.address() as AddressInfo).port}/msi/token`;
+  const { port, stop } = await listening(server);
+  process.env.IDENTITY_ENDPOINT = `http://127.0.0.1:${port}/msi/token`;
   process.env.IDENTITY_HEADER = 'header-1';
   context.after(async () => {
     delete process.env.IDENTITY_ENDPOINT;
     delete process.env.IDENTITY_HEADER;
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    await stop();
   });
   const source = createTokenSource(grant, tokenDeps({ getCredential: createGetCredential() }));
   assert.equal(await source.getToken(false), 'identity-token');

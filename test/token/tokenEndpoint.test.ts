@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { Failure } from '../../shared/failure/failure.ts';
 import type { EndpointGrant } from '../../shared/token/endpointFailure.ts';
 import { requestToken } from '../../shared/token/tokenEndpoint.ts';
+import { freePorts } from '../testbed/child.ts';
+import { listening } from '../testbed/listening.ts';
 import { clientCredentials, clientSecret, quickLimits, refreshGrant, refreshToken } from './fixtures.ts';
 import { type Answer, issuing, sendJson, startEndpoint } from './localEndpoint.ts';
 
@@ -60,10 +61,8 @@ test('client credentials go out as RFC 6749 4.4 says, in a form', async (context
 });
 
 test('a refresh token goes out as RFC 6749 6 says, with a secret only if there is one', async (context) => {
-  const endpoint = await startEndpoint(
-    context,
-    issuing(() => ({ refresh_token: 'rt-2' })),
-  );
+  const answer = issuing(() => ({ refresh_token: 'rt-2' }));
+  const endpoint = await startEndpoint(context, answer);
   const issued = await ask(refreshGrant(endpoint.url, { scope: 'https://mail.google.com/' }));
   assert.equal(issued.refreshToken, 'rt-2');
   await ask(refreshGrant(endpoint.url, { clientSecret }));
@@ -266,25 +265,19 @@ test('a silent endpoint, and one that trickles, ends at the deadline', async (co
 });
 
 test('an endpoint where nothing listens is named with the cause', async () => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  await new Promise((resolve) => server.close(resolve));
-  const message = await failureOf(clientCredentials(`http://127.0.0.1:${address.port}/token`));
+  const [port] = await freePorts(1);
+  const message = await failureOf(clientCredentials(`http://127.0.0.1:${port}/token`));
   assert.match(message, /could not be reached \(ECONNREFUSED\)\./);
 });
 
 test('an endpoint that speaks no HTTP is a network fault', async () => {
-  const server = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.resume();
-    socket.end('* OK IMAP ready\r\n');
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  const message = await failureOf(clientCredentials(`http://127.0.0.1:${address.port}/token`));
+  const { port, stop } = await listening(
+    createServer((socket) => {
+      socket.resume();
+      socket.end('* OK IMAP ready\r\n');
+    }),
+  );
+  const message = await failureOf(clientCredentials(`http://127.0.0.1:${port}/token`));
   assert.match(message, /could not be reached \(HPE_\w+\)/);
-  await new Promise((resolve) => server.close(resolve));
+  await stop();
 });

@@ -28,10 +28,8 @@ test('a short-lived token is renewed a tenth of its life before its end, and non
 });
 
 test('a token that is at its end when it comes is given out and not kept', async (context) => {
-  const endpoint = await startEndpoint(
-    context,
-    issuing(() => ({ expires_in: 0 })),
-  );
+  const answer = issuing(() => ({ expires_in: 0 }));
+  const endpoint = await startEndpoint(context, answer);
   const source = createTokenSource(clientCredentials(endpoint.url), tokenDeps());
   assert.deepEqual([await source.getToken(false), await source.getToken(false)], ['at-1', 'at-2']);
 });
@@ -128,10 +126,8 @@ test('a rotated refresh token is saved, and the config that then holds it gets t
 });
 
 test('a refresh token that comes back unchanged, or not at all, is not saved', async (context) => {
-  const endpoint = await startEndpoint(
-    context,
-    issuing((number) => (number === 1 ? { refresh_token: refreshToken } : {})),
-  );
+  const answer = issuing((number) => (number === 1 ? { refresh_token: refreshToken } : {}));
+  const endpoint = await startEndpoint(context, answer);
   const deps = tokenDeps();
   const source = createTokenSource(refreshGrant(endpoint.url), deps);
   await source.getToken(false);
@@ -190,10 +186,8 @@ test('when the rotated refresh token is refused, the config’s own is tried nex
 });
 
 test('an unusable refresh token in the answer is not taken', async (context) => {
-  const endpoint = await startEndpoint(
-    context,
-    issuing((number) => ({ refresh_token: number === 1 ? 'a\r\nb' : 'x'.repeat(8_193) })),
-  );
+  const answer = issuing((number) => ({ refresh_token: number === 1 ? 'a\r\nb' : 'x'.repeat(8_193) }));
+  const endpoint = await startEndpoint(context, answer);
   const deps = tokenDeps();
   const source = createTokenSource(refreshGrant(endpoint.url), deps);
   assert.equal(await source.getToken(false), 'at-1');

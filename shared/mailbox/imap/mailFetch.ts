@@ -1,15 +1,14 @@
 import { Failure } from '../../failure/failure.ts';
-import { FetchMemory, streamedMail, streamHolding, WholeMail } from '../fetchedMail.ts';
+import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
-import {
-  defaultStreamBytes,
-  type FetchAnswer,
-  type Holding,
-  type MailboxOptions,
-  type MailMemory,
-  type MailRef,
-  type MeasuredMail,
-  type NoMail,
+import type {
+  FetchAnswer,
+  Holding,
+  MailboxOptions,
+  MailMemory,
+  MailRef,
+  MeasuredMail,
+  NoMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
@@ -101,7 +100,7 @@ export class MailFetch {
       else {
         const { body = nilBody, holding = this.#held.hold() } = outcome.data;
         const state = this.#stateOf(mail, outcome.data);
-        if (state === 'mail') yield new WholeMail(mail, body, this.#held.handOver(holding), buffers);
+        if (state === 'mail') yield wholeMail(mail, body, this.#held.handOver(holding), buffers);
         else this.#held.giveBack(holding);
         if (state === 'gone') yield { kind: 'gone', mail };
         else if (state !== 'mail') again[state].push(mail);
@@ -159,7 +158,7 @@ export class MailFetch {
     if (this.#folder.peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
     this.#folder.unread.add(mail.id);
     const account = this.#held.hold();
-    const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
+    const holding = streamHolding(account, this.#options.streamBytes);
     const pieces = mailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
     const first = await pieces.begin();
     if (Buffer.isBuffer(first) && first.length > 0) {

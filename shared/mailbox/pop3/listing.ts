@@ -7,7 +7,7 @@ import { describeUnavailable, isGone, Retrieval } from './retrieval.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** A mail as LIST and UIDL give it; without `uidl` where the server gives none that can serve as a key. */
-export interface ListedMail {
+interface ListedMail {
   readonly id: number;
   readonly sizeBytes: number;
   readonly uidl: string | undefined;
@@ -124,9 +124,9 @@ export async function keyMails(wire: Pop3Wire, mails: readonly ListedMail[]): Pr
     }
     const answer = await retrieval.next();
     if (answer === undefined || isGone(answer.reply)) continue;
-    const sha256 = await (answer.body === undefined
-      ? sha256Of(`withheld ${sizeBytes}`)
-      : hashOf(answer.body));
+    const sha256 = answer.body
+      ? await hashOf(answer.body)
+      : createHash('sha256').update(`withheld ${sizeBytes}`).digest('hex');
     const number = (counts.get(sha256) ?? 0) + 1;
     counts.set(sha256, number);
     const unavailable = answer.reply.ok ? {} : { unavailable: describeUnavailable(wire, mail, answer.reply) };
@@ -141,8 +141,4 @@ async function hashOf(body: Pop3Body): Promise<string> {
     for (const piece of pieces) hash.update(piece);
   }
   return hash.digest();
-}
-
-function sha256Of(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

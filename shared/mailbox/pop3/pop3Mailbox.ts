@@ -15,8 +15,6 @@ import { Pop3Session } from './pop3Session.ts';
 import { ask, describeGreetingRefusal, readReply } from './reply.ts';
 import { Deadline, Pop3Wire } from './wire.ts';
 
-type LogIn = (wire: Pop3Wire, capabilities: Pop3Capabilities) => Promise<void>;
-
 /**
  * Opens a POP3 session (RFC 1939): connects, sets up TLS as `security` says, and logs in, all within `connectMs`. A
  * refused OAuth2 token is fetched anew once. Rejects with a `Failure`.
@@ -28,9 +26,7 @@ export const openPop3Mailbox: OpenMailbox = async (options) => {
   if (credential.kind === 'password') {
     const { password } = credential;
     refuseLineBreaks(options, 'password', password);
-    return open(options, deadline, password, (wire, capabilities) =>
-      logInWithPassword(wire, capabilities, username, password, deadline),
-    );
+    return await open(options, deadline, password);
   }
   const getToken = async (fresh: boolean): Promise<string> => {
     const startedAt = performance.now();
@@ -47,9 +43,7 @@ export const openPop3Mailbox: OpenMailbox = async (options) => {
         const sentence = `The OAuth2 token for POP3 server ${host}:${port} is malformed. Check the token endpoint.`;
         throw new Failure('token', sentence);
       }
-      return open(options, deadline, token, (wire, capabilities) =>
-        logInWithToken(wire, capabilities, username, token, deadline),
-      );
+      return open(options, deadline, token);
     },
   );
 };
@@ -58,9 +52,10 @@ async function open(
   options: MailboxOptions,
   deadline: Deadline,
   secret: string,
-  logIn: LogIn,
   asksCapabilities = true,
 ): Promise<MailboxSession> {
+  const { username, credential } = options;
+  const logIn = credential.kind === 'password' ? logInWithPassword : logInWithToken;
   // Made before any connect: a broken PEM must not look like a network failure.
   const trust = tlsOptions(options.host, options.caCertificate);
   const wire = await reach(options, options.addresses ?? [options.host], deadline);
@@ -81,15 +76,14 @@ async function open(
     wire.pipelining = capabilities.has('PIPELINING');
     // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
     if (capabilities.has('UTF8')) await ask(wire, 'UTF8', deadline);
-    await logIn(wire, capabilities);
+    await logIn(wire, capabilities, username, secret, deadline);
     wire.contact.phase = 'session';
     return new Pop3Session(wire, options, capabilities);
   } catch (error) {
     const failure = toFailure(error, 'opening a POP3 session');
     wire.fail(failure);
     // Some servers hang up on what they don't know.
-    if (isAsking && failure.reason === 'connection-lost')
-      return await open(options, deadline, secret, logIn, false);
+    if (isAsking && failure.reason === 'connection-lost') return await open(options, deadline, secret, false);
     throw failure;
   }
 }

@@ -1,23 +1,22 @@
 import { isIPv6 } from 'node:net';
 import { Failure, toFailure } from '../../failure/failure.ts';
 import { Lock } from '../../wait/lock.ts';
-import { FetchMemory, streamedMail, streamHolding, WholeMail } from '../fetchedMail.ts';
+import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
-import {
-  defaultStreamBytes,
-  type FetchAnswer,
-  type FetchedMail,
-  type Holding,
-  type MailboxOptions,
-  type MailboxSample,
-  type MailboxSession,
-  type MailMemory,
-  type MailRef,
-  type MeasuredMail,
-  type NoMail,
+import type {
+  FetchAnswer,
+  FetchedMail,
+  Holding,
+  MailboxOptions,
+  MailboxSample,
+  MailboxSession,
+  MailMemory,
+  MailRef,
+  MeasuredMail,
+  NoMail,
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
-import { type KeyedMail, keyMails, type ListedMail, listMails, listNumbers } from './listing.ts';
+import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Capabilities } from './login.ts';
 import type { Pop3Body } from './multiLine.ts';
 import { ask, describeRefusal, type Pop3Reply, readReply, saysGone } from './reply.ts';
@@ -40,6 +39,7 @@ export class Pop3Session implements MailboxSession {
   readonly #deleted = new Set<number>();
   /** Handed over by the server, or asked for and still on the wire. */
   readonly #retrieved = new Set<number>();
+  /** Asked for, and not handed over. */
   readonly #refusedIds = new Set<number>();
   readonly #lock = new Lock();
   hasMore = false;
@@ -48,8 +48,6 @@ export class Pop3Session implements MailboxSession {
   #isListed = false;
   #settling: Promise<unknown> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
-  /** How long `close` waits for the next sign of life; a settle that it waits for gives some. */
-  #quitTimer: NodeJS.Timeout | undefined;
   /** QUIT went out together with the last DELE. */
   #quitSent = false;
 
@@ -70,13 +68,15 @@ export class Pop3Session implements MailboxSession {
   list(limit: number): Promise<readonly MailRef[]> {
     return this.#inTurn('listing the mails', async () => {
       if (this.#isListed) return [];
-      const all = await this.#listMails();
+      const all = await listMails(this.#wire, this.#capabilities.has('UIDL'));
       const mails = all.slice(0, Math.max(0, limit));
       this.#isListed = true;
       this.hasMore = mails.length < all.length;
       for (const { id, uidl } of mails) if (uidl === undefined) this.#retrieved.add(id);
       const keyed = await keyMails(this.#wire, mails);
       for (const mail of keyed) this.#listed.set(mail.id, mail);
+      const isRefused = (id: number) => this.#listed.get(id)?.unavailable !== undefined;
+      for (const { id } of mails) if (!this.#listed.has(id) || isRefused(id)) this.#refusedIds.add(id);
       return keyed.map(({ key, id }) => ({ key, id }));
     });
   }
@@ -87,7 +87,7 @@ export class Pop3Session implements MailboxSession {
 
   sample(limit: number, maxBytes: number): Promise<MailboxSample> {
     return this.#inTurn('looking at the mails', async () => {
-      const mails = await this.#listMails();
+      const mails = await listMails(this.#wire, this.#capabilities.has('UIDL'));
       const heads: Buffer[] = [];
       // Where what was retrieved is hidden, TOP may count as retrieval.
       const asksHeaders = this.#capabilities.has('TOP') && !this.#hidesRetrieved;
@@ -124,9 +124,14 @@ export class Pop3Session implements MailboxSession {
     mails: readonly MeasuredMail[],
     memory: MailMemory,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
-    const asked = mails.filter((mail) => this.#withheld(mail) === undefined);
+    // Refuses what is not this session's before the connection is taken for it.
+    for (const mail of mails) this.#known(mail);
     const endTurn = await this.#takeTurn();
-    const retrieval = new Retrieval(this.#wire, asked, this.#options.wholeBytes);
+    // Only now: a settle that came before may just have deleted some.
+    const asked = mails.filter((mail) => this.#withheld(mail) === undefined);
+    // A mail that was asked for and is left on the wire would keep the session from its QUIT.
+    const asksAhead = this.#wire.pipelining && !this.#hidesRetrieved;
+    const retrieval = new Retrieval(this.#wire, asked, this.#options.wholeBytes, asksAhead);
     const held = new FetchMemory(memory);
     try {
       for (const mail of mails) {
@@ -172,24 +177,29 @@ export class Pop3Session implements MailboxSession {
   }
 
   async #quit(): Promise<boolean> {
-    const { commandMs } = this.#wire.timeouts;
-    const giveUp = () => this.#wire.fail(describeTimeout(this.#wire.contact, commandMs));
-    this.#quitTimer = setTimeout(giveUp, commandMs);
+    const wire = this.#wire;
+    const { commandMs } = wire.timeouts;
+    let { readBytes } = wire;
+    // What a fetch has left on the wire, and a settle, may take their time; nothing read means that nobody will.
+    const timer = setInterval(() => {
+      if (wire.readBytes === readBytes) wire.fail(describeTimeout(wire.contact, commandMs));
+      readBytes = wire.readBytes;
+    }, commandMs);
     await this.#settling;
     let confirmed = false;
     try {
       if (!this.#mustNotQuit()) {
         const endTurn = await this.#takeTurn();
-        const quitting = this.#quitSent ? readReply(this.#wire) : ask(this.#wire, 'QUIT');
+        const quitting = this.#quitSent ? readReply(wire) : ask(wire, 'QUIT');
         confirmed = (await quitting.finally(endTurn)).ok;
       }
     } catch {
       // Not confirmed: that is all there is to know.
     } finally {
-      clearTimeout(this.#quitTimer);
+      clearInterval(timer);
     }
-    if (confirmed) this.#wire.finish();
-    else this.#wire.fail(new Failure('connection-lost', `The session with ${this.#wire.server} is over.`));
+    if (confirmed) wire.finish();
+    else wire.fail(new Failure('connection-lost', `The session with ${wire.server} is over.`));
     return confirmed || this.#deleted.size === 0;
   }
 
@@ -210,7 +220,6 @@ export class Pop3Session implements MailboxSession {
     const doubtful = new Map<number, Failure>();
     for (const id of ids) {
       const reply = await readReply(wire);
-      this.#quitTimer?.refresh();
       if (!reply.ok && !saysGone(reply)) doubtful.set(id, describeRefusal(wire, `DELE ${id}`, reply));
     }
     if (doubtful.size === 0) return undefined;
@@ -241,7 +250,7 @@ export class Pop3Session implements MailboxSession {
       return;
     }
     held.handOver(holding);
-    if (Buffer.isBuffer(read)) yield new WholeMail(mail, read, holding, buffers);
+    if (Buffer.isBuffer(read)) yield wholeMail(mail, read, holding, buffers);
     else yield* this.#stream(mail, body, read, retrieval, holding);
   }
 
@@ -279,7 +288,7 @@ export class Pop3Session implements MailboxSession {
     retrieval: Retrieval,
     account: Holding,
   ): AsyncGenerator<FetchedMail, void, undefined> {
-    const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
+    const holding = streamHolding(account, this.#options.streamBytes);
     let isFirst = true;
     const streamed = streamedMail(mail, holding, async () => {
       if (!isFirst) return this.#readStream(mail, await this.#retrieveAgain(mail, retrieval), [], holding);
@@ -347,10 +356,6 @@ export class Pop3Session implements MailboxSession {
     if (mail?.key === key) return mail;
     const sentence = `A mail was asked of ${this.#wire.server} that this session has not listed.`;
     throw new Failure('internal', sentence);
-  }
-
-  #listMails(): Promise<readonly ListedMail[]> {
-    return listMails(this.#wire, this.#capabilities.has('UIDL'));
   }
 
   async #inTurn<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {

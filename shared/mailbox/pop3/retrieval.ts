@@ -20,8 +20,8 @@ export interface Retrieved {
 }
 
 /**
- * RETR of many mails, in order. Where the server takes pipelining, up to 256 of them or 16 MiB (by the listed sizes)
- * are on the wire; filled up again at half of that.
+ * RETR of many mails, in order. With `asksAhead`, which needs a server that takes pipelining, up to 256 of them or
+ * 16 MiB (by the listed sizes) are on the wire; filled up again at half of that.
  */
 export class Retrieval {
   readonly #wire: Pop3Wire;
@@ -36,10 +36,15 @@ export class Retrieval {
   #body: Pop3Body | undefined;
 
   /** A mail of more than `wholeBytes` is asked for alone: it may have to be asked for again. */
-  constructor(wire: Pop3Wire, mails: readonly Retrievable[], wholeBytes: number = Number.POSITIVE_INFINITY) {
+  constructor(
+    wire: Pop3Wire,
+    mails: readonly Retrievable[],
+    wholeBytes: number = Number.POSITIVE_INFINITY,
+    asksAhead: boolean = wire.pipelining,
+  ) {
     this.#wire = wire;
     this.#mails = mails;
-    this.#maxMails = wire.pipelining ? windowMails : 1;
+    this.#maxMails = asksAhead ? windowMails : 1;
     this.#wholeBytes = wholeBytes;
   }
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { Failure } from '../../failure/failure.ts';
-import { defaultTimeouts, type MailboxTimeouts } from '../mailbox.ts';
+import type { MailboxTimeouts } from '../mailbox.ts';
 import {
   describeAbort,
   describeNetworkFailure,
@@ -29,6 +29,8 @@ export class Pop3Wire {
   /** Whether the server takes several commands at once (RFC 2449, 6.6). */
   pipelining = false;
   readonly timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'>;
+  /** How many bytes were read of it, by whomever: as long as this grows, the session goes on. */
+  readBytes = 0;
   /** Whether this server was seen to end a reply with more than a dot, CR and LF. */
   endsWithOddDot = false;
   #lastLineIsBare = false;
@@ -49,7 +51,7 @@ export class Pop3Wire {
   constructor(
     socket: Socket,
     contact: Omit<MailServerContact, 'phase'>,
-    timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'> = defaultTimeouts,
+    timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'>,
   ) {
     this.contact = { ...contact, phase: 'connect' };
     this.timeouts = timeouts;
@@ -115,6 +117,7 @@ export class Pop3Wire {
       const piece = this.#unread.shift();
       if (piece !== undefined) {
         this.#unreadBytes -= piece.length;
+        this.readBytes += piece.length;
         if (this.#unreadBytes <= resumeAtBytes && this.#socket.isPaused()) this.#socket.resume();
         return piece;
       }

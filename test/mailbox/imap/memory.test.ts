@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
 import type { MailMemory } from '../../../shared/mailbox/mailbox.ts';
-import { BoundedMemory, bytesOf, CountedMemory, fetchAll } from '../memory.ts';
+import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
 import { failureOf, listAndMeasure, sourcesOf, withSession } from './drain.ts';
 import {
   aMail,
@@ -43,7 +43,7 @@ test('a mail holds its bytes from before they are read until it is released, and
 
 test('a fetch that waits for memory goes on when mails that it handed over are done with', async () => {
   const mails = mailsOf(60, 100_000);
-  const memory = new BoundedMemory(250_000);
+  const memory = new CountedMemory(250_000);
   const timeouts = { connectMs: 5_000, openMs: 200, commandMs: 200 };
   await withServer({ mails }, async ({ port }) => {
     await withSession(optionsFor(port, { timeouts }), async (session) => {
@@ -65,7 +65,7 @@ test('what was read ahead goes back when the consumer leaves, and the session go
   await withServer({ mails }, async ({ port }) => {
     await withSession(optionsFor(port), async (session) => {
       const measured = await listAndMeasure(session);
-      const memory = new BoundedMemory(100_000);
+      const memory = new CountedMemory(100_000);
       for await (const answer of session.fetch(measured, memory)) {
         if (answer.mail.id < 3) continue;
         if (answer.kind === 'mail') answer.release();

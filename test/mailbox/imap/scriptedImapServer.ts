@@ -206,6 +206,7 @@ export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}):
     deleteMails: false,
     timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
     wholeBytes: 2 * 1024 * 1024,
+    streamBytes: 12 * 1024 * 1024,
     ...changes,
   };
 }

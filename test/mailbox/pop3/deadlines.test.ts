@@ -1,28 +1,19 @@
 import assert from 'node:assert/strict';
 import * as net from 'node:net';
 import { describe, it } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { mailDeadline } from '../../../shared/mailbox/pop3/wire.ts';
-import { CountedMemory, fetchAll } from '../memory.ts';
-import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
-import { drain, failureOf, fetched, measured, pop3Options } from './sessions.ts';
+import { listening } from '../../testbed/listening.ts';
+import { CountedMemory, fetchAll, fetched } from '../memory.ts';
+import type { Script } from './scriptedServer.ts';
+import { drain, failureOf, measured, pop3Options, threeMails, withServer, withSession } from './sessions.ts';
 
-const mails = ['one\r\n', 'two\r\n'].map((text) => Buffer.from(text));
 const timeouts = { connectMs: 120, openMs: 80, commandMs: 80 };
 /** What a busy machine may add to a deadline. */
 const graceMs = 2_000;
-
-async function withServer<Result>(
-  script: Script,
-  use: (server: ScriptedServer) => Promise<Result>,
-): Promise<Result> {
-  const server = await startScriptedServer({ mails, ...script });
-  try {
-    return await use(server);
-  } finally {
-    await server.stop();
-  }
-}
+const half = { 'RETR 1': '+OK\r\nhalf' };
 
 async function endsWithin<Result>(limitMs: number, work: Promise<Result>): Promise<Result> {
   const startedAt = performance.now();
@@ -32,46 +23,34 @@ async function endsWithin<Result>(limitMs: number, work: Promise<Result>): Promi
   return result;
 }
 
-async function pass(ms: number): Promise<void> {
-  const until = performance.now() + ms;
-  while (performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
-}
-
-const silentOn = (pattern: RegExp): Script => ({
-  answer: (line) => (pattern.test(line) ? 'silence' : undefined),
+/** A session that has time to open, and none for anything else. */
+const impatient = (script: Script, options: Partial<MailboxOptions> = {}) => ({
+  ...script,
+  options: { timeouts: { ...timeouts, connectMs: 5_000 }, ...options },
 });
 
 describe('POP3 server that stalls', () => {
   for (const command of ['CAPA', 'USER', 'PASS', 'STLS']) {
     it(`while connecting, at ${command}, is given up at the connect deadline`, () =>
-      withServer(silentOn(new RegExp(`^${command}`)), async ({ port }) => {
+      withServer({ answer: { [command]: 'silence' } }, async ({ port }) => {
         const options = pop3Options(port, { timeouts, security: command === 'STLS' ? 'starttls' : 'plain' });
         const failure = await endsWithin(timeouts.connectMs, failureOf(openPop3Mailbox(options), 'timeout'));
         assert.match(failure.message, /did not finish the login within 120 ms/);
       }));
   }
 
-  it('before its greeting is given up at the connect deadline', () =>
-    withServer({ greeting: '' }, async ({ port }) => {
-      const opening = openPop3Mailbox(pop3Options(port, { timeouts }));
-      await endsWithin(timeouts.connectMs, failureOf(opening, 'timeout'));
-    }));
-
-  it('in the TLS handshake is given up at the connect deadline', async () => {
-    const sockets = new Set<net.Socket>();
-    const server = net.createServer((socket) => {
-      sockets.add(socket);
-      socket.on('error', () => {});
+  for (const [where, security, sentence] of [
+    ['before its greeting', 'plain', /sent no greeting within 120 ms/],
+    ['in the TLS handshake', 'tls', /did not complete the TLS handshake within 120 ms/],
+  ] as const) {
+    it(`${where} is given up at the connect deadline`, async () => {
+      const { port, stop } = await listening(net.createServer());
+      const opening = openPop3Mailbox(pop3Options(port, { timeouts, security }));
+      const failure = await endsWithin(timeouts.connectMs, failureOf(opening, 'timeout'));
+      assert.match(failure.message, sentence);
+      await stop();
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    const port = address !== null && typeof address === 'object' ? address.port : 0;
-    const opening = openPop3Mailbox(pop3Options(port, { timeouts, security: 'tls' }));
-    const failure = await endsWithin(timeouts.connectMs, failureOf(opening, 'timeout'));
-    assert.match(failure.message, /did not complete the TLS handshake within 120 ms/);
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  });
+  }
 
   it('has one deadline for all of connect, though each answer alone comes in time', () =>
     withServer({ capa: false, delivery: { delayMs: 50 } }, async ({ port, commands }) => {
@@ -80,86 +59,81 @@ describe('POP3 server that stalls', () => {
       assert.ok(!commands.some((line) => line.startsWith('PASS')), commands.join());
     }));
 
-  it('is not what a slow consumer is taken for', () =>
-    withServer({ mails: [Buffer.from(`${'x'.repeat(4_000_000)}\r\n`), ...mails] }, async ({ port }) => {
-      const session = await openPop3Mailbox(
-        pop3Options(port, {
-          timeouts: { connectMs: 5_000, openMs: 500, commandMs: 500 },
-          wholeBytes: 1_000_000,
-        }),
-      );
+  it('is not what a slow consumer is taken for', () => {
+    const mails = [Buffer.from(`${'x'.repeat(4_000_000)}\r\n`), ...threeMails];
+    const options = { timeouts: { connectMs: 5_000, openMs: 500, commandMs: 500 }, wholeBytes: 1_000_000 };
+    return withSession({ mails, options }, async (session) => {
       const all = await measured(session);
       for await (const opened of session.fetch(all.slice(0, 1), new CountedMemory())) {
         assert.ok(opened.kind === 'mail' && opened.whole === undefined);
         let sizeBytes = 0;
         for await (const piece of await opened.open()) {
-          if (sizeBytes === 0) await pass(600);
+          if (sizeBytes === 0) await wait(600);
           sizeBytes += piece.length;
         }
         assert.equal(sizeBytes, 4_000_002);
       }
       for await (const { kind } of fetched(session, all)) {
         assert.equal(kind, 'mail');
-        await pass(200);
+        await wait(200);
       }
       assert.equal(await session.close(), true);
-    }));
+    });
+  });
+
+  it('is not what one is taken for that still sends what a consumer has left, before it is told to delete', () => {
+    const mails = Array.from({ length: 40 }, () => Buffer.alloc(48_000, 'x\r\n'));
+    const options = { timeouts: { connectMs: 5_000, openMs: 5_000, commandMs: 500 } };
+    const delivery = { bytesPerSecond: () => 1_000_000 };
+    return withSession({ mails, delivery, options }, async (session, { deleted }) => {
+      const all = await measured(session);
+      for await (const _ of fetched(session, all)) break;
+      const settling = session.settle(all.slice(0, 1));
+      assert.equal(await session.close(), true);
+      await settling;
+      assert.equal(deleted(), 1);
+    });
+  });
 
   for (const command of ['LIST', 'UIDL', 'RETR', 'DELE']) {
-    for (const capa of [undefined, false] as const) {
-      it(`at ${command} is given up at the command deadline (${capa === false ? 'sequential' : 'pipelined'})`, () =>
-        withServer(
-          { ...silentOn(new RegExp(`^${command}`)), ...(capa === false ? { capa } : {}) },
-          async ({ port }) => {
-            const session = await openPop3Mailbox(
-              pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 } }),
-            );
-            const failure = await endsWithin(2 * timeouts.commandMs, failureOf(drain(session), 'timeout'));
-            assert.match(failure.message, /stopped answering: nothing came within 80 ms/);
-            assert.equal(await session.close(), command !== 'DELE');
-          },
-        ));
+    for (const [way, capa] of [
+      ['pipelined', {}],
+      ['sequential', { capa: false }],
+    ] as const) {
+      it(`at ${command} is given up at the command deadline (${way})`, () =>
+        withSession(impatient({ answer: { [command]: 'silence' }, ...capa }), async (session) => {
+          const failure = await endsWithin(2 * timeouts.commandMs, failureOf(drain(session), 'timeout'));
+          assert.match(failure.message, /stopped answering: nothing came within 80 ms/);
+          assert.equal(await session.close(), command !== 'DELE');
+        }));
     }
   }
 
   it('in the middle of a mail is given up at the command deadline', () =>
-    withServer({ answer: (line) => (line === 'RETR 1' ? '+OK\r\nhalf' : undefined) }, async ({ port }) => {
-      const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 } }),
-      );
+    withSession(impatient({ answer: half }), async (session) => {
       await endsWithin(2 * timeouts.commandMs, failureOf(drain(session), 'timeout'));
     }));
 
   it('in the middle of a streamed mail ends the stream at the command deadline', () =>
-    withServer({ answer: (line) => (line === 'RETR 1' ? '+OK\r\nhalf' : undefined) }, async ({ port }) => {
-      const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 }, wholeBytes: 0 }),
-      );
+    withSession(impatient({ answer: half }, { wholeBytes: 0 }), async (session) => {
       const fetching = fetchAll(session, await measured(session));
       await endsWithin(timeouts.commandMs, failureOf(fetching, 'timeout'));
       await endsWithin(timeouts.commandMs, session.close());
     }));
 
   it('at QUIT has confirmed nothing', () =>
-    withServer(silentOn(/^QUIT/), async ({ port }) => {
-      const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 } }),
-      );
+    withSession(impatient({ answer: { QUIT: 'silence' } }), async (session) => {
       await session.settle(await session.list(1));
       assert.equal(await endsWithin(timeouts.commandMs, session.close()), false);
     }));
 
   it('does not keep close waiting for a stream that nobody reads', () => {
-    const large = [Buffer.alloc(8_000_000, 'x')];
-    return withServer({ mails: large }, async ({ port }) => {
-      const session = await openPop3Mailbox(
-        pop3Options(port, { timeouts: { ...timeouts, connectMs: 5_000 }, wholeBytes: 0 }),
-      );
-      const [mail] = await measured(session);
-      assert.ok(mail);
-      const answer = await session.fetch([mail], new CountedMemory())[Symbol.asyncIterator]().next();
+    const mails = [Buffer.alloc(8_000_000, 'x')];
+    return withSession(impatient({ mails }, { wholeBytes: 0 }), async (session) => {
+      const all = await measured(session);
+      const answer = await session.fetch(all, new CountedMemory())[Symbol.asyncIterator]().next();
       assert.ok(answer.value?.kind === 'mail');
-      const queued = failureOf(session.settle([mail]));
+      const queued = failureOf(session.settle(all));
       assert.equal(await endsWithin(timeouts.commandMs, session.close()), true);
       await queued;
     });

@@ -64,9 +64,4 @@ describe('dot-decoding of a multi-line reply', () => {
   it('takes the first dot from a line that the server did not stuff, as RFC 1939 has it', () => {
     assert.equal(decode([Buffer.from('.a\r\n.\r\n')]).content, 'a\r\n');
   });
-
-  it('does not take a bare LF for the end of a line', () => {
-    const decoder = new DotDecoder();
-    assert.equal(decoder.decode(Buffer.from('a\n.\n.\r\n'), []), -1);
-  });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import type { MailboxOptions, MailboxSession } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { type Dovecot, startDovecot } from '../../testbed/dovecot.ts';
 import { listMaildir, seedMaildir } from '../../testbed/seed.ts';
@@ -32,10 +32,7 @@ describe('POP3 against Dovecot', () => {
       const { answers, confirmed } = await drain(session);
 
       assert.equal(confirmed, true);
-      assert.equal(answers.length, mails.length);
-      for (const [index, source] of sources(answers).entries()) {
-        assert.ok(source.equals(mails[index] ?? Buffer.alloc(0)), `mail ${index} differs`);
-      }
+      assert.deepEqual(sources(answers), mails);
       assert.equal(new Set(answers.map(({ mail }) => mail.key)).size, mails.length);
       assert.equal(session.mailboxId, `["pop3","127.0.0.1","${security}"]`);
       assert.deepEqual(await listMaildir(dovecot.maildir(security)), []);
@@ -66,15 +63,6 @@ describe('POP3 against Dovecot', () => {
     await session.close();
     assert.equal((await listMaildir(dovecot.maildir('early'))).length, 10);
   });
-
-  it('says what to do when the password is wrong', async () => {
-    const wrong = { kind: 'password', password: 'wrong-secret' } as const;
-    const failure = await failureOf(openPop3Mailbox(optionsFor('plain', { credential: wrong })), 'login');
-    assert.equal(
-      failure.message,
-      `POP3 login to 127.0.0.1:${dovecot.pop3Port} as plain was refused: [AUTH] Authentication failed. Check username and password.`,
-    );
-  });
 });
 
 describe('POP3 against a Dovecot that lets one in', () => {
@@ -87,7 +75,7 @@ describe('POP3 against a Dovecot that lets one in', () => {
       assert.match(failure.message, /met too many connections: (\[IN-USE\]|Maximum)/);
       assert.equal(await first.close(), true);
       // The server notices a little later that a session is over.
-      let opened = await openPop3Mailbox(pop3Options(dovecot.pop3Port)).catch(() => undefined);
+      let opened: MailboxSession | undefined;
       while (opened === undefined)
         opened = await openPop3Mailbox(pop3Options(dovecot.pop3Port)).catch(() => undefined);
       await opened.close();

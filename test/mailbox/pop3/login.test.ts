@@ -3,24 +3,8 @@ import { describe, it } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
-import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
-import { failureOf, password, pop3Options } from './sessions.ts';
-
-async function withServer<Result>(
-  script: Script,
-  use: (server: ScriptedServer) => Promise<Result>,
-): Promise<Result> {
-  const server = await startScriptedServer(script);
-  try {
-    return await use(server);
-  } finally {
-    await server.stop();
-  }
-}
-
-const refuse = (reply: string): Script => ({
-  answer: (line) => (line.startsWith('PASS') ? `${reply}\r\n` : undefined),
-});
+import type { Script } from './scriptedServer.ts';
+import { drained, failureOf, password, pop3Options, withServer, withSession } from './sessions.ts';
 
 describe('POP3 login with a password', () => {
   const cases: readonly (readonly [string, FailureReason, string])[] = [
@@ -69,48 +53,39 @@ describe('POP3 login with a password', () => {
   ];
   for (const [reply, reason, sentence] of cases) {
     it(`says what to do about "${reply}"`, () =>
-      withServer(refuse(reply), async ({ port }) => {
+      withServer({ answer: { PASS: `${reply}\r\n` } }, async ({ port }) => {
         const failure = await failureOf(openPop3Mailbox(pop3Options(port)), reason);
         assert.equal(failure.message, `POP3 login to 127.0.0.1:${port} as x ${sentence}`);
       }));
   }
 
-  it('keeps the secret and unprintable text out of what it quotes', () =>
-    withServer(refuse(`-ERR bad\x1b[31m ${password}! \x07${'y'.repeat(500)}`), async ({ port }) => {
-      const { message } = await failureOf(openPop3Mailbox(pop3Options(port)), 'login');
-      assert.match(message, /was refused: bad \[31m \*\*\*! y+…/);
-      assert.ok(message.length < 400);
-    }));
+  it('keeps the secret and unprintable text out of what it quotes', async () => {
+    const answer = { PASS: `-ERR bad\x1b[31m ${password}! \x07${'y'.repeat(500)}\r\n` };
+    const { message } = await failureOf(drained({ answer }), 'login');
+    assert.match(message, /was refused: bad \[31m \*\*\*! y+…/);
+    assert.ok(message.length < 400);
+  });
 
-  it('sends a password with outer spaces as it is', () =>
-    withServer({}, async ({ port, commands }) => {
-      const credential = { kind: 'password', password: '  two words  ' } as const;
-      const session = await openPop3Mailbox(pop3Options(port, { credential }));
-      await session.close();
+  it('sends a password with outer spaces as it is', () => {
+    const credential = { kind: 'password', password: '  two words  ' } as const;
+    return withSession({ options: { credential } }, async (_, { commands }) => {
       assert.ok(commands.includes('PASS   two words  '));
-    }));
+    });
+  });
 
   it('waits for the answer to USER where the server has no pipelining', () =>
-    withServer(
-      { capa: false, answer: (line) => (line.startsWith('USER') ? '-ERR unknown user\r\n' : undefined) },
-      async (server) => {
-        await failureOf(openPop3Mailbox(pop3Options(server.port)), 'login');
-        assert.deepEqual(server.commands, ['CAPA', 'USER x']);
-      },
-    ));
+    withServer({ capa: false, answer: { USER: '-ERR unknown user\r\n' } }, async ({ port, commands }) => {
+      await failureOf(openPop3Mailbox(pop3Options(port)), 'login');
+      assert.deepEqual(commands, ['CAPA', 'USER x']);
+    }));
 
-  it('uses AUTH PLAIN where the server has no USER', () =>
-    withServer(
-      {
-        capa: ['UIDL', 'SASL PLAIN'],
-        answer: (line) => (line === 'AUTH PLAIN' ? '+ \r\n' : line.length >= 20 ? '+OK\r\n' : undefined),
-      },
-      async ({ port, commands }) => {
-        const session = await openPop3Mailbox(pop3Options(port));
-        assert.equal(await session.close(), true);
-        assert.equal(Buffer.from(commands[2] ?? '', 'base64').toString(), `\0x\0${password}`);
-      },
-    ));
+  it('uses AUTH PLAIN where the server has no USER', () => {
+    const response = Buffer.from(`\0x\0${password}`).toString('base64');
+    const answer = { 'AUTH PLAIN': '+ \r\n', [response]: '+OK\r\n' };
+    return withSession({ capa: ['UIDL', 'SASL PLAIN'], answer }, async (_, { commands }) => {
+      assert.deepEqual(commands, ['CAPA', 'AUTH PLAIN', response]);
+    });
+  });
 
   for (const [column, value] of [
     ['username', 'x\r\nDELE 1'],
@@ -130,145 +105,127 @@ describe('POP3 login with a password', () => {
 });
 
 describe('POP3 login with an OAuth2 token', () => {
-  const oauth2 = (tokens: readonly string[], asked: boolean[] = []): Partial<MailboxOptions> => ({
+  const oauth2 = (tokens: readonly string[], asked: boolean[] = []) => ({
     credential: {
-      kind: 'oauth2',
-      getToken: async (fresh) => {
+      kind: 'oauth2' as const,
+      getToken: async (fresh: boolean) => {
         asked.push(fresh);
         return tokens[fresh ? 1 : 0] ?? '';
       },
     },
   });
-  const decoded = (line: string | undefined) => Buffer.from(line ?? '', 'base64').toString();
-  const challenge = (line: string) => (line.startsWith('AUTH ') ? '+ \r\n' : undefined);
-  const xoauth2 = ['UIDL', 'SASL PLAIN XOAUTH2'];
+  const decoded = (line = '') => Buffer.from(line, 'base64').toString();
+  /** A server that asks for the response, and answers that so. */
+  const asking = (
+    reply: (response: string) => string,
+    mechanism = 'XOAUTH2',
+    acknowledged: Readonly<Record<string, string>> = {},
+  ): Script => ({
+    capa: [`SASL PLAIN ${mechanism}`],
+    answer: (line) => {
+      if (line === `AUTH ${mechanism}`) return '+ \r\n';
+      return line.length > 20 ? reply(decoded(line)) : acknowledged[line];
+    },
+  });
 
-  it('waits for the challenge and sends the XOAUTH2 response', () =>
-    withServer(
-      { capa: xoauth2, answer: (line) => challenge(line) ?? (line.length > 20 ? '+OK\r\n' : undefined) },
-      async ({ port, commands }) => {
-        const session = await openPop3Mailbox(pop3Options(port, oauth2(['token-1'])));
-        await session.close();
-        assert.equal(commands[1], 'AUTH XOAUTH2');
-        assert.equal(decoded(commands[2]), 'user=x\x01auth=Bearer token-1\x01\x01');
-      },
-    ));
-
-  it('sends OAUTHBEARER where that alone is offered', () =>
-    withServer(
-      {
-        capa: ['SASL OAUTHBEARER'],
-        answer: (line) => challenge(line) ?? (line.length > 20 ? '+OK\r\n' : undefined),
-      },
-      async ({ port, commands }) => {
-        const session = await openPop3Mailbox(
-          pop3Options(port, { ...oauth2(['token-1']), username: 'a,b=c' }),
-        );
-        await session.close();
-        assert.equal(commands[1], 'AUTH OAUTHBEARER');
-        assert.equal(
-          decoded(commands[2]),
-          `n,a=a=2Cb=3Dc,\x01host=127.0.0.1\x01port=${port}\x01auth=Bearer token-1\x01\x01`,
-        );
-      },
-    ));
-
-  for (const [mechanism, acknowledgement] of [
-    ['XOAUTH2', ''],
-    ['OAUTHBEARER', 'AQ=='],
+  for (const [mechanism, response] of [
+    ['XOAUTH2', () => 'user=a,b=c\x01auth=Bearer token-1\x01\x01'],
+    [
+      'OAUTHBEARER',
+      (port: number) => `n,a=a=2Cb=3Dc,\x01host=127.0.0.1\x01port=${port}\x01auth=Bearer token-1\x01\x01`,
+    ],
   ] as const) {
-    it(`takes a second challenge for a refusal, and tries a fresh token once (${mechanism})`, () => {
-      const asked: boolean[] = [];
-      const error = Buffer.from('{"status":"401"}').toString('base64');
-      return withServer(
-        {
-          capa: [`SASL ${mechanism}`],
-          answer: (line) =>
-            challenge(line) ??
-            (line.length > 20
-              ? `+ ${error}\r\n`
-              : line === acknowledgement
-                ? '-ERR [AUTH] expired\r\n'
-                : undefined),
-        },
-        async (server) => {
-          const options = pop3Options(server.port, oauth2(['token-1', 'token-2'], asked));
-          const failure = await failureOf(openPop3Mailbox(options), 'login');
-          assert.match(failure.message, /as x was refused: \[AUTH\] expired\. Check the OAuth2 client/);
-          assert.deepEqual(asked, [false, true]);
-          assert.equal(server.connections(), 2);
-          const responses = server.commands.filter((line) => line.length > 20).map(decoded);
-          assert.ok(responses[0]?.includes('token-1') && responses[1]?.includes('token-2'));
+    it(`waits for the challenge and sends the ${mechanism} response`, () => {
+      const options = { ...oauth2(['token-1']), username: 'a,b=c' };
+      return withSession(
+        { ...asking(() => '+OK\r\n', mechanism), options },
+        async (_, { port, commands }) => {
+          assert.deepEqual([commands[1], decoded(commands[2])], [`AUTH ${mechanism}`, response(port)]);
         },
       );
     });
   }
 
-  it('logs in with the fresh token when only the cached one is refused', () =>
-    withServer(
-      {
-        capa: xoauth2,
-        answer: (line) =>
-          challenge(line) ??
-          (line.length <= 20 ? undefined : decoded(line).includes('token-2') ? '+OK\r\n' : '-ERR\r\n'),
-      },
-      async ({ port }) => {
-        const session = await openPop3Mailbox(pop3Options(port, oauth2(['token-1', 'token-2'])));
-        assert.equal(await session.close(), true);
-      },
-    ));
-
-  it('takes it for a refusal when the server hangs up where its -ERR should come', () => {
-    const asked: boolean[] = [];
-    return withServer(
-      {
-        capa: xoauth2,
-        answer: (line) =>
-          challenge(line) ?? (line === '' ? 'fin' : line.length > 20 ? '+ e30=\r\n' : undefined),
-      },
-      async ({ port }) => {
-        const options = pop3Options(port, oauth2(['token-1', 'token-2'], asked));
-        await failureOf(openPop3Mailbox(options), 'login');
-        assert.deepEqual(asked, [false, true]);
-      },
+  const second = `+ ${Buffer.from('{"status":"401"}').toString('base64')}\r\n`;
+  const expired = '-ERR [AUTH] expired\r\n';
+  const both = ['token-1', 'token-2'];
+  const wasRefused = /as x was refused: \[AUTH\] expired\. Check the OAuth2 client/;
+  for (const [name, server, reason, sentence] of [
+    [
+      'takes a second challenge for a refusal, and tries a fresh token once (XOAUTH2)',
+      asking(() => second, 'XOAUTH2', { '': expired }),
+      'login',
+      wasRefused,
+    ],
+    [
+      'takes a second challenge for a refusal, and tries a fresh token once (OAUTHBEARER)',
+      asking(() => second, 'OAUTHBEARER', { 'AQ==': expired }),
+      'login',
+      wasRefused,
+    ],
+    [
+      'takes it for a refusal when the server hangs up where its -ERR should come',
+      asking(() => second, 'XOAUTH2', { '': 'fin' }),
+      'login',
+      /as x was refused: the token was not accepted\. Check the OAuth2 client/,
+    ],
+    [
+      'does not try another token when the mailbox is only in use',
+      asking(() => '-ERR [IN-USE]\r\n'),
+      'busy',
+      /as x found the mailbox in use: \[IN-USE\]/,
+    ],
+  ] as const) {
+    it(name, () =>
+      withServer(server, async ({ port, commands, connections }) => {
+        const tokens = reason === 'login' ? both : ['token-1'];
+        const asked: boolean[] = [];
+        const options = pop3Options(port, oauth2(both, asked));
+        assert.match((await failureOf(openPop3Mailbox(options), reason)).message, sentence);
+        assert.deepEqual(asked, [false, true].slice(0, tokens.length));
+        assert.equal(connections(), tokens.length);
+        const sent = commands.filter((line) => line.length > 20).map(decoded);
+        assert.deepEqual(
+          sent.map((response) => /token-\d/.exec(response)?.[0]),
+          tokens,
+        );
+      }),
     );
+  }
+
+  it('does not try the same token again', () => {
+    const server = asking(() => expired);
+    return withServer(server, async ({ port, connections }) => {
+      await failureOf(openPop3Mailbox(pop3Options(port, oauth2(['token-1', 'token-1']))), 'login');
+      assert.equal(connections(), 1);
+    });
+  });
+
+  it('logs in with the fresh token when only the cached one is refused', () => {
+    const server = asking((response) => (response.includes('token-2') ? '+OK\r\n' : '-ERR\r\n'));
+    return withSession({ ...server, options: oauth2(both) }, async (session) => {
+      assert.equal(await session.close(), true);
+    });
   });
 
   it('is no login when the server says +OK before it has seen the token', () =>
-    withServer(
-      { capa: xoauth2, answer: (line) => (line.startsWith('AUTH') ? '+OK\r\n' : undefined) },
-      async (server) => {
-        await failureOf(openPop3Mailbox(pop3Options(server.port, oauth2(['token-1']))), 'protocol');
-        assert.equal(server.commands.length, 2);
-      },
-    ));
-
-  it('does not try another token when the mailbox is only in use', () => {
-    const asked: boolean[] = [];
-    return withServer(
-      {
-        capa: xoauth2,
-        answer: (line) => challenge(line) ?? (line.length > 20 ? '-ERR [IN-USE]\r\n' : undefined),
-      },
-      async ({ port }) => {
-        await failureOf(openPop3Mailbox(pop3Options(port, oauth2(['token-1'], asked))), 'busy');
-        assert.deepEqual(asked, [false]);
-      },
-    );
-  });
+    withServer({ capa: ['SASL XOAUTH2'], answer: { AUTH: '+OK\r\n' } }, async ({ port, commands }) => {
+      await failureOf(openPop3Mailbox(pop3Options(port, oauth2(['token-1']))), 'protocol');
+      assert.equal(commands.length, 2);
+    }));
 
   it('refuses a token that would inject commands', () =>
-    withServer({}, async (server) => {
-      await failureOf(openPop3Mailbox(pop3Options(server.port, oauth2(['a\r\nDELE 1']))), 'token');
-      assert.equal(server.connections(), 0);
+    withServer({}, async ({ port, connections }) => {
+      await failureOf(openPop3Mailbox(pop3Options(port, oauth2(['a\r\nDELE 1']))), 'token');
+      assert.equal(connections(), 0);
     }));
 
-  it('ends in time when no token comes', () =>
-    withServer({}, async ({ port }) => {
-      const options = pop3Options(port, {
-        credential: { kind: 'oauth2', getToken: () => new Promise<string>(() => {}) },
-        timeouts: { connectMs: 50, openMs: 50, commandMs: 50 },
-      });
-      await failureOf(openPop3Mailbox(options), 'timeout');
-    }));
+  it('ends in time when no token comes', async () => {
+    const getToken = () => new Promise<string>(() => {});
+    const options = pop3Options(1, {
+      credential: { kind: 'oauth2', getToken },
+      timeouts: { connectMs: 50, openMs: 50, commandMs: 50 },
+    });
+    await failureOf(openPop3Mailbox(options), 'timeout');
+  });
 });

@@ -1,90 +1,74 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
-import type { MailboxOptions, MailboxSession } from '../../../shared/mailbox/mailbox.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
-import { BoundedMemory, bytesOf, CountedMemory, fetchAll } from '../memory.ts';
-import { multiLine, type Script, startScriptedServer } from './scriptedServer.ts';
-import { failureOf, measured, pop3Options, sources } from './sessions.ts';
+import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
+import { multiLine } from './scriptedServer.ts';
+import { failureOf, measured, sources, withSession } from './sessions.ts';
 
 const mebibyte = 1024 * 1024;
-
-async function withSession(
-  script: Script,
-  changes: Partial<MailboxOptions>,
-  use: (session: MailboxSession) => Promise<void>,
-): Promise<void> {
-  const server = await startScriptedServer(script);
-  try {
-    const session = await openPop3Mailbox(pop3Options(server.port, changes));
-    await use(session);
-    await session.close();
-  } finally {
-    await server.stop();
-  }
-}
 
 const mailsOf = (count: number, sizeBytes: number) =>
   Array.from({ length: count }, (_, index) => Buffer.from(`${`${index} `.padEnd(sizeBytes - 2, 'x')}\r\n`));
 
 describe('POP3 and memory', () => {
-  it('waits for memory that mails hold which were handed over, and for no other reason', () =>
-    withSession(
-      { mails: mailsOf(40, 100_000) },
-      { timeouts: { connectMs: 5_000, openMs: 200, commandMs: 200 } },
-      async (session) => {
-        const memory = new BoundedMemory(250_000);
-        let came = 0;
-        for await (const answer of session.fetch(await measured(session), memory)) {
-          assert.ok(answer.kind === 'mail' && answer.whole?.length === 100_000);
-          assert.ok(memory.heldBytes <= 250_000);
-          came += 1;
-          setTimeout(() => answer.release(), came === 3 ? 400 : 2);
-        }
-        assert.equal(came, 40);
-      },
-    ));
+  it('waits for memory that mails hold which were handed over, and for no other reason', () => {
+    const options = { timeouts: { connectMs: 5_000, openMs: 200, commandMs: 200 } };
+    return withSession({ mails: mailsOf(40, 100_000), options }, async (session) => {
+      const memory = new CountedMemory(250_000);
+      let came = 0;
+      for await (const answer of session.fetch(await measured(session), memory)) {
+        assert.ok(answer.kind === 'mail' && answer.whole?.length === 100_000);
+        assert.ok(memory.heldBytes <= 250_000);
+        came += 1;
+        setTimeout(() => answer.release(), came === 3 ? 400 : 2);
+      }
+      assert.equal(came, 40);
+    });
+  });
+
+  it('reads a mail into memory that the one before it has done with', () =>
+    withSession({ mails: mailsOf(5, 10_000) }, async (session) => {
+      const used = new Set<ArrayBufferLike | undefined>();
+      for await (const answer of session.fetch(await measured(session), new CountedMemory())) {
+        assert.ok(answer.kind === 'mail');
+        used.add(answer.whole?.buffer);
+        answer.freeBytes();
+        answer.release();
+      }
+      assert.equal(used.size, 1);
+    }));
 
   it('gives back what it holds for mails that are refused, and for those that nobody takes', () =>
-    withSession(
-      { mails: mailsOf(5, 10_000), answer: (line) => (line === 'RETR 2' ? '-ERR no\r\n' : undefined) },
-      {},
-      async (session) => {
-        const all = await measured(session);
-        const memory = new CountedMemory();
-        for await (const answer of session.fetch(all, memory)) {
-          if (answer.kind === 'mail') answer.release();
-          if (answer.mail.id === 3) break;
-        }
-        assert.equal(memory.heldBytes, 0);
-      },
-    ));
+    withSession({ mails: mailsOf(5, 10_000), answer: { 'RETR 2': '-ERR no\r\n' } }, async (session) => {
+      const memory = new CountedMemory();
+      for await (const answer of session.fetch(await measured(session), memory)) {
+        if (answer.kind === 'mail') answer.release();
+        if (answer.mail.id === 3) break;
+      }
+      assert.equal(memory.heldBytes, 0);
+    }));
 
   it('grows with a mail that is larger than listed, and streams one that is too large to be held', () => {
-    const mails = [...mailsOf(1, 40_000), ...mailsOf(1, 31 * mebibyte), ...mailsOf(1, 100)];
-    const answer = (line: string) => (line === 'LIST' ? multiLine(['1 10', '2 700000', '3 100']) : undefined);
-    return withSession(
-      { mails, answer },
-      { wholeBytes: mebibyte, streamBytes: 2 * mebibyte },
-      async (session) => {
-        const memory = new CountedMemory();
-        const fetched = await fetchAll(session, await measured(session), memory);
-        assert.ok(sources(fetched).every((source, index) => source.equals(mails[index] ?? Buffer.alloc(0))));
-        assert.deepEqual(
-          fetched.map((one) => one.kind === 'mail' && one.isWhole),
-          [true, false, true],
-        );
-        assert.ok(memory.mostBytes <= 4 * mebibyte, `${memory.mostBytes}`);
-        assert.equal(memory.heldBytes, 0);
-      },
-    );
+    const mails = [40_000, 31 * mebibyte, 100].flatMap((sizeBytes) => mailsOf(1, sizeBytes));
+    const answer = { LIST: multiLine(['1 10', '2 700000', '3 100']) };
+    const options = { wholeBytes: mebibyte, streamBytes: 2 * mebibyte };
+    return withSession({ mails, answer, options }, async (session) => {
+      const memory = new CountedMemory();
+      const fetched = await fetchAll(session, await measured(session), memory);
+      assert.ok(sources(fetched).every((source, index) => mails[index]?.equals(source)));
+      assert.deepEqual(
+        fetched.map((one) => one.kind === 'mail' && one.isWhole),
+        [true, false, true],
+      );
+      assert.ok(memory.mostBytes <= 4 * mebibyte, `${memory.mostBytes}`);
+      assert.equal(memory.heldBytes, 0);
+    });
   });
 
   it('fetches such a mail again, and those behind it that were on their way, each once', () => {
     const mails = mailsOf(12, 90_000);
-    const sizes = mails.map((_, index) => `${index + 1} 10`);
-    const answer = (line: string) => (line === 'LIST' ? multiLine(sizes) : undefined);
-    return withSession({ mails, answer }, { wholeBytes: 50_000 }, async (session) => {
+    const answer = { LIST: multiLine(mails.map((_, index) => `${index + 1} 10`)) };
+    return withSession({ mails, answer, options: { wholeBytes: 50_000 } }, async (session) => {
       const ids: number[] = [];
       for await (const one of session.fetch(await measured(session), new CountedMemory())) {
         assert.ok(one.kind === 'mail' && one.whole === undefined);
@@ -108,15 +92,11 @@ describe('POP3 and memory', () => {
         return 'silence' as const;
       };
       const startedAt = performance.now();
-      const polling = withSession(
-        { mails: mailsOf(2, 100), answer },
-        { signal: abort.signal },
-        async (session) => {
-          const all = await measured(session);
-          await fetchAll(session, all);
-          await session.settle(all);
-        },
-      );
+      const polling = withSession({ answer, options: { signal: abort.signal } }, async (session) => {
+        const all = await measured(session);
+        await fetchAll(session, all);
+        await session.settle(all);
+      });
       assert.equal((await failureOf(polling)).message, 'The time is up.');
       assert.ok(performance.now() - startedAt < 2_000);
     });

@@ -1,34 +1,25 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { MailboxSample } from '../../../shared/mailbox/mailbox.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
-import { fullCapabilities, type Script, startScriptedServer } from './scriptedServer.ts';
-import { pop3Options } from './sessions.ts';
+import { fullCapabilities, type Script } from './scriptedServer.ts';
+import { withSession } from './sessions.ts';
 
 const headers = ['Subject: one\r\n\r\n', 'Subject: two\r\n.dotted: yes\r\n\r\n', 'Subject: three\r\n\r\n'];
 const mails = headers.map((header) => Buffer.from(`${header}body\r\n`));
 
 /** What a look at the first two comes to, and the commands that it took; nothing may be retrieved by it. */
-async function look(
-  script: Script,
-  { host = '127.0.0.1', maxBytes = 1_000 } = {},
-): Promise<MailboxSample & { readonly commands: readonly string[] }> {
-  const server = await startScriptedServer({ mails, ...script });
-  try {
-    const session = await openPop3Mailbox(pop3Options(server.port, { host, addresses: ['127.0.0.1'] }));
-    const sample = await session.sample(2, maxBytes);
-    assert.deepEqual(await session.listFolders(), []);
-    assert.equal(await session.close(), true);
-    assert.deepEqual(
-      server.commands.filter((line) => /^(RETR|DELE)/.test(line)),
-      [],
-    );
-    assert.equal(server.commands.at(-1), 'QUIT');
-    return { ...sample, commands: server.commands.filter((line) => line.startsWith('TOP')) };
-  } finally {
-    await server.stop();
-  }
-}
+const look = (script: Script, { host = '127.0.0.1', maxBytes = 1_000 } = {}) =>
+  withSession(
+    { mails, options: { host, addresses: ['127.0.0.1'] }, ...script },
+    async (session, { commands }) => {
+      const sample = await session.sample(2, maxBytes);
+      assert.deepEqual(await session.listFolders(), []);
+      assert.equal(await session.close(), true);
+      assert.ok(!commands.some((line) => /^(RETR|DELE)/.test(line)), commands.join());
+      assert.equal(commands.at(-1), 'QUIT');
+      return { ...sample, commands: commands.filter((line) => line.startsWith('TOP')) };
+    },
+  );
 
 const textOf = ({ heads }: MailboxSample) => heads.map(String);
 
@@ -55,7 +46,7 @@ describe('a look at a mailbox by POP3', () => {
   });
 
   it('leaves out a mail whose header is refused', async () => {
-    const found = await look({ answer: (line) => (line === 'TOP 1 0' ? '-ERR not now\r\n' : undefined) });
+    const found = await look({ answer: { 'TOP 1 0': '-ERR not now\r\n' } });
     assert.deepEqual([found.count, textOf(found)], [3, headers.slice(1, 2)]);
   });
 

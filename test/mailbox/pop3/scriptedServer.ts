@@ -1,6 +1,8 @@
 import * as net from 'node:net';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import * as tls from 'node:tls';
 import type { Certificate } from '../../testbed/certificates.ts';
+import { listening } from '../../testbed/listening.ts';
 
 /** How a connection's bytes reach the client, counted from its first byte. */
 export interface Delivery {
@@ -29,12 +31,12 @@ export interface Script {
   readonly tls?: Certificate;
   /** STLS is offered with this certificate. */
   readonly stls?: Certificate;
-  /** Answers a command in place of the usual way: bytes, `silence`, or undefined for the usual way. */
-  readonly answer?: (
-    command: string,
-    connection: { readonly secure: boolean; readonly number: number },
-  ) => string | Buffer | 'silence' | 'fin' | 'rst' | undefined;
+  /** What commands are answered with in place of the usual way: by the whole line, or by its first word. */
+  readonly answer?: Readonly<Record<string, Answer>> | ((command: string) => Answer | undefined);
 }
+
+/** Bytes, nothing, or the end of the connection. */
+type Answer = string | Buffer | 'silence' | 'fin' | 'rst';
 
 /** A server for faults that a real one won't produce. */
 export interface ScriptedServer {
@@ -52,73 +54,47 @@ export interface ScriptedServer {
 export const fullCapabilities = ['TOP', 'UIDL', 'RESP-CODES', 'PIPELINING', 'USER', 'SASL PLAIN'];
 
 export async function startScriptedServer(script: Script): Promise<ScriptedServer> {
-  const commands: string[] = [];
-  const sockets = new Set<net.Socket>();
-  let connections = 0;
-  let deleted = 0;
-  let sentBytes = 0;
+  const seen: Seen = { commands: [], connections: 0, deleted: 0, sentBytes: 0 };
   const server = net.createServer((socket) => {
-    connections += 1;
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
+    seen.connections += 1;
     socket.setNoDelay(true);
-    const connection = new ScriptedConnection(script, connections, {
-      command: (line) => commands.push(line),
-      deleted: (count) => {
-        deleted += count;
-      },
-      sent: (bytes) => {
-        sentBytes = Math.max(sentBytes, bytes);
-      },
-    });
-    connection.serve(
+    new ScriptedConnection(script, seen).serve(
       script.tls === undefined ? socket : serverTls(socket, script.tls),
-      script.tls !== undefined,
     );
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
   return {
-    port: address !== null && typeof address === 'object' ? address.port : 0,
-    commands,
-    connections: () => connections,
-    deleted: () => deleted,
-    sentBytes: () => sentBytes,
-    stop: async () => {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    ...(await listening(server)),
+    commands: seen.commands,
+    connections: () => seen.connections,
+    deleted: () => seen.deleted,
+    sentBytes: () => seen.sentBytes,
   };
 }
 
-interface Events {
-  readonly command: (line: string) => void;
-  readonly deleted: (count: number) => void;
-  readonly sent: (bytes: number) => void;
+interface Seen {
+  readonly commands: string[];
+  connections: number;
+  deleted: number;
+  sentBytes: number;
 }
 
 class ScriptedConnection {
   readonly #script: Script;
-  readonly #number: number;
-  readonly #events: Events;
+  readonly #seen: Seen;
   readonly #marked = new Set<number>();
   #socket: net.Socket | undefined;
-  #secure = false;
   #received = '';
   #sentBytes = 0;
   #dropped = false;
   #sending: Promise<void> = Promise.resolve();
 
-  constructor(script: Script, number: number, events: Events) {
+  constructor(script: Script, seen: Seen) {
     this.#script = script;
-    this.#number = number;
-    this.#events = events;
+    this.#seen = seen;
   }
 
-  serve(socket: net.Socket, secure: boolean, greet = true): void {
+  serve(socket: net.Socket, greet = true): void {
     this.#socket = socket;
-    this.#secure = secure;
     socket.on('error', () => {});
     socket.on('data', (chunk) => {
       if (socket === this.#socket) this.#receive(chunk.toString('utf8'));
@@ -131,24 +107,19 @@ class ScriptedConnection {
     for (let end = this.#received.indexOf('\n'); end !== -1; end = this.#received.indexOf('\n')) {
       const line = this.#received.slice(0, end).replace(/\r$/, '');
       this.#received = this.#received.slice(end + 1);
-      this.#events.command(line);
+      this.#seen.commands.push(line);
       this.#obey(line);
     }
   }
 
   #obey(line: string): void {
-    const own = this.#script.answer?.(line, { secure: this.#secure, number: this.#number });
-    if (own === 'silence') return;
-    if (own === 'fin' || own === 'rst') {
-      this.#sending = this.#sending.then(() => this.#drop(own));
-      return;
-    }
-    if (own !== undefined) {
-      this.#send(own);
-      return;
-    }
     const [command = '', argument = ''] = line.split(' ', 2);
-    if (command === 'STLS') this.#startTls();
+    const { answer } = this.#script;
+    const own = typeof answer === 'function' ? answer(line) : (answer?.[line] ?? answer?.[command]);
+    if (own === 'silence') return;
+    if (own === 'fin' || own === 'rst') this.#sending = this.#sending.then(() => this.#drop(own));
+    else if (own !== undefined) this.#send(own);
+    else if (command === 'STLS') this.#startTls();
     else this.#send(this.#answer(command.toUpperCase(), Number(argument)), command === 'QUIT');
   }
 
@@ -162,13 +133,13 @@ class ScriptedConnection {
     this.#send('+OK begin\r\n');
     this.#sending = this.#sending.then(() => {
       plain.removeAllListeners('data');
-      this.serve(serverTls(plain, certificate), true, false);
+      this.serve(serverTls(plain, certificate), false);
     });
   }
 
   #answer(command: string, id: number): string | Buffer {
     const { mails = [], uidls, capa } = this.#script;
-    const mail = mails[id - 1];
+    const mail = this.#marked.has(id) ? undefined : mails[id - 1];
     const numbers = mails.map((_, index) => index + 1).filter((number) => !this.#marked.has(number));
     switch (command) {
       case 'CAPA':
@@ -177,10 +148,6 @@ class ScriptedConnection {
       case 'PASS':
         return '+OK\r\n';
       case 'LIST':
-        if (id > 0)
-          return mail !== undefined && !this.#marked.has(id)
-            ? `+OK ${id} ${mail.length}\r\n`
-            : '-ERR none\r\n';
         return multiLine(numbers.map((number) => `${number} ${mails[number - 1]?.length ?? 0}`));
       case 'UIDL':
         if (uidls === false) return '-ERR what?\r\n';
@@ -191,23 +158,17 @@ class ScriptedConnection {
           }),
         );
       case 'RETR':
-        if (mail === undefined || this.#marked.has(id)) return '-ERR no such message\r\n';
-        return Buffer.concat([
-          Buffer.from(`+OK ${mail.length} octets\r\n`),
-          stuff(mail),
-          Buffer.from('.\r\n'),
-        ]);
-      case 'TOP': {
-        if (mail === undefined || this.#marked.has(id)) return '-ERR no such message\r\n';
-        const header = mail.subarray(0, mail.indexOf('\r\n\r\n') + 4);
-        return Buffer.concat([Buffer.from('+OK\r\n'), stuff(header), Buffer.from('.\r\n')]);
-      }
+        if (mail === undefined) return '-ERR no such message\r\n';
+        return withBody(`+OK ${mail.length} octets`, mail);
+      case 'TOP':
+        if (mail === undefined) return '-ERR no such message\r\n';
+        return withBody('+OK', mail.subarray(0, mail.indexOf('\r\n\r\n') + 4));
       case 'DELE':
-        if (mail === undefined || this.#marked.has(id)) return '-ERR no such message\r\n';
+        if (mail === undefined) return '-ERR no such message\r\n';
         this.#marked.add(id);
         return '+OK marked\r\n';
       case 'QUIT':
-        this.#events.deleted(this.#marked.size);
+        this.#seen.deleted += this.#marked.size;
         return '+OK bye\r\n';
       default:
         return '-ERR what?\r\n';
@@ -217,25 +178,21 @@ class ScriptedConnection {
   #send(answer: string | Buffer, last = false): void {
     const bytes = typeof answer === 'string' ? Buffer.from(answer, 'utf8') : answer;
     this.#sending = this.#sending.then(async () => {
-      await delay(this.#script.delivery?.delayMs);
+      const { delayMs, bytesPerSecond, cutAt, chunkBytes, dropAt, drop } = this.#script.delivery ?? {};
+      if (delayMs !== undefined) await delay(delayMs);
       for (const piece of this.#cut(bytes)) {
         if (this.#dropped || this.#socket?.destroyed) return;
         this.#socket?.write(piece);
         this.#sentBytes += piece.length;
-        this.#events.sent(this.#sentBytes);
-        const { dropAt, drop, cutAt, chunkBytes } = this.#script.delivery ?? {};
-        await delay(this.#paceMs(piece));
+        this.#seen.sentBytes = Math.max(this.#seen.sentBytes, this.#sentBytes);
+        if (bytesPerSecond !== undefined) await delay((1_000 * piece.length) / bytesPerSecond());
         // The client, in the same process, reads what has come before the next piece follows.
-        if (cutAt === this.#sentBytes || chunkBytes !== undefined) await turns(2);
+        const turns = cutAt === this.#sentBytes || chunkBytes !== undefined ? 2 : 0;
+        for (let turn = 0; turn < turns; turn += 1) await setImmediate();
         if (dropAt !== undefined && this.#sentBytes >= dropAt) this.#drop(drop ?? 'fin');
       }
       if (last && !this.#dropped) this.#socket?.end();
     });
-  }
-
-  #paceMs(piece: Buffer): number | undefined {
-    const { bytesPerSecond } = this.#script.delivery ?? {};
-    return bytesPerSecond === undefined ? undefined : (1_000 * piece.length) / bytesPerSecond();
   }
 
   #cut(bytes: Buffer): Buffer[] {
@@ -264,6 +221,10 @@ export function multiLine(lines: readonly string[]): string {
   return ['+OK', ...lines, '.', ''].join('\r\n');
 }
 
+function withBody(status: string, mail: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`${status}\r\n`), stuff(mail), Buffer.from('.\r\n')]);
+}
+
 /** Dot-stuffing by the letter of RFC 1939, byte by byte. */
 export function stuff(mail: Buffer): Buffer {
   return Buffer.from(mail.toString('latin1').replace(/(^|\r\n)\./g, '$1..'), 'latin1');
@@ -271,12 +232,4 @@ export function stuff(mail: Buffer): Buffer {
 
 function serverTls(socket: net.Socket, { key, certificate }: Certificate): net.Socket {
   return new tls.TLSSocket(socket, { isServer: true, key, cert: certificate });
-}
-
-async function delay(ms: number | undefined): Promise<void> {
-  if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

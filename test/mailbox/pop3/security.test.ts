@@ -1,14 +1,23 @@
 import assert from 'node:assert/strict';
-import * as net from 'node:net';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import * as tls from 'node:tls';
+import type { FailureReason } from '../../../shared/failure/failure.ts';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { type Certificate, testCertificate } from '../../testbed/certificates.ts';
-import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
-import { failureOf, openAndDrain, password, pop3Options, sources } from './sessions.ts';
-
-const mails = [Buffer.from('.secret\r\n')];
-const short = { connectMs: 100, openMs: 100, commandMs: 100 };
+import { freePorts } from '../../testbed/child.ts';
+import { listening } from '../../testbed/listening.ts';
+import type { Script } from './scriptedServer.ts';
+import {
+  drained,
+  failureOf,
+  openAndDrain,
+  password,
+  pop3Options,
+  sources,
+  threeMails,
+  withServer,
+} from './sessions.ts';
 
 describe('POP3 security', () => {
   let good: Certificate;
@@ -19,80 +28,51 @@ describe('POP3 security', () => {
     otherName = await testCertificate({ names: ['other.test'] });
     expired = await testCertificate({ expired: true });
   });
-  let servers: ScriptedServer[] = [];
-  const start = async (script: Script) => {
-    const server = await startScriptedServer({ mails, ...script });
-    servers.push(server);
-    return server;
-  };
-  after(async () => {
-    for (const server of servers) await server.stop();
-    servers = [];
-  });
-  const assertNoCredential = ({ commands }: ScriptedServer) => {
-    assert.ok(
-      commands.every((line) => !/USER|PASS|AUTH/.test(line)),
-      commands.join(' | '),
-    );
-  };
+  /** What the session fails with, before any credential was sent. */
+  const refusal = (script: Script, changes: Partial<MailboxOptions>, reason: FailureReason = 'tls') =>
+    withServer(script, async ({ port, commands }) => {
+      const { message } = await failureOf(openPop3Mailbox(pop3Options(port, changes)), reason);
+      assert.ok(!commands.some((line) => /USER|PASS|AUTH/.test(line)), commands.join(' | '));
+      return message;
+    });
 
-  it('upgrades by STLS before it asks for capabilities or logs in', async () => {
-    const server = await start({ stls: good });
-    const { answers, confirmed } = await openAndDrain(
-      pop3Options(server.port, { security: 'starttls', caCertificate: good.caCertificate }),
-    );
-    assert.deepEqual(sources(answers), mails);
-    assert.equal(confirmed, true);
-    assert.deepEqual(server.commands.slice(0, 4), ['STLS', 'CAPA', 'USER x', `PASS ${password}`]);
-  });
+  it('upgrades by STLS before it asks for capabilities or logs in', () =>
+    withServer({ stls: good }, async ({ port, commands }) => {
+      const options = pop3Options(port, { security: 'starttls', caCertificate: good.caCertificate });
+      const { answers, confirmed } = await openAndDrain(options);
+      assert.deepEqual([sources(answers), confirmed], [threeMails, true]);
+      assert.deepEqual(commands.slice(0, 4), ['STLS', 'CAPA', 'USER x', `PASS ${password}`]);
+    }));
 
   it('sends no credentials when STLS is refused', async () => {
-    const server = await start({});
-    const failure = await failureOf(
-      openPop3Mailbox(pop3Options(server.port, { security: 'starttls' })),
-      'tls',
-    );
     assert.match(
-      failure.message,
+      await refusal({}, { security: 'starttls' }),
       /refused STARTTLS, so no login was tried\. Set startTls to false and useSsl to true/,
     );
-    assertNoCredential(server);
   });
 
   it('refuses bytes that come along with the answer to STLS', async () => {
-    const server = await start({
-      stls: good,
-      answer: (line, { secure }) => (line === 'STLS' && !secure ? '+OK\r\n+OK injected\r\n' : undefined),
-    });
-    const failure = await failureOf(
-      openPop3Mailbox(pop3Options(server.port, { security: 'starttls', caCertificate: good.caCertificate })),
-      'tls',
-    );
-    assert.match(failure.message, /sent data ahead of the TLS handshake/);
-    assertNoCredential(server);
+    const answer = { STLS: '+OK\r\n+OK injected\r\n' };
+    assert.match(await refusal({ answer }, { security: 'starttls' }), /sent data ahead of the TLS handshake/);
   });
 
   it('never upgrades in plain mode', async () => {
-    const server = await start({ stls: good, capa: ['STLS', 'UIDL', 'USER'] });
-    await openAndDrain(pop3Options(server.port));
+    const { server } = await drained({ stls: good, capa: ['STLS', 'UIDL', 'USER'] });
     assert.ok(!server.commands.includes('STLS'));
   });
 
-  it('verifies the name in host when another address is given', async () => {
-    const server = await start({ tls: good });
-    const options = pop3Options(server.port, {
-      host: 'mail.test',
-      addresses: ['127.0.0.1'],
-      security: 'tls',
-      caCertificate: good.caCertificate,
-    });
-    assert.deepEqual(sources((await openAndDrain(options)).answers), mails);
-    const failure = await failureOf(openPop3Mailbox({ ...options, host: 'elsewhere.test' }), 'tls');
-    assert.match(
-      failure.message,
-      /is for other names \(.*DNS:mail\.test.*\)\. Set host to a name it holds\.$/,
-    );
-  });
+  it('verifies the name in host when another address is given', () =>
+    withServer({ tls: good }, async ({ port }) => {
+      const { caCertificate } = good;
+      const addresses = ['127.0.0.1'];
+      const options = pop3Options(port, { host: 'mail.test', addresses, security: 'tls', caCertificate });
+      assert.deepEqual(sources((await openAndDrain(options)).answers), threeMails);
+      const failure = await failureOf(openPop3Mailbox({ ...options, host: 'elsewhere.test' }), 'tls');
+      assert.match(
+        failure.message,
+        /is for other names \(.*DNS:mail\.test.*\)\. Set host to a name it holds\.$/,
+      );
+    }));
 
   it('sends the name in host as SNI', async () => {
     let serverName: string | false | null = null;
@@ -101,107 +81,78 @@ describe('POP3 security', () => {
       socket.on('error', () => {});
       socket.end('-ERR bye\r\n');
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    const port = address !== null && typeof address === 'object' ? address.port : 0;
-    const changes = {
-      host: 'mail.test',
-      addresses: ['127.0.0.1'],
-      caCertificate: good.caCertificate,
-    } as const;
-    await failureOf(openPop3Mailbox(pop3Options(port, { ...changes, security: 'tls' })), 'busy');
+    const { port, stop } = await listening(server);
+    const { caCertificate } = good;
+    const addresses = ['127.0.0.1'];
+    const options = pop3Options(port, { host: 'mail.test', addresses, security: 'tls', caCertificate });
+    await failureOf(openPop3Mailbox(options), 'busy');
     assert.equal(serverName, 'mail.test');
-    await new Promise((resolve) => server.close(resolve));
+    await stop();
   });
 
   for (const security of ['tls', 'starttls'] as const) {
-    const script = (certificate: Certificate): Script =>
-      security === 'tls' ? { tls: certificate } : { stls: certificate };
-
-    it(`refuses a certificate that nothing vouches for (${security})`, async () => {
-      const server = await start(script(good));
-      const failure = await failureOf(openPop3Mailbox(pop3Options(server.port, { security })), 'tls');
-      assert.match(
-        failure.message,
+    for (const [what, sentence, certificate, isTrusted] of [
+      [
+        'that nothing vouches for',
         /is not trusted \(\w+\)\. If its CA is private, put the CA's PEM in caCertificate\.$/,
-      );
-      assertNoCredential(server);
-    });
-
-    it(`refuses a certificate for another name (${security})`, async () => {
-      const server = await start(script(otherName));
-      const options = pop3Options(server.port, { security, caCertificate: otherName.caCertificate });
-      const failure = await failureOf(openPop3Mailbox(options), 'tls');
-      assert.match(failure.message, /is for other names/);
-      assertNoCredential(server);
-    });
-
-    it(`refuses a certificate that has expired (${security})`, async () => {
-      const server = await start(script(expired));
-      const options = pop3Options(server.port, { security, caCertificate: expired.caCertificate });
-      const failure = await failureOf(openPop3Mailbox(options), 'tls');
-      assert.match(failure.message, /has expired/);
-      assertNoCredential(server);
-    });
+        () => good,
+        false,
+      ],
+      ['for another name', /is for other names/, () => otherName, true],
+      ['that has expired', /has expired/, () => expired, true],
+    ] as const) {
+      it(`refuses a certificate ${what} (${security})`, async () => {
+        const script = { [security === 'tls' ? 'tls' : 'stls']: certificate() };
+        const trust = isTrusted ? { caCertificate: certificate().caCertificate } : {};
+        assert.match(await refusal(script, { security, ...trust }), sentence);
+      });
+    }
   }
 
   it('refuses a CA certificate that is no PEM, before it connects', async () => {
-    const failure = await failureOf(
-      openPop3Mailbox(pop3Options(1, { security: 'tls', caCertificate: 'junk' })),
-      'config',
-    );
-    assert.match(failure.message, /^caCertificate is not valid; it must be/);
+    const message = await refusal({}, { security: 'tls', caCertificate: 'junk' }, 'config');
+    assert.match(message, /^caCertificate is not valid; it must be/);
   });
 
   it('refuses TLS 1.1', async () => {
-    const server = tls.createServer({
-      key: good.key,
-      cert: good.certificate,
-      minVersion: 'TLSv1',
-      maxVersion: 'TLSv1.1',
-      ciphers: 'DEFAULT@SECLEVEL=0',
-    });
+    const { key, certificate: cert, caCertificate } = good;
+    const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+    const server = tls.createServer({ key, cert, ...old });
     server.on('tlsClientError', () => {});
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    const port = address !== null && typeof address === 'object' ? address.port : 0;
-    const options = pop3Options(port, { security: 'tls', caCertificate: good.caCertificate });
+    const { port, stop } = await listening(server);
+    const options = pop3Options(port, { security: 'tls', caCertificate });
     const failure = await failureOf(openPop3Mailbox(options), 'tls');
     assert.match(failure.message, /offers no TLS version from 1\.2 on/);
-    await new Promise((resolve) => server.close(resolve));
+    await stop();
   });
 
   it('says so when TLS is spoken to a plain port', async () => {
-    const server = await start({});
-    const failure = await failureOf(openPop3Mailbox(pop3Options(server.port, { security: 'tls' })), 'tls');
-    assert.match(failure.message, /does not speak TLS there\. Use its SSL port, or set useSsl to false/);
+    assert.match(
+      await refusal({}, { security: 'tls' }),
+      /does not speak TLS there\. Use its SSL port, or set useSsl to false/,
+    );
   });
 
   it('says so when a TLS port is spoken to in the clear', async () => {
-    const server = await start({ tls: good });
-    const failure = await failureOf(
-      openPop3Mailbox(pop3Options(server.port, { timeouts: short })),
-      'timeout',
-    );
+    const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
     assert.match(
-      failure.message,
+      await refusal({ tls: good }, { timeouts }, 'timeout'),
       /sent no greeting within 100 ms\. If this is its SSL port, set useSsl to true/,
     );
   });
 });
 
 describe('POP3 server that cannot be reached', () => {
-  it('is named when it refuses the connection', async () => {
-    const failure = await failureOf(openPop3Mailbox(pop3Options(await unusedPort())), 'refused');
-    assert.match(
-      failure.message,
-      /^POP3 server 127\.0\.0\.1:\d+ refused the connection: .* Check host, port and firewall\.$/,
-    );
-  });
-
-  it('is named when TLS was to be spoken to it', async () => {
-    await failureOf(openPop3Mailbox(pop3Options(await unusedPort(), { security: 'tls' })), 'refused');
-  });
+  for (const security of ['plain', 'tls'] as const) {
+    it(`is named when it refuses the connection (${security})`, async () => {
+      const [port = 0] = await freePorts(1);
+      const failure = await failureOf(openPop3Mailbox(pop3Options(port, { security })), 'refused');
+      assert.match(
+        failure.message,
+        /^POP3 server 127\.0\.0\.1:\d+ refused the connection: .* Check host, port and firewall\.$/,
+      );
+    });
+  }
 
   it('is named when DNS does not know it', async () => {
     const options = pop3Options(995, { host: 'no-such-host.invalid', security: 'tls' });
@@ -214,28 +165,18 @@ describe('POP3 server that cannot be reached', () => {
   });
 });
 
-async function unusedPort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return address !== null && typeof address === 'object' ? address.port : 0;
-}
-
 describe('POP3 server that repeats the password', () => {
-  const echo = `you said ${password} and ${Buffer.from(`\0x\0${password}`).toString('base64')}`;
-  for (const command of ['', 'CAPA', 'USER', 'PASS', 'LIST', 'UIDL', 'RETR', 'DELE']) {
-    it(`${command === '' ? 'in its greeting' : `at ${command}`} gets it into no sentence`, async () => {
-      const server = await startScriptedServer({
-        mails: [Buffer.from('one\r\n')],
-        capa: ['UIDL', 'USER'],
-        ...(command === '' ? { greeting: `-ERR ${echo}\r\n` } : {}),
-        answer: (line) => {
-          if (command === '' || !line.startsWith(command)) return undefined;
-          return command === 'CAPA' ? `${echo}\r\n` : `-ERR ${echo}\r\n`;
-        },
-      });
-      const sentence = await openAndDrain(pop3Options(server.port)).then(
+  const echo = `you said ${password} and ${Buffer.from(`\0x\0${password}`).toString('base64')}\r\n`;
+  const errors = ['USER', 'PASS', 'LIST', 'UIDL', 'RETR', 'DELE'].map(
+    (command) => [`at ${command}`, { answer: { [command]: `-ERR ${echo}` } }] as const,
+  );
+  for (const [where, script] of [
+    ['in its greeting', { greeting: `-ERR ${echo}` }],
+    ['at CAPA', { answer: { CAPA: echo } }],
+    ...errors,
+  ] as const) {
+    it(`${where} gets it into no sentence`, async () => {
+      const sentence = await drained({ capa: ['UIDL', 'USER'], ...script }).then(
         ({ answers }) =>
           answers.map((answer) => (answer.kind === 'unavailable' ? answer.sentence : '')).join(),
         (error: unknown) => String(error),
@@ -243,7 +184,6 @@ describe('POP3 server that repeats the password', () => {
       assert.match(sentence, /you said \*\*\*/);
       assert.ok(!sentence.includes(password.trim()));
       assert.ok(!sentence.includes(Buffer.from(password).toString('base64').slice(0, 10)), sentence);
-      await server.stop();
     });
   }
 });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
+import { createMailBuffers } from '../../../shared/mailbox/mailBuffers.ts';
 import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
-import { type Fetched, fetched } from '../memory.ts';
-
-export { fetched } from '../memory.ts';
+import { CountedMemory, type Fetched, fetchAll } from '../memory.ts';
+import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
 
 export const password = 'Tr0ub4dor&3 ';
 
@@ -21,8 +21,37 @@ export function pop3Options(port: number, changes: Partial<MailboxOptions> = {})
     deleteMails: true,
     timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
     wholeBytes: 16 * 1024 * 1024,
+    streamBytes: 12 * 1024 * 1024,
+    buffers: createMailBuffers(16 * 1024 * 1024),
     ...changes,
   };
+}
+
+export const threeMails: readonly Buffer[] = ['one\r\n', '.two\r\n..\r\n', 'three \r\n . \r\n'].map((text) =>
+  Buffer.from(text),
+);
+
+/** A server with three mails, unless the script says otherwise, for as long as `use` takes. */
+export async function withServer<T>(script: Script, use: (server: ScriptedServer) => Promise<T>): Promise<T> {
+  const server = await startScriptedServer({ mails: threeMails, ...script });
+  try {
+    return await use(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** The same with a session on it, which is closed at the end. */
+export async function withSession<T>(
+  { options = {}, ...script }: Script & { readonly options?: Partial<MailboxOptions> },
+  use: (session: MailboxSession, server: ScriptedServer) => Promise<T>,
+): Promise<T> {
+  return await withServer(script, async (server) => {
+    const session = await openPop3Mailbox(pop3Options(server.port, options));
+    const result = await use(session, server);
+    await session.close();
+    return result;
+  });
 }
 
 /** What a whole session brought. */
@@ -31,21 +60,29 @@ export interface Drained {
   readonly confirmed: boolean;
 }
 
-/** Lists, fetches, settles what came, and ends the session: as a poll does. */
+/** Lists, fetches, settles what came, and ends the session: as a poll does. No memory stays held. */
 export async function drain(session: MailboxSession): Promise<Drained> {
-  const answers: Fetched[] = [];
+  const memory = new CountedMemory();
   try {
-    for await (const answer of fetched(session, await measured(session))) answers.push(answer);
+    const answers = await fetchAll(session, await measured(session), memory);
     await session.settle(answers.filter(({ kind }) => kind === 'mail').map(({ mail }) => mail));
-  } catch (error) {
+    return { answers, confirmed: await session.close() };
+  } finally {
     await session.close();
-    throw error;
+    assert.equal(memory.heldBytes, 0);
   }
-  return { answers, confirmed: await session.close() };
 }
 
 export async function openAndDrain(options: MailboxOptions): Promise<Drained> {
   return drain(await openPop3Mailbox(options));
+}
+
+/** A whole session against a server of its own. */
+export async function drained(script: Script): Promise<Drained & { readonly server: ScriptedServer }> {
+  return await withServer(script, async (server) => ({
+    ...(await openAndDrain(pop3Options(server.port))),
+    server,
+  }));
 }
 
 export async function measured(session: MailboxSession, limit = 10_000): Promise<readonly MeasuredMail[]> {
@@ -53,10 +90,11 @@ export async function measured(session: MailboxSession, limit = 10_000): Promise
 }
 
 export function sources(answers: readonly Fetched[]): readonly Buffer[] {
-  return answers.map((answer) => {
-    assert.equal(answer.kind, 'mail');
-    return answer.kind === 'mail' ? answer.source : Buffer.alloc(0);
-  });
+  return answers.map((answer) => (answer.kind === 'mail' ? answer.source : assert.fail(answer.kind)));
+}
+
+export function kinds(answers: readonly Fetched[]): readonly string[] {
+  return answers.map(({ kind }) => kind);
 }
 
 /** The failure that this ends in; its reason is checked, and that no secret stands in its sentence. */
