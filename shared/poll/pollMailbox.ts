@@ -291,7 +291,8 @@ function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Part
     lastMailCount: result.mails,
     lastMessageCount: result.messages,
     lastRunEndedAt: now,
-    ...(result.mails > 0 ? { lastMailAt: now } : {}),
+    // A mail of which nothing went out was stored, and is delivered later.
+    ...(result.messages > 0 ? { lastMailAt: now } : {}),
     // Also what an order that was skipped meanwhile has written.
     skippedSince: '',
     ...(failure || result.unfinished ? { nextRunAt: nextMinute(now) } : {}),

@@ -84,7 +84,9 @@ describe('away in the middle: what was fetched is stored and settled, and delive
       await bed.addMailbox(name, protocol, twoPartMails(name, 20));
       const { duplicates } = bed.broker.queue(queueName);
       bed.broker.faults.quotaExceeded = true;
-      assertFailed(await bed.poll(name), /is full/);
+      const state = await bed.poll(name);
+      assertFailed(state, /is full/);
+      assert.equal(state.lastMailAt, undefined, 'none was delivered');
       assert.deepEqual(arrived(bed, name), []);
       const stored = await bed.undelivered(name);
       assert.ok(stored.length > 0);
@@ -109,7 +111,9 @@ describe('away in the middle: what was fetched is stored and settled, and delive
       const off = bed.broker.queue(queueName).onMessage(() => {
         bed.broker.faults.quotaExceeded = true;
       });
-      assertFailed(await bed.poll(name), /is full/);
+      const state = await bed.poll(name);
+      assertFailed(state, /is full/);
+      assert.ok(state.lastMailAt);
       off();
       const sent = messagesOf(bed, name);
       assert.equal(sent.length, 1);
