@@ -88,7 +88,6 @@ export class RunState {
         this.#isOurs = !this.#hasBegun && current !== undefined && this.#lease.isHeld();
         if (!this.#isOurs) return;
         // That run has ended. What it left is the next one's to look for.
-        this.#isAfterAnother = true;
         columns = { ...columns, ...writeState({ cleanMailbox: '' }) };
       }
       merged = await this.#store.merge(key, columns);

@@ -17,7 +17,7 @@ function leaseInHand() {
 
 /** Limits in a time that stands still until `pass` moves it: timers, the date and the monotonic clock. */
 function limitsOf(t: TestContext, options: Partial<RunLimitsOptions> = {}) {
-  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_000_000 });
   t.mock.method(performance, 'now', () => Date.now());
   const { lease, lose } = leaseInHand();
   const telling = new AbortController();
@@ -128,6 +128,13 @@ test('after twice the budget it is cut, whatever is under way; a second session 
   assert.ok(because instanceof Failure && because.reason === 'timeout');
   assert.match(because.message, /twice POLL_TIME_BUDGET_SECONDS/);
   assert.deepEqual([limits.failure, limits.mayWrite()], [because, false]);
+});
+
+test('a run that got to its first fetch late is cut all the same once it took 2.4 times the budget', async (t) => {
+  const run = limitsOf(t, { budgetMs: 100 });
+  run.pass(190);
+  await run.limits.beginFetching();
+  assert.ok(endAfter(run, 50) instanceof Failure);
 });
 
 test('a run that has ended is cut no more', async (t) => {
