@@ -12,8 +12,8 @@ import { whileTrafficFlows } from './traffic.ts';
 /** RFC 5530: what a NO says when the mail was expunged by someone else. */
 const goneCodes = new Set(['EXPUNGEISSUED', 'NONEXISTENT']);
 
-/** Sequence numbers of which something is kept for one mail. */
-const maxSequences = 100;
+/** Responses that are looked at for one mail; what comes behind them counts as traffic only. */
+const maxResponses = 100;
 
 /** A response without a body takes no more than this on the wire. */
 export const dataBytes = 1024 * 1024;
@@ -185,6 +185,7 @@ async function* burstsOf<M extends MailRef>(
 class JoinedResponses {
   readonly #uid: number;
   readonly #bySequence = new Map<number, FetchData>();
+  #responses = 0;
 
   constructor(uid: number) {
     this.#uid = uid;
@@ -199,14 +200,14 @@ class JoinedResponses {
   }
 
   concerns({ uid }: FetchData): boolean {
-    return uid === 0 || uid === this.#uid;
+    return this.#responses < maxResponses && (uid === 0 || uid === this.#uid);
   }
 
   /** Gives what the response holds of memory and is not kept. */
   add(response: FetchData): Holding | undefined {
+    if (!this.concerns(response)) return response.holding;
+    this.#responses += 1;
     const before = this.#bySequence.get(response.sequence);
-    const isKept = this.concerns(response) && (before !== undefined || this.#bySequence.size < maxSequences);
-    if (!isKept) return response.holding;
     const flags = before?.flags && response.flags ? new Set([...before.flags, ...response.flags]) : undefined;
     const uid = before?.uid || response.uid;
     this.#bySequence.set(response.sequence, { ...response, ...before, uid, ...(flags ? { flags } : {}) });

@@ -139,12 +139,22 @@ test('rows that come behind a literal of another response are read all the same'
   });
 });
 
-test('hostile answer: rows without end that nobody asked for are a flood', async () => {
-  const script = faultAt('FETCH', (wire) => {
-    const chunk = Buffer.from('* 9 FETCH (UID 9 FLAGS ())\r\n'.repeat(40_000));
-    for (let sent = 0; sent < 40; sent += 1) wire.send(chunk);
+const floods: readonly (readonly [string, string])[] = [
+  ['FETCH', '* 9 FETCH (UID 9'],
+  // The one mail that was asked for, without its size, and one that could be it.
+  ['MEASURE', '* 1 FETCH (UID 1'],
+  ['MEASURE', '* 9 FETCH (FLAGS ()'],
+];
+for (const [step, row] of floods) {
+  test(`hostile answer: rows "${row}" without end, in answer to ${step}, are a flood`, async () => {
+    const script = faultAt(step, (wire) => {
+      const chunk = Buffer.from(`${row} X "${'x'.repeat(3_000)}")\r\n`.repeat(350));
+      for (let sent = 0; sent < 40; sent += 1) wire.send(chunk);
+    });
+    await withServer(script, async ({ port }) => {
+      const timeouts = { connectMs: 5_000, openMs: 5_000, commandMs: 2_000 };
+      const polling = drain(optionsFor(port, { timeouts }));
+      await assertFails(polling, 'protocol', /outside the IMAP protocol \(ResponseTooLarge\)/);
+    });
   });
-  await withServer(script, async ({ port }) => {
-    await assertFails(drain(optionsFor(port)), 'protocol', /outside the IMAP protocol \(ResponseTooLarge\)/);
-  });
-});
+}
