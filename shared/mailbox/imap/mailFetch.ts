@@ -7,21 +7,21 @@ import {
   type Holding,
   type MailboxOptions,
   type MailMemory,
-  type MailRef,
   type MeasuredMail,
   type NoMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import type { Folder } from './folder.ts';
-import type { ImapConnection } from './imapConnection.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
 import { joinPieces, type MailPieces, mailPieces } from './mailPieces.ts';
-import { compactUids } from './sequenceSet.ts';
 import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
 /** A piece of a streamed mail: a round trip each, and two of them in memory. */
 const pieceBytes = 1024 * 1024;
+
+/** What a server says that lists a mail and gives no row for it. */
+export const silence: Refusal = { status: 'OK', text: 'and says nothing about it' };
 
 /**
  * One fetch of mails: small ones many by a command, larger ones streamed in pieces; what comes empty, marked or not at
@@ -51,7 +51,9 @@ export class MailFetch {
         }
         yield* this.#fetchWhole(small);
         small = [];
-        yield* this.#fetchStreamed(mail);
+        // Once a session: whether a mail that comes marked as read was unread just before.
+        const isKnown = this.#folder.peek === 'leaves unread';
+        if (isKnown || (yield* this.#leaveOutRead([mail])).length > 0) yield* this.#fetchStreamed(mail);
       }
       yield* this.#fetchWhole(small);
     } catch (error) {
@@ -90,11 +92,8 @@ export class MailFetch {
       // Above it by a little: a size that errs costs no second fetch.
       largestBytes: wholeBytes + wholeBytes / 4,
       memory: this.#held,
-      onAbandoned: (ended) => {
-        this.#abandoned = ended;
-      },
     };
-    for await (const outcome of fetchByUid(this.#folder, request)) {
+    for await (const outcome of this.#ask(request)) {
       const { mail } = outcome;
       if (outcome.kind === 'missing') again.silent.push(mail);
       else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
@@ -127,7 +126,7 @@ export class MailFetch {
   ): AsyncGenerator<FetchAnswer, readonly MeasuredMail[], undefined> {
     const unread: MeasuredMail[] = [];
     const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] } };
-    for await (const outcome of fetchByUid(this.#folder, request)) {
+    for await (const outcome of this.#ask(request)) {
       const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
       if (isRead) yield { kind: 'gone', mail: outcome.mail };
       else unread.push(outcome.mail);
@@ -141,7 +140,7 @@ export class MailFetch {
     again: Again,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     if (mails.length === 0) return;
-    const listed = await this.#folder.inTime(stillListed(this.#folder.connection, mails));
+    const listed = await this.#folder.stillListed(mails);
     for (const mail of mails) {
       if (!listed.has(mail.id)) {
         yield { kind: 'gone', mail };
@@ -149,14 +148,11 @@ export class MailFetch {
       }
       const alone: Again = { ...again, silent: [] };
       yield* this.#fetchBatch([mail], alone);
-      if (alone.silent.length > 0)
-        yield this.#unavailable(mail, { status: 'OK', text: 'and says nothing about it' });
+      if (alone.silent.length > 0) yield this.#unavailable(mail, silence);
     }
   }
 
   async *#fetchStreamed(mail: MeasuredMail): AsyncGenerator<FetchAnswer, void, undefined> {
-    // Once a session: whether a mail that comes marked as read was unread just before.
-    if (this.#folder.peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
     this.#folder.unread.add(mail.id);
     const account = this.#held.hold();
     const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
@@ -202,7 +198,7 @@ export class MailFetch {
       memory: { hold: () => holding, giveBack() {} },
     };
     try {
-      for await (const outcome of fetchByUid(this.#folder, request)) {
+      for await (const outcome of this.#ask(request)) {
         return this.#pieceOf(mail, offset, outcome);
       }
     } catch (error) {
@@ -227,10 +223,18 @@ export class MailFetch {
   /** An empty body is sent for a mail that the server can't read, and for an expunged one, then unknown to it. */
   async *#explainEmpty(mails: readonly MeasuredMail[]): AsyncGenerator<NoMail> {
     const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] }, answers: () => true };
-    for await (const { kind, mail } of fetchByUid(this.#folder, request)) {
+    for await (const { kind, mail } of this.#ask(request)) {
       const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
       yield kind === 'missing' ? { kind: 'gone', mail } : this.#unavailable(mail, refusal);
     }
+  }
+
+  /** What a consumer that leaves early has left on the wire is waited for before the folder is free again. */
+  #ask(request: UidFetch<MeasuredMail>): AsyncGenerator<FetchOutcome<MeasuredMail>, void, undefined> {
+    const onAbandoned = (ended: Promise<void>): void => {
+      this.#abandoned = ended;
+    };
+    return fetchByUid(this.#folder, { ...request, onAbandoned });
   }
 
   #unavailable(mail: MeasuredMail, refusal: Refusal): FetchAnswer & { kind: 'unavailable' } {
@@ -256,19 +260,6 @@ export function describeUnavailable(
 ): string {
   const words = quoteRefusal(refusal, connection.state.secrets);
   return `The mail with UID ${uid} in folder "${quoteServerText(name)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
-}
-
-/** Which of these mails, about which the server has said nothing, are candidates all the same. */
-export async function stillListed(
-  connection: ImapConnection,
-  mails: readonly MailRef[],
-): Promise<ReadonlySet<number>> {
-  const listed = new Set<number>();
-  for (const uid of compactUids(mails.map(({ id }) => id))) {
-    const found = await connection.search({ uid, seen: false, deleted: false }, 'looking for mails');
-    for (const id of found) listed.add(id);
-  }
-  return listed;
 }
 
 export function isDone(flags: ReadonlySet<string> | undefined): boolean {

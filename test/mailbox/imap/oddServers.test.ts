@@ -123,16 +123,16 @@ test('a mail about which nothing is said, and which is not listed any more, is g
 });
 
 /** A server that sets \Seen when a mail is fetched, PEEK or not, and says so in the same row. */
-function markingServer(seen = new Set<number>()): Script {
+function markingServer(seen = new Set<number>(), mails: readonly Buffer[] = threeMails): Script {
   return {
-    mails: threeMails,
+    mails,
     onCommand: (command, wire) => {
       const { name, args, tag } = command;
       if (name !== 'UID FETCH') return false;
-      for (const uid of uidsIn(args, threeMails.length)) {
+      for (const uid of uidsIn(args, mails.length)) {
         if (args.includes('BODY')) seen.add(uid);
         const flags = seen.has(uid) ? '\\SEEN' : '';
-        if (args.includes('BODY')) wire.send(fetchRow(uid, args, threeMails[uid - 1] ?? aMail, flags));
+        if (args.includes('BODY')) wire.send(fetchRow(uid, args, mails[uid - 1] ?? aMail, flags));
         else wire.send(`* ${uid} FETCH (UID ${uid} FLAGS (${flags}) RFC822.SIZE 20)\r\n`);
       }
       wire.send(`${tag} OK done\r\n`);
@@ -168,6 +168,51 @@ for (const wholeBytes of [1_000_000, 0]) {
     });
   });
 }
+
+test('a mail that such a server gives too small a size for is not taken for one that another person has read', async () => {
+  await withServer(markingServer(), async ({ port }) => {
+    await withSession(optionsFor(port, { wholeBytes: 10 }), async (session) => {
+      const measured = (await listAndMeasure(session)).map((mail) => ({ ...mail, sizeBytes: 5 }));
+      assert.deepEqual(sourcesOf(await fetchAll(session, measured)), threeMails);
+    });
+  });
+});
+
+test('nor is one that it says nothing about, or refuses, when it is measured', async () => {
+  for (const measure of ['TAG OK done\r\n', 'TAG NO can not measure\r\n']) {
+    const { mails, onCommand } = markingServer();
+    const script: Script = {
+      ...(mails ? { mails } : {}),
+      onCommand: (command, wire) => {
+        if (!command.args.includes('SIZE')) return onCommand?.(command, wire) ?? false;
+        wire.send(measure.replace('TAG', command.tag));
+        return true;
+      },
+    };
+    await withServer(script, async ({ port }) => {
+      assert.deepEqual(await drain(optionsFor(port)), threeMails, measure);
+    });
+  }
+});
+
+test('a consumer that leaves such a fetch at a mail that was read meanwhile can go on with the session', async () => {
+  const seen = new Set<number>();
+  const many = Array.from({ length: 20_000 }, () => aMail);
+  const timeouts = { connectMs: 5_000, openMs: 5_000, commandMs: 1_000 };
+  await withServer(markingServer(seen, many), async ({ port }) => {
+    await withSession(optionsFor(port, { timeouts }), async (session) => {
+      const [first, ...others] = await listAndMeasure(session);
+      assert.ok(first);
+      assert.equal((await fetchAll(session, [first]))[0]?.kind, 'mail');
+      seen.add(2);
+      for await (const { kind } of fetched(session, others)) {
+        assert.equal(kind, 'gone');
+        break;
+      }
+      await session.settle([first]);
+    });
+  });
+});
 
 test('flags count in any case', async () => {
   const script: Script = {
