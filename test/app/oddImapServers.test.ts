@@ -85,7 +85,7 @@ test('a mail without a usable row in the measure is delivered, and its neighbour
   await pollAll(strange);
 });
 
-const body = (uid: number) => fetchRow(uid, 'BODY.PEEK[]', mailOf(uid)).toString('latin1');
+const body = (uid: number) => fetchRow(uid, 'BODY.PEEK[]', mailOf(uid));
 
 test('a mail about which nothing is said is counted and named after three runs, and the others go on', async (t) => {
   const onCommand = keepingSeen(rows('FETCH', (uid) => (uid === 2 ? '' : body(uid))));
