@@ -86,14 +86,14 @@ export class MailFetch {
     again: Again,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     const { wholeBytes, buffers = newBuffers } = this.#options;
-    const request: UidFetch<MeasuredMail> = {
+    const outcomes = this.#ask({
       mails,
       items: { names: ['FLAGS'], body: 'whole' },
       // Above it by a little: a size that errs costs no second fetch.
       largestBytes: wholeBytes + wholeBytes / 4,
       memory: this.#held,
-    };
-    for await (const outcome of this.#ask(request)) {
+    });
+    for await (const outcome of outcomes) {
       const { mail } = outcome;
       if (outcome.kind === 'missing') again.silent.push(mail);
       else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
@@ -125,8 +125,7 @@ export class MailFetch {
     mails: readonly MeasuredMail[],
   ): AsyncGenerator<FetchAnswer, readonly MeasuredMail[], undefined> {
     const unread: MeasuredMail[] = [];
-    const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] } };
-    for await (const outcome of this.#ask(request)) {
+    for await (const outcome of this.#ask({ mails, items: { names: ['FLAGS'] } })) {
       const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
       if (isRead) yield { kind: 'gone', mail: outcome.mail };
       else unread.push(outcome.mail);
@@ -156,7 +155,7 @@ export class MailFetch {
     this.#folder.unread.add(mail.id);
     const account = this.#held.hold();
     const holding = streamHolding(account, this.#options.streamBytes ?? defaultStreamBytes);
-    const pieces = mailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
+    const pieces = mailPieces((offset) => this.#fetchPiece(mail, offset, holding));
     const first = await pieces.begin();
     if (Buffer.isBuffer(first) && first.length > 0) {
       this.#held.handOver(account);
@@ -177,7 +176,7 @@ export class MailFetch {
     else yield first;
   }
 
-  async #readPiece(offset: number, pieces: MailPieces<NoMail>): Promise<Buffer> {
+  async #readPiece(offset: number, pieces: MailPieces): Promise<Buffer> {
     const piece = await pieces.fetch(offset);
     if (Buffer.isBuffer(piece) && (piece.length > 0 || offset > 0)) return piece;
     const why = Buffer.isBuffer(piece)
@@ -191,16 +190,14 @@ export class MailFetch {
 
   /** The piece of a mail from `offset` on; an empty one past its end, or where the server sends nothing. */
   async #fetchPiece(mail: MeasuredMail, offset: number, holding: Holding): Promise<Buffer | NoMail> {
-    const request: UidFetch<MeasuredMail> = {
+    const outcomes = this.#ask({
       mails: [mail],
       items: { names: ['FLAGS'], body: { start: offset, maxLength: pieceBytes } },
       largestBytes: pieceBytes,
       memory: { hold: () => holding, giveBack() {} },
-    };
+    });
     try {
-      for await (const outcome of this.#ask(request)) {
-        return this.#pieceOf(mail, offset, outcome);
-      }
+      for await (const outcome of outcomes) return this.#pieceOf(mail, offset, outcome);
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
     }
@@ -222,8 +219,8 @@ export class MailFetch {
 
   /** An empty body is sent for a mail that the server can't read, and for an expunged one, then unknown to it. */
   async *#explainEmpty(mails: readonly MeasuredMail[]): AsyncGenerator<NoMail> {
-    const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] }, answers: () => true };
-    for await (const { kind, mail } of this.#ask(request)) {
+    const known = this.#ask({ mails, items: { names: ['FLAGS'] }, answers: () => true });
+    for await (const { kind, mail } of known) {
       const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
       yield kind === 'missing' ? { kind: 'gone', mail } : this.#unavailable(mail, refusal);
     }

@@ -69,13 +69,12 @@ export async function* fetchByUid<M extends MailRef>(
   const missing: M[] = [];
   let refusal: Refusal | undefined;
   let busy: { readonly mail: M; readonly refusal: Refusal } | undefined;
-  while (waiting.size > 0) {
+  for (let [first] = waiting.values(); first !== undefined; [first] = waiting.values()) {
     // After a refusal the first one in line is the suspect and is asked for alone.
     const alone = refusal !== undefined;
-    const [first] = waiting.values();
-    const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
+    const asked: readonly M[] = alone ? [first] : [...waiting.values()];
     refusal = undefined;
-    const joined = first !== undefined && asked.length === 1 ? new JoinedResponses(first.id) : undefined;
+    const joined = asked.length === 1 ? new JoinedResponses(first.id) : undefined;
     const isAnswer = (data: FetchData): boolean =>
       joined?.concerns(data) ?? (waiting.has(data.uid) && answers(data));
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
@@ -98,14 +97,14 @@ export async function* fetchByUid<M extends MailRef>(
       if (refusal !== undefined) break;
     }
     const { data } = joined ?? {};
-    if (first !== undefined && data !== undefined && answers(data)) {
+    if (data !== undefined && answers(data)) {
       waiting.delete(first.id);
       refusal = undefined;
       yield { kind: 'data', mail: first, data };
     } else if (data?.holding !== undefined) memory.giveBack(data.holding);
     if (refusal === undefined) {
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
-    } else if (alone && first !== undefined && waiting.delete(first.id)) {
+    } else if (alone && waiting.delete(first.id)) {
       const { connection } = folder;
       if (isBusy(refusal) || (busy !== undefined && refusal.status === 'BYE')) {
         // Whether that is the server or this mail is told by what it says of the next one.
