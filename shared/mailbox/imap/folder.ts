@@ -32,6 +32,8 @@ export class Folder {
   peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
   /** UIDs of mails that were unread when this session measured them. */
   readonly unread = new Set<number>();
+  /** UIDs of mails that were marked as this session read their header: of them the flag says nothing about a person. */
+  readonly markedHere = new Set<number>();
   /** Valid until the next `reconnect`. */
   connection: ImapConnection;
   #reconnects = 0;

@@ -12,10 +12,11 @@ import type {
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { Candidates, filteredFields, mailRef } from './candidates.ts';
+import type { FetchItems } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
 import type { Refusal } from './imapFailure.ts';
-import { describeUnavailable, isDone, MailFetch, silence } from './mailFetch.ts';
+import { describeUnavailable, MailFetch, silence } from './mailFetch.ts';
 import { SettleCommands } from './settleCommands.ts';
 import { dataBytes, fetchByUid, type UidFetch } from './uidFetch.ts';
 
@@ -116,7 +117,8 @@ export class ImapSession implements MailboxSession {
     for await (const { mail, data } of this.#fetchInTurn(request, 'measuring mails')) {
       // Without data it is there all the same; that it can't be handed over is said by the fetch.
       measured.set(mail.id, { ...mail, ...(data ? measureOf(data) : { sizeBytes: unknownSizeBytes }) });
-      if (!isDone(data?.flags)) this.#folder.unread.add(mail.id);
+      const isDone = data?.flags?.has('\\seen') || data?.flags?.has('\\deleted');
+      if (!isDone) this.#folder.unread.add(mail.id);
     }
     return mails.flatMap((mail) => measured.get(mail.id) ?? []);
   }
@@ -169,9 +171,11 @@ export class ImapSession implements MailboxSession {
     uids: readonly number[],
     take: (uid: number, header: Buffer) => void,
   ): Promise<readonly number[]> {
-    const items = { header: filteredFields };
+    const items: FetchItems = { names: ['FLAGS'], header: filteredFields };
     const request = { mails: uids.map(mailRef), items, largestBytes: maxHeaderBytes };
     const withheld: number[] = [];
+    const marked: number[] = [];
+    let isEachMarked = true;
     for await (const { mail, data, refusal } of this.#fetchInTurn(request, 'reading headers')) {
       const { header = nilBody } = data ?? {};
       const why = refusal ?? refusalOfHeader(header);
@@ -179,6 +183,16 @@ export class ImapSession implements MailboxSession {
       else {
         withheld.push(mail.id);
         this.#withheld.set(mail.id, describeUnavailable(this.#folder, mail.id, why));
+      }
+      if (data?.flags?.has('\\seen')) marked.push(mail.id);
+      else if (data?.flags) isEachMarked = false;
+    }
+    // Unread when they were found just now: where each is read now, that was this look.
+    if (isEachMarked && this.#folder.peek !== 'leaves unread') {
+      if (marked.length > 0) this.#folder.peek = 'marks read';
+      for (const uid of marked) {
+        this.#folder.unread.add(uid);
+        this.#folder.markedHere.add(uid);
       }
     }
     return withheld;

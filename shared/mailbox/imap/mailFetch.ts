@@ -126,8 +126,9 @@ export class MailFetch {
   ): AsyncGenerator<FetchAnswer, readonly MeasuredMail[], undefined> {
     const unread: MeasuredMail[] = [];
     for await (const outcome of this.#ask({ mails, items: { names: ['FLAGS'] } })) {
-      const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
-      if (isRead) yield { kind: 'gone', mail: outcome.mail };
+      const flags = outcome.kind === 'data' ? outcome.data.flags : undefined;
+      const isSeen = flags?.has('\\seen') && !this.#folder.markedHere.has(outcome.mail.id);
+      if (isSeen || flags?.has('\\deleted')) yield { kind: 'gone', mail: outcome.mail };
       else unread.push(outcome.mail);
     }
     return unread;
@@ -257,8 +258,4 @@ export function describeUnavailable(
 ): string {
   const words = quoteRefusal(refusal, connection.state.secrets);
   return `The mail with UID ${uid} in folder "${quoteServerText(name)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
-}
-
-export function isDone(flags: ReadonlySet<string> | undefined): boolean {
-  return flags?.has('\\seen') === true || flags?.has('\\deleted') === true;
 }

@@ -87,12 +87,14 @@ for (const [what, found, kind] of [
 }
 
 /** A server that sets \Seen when a mail is fetched, PEEK or not, and says so in the same row. */
-function markingServer(seen = new Set<number>(), mails: readonly Buffer[] = threeMails) {
+function markingServer(seen = new Set<number>(), mails = threeMails, marks = /BODY/) {
   const answer = rows((uid, { args }) => {
-    if (args.includes('BODY')) seen.add(uid);
-    return fetchRow(uid, args, mails[uid - 1], seen.has(uid) ? '\\SEEN' : '');
+    if (marks.test(args)) seen.add(uid);
+    const flags = seen.has(uid) ? '\\SEEN' : '';
+    if (!args.includes('HEADER')) return fetchRow(uid, args, mails[uid - 1], flags);
+    return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[HEADER.FIELDS (SUBJECT)] {5}\r\nx: y\n)\r\n`;
   });
-  return { mails, answers: { MEASURE: answer, FETCH: answer } };
+  return { mails, answers: { HEADERS: answer, MEASURE: answer, FETCH: answer } };
 }
 
 for (const wholeBytes of [1_000_000, 0]) {
@@ -112,6 +114,25 @@ for (const wholeBytes of [1_000_000, 0]) {
         assert.deepEqual(kindsOf(await fetchAll(session, [first])), ['1 mail']);
         seen.add(2);
         assert.deepEqual(kindsOf(await fetchAll(session, others)), ['2 gone', '3 mail']);
+      });
+    });
+  });
+}
+
+for (const [what, marks, wholeBytes] of [
+  ['marks what is looked at', /BODY/, 1_000_000],
+  ['marks what is looked at, streamed', /BODY/, 0],
+  ['marks only whole mails', /BODY\.PEEK\[\]/, 1_000_000],
+] as const) {
+  test(`behind a filter no mail is lost on a server that ${what}`, async () => {
+    const headerFilter = { fingerprint: 'all', takes: () => true };
+    await withServer(markingServer(new Set(), threeMails, marks), async ({ port }) => {
+      await withSession(optionsFor(port, { headerFilter, wholeBytes }), async (session) => {
+        const sources: Buffer[] = [];
+        for (let page = await session.list(1); page.length > 0; page = await session.list(1)) {
+          sources.push(...sourcesOf(await fetchAll(session, await session.measure(page))));
+        }
+        assert.deepEqual(sources, threeMails);
       });
     });
   });
