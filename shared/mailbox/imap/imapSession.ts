@@ -83,6 +83,7 @@ export class ImapSession implements MailboxSession {
     const uids = await this.#search();
     const mails = uids.slice(0, limit).map(mailRef);
     const heads = await this.readHeads(mails, maxBytes);
+    if (mails.length > 0) await this.#leaveUnread(mails);
     return { count: uids.length, heads: mails.flatMap((mail) => heads.get(mail) ?? []) };
   }
 
@@ -196,6 +197,13 @@ export class ImapSession implements MailboxSession {
       }
     }
     return withheld;
+  }
+
+  /** After a look at these: a server that marks what is looked at lists none of them any more. */
+  async #leaveUnread(mails: readonly MailRef[]): Promise<void> {
+    const listed = await this.#folder.run('looking for mails', () => this.#folder.stillListed(mails));
+    if (mails.some(({ id }) => listed.has(id))) return;
+    await this.#settleCommands.markUnread(mails.map(({ id }) => id));
   }
 
   /**

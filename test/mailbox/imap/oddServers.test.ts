@@ -94,7 +94,11 @@ function markingServer(seen = new Set<number>(), mails = threeMails, marks = /BO
     if (!args.includes('HEADER')) return fetchRow(uid, args, mails[uid - 1], flags);
     return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[HEADER.FIELDS (SUBJECT)] {5}\r\nx: y\n)\r\n`;
   });
-  return { mails, answers: { HEADERS: answer, MEASURE: answer, FETCH: answer } };
+  const search = (): string => {
+    const unread = mails.map((_, index) => index + 1).filter((uid) => !seen.has(uid));
+    return `* SEARCH ${unread.join(' ')}\r\nTAG OK done\r\n`;
+  };
+  return { mails, answers: { HEADERS: answer, MEASURE: answer, FETCH: answer, 'UID SEARCH': search } };
 }
 
 for (const wholeBytes of [1_000_000, 0]) {
@@ -137,6 +141,18 @@ for (const [what, marks, wholeBytes] of [
     });
   });
 }
+
+test('what a person looks at by a test is marked as unread again on such a server, and on no other', async () => {
+  const store = async (script: Script): Promise<string | undefined> =>
+    withServer(script, async ({ port, commands }) => {
+      await withSession(optionsFor(port), async (session) => {
+        assert.equal((await session.sample(2, 100)).heads.length, 2);
+      });
+      return commands.find(({ name }) => name === 'UID STORE')?.args;
+    });
+  assert.equal(await store(markingServer()), '1:2 -FLAGS.SILENT (\\Seen)');
+  assert.equal(await store({ mails: threeMails }), undefined);
+});
 
 test('a mail that such a server gives too small a size for is not taken for one that another person has read', async () => {
   await withServer(markingServer(), async ({ port }) => {
