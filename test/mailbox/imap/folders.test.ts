@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Dovecot } from '../../testbed/dovecot.ts';
 import { newUser, optionsOn, startServer, withMailProgram } from './dovecotUsers.ts';
-import { assertNotOpened, drain, withSession } from './drain.ts';
+import { drain, withSession } from './drain.ts';
 import { optionsFor, smallMails, withServer } from './scriptedImapServer.ts';
 
 let server: Dovecot;
@@ -11,26 +11,6 @@ before(async () => {
   server = await startServer();
 });
 after(() => server.stop());
-
-test('folders with spaces, quotes, ampersands and letters beyond ASCII are opened', async () => {
-  const folders = ['Orders & Co', 'Größe "A"', '注文', 'a.b'];
-  const user = await newUser([], server);
-  await withMailProgram(optionsOn(server, user), async (client) => {
-    for (const folder of folders) {
-      await client.mailboxCreate(folder);
-      await client.append(folder, smallMails(1)[0] ?? '');
-    }
-  });
-  for (const folder of folders) {
-    const options = optionsOn(server, user, { folder });
-    await withSession(options, async (session) => {
-      assert.equal(JSON.parse(session.mailboxId)[3], folder);
-    });
-    assert.deepEqual(await drain(options), smallMails(1));
-  }
-  const missing = optionsOn(server, user, { folder: 'Nö' });
-  await assertNotOpened(missing, 'folder', /^Folder "Nö" on IMAP server/);
-});
 
 test('another UIDVALIDITY is another mailbox', async () => {
   const user = await newUser([], server);

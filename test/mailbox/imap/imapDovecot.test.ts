@@ -219,54 +219,13 @@ test('a large mail streams byte for byte and in bounded memory, whatever its siz
   });
 });
 
-test('a consumer that leaves the fetch early can go on with the session', async () => {
-  const user = await newUser(mailsOf(40, 100_000), server);
-  await withSession(optionsOn(server, user), async (session) => {
-    const measured = await listAndMeasure(session);
-    for await (const one of fetched(session, measured)) {
-      assert.equal(one.kind, 'mail');
-      break;
-    }
-    await session.settle(measured.slice(0, 1));
-    assert.equal(sourcesOf(await fetchAll(session, measured)).length, 39);
-  });
-});
-
-function mailsOf(count: number, sizeBytes: number): Buffer[] {
-  return Array.from({ length: count }, (_, index) =>
-    Buffer.from(`Subject: ${index}\r\n\r\n${'z'.repeat(sizeBytes)}\r\n`),
-  );
-}
-
-test('sparse UIDs are measured and settled', async () => {
-  const user = await newUser(smallMails(400), server);
-  await withSession(optionsOn(server, user), async (session) => {
-    const listed = await session.list(10_000);
-    const odd = listed.filter(({ id }) => id % 2 === 1);
-    assert.equal((await session.measure(odd)).length, 200);
-    await session.settle(odd);
-  });
-  await withSession(optionsOn(server, user), async (session) => {
-    assert.deepEqual(
-      (await session.list(10_000)).map(({ id }) => id),
-      Array.from({ length: 200 }, (_, index) => 2 * (index + 1)),
-    );
-  });
-});
-
-test('too many connections are busy, a wrong password is not', async () => {
+test('too many connections are busy', async () => {
   const small = await startServer({ maxConnectionsPerUser: 1 });
   try {
-    const user = await newUser(smallMails(1), small);
-    await withSession(optionsOn(small, user), async () => {
-      await assertNotOpened(optionsOn(small, user), 'busy', /Maximum number of connections/);
+    const options = optionsOn(small, await newUser(smallMails(1), small));
+    await withSession(options, async () => {
+      await assertNotOpened(options, 'busy', /Maximum number of connections/);
     });
-    const credential = { kind: 'password' as const, password: 'wrong' };
-    await assertNotOpened(
-      optionsOn(small, user, { credential }),
-      'login',
-      /refused: Authentication failed \(AUTHENTICATIONFAILED\)\. Check username and password\.$/,
-    );
   } finally {
     await small.stop();
   }
@@ -275,7 +234,8 @@ test('too many connections are busy, a wrong password is not', async () => {
 test('a server that goes away while mails come is a lost connection, and after its return all is there', async () => {
   const own = await startServer();
   try {
-    const user = await newUser(mailsOf(60, 500_000), own);
+    const mails = Array.from({ length: 60 }, () => Buffer.alloc(500_000, `${'w'.repeat(70)}\r\n`));
+    const user = await newUser(mails, own);
     const to = optionsOn(own, user);
     await withSession(to, async (session) => {
       const measured = await listAndMeasure(session);

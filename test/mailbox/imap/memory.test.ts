@@ -90,13 +90,14 @@ test('what was read goes back when the fetch fails', async () => {
   });
 });
 
-test('rows that nobody asked for, and mails that are no candidates any more, hold nothing', async () => {
+test('rows that nobody asked for, and mails that are no candidates any more, are no mails and hold nothing', async () => {
   const FETCH: Answer = ({ args }) =>
     [
+      '* 3 EXISTS\r\n* 0 RECENT\r\n* 2 FETCH (FLAGS ())\r\n* 2 FETCH (UID 2 FLAGS ())\r\n',
       fetchRow(9, args, Buffer.alloc(5_000, 'x')),
       fetchRow(1, args, aMail, '\\Seen'),
       fetchRow(2, args, aMail),
-      fetchRow(2, args, aMail),
+      fetchRow(2, args, Buffer.from('once more')),
       'TAG OK done\r\n',
     ].join('');
   await withServer({ mails: [aMail, aMail], answers: { FETCH } }, async ({ port }) => {
@@ -104,6 +105,7 @@ test('rows that nobody asked for, and mails that are no candidates any more, hol
       const memory = new CountedMemory();
       const fetched = await fetchAll(session, await listAndMeasure(session), memory);
       assert.deepEqual(kindsOf(fetched), ['1 gone', '2 mail']);
+      assert.deepEqual(sourcesOf(fetched), [aMail]);
       assert.equal(memory.heldBytes, 0);
     });
   });
