@@ -279,9 +279,8 @@ function measureOf({
   sizeBytes = 0,
   internalDate,
 }: FetchData): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
-  const receivedAt = internalDate === undefined ? undefined : new Date(internalDate);
-  const dated = receivedAt !== undefined && !Number.isNaN(receivedAt.getTime());
-  return { sizeBytes, ...(dated ? { receivedAt } : {}) };
+  const receivedAt = new Date(internalDate ?? '');
+  return { sizeBytes, ...(Number.isNaN(receivedAt.getTime()) ? {} : { receivedAt }) };
 }
 
 /** Not every type that imapflow declares is what a server sends. */
