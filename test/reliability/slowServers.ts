@@ -41,7 +41,7 @@ export async function startDrippingServer(
         },
       };
       for (const uid of uidsIn(args, mails.length)) {
-        const row = fetchRow(uid, args, mails[uid - 1] ?? Buffer.alloc(0));
+        const row = Buffer.from(fetchRow(uid, args, mails[uid - 1]), 'latin1');
         await sendSlowly(counting, row, bytesPerSecond, () => isStopped);
       }
       wire.send(`${tag} OK done\r\n`);

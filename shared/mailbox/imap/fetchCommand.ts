@@ -79,17 +79,15 @@ export class FetchCommand {
     return taken;
   }
 
-  /** Nobody wants what is still to come: literals are read away from here on, and take no memory. */
+  /** Nobody wants what is still to come: its literals are read away, and whoever lent memory takes back what is held. */
   abandon(): void {
     this.#isAbandoned = true;
-    for (const { holding } of this.#waiting) if (holding !== undefined) this.#memory.giveBack(holding);
     this.#abandoned.resolve();
     this.#takeWaiting();
   }
 
   /** `sizeBytes` is what the response took on the wire. */
   add(data: FetchData, sizeBytes: number): void {
-    if (this.#isAbandoned && data.holding !== undefined) this.#memory.giveBack(data.holding);
     this.#waiting.push(this.#isAbandoned ? { sequence: data.sequence, uid: data.uid } : data);
     this.#bytes += sizeBytes;
     this.#wake();
@@ -110,9 +108,7 @@ export class FetchCommand {
     } finally {
       this.#heldBack -= 1;
     }
-    if (!this.#isAbandoned) return holding;
-    this.#memory.giveBack(holding);
-    return undefined;
+    return this.#isAbandoned ? undefined : holding;
   }
 
   giveBack(holding: Holding): void {
@@ -151,7 +147,7 @@ export class FetchCommand {
       if (this.isFull) await new Promise<void>((resume) => this.whenRoom(resume));
     };
     const args = [{ type: 'SEQUENCE', value: uids } as const, tokensOf(items)];
-    await runCommand(client, 'UID FETCH', args, { name: 'FETCH', onUntagged });
+    await runCommand(client, 'UID FETCH', args, { FETCH: onUntagged });
   }
 }
 

@@ -2,8 +2,10 @@ import type { MailboxObject, SearchObject } from 'imapflow';
 import type { Failure } from '../../failure/failure.ts';
 import { withDeadline } from '../../wait/deadline.ts';
 import { Lock } from '../../wait/lock.ts';
+import type { MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import type { ImapConnection } from './imapConnection.ts';
+import { compactUids } from './sequenceSet.ts';
 
 /** Twice for each mail that makes the server drop the connection. */
 const maxReconnects = 20;
@@ -30,6 +32,8 @@ export class Folder {
   peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
   /** UIDs of mails that were unread when this session measured them. */
   readonly unread = new Set<number>();
+  /** UIDs of mails that were marked as this session read their header: of them the flag says nothing about a person. */
+  readonly markedHere = new Set<number>();
   /** Valid until the next `reconnect`. */
   connection: ImapConnection;
   #reconnects = 0;
@@ -89,6 +93,18 @@ export class Folder {
   async inTime<T>(work: Promise<T>, timeoutMs: number = this.commandMs): Promise<T> {
     const late = () => describeTimeout(this.connection.state, timeoutMs);
     return await withDeadline(this.connection.orFailure(work), timeoutMs, late);
+  }
+
+  /** Which of these mails, about which the server has said nothing, are candidates all the same. Takes no turn. */
+  async stillListed(mails: readonly MailRef[]): Promise<ReadonlySet<number>> {
+    this.connection.forgetRefusal();
+    const listed = new Set<number>();
+    for (const uid of compactUids(mails.map(({ id }) => id))) {
+      const query = { uid, seen: false, deleted: false };
+      const found = await this.inTime(this.connection.search(query, 'looking for mails'));
+      for (const id of found) listed.add(id);
+    }
+    return listed;
   }
 
   /** Connects anew; rejects with `lost` after too often, or when the folder's UIDs mean other mails now. */

@@ -12,12 +12,13 @@ import type {
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { Candidates, filteredFields, mailRef } from './candidates.ts';
+import type { FetchItems } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
 import type { Refusal } from './imapFailure.ts';
-import { describeUnavailable, isDone, MailFetch, stillListed } from './mailFetch.ts';
+import { describeUnavailable, MailFetch, silence } from './mailFetch.ts';
 import { SettleCommands } from './settleCommands.ts';
-import { dataBytes, type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
+import { dataBytes, fetchByUid, type UidFetch } from './uidFetch.ts';
 
 /** Not 0, which would let an empty answer pass for an empty mail. */
 const unknownSizeBytes = 1;
@@ -82,6 +83,7 @@ export class ImapSession implements MailboxSession {
     const uids = await this.#search();
     const mails = uids.slice(0, limit).map(mailRef);
     const heads = await this.readHeads(mails, maxBytes);
+    if (mails.length > 0) await this.#leaveUnread(mails);
     return { count: uids.length, heads: mails.flatMap((mail) => heads.get(mail) ?? []) };
   }
 
@@ -104,9 +106,8 @@ export class ImapSession implements MailboxSession {
     const heads = new Map<MailRef, Buffer>();
     const items = { body: { start: 0, maxLength: maxBytes } };
     const request = { mails, items, largestBytes: Math.max(dataBytes, maxBytes) };
-    for await (const outcome of this.#fetchInTurn(request, 'reading the beginnings of mails')) {
-      if (outcome.kind !== 'data') continue;
-      heads.set(outcome.mail, (outcome.data.body ?? nilBody).subarray(0, maxBytes));
+    for await (const { mail, data } of this.#fetchInTurn(request, 'reading the beginnings of mails')) {
+      if (data) heads.set(mail, (data.body ?? nilBody).subarray(0, maxBytes));
     }
     return heads;
   }
@@ -114,17 +115,11 @@ export class ImapSession implements MailboxSession {
   async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
     const measured = new Map<number, MeasuredMail>();
     const request: UidFetch<MailRef> = { mails, items: { names: ['FLAGS', 'INTERNALDATE', 'RFC822.SIZE'] } };
-    const silent: MailRef[] = [];
-    for await (const outcome of this.#fetchInTurn(request, 'measuring mails')) {
-      const { mail } = outcome;
-      if (outcome.kind === 'data') measured.set(mail.id, { ...mail, ...measureOf(outcome.data) });
-      if (outcome.kind === 'data' && !isDone(outcome.data.flags)) this.#folder.unread.add(mail.id);
-      // It is there; that it can't be handed over is said by the fetch.
-      if (outcome.kind === 'refused') measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
-      if (outcome.kind === 'missing') silent.push(mail);
-    }
-    for (const mail of await this.#stillListed(silent)) {
-      measured.set(mail.id, { ...mail, sizeBytes: unknownSizeBytes });
+    for await (const { mail, data } of this.#fetchInTurn(request, 'measuring mails')) {
+      // Without data it is there all the same; that it can't be handed over is said by the fetch.
+      measured.set(mail.id, { ...mail, ...(data ? measureOf(data) : { sizeBytes: unknownSizeBytes }) });
+      const isDone = data?.flags?.has('\\seen') || data?.flags?.has('\\deleted');
+      if (!isDone) this.#folder.unread.add(mail.id);
     }
     return mails.flatMap((mail) => measured.get(mail.id) ?? []);
   }
@@ -177,49 +172,58 @@ export class ImapSession implements MailboxSession {
     uids: readonly number[],
     take: (uid: number, header: Buffer) => void,
   ): Promise<readonly number[]> {
-    const items = { header: filteredFields };
+    const items: FetchItems = { names: ['FLAGS'], header: filteredFields };
     const request = { mails: uids.map(mailRef), items, largestBytes: maxHeaderBytes };
-    const withheld = new Map<number, Refusal>();
-    const silent: MailRef[] = [];
-    for await (const outcome of this.#fetchInTurn(request, 'reading headers')) {
-      const { mail } = outcome;
-      if (outcome.kind === 'missing') silent.push(mail);
-      else if (outcome.kind === 'refused') withheld.set(mail.id, outcome.refusal);
+    const withheld: number[] = [];
+    const marked: number[] = [];
+    let isEachMarked = true;
+    for await (const { mail, data, refusal } of this.#fetchInTurn(request, 'reading headers')) {
+      const { header = nilBody } = data ?? {};
+      const why = refusal ?? refusalOfHeader(header);
+      if (why === undefined) take(mail.id, header);
       else {
-        const { header = nilBody } = outcome.data;
-        if (header === nilBody) withheld.set(mail.id, { status: 'OK', text: 'without its header' });
-        else if (header === unreadBody)
-          withheld.set(mail.id, { status: 'OK', text: 'with an endless header' });
-        else take(mail.id, header);
+        withheld.push(mail.id);
+        this.#withheld.set(mail.id, describeUnavailable(this.#folder, mail.id, why));
+      }
+      if (data?.flags?.has('\\seen')) marked.push(mail.id);
+      else if (data?.flags) isEachMarked = false;
+    }
+    // Unread when they were found just now: where each is read now, that was this look.
+    if (isEachMarked && this.#folder.peek !== 'leaves unread') {
+      if (marked.length > 0) this.#folder.peek = 'marks read';
+      for (const uid of marked) {
+        this.#folder.unread.add(uid);
+        this.#folder.markedHere.add(uid);
       }
     }
-    for (const { id } of await this.#stillListed(silent)) {
-      withheld.set(id, { status: 'OK', text: 'and says nothing about it' });
-    }
-    for (const [uid, refusal] of withheld) {
-      this.#withheld.set(uid, describeUnavailable(this.#folder, uid, refusal));
-    }
-    return [...withheld.keys()];
+    return withheld;
   }
 
-  /** Those of these mails, about which the server has said nothing, that are candidates all the same. */
-  async #stillListed(silent: readonly MailRef[]): Promise<readonly MailRef[]> {
-    if (silent.length === 0) return [];
-    const listed = await this.#folder.run('looking for mails', (connection) =>
-      stillListed(connection, silent),
-    );
-    return silent.filter(({ id }) => listed.has(id));
+  /** After a look at these: a server that marks what is looked at lists none of them any more. */
+  async #leaveUnread(mails: readonly MailRef[]): Promise<void> {
+    const listed = await this.#folder.run('looking for mails', () => this.#folder.stillListed(mails));
+    if (mails.some(({ id }) => listed.has(id))) return;
+    await this.#settleCommands.markUnread(mails.map(({ id }) => id));
   }
 
-  /** A fetch that is read to its end, as a command of its own. */
-  async *#fetchInTurn<M extends MailRef>(
-    request: UidFetch<M>,
+  /**
+   * A fetch that is read to its end, as a command of its own: what the server says about each mail that is there, its
+   * silence about one that it lists too.
+   */
+  async *#fetchInTurn(
+    request: UidFetch<MailRef>,
     doing: string,
-  ): AsyncGenerator<FetchOutcome<M>, void, undefined> {
+  ): AsyncGenerator<{ mail: MailRef; data?: FetchData; refusal?: Refusal }, void, undefined> {
     if (request.mails.length === 0) return;
     const release = await this.#folder.enter();
     try {
-      yield* fetchByUid(this.#folder, request);
+      const silent: MailRef[] = [];
+      for await (const outcome of fetchByUid(this.#folder, request)) {
+        if (outcome.kind === 'missing') silent.push(outcome.mail);
+        else yield outcome;
+      }
+      const listed = await this.#folder.stillListed(silent);
+      for (const mail of silent) if (listed.has(mail.id)) yield { mail, refusal: silence };
     } catch (error) {
       throw this.#folder.connection.fail(error, doing);
     } finally {
@@ -265,13 +269,18 @@ function isFolderName(name: string): boolean {
   return name !== '' && name.length <= 255 && !/\p{Cc}/u.test(name);
 }
 
+/** Why a header that came is none. */
+function refusalOfHeader(header: Buffer): Refusal | undefined {
+  if (header === nilBody) return { status: 'OK', text: 'without its header' };
+  return header === unreadBody ? { status: 'OK', text: 'with an endless header' } : undefined;
+}
+
 function measureOf({
   sizeBytes = 0,
   internalDate,
 }: FetchData): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
-  const receivedAt = internalDate === undefined ? undefined : new Date(internalDate);
-  const dated = receivedAt !== undefined && !Number.isNaN(receivedAt.getTime());
-  return { sizeBytes, ...(dated ? { receivedAt } : {}) };
+  const receivedAt = new Date(internalDate ?? '');
+  return { sizeBytes, ...(Number.isNaN(receivedAt.getTime()) ? {} : { receivedAt }) };
 }
 
 /** Not every type that imapflow declares is what a server sends. */

@@ -74,17 +74,16 @@ export function watchCommands(client: ImapFlow, onCommand: (name: string, argume
 }
 
 /**
- * Sends a command and hands on its untagged responses of a name as imapflow parsed them, each once the last was taken.
- * Rejects as the command is refused.
+ * Sends a command and hands on its untagged responses, by their name, as imapflow parsed them, each once the last was
+ * taken. Rejects as the command is refused.
  */
 export async function runCommand(
   client: ImapFlow,
   command: string,
   args: readonly ImapToken[],
-  untagged?: { readonly name: string; readonly onUntagged: (response: unknown) => Promise<void> },
+  untagged: Readonly<Record<string, (response: unknown) => Promise<void>>> = {},
 ): Promise<void> {
-  const handlers = untagged === undefined ? {} : { untagged: { [untagged.name]: untagged.onUntagged } };
-  const response: unknown = await execOf(client)(command, args, handlers);
+  const response: unknown = await execOf(client)(command, args, { untagged });
   // Until then imapflow reads nothing more.
   const next = memberOf(response, 'next');
   if (typeof next === 'function') next();

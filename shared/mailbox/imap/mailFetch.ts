@@ -1,26 +1,19 @@
 import { Failure } from '../../failure/failure.ts';
 import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
-import type {
-  FetchAnswer,
-  Holding,
-  MailboxOptions,
-  MailMemory,
-  MailRef,
-  MeasuredMail,
-  NoMail,
-} from '../mailbox.ts';
+import type { FetchAnswer, Holding, MailboxOptions, MailMemory, MeasuredMail, NoMail } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import type { Folder } from './folder.ts';
-import type { ImapConnection } from './imapConnection.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
 import { joinPieces, type MailPieces, mailPieces } from './mailPieces.ts';
-import { compactUids } from './sequenceSet.ts';
 import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 
 /** A piece of a streamed mail: a round trip each, and two of them in memory. */
 const pieceBytes = 1024 * 1024;
+
+/** What a server says that lists a mail and gives no row for it. */
+export const silence: Refusal = { status: 'OK', text: 'and says nothing about it' };
 
 /**
  * One fetch of mails: small ones many by a command, larger ones streamed in pieces; what comes empty, marked or not at
@@ -50,7 +43,9 @@ export class MailFetch {
         }
         yield* this.#fetchWhole(small);
         small = [];
-        yield* this.#fetchStreamed(mail);
+        // Once a session: whether a mail that comes marked as read was unread just before.
+        const isKnown = this.#folder.peek === 'leaves unread';
+        if (isKnown || (yield* this.#leaveOutRead([mail])).length > 0) yield* this.#fetchStreamed(mail);
       }
       yield* this.#fetchWhole(small);
     } catch (error) {
@@ -83,17 +78,14 @@ export class MailFetch {
     again: Again,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     const { wholeBytes, buffers = newBuffers } = this.#options;
-    const request: UidFetch<MeasuredMail> = {
+    const outcomes = this.#ask({
       mails,
       items: { names: ['FLAGS'], body: 'whole' },
       // Above it by a little: a size that errs costs no second fetch.
       largestBytes: wholeBytes + wholeBytes / 4,
       memory: this.#held,
-      onAbandoned: (ended) => {
-        this.#abandoned = ended;
-      },
-    };
-    for await (const outcome of fetchByUid(this.#folder, request)) {
+    });
+    for await (const outcome of outcomes) {
       const { mail } = outcome;
       if (outcome.kind === 'missing') again.silent.push(mail);
       else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
@@ -125,10 +117,10 @@ export class MailFetch {
     mails: readonly MeasuredMail[],
   ): AsyncGenerator<FetchAnswer, readonly MeasuredMail[], undefined> {
     const unread: MeasuredMail[] = [];
-    const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] } };
-    for await (const outcome of fetchByUid(this.#folder, request)) {
-      const isRead = outcome.kind === 'data' && isDone(outcome.data.flags);
-      if (isRead) yield { kind: 'gone', mail: outcome.mail };
+    for await (const outcome of this.#ask({ mails, items: { names: ['FLAGS'] } })) {
+      const flags = outcome.kind === 'data' ? outcome.data.flags : undefined;
+      const isSeen = flags?.has('\\seen') && !this.#folder.markedHere.has(outcome.mail.id);
+      if (isSeen || flags?.has('\\deleted')) yield { kind: 'gone', mail: outcome.mail };
       else unread.push(outcome.mail);
     }
     return unread;
@@ -140,7 +132,7 @@ export class MailFetch {
     again: Again,
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     if (mails.length === 0) return;
-    const listed = await this.#folder.inTime(stillListed(this.#folder.connection, mails));
+    const listed = await this.#folder.stillListed(mails);
     for (const mail of mails) {
       if (!listed.has(mail.id)) {
         yield { kind: 'gone', mail };
@@ -148,18 +140,15 @@ export class MailFetch {
       }
       const alone: Again = { ...again, silent: [] };
       yield* this.#fetchBatch([mail], alone);
-      if (alone.silent.length > 0)
-        yield this.#unavailable(mail, { status: 'OK', text: 'and says nothing about it' });
+      if (alone.silent.length > 0) yield this.#unavailable(mail, silence);
     }
   }
 
   async *#fetchStreamed(mail: MeasuredMail): AsyncGenerator<FetchAnswer, void, undefined> {
-    // Once a session: whether a mail that comes marked as read was unread just before.
-    if (this.#folder.peek !== 'leaves unread' && (yield* this.#leaveOutRead([mail])).length === 0) return;
     this.#folder.unread.add(mail.id);
     const account = this.#held.hold();
     const holding = streamHolding(account, this.#options.streamBytes);
-    const pieces = mailPieces<NoMail>((offset) => this.#fetchPiece(mail, offset, holding));
+    const pieces = mailPieces((offset) => this.#fetchPiece(mail, offset, holding));
     const first = await pieces.begin();
     if (Buffer.isBuffer(first) && first.length > 0) {
       this.#held.handOver(account);
@@ -180,7 +169,7 @@ export class MailFetch {
     else yield first;
   }
 
-  async #readPiece(offset: number, pieces: MailPieces<NoMail>): Promise<Buffer> {
+  async #readPiece(offset: number, pieces: MailPieces): Promise<Buffer> {
     const piece = await pieces.fetch(offset);
     if (Buffer.isBuffer(piece) && (piece.length > 0 || offset > 0)) return piece;
     const why = Buffer.isBuffer(piece)
@@ -194,16 +183,14 @@ export class MailFetch {
 
   /** The piece of a mail from `offset` on; an empty one past its end, or where the server sends nothing. */
   async #fetchPiece(mail: MeasuredMail, offset: number, holding: Holding): Promise<Buffer | NoMail> {
-    const request: UidFetch<MeasuredMail> = {
+    const outcomes = this.#ask({
       mails: [mail],
       items: { names: ['FLAGS'], body: { start: offset, maxLength: pieceBytes } },
       largestBytes: pieceBytes,
       memory: { hold: () => holding, giveBack() {} },
-    };
+    });
     try {
-      for await (const outcome of fetchByUid(this.#folder, request)) {
-        return this.#pieceOf(mail, offset, outcome);
-      }
+      for await (const outcome of outcomes) return this.#pieceOf(mail, offset, outcome);
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
     }
@@ -225,11 +212,19 @@ export class MailFetch {
 
   /** An empty body is sent for a mail that the server can't read, and for an expunged one, then unknown to it. */
   async *#explainEmpty(mails: readonly MeasuredMail[]): AsyncGenerator<NoMail> {
-    const request: UidFetch<MeasuredMail> = { mails, items: { names: ['FLAGS'] }, answers: () => true };
-    for await (const { kind, mail } of fetchByUid(this.#folder, request)) {
+    const known = this.#ask({ mails, items: { names: ['FLAGS'] }, answers: () => true });
+    for await (const { kind, mail } of known) {
       const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
       yield kind === 'missing' ? { kind: 'gone', mail } : this.#unavailable(mail, refusal);
     }
+  }
+
+  /** What a consumer that leaves early has left on the wire is waited for before the folder is free again. */
+  #ask(request: UidFetch<MeasuredMail>): AsyncGenerator<FetchOutcome<MeasuredMail>, void, undefined> {
+    const onAbandoned = (ended: Promise<void>): void => {
+      this.#abandoned = ended;
+    };
+    return fetchByUid(this.#folder, { ...request, onAbandoned });
   }
 
   #unavailable(mail: MeasuredMail, refusal: Refusal): FetchAnswer & { kind: 'unavailable' } {
@@ -255,21 +250,4 @@ export function describeUnavailable(
 ): string {
   const words = quoteRefusal(refusal, connection.state.secrets);
   return `The mail with UID ${uid} in folder "${quoteServerText(name)}" can't be fetched: the server answers ${words}. Look at it in a mail program.`;
-}
-
-/** Which of these mails, about which the server has said nothing, are candidates all the same. */
-export async function stillListed(
-  connection: ImapConnection,
-  mails: readonly MailRef[],
-): Promise<ReadonlySet<number>> {
-  const listed = new Set<number>();
-  for (const uid of compactUids(mails.map(({ id }) => id))) {
-    const found = await connection.search({ uid, seen: false, deleted: false }, 'looking for mails');
-    for (const id of found) listed.add(id);
-  }
-  return listed;
-}
-
-export function isDone(flags: ReadonlySet<string> | undefined): boolean {
-  return flags?.has('\\seen') === true || flags?.has('\\deleted') === true;
 }

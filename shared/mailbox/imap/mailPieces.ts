@@ -1,15 +1,16 @@
 import { Failure } from '../../failure/failure.ts';
 import { Lock } from '../../wait/lock.ts';
+import type { NoMail } from '../mailbox.ts';
 
-export type MailPieces<Answer> = ReturnType<typeof mailPieces<Answer>>;
+export type MailPieces = ReturnType<typeof mailPieces>;
 
-/** The pieces of one mail, one on the wire at a time; `Answer` is what else a server may say to a request for one. */
-export function mailPieces<Answer>(fetchPiece: (offset: number) => Promise<Buffer | Answer>) {
+/** The pieces of one mail, one on the wire at a time. */
+export function mailPieces(fetchPiece: (offset: number) => Promise<Buffer | NoMail>) {
   const wire = new Lock();
-  let unread: Promise<Buffer | Answer> | undefined;
+  let unread: Promise<Buffer | NoMail> | undefined;
   let isOver = false;
 
-  const fetch = async (offset: number): Promise<Buffer | Answer> => {
+  const fetch = async (offset: number): Promise<Buffer | NoMail> => {
     if (isOver) {
       throw new Failure('internal', 'A mail was read on after the fetch had gone on to the next one.');
     }
@@ -22,7 +23,7 @@ export function mailPieces<Answer>(fetchPiece: (offset: number) => Promise<Buffe
   return {
     fetch,
     /** Fetches the first piece, which says whether there is a mail at all; the first reader then gets it. */
-    begin: async (): Promise<Buffer | Answer> => {
+    begin: async (): Promise<Buffer | NoMail> => {
       unread = fetch(0);
       return await unread;
     },

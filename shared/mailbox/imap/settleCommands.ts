@@ -21,6 +21,12 @@ export class SettleCommands {
     await this.#flag(uids, ['\\Seen']);
   }
 
+  async markUnread(uids: readonly number[]): Promise<void> {
+    await this.#inSets(uids, 'flagging mails', ({ client }, set) =>
+      client.messageFlagsRemove(set, ['\\Seen'], silently),
+    );
+  }
+
   /** Expunges just these (UIDPLUS, RFC 4315), else flags them; gives those that stay, others being flagged too. */
   async delete(uids: readonly number[]): Promise<readonly number[]> {
     if (this.#has('UIDPLUS')) {

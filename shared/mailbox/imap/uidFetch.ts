@@ -12,8 +12,8 @@ import { whileTrafficFlows } from './traffic.ts';
 /** RFC 5530: what a NO says when the mail was expunged by someone else. */
 const goneCodes = new Set(['EXPUNGEISSUED', 'NONEXISTENT']);
 
-/** Sequence numbers of which something is kept for one mail. */
-const maxSequences = 100;
+/** Responses that are looked at for one mail; what comes behind them counts as traffic only. */
+const maxResponses = 100;
 
 /** A response without a body takes no more than this on the wire. */
 export const dataBytes = 1024 * 1024;
@@ -69,13 +69,12 @@ export async function* fetchByUid<M extends MailRef>(
   const missing: M[] = [];
   let refusal: Refusal | undefined;
   let busy: { readonly mail: M; readonly refusal: Refusal } | undefined;
-  while (waiting.size > 0) {
+  for (let [first] = waiting.values(); first !== undefined; [first] = waiting.values()) {
     // After a refusal the first one in line is the suspect and is asked for alone.
     const alone = refusal !== undefined;
-    const [first] = waiting.values();
-    const asked: readonly M[] = alone && first !== undefined ? [first] : [...waiting.values()];
+    const asked: readonly M[] = alone ? [first] : [...waiting.values()];
     refusal = undefined;
-    const joined = first !== undefined && asked.length === 1 ? new JoinedResponses(first.id) : undefined;
+    const joined = asked.length === 1 ? new JoinedResponses(first.id) : undefined;
     const isAnswer = (data: FetchData): boolean =>
       joined?.concerns(data) ?? (waiting.has(data.uid) && answers(data));
     for (const uids of compactUids(asked.map((mail) => mail.id))) {
@@ -98,14 +97,14 @@ export async function* fetchByUid<M extends MailRef>(
       if (refusal !== undefined) break;
     }
     const { data } = joined ?? {};
-    if (first !== undefined && data !== undefined && answers(data)) {
+    if (data !== undefined && answers(data)) {
       waiting.delete(first.id);
       refusal = undefined;
       yield { kind: 'data', mail: first, data };
     } else if (data?.holding !== undefined) memory.giveBack(data.holding);
     if (refusal === undefined) {
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
-    } else if (alone && first !== undefined && waiting.delete(first.id)) {
+    } else if (alone && waiting.delete(first.id)) {
       const { connection } = folder;
       if (isBusy(refusal) || (busy !== undefined && refusal.status === 'BYE')) {
         // Whether that is the server or this mail is told by what it says of the next one.
@@ -185,6 +184,7 @@ async function* burstsOf<M extends MailRef>(
 class JoinedResponses {
   readonly #uid: number;
   readonly #bySequence = new Map<number, FetchData>();
+  #responses = 0;
 
   constructor(uid: number) {
     this.#uid = uid;
@@ -199,14 +199,14 @@ class JoinedResponses {
   }
 
   concerns({ uid }: FetchData): boolean {
-    return uid === 0 || uid === this.#uid;
+    return this.#responses < maxResponses && (uid === 0 || uid === this.#uid);
   }
 
   /** Gives what the response holds of memory and is not kept. */
   add(response: FetchData): Holding | undefined {
+    if (!this.concerns(response)) return response.holding;
+    this.#responses += 1;
     const before = this.#bySequence.get(response.sequence);
-    const isKept = this.concerns(response) && (before !== undefined || this.#bySequence.size < maxSequences);
-    if (!isKept) return response.holding;
     const flags = before?.flags && response.flags ? new Set([...before.flags, ...response.flags]) : undefined;
     const uid = before?.uid || response.uid;
     this.#bySequence.set(response.sequence, { ...response, ...before, uid, ...(flags ? { flags } : {}) });

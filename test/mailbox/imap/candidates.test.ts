@@ -1,50 +1,55 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type CandidateOptions, Candidates } from '../../../shared/mailbox/imap/candidates.ts';
+import {
+  type CandidateCommands,
+  type CandidateOptions,
+  Candidates,
+} from '../../../shared/mailbox/imap/candidates.ts';
 
 type Rules = CandidateOptions & { readonly uidValidity?: bigint };
 
-/** A folder of unread mails by UID, each with its subject. */
-class FakeFolder {
-  readonly subjects = new Map<number, string>();
-  searches = 0;
-  headersRead = 0;
+const everyThird = (uid: number): string => (uid % 3 === 0 ? 'order' : 'news');
 
-  constructor(count: number, subjectOf: (uid: number) => string) {
+/** A folder of unread mails by UID, each with its subject. */
+class FakeFolder implements CandidateCommands {
+  readonly subjects = new Map<number, string>();
+  headersRead = 0;
+  /** The mail of which no header is to be had, and what is said about that. */
+  silent: number | undefined;
+  withheld: readonly number[] = [];
+
+  constructor(count: number, subjectOf = everyThird) {
     for (let uid = 1; uid <= count; uid += 1) this.subjects.set(uid, subjectOf(uid));
   }
 
+  async search(): Promise<readonly number[]> {
+    return [...this.subjects.keys()];
+  }
+
+  async readHeaders(
+    uids: readonly number[],
+    take: (uid: number, header: Buffer) => void,
+  ): Promise<readonly number[]> {
+    for (const uid of uids) {
+      this.headersRead += 1;
+      const subject = uid === this.silent ? undefined : this.subjects.get(uid);
+      if (subject !== undefined) take(uid, Buffer.from(subject));
+    }
+    return this.withheld;
+  }
+
+  async markRead(uids: readonly number[]): Promise<void> {
+    for (const uid of uids) this.subjects.delete(uid);
+  }
+
   open({ uidValidity = 7n, ...options }: Rules = {}): Candidates {
-    const headerFilter = {
-      fingerprint: 'a:b',
-      takes: (header: Buffer) => header.toString().includes('order'),
-    };
-    return new Candidates(
-      {
-        search: async () => {
-          this.searches += 1;
-          return [...this.subjects.keys()];
-        },
-        readHeaders: async (uids, take) => {
-          for (const uid of uids) {
-            this.headersRead += 1;
-            const subject = this.subjects.get(uid);
-            if (subject !== undefined) take(uid, Buffer.from(subject));
-          }
-          return [];
-        },
-        markRead: async (uids) => {
-          for (const uid of uids) this.subjects.delete(uid);
-        },
-      },
-      uidValidity,
-      { headerFilter, ...options },
-    );
+    const headerFilter = { fingerprint: 'a:b', takes: (header: Buffer) => header.includes('order') };
+    return new Candidates(this, uidValidity, { headerFilter, ...options });
   }
 
   /** A whole session that settles what it lists; gives that, and its mark. */
-  async drain(lookedAt?: string, rules: Rules = {}): Promise<[number[], string | undefined]> {
-    const candidates = this.open({ ...rules, ...(lookedAt === undefined ? {} : { lookedAt }) });
+  async drain(): Promise<[number[], string]> {
+    const candidates = this.open();
     const listed: number[] = [];
     for (let page = await candidates.next(10); page.length > 0; page = await candidates.next(10)) {
       listed.push(...page);
@@ -52,69 +57,60 @@ class FakeFolder {
       candidates.settled(page);
     }
     this.headersRead = 0;
-    return [listed, candidates.lookedAt];
+    return [listed, candidates.lookedAt ?? ''];
   }
 }
 
-const everyThird = (uid: number): string => (uid % 3 === 0 ? 'order' : 'news');
-
 test('without a filter all are listed, page by page, and no header is read', async () => {
-  const folder = new FakeFolder(25, everyThird);
-  const candidates = new Candidates(
-    {
-      search: async () => [...folder.subjects.keys()],
-      readHeaders: () => assert.fail('no header is needed'),
-      markRead: () => assert.fail('nothing is marked'),
-    },
-    7n,
-    {},
-  );
+  const folder = new FakeFolder(25);
+  const candidates = new Candidates(folder, 7n, {});
   assert.equal((await candidates.next(20)).length, 20);
   assert.equal((await candidates.next(20)).length, 5);
   assert.deepEqual(await candidates.next(20), []);
   assert.equal(candidates.lookedAt, undefined);
+  assert.deepEqual([folder.headersRead, folder.subjects.size], [0, 25]);
 });
 
 test('a filter lists what it takes, in order, and the same mails are not looked at again', async () => {
-  const folder = new FakeFolder(3_000, everyThird);
+  const folder = new FakeFolder(3_000);
   const [listed, mark] = await folder.drain();
   assert.deepEqual(
     listed,
     Array.from({ length: 1_000 }, (_, index) => 3 * (index + 1)),
   );
-  const again = folder.open({ lookedAt: mark ?? '' });
+  const again = folder.open({ lookedAt: mark });
   assert.deepEqual(await again.next(10), []);
   assert.equal(folder.headersRead, 0);
   assert.equal(again.lookedAt, mark);
 
   folder.subjects.set(3_001, 'order').set(3_002, 'news');
-  const later = folder.open({ lookedAt: mark ?? '' });
+  const later = folder.open({ lookedAt: mark });
   assert.deepEqual(await later.next(10), [3_001]);
   assert.equal(folder.headersRead, 2, 'only what is new is looked at');
 });
 
 test('a mail that was marked unread anew, or a filter that changed, has all looked at again', async () => {
-  const folder = new FakeFolder(30, everyThird);
-  const [, mark = ''] = await folder.drain();
+  const folder = new FakeFolder(30);
+  const [, mark] = await folder.drain();
   folder.subjects.set(3, 'order');
   assert.deepEqual(await folder.open({ lookedAt: mark }).next(10), [3]);
   folder.subjects.delete(3);
   const other = { fingerprint: 'c', takes: (header: Buffer) => header.includes('news') };
   assert.equal((await folder.open({ lookedAt: mark, headerFilter: other }).next(100)).length, 20);
   assert.equal((await folder.open({ lookedAt: mark, uidValidity: 8n }).next(100)).length, 0);
-  assert.equal(folder.headersRead > 20, true);
+  assert.ok(folder.headersRead > 20);
 });
 
 test('one exchanged for another is noticed: the number alone is the same', async () => {
-  const folder = new FakeFolder(30, everyThird);
-  const [, mark = ''] = await folder.drain();
+  const folder = new FakeFolder(30);
+  const [, mark] = await folder.drain();
   folder.subjects.delete(1);
   folder.subjects.set(3, 'order');
   assert.deepEqual(await folder.open({ lookedAt: mark }).next(10), [3]);
 });
 
 test('the mark never passes a mail that was taken and not settled', async () => {
-  const folder = new FakeFolder(30, everyThird);
+  const folder = new FakeFolder(30);
   const first = folder.open();
   const page = await first.next(100);
   first.settled(page.filter((uid) => uid !== 12));
@@ -126,18 +122,8 @@ test('the mark never passes a mail that was taken and not settled', async () => 
 
 test('a mail whose header was not read is looked at by the next session, and listed where it is withheld', async () => {
   for (const withheld of [[], [4]]) {
-    const candidates = new Candidates(
-      {
-        search: async () => [1, 2, 3, 4, 5, 6, 7],
-        readHeaders: async (uids, take) => {
-          for (const uid of uids) if (uid !== 4) take(uid, Buffer.from(everyThird(uid)));
-          return withheld;
-        },
-        markRead: async () => {},
-      },
-      7n,
-      { headerFilter: { fingerprint: 'f', takes: (header) => header.includes('order') } },
-    );
+    const folder = Object.assign(new FakeFolder(7), { silent: 4, withheld });
+    const candidates = folder.open();
     const listed = await candidates.next(10);
     assert.deepEqual(listed, [3, ...withheld, 6]);
     candidates.settled(listed.filter((uid) => uid !== 4));
@@ -146,7 +132,7 @@ test('a mail whose header was not read is looked at by the next session, and lis
 });
 
 test('what is left out is marked as read and told once, with its header', async () => {
-  const folder = new FakeFolder(9, everyThird);
+  const folder = new FakeFolder(9);
   const candidates = folder.open({ unmatchedMails: 'markRead' });
   assert.deepEqual(await candidates.next(10), [3, 6, 9]);
   const told = candidates.takeLeftOut();
@@ -180,7 +166,7 @@ test('what is left out is held for a page of headers at most, and what lies behi
 
 test('a mark that is none counts as none', async () => {
   for (const lookedAt of ['', 'nonsense', '7:x:y:z:a:b', '7:5:0::a:b', `7:9:9:${'x'.repeat(22)}:a:b`]) {
-    const folder = new FakeFolder(9, everyThird);
+    const folder = new FakeFolder(9);
     assert.deepEqual(await folder.open({ lookedAt }).next(10), [3, 6, 9], lookedAt);
   }
 });

@@ -2,15 +2,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
-import type { MailboxSession } from '../../../shared/mailbox/mailbox.ts';
-import { assertFails, drain, failureOf, fetchAll, listAndMeasure, withSession } from './drain.ts';
 import {
+  assertFails,
+  assertRefused,
+  drain,
+  failureOf,
+  fetchAll,
+  listAndMeasure,
+  withSession,
+} from './drain.ts';
+import {
+  type Answer,
   aMail,
   faultAt,
   fetchRow,
   optionsFor,
-  type Script,
+  smallMails,
   stepOf,
+  timeoutsOf,
   type Wire,
   withServer,
 } from './scriptedImapServer.ts';
@@ -45,8 +54,7 @@ for (const { step, half } of steps) {
       if (fault === 'BYE' && partial !== '') continue;
       test(`${fault} ${partial === '' ? 'instead of' : 'inside'} the answer to ${step} ends in time`, async () => {
         await withServer(faultAt(step, act, partial), async (server) => {
-          const allowedMs = fault === 'silence' ? 150 : 5_000;
-          const timeouts = { connectMs: allowedMs, openMs: allowedMs, commandMs: allowedMs };
+          const timeouts = timeoutsOf(fault === 'silence' ? 150 : 5_000);
           const startedAt = performance.now();
           const polling = drain(optionsFor(server.port, { deleteMails: true, timeouts }));
           // What costs the connection twice over one mail is that mail's fault, and the session goes on.
@@ -66,19 +74,15 @@ for (const { step, half } of steps) {
 }
 
 test('a connection that drops in a fetch is made again, and every mail comes once', async () => {
-  const mails = Array.from({ length: 5 }, (_, index) => Buffer.from(`Subject: ${index}\r\n\r\nbody\r\n`));
-  const script: Script = {
-    mails,
-    onCommand: (command, wire) => {
-      if (stepOf(command) !== 'FETCH' || command.args.startsWith('3 ') || command.args.startsWith('4'))
-        return false;
-      for (const uid of [1, 2]) wire.send(fetchRow(uid, command.args, mails[uid - 1] ?? aMail));
-      wire.send('* 3 FETCH (UID 3 FLAGS () BODY[] {20}\r\nSub');
-      wire.end();
-      return true;
-    },
+  const mails = smallMails(5);
+  const FETCH: Answer = ({ args }, wire) => {
+    if (/^[34]/.test(args)) return undefined;
+    for (const uid of [1, 2]) wire.send(fetchRow(uid, args, mails[uid - 1]));
+    wire.send('* 3 FETCH (UID 3 FLAGS () BODY[] {20}\r\nSub');
+    wire.end();
+    return '';
   };
-  await withServer(script, async (server) => {
+  await withServer({ mails, answers: { FETCH } }, async (server) => {
     assert.deepEqual(await drain(optionsFor(server.port)), mails);
     assert.equal(server.connections, 2);
     const fetches = server.commands
@@ -89,72 +93,46 @@ test('a connection that drops in a fetch is made again, and every mail comes onc
 });
 
 test('a server that is gone for good after a drop is a failure, and one that drops for ever is too', async () => {
-  const mails = Array.from({ length: 40 }, () => aMail);
-  const script: Script = {
-    mails,
-    onCommand: (command, wire) => {
-      if (stepOf(command) !== 'FETCH') return false;
-      wire.reset();
-      return true;
-    },
-  };
-  await withServer(script, async (server) => {
+  const script = faultAt('FETCH', (wire) => wire.reset());
+  await withServer({ ...script, mails: smallMails(40) }, async (server) => {
     await assertFails(drain(optionsFor(server.port)), 'connection-lost', /was lost/);
     assert.equal(server.connections, 21);
   });
-  await withServer(
-    faultAt('FETCH', () => {}),
-    async (server) => {
-      await withSession(optionsFor(server.port), async (session) => {
-        const fetching = fetchAll(session, await listAndMeasure(session));
-        await server.stop();
-        const { reason } = await failureOf(fetching);
-        assert.ok(reason === 'refused' || reason === 'connection-lost', reason);
-      });
-    },
-  );
+  await withServer({ answers: { FETCH: '' } }, async (server) => {
+    await withSession(optionsFor(server.port), async (session) => {
+      const fetching = fetchAll(session, await listAndMeasure(session));
+      await server.stop();
+      const { reason } = await failureOf(fetching);
+      assert.ok(reason === 'refused' || reason === 'connection-lost', reason);
+    });
+  });
 });
 
 test('a folder that was made anew during a drop ends the session: its UIDs mean other mails', async () => {
-  const script: Script = {
-    mails: [aMail],
-    onCommand: (command, wire) => {
-      if (stepOf(command) === 'FETCH') wire.end();
-      if (command.name === 'SELECT' && command.earlier > 0) {
-        wire.send(`* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\n${command.tag} OK [READ-WRITE] ok\r\n`);
-      }
-      return stepOf(command) === 'FETCH' || (command.name === 'SELECT' && command.earlier > 0);
-    },
-  };
-  await withServer(script, async (server) => {
-    await assertFails(drain(optionsFor(server.port)), 'connection-lost', /was lost/);
+  const { answers, ...script } = faultAt('FETCH', (wire) => wire.end());
+  const anew = '* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\nTAG OK [READ-WRITE] ok\r\n';
+  const SELECT: Answer = ({ earlier }) => (earlier > 0 ? anew : undefined);
+  await withServer({ ...script, answers: { ...answers, SELECT } }, async ({ port }) => {
+    await assertFails(drain(optionsFor(port)), 'connection-lost', /was lost/);
   });
 });
 
-test('a server that never greets, or greets with BYE, fails in time', async () => {
-  const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
-  await withServer({ greeting: false }, async ({ port }) => {
-    await assertFails(
-      openImapMailbox(optionsFor(port, { timeouts })),
-      'timeout',
-      /no greeting within 100 ms/,
-    );
+const greetings: readonly (readonly [string | false, FailureReason, RegExp])[] = [
+  [false, 'timeout', /no greeting within 200 ms/],
+  ['* OK hel', 'timeout', /greeting/],
+  ['* BYE Too many connections\r\n', 'busy', /Too many connections/],
+];
+for (const [greeting, reason, sentence] of greetings) {
+  test(`a server that greets with ${JSON.stringify(greeting)} fails in time`, async () => {
+    await assertRefused({ greeting }, reason, sentence, { timeouts: timeoutsOf(200) });
   });
-  await withServer({ greeting: '* BYE Too many connections\r\n' }, async ({ port }) => {
-    await assertFails(openImapMailbox(optionsFor(port)), 'busy', /Too many connections/);
-  });
-  await withServer({ greeting: '* OK hel' }, async ({ port }) => {
-    await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /greeting/);
-  });
-});
+}
 
 test('the deadline spans the whole connect: each step in time, all of them not', async () => {
-  await withServer({ greeting: '* OK hi\r\n', lateMs: () => 120 }, async ({ port }) => {
-    const startedAt = performance.now();
-    const timeouts = { connectMs: 200, openMs: 5_000, commandMs: 5_000 };
-    await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /within 200 ms/);
-    assert.ok(performance.now() - startedAt < 1_000);
-  });
+  const startedAt = performance.now();
+  const slow = { greeting: '* OK hi\r\n', lateMs: () => 120 };
+  await assertRefused(slow, 'timeout', /within 200 ms/, { timeouts: timeoutsOf(5_000, 200) });
+  assert.ok(performance.now() - startedAt < 1_000);
 });
 
 for (const cut of ['end', 'reset'] as const) {
@@ -164,9 +142,7 @@ for (const cut of ['end', 'reset'] as const) {
     let settled = 0;
     for (let cutAfterBytes = 1; cutAfterBytes < 1_000; cutAfterBytes += cut === 'end' ? 7 : 13) {
       await withServer({ mails, cutAfterBytes, cut }, async ({ port }) => {
-        let session: MailboxSession | undefined;
-        try {
-          session = await openImapMailbox(optionsFor(port, { deleteMails: true }));
+        const polling = withSession(optionsFor(port, { deleteMails: true }), async (session) => {
           const measured = await listAndMeasure(session);
           const fetched = await fetchAll(session, measured);
           assert.equal(fetched.length, 2);
@@ -176,12 +152,11 @@ for (const cut of ['end', 'reset'] as const) {
           }
           await session.settle(measured);
           settled += 1;
-        } catch (error) {
-          await failureOf(Promise.reject(error));
+        });
+        await polling.catch(async () => {
+          await failureOf(polling);
           failures += 1;
-        } finally {
-          await session?.close();
-        }
+        });
       });
     }
     assert.ok(failures > 10 && settled > 5, `${failures} failures, ${settled} settled`);
@@ -189,47 +164,41 @@ for (const cut of ['end', 'reset'] as const) {
 }
 
 test('close ends at once while a command hangs, and twice is no harm', async () => {
-  await withServer(
-    faultAt('UID SEARCH', () => {}),
-    async ({ port }) => {
+  await withServer({ answers: { 'UID SEARCH': '' } }, async ({ port }) => {
+    const session = await openImapMailbox(optionsFor(port));
+    const listing = failureOf(session.list(10));
+    const startedAt = performance.now();
+    assert.equal(await session.close(), true);
+    assert.equal(await session.close(), true);
+    assert.ok(performance.now() - startedAt < 500);
+    assert.equal((await listing).reason, 'connection-lost');
+    await failureOf(session.list(10));
+  });
+});
+
+for (const LOGOUT of ['', '* ?? {\r\n', '+ go on\r\n']) {
+  test(`a server that answers LOGOUT with ${JSON.stringify(LOGOUT)} does not hold close`, async () => {
+    await withServer({ answers: { LOGOUT } }, async ({ port }) => {
       const session = await openImapMailbox(optionsFor(port));
-      const listing = failureOf(session.list(10));
       const startedAt = performance.now();
       assert.equal(await session.close(), true);
-      assert.equal(await session.close(), true);
       assert.ok(performance.now() - startedAt < 500);
-      assert.equal((await listing).reason, 'connection-lost');
-      await failureOf(session.list(10));
-    },
-  );
-});
-
-test('a server that answers LOGOUT never, or with nonsense, does not hold close', async () => {
-  for (const answer of ['', '* ?? {\r\n', '+ go on\r\n']) {
-    await withServer(
-      faultAt('LOGOUT', (wire) => wire.send(answer)),
-      async ({ port }) => {
-        const session = await openImapMailbox(optionsFor(port));
-        const startedAt = performance.now();
-        assert.equal(await session.close(), true);
-        assert.ok(performance.now() - startedAt < 500);
-      },
-    );
-  }
-});
-
-test('a trickle that never becomes an answer is a timeout', async () => {
-  const trickle = (wire: Wire): void => {
-    const timer = setInterval(() => wire.send('x'), 10);
-    setTimeout(() => clearInterval(timer), 2_000).unref();
-  };
-  for (const [step, half] of [
-    ['UID SEARCH', '* SEARCH '],
-    ['FETCH', '* 1 FETCH (UID 1 BODY[] {500000}\r\n'],
-  ] as const) {
-    await withServer(faultAt(step, trickle, half), async ({ port }) => {
-      const timeouts = { connectMs: 5_000, openMs: 200, commandMs: 200 };
-      await assertFails(drain(optionsFor(port, { timeouts })), 'timeout', /nothing came within 200 ms/);
     });
-  }
-});
+  });
+}
+
+for (const [step, half] of [
+  ['UID SEARCH', '* SEARCH '],
+  ['FETCH', '* 1 FETCH (UID 1 BODY[] {500000}\r\n'],
+] as const) {
+  test(`a trickle that never becomes an answer to ${step} is a timeout`, async () => {
+    const trickle = (wire: Wire): void => {
+      const timer = setInterval(() => wire.send('x'), 10);
+      setTimeout(() => clearInterval(timer), 2_000).unref();
+    };
+    await withServer(faultAt(step, trickle, half), async ({ port }) => {
+      const options = optionsFor(port, { timeouts: timeoutsOf(200, 5_000) });
+      await assertFails(drain(options), 'timeout', /nothing came within 200 ms/);
+    });
+  });
+}

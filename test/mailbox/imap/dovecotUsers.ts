@@ -28,10 +28,6 @@ export function optionsOn(
   return optionsFor(on.imapPort, { username, ...changes });
 }
 
-export function smallMails(count: number): Buffer[] {
-  return Array.from({ length: count }, (_, index) => Buffer.from(`Subject: ${index + 1}\r\n\r\nbody\r\n`));
-}
-
 /** As another mail program does what this app never does. */
 export async function withMailProgram(
   { host, port, username }: MailboxOptions,

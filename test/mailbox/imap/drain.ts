@@ -3,6 +3,7 @@ import { Failure, type FailureReason } from '../../../shared/failure/failure.ts'
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
 import { type Fetched, fetchAll } from '../memory.ts';
+import { optionsFor, type Script, withServer } from './scriptedImapServer.ts';
 
 export { fetchAll, fetched } from '../memory.ts';
 
@@ -26,6 +27,22 @@ export async function withSession<T>(
   } finally {
     await session.close();
   }
+}
+
+/** Lists, measures and fetches, and settles nothing. */
+export async function fetchFrom(options: MailboxOptions): Promise<Fetched[]> {
+  return withSession(options, async (session) => fetchAll(session, await listAndMeasure(session)));
+}
+
+/** Each as `1 mail` or `2 gone`, by UID. */
+export function kindsOf(fetched: readonly Fetched[]): string[] {
+  return fetched.map(({ mail, kind }) => `${mail.id} ${kind}`).sort();
+}
+
+/** Why the first mail that can't be had can't. */
+export function sentenceIn(fetched: readonly Fetched[]): string {
+  const unavailable = fetched.find((one) => one.kind === 'unavailable');
+  return unavailable?.kind === 'unavailable' ? unavailable.sentence : '';
 }
 
 /** A whole poll: list, measure, fetch, settle. */
@@ -59,4 +76,25 @@ export async function assertFails(
   const failure = await failureOf(work);
   assert.equal(failure.reason, reason, failure.message);
   assert.match(failure.message, sentence);
+}
+
+export async function assertNotOpened(
+  options: MailboxOptions,
+  reason: FailureReason,
+  sentence: RegExp,
+): Promise<void> {
+  await assertFails(openImapMailbox(options), reason, sentence);
+}
+
+/** With a server of this script no mailbox is opened; gives the commands that it got. */
+export async function assertRefused(
+  script: Script,
+  reason: FailureReason,
+  sentence: RegExp,
+  changes: Partial<MailboxOptions> = {},
+): Promise<string[]> {
+  return await withServer(script, async ({ port, commands }) => {
+    await assertNotOpened(optionsFor(port, changes), reason, sentence);
+    return commands.map(({ name }) => name);
+  });
 }

@@ -17,6 +17,8 @@ const output = [
   row(1, mails[0]),
   '* 1 FETCH (FLAGS (\\Seen))\r\n',
   '* LIST () "/" {5}\r\nINBOX\r\n',
+  // A folder's name that looks like a row.
+  '* LIST () "/" {28}\r\n* 9 FETCH (UID 9 FLAGS ())\r\n\r\n',
   row(2, mails[1]),
   row(3, mails[2]),
   'A1 OK done\r\n',
@@ -94,6 +96,7 @@ const everything = [
   `1: ${mails[0]}`,
   '0: undefined',
   '* LIST () "/" {5}\r\n',
+  '* LIST () "/" {28}\r\n',
   `2: ${mails[1]}`,
   `3: ${mails[2]}`,
   'A1 OK done',
@@ -116,7 +119,7 @@ test('rows go to the sink and all else to imapflow', async () => {
   const { all, rows, passed } = await read([...Buffer.from(output)].map((byte) => Buffer.from([byte])));
   assert.deepEqual(all, everything);
   assert.equal(rows.length, 4);
-  assert.equal(passed.length, 4);
+  assert.equal(passed.length, 5);
 });
 
 test('without a sink imapflow reads everything', async () => {

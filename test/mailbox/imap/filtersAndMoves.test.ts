@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createHeaderFilter } from '../../../shared/mail/headerFilter.ts';
-import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import {
   countMails,
@@ -11,8 +10,16 @@ import {
   startMailServer,
 } from '../../servers/mailServers.ts';
 import { startDovecot } from '../../testbed/dovecot.ts';
-import { assertFails, fetchAll, listAndMeasure, sourcesOf, withSession } from './drain.ts';
-import { optionsFor, type Script, withServer } from './scriptedImapServer.ts';
+import {
+  assertFails,
+  assertRefused,
+  drain,
+  fetchAll,
+  listAndMeasure,
+  sourcesOf,
+  withSession,
+} from './drain.ts';
+import { type Answer, optionsFor, withServer } from './scriptedImapServer.ts';
 
 const password = 'pass-7391-word';
 const users = Array.from({ length: 20 }, (_, index) => `user${index}`);
@@ -51,7 +58,7 @@ for (const [name, start] of servers) {
     const optionsOf = (user: string, changes: Partial<MailboxOptions> = {}) =>
       optionsFor(server.imapPort, { username: user, ...changes });
     /** As a run does: gives the sources of what came, and the mark. */
-    const drain = (options: MailboxOptions) =>
+    const poll = (options: MailboxOptions) =>
       withSession(options, async (session) => {
         const fetched = await fetchAll(session, await listAndMeasure(session));
         await session.settle(fetched.map((one) => one.mail));
@@ -70,19 +77,14 @@ for (const [name, start] of servers) {
         });
         assert.deepEqual(await countMails(mailbox), { count: 1, seen: 0 });
         const there = await inMailProgram(mailbox, async (program) => {
-          const names = (await program.list()).map(({ path, delimiter }) => path.replaceAll(delimiter, '/'));
-          assert.ok(
-            names.some((path) => path.endsWith(folder)),
-            names.join(),
-          );
-          const { path = '' } =
-            (await program.list()).find((one) => one.path.replaceAll(one.delimiter, '/').endsWith(folder)) ??
-            {};
-          return program.status(path, { messages: true, unseen: true });
+          const all = await program.list();
+          const made = all.find((one) => one.path.replaceAll(one.delimiter, '/').endsWith(folder));
+          assert.ok(made, all.map(({ path }) => path).join());
+          return program.status(made.path, { messages: true, unseen: true });
         });
         assert.ok(there);
         assert.deepEqual([there.messages, there.unseen], [2, 0]);
-        assert.equal((await drain(options)).sources.length, 1);
+        assert.equal((await poll(options)).sources.length, 1);
         assert.deepEqual(await countMails(mailbox), { count: 0, seen: 0 });
       });
     }
@@ -122,7 +124,7 @@ for (const [name, start] of servers) {
         },
         fingerprint: 'f1',
       });
-      const first = await drain(optionsOf(mailbox.user, { headerFilter }));
+      const first = await poll(optionsOf(mailbox.user, { headerFilter }));
       assert.deepEqual(
         first.sources.map((source) => /Subject: (.*)\r\n/.exec(source.toString())?.[1]),
         ['order 1', '=?utf-8?q?=C3=B6rder_2?=', 'order 4'],
@@ -130,10 +132,10 @@ for (const [name, start] of servers) {
       assert.deepEqual(await countMails(mailbox), { count: 5, seen: 3 });
       seen.length = 0;
       await seedFolder(mailbox, [mail('order 6')]);
-      const second = await drain(optionsOf(mailbox.user, { headerFilter, lookedAt: first.lookedAt ?? '' }));
+      const second = await poll(optionsOf(mailbox.user, { headerFilter, lookedAt: first.lookedAt ?? '' }));
       assert.equal(second.sources.length, 1);
       assert.deepEqual(seen, ['order 6']);
-      const idle = await drain(optionsOf(mailbox.user, { headerFilter, lookedAt: second.lookedAt ?? '' }));
+      const idle = await poll(optionsOf(mailbox.user, { headerFilter, lookedAt: second.lookedAt ?? '' }));
       assert.deepEqual([idle.sources, idle.lookedAt, seen.length], [[], second.lookedAt, 1]);
     });
 
@@ -145,7 +147,7 @@ for (const [name, start] of servers) {
         fingerprint: 'f1',
       });
       const options = { headerFilter, unmatchedMails: 'markRead', moveToFolder: 'Done' } as const;
-      const { sources, leftOut } = await drain(optionsOf(mailbox.user, options));
+      const { sources, leftOut } = await poll(optionsOf(mailbox.user, options));
       assert.equal(sources.length, 1);
       assert.equal(leftOut.length, 1);
       assert.match(leftOut[0]?.header.toString() ?? '', /Message-ID: <news@x>/i);
@@ -156,65 +158,41 @@ for (const [name, start] of servers) {
 }
 
 describe('mails that can not be moved', () => {
-  const capabilities = (names: string): Script => ({ capabilities: `IMAP4rev1 ${names}` });
+  const without = { capabilities: 'IMAP4rev1' };
+  const withMove = { capabilities: 'IMAP4rev1 MOVE' };
 
   it('are said so before any is fetched, where the server has neither MOVE nor UIDPLUS', async () => {
-    await withServer(capabilities(''), async ({ port }) => {
-      const opening = openImapMailbox(optionsFor(port, { moveToFolder: 'Done' }));
+    const sentence = /can't be moved to folder "Done" at .*: the server has neither MOVE nor UIDPLUS/;
+    await assertRefused(without, 'folder', sentence, { moveToFolder: 'Done' });
+  });
+
+  it('are said so where the folder is the one that is polled', async () => {
+    const sentence = /moveToFolder is the folder that is polled/;
+    await assertRefused(withMove, 'config', sentence, { moveToFolder: 'Inbox' });
+  });
+
+  it('fail in the words of the server where the folder can neither be found nor made', async () => {
+    const answers = {
+      'UID MOVE': 'TAG NO [TRYCREATE] No such mailbox\r\n',
+      CREATE: 'TAG NO [NOPERM] Not here\r\n',
+    };
+    await withServer({ ...withMove, answers }, async ({ port }) => {
       await assertFails(
-        opening,
-        'folder',
-        /can't be moved to folder "Done" at .*: the server has neither MOVE nor UIDPLUS/,
+        drain(optionsFor(port, { moveToFolder: 'Done' })),
+        'protocol',
+        /refused moving mails to folder "Done": NO \[TRYCREATE\] No such mailbox/,
       );
     });
   });
 
-  it('are said so where the folder is the one that is polled', async () => {
-    await withServer(capabilities('MOVE'), async ({ port }) => {
-      const opening = openImapMailbox(optionsFor(port, { moveToFolder: 'Inbox' }));
-      await assertFails(opening, 'config', /moveToFolder is the folder that is polled/);
-    });
-  });
-
-  it('fail in the words of the server where the folder can neither be found nor made', async () => {
-    const script: Script = {
-      ...capabilities('MOVE'),
-      onCommand: ({ name, tag }, wire) => {
-        if (name === 'UID MOVE') wire.send(`${tag} NO [TRYCREATE] No such mailbox\r\n`);
-        else if (name === 'CREATE') wire.send(`${tag} NO [NOPERM] Not here\r\n`);
-        else return false;
-        return true;
-      },
-    };
-    await withServer(script, async ({ port }) => {
-      await withSession(optionsFor(port, { moveToFolder: 'Done' }), async (session) => {
-        const settling = session.settle(await session.list(1));
-        await assertFails(
-          settling,
-          'protocol',
-          /refused moving mails to folder "Done": NO \[TRYCREATE\] No such mailbox/,
-        );
-      });
-    });
-  });
-
   it('that were copied and flagged are only expunged, not copied again', async () => {
-    const commands: string[] = [];
-    const script: Script = {
-      ...capabilities('UIDPLUS'),
-      onCommand: ({ name, args, tag }, wire) => {
-        commands.push(`${name} ${args}`);
-        if (name !== 'UID SEARCH') return false;
-        wire.send(`* SEARCH ${args.includes('SEEN') ? '1 2' : '2'}\r\n${tag} OK done\r\n`);
-        return true;
-      },
-    };
-    await withServer(script, async ({ port }) => {
+    const search: Answer = ({ args }) => `* SEARCH ${args.includes('SEEN') ? '1 2' : '2'}\r\nTAG OK done\r\n`;
+    await withServer({ answers: { 'UID SEARCH': search } }, async ({ port, commands }) => {
       await withSession(optionsFor(port, { moveToFolder: 'Done' }), async (session) => {
         await session.settle(await session.listHalfSettled());
       });
       assert.deepEqual(
-        commands.filter((line) => line.startsWith('UID COPY') || line.startsWith('UID EXPUNGE')),
+        commands.flatMap(({ name, args }) => (/COPY|EXPUNGE/.test(name) ? [`${name} ${args}`] : [])),
         ['UID COPY 1 Done', 'UID EXPUNGE 1:2'],
       );
     });

@@ -3,86 +3,51 @@ import { test } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { assertFails, drain, failureOf } from './drain.ts';
 import {
+  type Answer,
   aMail,
   faultAt,
   fetchRow,
   optionsFor,
-  type Script,
-  stepOf,
+  rows,
+  timeoutsOf,
   withServer,
 } from './scriptedImapServer.ts';
 
-const nonsense: readonly { name: string; step: string; bytes: string; reasons: readonly FailureReason[] }[] =
+const nonsense: readonly (readonly [string, step: string, answer: string, ...FailureReason[]])[] = [
+  ['a literal larger than anything', 'FETCH', '* 1 FETCH (UID 1 BODY[] {99999999999}\r\n', 'protocol'],
   [
-    {
-      name: 'a literal larger than anything',
-      step: 'FETCH',
-      bytes: '* 1 FETCH (UID 1 BODY[] {99999999999}\r\n',
-      reasons: ['protocol'],
-    },
-    {
-      name: 'a literal with a size beyond numbers',
-      step: 'FETCH',
-      bytes: `* 1 FETCH (UID 1 BODY[] {${'9'.repeat(40)}}\r\n`,
-      reasons: ['protocol'],
-    },
-    {
-      name: 'a literal larger than the mail may be',
-      step: 'FETCH',
-      bytes: `* 1 FETCH (UID 1 BODY[] {${80 * 1024 * 1024}}\r\n`,
-      reasons: ['protocol'],
-    },
-    {
-      name: 'a literal shorter than it says',
-      step: 'FETCH',
-      bytes: '* 1 FETCH (UID 1 FLAGS () BODY[] {500}\r\nshort)\r\nX OK\r\n',
-      reasons: ['timeout'],
-    },
-    {
-      name: 'a tagged answer that is no status',
-      step: 'UID SEARCH',
-      bytes: 'TAG MAYBE perhaps\r\n',
-      reasons: ['protocol'],
-    },
-    {
-      name: 'an untagged NO to the command',
-      step: 'UID SEARCH',
-      bytes: 'BAD "no"\r\n',
-      reasons: ['protocol'],
-    },
-    {
-      name: 'NUL bytes',
-      step: 'UID SEARCH',
-      bytes: '\0\0\0* SEARCH 1\0\r\n\0\r\n',
-      reasons: ['timeout', 'protocol'],
-    },
-    {
-      name: 'a search for numbers that are none',
-      step: 'UID SEARCH',
-      bytes: '* SEARCH NaN 0 -1 1e9 99999999999999999999 {\r\nTAG OK\r\n',
-      reasons: [],
-    },
-    {
-      name: 'brackets without end',
-      step: 'MEASURE',
-      bytes: `* 1 FETCH ${'('.repeat(50_000)}\r\nTAG OK\r\n`,
-      reasons: [],
-    },
-  ];
+    'a literal with a size beyond numbers',
+    'FETCH',
+    `* 1 FETCH (UID 1 BODY[] {${'9'.repeat(40)}}\r\n`,
+    'protocol',
+  ],
+  [
+    'a literal larger than the mail may be',
+    'FETCH',
+    `* 1 FETCH (UID 1 BODY[] {${80 * 1024 * 1024}}\r\n`,
+    'protocol',
+  ],
+  [
+    'a literal shorter than it says',
+    'FETCH',
+    '* 1 FETCH (UID 1 FLAGS () BODY[] {500}\r\nshort)\r\nX OK\r\n',
+    'timeout',
+  ],
+  ['a tagged answer that is no status', 'UID SEARCH', 'TAG MAYBE perhaps\r\n', 'protocol'],
+  ['an untagged NO to the command', 'UID SEARCH', 'BAD "no"\r\n', 'protocol'],
+  ['NUL bytes', 'UID SEARCH', '\0\0\0* SEARCH 1\0\r\n\0\r\n', 'timeout', 'protocol'],
+  [
+    'a search for numbers that are none',
+    'UID SEARCH',
+    '* SEARCH NaN 0 -1 1e9 99999999999999999999 {\r\nTAG OK\r\n',
+  ],
+  ['brackets without end', 'MEASURE', `* 1 FETCH ${'('.repeat(50_000)}\r\nTAG OK\r\n`],
+];
 
-for (const { name, step, bytes, reasons } of nonsense) {
+for (const [name, step, answer, ...reasons] of nonsense) {
   test(`hostile answer: ${name}`, async () => {
-    const script: Script = {
-      mails: [aMail],
-      onCommand: (command, wire) => {
-        if (stepOf(command) !== step) return false;
-        wire.send(bytes.replaceAll('TAG', command.tag));
-        return true;
-      },
-    };
-    await withServer(script, async ({ port }) => {
-      const timeouts = { connectMs: 5_000, openMs: 250, commandMs: 250 };
-      const polling = drain(optionsFor(port, { timeouts }));
+    await withServer({ mails: [aMail], answers: { [step]: answer } }, async ({ port }) => {
+      const polling = drain(optionsFor(port, { timeouts: timeoutsOf(250, 5_000) }));
       if (reasons.length === 0) {
         await polling;
         return;
@@ -104,47 +69,30 @@ test('hostile answer: a line without end is cut off in bounded memory', async ()
   });
 });
 
-test('unsolicited data and rows nobody asked for are no mails', async () => {
-  const script: Script = {
-    mails: [aMail],
-    onCommand: ({ tag, name, args }, wire) => {
-      if (name !== 'UID FETCH' || !args.includes('BODY')) return false;
-      wire.send('* 3 EXISTS\r\n* 0 RECENT\r\n* 1 FETCH (FLAGS ())\r\n* 1 FETCH (UID 1 FLAGS ())\r\n');
-      wire.send(fetchRow(9, args, Buffer.from('not asked for')));
-      wire.send(fetchRow(1, args, aMail));
-      wire.send(fetchRow(1, args, Buffer.from('once more')));
-      wire.send(`${tag} OK done\r\n`);
-      return true;
-    },
-  };
-  await withServer(script, async ({ port }) => {
-    assert.deepEqual(await drain(optionsFor(port)), [aMail]);
-  });
-});
-
 test('rows that come behind a literal of another response are read all the same', async () => {
-  const large = Buffer.concat([aMail, Buffer.alloc(300_000, 'x')]);
-  const script: Script = {
-    mails: [aMail, large, aMail],
-    onCommand: ({ tag, name, args }, wire) => {
-      if (name !== 'UID FETCH') return false;
-      const rows = [aMail, large, aMail].map((mail, index) => fetchRow(index + 1, args, mail));
-      const other = Buffer.from('* LIST () "/" {5}\r\nINBOX\r\n');
-      wire.send(Buffer.concat([other, ...rows, Buffer.from(`${tag} OK done\r\n`)]));
-      return true;
-    },
-  };
-  await withServer(script, async ({ port }) => {
-    assert.deepEqual(await drain(optionsFor(port)), [aMail, large, aMail]);
+  const mails = [aMail, Buffer.concat([aMail, Buffer.alloc(300_000, 'x')]), aMail];
+  const usual = rows((uid, { args }) => fetchRow(uid, args, mails[uid - 1]));
+  const answer: Answer = (command) => `* LIST () "/" {5}\r\nINBOX\r\n${usual(command)}`;
+  await withServer({ mails, answers: { MEASURE: answer, FETCH: answer } }, async ({ port }) => {
+    assert.ok(Buffer.concat(await drain(optionsFor(port))).equals(Buffer.concat(mails)));
   });
 });
 
-test('hostile answer: rows without end that nobody asked for are a flood', async () => {
-  const script = faultAt('FETCH', (wire) => {
-    const chunk = Buffer.from('* 9 FETCH (UID 9 FLAGS ())\r\n'.repeat(40_000));
-    for (let sent = 0; sent < 40; sent += 1) wire.send(chunk);
+const floods: readonly (readonly [string, string])[] = [
+  ['FETCH', '* 9 FETCH (UID 9'],
+  // The one mail that was asked for, without its size, and one that could be it.
+  ['MEASURE', '* 1 FETCH (UID 1'],
+  ['MEASURE', '* 9 FETCH (FLAGS ()'],
+];
+for (const [step, row] of floods) {
+  test(`hostile answer: rows "${row}" without end, in answer to ${step}, are a flood`, async () => {
+    const script = faultAt(step, (wire) => {
+      const chunk = Buffer.from(`${row} X "${'x'.repeat(3_000)}")\r\n`.repeat(350));
+      for (let sent = 0; sent < 40; sent += 1) wire.send(chunk);
+    });
+    await withServer(script, async ({ port }) => {
+      const polling = drain(optionsFor(port, { timeouts: timeoutsOf(2_000) }));
+      await assertFails(polling, 'protocol', /outside the IMAP protocol \(ResponseTooLarge\)/);
+    });
   });
-  await withServer(script, async ({ port }) => {
-    await assertFails(drain(optionsFor(port)), 'protocol', /outside the IMAP protocol \(ResponseTooLarge\)/);
-  });
-});
+}

@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
-import { assertFails, drain, failureOf, withSession } from './drain.ts';
-import { type Command, optionsFor, type Script, type Wire, withServer } from './scriptedImapServer.ts';
-
-function refuse(name: string, answer: string): Script {
-  return {
-    onCommand: (command, wire) => {
-      if (command.name !== name) return false;
-      wire.send(`${command.tag} ${answer}\r\n`);
-      return true;
-    },
-  };
-}
+import { assertNotOpened, assertRefused, drain, failureOf, withSession } from './drain.ts';
+import { type Answer, optionsFor, type Script, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 const refusals: readonly [string, 'login' | 'busy', RegExp][] = [
   [
@@ -29,7 +20,7 @@ const refusals: readonly [string, 'login' | 'busy', RegExp][] = [
   [
     'NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.',
     'login',
-    /connections \(PRIVACYREQUIRED\)\. Set useSsl or startTls to true: the server takes a login only when it is/,
+    /connections \(PRIVACYREQUIRED\)\. Set useSsl or startTls to true: the server takes a login only when it is encrypted\.$/,
   ],
   [
     'NO Please run STARTTLS first',
@@ -51,10 +42,8 @@ const refusals: readonly [string, 'login' | 'busy', RegExp][] = [
 
 for (const [answer, reason, sentence] of refusals) {
   test(`login refused with "${answer.slice(0, 60)}" is ${reason}`, async () => {
-    await withServer(refuse('LOGIN', answer), async ({ port, commands }) => {
-      await assertFails(openImapMailbox(optionsFor(port)), reason, sentence);
-      assert.ok(!commands.some(({ name }) => name === 'SELECT'));
-    });
+    const commands = await assertRefused({ answers: { LOGIN: `TAG ${answer}\r\n` } }, reason, sentence);
+    assert.ok(!commands.includes('SELECT'));
   });
 }
 
@@ -68,18 +57,11 @@ test('CR, LF and NUL never reach a server', async () => {
         ['host', { host: bad }],
       ];
       for (const [column, change] of changes) {
-        await assertFails(
-          openImapMailbox(optionsFor(server.port, change)),
-          'config',
-          new RegExp(`Column ${column} `),
-        );
+        const refusal = new RegExp(`Column ${column} `);
+        await assertNotOpened(optionsFor(server.port, change), 'config', refusal);
       }
     }
-    await assertFails(
-      openImapMailbox(optionsFor(server.port, { caCertificate: 'junk' })),
-      'config',
-      /caCertificate/,
-    );
+    await assertNotOpened(optionsFor(server.port, { caCertificate: 'junk' }), 'config', /caCertificate/);
     assert.equal(server.connections, 0);
   });
 });
@@ -95,15 +77,15 @@ test('a password with quotes, backslashes and outer spaces arrives as it is', as
 test('credentials beyond ASCII, or a server without LOGIN, go by AUTHENTICATE PLAIN', async () => {
   const plain = async (credentials: Partial<MailboxOptions>, capabilities: string): Promise<string> => {
     let response = '';
-    const onCommand = async ({ tag, name }: Command, wire: Wire): Promise<boolean> => {
-      assert.notEqual(name, 'LOGIN');
-      if (name !== 'AUTHENTICATE') return false;
-      wire.send('+ \r\n');
-      response = Buffer.from(await wire.readLine(), 'base64').toString('utf8');
-      wire.send(`${tag} OK [CAPABILITY ${capabilities}] done\r\n`);
-      return true;
+    const answers: Record<string, Answer> = {
+      LOGIN: () => assert.fail('by AUTHENTICATE only'),
+      AUTHENTICATE: async (_command, wire) => {
+        wire.send('+ \r\n');
+        response = Buffer.from(await wire.readLine(), 'base64').toString('utf8');
+        return undefined;
+      },
     };
-    await withServer({ capabilities, onCommand }, ({ port }) =>
+    await withServer({ capabilities, answers }, ({ port }) =>
       withSession(optionsFor(port, credentials), async () => {}),
     );
     return response;
@@ -114,105 +96,78 @@ test('credentials beyond ASCII, or a server without LOGIN, go by AUTHENTICATE PL
 });
 
 test('a plain server that takes no login without TLS says so', async () => {
-  await withServer({ capabilities: 'IMAP4rev1 LOGINDISABLED' }, async ({ port, commands }) => {
-    const failure = await failureOf(openImapMailbox(optionsFor(port)));
-    assert.equal(failure.reason, 'login');
-    assert.match(failure.message, /takes no login/);
-    assert.ok(!commands.some(({ name }) => name === 'LOGIN' || name === 'AUTHENTICATE'));
+  const script = { capabilities: 'IMAP4rev1 LOGINDISABLED' };
+  const commands = await assertRefused(script, 'login', /takes no login/);
+  assert.ok(!commands.includes('LOGIN') && !commands.includes('AUTHENTICATE'));
+});
+
+for (const security of ['plain', 'starttls'] as const) {
+  test(`a greeting that skips the login is not trusted, ${security}`, async () => {
+    const greeting = '* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hi root\r\n';
+    await assertRefused({ greeting }, 'protocol', /PREAUTH/, { security });
   });
-});
-
-test('a greeting that skips the login is not trusted', async () => {
-  for (const security of ['plain', 'starttls'] as const) {
-    await withServer(
-      { greeting: '* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hi root\r\n' },
-      async ({ port }) => {
-        await assertFails(openImapMailbox(optionsFor(port, { security })), 'protocol', /PREAUTH/);
-      },
-    );
-  }
-});
-
-interface Tokens {
-  readonly asked: boolean[];
-  readonly credential: MailboxOptions['credential'];
 }
 
-function tokens(): Tokens {
+/** Gives a fresh token, unless all of them are stale, where it is asked for one; tells what it was asked for. */
+function tokens(fresh = 'fresh-token') {
   const asked: boolean[] = [];
-  const getToken = async (fresh: boolean): Promise<string> => {
-    asked.push(fresh);
-    return fresh ? 'fresh-token' : 'stale-token';
+  const getToken = async (isFresh: boolean): Promise<string> => {
+    asked.push(isFresh);
+    return isFresh ? fresh : 'stale-token';
   };
-  return { asked, credential: { kind: 'oauth2', getToken } };
+  return { asked, credential: { kind: 'oauth2', getToken } as const };
 }
 
 /** Takes the fresh token only; refuses as Google and Microsoft do, by a challenge first. */
 function oauthScript(capabilities: string, seen: string[]): Script {
-  const onCommand = async ({ tag, name, args }: Command, wire: Wire): Promise<boolean> => {
-    if (name !== 'AUTHENTICATE') return false;
+  const AUTHENTICATE: Answer = async ({ args }, wire) => {
     const [mechanism = '', initial] = args.split(' ');
     if (initial === undefined) wire.send('+ \r\n');
     const payload = Buffer.from(initial ?? (await wire.readLine()), 'base64').toString('latin1');
     seen.push(`${mechanism} ${payload.replaceAll('\x01', '|')}`);
-    if (payload.includes('fresh-token')) {
-      wire.send(`${tag} OK [CAPABILITY ${capabilities}] in\r\n`);
-      return true;
-    }
+    if (payload.includes('fresh-token')) return undefined;
     wire.send(`+ ${Buffer.from('{"status":"401","schemes":"bearer"}').toString('base64')}\r\n`);
     seen.push(`answer "${await wire.readLine()}"`);
-    wire.send(`${tag} NO [AUTHENTICATIONFAILED] SASL authentication failed stale-token\r\n`);
-    return true;
+    return 'TAG NO [AUTHENTICATIONFAILED] SASL authentication failed stale-token\r\n';
   };
-  return { capabilities, onCommand };
+  return { capabilities, answers: { AUTHENTICATE } };
+}
+
+/** Logs in with a stale token and then a fresh one; tells what both sides had. */
+async function logInTwice(capabilities: string) {
+  const seen: string[] = [];
+  const { asked, credential } = tokens();
+  return await withServer(oauthScript(capabilities, seen), async ({ port }) => {
+    await withSession(optionsFor(port, { credential }), async () => {});
+    return { seen, asked, port };
+  });
 }
 
 test('XOAUTH2: the error challenge is answered, and a fresh token is tried once', async () => {
-  const seen: string[] = [];
-  const { asked, credential } = tokens();
-  const capabilities = 'IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER';
-  await withServer(oauthScript(capabilities, seen), async ({ port, connections }) => {
-    await withSession(optionsFor(port, { credential }), async () => {});
-    assert.deepEqual(asked, [false, true]);
-    assert.deepEqual(seen, [
-      'XOAUTH2 user=anna|auth=Bearer stale-token||',
-      'answer ""',
-      'XOAUTH2 user=anna|auth=Bearer fresh-token||',
-    ]);
-    assert.equal(connections, 0);
-  });
+  const { asked, seen } = await logInTwice('IMAP4rev1 SASL-IR AUTH=XOAUTH2 AUTH=OAUTHBEARER');
+  assert.deepEqual(asked, [false, true]);
+  assert.deepEqual(seen, [
+    'XOAUTH2 user=anna|auth=Bearer stale-token||',
+    'answer ""',
+    'XOAUTH2 user=anna|auth=Bearer fresh-token||',
+  ]);
 });
 
 test('XOAUTH2 without SASL-IR waits for the server before it sends the token', async () => {
-  const seen: string[] = [];
-  const { credential } = tokens();
-  await withServer(oauthScript('IMAP4rev1 AUTH=XOAUTH2', seen), async ({ port }) => {
-    await withSession(optionsFor(port, { credential }), async () => {});
-    assert.equal(seen.at(-1), 'XOAUTH2 user=anna|auth=Bearer fresh-token||');
-  });
+  const { seen } = await logInTwice('IMAP4rev1 AUTH=XOAUTH2');
+  assert.equal(seen.at(-1), 'XOAUTH2 user=anna|auth=Bearer fresh-token||');
 });
 
 test('OAUTHBEARER is used where it alone is offered', async () => {
-  const seen: string[] = [];
-  const { credential } = tokens();
-  await withServer(oauthScript('IMAP4rev1 SASL-IR AUTH=OAUTHBEARER', seen), async ({ port }) => {
-    await withSession(optionsFor(port, { credential }), async () => {});
-    assert.deepEqual(seen.slice(0, 2), [
-      `OAUTHBEARER n,a=anna,|host=127.0.0.1|port=${port}|auth=Bearer stale-token||`,
-      'answer "AQ=="',
-    ]);
-  });
+  const { seen, port } = await logInTwice('IMAP4rev1 SASL-IR AUTH=OAUTHBEARER');
+  assert.deepEqual(seen.slice(0, 2), [
+    `OAUTHBEARER n,a=anna,|host=127.0.0.1|port=${port}|auth=Bearer stale-token||`,
+    'answer "AQ=="',
+  ]);
 });
 
 test('OAuth2 refused twice is a login failure that shows no token; without the mechanism it is one at once', async () => {
-  const { asked } = tokens();
-  const credential = {
-    kind: 'oauth2' as const,
-    getToken: async (fresh: boolean) => {
-      asked.push(fresh);
-      return 'stale-token';
-    },
-  };
+  const { asked, credential } = tokens('stale-token');
   await withServer(oauthScript('IMAP4rev1 SASL-IR AUTH=XOAUTH2', []), async ({ port }) => {
     const failure = await failureOf(openImapMailbox(optionsFor(port, { credential })));
     assert.equal(failure.reason, 'login');
@@ -220,37 +175,24 @@ test('OAuth2 refused twice is a login failure that shows no token; without the m
     assert.ok(!failure.message.includes('stale-token'));
     assert.deepEqual(asked, [false, true]);
   });
-  await withServer({ capabilities: 'IMAP4rev1 AUTH=PLAIN' }, async ({ port }) => {
-    await assertFails(
-      openImapMailbox(optionsFor(port, { credential })),
-      'login',
-      /neither XOAUTH2 nor OAUTHBEARER/,
-    );
-  });
+  const script = { capabilities: 'IMAP4rev1 AUTH=PLAIN' };
+  await assertRefused(script, 'login', /neither XOAUTH2 nor OAUTHBEARER/, { credential });
 });
 
 test('a token that never comes ends with the connect deadline', async () => {
-  await withServer({}, async ({ port }) => {
-    const credential = { kind: 'oauth2' as const, getToken: () => new Promise<string>(() => {}) };
-    const timeouts = { connectMs: 80, openMs: 5_000, commandMs: 5_000 };
-    await assertFails(openImapMailbox(optionsFor(port, { credential, timeouts })), 'timeout', /within 80 ms/);
-  });
+  const credential = { kind: 'oauth2' as const, getToken: () => new Promise<string>(() => {}) };
+  await assertRefused({}, 'timeout', /within 80 ms/, { credential, timeouts: timeoutsOf(5_000, 80) });
 });
 
 test('a folder that is refused is named; one under a namespace prefix is found', async () => {
-  const onCommand = ({ tag, name, args }: Command, wire: Wire): boolean => {
-    if (name === 'NAMESPACE') {
-      wire.send(`* NAMESPACE (("INBOX." ".")) NIL NIL\r\n${tag} OK done\r\n`);
-      return true;
-    }
-    if (name !== 'SELECT' || args === 'INBOX.Orders') return false;
-    wire.send(`${tag} NO [NONEXISTENT] No such mailbox\r\n`);
-    return true;
+  const answers: Record<string, Answer> = {
+    NAMESPACE: '* NAMESPACE (("INBOX." ".")) NIL NIL\r\nTAG OK done\r\n',
+    SELECT: ({ args }) => (args === 'INBOX.Orders' ? undefined : 'TAG NO [NONEXISTENT] No such mailbox\r\n'),
   };
-  await withServer({ onCommand }, async ({ port }) => {
+  await withServer({ answers }, async ({ port }) => {
     assert.equal((await drain(optionsFor(port, { folder: 'Orders' }))).length, 2);
-    await assertFails(
-      openImapMailbox(optionsFor(port, { folder: 'Nowhere' })),
+    await assertNotOpened(
+      optionsFor(port, { folder: 'Nowhere' }),
       'folder',
       /^Folder "Nowhere" on IMAP server 127\.0\.0\.1:\d+ can't be opened for anna: NO \[NONEXISTENT\] No such mailbox\. Check folder\.$/,
     );
@@ -258,45 +200,37 @@ test('a folder that is refused is named; one under a namespace prefix is found',
 });
 
 test('a server that wants an ID before SELECT gets one', async () => {
-  const onCommand = ({ tag, name, earlier }: Command, wire: Wire): boolean => {
-    if (name !== 'SELECT' || earlier > 0) return false;
-    wire.send(`${tag} NO Select Unsafe Login. Please contact kefu@188.com for help\r\n`);
-    return true;
-  };
-  await withServer({ onCommand }, async ({ port, commands }) => {
+  const unsafe = 'TAG NO Select Unsafe Login. Please contact kefu@188.com for help\r\n';
+  const SELECT: Answer = ({ earlier }) => (earlier > 0 ? undefined : unsafe);
+  await withServer({ answers: { SELECT } }, async ({ port, commands }) => {
     assert.equal((await drain(optionsFor(port))).length, 2);
     assert.match(commands.find(({ name }) => name === 'ID')?.args ?? '', /email-inbound-adapter/);
   });
 });
 
-test('Exchange Online: logged in, but no mailbox', async () => {
-  await withServer(refuse('SELECT', 'BAD User is authenticated but not connected.'), async ({ port }) => {
-    await assertFails(openImapMailbox(optionsFor(port)), 'login', /authenticated but not connected/);
+const unfit: readonly (readonly [string, answer: string, FailureReason, RegExp])[] = [
+  [
+    'of Exchange Online, which logs in and has no mailbox',
+    'TAG BAD User is authenticated but not connected.',
+    'login',
+    /authenticated but not connected/,
+  ],
+  [
+    'that is read-only',
+    '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK [READ-ONLY] ok',
+    'folder',
+    /read-only for this login/,
+  ],
+  [
+    'that can not keep \\Seen',
+    '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS ()] ok\r\nTAG OK [READ-WRITE] ok',
+    'folder',
+    /read-only for this login/,
+  ],
+  ['without UIDVALIDITY', '* 1 EXISTS\r\nTAG OK [READ-WRITE] ok', 'protocol', /no UIDVALIDITY/],
+];
+for (const [what, answer, reason, sentence] of unfit) {
+  test(`a folder ${what} is not polled`, async () => {
+    await assertRefused({ answers: { SELECT: `${answer}\r\n` } }, reason, sentence);
   });
-});
-
-test('a folder that can not keep \\Seen fails before anything is fetched', async () => {
-  const answers = [
-    '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK [READ-ONLY] ok\r\n',
-    '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS ()] ok\r\nTAG OK [READ-WRITE] ok\r\n',
-  ];
-  for (const answer of answers) {
-    const onCommand = ({ tag, name }: Command, wire: Wire): boolean => {
-      if (name === 'SELECT') wire.send(answer.replace('TAG', tag));
-      return name === 'SELECT';
-    };
-    await withServer({ onCommand }, async ({ port }) => {
-      await assertFails(openImapMailbox(optionsFor(port)), 'folder', /read-only for this login/);
-    });
-  }
-});
-
-test('a folder without UIDVALIDITY is not polled', async () => {
-  const onCommand = ({ tag, name }: Command, wire: Wire): boolean => {
-    if (name === 'SELECT') wire.send(`* 1 EXISTS\r\n${tag} OK [READ-WRITE] ok\r\n`);
-    return name === 'SELECT';
-  };
-  await withServer({ onCommand }, async ({ port }) => {
-    await assertFails(openImapMailbox(optionsFor(port)), 'protocol', /no UIDVALIDITY/);
-  });
-});
+}

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
+import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import { testCertificate } from '../../testbed/certificates.ts';
-import { assertFails, failureOf } from './drain.ts';
-import { type Command, optionsFor, startScriptedImapServer, type Wire } from './scriptedImapServer.ts';
+import { assertNotOpened, assertRefused, failureOf, withSession } from './drain.ts';
+import { type Answer, faultAt, listen, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 /** A TLS server that greets and then drops; gives its port and the SNI names it saw. */
 async function withTlsServer(
@@ -19,57 +20,42 @@ async function withTlsServer(
 ): Promise<void> {
   const { certificate, key } = await testCertificate();
   const names: (string | undefined)[] = [];
-  const sockets = new Set<tls.TLSSocket>();
   const server = tls.createServer({ cert: certificate, key, ...options }, (socket) => {
-    sockets.add(socket);
     socket.on('error', () => {});
     names.push(socket.servername || undefined);
     socket.end('* BYE enough\r\n');
   });
   server.on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  try {
-    await use(typeof address === 'object' && address !== null ? address.port : 0, names);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => server.close(resolve));
-  }
+  const { port, stop } = await listen(server);
+  await use(port, names).finally(stop);
 }
 
 test('the certificate is checked against host, whichever address is connected to, and SNI is sent', async () => {
   const { caCertificate } = await testCertificate();
   await withTlsServer({}, async (port, names) => {
     const secure = { security: 'tls', caCertificate, addresses: ['127.0.0.1'] } as const;
-    await assertFails(openImapMailbox(optionsFor(port, { ...secure, host: 'mail.test' })), 'busy', /enough/);
+    await assertNotOpened(optionsFor(port, { ...secure, host: 'mail.test' }), 'busy', /enough/);
     assert.deepEqual(names, ['mail.test']);
-    await assertFails(
-      openImapMailbox(optionsFor(port, { ...secure, host: 'other.test' })),
-      'tls',
-      /is for other names .*mail\.test/,
-    );
-    await assertFails(
-      openImapMailbox(optionsFor(port, { security: 'tls', caCertificate })),
-      'busy',
-      /enough/,
-    );
+    const other = optionsFor(port, { ...secure, host: 'other.test' });
+    await assertNotOpened(other, 'tls', /is for other names .*mail\.test/);
+    await assertNotOpened(optionsFor(port, { security: 'tls', caCertificate }), 'busy', /enough/);
   });
 });
 
 test('a certificate of an unknown CA, an expired one, and a TLS older than 1.2 are refused', async () => {
   const { caCertificate } = await testCertificate();
-  await withTlsServer({}, async (port) => {
-    await assertFails(openImapMailbox(optionsFor(port, { security: 'tls' })), 'tls', /is not trusted/);
-  });
-  const expired = await testCertificate({ expired: true });
-  await withTlsServer({ cert: expired.certificate, key: expired.key }, async (port) => {
-    const options = optionsFor(port, { security: 'tls', caCertificate: expired.caCertificate });
-    await assertFails(openImapMailbox(options), 'tls', /has expired/);
-  });
+  const { certificate: cert, key, ...expired } = await testCertificate({ expired: true });
   const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
-  await withTlsServer(old, async (port) => {
-    await assertFails(openImapMailbox(optionsFor(port, { security: 'tls', caCertificate })), 'tls', /TLS/);
-  });
+  for (const [server, trusted, sentence] of [
+    [{}, undefined, /is not trusted/],
+    [{ cert, key }, expired.caCertificate, /has expired/],
+    [old, caCertificate, /TLS/],
+  ] as const) {
+    await withTlsServer(server, async (port) => {
+      const trust = trusted === undefined ? {} : { caCertificate: trusted };
+      await assertNotOpened(optionsFor(port, { security: 'tls', ...trust }), 'tls', sentence);
+    });
+  }
 });
 
 test('what the system trusts stays trusted beside caCertificate', async () => {
@@ -95,116 +81,69 @@ test('what the system trusts stays trusted beside caCertificate', async () => {
 });
 
 test('a plain port spoken to with TLS, and a TLS port spoken to without, say what to change', async () => {
-  const server = await startScriptedImapServer();
-  try {
-    await assertFails(
-      openImapMailbox(optionsFor(server.port, { security: 'tls' })),
-      'tls',
-      /does not speak TLS/,
-    );
-  } finally {
-    await server.stop();
-  }
+  await assertRefused({}, 'tls', /does not speak TLS/, { security: 'tls' });
   await withTlsServer({}, async (port) => {
-    const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
-    await assertFails(openImapMailbox(optionsFor(port, { timeouts })), 'timeout', /set useSsl to true/);
+    const options = optionsFor(port, { timeouts: timeoutsOf(100) });
+    await assertNotOpened(options, 'timeout', /set useSsl to true/);
   });
 });
 
-async function withStartTls(
-  answer: (command: Command, wire: Wire) => void,
-  use: (port: number, commands: readonly Command[]) => Promise<void>,
-  capabilities = 'IMAP4rev1 STARTTLS AUTH=PLAIN',
-): Promise<void> {
-  const server = await startScriptedImapServer({
-    capabilities,
-    onCommand: (command, wire) => {
-      if (command.name === 'STARTTLS') answer(command, wire);
-      return command.name === 'STARTTLS';
+const noUpgrade: readonly (readonly [string, Answer, FailureReason, RegExp])[] = [
+  [
+    'followed by bytes injected after the OK',
+    'TAG OK go\r\n* CAPABILITY IMAP4rev1 AUTH=LOGIN\r\n9 OK fine\r\n',
+    'tls',
+    /sent data between STARTTLS and TLS/,
+  ],
+  [
+    'followed by bytes injected a little later',
+    (_command, wire) => {
+      setImmediate(() => wire.send('* CAPABILITY IMAP4rev1 AUTH=LOGIN\r\n'));
+      return 'TAG OK go\r\n';
     },
+    'tls',
+    /./,
+  ],
+  ['refused', 'TAG NO not now\r\n', 'tls', /did not start TLS/],
+  ['stalled', '', 'timeout', /within 400 ms/],
+  ['answered, and TLS is not begun', 'TAG OK go\r\n', 'timeout', /TLS handshake/],
+];
+const starttls = { security: 'starttls', timeouts: timeoutsOf(400) } as const;
+const offering = { capabilities: 'IMAP4rev1 STARTTLS AUTH=PLAIN' };
+const isLogin = (name: string): boolean => name === 'LOGIN' || name === 'AUTHENTICATE';
+
+for (const [what, STARTTLS, reason, sentence] of noUpgrade) {
+  test(`STARTTLS that is ${what} ends before any login`, async () => {
+    const commands = await assertRefused({ ...offering, answers: { STARTTLS } }, reason, sentence, starttls);
+    assert.ok(commands.includes('STARTTLS') && !commands.some(isLogin));
   });
-  try {
-    await use(server.port, server.commands);
-    assert.ok(
-      !server.commands.some(({ name }) => name === 'LOGIN' || name === 'AUTHENTICATE'),
-      'no credentials',
-    );
-  } finally {
-    await server.stop();
-  }
 }
 
-const timeouts = { connectMs: 400, openMs: 400, commandMs: 400 };
-
-test('STARTTLS: bytes injected after the OK are refused', async () => {
-  const injected = ({ tag }: Command, wire: Wire): void =>
-    wire.send(`${tag} OK go\r\n* CAPABILITY IMAP4rev1 AUTH=LOGIN\r\n9 OK fine\r\n`);
-  await withStartTls(injected, async (port) => {
-    const opening = openImapMailbox(optionsFor(port, { security: 'starttls', timeouts }));
-    await assertFails(opening, 'tls', /sent data between STARTTLS and TLS/);
+test('STARTTLS that is not offered, or dropped, ends before any login', async () => {
+  const script = { capabilities: 'IMAP4rev1 AUTH=PLAIN' };
+  const commands = await assertRefused(script, 'tls', /offers no STARTTLS/, starttls);
+  assert.ok(!commands.some(isLogin));
+  const dropping = { ...offering, ...faultAt('STARTTLS', (wire) => wire.reset()) };
+  await withServer(dropping, async ({ port, commands }) => {
+    const { reason } = await failureOf(openImapMailbox(optionsFor(port, starttls)));
+    assert.ok(reason === 'tls' || reason === 'connection-lost', reason);
+    assert.ok(!commands.some(({ name }) => isLogin(name)));
   });
-  const later = ({ tag }: Command, wire: Wire): void => {
-    wire.send(`${tag} OK go\r\n`);
-    setImmediate(() => wire.send('* CAPABILITY IMAP4rev1 AUTH=LOGIN\r\n'));
-  };
-  await withStartTls(later, async (port) => {
-    const failure = await failureOf(openImapMailbox(optionsFor(port, { security: 'starttls', timeouts })));
-    assert.equal(failure.reason, 'tls', failure.message);
-  });
-});
-
-test('STARTTLS: not offered, refused, dropped or stalled ends before any login', async () => {
-  const options = (port: number) => optionsFor(port, { security: 'starttls', timeouts });
-  await withStartTls(
-    () => {},
-    async (port) => assertFails(openImapMailbox(options(port)), 'tls', /offers no STARTTLS/),
-    'IMAP4rev1 AUTH=PLAIN',
-  );
-  await withStartTls(
-    ({ tag }, wire) => wire.send(`${tag} NO not now\r\n`),
-    async (port) => assertFails(openImapMailbox(options(port)), 'tls', /did not start TLS/),
-  );
-  await withStartTls(
-    (_command, wire) => wire.reset(),
-    async (port) => {
-      const { reason } = await failureOf(openImapMailbox(options(port)));
-      assert.ok(reason === 'tls' || reason === 'connection-lost', reason);
-    },
-  );
-  await withStartTls(
-    () => {},
-    async (port) => assertFails(openImapMailbox(options(port)), 'timeout', /within 400 ms/),
-  );
-  await withStartTls(
-    ({ tag }, wire) => wire.send(`${tag} OK go\r\n`),
-    async (port) => assertFails(openImapMailbox(options(port)), 'timeout', /TLS handshake/),
-  );
 });
 
 test('without startTls no upgrade is tried, though it is offered', async () => {
-  const server = await startScriptedImapServer({ capabilities: 'IMAP4rev1 STARTTLS AUTH=PLAIN' });
-  try {
-    const session = await openImapMailbox(optionsFor(server.port));
-    await session.close();
-    assert.ok(!server.commands.some(({ name }) => name === 'STARTTLS'));
-  } finally {
-    await server.stop();
-  }
+  await withServer(offering, async ({ port, commands }) => {
+    await withSession(optionsFor(port), async () => {});
+    assert.ok(!commands.some(({ name }) => name === 'STARTTLS'));
+  });
 });
 
 test('a port that refuses, and a host that is none', async () => {
-  const closed = createServer();
-  await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve));
-  const address = closed.address();
-  await new Promise((resolve) => closed.close(resolve));
-  const port = typeof address === 'object' && address !== null ? address.port : 1;
+  const { port, stop } = await listen(net.createServer());
+  await stop();
   for (const security of ['plain', 'tls'] as const) {
-    await assertFails(openImapMailbox(optionsFor(port, { security })), 'refused', /refused the connection/);
-    const host = 'no-such-host.invalid';
-    await assertFails(
-      openImapMailbox(optionsFor(port, { security, host })),
-      'unknown-host',
-      /no-such-host\.invalid/,
-    );
+    await assertNotOpened(optionsFor(port, { security }), 'refused', /refused the connection/);
+    const nowhere = optionsFor(port, { security, host: 'no-such-host.invalid' });
+    await assertNotOpened(nowhere, 'unknown-host', /no-such-host\.invalid/);
   }
 });

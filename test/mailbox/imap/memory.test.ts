@@ -3,14 +3,15 @@ import { test } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
 import type { MailMemory } from '../../../shared/mailbox/mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
-import { failureOf, listAndMeasure, sourcesOf, withSession } from './drain.ts';
+import { assertRefused, drain, failureOf, kindsOf, listAndMeasure, sourcesOf, withSession } from './drain.ts';
 import {
+  type Answer,
   aMail,
   faultAt,
   fetchRow,
   optionsFor,
-  type Script,
-  stepOf,
+  rows,
+  timeoutsOf,
   withServer,
 } from './scriptedImapServer.ts';
 
@@ -42,11 +43,9 @@ test('a mail holds its bytes from before they are read until it is released, and
 });
 
 test('a fetch that waits for memory goes on when mails that it handed over are done with', async () => {
-  const mails = mailsOf(60, 100_000);
   const memory = new CountedMemory(250_000);
-  const timeouts = { connectMs: 5_000, openMs: 200, commandMs: 200 };
-  await withServer({ mails }, async ({ port }) => {
-    await withSession(optionsFor(port, { timeouts }), async (session) => {
+  await withServer({ mails: mailsOf(60, 100_000) }, async ({ port }) => {
+    await withSession(optionsFor(port, { timeouts: timeoutsOf(200, 5_000) }), async (session) => {
       let came = 0;
       for await (const answer of session.fetch(await listAndMeasure(session), memory)) {
         assert.ok(answer.kind === 'mail');
@@ -80,18 +79,10 @@ test('what was read ahead goes back when the consumer leaves, and the session go
 
 test('what was read goes back when the fetch fails', async () => {
   const mails = mailsOf(6, 20_000);
-  const script: Script = {
-    mails,
-    onCommand: (command, wire) => {
-      if (stepOf(command) !== 'FETCH') return false;
-      for (const uid of [1, 2, 3]) wire.send(fetchRow(uid, command.args, mails[uid - 1] ?? aMail));
-      wire.send('* 4 FETCH (UID 4 FLAGS () BODY[] {20000}\r\nhalf');
-      return true;
-    },
-  };
-  const timeouts = { connectMs: 5_000, openMs: 100, commandMs: 100 };
-  await withServer(script, async ({ port }) => {
-    await withSession(optionsFor(port, { timeouts }), async (session) => {
+  const FETCH: Answer = ({ args }) =>
+    `${[1, 2, 3].map((uid) => fetchRow(uid, args, mails[uid - 1])).join('')}* 4 FETCH (UID 4 FLAGS () BODY[] {20000}\r\nhalf`;
+  await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
+    await withSession(optionsFor(port, { timeouts: timeoutsOf(100, 5_000) }), async (session) => {
       const memory = new CountedMemory();
       await failureOf(fetchAll(session, await listAndMeasure(session), memory));
       assert.equal(memory.heldBytes, 0);
@@ -99,24 +90,22 @@ test('what was read goes back when the fetch fails', async () => {
   });
 });
 
-test('rows that nobody asked for, and mails that are no candidates any more, hold nothing', async () => {
-  const script: Script = {
-    mails: [aMail, aMail],
-    onCommand: (command, wire) => {
-      if (stepOf(command) !== 'FETCH') return false;
-      wire.send(fetchRow(9, command.args, Buffer.alloc(5_000, 'x')));
-      wire.send(fetchRow(1, command.args, aMail, '\\Seen'));
-      wire.send(fetchRow(2, command.args, aMail));
-      wire.send(fetchRow(2, command.args, aMail));
-      wire.send(`${command.tag} OK done\r\n`);
-      return true;
-    },
-  };
-  await withServer(script, async ({ port }) => {
+test('rows that nobody asked for, and mails that are no candidates any more, are no mails and hold nothing', async () => {
+  const FETCH: Answer = ({ args }) =>
+    [
+      '* 3 EXISTS\r\n* 0 RECENT\r\n* 2 FETCH (FLAGS ())\r\n* 2 FETCH (UID 2 FLAGS ())\r\n',
+      fetchRow(9, args, Buffer.alloc(5_000, 'x')),
+      fetchRow(1, args, aMail, '\\Seen'),
+      fetchRow(2, args, aMail),
+      fetchRow(2, args, Buffer.from('once more')),
+      'TAG OK done\r\n',
+    ].join('');
+  await withServer({ mails: [aMail, aMail], answers: { FETCH } }, async ({ port }) => {
     await withSession(optionsFor(port), async (session) => {
       const memory = new CountedMemory();
-      const kinds = (await fetchAll(session, await listAndMeasure(session), memory)).map(({ kind }) => kind);
-      assert.deepEqual(kinds, ['mail', 'gone']);
+      const fetched = await fetchAll(session, await listAndMeasure(session), memory);
+      assert.deepEqual(kindsOf(fetched), ['1 gone', '2 mail']);
+      assert.deepEqual(sourcesOf(fetched), [aMail]);
       assert.equal(memory.heldBytes, 0);
     });
   });
@@ -124,24 +113,15 @@ test('rows that nobody asked for, and mails that are no candidates any more, hol
 
 test('a mail that is far larger than the server said is streamed, in bounded memory', async () => {
   const mails = [aMail, Buffer.alloc(31 * mebibyte, 'large '), aMail];
-  const script: Script = {
-    mails,
-    onCommand: ({ tag, name, args }, wire) => {
-      if (name !== 'UID FETCH' || args.includes('BODY')) return false;
-      for (const uid of [1, 2, 3]) wire.send(`* ${uid} FETCH (UID ${uid} RFC822.SIZE 1000)\r\n`);
-      wire.send(`${tag} OK done\r\n`);
-      return true;
-    },
-  };
-  await withServer(script, async ({ port }) => {
+  const MEASURE = rows((uid) => `* ${uid} FETCH (UID ${uid} RFC822.SIZE 1000)\r\n`);
+  await withServer({ mails, answers: { MEASURE } }, async ({ port }) => {
     await withSession(optionsFor(port, { streamBytes: 3 * mebibyte }), async (session) => {
       const memory = new CountedMemory();
       const fetched = await fetchAll(session, await listAndMeasure(session), memory);
       const ids = fetched.map(({ mail }) => mail.id);
       assert.deepEqual(ids, [1, 3, 2]);
-      assert.ok(
-        sourcesOf(fetched).every((source, index) => source.equals(mails[(ids[index] ?? 0) - 1] ?? aMail)),
-      );
+      const sources = sourcesOf(fetched);
+      assert.ok(ids.every((id, index) => sources[index]?.equals(mails[id - 1] ?? aMail)));
       assert.ok(memory.mostBytes <= 3 * mebibyte, `${memory.mostBytes}`);
       assert.equal(memory.heldBytes, 0);
     });
@@ -184,11 +164,7 @@ for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID ST
       faultAt(step, () => setTimeout(() => abort.abort(new Failure('timeout', 'The time is up.')), 20)),
       async ({ port }) => {
         const startedAt = performance.now();
-        const polling = withSession(optionsFor(port, { signal: abort.signal }), async (session) => {
-          const mails = await listAndMeasure(session);
-          await fetchAll(session, mails);
-          await session.settle(mails);
-        });
+        const polling = drain(optionsFor(port, { signal: abort.signal }));
         assert.equal((await failureOf(polling)).message, 'The time is up.');
         assert.ok(performance.now() - startedAt < 2_000);
       },
@@ -197,13 +173,10 @@ for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID ST
 }
 
 test('a signal that has fired before opens nothing', async () => {
-  await withServer({}, async ({ port }) => {
-    const failure = await failureOf(
-      withSession(optionsFor(port, { signal: AbortSignal.abort() }), async () => {}),
-    );
-    assert.match(
-      failure.message,
-      /^The run had to end, so its session with IMAP server 127\.0\.0\.1:\d+ was dropped\.$/,
-    );
-  });
+  await assertRefused(
+    {},
+    'timeout',
+    /^The run had to end, so its session with IMAP server 127\.0\.0\.1:\d+ was dropped\.$/,
+    { signal: AbortSignal.abort() },
+  );
 });

@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as late } from 'node:timers/promises';
-import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import type { MailboxOptions, MailboxTimeouts } from '../../../shared/mailbox/mailbox.ts';
 
 export interface Command {
   readonly tag: string;
@@ -28,12 +29,19 @@ export interface ScriptedImapServer {
   stop(): Promise<void>;
 }
 
+/** What the server says, TAG in it being the command's; undefined: what it usually says. */
+export type Answer =
+  | string
+  | ((command: Command, wire: Wire) => string | undefined | Promise<string | undefined>);
+
 export interface Script {
   /** Absent: the usual one. `false`: none at all. */
   readonly greeting?: string | false;
   readonly capabilities?: string;
   readonly mails?: readonly Buffer[];
-  /** Returns true when it has answered, or means to stay silent. */
+  /** In place of the usual ones, by `stepOf` the command. */
+  readonly answers?: Readonly<Record<string, Answer>>;
+  /** Hears of all other commands. Returns true when it has answered, or means to stay silent. */
   readonly onCommand?: (command: Command, wire: Wire) => boolean | Promise<boolean>;
   /** The server is slow: so much later it deals with this command. */
   readonly lateMs?: (command: Command) => number;
@@ -45,23 +53,32 @@ export interface Script {
 /** A small IMAP server for the faults that a real one won't produce on demand. */
 export async function startScriptedImapServer(script: Script = {}): Promise<ScriptedImapServer> {
   const commands: Command[] = [];
-  const sockets = new Set<net.Socket>();
   let connections = 0;
   const server = net.createServer((socket) => {
     connections += 1;
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => {});
     serve(socket, script, commands);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
   return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
+    ...(await listen(server)),
     commands,
     get connections() {
       return connections;
     },
+  };
+}
+
+/** Has `server` listen on a free port of this machine, until `stop`, which ends its connections too. */
+export async function listen(server: net.Server): Promise<Pick<ScriptedImapServer, 'port' | 'stop'>> {
+  const sockets = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
     stop: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
@@ -106,6 +123,12 @@ function serve(socket: net.Socket, script: Script, commands: Command[]): void {
     commands.push(command);
     const lateMs = script.lateMs?.(command) ?? 0;
     if (lateMs > 0) await late(lateMs);
+    const given = script.answers?.[stepOf(command)];
+    const said = typeof given === 'function' ? await given(command, wire) : given;
+    if (said !== undefined) {
+      wire.send(said.replaceAll('TAG', tag));
+      return;
+    }
     if ((await script.onCommand?.(command, wire)) === true) return;
     wire.send(usualAnswer(command, mails, capabilities));
     if (command.name === 'LOGOUT') socket.end();
@@ -125,11 +148,7 @@ function serve(socket: net.Socket, script: Script, commands: Command[]): void {
   if (script.greeting !== false) wire.send(script.greeting ?? `* OK [CAPABILITY ${capabilities}] ready\r\n`);
 }
 
-function usualAnswer(
-  { tag, name, args }: Command,
-  mails: readonly Buffer[],
-  capabilities: string,
-): string | Buffer {
+function usualAnswer({ tag, name, args }: Command, mails: readonly Buffer[], capabilities: string): string {
   const ok = `${tag} OK done\r\n`;
   switch (name) {
     case 'CAPABILITY':
@@ -142,10 +161,10 @@ function usualAnswer(
     case 'UID SEARCH':
       return `* SEARCH ${mails.map((_, index) => index + 1).join(' ')}\r\n${ok}`;
     case 'UID FETCH':
-      return Buffer.concat([
-        ...uidsIn(args, mails.length).map((uid) => fetchRow(uid, args, mails[uid - 1] ?? Buffer.alloc(0))),
-        Buffer.from(ok),
-      ]);
+      return uidsIn(args, mails.length)
+        .map((uid) => fetchRow(uid, args, mails[uid - 1]))
+        .concat(ok)
+        .join('');
     case 'LOGOUT':
       return `* BYE bye\r\n${ok}`;
     default:
@@ -153,21 +172,24 @@ function usualAnswer(
   }
 }
 
-/** One FETCH row as the command asked for it. */
-export function fetchRow(uid: number, args: string, mail: Buffer, flags = ''): Buffer {
+/** One FETCH row as the command asked for it, latin1. */
+export function fetchRow(uid: number, args: string, mail: Buffer = Buffer.alloc(0), flags = ''): string {
   if (!args.includes('BODY.PEEK[]')) {
-    return Buffer.from(
-      `* ${uid} FETCH (UID ${uid} INTERNALDATE "24-Nov-2026 10:00:00 +0000" RFC822.SIZE ${mail.length})\r\n`,
-    );
+    return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) INTERNALDATE "24-Nov-2026 10:00:00 +0000" RFC822.SIZE ${mail.length})\r\n`;
   }
   const [, start, length] = /BODY\.PEEK\[\]<(\d+)\.(\d+)>/.exec(args) ?? [];
   const piece = start === undefined ? mail : mail.subarray(Number(start), Number(start) + Number(length));
   const origin = start === undefined ? '' : `<${start}>`;
-  return Buffer.concat([
-    Buffer.from(`* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[]${origin} {${piece.length}}\r\n`),
-    piece,
-    Buffer.from(')\r\n'),
-  ]);
+  const text = piece.toString('latin1');
+  return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[]${origin} {${piece.length}}\r\n${text})\r\n`;
+}
+
+/** Answers a fetch by what `row` says of each mail that is asked for. */
+export function rows(row: (uid: number, command: Command) => string): (command: Command) => string {
+  return (command) =>
+    `${uidsIn(command.args)
+      .map((uid) => row(uid, command))
+      .join('')}TAG OK done\r\n`;
 }
 
 /** Sends no faster than this, a KiB at a time, until all is sent or `isOver` says so. */
@@ -185,7 +207,7 @@ export async function sendSlowly(
 }
 
 /** The UIDs of a command's sequence set. */
-export function uidsIn(args: string, last: number): number[] {
+export function uidsIn(args: string, last = Number.POSITIVE_INFINITY): number[] {
   const [set = ''] = args.split(' ');
   return set.split(',').flatMap((range) => {
     const [first = 0, end = first] = range.split(':').map(Number);
@@ -204,14 +226,25 @@ export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}):
     credential: { kind: 'password', password: 'pass-7391-word' },
     folder: 'INBOX',
     deleteMails: false,
-    timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
+    timeouts: timeoutsOf(10_000),
     wholeBytes: 2 * 1024 * 1024,
     streamBytes: 12 * 1024 * 1024,
     ...changes,
   };
 }
 
+export function timeoutsOf(commandMs: number, connectMs = commandMs): MailboxTimeouts {
+  return { connectMs, openMs: commandMs, commandMs };
+}
+
 export const aMail: Buffer = Buffer.from('Subject: a mail\r\n\r\nwith a body\r\n');
+export const threeMails: readonly Buffer[] = ['one', 'two', 'three'].map((name) =>
+  Buffer.from(`Subject: ${name}\r\n\r\n${name}\r\n`),
+);
+
+export function smallMails(count: number): Buffer[] {
+  return Array.from({ length: count }, (_, index) => Buffer.from(`Subject: ${index + 1}\r\n\r\nbody\r\n`));
+}
 
 /** Gives `use` the server and stops it after. */
 export async function withServer<T>(
@@ -226,20 +259,19 @@ export async function withServer<T>(
   }
 }
 
-/** Does `fault` in place of an answer to `name`; with `half`, in the middle of one. */
-export function faultAt(name: string, fault: (wire: Wire) => void, half = ''): Script {
-  return {
-    mails: [aMail],
-    onCommand: (command, wire) => {
-      if (stepOf(command) !== name) return false;
-      if (half !== '') wire.send(half);
-      fault(wire);
-      return true;
-    },
+/** Does `fault` in place of an answer to this step; with `half`, in the middle of one. */
+export function faultAt(step: string, fault: (wire: Wire) => void, half = ''): Script {
+  const answer: Answer = (_command, wire) => {
+    if (half !== '') wire.send(half);
+    fault(wire);
+    return '';
   };
+  return { mails: [aMail], answers: { [step]: answer } };
 }
 
-/** As the command's name, with the two kinds of fetch told apart. */
+/** As the command's name, with the kinds of fetch told apart. */
 export function stepOf({ name, args }: Command): string {
-  return name === 'UID FETCH' ? (args.includes('BODY') ? 'FETCH' : 'MEASURE') : name;
+  if (name !== 'UID FETCH') return name;
+  if (args.includes('HEADER.FIELDS')) return 'HEADERS';
+  return args.includes('BODY') ? 'FETCH' : 'MEASURE';
 }

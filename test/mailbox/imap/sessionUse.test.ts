@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertFails, drain, failureOf, fetched, listAndMeasure, withSession } from './drain.ts';
-import { aMail, faultAt, optionsFor, type Script, withServer } from './scriptedImapServer.ts';
+import { faultAt, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 test('a refused STORE fails, in the words of the server', async () => {
-  const script: Script = {
-    onCommand: ({ tag, name }, wire) => {
-      if (name !== 'UID STORE') return false;
-      wire.send(`${tag} NO [NOPERM] Not yours\r\n`);
-      return true;
-    },
-  };
-  await withServer(script, async ({ port }) => {
-    await assertFails(
-      drain(optionsFor(port)),
-      'protocol',
-      /refused flagging mails: NO \[NOPERM\] Not yours\./,
-    );
+  const answers = { 'UID STORE': 'TAG NO [NOPERM] Not yours\r\n' };
+  await withServer({ answers }, async ({ port }) => {
+    const polling = drain(optionsFor(port));
+    await assertFails(polling, 'protocol', /refused flagging mails: NO \[NOPERM\] Not yours\./);
   });
 });
 
@@ -61,10 +52,8 @@ test('what failed once fails again with the same sentence, on the same session',
 
 test('a command starts its deadline only when its turn has come', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const script: Script = { mails: [aMail, aMail] };
-  await withServer(script, async ({ port }) => {
-    const timeouts = { connectMs: 5_000, openMs: 100, commandMs: 100 };
-    await withSession(optionsFor(port, { timeouts }), async (session) => {
+  await withServer({}, async ({ port }) => {
+    await withSession(optionsFor(port, { timeouts: timeoutsOf(100, 5_000) }), async (session) => {
       const mails = await listAndMeasure(session);
       let settled: Promise<unknown> | undefined;
       let seen = 0;
