@@ -30,7 +30,7 @@ export class Folder {
   readonly #lock = new Lock();
   /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
   peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
-  /** UIDs of mails that were unread when this session measured them. */
+  /** UIDs of mails that were unread when this session measured them, and that it has not settled. */
   readonly unread = new Set<number>();
   /** UIDs of mails that were marked as this session read their header: of them the flag says nothing about a person. */
   readonly markedHere = new Set<number>();

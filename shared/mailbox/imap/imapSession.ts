@@ -62,7 +62,10 @@ export class ImapSession implements MailboxSession {
     const commands = {
       search: () => this.#search(),
       readHeaders: this.#readHeaders.bind(this),
-      markRead: (uids: readonly number[]) => this.#settleCommands.markRead(uids),
+      markRead: async (uids: readonly number[]) => {
+        await this.#settleCommands.markRead(uids);
+        for (const uid of uids) this.#folder.unread.delete(uid);
+      },
     };
     this.#candidates = new Candidates(commands, uidValidity, options);
   }
@@ -145,8 +148,15 @@ export class ImapSession implements MailboxSession {
 
   async close(): Promise<boolean> {
     await this.#settled;
+    await this.#leaveRestUnread();
     this.#folder.close();
     return true;
+  }
+
+  /** On a server that marks what is asked for, what was not settled must be found by the next session. */
+  async #leaveRestUnread(): Promise<void> {
+    const { peek, unread } = this.#folder;
+    if (peek === 'marks read') await this.#settleCommands.markUnread([...unread]).catch(() => undefined);
   }
 
   async #settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]> {
@@ -158,6 +168,7 @@ export class ImapSession implements MailboxSession {
     else if (deleteMails) stay = await this.#settleCommands.delete(uids);
     else await this.#settleCommands.markRead(uids);
     this.#candidates.settled(uids);
+    for (const uid of uids) this.#folder.unread.delete(uid);
     return mails.filter(({ id }) => stay.includes(id));
   }
 

@@ -120,8 +120,10 @@ export class MailFetch {
     for await (const outcome of this.#ask({ mails, items: { names: ['FLAGS'] } })) {
       const flags = outcome.kind === 'data' ? outcome.data.flags : undefined;
       const isSeen = flags?.has('\\seen') && !this.#folder.markedHere.has(outcome.mail.id);
-      if (isSeen || flags?.has('\\deleted')) yield { kind: 'gone', mail: outcome.mail };
-      else unread.push(outcome.mail);
+      if (isSeen || flags?.has('\\deleted')) {
+        this.#folder.unread.delete(outcome.mail.id);
+        yield { kind: 'gone', mail: outcome.mail };
+      } else unread.push(outcome.mail);
     }
     return unread;
   }

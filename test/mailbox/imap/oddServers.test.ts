@@ -142,6 +142,27 @@ for (const [what, marks, wholeBytes] of [
   });
 }
 
+for (const [how, options, leave] of [
+  ['fetched', {}, 1],
+  ['streamed', { wholeBytes: 0 }, 1],
+  ['only looked at', { headerFilter: { fingerprint: 'none', takes: () => false } }, 0],
+] as const) {
+  test(`what was ${how} and not settled is marked as unread again on such a server, and on no other`, async () => {
+    const stores = async (script: Script): Promise<readonly string[]> =>
+      withServer(script, async ({ port, commands }) => {
+        await withSession(optionsFor(port, options), async (session) => {
+          const answers = await fetchAll(session, await listAndMeasure(session));
+          await session.settle(answers.slice(0, leave).map(({ mail }) => mail));
+        });
+        return commands.filter(({ name }) => name === 'UID STORE').map(({ args }) => args);
+      });
+    const settled = leave > 0 ? ['1 +FLAGS.SILENT (\\Seen)'] : [];
+    const marked = `${leave + 1}:3 -FLAGS.SILENT (\\Seen)`;
+    assert.deepEqual(await stores(markingServer()), [...settled, marked]);
+    assert.deepEqual(await stores({ ...markingServer(new Set(), threeMails, /^$/) }), settled);
+  });
+}
+
 test('what a person looks at by a test is marked as unread again on such a server, and on no other', async () => {
   const store = async (script: Script): Promise<string | undefined> =>
     withServer(script, async ({ port, commands }) => {
@@ -175,7 +196,7 @@ for (const MEASURE of ['TAG OK done\r\n', 'TAG NO can not measure\r\n']) {
 
 test('a consumer that leaves such a fetch at a mail that was read meanwhile can go on with the session', async () => {
   const seen = new Set<number>();
-  await withServer(markingServer(seen, smallMails(20_000)), async ({ port }) => {
+  await withServer(markingServer(seen, smallMails(20_000)), async ({ port, commands }) => {
     await withSession(optionsFor(port, { timeouts: timeoutsOf(3_000) }), async (session) => {
       const [first, ...others] = await listAndMeasure(session);
       assert.ok(first);
@@ -187,6 +208,10 @@ test('a consumer that leaves such a fetch at a mail that was read meanwhile can 
       }
       await session.settle([first]);
     });
+    assert.ok(
+      commands.some(({ args }) => args === '3:20000 -FLAGS.SILENT (\\Seen)'),
+      'the rest is left unread',
+    );
   });
 });
 
