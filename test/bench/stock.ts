@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { chown, link, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { forEachOf } from '../../shared/wait/parallel.ts';
 import { onExit } from '../testbed/child.ts';
 import { crlfSizeBytes } from '../testbed/seed.ts';
 import type { BenchMail, ExpectedPart } from './benchMails.ts';
@@ -28,7 +29,7 @@ export async function makeStock(count: number, make: (index: number) => BenchMai
   const folder = await mkdtemp(join(tmpdir(), 'bench-mails-'));
   const forget = onExit(() => rmSync(folder, { recursive: true, force: true }));
   const mails: StoredMail[] = [];
-  await inParallel(count, async (index) => {
+  await forEachOf(Array(count).keys(), atOnce, async (index) => {
     const { source, messageId, parts } = make(index);
     const file = join(folder, String(index));
     await writeFile(file, source);
@@ -50,9 +51,7 @@ export async function linkIntoMaildir(maildir: string, mails: readonly StoredMai
   const seconds = Math.floor(Date.now() / 1000);
   const first = sequence;
   sequence += mails.length;
-  await inParallel(mails.length, async (index) => {
-    const mail = mails[index];
-    if (mail === undefined) return;
+  await forEachOf(mails.entries(), atOnce, async ([index, mail]) => {
     const number = String(first + index).padStart(9, '0');
     const name = `${seconds}.M${number}P${process.pid}.bench,S=${mail.sizeBytes},W=${mail.sizeBytes}`;
     await link(mail.file, join(maildir, 'tmp', name));
@@ -63,12 +62,4 @@ export async function linkIntoMaildir(maildir: string, mails: readonly StoredMai
 /** The user that the test server serves mail as. */
 async function giveToMailOwner(file: string): Promise<void> {
   if (userInfo().uid === 0) await chown(file, 65_534, 65_534);
-}
-
-async function inParallel(count: number, act: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < count; index = next++) await act(index);
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
 }

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import fc from 'fast-check';
-import { listenOn } from '../testbed/child.ts';
+import { listenLocally, listenOn } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { serveHttp } from '../testbed/host/httpServer.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
@@ -316,9 +315,8 @@ test('what is JSON to the parser has no error, and what is none has one', () => 
 });
 
 test('where the usual port is taken, another one is listened on', async () => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  const { port } = taken.address() as AddressInfo;
+  const taken = createServer();
+  const port = await listenLocally(taken);
   const drop = await listenOn(port, (free) => startMailDrop(free, [], async () => undefined));
   const http = await listenOn(port, (free) => serveHttp({ port: free }, () => Promise.reject(new Error())));
   try {

@@ -11,6 +11,7 @@ import { createStorage, type Storage } from '../../shared/app/storage.ts';
 import { createScheduler } from '../../shared/schedule/schedulePolls.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
+import { forEachOf } from '../../shared/wait/parallel.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 import { startEmptyMailbox } from './emptyMailbox.ts';
 
@@ -133,14 +134,10 @@ async function startTicks(storage: Storage): Promise<(nowMs: number) => Promise<
 }
 
 async function poll(adapter: Adapter): Promise<number> {
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let index = next++; index < polls; index = next++) {
-      const customer = `customer-${Math.floor(index / customerSize)}`;
-      await adapter.pollMailbox({ customer, connection: `mailbox-${index}` }, { log: quiet });
-    }
-  };
-  await Promise.all(Array.from({ length: pollsInFlight }, lane));
+  await forEachOf(Array(polls).keys(), pollsInFlight, (index) => {
+    const customer = `customer-${Math.floor(index / customerSize)}`;
+    return adapter.pollMailbox({ customer, connection: `mailbox-${index}` }, { log: quiet });
+  });
   return polls;
 }
 

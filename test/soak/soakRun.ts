@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { mailboxColumns, mainFile, password, queueName } from '../app/testbed.ts';
@@ -8,7 +6,7 @@ import { twoPartMails } from '../reliability/mails.ts';
 import { connectionStringFor } from '../telemetry/ingestion.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 import { startBroker } from '../testbed/broker/broker.ts';
-import { freePorts } from '../testbed/child.ts';
+import { freePorts, listenLocally } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { startHostProcess } from '../testbed/host/hostProcess.ts';
 import type { Usage } from '../testbed/host/ipc.ts';
@@ -221,10 +219,8 @@ async function startSink() {
       response.end(JSON.stringify({ itemsReceived: 1, itemsAccepted: 1, errors: [] }));
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listenLocally(server),
     requests: () => requests,
     stop: async () => {
       server.closeAllConnections();

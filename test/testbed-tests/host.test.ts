@@ -191,13 +191,13 @@ test('routes: literals win over parameters, optional and catch-all parameters ma
   }));
   const match = (path: string) => {
     const found = matchRoute(routes, 'GET', path);
-    return found.kind === 'found' ? [found.route.route, found.params] : found.kind;
+    return found && [found.route.route, found.params];
   };
   assert.deepEqual(match('things/all'), ['things/all', {}]);
   assert.deepEqual(match('things/one'), ['things/{thing}', { thing: 'one' }]);
   assert.deepEqual(match('files/a/b'), ['files/{*path}', { path: 'a/b' }]);
   assert.deepEqual(match('maybe'), ['maybe/{id?}', {}]);
-  assert.equal(match('things'), 'not-found');
+  assert.equal(match('things'), undefined);
 });
 
 test('settings are in the environment while the host runs, and the terminate hooks run at its end', async () => {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { listenLocally, startScript } from '../testbed/child.ts';
 import { type ProxyOptions, startProxy, type TcpProxy } from '../testbed/proxy.ts';
 import { waitFor } from './brokerTest.ts';
 
@@ -29,9 +28,7 @@ async function startEnds(
     accepted.push(socket);
     serve(socket);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const targetPort = (server.address() as AddressInfo).port;
+  const targetPort = await listenLocally(server);
   const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort, ...options });
   t.after(async () => {
     for (const client of clients) client.destroy();
@@ -295,19 +292,16 @@ test('a slow reader holds the sender back instead of filling memory', deadline, 
   assert.ok(written < 50_000_000, `${written} bytes left the server`);
 });
 
-test('as a process of its own it says its port and ends with its parent', deadline, async (t) => {
+test('as a process of its own it says its port', deadline, async (t) => {
   const { accepted, proxy } = await startEnds(t, echo);
-  const main = fileURLToPath(new URL('../testbed/proxyMain.ts', import.meta.url));
-  const args = [main, '--target', `127.0.0.1:${proxy.port}`, '--delay', '5', '--until-stdin-closes'];
-  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  const [line] = await once(child.stdout, 'data');
-  const client = connect(JSON.parse(String(line)).port, '127.0.0.1');
+  const main = new URL('../testbed/proxyMain.ts', import.meta.url);
+  const { said, stop } = await startScript<{ port: number }>(main, [
+    ...['--target', `127.0.0.1:${proxy.port}`, '--delay', '5'],
+  ]);
+  t.after(stop);
+  const client = connect(said.port, '127.0.0.1');
   client.write('through two');
   assert.equal((await read(client, 11)).toString(), 'through two');
   client.destroy();
   assert.equal(accepted.length, 1);
-  child.stdin.end();
-  const [code] = await once(child, 'exit');
-  assert.equal(code, 0);
 });

@@ -1,6 +1,9 @@
-import type { ChildProcess } from 'node:child_process';
-import { createServer, connect as tcpConnect } from 'node:net';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, connect as tcpConnect } from 'node:net';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 const cleanings = new Set<() => void>();
 let watching = false;
@@ -45,6 +48,53 @@ export async function endChild(child: ChildProcess, graceMs = 5_000): Promise<vo
   clearTimeout(timer);
 }
 
+/** Signals every process of a child that leads a group of its own. */
+export function signalGroup(child: ChildProcess | undefined, name: NodeJS.Signals): void {
+  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, name);
+  } catch {
+    // The group has just ended.
+  }
+}
+
+/** The first line that the child writes; what comes behind it is thrown away. Rejects when it ends without one. */
+export async function firstLine(child: ChildProcess): Promise<string> {
+  if (child.stdout === null) throw new Error('The process has no output.');
+  const lines = createInterface({ input: child.stdout });
+  for await (const line of lines) {
+    lines.close();
+    child.stdout.resume();
+    return line;
+  }
+  throw new Error('The process ended before it was ready.');
+}
+
+/** What `startScript` started. */
+export interface Script<Said> {
+  /** The JSON on its first line, which says that it is ready. */
+  readonly said: Said;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** Starts a script in a process of its own, which ends with this one, however this one ends. */
+export async function startScript<Said>(script: URL, args: readonly string[]): Promise<Script<Said>> {
+  const watcher = new URL('./exitWithParent.ts', import.meta.url).href;
+  const child = spawn(process.execPath, ['--import', watcher, fileURLToPath(script), ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const forget = onExit(() => child.kill('SIGKILL'));
+  return {
+    said: JSON.parse(await firstLine(child)),
+    pid: child.pid ?? 0,
+    async stop() {
+      await endChild(child);
+      forget();
+    },
+  };
+}
+
 /**
  * Ports of 127.0.0.1 that nothing listens on, taken from below the range that outgoing connections use, so
  * that none of those takes one before the server that is to have it.
@@ -57,6 +107,13 @@ export async function freePorts(count: number): Promise<number[]> {
     if (await canListen(port)) ports.add(port);
   }
   return [...ports];
+}
+
+/** Has a server listen on a port of 127.0.0.1, a free one where none is named, which it gives. */
+export async function listenLocally(server: Server, port = 0): Promise<number> {
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
 }
 
 /** Has something listen on this port of 127.0.0.1, or on another where that is taken. */
@@ -95,6 +152,27 @@ export async function portsAnswer(
       await delay(10);
     }
   }
+}
+
+/** Resolves when the server that the child is accepts connections; rejects with what it said when it does not. */
+export async function serverAnswers(
+  name: string,
+  child: ChildProcess,
+  ports: readonly number[],
+  log: () => string = () => '',
+): Promise<void> {
+  let output = '';
+  child.stderr?.on('data', (piece: Buffer) => {
+    output = (output + piece.toString()).slice(-2_000);
+  });
+  let failed: Error | undefined;
+  child.once('error', (error) => {
+    failed = error;
+  });
+  await portsAnswer(ports, 20_000, () => {
+    if (failed === undefined && child.exitCode === null) return;
+    throw new Error(`${name} did not start. ${failed?.message ?? ''} ${output} ${log().slice(-2_000)}`);
+  });
 }
 
 /** Resolves when no port of 127.0.0.1 accepts connections any more; rejects after `timeoutMs`. */

@@ -3,7 +3,7 @@ import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync, writ
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { testCertificate } from './certificates.ts';
-import { exited, freePorts, onExit, portsAnswer, portsRefuse } from './child.ts';
+import { exited, freePorts, onExit, portsRefuse, serverAnswers, signalGroup } from './child.ts';
 import { serveLogins } from './cyrusLogins.ts';
 import type { DovecotUser } from './dovecot.ts';
 import { unpackDebianPackages } from './programs.ts';
@@ -35,7 +35,6 @@ export interface Cyrus {
 export const cyrusPackages: readonly string[] = ['cyrus-imapd', 'cyrus-pop3d'];
 
 const programs = 'usr/lib/cyrus/bin';
-const startTimeoutMs = 20_000;
 const killTimeoutMs = 5_000;
 
 /**
@@ -67,18 +66,7 @@ export async function startCyrus(options: CyrusOptions): Promise<Cyrus> {
     signal('SIGKILL');
     rmSync(home, { recursive: true, force: true });
   });
-  let output = '';
-  child.stderr?.on('data', (piece: Buffer) => {
-    output = (output + piece.toString()).slice(-2_000);
-  });
-  let failed: Error | undefined;
-  child.once('error', (error) => {
-    failed = error;
-  });
-  await portsAnswer([imap, imaps, pop3, pop3s], startTimeoutMs, () => {
-    if (failed === undefined && child.exitCode === null) return;
-    throw new Error(`Cyrus did not start. ${failed?.message ?? ''} ${output}`);
-  });
+  await serverAnswers('Cyrus', child, [imap, imaps, pop3, pop3s]);
 
   return {
     host: '127.0.0.1',
@@ -168,15 +156,6 @@ function libraryFolders(root: string): string[] {
   return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu'], { cwd: root }).map((folder) =>
     join(root, folder),
   );
-}
-
-function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-child.pid, name);
-  } catch {
-    // The group has just ended.
-  }
 }
 
 function isRoot(): boolean {

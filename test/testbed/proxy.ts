@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
-import { freePorts } from './child.ts';
+import { freePorts, listenLocally } from './child.ts';
 import { type CutMode, Lane } from './proxyLane.ts';
 
 export type { CutMode } from './proxyLane.ts';
@@ -146,8 +146,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
 
   async function listen(port: number): Promise<Server> {
     const started = createServer({ allowHalfOpen: true }, accept);
-    started.listen(port, '127.0.0.1');
-    await once(started, 'listening');
+    await listenLocally(started, port);
     return started;
   }
 

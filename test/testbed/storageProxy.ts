@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
+import type { Socket } from 'node:net';
+import { listenLocally } from './child.ts';
 
 /** What becomes of one request, in place of what Azurite would make of it. */
 export type StorageFault =
@@ -30,7 +31,7 @@ export interface StorageCall {
 export interface StorageProxy {
   readonly port: number;
   /** Every request that came, in order. */
-  readonly calls: readonly StorageCall[];
+  readonly calls: StorageCall[];
   /** Connections from clients that are open now, and the most there were at a time. */
   readonly connections: { readonly open: number; readonly most: number };
   /** Asked for each request; undefined lets it through. */
@@ -42,6 +43,7 @@ export interface StorageProxy {
 export async function startStorageProxy(targetPort: number): Promise<StorageProxy> {
   const calls: StorageCall[] = [];
   const sockets = new Set<Socket>();
+  const agent = new Agent({ keepAlive: true });
   let most = 0;
 
   const server = createServer((incoming, response) => {
@@ -57,7 +59,7 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
       }, fault.afterMs ?? 0);
       return;
     }
-    forward(incoming, response, fault, targetPort);
+    forward(incoming, response, fault, { port: targetPort, agent });
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
@@ -65,10 +67,9 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listenLocally(server);
   const proxy: StorageProxy = {
-    port: (server.address() as AddressInfo).port,
+    port,
     calls,
     get connections() {
       return { open: sockets.size, most };
@@ -77,6 +78,7 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
     async stop() {
       server.close();
       server.closeAllConnections();
+      agent.destroy();
       await once(server, 'close');
     },
   };
@@ -87,10 +89,10 @@ function forward(
   incoming: IncomingMessage,
   response: ServerResponse,
   fault: StorageFault | undefined,
-  port: number,
+  target: { readonly port: number; readonly agent: Agent },
 ): void {
   const { method, url: path, headers } = incoming;
-  const outgoing = send({ host: '127.0.0.1', port, method, path, headers, agent: false }, (answer) => {
+  const outgoing = send({ host: '127.0.0.1', ...target, method, path, headers }, (answer) => {
     if (fault?.kind === 'loseAnswer') {
       answer.resume();
       answer.on('end', () => incoming.socket.resetAndDestroy());

@@ -14,7 +14,7 @@ import {
   matchRoute,
 } from './http.ts';
 import { type HttpCall, type HttpServerOptions, type RunningHttpServer, serveHttp } from './httpServer.ts';
-import { invoke, type LogEntry } from './invoke.ts';
+import { invoke, keepLogs, type LogEntry } from './invoke.ts';
 import { makeQueueTrigger, type QueueTally, type QueueTrigger } from './queue.ts';
 import { makeTimer, type Timer, timerRequest } from './timers.ts';
 
@@ -58,8 +58,6 @@ export interface Host {
   stop(graceMs?: number): Promise<void>;
 }
 
-const maxLogEntries = 20_000;
-
 /**
  * A local Functions host for the built app: registers through the real `@azure/functions`, and fires timers,
  * queue and HTTP triggers as the Functions host does. Hosts in one process share `process.env`, so they must
@@ -82,12 +80,7 @@ async function makeHost(
   restoreEnv: () => void,
 ): Promise<Host> {
   const config = readHostConfig(options.main);
-  const logs: LogEntry[] = [];
-  const log = (entry: LogEntry) => {
-    logs.push(entry);
-    if (logs.length > maxLogEntries) logs.splice(0, maxLogEntries / 10);
-    options.onLog?.(entry);
-  };
+  const { logs, log } = keepLogs(options.onLog);
   const app = loadApp(options.main, (level, category, message) => log({ level, category, message }));
   await app.model.getCapabilities({});
 
@@ -145,7 +138,7 @@ async function makeHost(
     const { pathname } = request.url;
     const path = pathname.startsWith(prefix) ? pathname.slice(prefix.length) : undefined;
     const match = path === undefined ? undefined : matchRoute(routes, method, path);
-    if (match === undefined || match.kind === 'not-found') return answer(404, {}, Buffer.alloc(0));
+    if (match === undefined) return answer(404, {}, Buffer.alloc(0));
     const open = functionKey === undefined || match.route.authLevel === 'anonymous';
     if (!open && request.key !== functionKey) return answer(401, {}, Buffer.alloc(0));
     try {

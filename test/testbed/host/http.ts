@@ -28,23 +28,27 @@ export interface HttpRoute {
   readonly authLevel: string;
 }
 
-export type RouteMatch =
-  | { readonly kind: 'found'; readonly route: HttpRoute; readonly params: Readonly<Record<string, string>> }
-  | { readonly kind: 'not-found' };
+export interface RouteMatch {
+  readonly route: HttpRoute;
+  readonly params: Readonly<Record<string, string>>;
+}
 
 /**
  * Finds the function for a path below the prefix; among several the one with most literal segments. A method that
  * none of them names is not found, as with the real host: HEAD and OPTIONS, too.
  */
-export function matchRoute(routes: readonly HttpRoute[], method: string, path: string): RouteMatch {
-  const matches = routes
-    .map((route) => ({ route, params: matchTemplate(route.route, path) }))
-    .filter(
-      (match): match is { route: HttpRoute; params: Record<string, string> } => match.params !== undefined,
-    )
-    .sort((a, b) => literals(b.route.route) - literals(a.route.route));
-  const found = matches.find((match) => match.route.methods.includes(method.toUpperCase()));
-  return found === undefined ? { kind: 'not-found' } : { kind: 'found', ...found };
+export function matchRoute(
+  routes: readonly HttpRoute[],
+  method: string,
+  path: string,
+): RouteMatch | undefined {
+  return routes
+    .filter((route) => route.methods.includes(method.toUpperCase()))
+    .sort((a, b) => literals(b.route) - literals(a.route))
+    .flatMap((route) => {
+      const params = matchTemplate(route.route, path);
+      return params === undefined ? [] : [{ route, params }];
+    })[0];
 }
 
 /** Fills a route's parameters in, encoded. */
