@@ -2,6 +2,7 @@ import type { Typed } from 'rhea';
 import {
   describedList,
   entriesOf,
+  entryOf,
   int,
   longArray,
   plain,
@@ -12,7 +13,6 @@ import {
   uuid,
 } from './amqpValues.ts';
 import { type AmqpCondition, conditions } from './faults.ts';
-import { flipGuid } from './lockToken.ts';
 import type { LockedMessage } from './messageLocks.ts';
 import { stamps } from './outlet.ts';
 import { BrokerQueue, type Entity, type StoredMessage } from './queue.ts';
@@ -213,9 +213,8 @@ function filterIn(fields: Body, request: ServiceRequest): RuleFilter | undefined
     const value = correlation[wire];
     return value === undefined || value === null ? [] : [[field, value] as const];
   });
-  const description = entriesOf(request.typed('rule-description'));
-  const filter = description.find(([name]) => name === 'correlation-filter')?.[1];
-  const properties = entriesOf(entriesOf(filter).find(([name]) => name === 'properties')?.[1]);
+  const filter = entryOf(request.typed('rule-description'), 'correlation-filter');
+  const properties = entriesOf(entryOf(filter, 'properties'));
   return {
     kind: 'correlation',
     ...(Object.fromEntries(given) as CorrelationFilter),
@@ -313,4 +312,13 @@ function sessionLost(): ServiceAnswer {
 
 function messageNotFound(): ServiceAnswer {
   return failure(404, 'com.microsoft:message-not-found', 'There is no such message, or it is locked.');
+}
+
+/** Between a delivery tag and the UUID of its lock token: .NET flips the first three groups. Its own inverse. */
+function flipGuid(bytes: Buffer): Buffer {
+  const flipped = Buffer.from(bytes);
+  flipped.subarray(0, 4).reverse();
+  flipped.subarray(4, 6).reverse();
+  flipped.subarray(6, 8).reverse();
+  return flipped;
 }

@@ -1,4 +1,4 @@
-import { BrokerQueue, type Entity, type QueueOptions } from './queue.ts';
+import { BrokerQueue, type QueueOptions } from './queue.ts';
 import { Topic, type TopicOptions } from './topic.ts';
 
 /** The queues, topics and subscriptions of a namespace, by their paths, which Service Bus compares without case. */
@@ -17,13 +17,12 @@ export class Namespace {
     return queue;
   }
 
-  createTopic(options: TopicOptions): Topic {
+  createTopic(options: TopicOptions): void {
     const topic = new Topic(this.#withSize(options));
     this.#entities.set(options.name.toLowerCase(), topic);
     for (const subscription of topic.subscriptions) {
       this.#entities.set(subscription.name.toLowerCase(), subscription);
     }
-    return topic;
   }
 
   /** Answers what is gone: a topic with its subscriptions. */
@@ -44,10 +43,6 @@ export class Namespace {
     const entity = this.find(name);
     if (!(entity instanceof BrokerQueue)) throw new Error(`The broker has no queue '${name}'.`);
     return entity;
-  }
-
-  get entities(): readonly Entity[] {
-    return [...this.#entities.values()];
   }
 
   #withSize<Options extends { readonly maxMessageSizeBytes?: number }>(options: Options): Options {

@@ -23,8 +23,6 @@ export interface QueueOptions {
   /** Deliveries that may fail before the message is dead-lettered; default 10. */
   readonly maxDeliveryCount?: number;
   readonly disabled?: boolean;
-  /** Beyond it, transfers are rejected as over quota. Default unlimited. */
-  readonly maxQueueSizeBytes?: number;
 }
 
 /** `deferred`: given out by its sequence number only. */
@@ -82,7 +80,6 @@ export class BrokerQueue implements Entity {
   readonly #listeners = new Set<(message: QueueMessage) => void>();
   readonly #waiting = new Set<() => void>();
   #nextSequenceNumber = 1;
-  #sizeBytes = 0;
 
   constructor(options: QueueOptions, isDeadLetterQueue = false) {
     this.#options = options;
@@ -134,7 +131,6 @@ export class BrokerQueue implements Entity {
     this.#locks.clear();
     this.#sessionStates.clear();
     this.#seen.clear();
-    this.#sizeBytes = 0;
     this.accepted = 0;
     this.duplicates = 0;
     this.transfers = 0;
@@ -276,10 +272,6 @@ export class BrokerQueue implements Entity {
     if (this.requiresSession && arrivals.some(({ routing }) => routing.sessionId === undefined)) {
       return conditions.sessionMissing(this.name);
     }
-    const arrivingBytes = encoded.reduce((sum, raw) => sum + raw.length, 0);
-    if (this.#sizeBytes + arrivingBytes > (this.#options.maxQueueSizeBytes ?? Infinity)) {
-      return conditions.quotaExceeded(this.name);
-    }
     const sequenceNumbers = arrivals.map(({ raw, routing }) => {
       if (this.#seen.isRepeat(routing.messageId, nowMs)) {
         this.duplicates++;
@@ -303,7 +295,6 @@ export class BrokerQueue implements Entity {
 
   #add(message: StoredMessage): void {
     this.#stored.set(message.sequenceNumber, message);
-    this.#sizeBytes += message.raw.length;
     this.accepted++;
     this.#shelfOf(message).put(message);
     if (this.#listeners.size > 0) {
@@ -359,15 +350,13 @@ export class BrokerQueue implements Entity {
   #settle(tag: Buffer, properties: TypedEntries, settle: (message: StoredMessage) => void): boolean {
     const message = this.#locks.end(tag);
     if (message === undefined) return false;
-    const raw = withApplicationProperties(message.raw, properties);
-    this.#sizeBytes += raw.length - message.raw.length;
-    message.raw = raw;
+    message.raw = withApplicationProperties(message.raw, properties);
     settle(message);
     return true;
   }
 
   #remove(message: StoredMessage): void {
-    if (this.#stored.delete(message.sequenceNumber)) this.#sizeBytes -= message.raw.length;
+    this.#stored.delete(message.sequenceNumber);
   }
 
   #fail(message: StoredMessage): void {
