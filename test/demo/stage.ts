@@ -1,10 +1,10 @@
-import { TableClient } from '@azure/data-tables';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
+import { openTable } from '../testbed/storage.ts';
 import { DemoError } from './arguments.ts';
 import { ensureBundle, mainFile } from './bundle.ts';
 import { type Consumer, noConsumer, startConsumer } from './consumer.ts';
@@ -72,9 +72,7 @@ export async function startStage(options: StageOptions): Promise<Stage> {
     () => startApp(azurite, broker, options),
     ({ functions }) => Object.keys(functions).join(', '),
   );
-  const connections = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
-    allowInsecureConnection: true,
-  });
+  const connections = openTable(azurite.connectionString, 'EmailConnections');
   await connections.createTable();
   const connectionStrings = { serviceBus: broker.connectionString, storage: azurite.connectionString };
   const table = options.consumes === false ? undefined : new MessageTable(terminal);

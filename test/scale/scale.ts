@@ -5,7 +5,6 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
-import { TableClient } from '@azure/data-tables';
 import { type Adapter, createAdapter } from '../../shared/app/adapter.ts';
 import { createStorage, type Storage } from '../../shared/app/storage.ts';
 import { createScheduler } from '../../shared/schedule/schedulePolls.ts';
@@ -13,6 +12,7 @@ import { readSettings } from '../../shared/settings/settings.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { forEachOf } from '../../shared/wait/parallel.ts';
 import { startAzurite } from '../testbed/azurite.ts';
+import { openTable } from '../testbed/storage.ts';
 import { startEmptyMailbox } from './emptyMailbox.ts';
 
 const [connections = 100_000, polls = 1_000] = process.argv.slice(2).map(Number);
@@ -59,9 +59,7 @@ function round(value: number): number {
 
 /** Connection number `index` is due from minute `index % 60` on. */
 async function fill(connectionString: string, count: number, port: number): Promise<number> {
-  const table = TableClient.fromConnectionString(connectionString, 'EmailConnections', {
-    allowInsecureConnection: true,
-  });
+  const table = openTable(connectionString, 'EmailConnections');
   await table.createTable();
   const columns = {
     host: '127.0.0.1',

@@ -1,6 +1,6 @@
 import type { TableClient, TransactionAction } from '@azure/data-tables';
-import { TableClient as Tables } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
+import { openTable } from '../../testbed/storage.ts';
 import { startAppHost } from '../bed.ts';
 import { atMost, ratioFigure, type ScenarioResult } from '../figures.ts';
 import { startParts } from '../parts.ts';
@@ -21,9 +21,7 @@ export async function measureSchedule({ options, say }: Context): Promise<Scenar
   });
   try {
     const { connectionString } = parts.azurite;
-    const table = Tables.fromConnectionString(connectionString, 'EmailConnections', {
-      allowInsecureConnection: true,
-    });
+    const table = openTable(connectionString, 'EmailConnections');
     const queue = new QueueClient(connectionString, 'email-polls');
     await Promise.all([table.createTable(), queue.create()]);
     const due = await fillTable(table, connections, dueConnections);
