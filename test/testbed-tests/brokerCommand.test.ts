@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { startBrokerProcess } from '../testbed/broker/brokerProcess.ts';
 import { readEmulatorConfig } from '../testbed/broker/emulatorConfig.ts';
-import { exited, freePorts } from '../testbed/child.ts';
+import { exited, freePorts, outputOf } from '../testbed/child.ts';
 import { waitFor } from './brokerTest.ts';
 
 const deadline = { timeout: 30_000 };
@@ -22,14 +22,7 @@ interface Run {
 function run(t: TestContext, args: readonly string[]): Run {
   const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (text) => {
-    output += text;
-  });
-  child.stderr.on('data', (text) => {
-    output += text;
-  });
-  return { child, output: () => output };
+  return { child, output: outputOf(child) };
 }
 
 /** The connection string that it prints, without the quotes of the shell. */
@@ -44,16 +37,9 @@ test(
   async (t) => {
     const [port] = await freePorts(1);
     const broker = run(t, [
+      ...'--queue a --sessions b --topic t/s --key k'.split(' '),
       '--port',
       String(port),
-      '--queue',
-      'a',
-      '--sessions',
-      'b',
-      '--topic',
-      't/s',
-      '--key',
-      'k',
     ]);
     const connectionString = await connectionStringOf(broker);
     assert.equal(

@@ -38,6 +38,17 @@ export function exited(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => child.once('exit', () => resolve()));
 }
 
+/** What the child has written to stdout and stderr, in the order it came: the last 64 KiB. */
+export function outputOf(child: ChildProcess): () => string {
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (piece: string) => {
+      output = (output + piece).slice(-65_536);
+    });
+  }
+  return () => output;
+}
+
 /** Asks the child to end, and kills it when it has not within `graceMs`. */
 export async function endChild(child: ChildProcess, graceMs = 5_000): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
@@ -161,17 +172,16 @@ export async function serverAnswers(
   ports: readonly number[],
   log: () => string = () => '',
 ): Promise<void> {
-  let output = '';
-  child.stderr?.on('data', (piece: Buffer) => {
-    output = (output + piece.toString()).slice(-2_000);
-  });
+  const output = outputOf(child);
   let failed: Error | undefined;
   child.once('error', (error) => {
     failed = error;
   });
   await portsAnswer(ports, 20_000, () => {
     if (failed === undefined && child.exitCode === null) return;
-    throw new Error(`${name} did not start. ${failed?.message ?? ''} ${output} ${log().slice(-2_000)}`);
+    throw new Error(
+      `${name} did not start. ${failed?.message ?? ''} ${output().slice(-2_000)} ${log().slice(-2_000)}`,
+    );
   });
 }
 

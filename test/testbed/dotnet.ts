@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endChild, onExit } from './child.ts';
+import { endChild, onExit, outputOf } from './child.ts';
 
 /** Why tests that need .NET are skipped; `false` where they are not. For node:test's `skip`. */
 export const withoutDotnet: string | false =
@@ -49,12 +49,7 @@ async function output(
     env: { ...process.env, DOTNET_CLI_TELEMETRY_OPTOUT: '1', DOTNET_NOLOGO: '1', ...environment },
   });
   const forget = onExit(() => child.kill('SIGKILL'));
-  let written = '';
-  const take = (text: Buffer) => {
-    written += text.toString();
-  };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
+  const written = outputOf(child);
   const timer = setTimeout(() => void endChild(child, 1_000), timeoutMs);
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
@@ -63,6 +58,6 @@ async function output(
   clearTimeout(timer);
   forget();
   if (code !== 0)
-    throw new Error(`'${command} ${args[0] ?? ''}' ended with ${code ?? 'a signal'}:\n${written}`);
-  return written;
+    throw new Error(`'${command} ${args[0] ?? ''}' ended with ${code ?? 'a signal'}:\n${written()}`);
+  return written();
 }

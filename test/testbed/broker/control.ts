@@ -21,15 +21,18 @@ export interface QueueState {
 export type BodyForm = 'base64' | 'sha256';
 
 /** A message in the control interface's lists. */
-export interface ListedMessage {
-  readonly sequenceNumber: number;
+export interface ListedMessage
+  extends Pick<
+    QueueMessage,
+    | 'sequenceNumber'
+    | 'messageId'
+    | 'correlationId'
+    | 'subject'
+    | 'contentType'
+    | 'sessionId'
+    | 'applicationProperties'
+  > {
   readonly enqueuedTime: string;
-  readonly messageId: string | undefined;
-  readonly correlationId: string | undefined;
-  readonly subject: string | undefined;
-  readonly contentType: string | undefined;
-  readonly sessionId: string | undefined;
-  readonly applicationProperties: Readonly<Record<string, unknown>>;
   readonly sizeBytes: number;
   /** In base64 or hex, as asked for. */
   readonly body: string;
@@ -96,16 +99,10 @@ function stateOf(queue: BrokerQueue): QueueState {
 }
 
 function list(message: QueueMessage, form: BodyForm): ListedMessage {
-  const { sequenceNumber, messageId, correlationId, subject, contentType, sessionId, body } = message;
+  const { body, enqueuedTime } = message;
   return {
-    sequenceNumber,
-    enqueuedTime: message.enqueuedTime.toISOString(),
-    messageId,
-    correlationId,
-    subject,
-    contentType,
-    sessionId,
-    applicationProperties: message.applicationProperties,
+    ...message,
+    enqueuedTime: enqueuedTime.toISOString(),
     sizeBytes: body.length,
     body: form === 'base64' ? body.toString('base64') : createHash('sha256').update(body).digest('hex'),
   };

@@ -12,7 +12,7 @@ import {
   timestampArray,
   uuid,
 } from './amqpValues.ts';
-import { type AmqpCondition, conditions } from './faults.ts';
+import { conditions } from './faults.ts';
 import type { LockedMessage } from './messageLocks.ts';
 import { stamps } from './outlet.ts';
 import { BrokerQueue, type Entity, type StoredMessage } from './queue.ts';
@@ -42,8 +42,8 @@ function manageSending(entity: Entity, request: ServiceRequest, body: Body): Ser
   switch (request.operation) {
     case 'com.microsoft:schedule-message': {
       const messages = recordsIn(body.messages).map(({ message }) => message);
-      const taken = entity.schedule(messages.filter(Buffer.isBuffer), Date.now());
-      return isCondition(taken)
+      const taken = entity.offer(messages.filter(Buffer.isBuffer), Date.now());
+      return 'condition' in taken
         ? failure(400, taken.condition, taken.description)
         : success({ 'sequence-numbers': longArray(taken) });
     }
@@ -288,10 +288,6 @@ function recordsIn(value: unknown): Body[] {
 function sessionIn(body: Body): string | undefined {
   const sessionId = body['session-id'];
   return typeof sessionId === 'string' ? sessionId : undefined;
-}
-
-function isCondition(value: readonly number[] | AmqpCondition): value is AmqpCondition {
-  return !Array.isArray(value);
 }
 
 function success(body: unknown = {}): ServiceAnswer {

@@ -35,10 +35,11 @@ export interface Entity {
   disabled: boolean;
   /** Transfers that came, whatever became of them; a batch is one. */
   transfers: number;
-  /** Stores the messages of one transfer, all or none; answers why not. */
-  offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined;
-  /** Stores messages that say when they are due; answers their sequence numbers, or why not. */
-  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition;
+  /**
+   * Stores the messages of one transfer, or schedules those that say when they are due: all or none. Answers their
+   * sequence numbers, 0 for a dropped repeat, or why not.
+   */
+  offer(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition;
   /** Takes scheduled messages back; false when one of them is none, and then none is taken. */
   cancelScheduled(sequenceNumbers: readonly number[]): boolean;
 }
@@ -137,13 +138,24 @@ export class BrokerQueue implements Entity {
     this.deadLetterQueue?.clear();
   }
 
-  offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined {
-    const taken = this.#take(encoded, nowMs);
-    return Array.isArray(taken) ? undefined : taken;
-  }
-
-  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition {
-    return this.#take(encoded, nowMs);
+  offer(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition {
+    const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
+    if (this.requiresSession && arrivals.some(({ routing }) => routing.sessionId === undefined)) {
+      return conditions.sessionMissing(this.name);
+    }
+    const sequenceNumbers = arrivals.map(({ raw, routing }) => {
+      if (this.#seen.isRepeat(routing.messageId, nowMs)) {
+        this.duplicates++;
+        return 0;
+      }
+      const sequenceNumber = this.#nextSequenceNumber++;
+      const dueMs = routing.scheduledFor?.getTime() ?? nowMs;
+      if (dueMs > nowMs) this.#scheduled.add({ sequenceNumber, raw, dueMs });
+      else this.#add(toStored(sequenceNumber, nowMs, raw, routing));
+      return sequenceNumber;
+    });
+    this.#wake();
+    return sequenceNumbers;
   }
 
   cancelScheduled(sequenceNumbers: readonly number[]): boolean {
@@ -264,27 +276,6 @@ export class BrokerQueue implements Entity {
   whenAvailable(wake: () => void): () => void {
     this.#waiting.add(wake);
     return () => this.#waiting.delete(wake);
-  }
-
-  /** Stores or schedules all, or none; answers their sequence numbers, 0 for a dropped repeat, or why not. */
-  #take(encoded: readonly Buffer[], nowMs: number): number[] | AmqpCondition {
-    const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
-    if (this.requiresSession && arrivals.some(({ routing }) => routing.sessionId === undefined)) {
-      return conditions.sessionMissing(this.name);
-    }
-    const sequenceNumbers = arrivals.map(({ raw, routing }) => {
-      if (this.#seen.isRepeat(routing.messageId, nowMs)) {
-        this.duplicates++;
-        return 0;
-      }
-      const sequenceNumber = this.#nextSequenceNumber++;
-      const dueMs = routing.scheduledFor?.getTime() ?? nowMs;
-      if (dueMs > nowMs) this.#scheduled.add({ sequenceNumber, raw, dueMs });
-      else this.#add(toStored(sequenceNumber, nowMs, raw, routing));
-      return sequenceNumber;
-    });
-    this.#wake();
-    return sequenceNumbers;
   }
 
   /** It goes on the queue as if it came now, with a number of its own. */

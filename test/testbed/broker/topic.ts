@@ -1,5 +1,4 @@
 import { DuplicateDetection } from './duplicateDetection.ts';
-import type { AmqpCondition } from './faults.ts';
 import { BrokerQueue, type Entity, type QueueOptions } from './queue.ts';
 import { ScheduledMessages } from './scheduledMessages.ts';
 import { parseSqlFilter } from './sqlFilter.ts';
@@ -95,12 +94,7 @@ export class Topic implements Entity {
     this.#seen = new DuplicateDetection(options.duplicateDetectionWindowMs);
   }
 
-  offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined {
-    this.schedule(encoded, nowMs);
-    return undefined;
-  }
-
-  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] {
+  offer(encoded: readonly Buffer[], nowMs: number): readonly number[] {
     const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
     return arrivals.map(({ raw, routing }) => {
       if (this.#seen.isRepeat(routing.messageId, nowMs)) return 0;
@@ -122,7 +116,7 @@ export class Topic implements Entity {
     for (const subscription of this.subscriptions) {
       if (!subscription.wants(message)) continue;
       const refusal = subscription.offer([raw], nowMs);
-      if (refusal !== undefined) subscription.offerDead(raw, nowMs, refusal.condition, refusal.description);
+      if ('condition' in refusal) subscription.offerDead(raw, nowMs, refusal.condition, refusal.description);
     }
   }
 }

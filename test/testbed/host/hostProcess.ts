@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { endChild, exited, onExit } from '../child.ts';
+import { endChild, exited, onExit, outputOf } from '../child.ts';
 import type { Host, HostOptions } from './host.ts';
 import { answer, type HttpAnswer, type HttpRequestOptions } from './http.ts';
 import { keepLogs, type LogEntry } from './invoke.ts';
@@ -34,8 +34,6 @@ export interface HostProcess {
   readonly ended: Promise<void>;
 }
 
-const maxOutputChars = 65_536;
-
 /**
  * Starts the app in a host of its own process, on this process's Node. It sees the settings given and nothing
  * else of this process's environment but PATH, HOME, TMPDIR and TZ.
@@ -50,7 +48,7 @@ export async function startHostProcess(options: HostProcessOptions): Promise<Hos
   });
   const offExit = onExit(() => child.kill('SIGKILL'));
   const ended = exited(child).then(offExit);
-  const output = collectOutput(child);
+  const output = outputOf(child);
   const { logs, log } = keepLogs(onLog);
   const { ask, listening } = askTo(child, output, log);
   const functions = await listening
@@ -126,16 +124,6 @@ function askTo(child: ChildProcess, output: () => string, log: (entry: LogEntry)
     return result as Awaited<ReturnType<Remote[Does]>>;
   };
   return { ask, listening };
-}
-
-function collectOutput(child: ChildProcess): () => string {
-  let text = '';
-  const collect = (piece: Buffer) => {
-    text = (text + piece.toString()).slice(-maxOutputChars);
-  };
-  child.stdout?.on('data', collect);
-  child.stderr?.on('data', collect);
-  return () => text;
 }
 
 function inherited(): Record<string, string> {
