@@ -139,6 +139,20 @@ export function startMailServer(
   );
 }
 
+/** Each is set, so that none of this shell's own has a say. */
+const settingsByDefault = [
+  'EMAIL_MAX_MESSAGE_BYTES',
+  'EMAIL_MAX_MAIL_BYTES',
+  'POLL_TIME_BUDGET_SECONDS',
+  'RETRY_MAX_AGE_HOURS',
+  'JOURNAL',
+  'MAIL_HOSTS_ALLOWED',
+  'MAIL_DENY_PRIVATE_NETWORKS',
+  'MANAGED_IDENTITY_HOSTS',
+  'APPLICATIONINSIGHTS_CONNECTION_STRING',
+  'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',
+];
+
 function startApp(
   azurite: Azurite,
   broker: Broker,
@@ -148,20 +162,13 @@ function startApp(
     main: mainFile,
     storageConnectionString: azurite.connectionString,
     timers: schedules === undefined ? 'manual' : 'schedule',
-    // Each is set, so that none of this shell's own has a say.
     env: {
       AzureWebJobsStorage: azurite.connectionString,
       ServiceBusConnection: broker.connectionString,
       EMAIL_QUEUE_NAME: queueName,
-      EMAIL_MAX_MESSAGE_BYTES: '',
-      EMAIL_MAX_MAIL_BYTES: '',
-      POLL_TIME_BUDGET_SECONDS: '',
       POLL_SCHEDULE: schedules?.poll ?? '0 * * * * *',
       RETRY_SCHEDULE: schedules?.retry ?? '30 * * * * *',
-      RETRY_MAX_AGE_HOURS: '',
-      MAIL_HOSTS_ALLOWED: '',
-      MAIL_DENY_PRIVATE_NETWORKS: '',
-      APPLICATIONINSIGHTS_CONNECTION_STRING: '',
+      ...Object.fromEntries(settingsByDefault.map((name) => [name, ''])),
     },
     ...(onLog === undefined ? {} : { onLog }),
   });
