@@ -132,30 +132,22 @@ function explain(
 ): void {
   const users = mailboxes.map(({ user }) => user);
   terminal.heading('Send a mail; it is picked up at the next full minute, or when you press p.');
-  terminal.line(`Page         ${url}/api/ui, which asks for the key ${functionKey}`);
-  terminal.line(`API          APP=${url} KEY=${functionKey}`);
-  terminal.line(
+  for (const line of [
+    `Page         ${url}/api/ui, which asks for the key ${functionKey}`,
+    `API          APP=${url} KEY=${functionKey}`,
     `             docs/operations.md has a walk through it. Its connection.json, of a mailbox that`,
-  );
-  terminal.line(`             nobody polls yet: cp ${connectionFile} .`);
-  terminal.line(
+    `             nobody polls yet: cp ${connectionFile} .`,
     `SMTP         127.0.0.1:${smtpPort}, to ${[...users, spareUser].join('@, ')}@ any domain, without a login:`,
-  );
-  terminal.line(
     `             printf 'Subject: Hello\\n\\nA mail.\\n' | curl -sS smtp://127.0.0.1:${smtpPort} --mail-from me@example.com --mail-rcpt ${users[0]}@example.com -T -`,
-  );
-  for (const { hostType, maildir } of mailboxes) {
-    terminal.line(`${hostType.padEnd(12)} or as a file: cp mail.eml ${maildir}/new/`);
-  }
-  terminal.line(
+    ...mailboxes.map(
+      ({ hostType, maildir }) => `${hostType.padEnd(12)} or as a file: cp mail.eml ${maildir}/new/`,
+    ),
     `Mail program 127.0.0.1, IMAP ${dovecot.imapPort} (TLS ${dovecot.imapsPort}), POP3 ${dovecot.pop3Port} (TLS ${dovecot.pop3sPort}),`,
-  );
-  terminal.line(
     `             user ${[...users, spareUser].join(' or ')}, password ${password} (made for this run)`,
-  );
-  terminal.line(
     'Keys         p: poll all mailboxes; f: the queue is full, and open again; r: try what is undelivered; Ctrl-C ends',
-  );
+  ]) {
+    terminal.line(line);
+  }
 }
 
 /** In a form to paste into a shell, by the names that the samples read. */

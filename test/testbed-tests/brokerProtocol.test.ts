@@ -57,14 +57,9 @@ function tokenFor(path: string, validSeconds: number): string {
 let requests = 0;
 
 /** Sends a request to a node and answers the undecoded answer. */
-async function ask(
-  connection: Connection,
-  node: string,
-  request: Partial<Message>,
-  modes: { snd_settle_mode?: 0 | 1 } = {},
-): Promise<Buffer> {
+async function ask(connection: Connection, node: string, request: Partial<Message>): Promise<Buffer> {
   const replyTo = `reply-${++requests}`;
-  const receiver = connection.open_receiver({ source: node, target: replyTo, name: replyTo, ...modes });
+  const receiver = connection.open_receiver({ source: node, target: replyTo, name: replyTo });
   const raw = takeRaw(receiver);
   const sender = connection.open_sender({ target: node });
   await once(sender, 'sendable');
@@ -73,6 +68,13 @@ async function ask(
   receiver.close();
   sender.close();
   return answer;
+}
+
+async function sendTo(connection: Connection, queue: string): Promise<void> {
+  const sender = connection.open_sender(queue);
+  await once(sender, 'sendable');
+  sender.send({ body: 'x', message_id: 'x' });
+  await once(sender, 'accepted');
 }
 
 /** The next message that comes, as its bytes: rhea hands one over undecoded when it has a format of its own. */
@@ -196,10 +198,7 @@ test('service links take the settle mode that the client asks for', deadline, as
 
 test('numbers and times that a client gets have the types of the service', deadline, async (t) => {
   const { connection } = await open(t);
-  const sender = connection.open_sender('q');
-  await once(sender, 'sendable');
-  sender.send({ body: 'x', message_id: 'x' });
-  await once(sender, 'accepted');
+  await sendTo(connection, 'q');
   const receiver = connection.open_receiver({ source: 'q', autoaccept: false });
   const delivery = new Promise<EventContext>((resolve) => receiver.once('message', resolve));
   const raw = takeRaw(receiver);
@@ -221,9 +220,7 @@ test('numbers and times that a client gets have the types of the service', deadl
 
 test('a released message comes again as if it had not been delivered', deadline, async (t) => {
   const { broker, connection } = await open(t);
-  const sender = connection.open_sender('q');
-  await once(sender, 'sendable');
-  sender.send({ body: 'x' });
+  await sendTo(connection, 'q');
   const counts: unknown[] = [];
   const receiver = connection.open_receiver({ source: 'q', autoaccept: false });
   receiver.on('message', ({ message, delivery }: EventContext) => {
@@ -238,10 +235,7 @@ test('a released message comes again as if it had not been delivered', deadline,
 
 test('no transfer goes out before the attach, though the credit came with it', deadline, async (t) => {
   const { connection } = await open(t);
-  const sender = connection.open_sender('q');
-  await once(sender, 'sendable');
-  sender.send({ body: 'x' });
-  await once(sender, 'accepted');
+  await sendTo(connection, 'q');
   const receiver = connection.open_receiver({ source: 'q', credit_window: 0 });
   const frames: string[] = [];
   const { session } = receiver as unknown as {

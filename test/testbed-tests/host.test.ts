@@ -94,10 +94,7 @@ test('timers fire by their schedules where the host is told so', async () => {
 
 test('a setting that a binding names and nobody set is an error that names it', async () => {
   const { TICK_SCHEDULE: _left, ...env } = settings();
-  await assert.rejects(
-    startHost({ main, env, storageConnectionString: azurite.connectionString }),
-    /no app setting TICK_SCHEDULE/,
-  );
+  await assert.rejects(startHost(options(env)), /no app setting TICK_SCHEDULE/);
 });
 
 test('queue messages arrive parsed, with their metadata, all of many batches', async () => {
@@ -204,22 +201,15 @@ test('settings are in the environment while the host runs, and the terminate hoo
     assert.equal(process.env.TICK_SCHEDULE, never);
     assert.equal(process.env.AzureWebJobsStorage, azurite.connectionString);
     await host.invokeHttp('GET /api/page');
-    await assert.rejects(
-      startHost({
-        main,
-        env: { ...settings(), OTHER: '1' },
-        storageConnectionString: azurite.connectionString,
-      }),
-      /other settings/,
-    );
+    await assert.rejects(startHost(options({ ...settings(), OTHER: '1' })), /other settings/);
   });
   assert.equal(process.env.TICK_SCHEDULE, undefined);
   assert.equal(process.env.FIXTURE_TERMINATED, 'true');
 });
 
 test('two hosts in one process share no state of the app', async () => {
-  const options = { main, env: settings(), storageConnectionString: azurite.connectionString };
-  const [first, second] = await Promise.all([startHost(options), startHost(options)]);
+  const same = options(settings());
+  const [first, second] = await Promise.all([startHost(same), startHost(same)]);
   await first.fireTimer('tick');
   const ticks = async (host: Host) => (await host.invokeHttp('GET /api/things/a')).json();
   assert.deepEqual(await ticks(first), { thing: 'a', filter: null, ticks: 1 });
@@ -231,16 +221,12 @@ test('two hosts in one process share no state of the app', async () => {
 test('an entry file that throws while it loads is an error', async () => {
   const broken = join(folder, 'broken.cjs');
   await writeFile(broken, 'throw new Error("at load")');
-  await assert.rejects(
-    startHost({ main: broken, env: {}, storageConnectionString: azurite.connectionString }),
-    /threw while it loaded/,
-  );
+  await assert.rejects(startHost({ ...options({}), main: broken }), /threw while it loaded/);
 });
 
 test('as a child process: works, ends in order, and can be killed in the middle', async () => {
-  const env = { ...settings(), TICK_MS: '60000', SAY_WHEN_TERMINATED: 'true' };
-  const options = { main, env, storageConnectionString: azurite.connectionString };
-  const host = await startHostProcess(options);
+  const slow = options({ ...settings(), TICK_MS: '60000', SAY_WHEN_TERMINATED: 'true' });
+  const host = await startHostProcess(slow);
   assert.deepEqual(Object.keys(host.functions).sort(), ['page', 'things', 'tick', 'work']);
   assert.equal((await host.invokeHttp('GET /api/page')).text(), 'hello');
   assert.deepEqual(await host.drainQueue(), { succeeded: 0, failed: 0, poisoned: 0 });
@@ -251,7 +237,7 @@ test('as a child process: works, ends in order, and can be killed in the middle'
   await host.kill();
   await refused;
 
-  const next = await startHostProcess(options);
+  const next = await startHostProcess(slow);
   await next.startQueueListener();
   await next.stop();
   await next.ended;
@@ -262,6 +248,10 @@ test('as a child process: works, ends in order, and can be killed in the middle'
 function settings(): Record<string, string> {
   queueNumber += 1;
   return { TICK_SCHEDULE: never, WORK_QUEUE: `work-${queueNumber}` };
+}
+
+function options(env: Record<string, string>) {
+  return { main, env, storageConnectionString: azurite.connectionString };
 }
 
 async function withHost(
@@ -276,13 +266,7 @@ async function withHost(
 ): Promise<void> {
   const env = { ...settings(), ...extra };
   const service = QueueServiceClient.fromConnectionString(azurite.connectionString);
-  const host = await startHost({
-    main,
-    env,
-    storageConnectionString: azurite.connectionString,
-    timers,
-    onLog,
-  });
+  const host = await startHost({ ...options(env), timers, onLog });
   try {
     await use(host, service.getQueueClient(env.WORK_QUEUE ?? ''), service);
   } finally {

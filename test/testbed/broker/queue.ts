@@ -72,6 +72,7 @@ export class BrokerQueue implements Entity {
   readonly #options: QueueOptions;
   /** Deferred ones too. */
   readonly #stored = new Map<number, StoredMessage>();
+  /** By the session's id; a queue without sessions has one, whose key is empty. */
   readonly #shelves = new Map<string, Shelf>();
   readonly #scheduled = new ScheduledMessages((message) => this.#enqueueScheduled(message));
   readonly #sessions: SessionLocks;
@@ -170,14 +171,14 @@ export class BrokerQueue implements Entity {
 
   /** Takes the next message off for good. */
   takeAndDelete(sessionId: string | undefined): StoredMessage | undefined {
-    const message = this.#shelves.get(shelfKey(sessionId))?.take();
+    const message = this.#shelves.get(sessionId ?? '')?.take();
     if (message !== undefined) this.#remove(message);
     return message;
   }
 
   /** Locks the next message for a receiver. */
   takeAndLock(sessionId: string | undefined, nowMs: number): LockedMessage | undefined {
-    const message = this.#shelves.get(shelfKey(sessionId))?.take();
+    const message = this.#shelves.get(sessionId ?? '')?.take();
     return message === undefined ? undefined : this.#locks.take(message, nowMs);
   }
 
@@ -329,7 +330,7 @@ export class BrokerQueue implements Entity {
   }
 
   #shelfOf(message: StoredMessage): Shelf {
-    const key = shelfKey(this.requiresSession ? message.sessionId : undefined);
+    const key = (this.requiresSession ? message.sessionId : undefined) ?? '';
     let shelf = this.#shelves.get(key);
     if (shelf === undefined) {
       shelf = new Shelf();
@@ -398,8 +399,4 @@ function deadLetterProperties(reason: string, description: string): TypedEntries
     ['DeadLetterReason', text(reason)],
     ['DeadLetterErrorDescription', text(description)],
   ];
-}
-
-function shelfKey(sessionId: string | undefined): string {
-  return sessionId ?? '';
 }

@@ -11,17 +11,21 @@ export type RuleFilter =
   | { readonly kind: 'sql'; readonly expression: string }
   | ({ readonly kind: 'correlation' } & CorrelationFilter);
 
-/** What a correlation filter may name; all of it must be equal. */
-export interface CorrelationFilter {
-  readonly correlationId?: string;
-  readonly messageId?: string;
-  readonly to?: string;
-  readonly replyTo?: string;
-  readonly subject?: string;
-  readonly sessionId?: string;
-  readonly replyToSessionId?: string;
-  readonly contentType?: string;
-  readonly applicationProperties?: Readonly<Record<string, unknown>>;
+/** What a correlation filter may name besides application properties, as Service Bus has them. */
+const systemFields = [
+  'correlationId',
+  'messageId',
+  'to',
+  'replyTo',
+  'subject',
+  'sessionId',
+  'replyToSessionId',
+  'contentType',
+] as const;
+
+/** All that it names must be equal. */
+export interface CorrelationFilter extends Partial<Pick<MessageContent, (typeof systemFields)[number]>> {
+  readonly applicationProperties?: MessageContent['applicationProperties'];
 }
 
 export interface Rule {
@@ -138,22 +142,10 @@ function correlates(
   { applicationProperties = {}, ...fields }: CorrelationFilter,
   message: MessageContent,
 ): boolean {
-  const names = Object.keys(systemFields) as (keyof typeof systemFields)[];
   return (
-    names.every((name) => fields[name] === undefined || fields[name] === message[name]) &&
+    systemFields.every((name) => fields[name] === undefined || fields[name] === message[name]) &&
     Object.entries(applicationProperties).every(
       ([name, value]) => message.applicationProperties[name] === value,
     )
   );
 }
-
-const systemFields = {
-  correlationId: true,
-  messageId: true,
-  to: true,
-  replyTo: true,
-  subject: true,
-  sessionId: true,
-  replyToSessionId: true,
-  contentType: true,
-} as const;

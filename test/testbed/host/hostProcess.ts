@@ -2,29 +2,24 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { endChild, exited, onExit, outputOf } from '../child.ts';
 import type { Host, HostOptions } from './host.ts';
-import { answer, type HttpAnswer, type HttpRequestOptions } from './http.ts';
+import { answer } from './http.ts';
 import { keepLogs, type LogEntry } from './invoke.ts';
 import type { FromChild, Remote, ToChild, Usage } from './ipc.ts';
-import type { QueueTally } from './queue.ts';
 
 export interface HostProcessOptions extends HostOptions {
   /** For Node, as `--cpu-prof`. */
   readonly execArgv?: readonly string[];
 }
 
-export interface HostProcess {
+export interface HostProcess
+  extends Pick<
+    Host,
+    'functions' | 'logs' | 'fireTimer' | 'runQueueOnce' | 'drainQueue' | 'stopQueueListener' | 'invokeHttp'
+  > {
   readonly pid: number;
-  readonly functions: Host['functions'];
-  /** The last 20,000 entries. */
-  readonly logs: readonly LogEntry[];
   /** What the process wrote to stdout and stderr, its last 64 KiB. */
   output(): string;
-  fireTimer(name: string): Promise<'ran' | 'skipped'>;
-  runQueueOnce(): Promise<number>;
-  drainQueue(): Promise<QueueTally>;
   startQueueListener(): Promise<void>;
-  stopQueueListener(): Promise<void>;
-  invokeHttp(target: string, request?: HttpRequestOptions): Promise<HttpAnswer>;
   usage(): Promise<Usage>;
   /** SIGKILL, at once: everything asked for and unanswered rejects. */
   kill(): Promise<void>;
