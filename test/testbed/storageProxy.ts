@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
 import type { Socket } from 'node:net';
 import { listenLocally } from './child.ts';
 
@@ -43,7 +43,6 @@ export interface StorageProxy {
 export async function startStorageProxy(targetPort: number): Promise<StorageProxy> {
   const calls: StorageCall[] = [];
   const sockets = new Set<Socket>();
-  const agent = new Agent({ keepAlive: true });
   let most = 0;
 
   const server = createServer((incoming, response) => {
@@ -59,7 +58,7 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
       }, fault.afterMs ?? 0);
       return;
     }
-    forward(incoming, response, fault, { port: targetPort, agent });
+    forward(incoming, response, fault, targetPort);
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
@@ -78,7 +77,6 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
     async stop() {
       server.close();
       server.closeAllConnections();
-      agent.destroy();
       await once(server, 'close');
     },
   };
@@ -89,10 +87,10 @@ function forward(
   incoming: IncomingMessage,
   response: ServerResponse,
   fault: StorageFault | undefined,
-  target: { readonly port: number; readonly agent: Agent },
+  port: number,
 ): void {
   const { method, url: path, headers } = incoming;
-  const outgoing = send({ host: '127.0.0.1', ...target, method, path, headers }, (answer) => {
+  const outgoing = send({ host: '127.0.0.1', port, method, path, headers, agent: false }, (answer) => {
     if (fault?.kind === 'loseAnswer') {
       answer.resume();
       answer.on('end', () => incoming.socket.resetAndDestroy());
