@@ -8,8 +8,8 @@ import { openTable } from '../testbed/storage.ts';
 import { DemoError } from './arguments.ts';
 import { ensureBundle, mainFile } from './bundle.ts';
 import { type Consumer, noConsumer, startConsumer } from './consumer.ts';
-import { MessageFolder } from './messageFolder.ts';
-import { MessageTable } from './messageTable.ts';
+import { messageFolder } from './messageFolder.ts';
+import { messageTable } from './messageTable.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 /** The row of `EmailConnections` after a poll. */
@@ -55,7 +55,7 @@ const duplicateDetectionWindowMs = 600_000;
 
 export async function startStage(options: StageOptions): Promise<Stage> {
   const { terminal, queueName, outFolder } = options;
-  const folder = outFolder === undefined ? undefined : new MessageFolder(outFolder);
+  const save = outFolder === undefined ? undefined : messageFolder(outFolder);
   const [, azurite, broker] = await Promise.all([
     started(terminal, 'Bundle', ensureBundle, (state) => `dist/main.cjs, ${state}`),
     started(terminal, 'Storage', startAzurite, describeAzurite),
@@ -75,17 +75,17 @@ export async function startStage(options: StageOptions): Promise<Stage> {
   const connections = openTable(azurite.connectionString, 'EmailConnections');
   await connections.createTable();
   const connectionStrings = { serviceBus: broker.connectionString, storage: azurite.connectionString };
-  const table = options.consumes === false ? undefined : new MessageTable(terminal);
+  const show = messageTable(terminal);
   const consumer =
-    table === undefined
+    options.consumes === false
       ? noConsumer
       : startConsumer({
           serviceBusConnectionString: connectionStrings.serviceBus,
           storageConnectionString: connectionStrings.storage,
           queueName,
           onMessage: (message) => {
-            table.add(message);
-            folder?.add(message);
+            show(message);
+            save?.(message);
           },
           onError: (sentence) => terminal.line(terminal.paint(printable(sentence), 'red')),
         });

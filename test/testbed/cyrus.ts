@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { testCertificate } from './certificates.ts';
 import { exited, freePorts, onExit, portsRefuse, serverAnswers, signalGroup } from './child.ts';
 import { serveLogins } from './cyrusLogins.ts';
-import type { DovecotUser } from './dovecot.ts';
+import type { Dovecot, DovecotUser } from './dovecot.ts';
 import { unpackDebianPackages } from './programs.ts';
 
 export interface CyrusOptions {
@@ -15,20 +15,9 @@ export interface CyrusOptions {
 }
 
 /** A second mail server that shares no code with Dovecot. Its mails lie in a format of its own: seed by IMAP. */
-export interface Cyrus {
-  readonly host: '127.0.0.1';
-  readonly imapPort: number;
-  readonly imapsPort: number;
-  readonly pop3Port: number;
-  readonly pop3sPort: number;
-  /** PEM, for a connection's `caCertificate`. */
-  readonly caCertificate: string;
+export interface Cyrus extends Omit<Dovecot, 'maildir' | 'setPassword' | 'log' | 'kill' | 'restart'> {
   /** Adds a user, or gives one another password; holds at once. The mailbox is made at the first login. */
   setPassword(user: string, password: string): void;
-  /** The server goes silent, open connections and all. */
-  pause(): void;
-  resume(): void;
-  stop(): Promise<void>;
 }
 
 /** Both say that there can be one IMAP server on a machine, so these are unpacked and not installed. */
