@@ -4,23 +4,17 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { listenLocally, startScript } from '../testbed/child.ts';
-import { type ProxyOptions, startProxy, type TcpProxy } from '../testbed/proxy.ts';
+import { type ProxyOptions, startProxy } from '../testbed/proxy.ts';
 import { waitFor } from './brokerTest.ts';
 
 const deadline = { timeout: 20_000 };
-
-interface Ends {
-  readonly proxy: TcpProxy;
-  /** What the server behind the proxy has accepted, in order. */
-  readonly accepted: Socket[];
-  open(): Promise<Socket>;
-}
 
 async function startEnds(
   t: TestContext,
   serve: (socket: Socket) => void,
   options: Partial<ProxyOptions> = {},
-): Promise<Ends> {
+) {
+  /** In order. */
   const accepted: Socket[] = [];
   const clients: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -62,6 +56,12 @@ async function read(socket: Socket, byteCount: number): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** Sends a text to the server and waits until it has come back. */
+async function echoed(socket: Socket, text: string): Promise<void> {
+  socket.write(text);
+  await read(socket, text.length);
+}
+
 function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
@@ -88,8 +88,7 @@ async function roundTripMs(client: Socket): Promise<number> {
   const times: number[] = [];
   for (let count = 0; count < 5; count += 1) {
     const startedMs = performance.now();
-    client.write('ping');
-    await read(client, 4);
+    await echoed(client, 'ping');
     times.push(performance.now() - startedMs);
   }
   return Math.min(...times);
@@ -158,16 +157,14 @@ for (const [how, expected] of [
     proxy.dropAll(how);
     assert.deepEqual(await Promise.all(outcomes), [expected, expected]);
     const next = await open();
-    next.write('still there');
-    await read(next, 11);
+    await echoed(next, 'still there');
   });
 }
 
 test('dropAll by silence keeps connections open and carries nothing more', deadline, async (t) => {
   const { proxy, open, accepted } = await startEnds(t, echo);
   const client = await open();
-  client.write('one');
-  await read(client, 3);
+  await echoed(client, 'one');
   proxy.dropAll('silence');
   let heard = 0;
   client.on('data', () => heard++);
@@ -175,8 +172,7 @@ test('dropAll by silence keeps connections open and carries nothing more', deadl
   accepted[0]?.resetAndDestroy();
   client.write('two');
   const other = await open();
-  other.write('round trip after it');
-  await read(other, 19);
+  await echoed(other, 'round trip after it');
   assert.equal(heard, 0);
   assert.equal(client.readyState, 'open');
 });
@@ -195,12 +191,10 @@ test('new connections can be met with silence', deadline, async (t) => {
 test('refusing leaves open connections alone, and restore listens on the same port', deadline, async (t) => {
   const { proxy, open } = await startEnds(t, echo);
   const client = await open();
-  client.write('a');
-  await read(client, 1);
+  await echoed(client, 'a');
   await proxy.refuse(true);
   await assert.rejects(open(), { code: 'ECONNREFUSED' });
-  client.write('b');
-  await read(client, 1);
+  await echoed(client, 'b');
   await proxy.restore();
   await open();
 });
@@ -261,8 +255,7 @@ test('one connection can be dropped as it comes', deadline, async (t) => {
   });
   assert.equal(await outcomeOf((await open()).resume()), 'end');
   const second = await open();
-  second.write('x');
-  await read(second, 1);
+  await echoed(second, 'x');
   assert.deepEqual(ids, [1, 2]);
 });
 

@@ -6,15 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { endChild, exited, onExit, outputOf } from './child.ts';
 
-export interface AzuritePorts {
+interface AzuritePorts {
   readonly blob: number;
   readonly queue: number;
   readonly table: number;
 }
 
 export interface AzuriteOptions {
-  /** Free ones are taken when absent. */
-  readonly ports?: AzuritePorts;
   /**
    * Where data is kept on disk, so that it outlives `kill` and `restart`. In memory when absent: then a
    * restart begins empty.
@@ -48,7 +46,8 @@ const startTimeoutMs = 30_000;
  * child ends with `stop`, and by itself when this process ends in any way.
  */
 export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurite> {
-  let ports = options.ports ?? { blob: 0, queue: 0, table: 0 };
+  // Free ones at the first start.
+  let ports: AzuritePorts = { blob: 0, queue: 0, table: 0 };
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
     const started = spawnAzurite(ports, options.folder);

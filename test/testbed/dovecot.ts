@@ -33,8 +33,6 @@ export interface DovecotOptions {
   readonly tls?: boolean;
   /** IMAP capabilities that it does not announce, as `UIDPLUS`. */
   readonly withoutImapCapabilities?: readonly string[];
-  /** Lets one POP3 session at a time into a mailbox; the next gets `[IN-USE]`. */
-  readonly lockPop3Sessions?: boolean;
   /** More of dovecot.conf, put last. */
   readonly extraConfig?: (version: DovecotVersion) => string;
 }

@@ -80,7 +80,6 @@ service stats {
 ${loginService('imap', ports.imap, ports.imaps)}
 ${loginService('pop3', ports.pop3, ports.pop3s)}
 ${capabilityOverride(version, config.withoutImapCapabilities ?? [])}
-pop3_lock_session = ${config.lockPop3Sessions === true ? 'yes' : 'no'}
 ${config.extraConfig?.(version) ?? ''}
 `;
 }

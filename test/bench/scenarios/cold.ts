@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { mainFile } from '../../demo/bundle.ts';
 import { type Azurite, startAzurite } from '../../testbed/azurite.ts';
 import { openTable } from '../../testbed/storage.ts';
-import { atMost, median, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
+import { atMost, median, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { runFresh } from '../freshProcess.ts';
 import { buildBareApp } from './bareApps.ts';
 import { type Context, inMs } from './context.ts';
@@ -40,7 +40,7 @@ export async function measureCold({ options, say }: Context): Promise<ScenarioRe
   } finally {
     await azurite.stop();
   }
-  const series = (name: keyof typeof samples): Series => ({ name, unit: 'ms', samples: samples[name] });
+  const series = (name: keyof typeof samples) => times(name, samples[name]);
   for (const name of ['main', 'library', 'tick', 'bare'] as const)
     say(`  ${name} ${inMs(median(samples[name]))}`);
   return {

@@ -1,6 +1,6 @@
 import type { Bed } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
-import { amountFigure, atMost, median, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
+import { amountFigure, atMost, median, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { type StoredMail, withStock } from '../stock.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
@@ -42,11 +42,11 @@ export async function measureExtras(context: Context): Promise<ScenarioResult> {
       }),
     ),
   );
-  const cpu = (kind: Kind): Series => ({
-    name: kind,
-    unit: 'ms',
-    samples: drains[kind].map(({ cpuMs }) => cpuMs),
-  });
+  const cpu = (kind: Kind) =>
+    times(
+      kind,
+      drains[kind].map(({ cpuMs }) => cpuMs),
+    );
   const requestsWithout = median(drains['journal off'].map(({ requests }) => requests));
   const added = drains['journal full'].map(({ requests }) => requests - requestsWithout);
   const title = `IMAP, loopback, ${sizes.mails.toLocaleString('en')} mails`;

@@ -1,5 +1,5 @@
 import { mixedMail } from '../benchMails.ts';
-import { atMost, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
+import { atMost, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { withStock } from '../stock.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
@@ -23,11 +23,7 @@ export async function measureGrowth(context: Context): Promise<ScenarioResult> {
       }
     }),
   );
-  const series = (count: number): Series => ({
-    name: `${count.toLocaleString('en')} mails`,
-    unit: 'ms',
-    samples: samples.get(count) ?? [],
-  });
+  const series = (count: number) => times(`${count.toLocaleString('en')} mails`, samples.get(count) ?? []);
   const [few, many, most] = [series(counts[0]), series(counts[1]), series(counts[2])];
   return {
     figures: [

@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 import { mainFile } from '../../demo/bundle.ts';
 import { benchFolder } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
-import { atMost, median, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
+import { atMost, median, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { runFresh } from '../freshProcess.ts';
 import { password, queueName } from '../parts.ts';
 import { withStock } from '../stock.ts';
@@ -64,19 +64,18 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
   );
   for (const name of ['app', 'plain', 'freshApp', 'fresh'] as const)
     say(`  ${name} ${inMs(median(samples[name]))}`);
-  const series = (name: string, from: readonly number[]): Series => ({ name, unit: 'ms', samples: from });
   return {
     figures: [
       ratioFigure(
         'One mail, Service Bus 20 ms away, warm: poll / plain script',
-        series('poll', samples.app),
-        series('plain script', samples.plain),
+        times('poll', samples.app),
+        times('plain script', samples.plain),
         atMost(0.18),
       ),
       ratioFigure(
         'One mail, Service Bus 20 ms away: fresh process to mail settled / plain script',
-        series('app', samples.freshApp),
-        series('plain script', samples.fresh),
+        times('app', samples.freshApp),
+        times('plain script', samples.fresh),
         atMost(0.65),
       ),
     ],

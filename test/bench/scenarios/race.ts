@@ -1,7 +1,7 @@
 import type { Bed, BedOptions, Protocol } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
 import { runFetchmail, runMbsync } from '../contenders.ts';
-import { median, type Relative, type Series } from '../figures.ts';
+import { median, type Relative, type Series, times } from '../figures.ts';
 import { password, queueName } from '../parts.ts';
 import { type StoredMail, withStock } from '../stock.ts';
 import { type Context, inMs, withBed } from './context.ts';
@@ -60,7 +60,7 @@ export async function runRace(context: Context, race: Race): Promise<RaceResult>
       }
     }),
   );
-  const series = (name: Contender): Series => ({ name, unit: 'ms', samples: samples[name] });
+  const series = (name: Contender) => times(name, samples[name]);
   const title = `${protocol}, ${where}, ${mailCount.toLocaleString('en')} mails`;
   return {
     title,

@@ -16,8 +16,6 @@ export interface BrokerOptions {
   readonly topics?: readonly TopicOptions[];
   /** A link that nothing goes over for this long is detached; default ten minutes, as in Service Bus. */
   readonly idleLinkMs?: number;
-  /** For queues and topics that don't say it themselves. */
-  readonly maxMessageSizeBytes?: number;
   /** Default: random. */
   readonly key?: string;
 }
@@ -51,7 +49,7 @@ const defaultIdleLinkMs = 10 * 60_000;
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const key = options.key ?? randomBytes(32).toString('base64');
   const faults = noFaults();
-  const namespace = new Namespace(options.maxMessageSizeBytes);
+  const namespace = new Namespace();
   const sockets = new Set<Socket>();
   let connectionsEver = 0;
 

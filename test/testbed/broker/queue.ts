@@ -22,7 +22,6 @@ export interface QueueOptions {
   readonly lockDurationMs?: number;
   /** Deliveries that may fail before the message is dead-lettered; default 10. */
   readonly maxDeliveryCount?: number;
-  readonly disabled?: boolean;
 }
 
 /** `deferred`: given out by its sequence number only. */
@@ -62,7 +61,7 @@ export class BrokerQueue implements Entity {
   readonly requiresSession: boolean;
   readonly lockDurationMs: number;
   readonly deadLetterQueue: BrokerQueue | undefined;
-  disabled: boolean;
+  disabled = false;
   /** Messages stored since the start; a dropped duplicate is not one. */
   accepted = 0;
   /** Messages dropped by duplicate detection, whose senders were told they were accepted. */
@@ -89,7 +88,6 @@ export class BrokerQueue implements Entity {
     this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? 262_144;
     this.requiresSession = options.requiresSession ?? false;
     this.lockDurationMs = options.lockDurationMs ?? 30_000;
-    this.disabled = options.disabled ?? false;
     this.#locks = new MessageLocks(this.lockDurationMs, (message) => this.#fail(message));
     this.#sessions = new SessionLocks(this.lockDurationMs, (sessionId) => this.#expireSession(sessionId));
     this.#seen = new DuplicateDetection(options.duplicateDetectionWindowMs);

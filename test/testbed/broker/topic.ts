@@ -40,9 +40,7 @@ export interface SubscriptionOptions extends Omit<QueueOptions, 'duplicateDetect
 
 export interface TopicOptions {
   readonly name: string;
-  readonly maxMessageSizeBytes?: number;
   readonly duplicateDetectionWindowMs?: number;
-  readonly disabled?: boolean;
   readonly subscriptions: readonly SubscriptionOptions[];
 }
 
@@ -80,9 +78,9 @@ export class Subscription extends BrokerQueue {
 /** A Service Bus topic: what comes goes on each subscription with a rule that takes it. */
 export class Topic implements Entity {
   readonly name: string;
-  readonly maxMessageSizeBytes: number;
+  readonly maxMessageSizeBytes = 262_144;
   readonly subscriptions: readonly Subscription[];
-  disabled: boolean;
+  disabled = false;
   transfers = 0;
   readonly #seen: DuplicateDetection;
   readonly #scheduled = new ScheduledMessages(({ raw }) => this.#distribute(raw, Date.now()));
@@ -90,8 +88,6 @@ export class Topic implements Entity {
 
   constructor(options: TopicOptions) {
     this.name = options.name;
-    this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? 262_144;
-    this.disabled = options.disabled ?? false;
     this.subscriptions = options.subscriptions.map(
       (subscription) => new Subscription(options.name, subscription),
     );
