@@ -70,13 +70,6 @@ async function contentOf(
   if (claimCheck === undefined) return { sizeBytes, sha256: body ?? '' };
   if (body !== emptySha256) throw new Error('A message with a claim check has a body, too.');
   const [, container = '', name = ''] = /^([^/]+)\/(.+)$/s.exec(String(claimCheck)) ?? [];
-  const { readableStreamBody } = await blobs.getContainerClient(container).getBlobClient(name).download();
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const piece of readableStreamBody ?? []) {
-    const chunk = Buffer.from(piece);
-    bytes += chunk.length;
-    hash.update(chunk);
-  }
-  return { sizeBytes: bytes, sha256: hash.digest('hex') };
+  const bytes = await blobs.getContainerClient(container).getBlobClient(name).downloadToBuffer();
+  return { sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
 }

@@ -4,7 +4,7 @@ import { clockText, fit, printable, sizeText, type Terminal } from './terminal.t
 interface Column {
   readonly title: string;
   readonly columns: number;
-  readonly align: 'left' | 'right';
+  readonly align?: 'right';
   readonly cell: (message: ReceivedMessage) => string;
 }
 
@@ -39,18 +39,13 @@ function layOut(width: number): readonly Column[] {
   const fileName = Math.floor(rest * 0.34);
   const type = Math.min(Math.floor(rest * 0.33), 25);
   return [
-    { title: 'time', columns: 8, align: 'left', cell: ({ receivedAt }) => clockText(receivedAt) },
-    { title: 'connection', columns: 11, align: 'left', cell: ({ connection }) => connection },
-    { title: 'kind', columns: 10, align: 'left', cell: ({ kind }) => kind },
-    { title: 'file name', columns: fileName, align: 'left', cell: ({ fileName }) => printable(fileName) },
-    { title: 'type', columns: type, align: 'left', cell: ({ contentType }) => printable(contentType) },
+    { title: 'time', columns: 8, cell: ({ receivedAt }) => clockText(receivedAt) },
+    { title: 'connection', columns: 11, cell: ({ connection }) => connection },
+    { title: 'kind', columns: 10, cell: ({ kind }) => kind },
+    { title: 'file name', columns: fileName, cell: ({ fileName }) => printable(fileName) },
+    { title: 'type', columns: type, cell: ({ contentType }) => printable(contentType) },
     { title: 'size', columns: 9, align: 'right', cell: sizeCell },
-    {
-      title: 'subject',
-      columns: rest - fileName - type,
-      align: 'left',
-      cell: ({ subject }) => printable(subject),
-    },
+    { title: 'subject', columns: rest - fileName - type, cell: ({ subject }) => printable(subject) },
   ];
 }
 

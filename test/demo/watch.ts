@@ -7,7 +7,14 @@ import type { Host } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
 import { seedMaildir } from '../testbed/seed.ts';
 import { listenForKeys } from './keys.ts';
-import { addConnections, type DemoMailboxes, queueName, spareUser, startMailboxes } from './mailboxes.ts';
+import {
+  addConnections,
+  columnsOf,
+  type DemoMailboxes,
+  queueName,
+  spareUser,
+  startMailboxes,
+} from './mailboxes.ts';
 import { startMailDrop } from './smtp.ts';
 import { requireMailServer, type Stage, startStage } from './stage.ts';
 import { clockText, countText, printable, type Terminal } from './terminal.ts';
@@ -106,14 +113,7 @@ function writeConnectionFile({ dovecot, password }: DemoMailboxes): string {
   const folder = mkdtempSync(join(tmpdir(), 'demo-connection-'));
   onExit(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'connection.json');
-  const connection = {
-    host: dovecot.host,
-    hostType: 'IMAP',
-    port: dovecot.imapsPort,
-    caCertificate: dovecot.caCertificate,
-    username: spareUser,
-    password,
-  };
+  const connection = columnsOf(dovecot, 'IMAP', spareUser, password);
   writeFileSync(file, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 });
   return file;
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -115,13 +116,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
       ports: { imap, imaps, pop3, pop3s },
     }),
   );
-  const log = () => {
-    try {
-      return readFileSync(logPath, 'utf8');
-    } catch {
-      return '';
-    }
-  };
+  const log = () => (existsSync(logPath) ? readFileSync(logPath, 'utf8') : '');
   const signal = (name: NodeJS.Signals) => signalGroup(child, name);
   const start = async (): Promise<void> => {
     const started = spawnDovecot(configPath);
