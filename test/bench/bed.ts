@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TableClient } from '@azure/data-tables';
+import type { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { mainFile } from '../demo/bundle.ts';
 import { type HostProcess, startHostProcess } from '../testbed/host/hostProcess.ts';
 import { clearMaildir } from '../testbed/seed.ts';
+import { openTable, pollOrder } from '../testbed/storage.ts';
 import { type Parts, type PartsOptions, password, queueName, startParts } from './parts.ts';
 import { linkIntoMaildir, type StoredMail } from './stock.ts';
 import { checkArrived, checkMailbox } from './verify.ts';
@@ -39,17 +40,11 @@ export interface BedOptions extends PartsOptions {
   readonly open: (port: number, protocol: Protocol, user: string) => Promise<void>;
 }
 
-const insecure = { allowInsecureConnection: true };
-
 export async function startBed(options: BedOptions): Promise<Bed> {
   const parts = await startParts(options);
   const { azurite, broker, dovecot } = parts;
   const host = await startAppHost(parts, options);
-  const connections = TableClient.fromConnectionString(
-    azurite.connectionString,
-    'EmailConnections',
-    insecure,
-  );
+  const connections = openTable(azurite.connectionString, 'EmailConnections');
   await connections.createTable();
   const orders = new QueueClient(azurite.connectionString, 'email-polls');
   await orders.createIfNotExists();
@@ -80,8 +75,7 @@ export async function startBed(options: BedOptions): Promise<Bed> {
     },
     async poll(users) {
       for (const connection of users) {
-        const order = JSON.stringify({ customer: 'bench', connection });
-        await orders.sendMessage(Buffer.from(order).toString('base64'));
+        await orders.sendMessage(pollOrder('bench', connection));
       }
       const startedMs = performance.now();
       await host.drainQueue();

@@ -5,6 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ensureBundle } from '../demo/bundle.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
 import { benchFolder } from './bed.ts';
@@ -75,18 +76,10 @@ async function main(options: BenchOptions): Promise<void> {
 
 async function inTime<T>(name: string, { rounds }: BenchOptions, work: Promise<T>): Promise<T> {
   const timeoutMs = scenarioTimeoutMs * Math.max(1, rounds / 3);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`${name} took more than ${timeoutMs / 60_000} minutes.`)),
-      timeoutMs,
-    );
+  const late = delay(timeoutMs, undefined, { ref: false }).then(() => {
+    throw new Error(`${name} took more than ${timeoutMs / 60_000} minutes.`);
   });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await Promise.race([work, late]);
 }
 
 // What was started ends with this process, however it ends.

@@ -28,6 +28,11 @@ export interface ScenarioResult {
   readonly relatives?: readonly Relative[];
 }
 
+/** Times of something, over all rounds. */
+export function times(name: string, samples: readonly number[]): Series {
+  return { name, unit: 'ms', samples };
+}
+
 /** Throws when there is nothing to take the median of. */
 export function median(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);

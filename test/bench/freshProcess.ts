@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { exited, onExit } from '../testbed/child.ts';
+import { spawn } from 'node:child_process';
+import { exited, firstLine, onExit } from '../testbed/child.ts';
 
 const timeoutMs = 30_000;
 
@@ -25,10 +24,4 @@ export async function runFresh(
     clearTimeout(deadline);
     forget();
   }
-}
-
-async function firstLine(child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new Error('The process has no output.');
-  for await (const line of createInterface({ input: child.stdout })) return line;
-  throw new Error('The process ended before it was done.');
 }

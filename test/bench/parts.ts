@@ -1,15 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type BrokerProcess, startBrokerProcess } from '../testbed/broker/brokerProcess.ts';
-import { endChild, onExit } from '../testbed/child.ts';
+import { type Script, startScript } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
-import { startHttpCounter } from './httpCounter.ts';
+import { startStorageProxy } from '../testbed/storageProxy.ts';
 
 export const queueName = 'email-inbound';
 export const password = 'bench 7 password';
 
+const proxyMain = new URL('../testbed/proxyMain.ts', import.meta.url);
 /** Timers fire late by so much on average: without it, 5 ms there and back would be 7.5. */
 const timerLagMs = 0.5;
 
@@ -62,12 +60,14 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     }),
     startDovecot({ users: options.users.map((user) => ({ user, password })) }),
   ]);
-  const proxies: ProxyProcess[] = [];
+  const proxies: Script<unknown>[] = [];
   const through = async (port: number, rttMs: number | undefined): Promise<number> => {
     if (rttMs === undefined || rttMs === 0) return port;
-    const proxy = await startProxyProcess(port, rttMs / 2 - timerLagMs, options.handshake ?? false);
+    const args = ['--target', `127.0.0.1:${port}`, '--delay', String(rttMs / 2 - timerLagMs)];
+    if (options.handshake) args.push('--handshake');
+    const proxy = await startScript<{ port: number }>(proxyMain, args);
     proxies.push(proxy);
-    return proxy.port;
+    return proxy.said.port;
   };
   const { mailRttMs, cloudRttMs, serviceBusRttMs = cloudRttMs } = options.distances ?? {};
   const [imapPort, pop3Port, brokerPort, ...storagePorts] = await Promise.all([
@@ -80,7 +80,7 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
   ]);
   const direct = [azurite.blobPort, azurite.queuePort, azurite.tablePort];
   const counters =
-    options.countRequests === true ? await Promise.all(storagePorts.map(startHttpCounter)) : [];
+    options.countRequests === true ? await Promise.all(storagePorts.map(startStorageProxy)) : [];
   const seenByApp = counters.length > 0 ? counters.map(({ port }) => port) : storagePorts;
   return {
     azurite,
@@ -91,7 +91,8 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     storageConnectionString: withPorts(azurite.connectionString, direct, seenByApp),
     serviceBusConnectionString: withPorts(broker.connectionString, [broker.port], [brokerPort]),
     takeRequests() {
-      return counters.flatMap(({ requests }) => requests.splice(0));
+      const calls = counters.flatMap((counter) => counter.calls.splice(0));
+      return calls.map(({ method, url }) => `${method} ${url.split('?')[0]}`);
     },
     async stop() {
       await Promise.all(counters.map((counter) => counter.stop()));
@@ -111,42 +112,4 @@ function withPorts(connectionString: string, from: readonly number[], to: readon
     const index = from.indexOf(Number(port));
     return index === -1 ? whole : `${host}:${to[index]}`;
   });
-}
-
-interface ProxyProcess {
-  readonly port: number;
-  stop(): Promise<void>;
-}
-
-async function startProxyProcess(
-  targetPort: number,
-  oneWayDelayMs: number,
-  handshake: boolean,
-): Promise<ProxyProcess> {
-  const main = fileURLToPath(new URL('../testbed/proxyMain.ts', import.meta.url));
-  const args = [
-    '--target',
-    `127.0.0.1:${targetPort}`,
-    '--delay',
-    String(oneWayDelayMs),
-    '--until-stdin-closes',
-  ];
-  const child = spawn(process.execPath, [main, ...args, ...(handshake ? ['--handshake'] : [])], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const forget = onExit(() => child.kill('SIGKILL'));
-  const { port } = JSON.parse(await firstLine(child));
-  return {
-    port,
-    async stop() {
-      await endChild(child);
-      forget();
-    },
-  };
-}
-
-async function firstLine(child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new Error('The proxy has no output.');
-  for await (const line of createInterface({ input: child.stdout })) return line;
-  throw new Error('The proxy ended before it was ready.');
 }

@@ -1,10 +1,10 @@
-import { rmSync } from 'node:fs';
-import { chown, link, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { chown, link, mkdir, rename, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { onExit } from '../testbed/child.ts';
+import { forEachOf } from '../../shared/wait/parallel.ts';
 import { crlfSizeBytes } from '../testbed/seed.ts';
 import type { BenchMail, ExpectedPart } from './benchMails.ts';
+import { withTemporaryFolder } from './temporaryFolder.ts';
 
 /** A mail that lies ready on disk. */
 export interface StoredMail {
@@ -14,34 +14,27 @@ export interface StoredMail {
   readonly parts: readonly ExpectedPart[];
 }
 
-/** Mails made once and linked into mailboxes as often as they are needed. */
-export interface Stock {
-  readonly mails: readonly StoredMail[];
-  remove(): Promise<void>;
-}
-
 const atOnce = 32;
 let sequence = 0;
 
-/** Writes the mails `make(0)` to `make(count - 1)` to a folder of its own, which goes when this process exits. */
-export async function makeStock(count: number, make: (index: number) => BenchMail): Promise<Stock> {
-  const folder = await mkdtemp(join(tmpdir(), 'bench-mails-'));
-  const forget = onExit(() => rmSync(folder, { recursive: true, force: true }));
-  const mails: StoredMail[] = [];
-  await inParallel(count, async (index) => {
-    const { source, messageId, parts } = make(index);
-    const file = join(folder, String(index));
-    await writeFile(file, source);
-    await giveToMailOwner(file);
-    mails[index] = { file, sizeBytes: crlfSizeBytes(source), messageId, parts };
+/** The mails `make(0)` to `make(count - 1)`, on disk for the time of `use`. */
+export async function withStock<T>(
+  count: number,
+  make: (index: number) => BenchMail,
+  use: (mails: readonly StoredMail[]) => Promise<T>,
+): Promise<T> {
+  return withTemporaryFolder('bench-mails-', async (folder) => {
+    const mails: StoredMail[] = [];
+    await forEachOf(Array(count).keys(), atOnce, async (index) => {
+      const { source, messageId, parts } = make(index);
+      const file = join(folder, String(index));
+      await writeFile(file, source);
+      // The user that the test server serves mail as.
+      if (userInfo().uid === 0) await chown(file, 65_534, 65_534);
+      mails[index] = { file, sizeBytes: crlfSizeBytes(source), messageId, parts };
+    });
+    return await use(mails);
   });
-  return {
-    mails,
-    async remove() {
-      await rm(folder, { recursive: true, force: true });
-      forget();
-    },
-  };
 }
 
 /** Puts mails into a Maildir as new ones, in this order, as links to the stock's files. */
@@ -50,25 +43,10 @@ export async function linkIntoMaildir(maildir: string, mails: readonly StoredMai
   const seconds = Math.floor(Date.now() / 1000);
   const first = sequence;
   sequence += mails.length;
-  await inParallel(mails.length, async (index) => {
-    const mail = mails[index];
-    if (mail === undefined) return;
+  await forEachOf(mails.entries(), atOnce, async ([index, mail]) => {
     const number = String(first + index).padStart(9, '0');
     const name = `${seconds}.M${number}P${process.pid}.bench,S=${mail.sizeBytes},W=${mail.sizeBytes}`;
     await link(mail.file, join(maildir, 'tmp', name));
     await rename(join(maildir, 'tmp', name), join(maildir, 'new', name));
   });
-}
-
-/** The user that the test server serves mail as. */
-async function giveToMailOwner(file: string): Promise<void> {
-  if (userInfo().uid === 0) await chown(file, 65_534, 65_534);
-}
-
-async function inParallel(count: number, act: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < count; index = next++) await act(index);
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BlobServiceClient } from '@azure/storage-blob';
+import { forEachOf } from '../../shared/wait/parallel.ts';
 import type { ListedMessage } from '../testbed/broker/control.ts';
 import { listMaildir } from '../testbed/seed.ts';
 import type { StoredMail } from './stock.ts';
@@ -28,23 +29,18 @@ export async function checkArrived(
   }
   const blobs = BlobServiceClient.fromConnectionString(storageConnectionString);
   const ids = new Set<string | undefined>();
-  let next = 0;
-  const checkSome = async (): Promise<void> => {
-    for (let message = messages[next++]; message !== undefined; message = messages[next++]) {
-      const { connection, emailMessageId, partNumber, partCount, size, sha256 } =
-        message.applicationProperties;
-      const key = `${connection} ${emailMessageId} ${partNumber}/${partCount}`;
-      const content = await contentOf(message, blobs);
-      const found = `${message.subject} of ${content.sizeBytes} bytes ${content.sha256}`;
-      if (expected.get(key) !== found)
-        throw new Error(`${key} arrived as ${found}, not as ${expected.get(key)}.`);
-      if (size !== content.sizeBytes || sha256 !== content.sha256)
-        throw new Error(`${key} says wrong of itself.`);
-      expected.delete(key);
-      ids.add(message.messageId);
-    }
-  };
-  await Promise.all(Array.from({ length: blobsAtOnce }, checkSome));
+  await forEachOf(messages, blobsAtOnce, async (message) => {
+    const { connection, emailMessageId, partNumber, partCount, size, sha256 } = message.applicationProperties;
+    const key = `${connection} ${emailMessageId} ${partNumber}/${partCount}`;
+    const content = await contentOf(message, blobs);
+    const found = `${message.subject} of ${content.sizeBytes} bytes ${content.sha256}`;
+    if (expected.get(key) !== found)
+      throw new Error(`${key} arrived as ${found}, not as ${expected.get(key)}.`);
+    if (size !== content.sizeBytes || sha256 !== content.sha256)
+      throw new Error(`${key} says wrong of itself.`);
+    expected.delete(key);
+    ids.add(message.messageId);
+  });
   if (expected.size > 0)
     throw new Error(`${expected.size} parts did not arrive, as ${[...expected.keys()][0]}.`);
   if (ids.size !== messages.length) throw new Error('Some messages have an id in common.');
@@ -74,13 +70,6 @@ async function contentOf(
   if (claimCheck === undefined) return { sizeBytes, sha256: body ?? '' };
   if (body !== emptySha256) throw new Error('A message with a claim check has a body, too.');
   const [, container = '', name = ''] = /^([^/]+)\/(.+)$/s.exec(String(claimCheck)) ?? [];
-  const { readableStreamBody } = await blobs.getContainerClient(container).getBlobClient(name).download();
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const piece of readableStreamBody ?? []) {
-    const chunk = Buffer.from(piece);
-    bytes += chunk.length;
-    hash.update(chunk);
-  }
-  return { sizeBytes: bytes, sha256: hash.digest('hex') };
+  const bytes = await blobs.getContainerClient(container).getBlobClient(name).downloadToBuffer();
+  return { sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
 }

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import fc from 'fast-check';
-import { listenOn } from '../testbed/child.ts';
+import { listenLocally, listenOn } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { serveHttp } from '../testbed/host/httpServer.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
@@ -16,6 +15,7 @@ import { readArguments } from './arguments.ts';
 import { faxMails, orderMails } from './demoMails.ts';
 import { type DemoProcess, makeWorkFolder, startDemo } from './demoProcess.ts';
 import { findJsonError } from './jsonError.ts';
+import { columnsOf } from './mailboxes.ts';
 import { startMailDrop } from './smtp.ts';
 import { fit, openTerminal, printable } from './terminal.ts';
 
@@ -58,8 +58,9 @@ const expectedRows = [
 ] as const;
 
 test('the demo shows every part of every mail, settles them, sends nothing again, ends with 0 and leaves nothing', async () => {
-  const demo = startDemo(workFolder, []);
-  assert.equal(await demo.ended, 0, demo.output());
+  // Settings that the shell has for something else have no say.
+  const demo = startDemo(workFolder, [], { JOURNAL: 'none of the three', RETRY_MAX_AGE_HOURS: 'never' });
+  await endsWith(0, demo);
   assertRows(demo.output(), expectedRows);
   assert.match(demo.output(), /IMAP orders: 7 of 7 mails still there, 7 marked read, 0 unread/);
   assert.match(demo.output(), /POP3 faxes: 5 of 5 mails deleted, 0 left/);
@@ -70,8 +71,13 @@ test('the demo shows every part of every mail, settles them, sends nothing again
   assert.match(demo.output(), /12 mails of 12 picked up, 17 messages received/);
   assert.match(demo.output(), /Size and SHA-256 of every message are what it says/);
   assert.doesNotMatch(demo.output(), /\x1b|password/i);
-  assertLines(demo.output(), 120);
-  assertNothingLeft(demo);
+  assert.deepEqual(
+    demo
+      .output()
+      .split('\n')
+      .filter((line) => [...line].length > 120),
+    [],
+  );
 });
 
 test('--watch runs by the schedule, tells how to drop a mail in, and ends with 0 on Ctrl-C', async () => {
@@ -81,9 +87,8 @@ test('--watch runs by the schedule, tells how to drop a mail in, and ends with 0
   assert.match(demo.output(), /IMAP +or as a file: cp mail\.eml \/.*\/mail\/orders\/new\//);
   assert.match(demo.output(), /Mail program 127\.0\.0\.1, IMAP \d+ \(TLS \d+\), POP3 \d+ \(TLS \d+\)/);
   demo.child.kill('SIGINT');
-  assert.equal(await demo.ended, 0, demo.output());
+  await endsWith(0, demo);
   assert.match(demo.output(), /17 messages received\. Everything stopped\./);
-  assertNothingLeft(demo);
 });
 
 test('--watch --no-consumer leaves the messages to another, and says how to connect', async () => {
@@ -100,9 +105,8 @@ test('--watch --no-consumer leaves the messages to another, and says how to conn
   );
   await client.close();
   demo.child.kill('SIGINT');
-  assert.equal(await demo.ended, 0, demo.output());
+  await endsWith(0, demo);
   assert.doesNotMatch(demo.output(), /messages received/);
-  assertNothingLeft(demo);
 });
 
 test('--watch takes mail by SMTP, polls when a key is pressed, serves the page and the API, and --out writes files', async () => {
@@ -140,23 +144,21 @@ test('--watch takes mail by SMTP, polls when a key is pressed, serves the page a
   assert.ok(readdirSync(out).some((name) => name.endsWith('-orders-imap-Lieferschein 0815.pdf')));
 
   demo.child.kill('SIGINT');
-  assert.equal(await demo.ended, 0, demo.output());
-  assertNothingLeft(demo);
+  await endsWith(0, demo);
 });
 
 test('interrupted while it works, the demo takes all it started with it', async () => {
   const demo = startDemo(workFolder, []);
   await demo.says('Mail server');
   demo.child.kill('SIGTERM');
-  assert.equal(await demo.ended, 130);
-  assertNothingLeft(demo);
+  await endsWith(130, demo);
 });
 
 test('--connection polls an IMAP mailbox of one’s own and marks its mails read', async () => {
   const mails = orderMails();
   await seedMaildir(dovecot.maildir('imap'), mails);
   const demo = startDemo(workFolder, ['--connection', connectionFile('imap', 'IMAP', { note: 'mine' })]);
-  assert.equal(await demo.ended, 0, demo.output());
+  await endsWith(0, demo);
   const rows = expectedRows.filter(([connection]) => connection === 'orders-imap');
   assertRows(
     demo.output(),
@@ -164,12 +166,10 @@ test('--connection polls an IMAP mailbox of one’s own and marks its mails read
   );
   assert.match(demo.output(), /7 mails marked read, 11 messages received/);
   assert.match(demo.output(), /Not a column, and ignored: note\./);
-  assert.ok(!demo.output().includes(password));
   assert.deepEqual(
     (await listMaildir(dovecot.maildir('imap'))).map(({ seen }) => seen),
     mails.map(() => true),
   );
-  assertNothingLeft(demo);
 });
 
 test('--connection takes the password from the environment, and deletes over POP3 only with --yes', async () => {
@@ -179,17 +179,14 @@ test('--connection takes the password from the environment, and deletes over POP
   const env = { MAILBOX_PASSWORD: password };
 
   const refused = startDemo(workFolder, ['--connection', file], env);
-  assert.equal(await refused.ended, 2);
+  await endsWith(2, refused);
   assert.match(refused.output(), /would delete every mail it sends \(POP3 knows no read mark\).*add --yes/);
   assert.equal((await listMaildir(maildir)).length, 5);
-  assertNothingLeft(refused);
 
   const demo = startDemo(workFolder, ['--connection', file, '--yes'], env);
-  assert.equal(await demo.ended, 0, demo.output());
+  await endsWith(0, demo);
   assert.match(demo.output(), /5 mails deleted, 6 messages received/);
-  assert.ok(!demo.output().includes(password));
   assert.deepEqual(await listMaildir(maildir), []);
-  assertNothingLeft(demo);
 });
 
 test('--connection with a refused login ends with 1 and the sentence that the table would show', async () => {
@@ -198,13 +195,11 @@ test('--connection with a refused login ends with 1 and the sentence that the ta
     '--connection',
     connectionFile('refused', 'IMAP', { password: wrong }),
   ]);
-  assert.equal(await demo.ended, 1, demo.output());
+  await endsWith(1, demo);
   assert.match(
     demo.output(),
     /IMAP login to 127\.0\.0\.1:\d+ as refused was refused.*Check username and password/,
   );
-  assert.ok(!demo.output().includes(password));
-  assertNothingLeft(demo);
 });
 
 for (const { name, content, says } of [
@@ -234,22 +229,16 @@ for (const { name, content, says } of [
     const file = join(folder, `${name}.json`);
     writeFileSync(file, content);
     const demo = startDemo(workFolder, ['--connection', file]);
-    assert.equal(await demo.ended, 2);
+    await endsWith(2, demo);
     assert.match(demo.output(), says);
-    assert.ok(!demo.output().includes(password));
-    assertNothingLeft(demo);
   });
 }
 
 test('what the demo does not know is answered with what it knows', () => {
   assert.deepEqual(readArguments([]), { kind: 'show', outFolder: undefined });
-  assert.deepEqual(readArguments(['--watch', '--out', 'a']), {
-    kind: 'watch',
-    consumes: true,
-    outFolder: 'a',
-  });
-  const unconsumed = { kind: 'watch', consumes: false, outFolder: undefined };
-  assert.deepEqual(readArguments(['--watch', '--no-consumer']), unconsumed);
+  const watch = { kind: 'watch', consumes: true, outFolder: undefined };
+  assert.deepEqual(readArguments(['--watch', '--out', 'a']), { ...watch, outFolder: 'a' });
+  assert.deepEqual(readArguments(['--watch', '--no-consumer']), { ...watch, consumes: false });
   assert.deepEqual(readArguments(['--connection=a=b.json', '--yes']), {
     kind: 'own-mailbox',
     file: 'a=b.json',
@@ -257,23 +246,23 @@ test('what the demo does not know is answered with what it knows', () => {
     outFolder: undefined,
   });
   assert.deepEqual(readArguments(['--watch', '-h']), { kind: 'help' });
-  assert.throws(() => readArguments(['--wach']), /does not know "--wach"[\s\S]*--watch/);
-  assert.throws(() => readArguments(['--connection']), /needs the name of a JSON file/);
-  assert.throws(() => readArguments(['--connection', 'a.json', '--watch']), /leave it out/);
-  assert.throws(() => readArguments(['--yes']), /goes with --connection/);
-  assert.throws(() => readArguments(['--no-consumer']), /goes with --watch/);
-  assert.throws(() => readArguments(['--watch', '--no-consumer', '--out', 'a']), /without --out/);
-  assert.throws(() => readArguments(['--out', '--watch']), /needs the name of a folder/);
+  for (const [args, sentence] of [
+    [['--wach'], /does not know "--wach"[\s\S]*--watch/],
+    [['--connection'], /needs the name of a JSON file/],
+    [['--connection', 'a.json', '--watch'], /leave it out/],
+    [['--yes'], /goes with --connection/],
+    [['--no-consumer'], /goes with --watch/],
+    [['--watch', '--no-consumer', '--out', 'a'], /without --out/],
+    [['--out', '--watch'], /needs the name of a folder/],
+  ] as const) {
+    assert.throws(() => readArguments(args), sentence);
+  }
 });
 
 test('an option that npm took for its own, without the second --, is refused with what to write', () => {
   const took = { npm_config_watch: 'true' };
   assert.throws(() => readArguments([], took), /Write: npm run demo -- --watch/);
-  assert.deepEqual(readArguments(['--watch'], took), {
-    kind: 'watch',
-    consumes: true,
-    outFolder: undefined,
-  });
+  assert.equal(readArguments(['--watch'], took).kind, 'watch');
 });
 
 test('where JSON goes wrong is found as the line and column of the first character that can’t be', () => {
@@ -316,9 +305,8 @@ test('what is JSON to the parser has no error, and what is none has one', () => 
 });
 
 test('where the usual port is taken, another one is listened on', async () => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  const { port } = taken.address() as AddressInfo;
+  const taken = createServer();
+  const port = await listenLocally(taken);
   const drop = await listenOn(port, (free) => startMailDrop(free, [], async () => undefined));
   const http = await listenOn(port, (free) => serveHttp({ port: free }, () => Promise.reject(new Error())));
   try {
@@ -346,18 +334,7 @@ test('a mail’s texts can neither steer the terminal nor break the table', () =
 });
 
 function connectionFile(user: string, hostType: 'IMAP' | 'POP3', more: Record<string, unknown> = {}): string {
-  const { host, caCertificate, imapsPort, pop3sPort } = dovecot;
-  const port = hostType === 'IMAP' ? imapsPort : pop3sPort;
-  const columns = {
-    connection: 'mailbox',
-    host,
-    hostType,
-    port,
-    caCertificate,
-    username: user,
-    password,
-    ...more,
-  };
+  const columns = { connection: 'mailbox', ...columnsOf(dovecot, hostType, user, password), ...more };
   const file = join(folder, `${user}.json`);
   writeFileSync(file, JSON.stringify(columns));
   return file;
@@ -412,12 +389,10 @@ function holdsInOrder(row: string, cells: readonly string[]): boolean {
   return true;
 }
 
-function assertLines(output: string, width: number): void {
-  for (const line of output.split('\n'))
-    assert.ok([...line].length <= width, `Longer than ${width}: ${line}`);
-}
-
-function assertNothingLeft(demo: DemoProcess): void {
+/** The demo ends with this code, has said no password, and leaves neither a process nor a file. */
+async function endsWith(code: number, demo: DemoProcess): Promise<void> {
+  assert.equal(await demo.ended, code, demo.output());
+  assert.ok(!demo.output().includes(password));
   assert.deepEqual(demo.survivors(), []);
   assert.deepEqual(demo.leftFiles(), []);
 }

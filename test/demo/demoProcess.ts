@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { exited, onExit } from '../testbed/child.ts';
+import { exited, onExit, outputOf } from '../testbed/child.ts';
 
 /** The demo as a person starts it. */
 export interface DemoProcess {
@@ -56,39 +56,27 @@ export function startDemo(
   child.stdin.on('error', () => undefined);
   const offExit = onExit(() => child.kill('SIGKILL'));
   const deadline = setTimeout(() => child.kill('SIGKILL'), deadlineMs);
-  let output = '';
-  const listeners = new Set<() => void>();
-  const take = (piece: string) => {
-    output += piece;
-    for (const listener of listeners) listener();
-  };
-  child.stdout.setEncoding('utf8').on('data', take);
-  child.stderr.setEncoding('utf8').on('data', take);
+  const output = outputOf(child);
+  let hasEnded = false;
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const ended = exited(child)
     .then(() => closed)
     .then(() => {
       clearTimeout(deadline);
       offExit();
+      hasEnded = true;
       return child.exitCode;
     });
   return {
     child,
     press: (key) => void child.stdin.write(key),
-    output: () => output,
-    says: (text) =>
-      new Promise((resolve, reject) => {
-        const check = () => {
-          if (!output.includes(text)) return;
-          listeners.delete(check);
-          resolve();
-        };
-        listeners.add(check);
-        ended.then(() =>
-          reject(new Error(`The demo ended and did not say ${JSON.stringify(text)}:\n${output}`)),
-        );
-        check();
-      }),
+    output,
+    async says(text) {
+      while (!output().includes(text)) {
+        if (hasEnded) throw new Error(`The demo ended and did not say ${JSON.stringify(text)}:\n${output()}`);
+        await delay(5);
+      }
+    },
     ended: ended.then(async (code) => {
       // A process that was killed is there until its parent has seen it.
       for (let wait = 0; wait < 100 && processesOf(folder).length > 0; wait++) await delay(20);

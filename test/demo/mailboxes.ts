@@ -49,6 +49,17 @@ export async function startMailboxes(terminal: Terminal): Promise<DemoMailboxes>
   return { dovecot, password, mailboxes };
 }
 
+/** What a connection to a mailbox of the demo is. */
+export function columnsOf(
+  { host, imapsPort, pop3sPort, caCertificate }: Dovecot,
+  hostType: 'IMAP' | 'POP3',
+  username: string,
+  password: string,
+) {
+  const port = hostType === 'IMAP' ? imapsPort : pop3sPort;
+  return { host, hostType, port, caCertificate, username, password };
+}
+
 /** Two rows in the table are all that the app needs to poll them. */
 export async function addConnections(
   stage: Stage,
@@ -56,15 +67,7 @@ export async function addConnections(
   terminal: Terminal,
 ): Promise<void> {
   for (const { connection, user, hostType, seeded } of mailboxes) {
-    const port = hostType === 'IMAP' ? dovecot.imapsPort : dovecot.pop3sPort;
-    await stage.addConnection(customer, connection, {
-      host: dovecot.host,
-      hostType,
-      port,
-      caCertificate: dovecot.caCertificate,
-      username: user,
-      password,
-    });
+    await stage.addConnection(customer, connection, columnsOf(dovecot, hostType, user, password));
     terminal.line(
       `Connection   ${customer}/${connection}: ${hostType} mailbox ${user}, ${countText(seeded, 'mail')} waiting`,
     );

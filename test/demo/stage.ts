@@ -1,15 +1,15 @@
-import { TableClient } from '@azure/data-tables';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
 import { programs, requirePrograms } from '../testbed/programs.ts';
+import { openTable } from '../testbed/storage.ts';
 import { DemoError } from './arguments.ts';
 import { ensureBundle, mainFile } from './bundle.ts';
 import { type Consumer, noConsumer, startConsumer } from './consumer.ts';
-import { MessageFolder } from './messageFolder.ts';
-import { MessageTable } from './messageTable.ts';
+import { messageFolder } from './messageFolder.ts';
+import { messageTable } from './messageTable.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 /** The row of `EmailConnections` after a poll. */
@@ -55,7 +55,7 @@ const duplicateDetectionWindowMs = 600_000;
 
 export async function startStage(options: StageOptions): Promise<Stage> {
   const { terminal, queueName, outFolder } = options;
-  const folder = outFolder === undefined ? undefined : new MessageFolder(outFolder);
+  const save = outFolder === undefined ? undefined : messageFolder(outFolder);
   const [, azurite, broker] = await Promise.all([
     started(terminal, 'Bundle', ensureBundle, (state) => `dist/main.cjs, ${state}`),
     started(terminal, 'Storage', startAzurite, describeAzurite),
@@ -72,22 +72,20 @@ export async function startStage(options: StageOptions): Promise<Stage> {
     () => startApp(azurite, broker, options),
     ({ functions }) => Object.keys(functions).join(', '),
   );
-  const connections = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
-    allowInsecureConnection: true,
-  });
+  const connections = openTable(azurite.connectionString, 'EmailConnections');
   await connections.createTable();
   const connectionStrings = { serviceBus: broker.connectionString, storage: azurite.connectionString };
-  const table = options.consumes === false ? undefined : new MessageTable(terminal);
+  const show = messageTable(terminal);
   const consumer =
-    table === undefined
+    options.consumes === false
       ? noConsumer
       : startConsumer({
           serviceBusConnectionString: connectionStrings.serviceBus,
           storageConnectionString: connectionStrings.storage,
           queueName,
           onMessage: (message) => {
-            table.add(message);
-            folder?.add(message);
+            show(message);
+            save?.(message);
           },
           onError: (sentence) => terminal.line(terminal.paint(printable(sentence), 'red')),
         });
@@ -141,6 +139,20 @@ export function startMailServer(
   );
 }
 
+/** Each is set, so that none of this shell's own has a say. */
+const settingsByDefault = [
+  'EMAIL_MAX_MESSAGE_BYTES',
+  'EMAIL_MAX_MAIL_BYTES',
+  'POLL_TIME_BUDGET_SECONDS',
+  'RETRY_MAX_AGE_HOURS',
+  'JOURNAL',
+  'MAIL_HOSTS_ALLOWED',
+  'MAIL_DENY_PRIVATE_NETWORKS',
+  'MANAGED_IDENTITY_HOSTS',
+  'APPLICATIONINSIGHTS_CONNECTION_STRING',
+  'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',
+];
+
 function startApp(
   azurite: Azurite,
   broker: Broker,
@@ -150,20 +162,13 @@ function startApp(
     main: mainFile,
     storageConnectionString: azurite.connectionString,
     timers: schedules === undefined ? 'manual' : 'schedule',
-    // Each is set, so that none of this shell's own has a say.
     env: {
       AzureWebJobsStorage: azurite.connectionString,
       ServiceBusConnection: broker.connectionString,
       EMAIL_QUEUE_NAME: queueName,
-      EMAIL_MAX_MESSAGE_BYTES: '',
-      EMAIL_MAX_MAIL_BYTES: '',
-      POLL_TIME_BUDGET_SECONDS: '',
       POLL_SCHEDULE: schedules?.poll ?? '0 * * * * *',
       RETRY_SCHEDULE: schedules?.retry ?? '30 * * * * *',
-      RETRY_MAX_AGE_HOURS: '',
-      MAIL_HOSTS_ALLOWED: '',
-      MAIL_DENY_PRIVATE_NETWORKS: '',
-      APPLICATIONINSIGHTS_CONNECTION_STRING: '',
+      ...Object.fromEntries(settingsByDefault.map((name) => [name, ''])),
     },
     ...(onLog === undefined ? {} : { onLog }),
   });

@@ -7,7 +7,14 @@ import type { Host } from '../testbed/host/host.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
 import { seedMaildir } from '../testbed/seed.ts';
 import { listenForKeys } from './keys.ts';
-import { addConnections, type DemoMailboxes, queueName, spareUser, startMailboxes } from './mailboxes.ts';
+import {
+  addConnections,
+  columnsOf,
+  type DemoMailboxes,
+  queueName,
+  spareUser,
+  startMailboxes,
+} from './mailboxes.ts';
 import { startMailDrop } from './smtp.ts';
 import { requireMailServer, type Stage, startStage } from './stage.ts';
 import { clockText, countText, printable, type Terminal } from './terminal.ts';
@@ -106,14 +113,7 @@ function writeConnectionFile({ dovecot, password }: DemoMailboxes): string {
   const folder = mkdtempSync(join(tmpdir(), 'demo-connection-'));
   onExit(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'connection.json');
-  const connection = {
-    host: dovecot.host,
-    hostType: 'IMAP',
-    port: dovecot.imapsPort,
-    caCertificate: dovecot.caCertificate,
-    username: spareUser,
-    password,
-  };
+  const connection = columnsOf(dovecot, 'IMAP', spareUser, password);
   writeFileSync(file, `${JSON.stringify(connection, null, 2)}\n`, { mode: 0o600 });
   return file;
 }
@@ -132,30 +132,22 @@ function explain(
 ): void {
   const users = mailboxes.map(({ user }) => user);
   terminal.heading('Send a mail; it is picked up at the next full minute, or when you press p.');
-  terminal.line(`Page         ${url}/api/ui, which asks for the key ${functionKey}`);
-  terminal.line(`API          APP=${url} KEY=${functionKey}`);
-  terminal.line(
+  for (const line of [
+    `Page         ${url}/api/ui, which asks for the key ${functionKey}`,
+    `API          APP=${url} KEY=${functionKey}`,
     `             docs/operations.md has a walk through it. Its connection.json, of a mailbox that`,
-  );
-  terminal.line(`             nobody polls yet: cp ${connectionFile} .`);
-  terminal.line(
+    `             nobody polls yet: cp ${connectionFile} .`,
     `SMTP         127.0.0.1:${smtpPort}, to ${[...users, spareUser].join('@, ')}@ any domain, without a login:`,
-  );
-  terminal.line(
     `             printf 'Subject: Hello\\n\\nA mail.\\n' | curl -sS smtp://127.0.0.1:${smtpPort} --mail-from me@example.com --mail-rcpt ${users[0]}@example.com -T -`,
-  );
-  for (const { hostType, maildir } of mailboxes) {
-    terminal.line(`${hostType.padEnd(12)} or as a file: cp mail.eml ${maildir}/new/`);
-  }
-  terminal.line(
+    ...mailboxes.map(
+      ({ hostType, maildir }) => `${hostType.padEnd(12)} or as a file: cp mail.eml ${maildir}/new/`,
+    ),
     `Mail program 127.0.0.1, IMAP ${dovecot.imapPort} (TLS ${dovecot.imapsPort}), POP3 ${dovecot.pop3Port} (TLS ${dovecot.pop3sPort}),`,
-  );
-  terminal.line(
     `             user ${[...users, spareUser].join(' or ')}, password ${password} (made for this run)`,
-  );
-  terminal.line(
     'Keys         p: poll all mailboxes; f: the queue is full, and open again; r: try what is undelivered; Ctrl-C ends',
-  );
+  ]) {
+    terminal.line(line);
+  }
 }
 
 /** In a form to paste into a shell, by the names that the samples read. */

@@ -1,24 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Env, readSettings } from '../../shared/settings/settings.ts';
+import { documents, matches, read, readAll } from './documents.ts';
 import { lastNamesOf, resourceOf, resourcesOf } from './snapshot.ts';
 
-const root = join(import.meta.dirname, '..', '..');
-const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8');
 const main = read('infra', 'main.bicep');
 const deploy = read('docs', 'deploy.md');
-const code = globSync('shared/**/*.ts', { cwd: root })
-  .map((file) => read(file))
-  .join('\n');
-const documents = ['README.md', ...globSync('docs/**/*.md', { cwd: root })].map((file) => read(file));
+const code = [...readAll('shared/**/*.ts').values()].join('\n');
 const appSettings = resourceOf('Microsoft.Web/sites/config').properties as Readonly<Record<string, string>>;
-
-function matches(text: string, pattern: RegExp): string[] {
-  return [...text.matchAll(pattern)].map((match) => match[1] ?? '');
-}
 
 function sortedSet(names: readonly string[]): string[] {
   return [...new Set(names)].toSorted();
@@ -52,12 +42,7 @@ const minimal: Env = {
 };
 
 test('the app settings of the template are ones that the app or its schedules know, and the documents too', () => {
-  const schedules = matches(
-    globSync('functions/*.ts', { cwd: root })
-      .map((file) => read(file))
-      .join('\n'),
-    /%([A-Z_]+)%/g,
-  );
+  const schedules = matches([...readAll('functions/*.ts').values()].join('\n'), /%([A-Z_]+)%/g);
   const known = new Set([...asksFor(minimal), ...asksFor({}), ...asksFor(appSettings), ...schedules]);
   const configuration = read('docs', 'configuration.md');
   for (const name of Object.keys(appSettings)) {
@@ -95,8 +80,8 @@ test('the queue remembers for seven days, as all documents say, and no retry is 
   assert.equal(requiresDuplicateDetection, true);
   assert.equal(duplicateDetectionHistoryTimeWindow, 'P7D');
   assert.ok(Number(appSettings.RETRY_MAX_AGE_HOURS) < 7 * 24);
-  for (const document of documents) {
-    for (const window of matches(document, /\b(P\d+D)\b/g)) assert.equal(window, 'P7D');
+  for (const [file, document] of documents) {
+    for (const window of matches(document, /\b(P\d+D|PT\d+[HM])\b/g)) assert.equal(window, 'P7D', file);
   }
 });
 
@@ -161,7 +146,7 @@ test('the roles that are given are those that the guide lists', () => {
 test('each parameter and output that the documents name is one of the template', () => {
   const parameters = new Set(matches(main, /^param (\w+) /gm));
   const outputs = new Set(matches(main, /^output (\w+) /gm));
-  for (const text of documents) {
+  for (const text of documents.values()) {
     for (const name of matches(text, /\$\(output (\w+)\)/g)) assert.ok(outputs.has(name), name);
     for (const name of matches(text, /^\s+-p (\w+)=/gm)) assert.ok(parameters.has(name), name);
   }
@@ -169,12 +154,10 @@ test('each parameter and output that the documents name is one of the template',
 });
 
 test('what stands in the documents to be pasted is bash, and every variable is set in the same document or before it', () => {
-  const files = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md', { cwd: root })];
   // The other documents go on with the names of this one, and say so.
   const fromDeploy = matches(deploy, /^([A-Z]+)=/gm);
   let blocks = 0;
-  for (const file of files) {
-    const text = read(file);
+  for (const [file, text] of [...documents, ['CONTRIBUTING.md', read('CONTRIBUTING.md')] as const]) {
     const scripts = matches(text, /^```sh\n(.*?)^```/gms);
     const set = new Set([...fromDeploy, ...scripts.flatMap((script) => matches(script, /^\s*([A-Z]+)=/gm))]);
     for (const script of scripts) {
@@ -188,7 +171,9 @@ test('what stands in the documents to be pasted is bash, and every variable is s
 });
 
 test('the documents publish in one way: what the build made, without a build in Azure', () => {
-  const commands = documents.flatMap((text) => matches(text, /(func azure functionapp publish[^)\n]*)/g));
+  const commands = [...documents.values()].flatMap((text) =>
+    matches(text, /(func azure functionapp publish[^)\n]*)/g),
+  );
   assert.ok(commands.length >= 2);
   for (const command of commands) {
     assert.equal(command, 'func azure functionapp publish "$NAME" --javascript --no-build');

@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict';
-import { globSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
+import { documents, matches, read, readAll } from './documents.ts';
 import { bindQuery } from './kusto.ts';
 import { alertRules } from './snapshot.ts';
 
-const root = join(import.meta.dirname, '..', '..');
-const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8');
 const operations = read('docs', 'operations.md');
-const sources = globSync('shared/**/*.ts', { cwd: root }).map((file) => read(file));
+const sources = [...readAll('shared/**/*.ts').values()];
 const metrics = new Set(matches(read('shared', 'telemetry', 'meters.ts'), /'(email\.[a-z.]+)'/g));
-
-function matches(text: string, pattern: RegExp): string[] {
-  return [...text.matchAll(pattern)].map((match) => match[1] ?? '');
-}
 
 /** Every name in the query is one of the tables', and what it names of metrics and dimensions the app sends. */
 function check(query: string, where: string): ReturnType<typeof bindQuery> {
@@ -42,8 +35,8 @@ test('a query with a name that is nowhere, or that is a word of the language, do
 
 test('each alert has its query and its runbook; what it measures and splits by are columns of the result', () => {
   const rules = alertRules();
-  const files = readdirSync(join(root, 'infra', 'queries'));
-  assert.deepEqual(rules.map(({ name }) => `${name}.kql`).toSorted(), files.toSorted());
+  const files = [...readAll('infra/queries/*').keys()];
+  assert.deepEqual(rules.map(({ name }) => `infra/queries/${name}.kql`).toSorted(), files.toSorted());
   for (const { name, description, query, measure, splitBy } of rules) {
     assert.equal(query, read('infra', 'queries', `${name}.kql`), name);
     const { columns } = check(query, name);
@@ -84,10 +77,8 @@ test('the workbook is a workbook, and its queries are bound', () => {
 });
 
 test('every query in the documents is bound, and the ten questions have one each', () => {
-  const files = ['README.md', ...globSync('docs/**/*.md', { cwd: root })];
   let found = 0;
-  for (const file of files) {
-    const text = read(file);
+  for (const [file, text] of documents) {
     const blocks = matches(text, /```kusto\n(.*?)```/gs);
     const inline = matches(text, /`((?:traces|requests|dependencies|exceptions|customMetrics) \|[^`]*)`/g);
     for (const query of [...blocks, ...inline]) check(query, `${file}: ${query}`);

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 export interface PlannedResource {
   readonly type: string;
   readonly name: string;
-  readonly kind?: string;
   readonly tags?: Readonly<Record<string, string>>;
   readonly properties?: Readonly<Record<string, unknown>>;
 }
@@ -17,7 +16,6 @@ export interface AlertRule {
   readonly query: string;
   readonly measure: string;
   readonly splitBy: readonly string[];
-  readonly lookBack: string;
 }
 
 const path = join(import.meta.dirname, '..', '..', 'infra', 'main.snapshot.json');
@@ -48,9 +46,8 @@ export function lastNamesOf(type: string): string[] {
 
 export function alertRules(): AlertRule[] {
   return resourcesOf('Microsoft.Insights/scheduledQueryRules').map(({ name, properties }) => {
-    const { description, overrideQueryTimeRange, criteria } = properties as {
+    const { description, criteria } = properties as {
       readonly description: string;
-      readonly overrideQueryTimeRange: string;
       readonly criteria: {
         readonly allOf: readonly {
           readonly query: string;
@@ -64,7 +61,6 @@ export function alertRules(): AlertRule[] {
     return {
       name: name.slice(name.indexOf('-') + 1),
       description,
-      lookBack: overrideQueryTimeRange,
       query: criterion.query,
       measure: criterion.metricMeasureColumn,
       splitBy: criterion.dimensions.map((dimension) => dimension.name),

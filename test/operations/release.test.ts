@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { answerDocument } from '../../shared/http/openapi/document.ts';
+import { read } from '../infra/documents.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+const { version } = JSON.parse(read('package.json')) as { version: string };
 
 test('the changelog has a heading for the version of package.json', () => {
-  assert.match(readFileSync(join(root, 'CHANGELOG.md'), 'utf8'), new RegExp(`^## ${version}$`, 'm'));
+  assert.match(read('CHANGELOG.md'), new RegExp(`^## ${version}$`, 'm'));
 });
 
 test('the document of the HTTP API has it too', () => {
@@ -17,15 +18,12 @@ test('the document of the HTTP API has it too', () => {
 });
 
 test('what is published says that version, where the functions are, and names nothing to install or run', () => {
-  const published = JSON.parse(readFileSync(join(root, 'dist', 'package.json'), 'utf8'));
+  const published = JSON.parse(read('dist', 'package.json'));
   assert.equal(published.version, version);
   assert.ok(existsSync(join(root, 'dist', published.main)));
   assert.equal(published.dependencies, undefined);
   assert.equal(published.scripts, undefined);
-  assert.equal(
-    readFileSync(join(root, 'dist', 'host.json'), 'utf8'),
-    readFileSync(join(root, 'host.json'), 'utf8'),
-  );
+  assert.equal(read('dist', 'host.json'), read('host.json'));
 });
 
 test('a tag that is not the version makes no release', () => {

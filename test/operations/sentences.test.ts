@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-
-const root = join(import.meta.dirname, '..', '..');
-const read = (file: string) => readFileSync(join(root, file), 'utf8');
+import { read, readAll } from '../infra/documents.ts';
 
 /** What the code says, with `…` for what it puts in, whatever the quotes and line breaks. */
-const said = globSync('shared/**/*.ts', { cwd: root })
-  .map(read)
+const said = [...readAll('shared/**/*.ts').values()]
   .join('\n')
   .replace(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, '…')
   .replace(/\\'/g, "'");

@@ -7,10 +7,10 @@ import { dirname, join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { withAmqpTypes } from '../../shared/destination/serviceBusInside.ts';
-import { addConnections, type DemoMailboxes, queueName, startMailboxes } from '../demo/mailboxes.ts';
-import { requireMailServer, type Stage, startStage } from '../demo/stage.ts';
+import { addConnections, queueName, startMailboxes } from '../demo/mailboxes.ts';
+import { requireMailServer, startStage } from '../demo/stage.ts';
 import type { Terminal } from '../demo/terminal.ts';
-import { endChild, exited, onExit } from '../testbed/child.ts';
+import { endChild, exited, onExit, outputOf } from '../testbed/child.ts';
 import { buildDotnet, type DotnetProgram, withoutDotnet } from '../testbed/dotnet.ts';
 import { seedMaildir } from '../testbed/seed.ts';
 
@@ -40,14 +40,7 @@ interface Part {
   readonly properties: Readonly<Record<string, unknown>>;
 }
 
-interface Bed {
-  readonly stage: Stage;
-  readonly mail: DemoMailboxes;
-  readonly folder: string;
-  readonly environment: NodeJS.ProcessEnv;
-}
-
-async function startBed(t: TestContext): Promise<Bed> {
+async function startBed(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'sample-mails-'));
   const [mail, stage] = await Promise.all([
     startMailboxes(silent),
@@ -68,23 +61,17 @@ async function startBed(t: TestContext): Promise<Bed> {
     QUEUE_NAME: queueName,
     MAILS_FOLDER: folder,
   };
-  return { stage, mail, folder, environment };
+  return { stage, folder, environment };
 }
 
 function start(t: TestContext, command: string, args: readonly string[], environment: NodeJS.ProcessEnv) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment });
   const forget = onExit(() => child.kill('SIGKILL'));
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-  }
   t.after(async () => {
     await endChild(child);
     forget();
   });
-  return { child, output: () => output };
+  return { child, output: outputOf(child) };
 }
 
 async function until(holds: () => boolean, { child, output }: { child: ChildProcess; output(): string }) {

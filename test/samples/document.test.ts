@@ -54,19 +54,3 @@ test('the document names each property that messages have, with its type and whe
     assert.equal(types, `${type}, \`${type}\``, name);
   }
 });
-
-test('the window for duplicate detection is the same wherever it is named', () => {
-  assert.match(
-    readFileSync(join(root, 'infra/main.bicep'), 'utf8'),
-    /duplicateDetectionHistoryTimeWindow: 'P7D'/,
-  );
-  for (const file of ['README.md', 'docs/consuming.md', 'docs/deploy.md', 'docs/reliability.md']) {
-    const text = readFileSync(join(root, file), 'utf8');
-    const windows = text.match(/\bP\d+D\b|\bPT\d+[HM]\b/g) ?? [];
-    assert.deepEqual(
-      [...new Set(windows)].filter((window) => window !== 'P7D'),
-      [],
-      file,
-    );
-  }
-});

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createServer, type Socket } from 'node:net';
+import { listenLocally } from '../testbed/child.ts';
 
 const answers: Readonly<Record<string, string>> = {
   CAPA: '+OK\r\nUSER\r\nUIDL\r\n.\r\n',
@@ -31,10 +31,8 @@ export async function startEmptyMailbox(): Promise<{ readonly port: number; stop
       }
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listenLocally(server),
     async stop() {
       for (const socket of sockets) socket.destroy();
       server.close();

@@ -5,13 +5,14 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
-import { TableClient } from '@azure/data-tables';
 import { type Adapter, createAdapter } from '../../shared/app/adapter.ts';
 import { createStorage, type Storage } from '../../shared/app/storage.ts';
 import { createScheduler } from '../../shared/schedule/schedulePolls.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
+import { forEachOf } from '../../shared/wait/parallel.ts';
 import { startAzurite } from '../testbed/azurite.ts';
+import { openTable } from '../testbed/storage.ts';
 import { startEmptyMailbox } from './emptyMailbox.ts';
 
 const [connections = 100_000, polls = 1_000] = process.argv.slice(2).map(Number);
@@ -58,9 +59,7 @@ function round(value: number): number {
 
 /** Connection number `index` is due from minute `index % 60` on. */
 async function fill(connectionString: string, count: number, port: number): Promise<number> {
-  const table = TableClient.fromConnectionString(connectionString, 'EmailConnections', {
-    allowInsecureConnection: true,
-  });
+  const table = openTable(connectionString, 'EmailConnections');
   await table.createTable();
   const columns = {
     host: '127.0.0.1',
@@ -133,14 +132,10 @@ async function startTicks(storage: Storage): Promise<(nowMs: number) => Promise<
 }
 
 async function poll(adapter: Adapter): Promise<number> {
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let index = next++; index < polls; index = next++) {
-      const customer = `customer-${Math.floor(index / customerSize)}`;
-      await adapter.pollMailbox({ customer, connection: `mailbox-${index}` }, { log: quiet });
-    }
-  };
-  await Promise.all(Array.from({ length: pollsInFlight }, lane));
+  await forEachOf(Array(polls).keys(), pollsInFlight, (index) => {
+    const customer = `customer-${Math.floor(index / customerSize)}`;
+    return adapter.pollMailbox({ customer, connection: `mailbox-${index}` }, { log: quiet });
+  });
   return polls;
 }
 

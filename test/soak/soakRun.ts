@@ -1,18 +1,17 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { TableClient } from '@azure/data-tables';
+import { setTimeout as delay } from 'node:timers/promises';
 import { QueueClient } from '@azure/storage-queue';
 import { mailboxColumns, mainFile, password, queueName } from '../app/testbed.ts';
 import { twoPartMails } from '../reliability/mails.ts';
 import { connectionStringFor } from '../telemetry/ingestion.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 import { startBroker } from '../testbed/broker/broker.ts';
-import { freePorts } from '../testbed/child.ts';
+import { freePorts, listenLocally } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { startHostProcess } from '../testbed/host/hostProcess.ts';
 import type { Usage } from '../testbed/host/ipc.ts';
 import { seedMaildir } from '../testbed/seed.ts';
+import { openTable, pollOrder } from '../testbed/storage.ts';
 
 export interface SoakOptions {
   readonly durationMs: number;
@@ -33,11 +32,13 @@ export interface SoakFigures {
 
 interface Mailbox {
   readonly name: string;
-  readonly columns: (dovecot: Dovecot, closedPort: number) => Record<string, unknown>;
+  readonly hostType: 'IMAP' | 'POP3';
+  readonly tls?: boolean;
+  readonly columns?: Readonly<Record<string, unknown>>;
   /** Put in before each round. */
   readonly mails?: readonly Buffer[];
-  /** What its polls come to. */
-  readonly status: 'ok' | 'failed';
+  /** Whether its polls fail. */
+  readonly fails?: boolean;
 }
 
 const throttledQueue = 'throttled';
@@ -51,65 +52,31 @@ const pauseMs = 250;
 const small = twoPartMails('small', 10, 4_000);
 const deletes = { deleteMessages: true };
 
+const [closedPort = 0] = await freePorts(1);
+
 const mailboxes: readonly Mailbox[] = [
-  { name: 'idle-imap', columns: (dovecot) => mailboxColumns(dovecot, 'IMAP', 'idle-imap'), status: 'ok' },
-  { name: 'idle-pop3', columns: (dovecot) => mailboxColumns(dovecot, 'POP3', 'idle-pop3'), status: 'ok' },
-  {
-    name: 'tls-imap',
-    columns: (dovecot) => ({ ...overTls(dovecot, 'IMAP', 'tls-imap'), ...deletes }),
-    mails: small.slice(0, 1),
-    status: 'ok',
-  },
-  {
-    name: 'tls-pop3',
-    columns: (dovecot) => overTls(dovecot, 'POP3', 'tls-pop3'),
-    mails: small.slice(0, 1),
-    status: 'ok',
-  },
-  {
-    name: 'mail-imap',
-    columns: (dovecot) => ({ ...mailboxColumns(dovecot, 'IMAP', 'mail-imap'), ...deletes }),
-    mails: small,
-    status: 'ok',
-  },
-  {
-    name: 'mail-pop3',
-    columns: (dovecot) => mailboxColumns(dovecot, 'POP3', 'mail-pop3'),
-    mails: small,
-    status: 'ok',
-  },
-  {
-    name: 'large',
-    columns: (dovecot) => ({ ...mailboxColumns(dovecot, 'IMAP', 'large'), ...deletes }),
-    mails: twoPartMails('large', 1, 3 * mebibyte),
-    status: 'ok',
-  },
-  {
-    name: 'refused',
-    columns: (dovecot, port) => ({ ...mailboxColumns(dovecot, 'IMAP', 'refused'), port }),
-    status: 'failed',
-  },
-  {
-    name: 'wrong-password',
-    columns: (dovecot) => ({ ...mailboxColumns(dovecot, 'POP3', 'wrong-password'), password: 'wrong' }),
-    status: 'failed',
-  },
+  { name: 'idle-imap', hostType: 'IMAP' },
+  { name: 'idle-pop3', hostType: 'POP3' },
+  { name: 'tls-imap', hostType: 'IMAP', tls: true, columns: deletes, mails: small.slice(0, 1) },
+  { name: 'tls-pop3', hostType: 'POP3', tls: true, mails: small.slice(0, 1) },
+  { name: 'mail-imap', hostType: 'IMAP', columns: deletes, mails: small },
+  { name: 'mail-pop3', hostType: 'POP3', mails: small },
+  { name: 'large', hostType: 'IMAP', columns: deletes, mails: twoPartMails('large', 1, 3 * mebibyte) },
+  { name: 'refused', hostType: 'IMAP', columns: { port: closedPort }, fails: true },
+  { name: 'wrong-password', hostType: 'POP3', columns: { password: 'wrong' }, fails: true },
   {
     name: 'throttled',
-    columns: (dovecot) => ({
-      ...mailboxColumns(dovecot, 'IMAP', 'throttled'),
-      ...deletes,
-      queueName: throttledQueue,
-    }),
+    hostType: 'IMAP',
+    columns: { ...deletes, queueName: throttledQueue },
     mails: small.slice(0, 3),
-    status: 'ok',
   },
 ];
 
-function overTls(dovecot: Dovecot, hostType: 'IMAP' | 'POP3', user: string): Record<string, unknown> {
-  const port = hostType === 'IMAP' ? dovecot.imapsPort : dovecot.pop3sPort;
-  const { caCertificate } = dovecot;
-  return { ...mailboxColumns(dovecot, hostType, user), port, useSsl: true, host: 'localhost', caCertificate };
+function columnsOf(dovecot: Dovecot, { name, hostType, tls, columns }: Mailbox): Record<string, unknown> {
+  const { caCertificate, imapsPort, pop3sPort } = dovecot;
+  const port = hostType === 'IMAP' ? imapsPort : pop3sPort;
+  const overTls = { port, useSsl: true, host: 'localhost', caCertificate };
+  return { ...mailboxColumns(dovecot, hostType, name), ...(tls ? overTls : {}), ...columns };
 }
 
 /** Polls all mailboxes round after round, in one process, and measures that process at the begin and the end. */
@@ -121,14 +88,8 @@ export async function soak({ durationMs, telemetry, report }: SoakOptions): Prom
     startDovecot({ users: mailboxes.map(({ name }) => ({ user: name, password })) }),
     startSink(),
   ]);
-  const insecure = { allowInsecureConnection: true };
-  const connections = TableClient.fromConnectionString(
-    azurite.connectionString,
-    'EmailConnections',
-    insecure,
-  );
+  const connections = openTable(azurite.connectionString, 'EmailConnections');
   const orders = new QueueClient(azurite.connectionString, 'email-polls');
-  const [closedPort = 0] = await freePorts(1);
   const host = await startHostProcess({
     main: mainFile,
     storageConnectionString: azurite.connectionString,
@@ -150,8 +111,7 @@ export async function soak({ durationMs, telemetry, report }: SoakOptions): Prom
     for (const { name, mails: some = [] } of mailboxes) {
       await seedMaildir(dovecot.maildir(name), some);
       mails += some.length;
-      const order = JSON.stringify({ customer: 'acme', connection: name });
-      await orders.sendMessage(Buffer.from(order).toString('base64'));
+      await orders.sendMessage(pollOrder('acme', name));
     }
     Object.assign(broker.faults, { onlyQueue: throttledQueue, serverBusyTransfers: 2 });
     await host.drainQueue();
@@ -160,13 +120,13 @@ export async function soak({ durationMs, telemetry, report }: SoakOptions): Prom
       broker.queue(name).clear();
     }
     await host.fireTimer('retryDeliveries');
-    await pause();
+    await delay(pauseMs);
   };
 
   try {
     await Promise.all([connections.createTable(), orders.createIfNotExists()]);
-    for (const { name, columns } of mailboxes) {
-      const entity = { partitionKey: 'acme', rowKey: name, ...columns(dovecot, closedPort) };
+    for (const mailbox of mailboxes) {
+      const entity = { partitionKey: 'acme', rowKey: mailbox.name, ...columnsOf(dovecot, mailbox) };
       await connections.upsertEntity(entity, 'Replace');
     }
     const endsAtMs = performance.now() + durationMs;
@@ -184,9 +144,10 @@ export async function soak({ durationMs, telemetry, report }: SoakOptions): Prom
     const end = await host.usage();
 
     const problems = leaks(begin, end, telemetry);
-    for (const { name, status } of mailboxes) {
+    for (const { name, fails } of mailboxes) {
       const { lastStatus, lastError } = await connections.getEntity<Record<string, unknown>>('acme', name);
-      if (lastStatus !== status) problems.push(`The last poll of ${name} was ${lastStatus}: ${lastError}`);
+      if (lastStatus !== (fails ? 'failed' : 'ok'))
+        problems.push(`The last poll of ${name} was ${lastStatus}: ${lastError}`);
     }
     if (messages !== 2 * mails) problems.push(`${mails} mails of two parts came as ${messages} messages.`);
     if (telemetry && ingestion.requests() === 0) problems.push('No telemetry came.');
@@ -221,18 +182,12 @@ async function startSink() {
       response.end(JSON.stringify({ itemsReceived: 1, itemsAccepted: 1, errors: [] }));
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listenLocally(server),
     requests: () => requests,
     stop: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-async function pause(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }

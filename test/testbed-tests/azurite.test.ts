@@ -11,6 +11,7 @@ import { TableClient } from '@azure/data-tables';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { portsRefuse } from '../testbed/child.ts';
 
 let azurite: Azurite;
 before(async () => {
@@ -81,22 +82,6 @@ test('a parent that dies by SIGKILL leaves no Azurite behind', async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = await once(parent.stdout, 'data');
-  const port = Number(String(line));
   parent.kill('SIGKILL');
-  await untilRefused(port);
+  await portsRefuse([Number(String(line))], 10_000);
 });
-
-async function untilRefused(port: number): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (Date.now() < deadline) {
-    const socket = connect(port, '127.0.0.1');
-    const outcome = await Promise.race([
-      once(socket, 'connect').then(() => 'connected'),
-      once(socket, 'error').then(() => 'refused'),
-    ]).catch(() => 'refused');
-    socket.destroy();
-    if (outcome === 'refused') return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.fail(`Port ${port} still answers.`);
-}

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
+import { startBrokerProcess } from '../testbed/broker/brokerProcess.ts';
 import { readEmulatorConfig } from '../testbed/broker/emulatorConfig.ts';
-import { exited, freePorts } from '../testbed/child.ts';
-import { waitFor } from './brokerClient.ts';
+import { exited, freePorts, outputOf } from '../testbed/child.ts';
+import { waitFor } from './brokerTest.ts';
 
 const deadline = { timeout: 30_000 };
 const command = join(import.meta.dirname, '../testbed/broker/command.ts');
@@ -21,14 +22,7 @@ interface Run {
 function run(t: TestContext, args: readonly string[]): Run {
   const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (text) => {
-    output += text;
-  });
-  child.stderr.on('data', (text) => {
-    output += text;
-  });
-  return { child, output: () => output };
+  return { child, output: outputOf(child) };
 }
 
 /** The connection string that it prints, without the quotes of the shell. */
@@ -43,16 +37,9 @@ test(
   async (t) => {
     const [port] = await freePorts(1);
     const broker = run(t, [
+      ...'--queue a --sessions b --topic t/s --key k'.split(' '),
       '--port',
       String(port),
-      '--queue',
-      'a',
-      '--sessions',
-      'b',
-      '--topic',
-      't/s',
-      '--key',
-      'k',
     ]);
     const connectionString = await connectionStringOf(broker);
     assert.equal(
@@ -108,6 +95,44 @@ test('it says what it can be told, and what it was told wrong', deadline, async 
     assert.equal(child.exitCode, code, output());
     assert.match(output(), says);
   }
+});
+
+test('a process of its own serves the SDK, and tells what it holds', deadline, async (t) => {
+  const broker = await startBrokerProcess({ queues: [{ name: 'q', duplicateDetectionWindowMs: 60_000 }] });
+  const client = new ServiceBusClient(broker.connectionString, {
+    retryOptions: { maxRetries: 5, retryDelayInMs: 50, timeoutInMs: 500 },
+  });
+  t.after(async () => {
+    await client.close();
+    await broker.stop();
+  });
+  await client.createSender('q').sendMessages({ body: Buffer.from('x'), messageId: '1' });
+  await broker.setFaults({ loseDispositionTransfers: 1 });
+  await client.createSender('q').sendMessages({ body: Buffer.from('y'), messageId: '2', subject: 'body' });
+  assert.deepEqual(await broker.state('q'), {
+    name: 'q',
+    active: 2,
+    deadLettered: 0,
+    accepted: 2,
+    duplicates: 1,
+    transfers: 3,
+  });
+  const messages = await broker.messages('q', 'base64');
+  assert.deepEqual(
+    messages.map((message) => message.body),
+    ['eA==', 'eQ=='],
+  );
+  assert.equal(messages[1]?.subject, 'body');
+  const [hashed] = await broker.messages('q', 'sha256');
+  assert.equal(hashed?.body, '2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881');
+  await broker.createQueue({ name: 'second', maxMessageSizeBytes: 1_000 });
+  assert.equal((await client.createSender('second').createMessageBatch()).maxSizeInBytes, 1_000);
+  assert.equal((await broker.clear('q')).active, 0);
+  assert.equal((await broker.connections()).open, 1);
+  await broker.pause();
+  await broker.resume();
+  assert.equal((await broker.connections()).open, 0);
+  await assert.rejects(broker.state('none'), /no queue 'none'/);
 });
 
 test('topics, subscriptions and rules of the configuration are read', () => {

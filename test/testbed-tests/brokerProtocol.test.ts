@@ -7,7 +7,7 @@ import rhea, { type Connection, type EventContext, type Message, type Receiver, 
 import { entryOf, plain, readTyped } from '../testbed/broker/amqpValues.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { withoutDotnet } from '../testbed/dotnet.ts';
-import { waitFor } from './brokerClient.ts';
+import { waitFor } from './brokerTest.ts';
 
 /* What clients of any language see on the wire, asked by a bare AMQP client. */
 
@@ -28,30 +28,28 @@ function assertType(value: Typed | undefined, type: keyof typeof types): void {
   assert.ok(names.includes(value.type.name), `${value.type.name} is none of ${names}`);
 }
 
-async function startBrokerFor(t: TestContext): Promise<Broker> {
+/** A broker, and a connection to it that a token for `resource` was given to. */
+async function open(t: TestContext, resource = '/'): Promise<{ broker: Broker; connection: Connection }> {
   const broker = await startBroker({
     key,
     queues: [{ name: 'q' }],
     topics: [{ name: 'topic', subscriptions: [{ name: 'sub' }] }],
   });
   t.after(() => broker.stop());
-  return broker;
-}
-
-async function open(t: TestContext, broker: Broker): Promise<Connection> {
   const container = rhea.create_container();
   for (const event of ['error', 'disconnected', 'connection_error', 'session_error'])
     container.on(event, () => {});
   const connection = container.connect({ host: '127.0.0.1', port: broker.port, reconnect: false });
   t.after(() => connection.close());
   await once(connection, 'connection_open');
-  return connection;
+  await authorise(connection, resource);
+  return { broker, connection };
 }
 
-/** A SharedAccessSignature for a resource, as the SDKs make them. */
-function tokenFor(resource: string): string {
-  const sr = encodeURIComponent(resource);
-  const se = Math.floor(Date.now() / 1_000) + 600;
+/** A SharedAccessSignature for a path of the namespace, as the SDKs make them. */
+function tokenFor(path: string, validSeconds: number): string {
+  const sr = encodeURIComponent(`amqps://localhost${path}`);
+  const se = Math.floor(Date.now() / 1_000) + validSeconds;
   const sig = encodeURIComponent(createHmac('sha256', key).update(`${sr}\n${se}`).digest('base64'));
   return `SharedAccessSignature sr=${sr}&sig=${sig}&se=${se}&skn=RootManageSharedAccessKey`;
 }
@@ -59,14 +57,9 @@ function tokenFor(resource: string): string {
 let requests = 0;
 
 /** Sends a request to a node and answers the undecoded answer. */
-async function ask(
-  connection: Connection,
-  node: string,
-  request: Partial<Message>,
-  modes: { snd_settle_mode?: 0 | 1 } = {},
-): Promise<Buffer> {
+async function ask(connection: Connection, node: string, request: Partial<Message>): Promise<Buffer> {
   const replyTo = `reply-${++requests}`;
-  const receiver = connection.open_receiver({ source: node, target: replyTo, name: replyTo, ...modes });
+  const receiver = connection.open_receiver({ source: node, target: replyTo, name: replyTo });
   const raw = takeRaw(receiver);
   const sender = connection.open_sender({ target: node });
   await once(sender, 'sendable');
@@ -75,6 +68,13 @@ async function ask(
   receiver.close();
   sender.close();
   return answer;
+}
+
+async function sendTo(connection: Connection, queue: string): Promise<void> {
+  const sender = connection.open_sender(queue);
+  await once(sender, 'sendable');
+  sender.send({ body: 'x', message_id: 'x' });
+  await once(sender, 'accepted');
 }
 
 /** The next message that comes, as its bytes: rhea hands one over undecoded when it has a format of its own. */
@@ -93,14 +93,10 @@ function takeRaw(receiver: Receiver): Promise<Buffer> {
   });
 }
 
-async function authorise(connection: Connection, resource: string): Promise<Buffer> {
+async function authorise(connection: Connection, path: string, validSeconds = 600): Promise<Buffer> {
   return await ask(connection, '$cbs', {
-    application_properties: {
-      operation: 'put-token',
-      type: 'servicebus.windows.net:sastoken',
-      name: resource,
-    },
-    body: tokenFor(resource),
+    application_properties: { operation: 'put-token', type: 'servicebus.windows.net:sastoken', name: path },
+    body: tokenFor(path, validSeconds),
   });
 }
 
@@ -121,7 +117,7 @@ const amqpValue = 0x77;
 const messageAnnotations = 0x72;
 
 test('SASL MSSBCBS is offered beside ANONYMOUS, and taken', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
+  const { broker } = await open(t);
   const socket = connectTcp(broker.port, '127.0.0.1');
   t.after(() => socket.destroy());
   socket.write(Buffer.from([0x41, 0x4d, 0x51, 0x50, 3, 1, 0, 0]));
@@ -141,14 +137,12 @@ test('SASL MSSBCBS is offered beside ANONYMOUS, and taken', deadline, async (t) 
 });
 
 test('the status is an int, by both names, and an error a symbol', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
-  const connection = await open(t, broker);
-  const accepted = section(
-    await authorise(connection, `amqp://localhost:${broker.port}/q`),
-    applicationProperties,
-  );
+  const { connection } = await open(t);
+  const accepted = section(await authorise(connection, '/q'), applicationProperties);
   assertType(entryOf(accepted, 'status-code'), 'int');
   assert.equal(plain(entryOf(accepted, 'status-code')), 202);
+  const expired = section(await authorise(connection, '/q', -1), applicationProperties);
+  assert.equal(plain(entryOf(expired, 'status-code')), 401);
   const unknown = await ask(connection, 'q/$management', {
     application_properties: { operation: 'com.microsoft:not-yet-known' },
     body: {},
@@ -161,9 +155,7 @@ test('the status is an int, by both names, and an error a symbol', deadline, asy
 });
 
 test('a request that makes no sense is answered', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
-  const connection = await open(t, broker);
-  await authorise(connection, `amqp://localhost:${broker.port}/`);
+  const { connection } = await open(t);
   const operations = [
     'com.microsoft:renew-lock',
     'com.microsoft:peek-message',
@@ -181,13 +173,11 @@ test('a request that makes no sense is answered', deadline, async (t) => {
 });
 
 test('a token for the namespace opens every entity, one for a queue only that', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
-  const connection = await open(t, broker);
-  await authorise(connection, `amqps://localhost:${broker.port}/q`);
+  const { connection } = await open(t, '/q');
   const refused = connection.open_sender('topic');
   await once(refused, 'sender_close');
   assert.equal((refused.error as { condition?: string }).condition, 'amqp:unauthorized-access');
-  await authorise(connection, `amqps://localhost:${broker.port}/`);
+  await authorise(connection, '/');
   for (const address of ['q', 'topic', 'topic/$management', 'q/$DeadLetterQueue/$management']) {
     await once(connection.open_sender(address), 'sendable');
   }
@@ -195,9 +185,7 @@ test('a token for the namespace opens every entity, one for a queue only that', 
 });
 
 test('service links take the settle mode that the client asks for', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
-  const connection = await open(t, broker);
-  await authorise(connection, `amqps://localhost:${broker.port}/`);
+  const { connection } = await open(t);
   for (const snd_settle_mode of [0, 1] as const) {
     const receiver = connection.open_receiver({ source: 'q/$management', snd_settle_mode });
     await once(receiver, 'receiver_open');
@@ -209,13 +197,8 @@ test('service links take the settle mode that the client asks for', deadline, as
 });
 
 test('numbers and times that a client gets have the types of the service', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
-  const connection = await open(t, broker);
-  await authorise(connection, `amqps://localhost:${broker.port}/`);
-  const sender = connection.open_sender('q');
-  await once(sender, 'sendable');
-  sender.send({ body: 'x', message_id: 'x' });
-  await once(sender, 'accepted');
+  const { connection } = await open(t);
+  await sendTo(connection, 'q');
   const receiver = connection.open_receiver({ source: 'q', autoaccept: false });
   const delivery = new Promise<EventContext>((resolve) => receiver.once('message', resolve));
   const raw = takeRaw(receiver);
@@ -236,12 +219,8 @@ test('numbers and times that a client gets have the types of the service', deadl
 });
 
 test('a released message comes again as if it had not been delivered', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
-  const connection = await open(t, broker);
-  await authorise(connection, `amqps://localhost:${broker.port}/`);
-  const sender = connection.open_sender('q');
-  await once(sender, 'sendable');
-  sender.send({ body: 'x' });
+  const { broker, connection } = await open(t);
+  await sendTo(connection, 'q');
   const counts: unknown[] = [];
   const receiver = connection.open_receiver({ source: 'q', autoaccept: false });
   receiver.on('message', ({ message, delivery }: EventContext) => {
@@ -255,13 +234,8 @@ test('a released message comes again as if it had not been delivered', deadline,
 });
 
 test('no transfer goes out before the attach, though the credit came with it', deadline, async (t) => {
-  const broker = await startBrokerFor(t);
-  const connection = await open(t, broker);
-  await authorise(connection, `amqps://localhost:${broker.port}/`);
-  const sender = connection.open_sender('q');
-  await once(sender, 'sendable');
-  sender.send({ body: 'x' });
-  await once(sender, 'accepted');
+  const { connection } = await open(t);
+  await sendTo(connection, 'q');
   const receiver = connection.open_receiver({ source: 'q', credit_window: 0 });
   const frames: string[] = [];
   const { session } = receiver as unknown as {

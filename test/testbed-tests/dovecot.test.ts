@@ -100,12 +100,11 @@ test('a new password holds from the next login, a wrong one is refused at once',
   }
 });
 
-test('options: few connections, no UIDPLUS, one POP3 session at a time', async () => {
+test('options: few connections, no UIDPLUS', async () => {
   const limited = await startDovecot({
     users: [{ user: 'dora', password: 'd' }],
     maxConnectionsPerUser: 1,
     withoutImapCapabilities: ['UIDPLUS'],
-    lockPop3Sessions: true,
   });
   try {
     const first = imap(limited, 'dora', limited.imapPort, false, 'd');

@@ -2,18 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { endChild, exited, onExit } from './child.ts';
+import { endChild, exited, onExit, outputOf } from './child.ts';
 
-export interface AzuritePorts {
+interface AzuritePorts {
   readonly blob: number;
   readonly queue: number;
   readonly table: number;
 }
 
 export interface AzuriteOptions {
-  /** Free ones are taken when absent. */
-  readonly ports?: AzuritePorts;
   /**
    * Where data is kept on disk, so that it outlives `kill` and `restart`. In memory when absent: then a
    * restart begins empty.
@@ -47,7 +46,8 @@ const startTimeoutMs = 30_000;
  * child ends with `stop`, and by itself when this process ends in any way.
  */
 export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurite> {
-  let ports = options.ports ?? { blob: 0, queue: 0, table: 0 };
+  // Free ones at the first start.
+  let ports: AzuritePorts = { blob: 0, queue: 0, table: 0 };
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
     const started = spawnAzurite(ports, options.folder);
@@ -120,34 +120,21 @@ function spawnAzurite(ports: AzuritePorts, folder: string | undefined): ChildPro
 }
 
 /** The ports it listens on, read from its output: with port 0 only Azurite knows them. */
-function listening(child: ChildProcess): Promise<AzuritePorts> {
-  return new Promise((resolve, reject) => {
-    let output = '';
-    const fail = (sentence: string) => {
-      clearTimeout(timer);
+async function listening(child: ChildProcess): Promise<AzuritePorts> {
+  const output = outputOf(child);
+  const portOf = (service: string) => {
+    const said = new RegExp(`Azurite ${service} service is successfully listening at \\S+:(\\d+)`);
+    return Number(said.exec(output())?.[1] ?? 0);
+  };
+  const giveUpAtMs = Date.now() + startTimeoutMs;
+  for (;;) {
+    const ports = { blob: portOf('Blob'), queue: portOf('Queue'), table: portOf('Table') };
+    if (ports.blob > 0 && ports.queue > 0 && ports.table > 0) return ports;
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    if (hasEnded || Date.now() > giveUpAtMs) {
       child.kill('SIGKILL');
-      reject(new Error(`${sentence} It said: ${output.slice(-1_000)}`));
-    };
-    const timer = setTimeout(() => fail(`Azurite did not start in ${startTimeoutMs} ms.`), startTimeoutMs);
-    const portOf = (service: string) =>
-      Number(
-        new RegExp(`Azurite ${service} service is successfully listening at \\S+:(\\d+)`).exec(output)?.[1] ??
-          0,
-      );
-    const read = (piece: Buffer) => {
-      output = (output + piece.toString()).slice(-10_000);
-      const ports = { blob: portOf('Blob'), queue: portOf('Queue'), table: portOf('Table') };
-      if (ports.blob === 0 || ports.queue === 0 || ports.table === 0) return;
-      clearTimeout(timer);
-      child.off('exit', ended);
-      child.stdout?.off('data', read).resume();
-      child.stderr?.off('data', read).resume();
-      resolve(ports);
-    };
-    const ended = () => fail('Azurite ended while it started.');
-    child.stdout?.on('data', read);
-    child.stderr?.on('data', read);
-    child.once('exit', ended);
-    child.once('error', (error) => fail(`Azurite could not be started: ${error.message}.`));
-  });
+      throw new Error(`Azurite ${hasEnded ? 'ended' : 'was silent'} at its start: ${output().slice(-1_000)}`);
+    }
+    await delay(5);
+  }
 }

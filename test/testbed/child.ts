@@ -1,6 +1,9 @@
-import type { ChildProcess } from 'node:child_process';
-import { createServer, connect as tcpConnect } from 'node:net';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, connect as tcpConnect } from 'node:net';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 const cleanings = new Set<() => void>();
 let watching = false;
@@ -35,6 +38,17 @@ export function exited(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => child.once('exit', () => resolve()));
 }
 
+/** What the child has written to stdout and stderr, in the order it came: the last 64 KiB. */
+export function outputOf(child: ChildProcess): () => string {
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (piece: string) => {
+      output = (output + piece).slice(-65_536);
+    });
+  }
+  return () => output;
+}
+
 /** Asks the child to end, and kills it when it has not within `graceMs`. */
 export async function endChild(child: ChildProcess, graceMs = 5_000): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
@@ -43,6 +57,53 @@ export async function endChild(child: ChildProcess, graceMs = 5_000): Promise<vo
   const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
   await ended;
   clearTimeout(timer);
+}
+
+/** Signals every process of a child that leads a group of its own. */
+export function signalGroup(child: ChildProcess | undefined, name: NodeJS.Signals): void {
+  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(-child.pid, name);
+  } catch {
+    // The group has just ended.
+  }
+}
+
+/** The first line that the child writes; what comes behind it is thrown away. Rejects when it ends without one. */
+export async function firstLine(child: ChildProcess): Promise<string> {
+  if (child.stdout === null) throw new Error('The process has no output.');
+  const lines = createInterface({ input: child.stdout });
+  for await (const line of lines) {
+    lines.close();
+    child.stdout.resume();
+    return line;
+  }
+  throw new Error('The process ended before it was ready.');
+}
+
+/** What `startScript` started. */
+export interface Script<Said> {
+  /** The JSON on its first line, which says that it is ready. */
+  readonly said: Said;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** Starts a script in a process of its own, which ends with this one, however this one ends. */
+export async function startScript<Said>(script: URL, args: readonly string[]): Promise<Script<Said>> {
+  const watcher = new URL('./exitWithParent.ts', import.meta.url).href;
+  const child = spawn(process.execPath, ['--import', watcher, fileURLToPath(script), ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const forget = onExit(() => child.kill('SIGKILL'));
+  return {
+    said: JSON.parse(await firstLine(child)),
+    pid: child.pid ?? 0,
+    async stop() {
+      await endChild(child);
+      forget();
+    },
+  };
 }
 
 /**
@@ -57,6 +118,13 @@ export async function freePorts(count: number): Promise<number[]> {
     if (await canListen(port)) ports.add(port);
   }
   return [...ports];
+}
+
+/** Has a server listen on a port of 127.0.0.1, a free one where none is named, which it gives. */
+export async function listenLocally(server: Server, port = 0): Promise<number> {
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
 }
 
 /** Has something listen on this port of 127.0.0.1, or on another where that is taken. */
@@ -95,6 +163,26 @@ export async function portsAnswer(
       await delay(10);
     }
   }
+}
+
+/** Resolves when the server that the child is accepts connections; rejects with what it said when it does not. */
+export async function serverAnswers(
+  name: string,
+  child: ChildProcess,
+  ports: readonly number[],
+  log: () => string = () => '',
+): Promise<void> {
+  const output = outputOf(child);
+  let failed: Error | undefined;
+  child.once('error', (error) => {
+    failed = error;
+  });
+  await portsAnswer(ports, 20_000, () => {
+    if (failed === undefined && child.exitCode === null) return;
+    throw new Error(
+      `${name} did not start. ${failed?.message ?? ''} ${output().slice(-2_000)} ${log().slice(-2_000)}`,
+    );
+  });
 }
 
 /** Resolves when no port of 127.0.0.1 accepts connections any more; rejects after `timeoutMs`. */

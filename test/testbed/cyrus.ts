@@ -3,9 +3,9 @@ import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync, writ
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { testCertificate } from './certificates.ts';
-import { exited, freePorts, onExit, portsAnswer, portsRefuse } from './child.ts';
+import { exited, freePorts, onExit, portsRefuse, serverAnswers, signalGroup } from './child.ts';
 import { serveLogins } from './cyrusLogins.ts';
-import type { DovecotUser } from './dovecot.ts';
+import type { Dovecot, DovecotUser } from './dovecot.ts';
 import { unpackDebianPackages } from './programs.ts';
 
 export interface CyrusOptions {
@@ -15,27 +15,15 @@ export interface CyrusOptions {
 }
 
 /** A second mail server that shares no code with Dovecot. Its mails lie in a format of its own: seed by IMAP. */
-export interface Cyrus {
-  readonly host: '127.0.0.1';
-  readonly imapPort: number;
-  readonly imapsPort: number;
-  readonly pop3Port: number;
-  readonly pop3sPort: number;
-  /** PEM, for a connection's `caCertificate`. */
-  readonly caCertificate: string;
+export interface Cyrus extends Omit<Dovecot, 'maildir' | 'setPassword' | 'log' | 'kill' | 'restart'> {
   /** Adds a user, or gives one another password; holds at once. The mailbox is made at the first login. */
   setPassword(user: string, password: string): void;
-  /** The server goes silent, open connections and all. */
-  pause(): void;
-  resume(): void;
-  stop(): Promise<void>;
 }
 
 /** Both say that there can be one IMAP server on a machine, so these are unpacked and not installed. */
 export const cyrusPackages: readonly string[] = ['cyrus-imapd', 'cyrus-pop3d'];
 
 const programs = 'usr/lib/cyrus/bin';
-const startTimeoutMs = 20_000;
 const killTimeoutMs = 5_000;
 
 /**
@@ -67,18 +55,7 @@ export async function startCyrus(options: CyrusOptions): Promise<Cyrus> {
     signal('SIGKILL');
     rmSync(home, { recursive: true, force: true });
   });
-  let output = '';
-  child.stderr?.on('data', (piece: Buffer) => {
-    output = (output + piece.toString()).slice(-2_000);
-  });
-  let failed: Error | undefined;
-  child.once('error', (error) => {
-    failed = error;
-  });
-  await portsAnswer([imap, imaps, pop3, pop3s], startTimeoutMs, () => {
-    if (failed === undefined && child.exitCode === null) return;
-    throw new Error(`Cyrus did not start. ${failed?.message ?? ''} ${output}`);
-  });
+  await serverAnswers('Cyrus', child, [imap, imaps, pop3, pop3s]);
 
   return {
     host: '127.0.0.1',
@@ -168,15 +145,6 @@ function libraryFolders(root: string): string[] {
   return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu'], { cwd: root }).map((folder) =>
     join(root, folder),
   );
-}
-
-function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-child.pid, name);
-  } catch {
-    // The group has just ended.
-  }
 }
 
 function isRoot(): boolean {

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endChild, onExit } from './child.ts';
+import { endChild, onExit, outputOf } from './child.ts';
 
 /** Why tests that need .NET are skipped; `false` where they are not. For node:test's `skip`. */
 export const withoutDotnet: string | false =
@@ -13,7 +13,7 @@ export interface DotnetProgram {
   /** The assembly, for `dotnet` to run. */
   readonly path: string;
   /** Runs it to its end; answers what it wrote. Rejects with that where it fails or takes longer. */
-  run(args: readonly string[], timeoutMs: number, environment?: NodeJS.ProcessEnv): Promise<string>;
+  run(args: readonly string[], timeoutMs: number): Promise<string>;
   /** Removes what was built. */
   remove(): void;
 }
@@ -26,11 +26,11 @@ export async function buildDotnet(projectFile: string, assembly: string): Promis
   const options = ['--nologo', '-v', 'q', '--artifacts-path', folder, '-o', join(folder, 'out')];
   // The build's servers would outlive it.
   const serverless = ['--disable-build-servers', '-p:UseSharedCompilation=false'];
-  await output('dotnet', ['build', projectFile, ...options, ...serverless], 180_000);
+  await output(['build', projectFile, ...options, ...serverless], 180_000);
   const path = join(folder, 'out', `${assembly}.dll`);
   return {
     path,
-    run: (args, timeoutMs, environment) => output('dotnet', [path, ...args], timeoutMs, environment),
+    run: (args, timeoutMs) => output([path, ...args], timeoutMs),
     remove() {
       remove();
       forget();
@@ -38,23 +38,13 @@ export async function buildDotnet(projectFile: string, assembly: string): Promis
   };
 }
 
-async function output(
-  command: string,
-  args: readonly string[],
-  timeoutMs: number,
-  environment: NodeJS.ProcessEnv = {},
-): Promise<string> {
-  const child = spawn(command, args, {
+async function output(args: readonly string[], timeoutMs: number): Promise<string> {
+  const child = spawn('dotnet', args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, DOTNET_CLI_TELEMETRY_OPTOUT: '1', DOTNET_NOLOGO: '1', ...environment },
+    env: { ...process.env, DOTNET_CLI_TELEMETRY_OPTOUT: '1', DOTNET_NOLOGO: '1' },
   });
   const forget = onExit(() => child.kill('SIGKILL'));
-  let written = '';
-  const take = (text: Buffer) => {
-    written += text.toString();
-  };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
+  const written = outputOf(child);
   const timer = setTimeout(() => void endChild(child, 1_000), timeoutMs);
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
@@ -63,6 +53,6 @@ async function output(
   clearTimeout(timer);
   forget();
   if (code !== 0)
-    throw new Error(`'${command} ${args[0] ?? ''}' ended with ${code ?? 'a signal'}:\n${written}`);
-  return written;
+    throw new Error(`'dotnet ${args[0] ?? ''}' ended with ${code ?? 'a signal'}:\n${written()}`);
+  return written();
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -14,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Certificate, testCertificate } from './certificates.ts';
-import { exited, freePorts, onExit, portsAnswer, portsRefuse } from './child.ts';
+import { exited, freePorts, onExit, portsRefuse, serverAnswers, signalGroup } from './child.ts';
 import { type DovecotVersion, dovecotConfig } from './dovecotConfig.ts';
 import { hasCommand, serverPath } from './programs.ts';
 
@@ -33,8 +34,6 @@ export interface DovecotOptions {
   readonly tls?: boolean;
   /** IMAP capabilities that it does not announce, as `UIDPLUS`. */
   readonly withoutImapCapabilities?: readonly string[];
-  /** Lets one POP3 session at a time into a mailbox; the next gets `[IN-USE]`. */
-  readonly lockPop3Sessions?: boolean;
   /** More of dovecot.conf, put last. */
   readonly extraConfig?: (version: DovecotVersion) => string;
 }
@@ -63,7 +62,6 @@ export interface Dovecot {
   stop(): Promise<void>;
 }
 
-const startTimeoutMs = 20_000;
 const killTimeoutMs = 5_000;
 
 /**
@@ -118,30 +116,12 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
       ports: { imap, imaps, pop3, pop3s },
     }),
   );
-  const log = () => {
-    try {
-      return readFileSync(logPath, 'utf8');
-    } catch {
-      return '';
-    }
-  };
+  const log = () => (existsSync(logPath) ? readFileSync(logPath, 'utf8') : '');
   const signal = (name: NodeJS.Signals) => signalGroup(child, name);
   const start = async (): Promise<void> => {
     const started = spawnDovecot(configPath);
     child = started;
-    let output = '';
-    started.stderr?.on('data', (piece: Buffer) => {
-      output = (output + piece.toString()).slice(-2_000);
-    });
-    let failed: Error | undefined;
-    started.once('error', (error) => {
-      failed = error;
-    });
-    await portsAnswer(tls ? [imap, imaps, pop3, pop3s] : [imap, pop3], startTimeoutMs, () => {
-      if (failed !== undefined || started.exitCode !== null) {
-        throw new Error(`Dovecot did not start. ${failed?.message ?? ''} ${output} ${log().slice(-2_000)}`);
-      }
-    });
+    await serverAnswers('Dovecot', started, tls ? [imap, imaps, pop3, pop3s] : [imap, pop3], log);
   };
   const kill = async (): Promise<void> => {
     if (child === undefined) return;
@@ -218,15 +198,6 @@ function spawnDovecot(configPath: string): ChildProcess {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: serverPath },
   });
-}
-
-function signalGroup(child: ChildProcess | undefined, name: NodeJS.Signals): void {
-  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-child.pid, name);
-  } catch {
-    // The group has just ended.
-  }
 }
 
 /** Dovecot won't touch mail as root; as anyone else it can only be who it is. */

@@ -2,24 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Certificate } from './certificates.ts';
+import type { DovecotOptions } from './dovecot.ts';
 
-export interface DovecotConfig {
+export interface DovecotConfig extends Omit<DovecotOptions, 'users'> {
   readonly home: string;
   readonly mailRoot: string;
   readonly logPath: string;
   readonly owner: { readonly uid: number; readonly gid: number };
   readonly certificate: Certificate;
   readonly tls: boolean;
-  readonly ports: {
-    readonly imap: number;
-    readonly imaps: number;
-    readonly pop3: number;
-    readonly pop3s: number;
-  };
-  readonly maxConnectionsPerUser?: number;
-  readonly withoutImapCapabilities?: readonly string[];
-  readonly lockPop3Sessions?: boolean;
-  readonly extraConfig?: (version: DovecotVersion) => string;
+  readonly ports: Readonly<Record<'imap' | 'imaps' | 'pop3' | 'pop3s', number>>;
 }
 
 /** 2.4 renamed most settings, so that each has a configuration of its own. */
@@ -88,7 +80,6 @@ service stats {
 ${loginService('imap', ports.imap, ports.imaps)}
 ${loginService('pop3', ports.pop3, ports.pop3s)}
 ${capabilityOverride(version, config.withoutImapCapabilities ?? [])}
-pop3_lock_session = ${config.lockPop3Sessions === true ? 'yes' : 'no'}
 ${config.extraConfig?.(version) ?? ''}
 `;
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listenLocally } from './child.ts';
 
 export type IdentityAnswer =
   /** Good for an hour. */
@@ -44,9 +44,7 @@ export async function startIdentityEndpoint(): Promise<IdentityEndpoint> {
       open -= 1;
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await listenLocally(server);
   const endpoint: IdentityEndpoint = {
     env: { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: 'header-1' },
     asked,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
-import { freePorts } from './child.ts';
+import { freePorts, listenLocally } from './child.ts';
 import { type CutMode, Lane } from './proxyLane.ts';
 
 export type { CutMode } from './proxyLane.ts';
@@ -73,7 +73,6 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let total = 0;
   let delayMs = options.oneWayDelayMs ?? 0;
-  let segmentBytes: number | undefined;
   let silencesNew = false;
 
   function admit(direction: Direction, byteCount: number): { admittedBytes: number; isLast: boolean } {
@@ -95,7 +94,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     const lane = (from: Socket, to: Socket, direction: Direction) =>
       new Lane(from, to, {
         delayMs: () => delayMs,
-        segmentBytes: () => (direction === 'toClient' ? segmentBytes : undefined),
+        segmentBytes: () => (direction === 'toClient' ? proxy.segmentBytes : undefined),
         admit: (byteCount) => admit(direction, byteCount),
         ended: () => {
           const how = cuts[direction]?.how ?? 'rst';
@@ -146,8 +145,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
 
   async function listen(port: number): Promise<Server> {
     const started = createServer({ allowHalfOpen: true }, accept);
-    started.listen(port, '127.0.0.1');
-    await once(started, 'listening');
+    await listenLocally(started, port);
     return started;
   }
 
@@ -166,18 +164,13 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     }
   }
 
-  return {
+  const proxy: TcpProxy = {
     port,
     bytes,
     get connections() {
       return { open: open.size, total };
     },
-    get segmentBytes() {
-      return segmentBytes;
-    },
-    set segmentBytes(byteCount) {
-      segmentBytes = byteCount;
-    },
+    segmentBytes: undefined,
     setDelay(oneWayDelayMs) {
       delayMs = oneWayDelayMs;
     },
@@ -194,7 +187,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     async restore() {
       cuts.toClient = undefined;
       cuts.toServer = undefined;
-      segmentBytes = undefined;
+      proxy.segmentBytes = undefined;
       silencesNew = false;
       await refuse(false);
     },
@@ -209,6 +202,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
       await Promise.all(closings);
     },
   };
+  return proxy;
 }
 
 /**

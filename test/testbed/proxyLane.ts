@@ -31,8 +31,7 @@ export class Lane {
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #rules: LaneRules;
-  #parcels: Parcel[] = [];
-  #head = 0;
+  readonly #parcels: Parcel[] = [];
   #underWayBytes = 0;
   #lastDueMs = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -60,8 +59,7 @@ export class Lane {
     this.#stopped = true;
     clearTimeout(this.#timer);
     clearImmediate(this.#immediate);
-    this.#parcels = [];
-    this.#head = 0;
+    this.#parcels.length = 0;
     this.#from.resume();
   }
 
@@ -86,7 +84,7 @@ export class Lane {
   #forward(): void {
     if (this.#timer !== undefined || this.#immediate !== undefined) return;
     while (!this.#blocked && !this.#stopped) {
-      const parcel = this.#parcels[this.#head];
+      const [parcel] = this.#parcels;
       if (parcel === undefined) return;
       const waitMs = parcel.dueMs - performance.now();
       if (waitMs > 0) {
@@ -96,20 +94,12 @@ export class Lane {
         }, waitMs);
         return;
       }
-      this.#advance();
+      this.#parcels.shift();
       if (parcel.chunk === undefined) {
         this.#to.end();
         return;
       }
       if (!this.#write(parcel.chunk, parcel.dueMs)) return;
-    }
-  }
-
-  #advance(): void {
-    this.#head++;
-    if (this.#head > 256 && this.#head * 2 > this.#parcels.length) {
-      this.#parcels = this.#parcels.slice(this.#head);
-      this.#head = 0;
     }
   }
 
@@ -119,8 +109,7 @@ export class Lane {
     let piece = chunk;
     if (segmentBytes < chunk.length) {
       piece = chunk.subarray(0, segmentBytes);
-      this.#head--;
-      this.#parcels[this.#head] = { dueMs, chunk: chunk.subarray(segmentBytes) };
+      this.#parcels.unshift({ dueMs, chunk: chunk.subarray(segmentBytes) });
     }
     const { admittedBytes, isLast } = this.#rules.admit(piece.length);
     this.#underWayBytes -= piece.length;

@@ -2,16 +2,14 @@ import { parseArgs } from 'node:util';
 import { startProxy } from './proxy.ts';
 
 /**
- * The proxy as a process of its own: `--target host:port --delay ms [--port n] [--handshake]`. Prints `{"port": n}`
- * when it is ready; ends on SIGTERM, or with its parent when `--until-stdin-closes` is given.
+ * The proxy as a process of its own: `--target host:port --delay ms [--handshake]`. Prints `{"port": n}` when it is
+ * ready; ends on SIGTERM.
  */
 const { values } = parseArgs({
   options: {
     target: { type: 'string' },
     delay: { type: 'string', default: '0' },
-    port: { type: 'string', default: '0' },
     handshake: { type: 'boolean', default: false },
-    'until-stdin-closes': { type: 'boolean', default: false },
   },
 });
 const [, targetHost, targetPort] = /^(.+):(\d+)$/.exec(values.target ?? '') ?? [];
@@ -22,8 +20,6 @@ const proxy = await startProxy({
   targetPort: Number(targetPort),
   oneWayDelayMs: Number(values.delay),
   delaysHandshake: values.handshake,
-  port: Number(values.port),
 });
-if (values['until-stdin-closes']) process.stdin.on('end', () => process.exit(0)).resume();
 process.on('SIGTERM', () => process.exit(0));
 console.log(JSON.stringify({ port: proxy.port }));

@@ -1,5 +1,6 @@
 import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { forEachOf } from '../../shared/wait/parallel.ts';
 
 /** A mail as it lies in a Maildir. */
 export interface MaildirMail {
@@ -29,21 +30,15 @@ export async function seedMaildir(dir: string, mails: readonly Buffer[]): Promis
   const seconds = Math.floor(Date.now() / 1000);
   const first = sequence;
   sequence += mails.length;
-  let next = 0;
-  const writer = async (): Promise<void> => {
-    for (let index = next++; index < mails.length; index = next++) {
-      const mail = mails[index];
-      if (mail === undefined) return;
-      const number = String(first + index).padStart(9, '0');
-      const name = `${seconds}.M${number}P${process.pid}.testbed,S=${mail.length},W=${crlfSizeBytes(mail)}`;
-      // Through tmp/: a server that looks into new/ during the write would serve half a mail.
-      const temporary = join(dir, 'tmp', name);
-      await writeFile(temporary, mail);
-      await give(temporary);
-      await rename(temporary, join(dir, 'new', name));
-    }
-  };
-  await Promise.all(Array.from({ length: writesAtOnce }, writer));
+  await forEachOf(mails.entries(), writesAtOnce, async ([index, mail]) => {
+    const number = String(first + index).padStart(9, '0');
+    const name = `${seconds}.M${number}P${process.pid}.testbed,S=${mail.length},W=${crlfSizeBytes(mail)}`;
+    // Through tmp/: a server that looks into new/ during the write would serve half a mail.
+    const temporary = join(dir, 'tmp', name);
+    await writeFile(temporary, mail);
+    await give(temporary);
+    await rename(temporary, join(dir, 'new', name));
+  });
 }
 
 /** What is in the Maildir, in the order it was seeded. */

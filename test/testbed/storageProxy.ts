@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { listenLocally } from './child.ts';
 
 /** What becomes of one request, in place of what Azurite would make of it. */
 export type StorageFault =
@@ -30,7 +31,7 @@ export interface StorageCall {
 export interface StorageProxy {
   readonly port: number;
   /** Every request that came, in order. */
-  readonly calls: readonly StorageCall[];
+  readonly calls: StorageCall[];
   /** Connections from clients that are open now, and the most there were at a time. */
   readonly connections: { readonly open: number; readonly most: number };
   /** Asked for each request, which waits for the answer; undefined lets it through. */
@@ -65,10 +66,9 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listenLocally(server);
   const proxy: StorageProxy = {
-    port: (server.address() as AddressInfo).port,
+    port,
     calls,
     get connections() {
       return { open: sockets.size, most };

@@ -6,82 +6,67 @@ import { mailboxes, type Rig } from './rig.ts';
 /** A fault of the parts, not of the app itself. */
 export type Interruption = Exclude<Fault, { kind: 'kill the app' }>;
 
+type Inflict<Kind> = (fault: Extract<Interruption, { kind: Kind }>, rig: Rig) => unknown;
+
+const inflictions: { readonly [Kind in Interruption['kind']]: Inflict<Kind> } = {
+  'drop mail connections': ({ protocol, how }, { mail }) => mail[protocol].dropAll(how),
+  'cut a mail connection': ({ protocol, direction, afterBytes, how }, { mail }) =>
+    mail[protocol].cutAfterBytes(direction, afterBytes, how),
+  'refuse mail connections': ({ protocol, forMs }, { mail }) => refuseFor(mail[protocol], forMs),
+  async 'silence mail connections'({ protocol, forMs }, { mail }) {
+    mail[protocol].silenceNew(true);
+    mail[protocol].dropAll('silence');
+    await delay(forMs);
+    mail[protocol].silenceNew(false);
+    mail[protocol].dropAll('rst');
+  },
+  async 'stop the mail server'({ forMs }, { dovecot }) {
+    dovecot.pause();
+    await delay(forMs);
+    dovecot.resume();
+  },
+  'restart the mail server': (_, { dovecot }) => dovecot.restart(),
+  'drop queue connections': (_, { broker }) => broker.dropConnections(),
+  async 'take the queue away'({ forMs }, { broker }) {
+    await broker.pause();
+    await delay(forMs);
+    await broker.resume();
+  },
+  async 'stop the broker'({ forMs }, { broker }) {
+    process.kill(broker.pid, 'SIGSTOP');
+    await delay(forMs);
+    process.kill(broker.pid, 'SIGCONT');
+  },
+  'lose acceptances': ({ transfers }, { broker }) =>
+    broker.setFaults({ loseDispositionTransfers: transfers }),
+  'lose a transfer': (_, { broker }) => broker.setFaults({ dropOnTransfer: 1 }),
+  throttle: ({ transfers }, { broker }) => broker.setFaults({ serverBusyTransfers: transfers }),
+  async 'fill the queue'({ forMs }, { broker }) {
+    await broker.setFaults({ quotaExceeded: true });
+    await delay(forMs);
+    await broker.setFaults({ quotaExceeded: false });
+  },
+  async 'slow the queue down'({ byMs, forMs }, { broker }) {
+    await broker.setFaults({ acceptDelayMs: byMs });
+    await delay(forMs);
+    await broker.setFaults({ acceptDelayMs: 0 });
+  },
+  'drop storage connections': ({ service }, { storage }) => storage[service].dropAll('rst'),
+  'refuse storage connections': ({ service, forMs }, { storage }) => refuseFor(storage[service], forMs),
+  async 'stop storage'({ forMs }, { azurite }) {
+    azurite.pause();
+    await delay(forMs);
+    azurite.resume();
+  },
+  async 'break a lease'({ mailbox }, rig) {
+    const named = mailboxes[mailbox];
+    if (named) await rig.breakLease(named);
+  },
+};
+
 /** Does it, and ends what lasts when its time is over. */
 export async function inflict(fault: Interruption, rig: Rig): Promise<void> {
-  const { broker, dovecot, azurite } = rig;
-  switch (fault.kind) {
-    case 'drop mail connections':
-      rig.mail[fault.protocol].dropAll(fault.how);
-      return;
-    case 'cut a mail connection':
-      rig.mail[fault.protocol].cutAfterBytes(fault.direction, fault.afterBytes, fault.how);
-      return;
-    case 'refuse mail connections':
-      await refuseFor(rig.mail[fault.protocol], fault.forMs);
-      return;
-    case 'silence mail connections':
-      rig.mail[fault.protocol].silenceNew(true);
-      rig.mail[fault.protocol].dropAll('silence');
-      await delay(fault.forMs);
-      rig.mail[fault.protocol].silenceNew(false);
-      rig.mail[fault.protocol].dropAll('rst');
-      return;
-    case 'stop the mail server':
-      dovecot.pause();
-      await delay(fault.forMs);
-      dovecot.resume();
-      return;
-    case 'restart the mail server':
-      await dovecot.restart();
-      return;
-    case 'drop queue connections':
-      await broker.dropConnections();
-      return;
-    case 'take the queue away':
-      await broker.pause();
-      await delay(fault.forMs);
-      await broker.resume();
-      return;
-    case 'stop the broker':
-      process.kill(broker.pid, 'SIGSTOP');
-      await delay(fault.forMs);
-      process.kill(broker.pid, 'SIGCONT');
-      return;
-    case 'lose acceptances':
-      await broker.setFaults({ loseDispositionTransfers: fault.transfers });
-      return;
-    case 'lose a transfer':
-      await broker.setFaults({ dropOnTransfer: 1 });
-      return;
-    case 'throttle':
-      await broker.setFaults({ serverBusyTransfers: fault.transfers });
-      return;
-    case 'fill the queue':
-      await broker.setFaults({ quotaExceeded: true });
-      await delay(fault.forMs);
-      await broker.setFaults({ quotaExceeded: false });
-      return;
-    case 'slow the queue down':
-      await broker.setFaults({ acceptDelayMs: fault.byMs });
-      await delay(fault.forMs);
-      await broker.setFaults({ acceptDelayMs: 0 });
-      return;
-    case 'drop storage connections':
-      rig.storage[fault.service].dropAll('rst');
-      return;
-    case 'refuse storage connections':
-      await refuseFor(rig.storage[fault.service], fault.forMs);
-      return;
-    case 'stop storage':
-      azurite.pause();
-      await delay(fault.forMs);
-      azurite.resume();
-      return;
-    case 'break a lease': {
-      const mailbox = mailboxes[fault.mailbox];
-      if (mailbox) await rig.breakLease(mailbox);
-    }
-  }
+  await (inflictions[fault.kind] as Inflict<Interruption['kind']>)(fault, rig);
 }
 
 async function refuseFor(proxy: TcpProxy, forMs: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { TableClient } from '@azure/data-tables';
+import type { TableClient } from '@azure/data-tables';
 import { BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
 import { mailboxColumns, mainFile, password, queueName } from '../app/testbed.ts';
@@ -8,6 +8,8 @@ import { noFaults } from '../testbed/broker/faults.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { type HostProcess, startHostProcess } from '../testbed/host/hostProcess.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
+import { openTable, pollOrder } from '../testbed/storage.ts';
+import { throughProxies } from '../testbed/storageProxy.ts';
 import type { Protocol, StorageService } from './faults.ts';
 
 export interface Mailbox {
@@ -50,7 +52,6 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-const insecure = { allowInsecureConnection: true };
 const dayMs = 86_400_000;
 
 export async function startRig(): Promise<Rig> {
@@ -65,7 +66,7 @@ export async function startRig(): Promise<Rig> {
   const mail = { IMAP: await proxyTo(dovecot.imapPort), POP3: await proxyTo(dovecot.pop3Port) };
   const storage = { table: await proxyTo(azurite.tablePort), blob: await proxyTo(azurite.blobPort) };
   const proxies = [mail.IMAP, mail.POP3, storage.table, storage.blob];
-  const table = (name: string) => TableClient.fromConnectionString(azurite.connectionString, name, insecure);
+  const table = (name: string) => openTable(azurite.connectionString, name);
   const blobs = BlobServiceClient.fromConnectionString(azurite.connectionString);
   const leases = blobs.getContainerClient('email-leases');
   const orders = new QueueClient(azurite.connectionString, 'email-polls');
@@ -94,8 +95,7 @@ export async function startRig(): Promise<Rig> {
     payloads: blobs.getContainerClient('email-payloads'),
     table,
     async order({ name }) {
-      const text = JSON.stringify({ customer: 'acme', connection: name });
-      await orders.sendMessage(Buffer.from(text).toString('base64'), { messageTimeToLive: 60 });
+      await orders.sendMessage(pollOrder('acme', name), { messageTimeToLive: 60 });
     },
     async breakLease({ name }) {
       const lease = leases.getBlobClient(`acme/${name}`).getBlobLeaseClient();
@@ -114,9 +114,10 @@ export async function startRig(): Promise<Rig> {
         execArgv: ['--import', new URL('./markedIds.ts', import.meta.url).href],
         env: {
           TORTURE_MARK: mark,
-          AzureWebJobsStorage: azurite.connectionString
-            .replace(`:${azurite.tablePort}/`, `:${storage.table.port}/`)
-            .replace(`:${azurite.blobPort}/`, `:${storage.blob.port}/`),
+          AzureWebJobsStorage: throughProxies(azurite.connectionString, [
+            [azurite.tablePort, storage.table.port],
+            [azurite.blobPort, storage.blob.port],
+          ]),
           ServiceBusConnection: broker.connectionString,
           POLL_SCHEDULE: '0 * * * * *',
           RETRY_SCHEDULE: '30 * * * * *',

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { queueName } from '../app/testbed.ts';
 import { between, type Random, seededRandom } from '../mail/build.ts';
 import { seedMaildir } from '../testbed/seed.ts';
-import { planFaults } from './faults.ts';
+import { type PlanOptions, planFaults } from './faults.ts';
 import { type Fleet, startFleet } from './fleet.ts';
 import { inflict } from './inflict.ts';
 import { type TortureMail, tortureMail } from './mails.ts';
@@ -10,17 +10,11 @@ import { mailboxes, type Rig, startRig } from './rig.ts';
 import { type LetTimePass, timeLapse } from './timeLapse.ts';
 import { findProblems } from './verdict.ts';
 
-export interface TormentOptions {
-  /** How long things go wrong. */
-  readonly durationMs: number;
+/** With `gentle` nothing is killed, and nothing may be sent twice. `durationMs`: how long things go wrong. */
+export interface TormentOptions extends Omit<PlanOptions, 'hosts' | 'mailboxes'> {
   readonly seed: number;
   /** There at the start; more come all the time. */
   readonly mails: number;
-  readonly killEveryMs: number;
-  readonly interruptEveryMs: number;
-  readonly longestMs: number;
-  /** No kills, and only what gives the app no reason to send anything twice: then nothing may be. */
-  readonly gentle?: boolean;
   readonly report: (line: string) => void;
 }
 

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { TableClient } from '@azure/data-tables';
 import { mainFile } from '../../demo/bundle.ts';
 import { type Azurite, startAzurite } from '../../testbed/azurite.ts';
-import { atMost, median, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
+import { openTable } from '../../testbed/storage.ts';
+import { atMost, median, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { runFresh } from '../freshProcess.ts';
 import { buildBareApp } from './bareApps.ts';
 import { type Context, inMs } from './context.ts';
@@ -24,9 +24,7 @@ export async function measureCold({ options, say }: Context): Promise<ScenarioRe
   };
   try {
     const { connectionString } = azurite;
-    await TableClient.fromConnectionString(connectionString, 'EmailConnections', {
-      allowInsecureConnection: true,
-    }).createTable();
+    await openTable(connectionString, 'EmailConnections').createTable();
     // The first of each only brings the files into memory.
     for (let round = 0; round <= options.sizes.coldStarts; round += 1) {
       const main = await start(azurite, app, 'load');
@@ -42,7 +40,7 @@ export async function measureCold({ options, say }: Context): Promise<ScenarioRe
   } finally {
     await azurite.stop();
   }
-  const series = (name: keyof typeof samples): Series => ({ name, unit: 'ms', samples: samples[name] });
+  const series = (name: keyof typeof samples) => times(name, samples[name]);
   for (const name of ['main', 'library', 'tick', 'bare'] as const)
     say(`  ${name} ${inMs(median(samples[name]))}`);
   return {

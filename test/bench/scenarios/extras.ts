@@ -1,7 +1,7 @@
 import type { Bed } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
-import { amountFigure, atMost, median, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
-import { makeStock, type StoredMail } from '../stock.ts';
+import { amountFigure, atMost, median, ratioFigure, type ScenarioResult, times } from '../figures.ts';
+import { type StoredMail, withStock } from '../stock.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
 type Kind = 'journal off' | 'journal full' | 'filters';
@@ -19,15 +19,14 @@ interface Drain {
 /** What the journal adds to a drain by IMAP, and what filters add that every mail passes: CPU of the app, and requests. */
 export async function measureExtras(context: Context): Promise<ScenarioResult> {
   const { sizes, rounds, messageLimitBytes } = context.options;
-  const stock = await makeStock(sizes.mails, mixedMail);
   const drains: Record<Kind, Drain[]> = { 'journal off': [], 'journal full': [], filters: [] };
   const bedOptions = { users: ['app'], messageLimitBytes, countRequests: true };
   const off = { ...bedOptions, name: 'journal-off', settings: { JOURNAL: 'off' } };
-  try {
-    await withBed(context, off, (without) =>
+  await withStock(sizes.mails, mixedMail, (all) =>
+    withBed(context, off, (without) =>
       withBed(context, { ...bedOptions, name: 'journal-full' }, async (withJournal) => {
         for (let round = 0; round <= rounds; round += 1) {
-          const mails = round === 0 ? stock.mails.slice(0, warmMailCount) : stock.mails;
+          const mails = round === 0 ? all.slice(0, warmMailCount) : all;
           const said: string[] = [];
           for (const [kind, bed, columns] of [
             ['journal off', without, {}],
@@ -41,15 +40,13 @@ export async function measureExtras(context: Context): Promise<ScenarioResult> {
           if (round > 0) context.say(`  round ${round}: ${said.join('; ')}`);
         }
       }),
+    ),
+  );
+  const cpu = (kind: Kind) =>
+    times(
+      kind,
+      drains[kind].map(({ cpuMs }) => cpuMs),
     );
-  } finally {
-    await stock.remove();
-  }
-  const cpu = (kind: Kind): Series => ({
-    name: kind,
-    unit: 'ms',
-    samples: drains[kind].map(({ cpuMs }) => cpuMs),
-  });
   const requestsWithout = median(drains['journal off'].map(({ requests }) => requests));
   const added = drains['journal full'].map(({ requests }) => requests - requestsWithout);
   const title = `IMAP, loopback, ${sizes.mails.toLocaleString('en')} mails`;

@@ -1,20 +1,19 @@
 import { mixedMail } from '../benchMails.ts';
-import { atMost, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
-import { makeStock } from '../stock.ts';
+import { atMost, ratioFigure, type ScenarioResult, times } from '../figures.ts';
+import { withStock } from '../stock.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
 /** How the time grows with the mailbox: mixed mails by IMAP on loopback. */
 export async function measureGrowth(context: Context): Promise<ScenarioResult> {
   const { sizes, rounds, messageLimitBytes } = context.options;
   const counts = sizes.growth;
-  const stock = await makeStock(Math.max(...counts), mixedMail);
-  try {
-    const samples = new Map<number, number[]>(counts.map((count) => [count, []]));
-    await withBed(context, { name: 'growth', users: ['app'], messageLimitBytes }, async (bed) => {
+  const samples = new Map<number, number[]>(counts.map((count) => [count, []]));
+  await withStock(Math.max(...counts), mixedMail, (all) =>
+    withBed(context, { name: 'growth', users: ['app'], messageLimitBytes }, async (bed) => {
       await bed.addConnection('app', 'IMAP');
       for (let round = 0; round <= rounds; round += 1) {
         for (const count of round === 0 ? [10] : counts) {
-          const mails = stock.mails.slice(0, count);
+          const mails = all.slice(0, count);
           await bed.fill('app', mails);
           const ms = await bed.poll(['app']);
           await bed.check(['app'], mails, 'IMAP');
@@ -22,22 +21,14 @@ export async function measureGrowth(context: Context): Promise<ScenarioResult> {
           if (round > 0) context.say(`  round ${round}: ${count.toLocaleString('en')} mails ${inMs(ms)}`);
         }
       }
-    });
-    const series = (count: number): Series => ({
-      name: `${count.toLocaleString('en')} mails`,
-      unit: 'ms',
-      samples: samples.get(count) ?? [],
-    });
-    const [few, many, most] = counts.map(series);
-    if (few === undefined || many === undefined || most === undefined)
-      throw new Error('Three sizes are compared.');
-    return {
-      figures: [
-        ratioFigure(`IMAP, loopback: ${many.name} / ${few.name}`, many, few),
-        ratioFigure(`IMAP, loopback: ${most.name} / ${many.name}`, most, many, atMost(4.2)),
-      ],
-    };
-  } finally {
-    await stock.remove();
-  }
+    }),
+  );
+  const series = (count: number) => times(`${count.toLocaleString('en')} mails`, samples.get(count) ?? []);
+  const [few, many, most] = [series(counts[0]), series(counts[1]), series(counts[2])];
+  return {
+    figures: [
+      ratioFigure(`IMAP, loopback: ${many.name} / ${few.name}`, many, few),
+      ratioFigure(`IMAP, loopback: ${most.name} / ${many.name}`, most, many, atMost(4.2)),
+    ],
+  };
 }

@@ -1,6 +1,6 @@
-import { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { seedMaildir } from '../../testbed/seed.ts';
+import { openTable, pollOrder } from '../../testbed/storage.ts';
 import { startAppHost } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
 import { amountFigure, atMost, type Figure, type ScenarioResult } from '../figures.ts';
@@ -21,16 +21,13 @@ export async function measureIdle(context: Context): Promise<ScenarioResult> {
 
 async function countPolls({ options, say }: Context, parts: Parts): Promise<ScenarioResult> {
   const { azurite, broker, dovecot } = parts;
-  const table = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
-    allowInsecureConnection: true,
-  });
+  const table = openTable(azurite.connectionString, 'EmailConnections');
   const orders = new QueueClient(azurite.connectionString, 'email-polls');
   await Promise.all([table.createTable(), orders.create()]);
   const host = await startAppHost(parts, { name: 'idle', main: options.main });
   const figures: Figure[] = [];
   const poll = async (user: string, mails: number): Promise<void> => {
-    const order = JSON.stringify({ customer: 'bench', connection: user });
-    await orders.sendMessage(Buffer.from(order).toString('base64'));
+    await orders.sendMessage(pollOrder('bench', user));
     await host.drainQueue();
     const { lastStatus, lastMailCount } = await table.getEntity<Record<string, unknown>>('bench', user);
     if (lastStatus !== 'ok' || lastMailCount !== mails) {

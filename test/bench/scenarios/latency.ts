@@ -1,43 +1,34 @@
 import type { Protocol } from '../bed.ts';
-import { mixedMail } from '../benchMails.ts';
 import { programIfThere } from '../contenders.ts';
-import { atMost, type Figure, median, type Relative, ratioFigure, type ScenarioResult } from '../figures.ts';
-import { makeStock } from '../stock.ts';
-import { type Context, withBed } from './context.ts';
+import { atMost, type Figure, type Relative, ratioFigure, type ScenarioResult } from '../figures.ts';
+import type { Context } from './context.ts';
 import { type Contender, runRace } from './race.ts';
 
 const distances = { mailRttMs: 40, cloudRttMs: 5 };
-const users = ['raw', 'app', 'mbsync', 'plain', 'fetchmail'];
 const bars = { IMAP: 3.2, POP3: 2.7 } as const;
 
 /** 300 mixed mails, 40 ms to the mail server, 5 ms to storage and Service Bus. */
 export async function measureLatency(context: Context): Promise<ScenarioResult> {
-  const { sizes, messageLimitBytes } = context.options;
-  const stock = await makeStock(sizes.distantMails, mixedMail);
+  const { install, sizes } = context.options;
   const contendersOf: Record<Protocol, Contender[]> = {
-    IMAP: ['raw', 'app', ...programIfThere('mbsync', context.options.install), 'plain'],
-    POP3: ['raw', 'app', ...programIfThere('fetchmail', context.options.install)],
+    IMAP: ['raw', 'app', ...programIfThere('mbsync', install), 'plain'],
+    POP3: ['raw', 'app', ...programIfThere('fetchmail', install)],
   };
   const figures: Figure[] = [];
   const relatives: Relative[] = [];
-  try {
-    for (const protocol of ['IMAP', 'POP3'] as const) {
-      const bedOptions = { name: `${protocol.toLowerCase()}-40ms`, users, messageLimitBytes, distances };
-      await withBed(context, bedOptions, async (bed) => {
-        const contenders = contendersOf[protocol];
-        context.say(`  ${protocol}`);
-        const onlyOnce: Contender[] = ['fetchmail'];
-        const series = await runRace(context, bed, { protocol, mails: stock.mails, contenders, onlyOnce });
-        const title = `${protocol}, 40 ms away, ${sizes.distantMails} mails`;
-        figures.push(ratioFigure(`${title}: this app / raw`, series.app, series.raw, atMost(bars[protocol])));
-        for (const contender of contenders) {
-          const timesRaw = median(series[contender].samples) / median(series.raw.samples);
-          relatives.push({ group: title, contender, timesRaw });
-        }
-      });
-    }
-  } finally {
-    await stock.remove();
+  for (const protocol of ['IMAP', 'POP3'] as const) {
+    context.say(`  ${protocol}`);
+    const race = await runRace(context, {
+      protocol,
+      mailCount: sizes.distantMails,
+      where: '40 ms away',
+      contenders: contendersOf[protocol],
+      onlyOnce: ['fetchmail'],
+      bed: { name: `${protocol.toLowerCase()}-40ms`, distances },
+    });
+    const { app, raw } = race.series;
+    figures.push(ratioFigure(`${race.title}: this app / raw`, app, raw, atMost(bars[protocol])));
+    relatives.push(...race.relatives);
   }
   return { figures, relatives };
 }

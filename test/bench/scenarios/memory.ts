@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Bed, Protocol } from '../bed.ts';
 import { attachmentMail, type BenchMail, mixedMail } from '../benchMails.ts';
 import { amountFigure, atMost, type Figure, type ScenarioResult } from '../figures.ts';
-import { makeStock, type Stock } from '../stock.ts';
+import { type StoredMail, withStock } from '../stock.ts';
 import { withTemporaryFolder } from '../temporaryFolder.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
@@ -38,39 +38,33 @@ export async function measureMemory(context: Context): Promise<ScenarioResult> {
     },
   ];
   const figures: Figure[] = [];
-  const warm = await makeStock(10, mixedMail);
-  try {
+  await withStock(10, mixedMail, async (warm) => {
     for (const { name, count, make, bar } of mailboxes) {
-      const stock = await makeStock(count, make);
-      try {
-        const samples: Record<Protocol, number[]> = { IMAP: [], POP3: [] };
+      const samples: Record<Protocol, number[]> = { IMAP: [], POP3: [] };
+      await withStock(count, make, async (mails) => {
         for (let round = 1; round <= context.options.rounds; round += 1) {
           for (const protocol of ['IMAP', 'POP3'] as const) {
-            const { overIdleMiB, idleMiB, ms } = await measureOnce(context, protocol, warm, stock);
+            const { overIdleMiB, idleMiB, ms } = await measureOnce(context, protocol, warm, mails);
             samples[protocol].push(overIdleMiB);
             const over = `${overIdleMiB.toFixed(0)} MiB over ${idleMiB.toFixed(0)} MiB`;
             context.say(`  round ${round}: ${name}, ${protocol}: ${over}, ${inMs(ms)}`);
           }
         }
-        for (const protocol of ['IMAP', 'POP3'] as const) {
-          const series = { name, unit: 'MiB', samples: samples[protocol] } as const;
-          figures.push(amountFigure(`${protocol}, memory over idle: ${name}`, series, atMost(bar)));
-        }
-      } finally {
-        await stock.remove();
+      });
+      for (const protocol of ['IMAP', 'POP3'] as const) {
+        const series = { name, unit: 'MiB', samples: samples[protocol] } as const;
+        figures.push(amountFigure(`${protocol}, memory over idle: ${name}`, series, atMost(bar)));
       }
     }
-  } finally {
-    await warm.remove();
-  }
+  });
   return { figures };
 }
 
 async function measureOnce(
   context: Context,
   protocol: Protocol,
-  warm: Stock,
-  stock: Stock,
+  warm: readonly StoredMail[],
+  mails: readonly StoredMail[],
 ): Promise<{ overIdleMiB: number; idleMiB: number; ms: number }> {
   // A gigabyte of payloads is not for the memory of a storage emulator.
   return withTemporaryFolder('bench-storage-', (storageFolder) => {
@@ -82,15 +76,15 @@ async function measureOnce(
     };
     return withBed(context, bedOptions, async (bed) => {
       await bed.addConnection('app', protocol);
-      await bed.fill('app', warm.mails);
+      await bed.fill('app', warm);
       await bed.poll(['app']);
-      await bed.check(['app'], warm.mails, protocol);
-      await bed.fill('app', stock.mails);
+      await bed.check(['app'], warm, protocol);
+      await bed.fill('app', mails);
       const idleMiB = await settledMiB(bed);
       await resetPeak(bed.host.pid);
       const ms = await bed.poll(['app']);
       const { peakMiB } = await readMemory(bed.host.pid);
-      await bed.check(['app'], stock.mails, protocol);
+      await bed.check(['app'], mails, protocol);
       return { overIdleMiB: peakMiB - idleMiB, idleMiB, ms };
     });
   });

@@ -3,10 +3,10 @@ import { build } from 'esbuild';
 import { mainFile } from '../../demo/bundle.ts';
 import { benchFolder } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
-import { atMost, median, ratioFigure, type ScenarioResult, type Series } from '../figures.ts';
+import { atMost, median, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { runFresh } from '../freshProcess.ts';
 import { password, queueName } from '../parts.ts';
-import { makeStock } from '../stock.ts';
+import { withStock } from '../stock.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
 const loader = join(import.meta.dirname, '..', 'coldStart.cjs');
@@ -17,16 +17,15 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
   const { options, contenders, say } = context;
   const { messageLimitBytes, sizes } = options;
   const script = await buildPlainPoll();
-  const stock = await makeStock(1, mixedMail);
   const samples = {
     app: [] as number[],
     plain: [] as number[],
     freshApp: [] as number[],
     fresh: [] as number[],
   };
-  try {
-    const bedOptions = { name: 'one', users: ['app', 'plain'], messageLimitBytes, distances };
-    await withBed(context, bedOptions, async (bed) => {
+  const bedOptions = { name: 'one', users: ['app', 'plain'], messageLimitBytes, distances };
+  await withStock(1, mixedMail, (mails) =>
+    withBed(context, bedOptions, async (bed) => {
       const { imapPort, broker, storageConnectionString, serviceBusConnectionString } = bed.parts;
       await bed.addConnection('app', 'IMAP');
       const login = { port: imapPort, user: 'plain', password };
@@ -38,10 +37,10 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
       };
       const order = JSON.stringify({ customer: 'bench', connection: 'app' });
       for (let round = 0; round <= sizes.singlePolls; round += 1) {
-        await bed.fill('app', stock.mails);
+        await bed.fill('app', mails);
         const app = await bed.poll(['app']);
-        await bed.check(['app'], stock.mails, 'IMAP');
-        await bed.fill('plain', stock.mails);
+        await bed.check(['app'], mails, 'IMAP');
+        await bed.fill('plain', mails);
         const job = { do: 'plainScript', login, serviceBusConnectionString, queueName } as const;
         const plain = await contenders.perform(job);
         await broker.clear(queueName);
@@ -51,35 +50,32 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
         samples.plain.push(plain.ms);
       }
       for (let round = 0; round <= sizes.coldStarts; round += 1) {
-        await bed.fill('app', stock.mails);
+        await bed.fill('app', mails);
         const app = await runFresh([loader, options.main ?? mainFile, 'poll', order], env);
-        await bed.check(['app'], stock.mails, 'IMAP');
-        await bed.fill('plain', stock.mails);
+        await bed.check(['app'], mails, 'IMAP');
+        await bed.fill('plain', mails);
         const plain = await runFresh([script, String(imapPort), 'plain', password, queueName], env);
         await broker.clear(queueName);
         if (round === 0) continue;
         samples.freshApp.push(app.ms);
         samples.fresh.push(plain.ms);
       }
-    });
-  } finally {
-    await stock.remove();
-  }
+    }),
+  );
   for (const name of ['app', 'plain', 'freshApp', 'fresh'] as const)
     say(`  ${name} ${inMs(median(samples[name]))}`);
-  const series = (name: string, from: readonly number[]): Series => ({ name, unit: 'ms', samples: from });
   return {
     figures: [
       ratioFigure(
         'One mail, Service Bus 20 ms away, warm: poll / plain script',
-        series('poll', samples.app),
-        series('plain script', samples.plain),
+        times('poll', samples.app),
+        times('plain script', samples.plain),
         atMost(0.18),
       ),
       ratioFigure(
         'One mail, Service Bus 20 ms away: fresh process to mail settled / plain script',
-        series('app', samples.freshApp),
-        series('plain script', samples.fresh),
+        times('app', samples.freshApp),
+        times('plain script', samples.fresh),
         atMost(0.65),
       ),
     ],

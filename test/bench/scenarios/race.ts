@@ -1,50 +1,81 @@
-import type { Bed, Protocol } from '../bed.ts';
+import type { Bed, BedOptions, Protocol } from '../bed.ts';
+import { mixedMail } from '../benchMails.ts';
 import { runFetchmail, runMbsync } from '../contenders.ts';
-import type { Series } from '../figures.ts';
+import { median, type Relative, type Series, times } from '../figures.ts';
 import { password, queueName } from '../parts.ts';
-import type { StoredMail } from '../stock.ts';
-import { type Context, inMs } from './context.ts';
+import { type StoredMail, withStock } from '../stock.ts';
+import { type Context, inMs, withBed } from './context.ts';
 
 export type Contender = 'raw' | 'app' | 'mbsync' | 'plain' | 'fetchmail';
 
 export interface Race {
   readonly protocol: Protocol;
-  readonly mails: readonly StoredMail[];
+  readonly mailCount: number;
+  /** As the title says it. */
+  readonly where: string;
   /** In the order of a round. */
   readonly contenders: readonly Contender[];
   /** Those that are too slow to be run more than once. */
   readonly onlyOnce?: readonly Contender[];
+  readonly bed: Pick<BedOptions, 'name' | 'distances'>;
 }
 
+export interface RaceResult {
+  readonly title: string;
+  readonly series: Readonly<Record<Contender, Series>>;
+  readonly relatives: readonly Relative[];
+}
+
+const users: readonly Contender[] = ['raw', 'app', 'mbsync', 'plain', 'fetchmail'];
 const warmMailCount = 10;
 
 /**
- * Has the contenders empty or copy the same mailbox, one after the other, in as many rounds as asked for. Each has
- * done a small mailbox before, so none pays for starting. What the app sent is checked after each of its runs.
+ * Has the contenders empty or copy the same mailbox of mixed mails, one after the other, in as many rounds as asked
+ * for. Each has done a small mailbox before, so none pays for starting. What the app sent is checked after each of
+ * its runs.
  */
-export async function runRace(context: Context, bed: Bed, race: Race): Promise<Record<Contender, Series>> {
+export async function runRace(context: Context, race: Race): Promise<RaceResult> {
+  const { protocol, mailCount, where, contenders, onlyOnce = [] } = race;
+  const { messageLimitBytes, rounds } = context.options;
   const samples: Record<Contender, number[]> = { raw: [], app: [], mbsync: [], plain: [], fetchmail: [] };
-  await bed.addConnection('app', race.protocol);
-  const warm = race.mails.slice(0, warmMailCount);
-  for (const contender of race.contenders) await runOne(context, bed, { ...race, mails: warm }, contender);
-  for (const contender of race.contenders) if (!consumes(contender)) await bed.fill(contender, race.mails);
-  for (let round = 1; round <= context.options.rounds; round += 1) {
-    const said: string[] = [];
-    for (const contender of race.contenders) {
-      if (round > 1 && race.onlyOnce?.includes(contender)) continue;
-      const ms = await runOne(context, bed, race, contender, { filled: !consumes(contender) });
-      samples[contender].push(ms);
-      said.push(`${contender} ${inMs(ms)}`);
-    }
-    context.say(`  round ${round}: ${said.join(', ')}`);
-  }
-  const series = (name: Contender): Series => ({ name, unit: 'ms', samples: samples[name] });
+  await withStock(mailCount, mixedMail, (mails) =>
+    withBed(context, { ...race.bed, users, messageLimitBytes }, async (bed) => {
+      await bed.addConnection('app', protocol);
+      const warm = mails.slice(0, warmMailCount);
+      for (const contender of contenders) {
+        await bed.fill(contender, warm);
+        await runOne(context, bed, protocol, warm, contender);
+      }
+      for (const contender of contenders) if (!consumes(contender)) await bed.fill(contender, mails);
+      for (let round = 1; round <= rounds; round += 1) {
+        const said: string[] = [];
+        for (const contender of contenders) {
+          if (round > 1 && onlyOnce.includes(contender)) continue;
+          if (consumes(contender)) await bed.fill(contender, mails);
+          const ms = await runOne(context, bed, protocol, mails, contender);
+          samples[contender].push(ms);
+          said.push(`${contender} ${inMs(ms)}`);
+        }
+        context.say(`  round ${round}: ${said.join(', ')}`);
+      }
+    }),
+  );
+  const series = (name: Contender) => times(name, samples[name]);
+  const title = `${protocol}, ${where}, ${mailCount.toLocaleString('en')} mails`;
   return {
-    raw: series('raw'),
-    app: series('app'),
-    mbsync: series('mbsync'),
-    plain: series('plain'),
-    fetchmail: series('fetchmail'),
+    title,
+    series: {
+      raw: series('raw'),
+      app: series('app'),
+      mbsync: series('mbsync'),
+      plain: series('plain'),
+      fetchmail: series('fetchmail'),
+    },
+    relatives: contenders.map((contender) => ({
+      group: title,
+      contender,
+      timesRaw: median(samples[contender]) / median(samples.raw),
+    })),
   };
 }
 
@@ -56,11 +87,10 @@ function consumes(contender: Contender): boolean {
 async function runOne(
   { contenders }: Context,
   bed: Bed,
-  { protocol, mails }: Race,
+  protocol: Protocol,
+  mails: readonly StoredMail[],
   contender: Contender,
-  { filled } = { filled: false },
 ): Promise<number> {
-  if (!filled) await bed.fill(contender, mails);
   const { imapPort, pop3Port, serviceBusConnectionString, broker } = bed.parts;
   const port = protocol === 'IMAP' ? imapPort : pop3Port;
   const login = { port, user: contender, password };

@@ -1,8 +1,8 @@
 import type { TableClient, TransactionAction } from '@azure/data-tables';
-import { TableClient as Tables } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
+import { openTable } from '../../testbed/storage.ts';
 import { startAppHost } from '../bed.ts';
-import { atMost, ratioFigure, type ScenarioResult } from '../figures.ts';
+import { atMost, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { startParts } from '../parts.ts';
 import { buildBareApp } from './bareApps.ts';
 import { type Context, inMs } from './context.ts';
@@ -21,9 +21,7 @@ export async function measureSchedule({ options, say }: Context): Promise<Scenar
   });
   try {
     const { connectionString } = parts.azurite;
-    const table = Tables.fromConnectionString(connectionString, 'EmailConnections', {
-      allowInsecureConnection: true,
-    });
+    const table = openTable(connectionString, 'EmailConnections');
     const queue = new QueueClient(connectionString, 'email-polls');
     await Promise.all([table.createTable(), queue.create()]);
     const due = await fillTable(table, connections, dueConnections);
@@ -45,8 +43,7 @@ export async function measureSchedule({ options, say }: Context): Promise<Scenar
     }
     await Promise.all([ours.stop(), bare.stop()]);
     const scenario = `Schedule, ${connections.toLocaleString('en')} connections, ${dueConnections.toLocaleString('en')} due: tick / bare SDK work`;
-    const tick = { name: 'tick', unit: 'ms', samples: samples.ours } as const;
-    const sdk = { name: 'bare SDK work', unit: 'ms', samples: samples.bare } as const;
+    const [tick, sdk] = [times('tick', samples.ours), times('bare SDK work', samples.bare)];
     return { figures: [ratioFigure(scenario, tick, sdk, atMost(1))] };
   } finally {
     await parts.stop();

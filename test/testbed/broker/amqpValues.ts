@@ -22,28 +22,16 @@ const longCode = 0x81;
 /** A map's entries in their order. */
 export type TypedEntries = readonly (readonly [name: string, value: Typed])[];
 
-export function int(value: number): Typed {
-  return rhea.types.wrap_int(value);
-}
-
-export function long(value: number): Typed {
-  return rhea.types.wrap_long(value);
-}
-
-export function symbol(value: string): Typed {
-  return rhea.types.wrap_symbol(value);
-}
-
-export function uuid(bytes: Buffer): Typed {
-  return rhea.types.wrap_uuid(bytes);
-}
+export const {
+  wrap_int: int,
+  wrap_long: long,
+  wrap_symbol: symbol,
+  wrap_uuid: uuid,
+  wrap_string: text,
+} = rhea.types;
 
 export function timestamp(date: Date): Typed {
   return rhea.types.wrap_timestamp(date.getTime());
-}
-
-export function text(value: string): Typed {
-  return rhea.types.wrap_string(value);
 }
 
 /** An AMQP array, which .NET reads as `DateTime[]`. A list it would not take. */

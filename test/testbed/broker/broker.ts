@@ -6,7 +6,7 @@ import { type BrokerFaults, noFaults } from './faults.ts';
 import { serveLinks } from './links.ts';
 import { Namespace } from './namespace.ts';
 import type { BrokerQueue, QueueOptions } from './queue.ts';
-import type { Topic, TopicOptions } from './topic.ts';
+import type { TopicOptions } from './topic.ts';
 
 /** How the broker is started; everything has a default. */
 export interface BrokerOptions {
@@ -16,12 +16,8 @@ export interface BrokerOptions {
   readonly topics?: readonly TopicOptions[];
   /** A link that nothing goes over for this long is detached; default ten minutes, as in Service Bus. */
   readonly idleLinkMs?: number;
-  /** For queues and topics that don't say it themselves. */
-  readonly maxMessageSizeBytes?: number;
-  readonly keyName?: string;
   /** Default: random. */
   readonly key?: string;
-  readonly faults?: Partial<BrokerFaults>;
 }
 
 /** A Service Bus namespace in memory, which the unmodified SDK can use over plain TCP. */
@@ -34,7 +30,6 @@ export interface Broker {
   /** The connection string for the same broker behind another port of this machine, for a proxy. */
   connectionStringFor(port: number): string;
   createQueue(options: QueueOptions): BrokerQueue;
-  createTopic(options: TopicOptions): Topic;
   /** Takes a queue, or a topic with its subscriptions, away and detaches the links to it, as Service Bus does. */
   delete(name: string): void;
   /** A queue, or a subscription as `topic/Subscriptions/name`. Throws when there is none of that name. */
@@ -47,14 +42,14 @@ export interface Broker {
   restart(): Promise<void>;
 }
 
+const keyName = 'RootManageSharedAccessKey';
 const defaultIdleLinkMs = 10 * 60_000;
 
 /** Starts a broker on 127.0.0.1. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
-  const keyName = options.keyName ?? 'RootManageSharedAccessKey';
   const key = options.key ?? randomBytes(32).toString('base64');
-  const faults: BrokerFaults = { ...noFaults(), ...options.faults };
-  const namespace = new Namespace(options.maxMessageSizeBytes);
+  const faults = noFaults();
+  const namespace = new Namespace();
   const sockets = new Set<Socket>();
   let connectionsEver = 0;
 
@@ -107,7 +102,6 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     },
     connectionStringFor,
     createQueue: (queue) => namespace.createQueue(queue),
-    createTopic: (topic) => namespace.createTopic(topic),
     delete: (name) => detachFrom(namespace.delete(name)),
     queue: (name) => namespace.queue(name),
     dropConnections,

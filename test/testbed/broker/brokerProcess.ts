@@ -1,7 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { endChild, onExit } from '../child.ts';
+import { startScript } from '../child.ts';
 import type { BodyForm, ListedMessage, QueueState } from './control.ts';
 import type { BrokerFaults } from './faults.ts';
 import type { QueueOptions } from './queue.ts';
@@ -10,14 +7,11 @@ import type { QueueOptions } from './queue.ts';
 export interface BrokerProcess {
   readonly connectionString: string;
   readonly port: number;
-  readonly controlUrl: string;
   readonly pid: number;
   createQueue(options: QueueOptions): Promise<QueueState>;
   state(queue: string): Promise<QueueState>;
   messages(queue: string, body: BodyForm): Promise<ListedMessage[]>;
-  deadLetters(queue: string, body: BodyForm): Promise<ListedMessage[]>;
   clear(queue: string): Promise<QueueState>;
-  setDisabled(queue: string, disabled: boolean): Promise<QueueState>;
   /** Sets the faults named and leaves the others; answers all. */
   setFaults(faults: Partial<BrokerFaults>): Promise<BrokerFaults>;
   connections(): Promise<{ open: number; total: number }>;
@@ -30,18 +24,15 @@ export interface BrokerProcess {
 }
 
 /** Starts `main.ts` in a child, which ends with this process however that ends. */
-export async function startBrokerProcess(
-  options: { readonly port?: number; readonly queues?: readonly QueueOptions[] } = {},
-): Promise<BrokerProcess> {
-  const args = ['--queues', JSON.stringify(options.queues ?? [])];
-  if (options.port !== undefined) args.push('--port', String(options.port));
-  const watcher = new URL('../exitWithParent.ts', import.meta.url).href;
-  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', watcher, main, ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const forget = onExit(() => child.kill('SIGKILL'));
-  const { connectionString, port, controlUrl } = JSON.parse(await firstLine(child));
+export async function startBrokerProcess(options: {
+  readonly queues: readonly QueueOptions[];
+}): Promise<BrokerProcess> {
+  const { said, pid, stop } = await startScript<{
+    connectionString: string;
+    port: number;
+    controlUrl: string;
+  }>(new URL('./main.ts', import.meta.url), [JSON.stringify(options.queues)]);
+  const { connectionString, port, controlUrl } = said;
 
   async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
     const init = body === undefined ? { method } : { method, body: JSON.stringify(body, nullForUndefined) };
@@ -51,42 +42,24 @@ export async function startBrokerProcess(
     return answer;
   }
   const at = (queue: string) => `/queues/${encodeURIComponent(queue)}`;
-  const listAt = async (path: string) => (await call<{ messages: ListedMessage[] }>('GET', path)).messages;
 
   return {
     connectionString,
     port,
-    controlUrl,
-    pid: child.pid ?? 0,
+    pid,
     createQueue: (queue) => call('POST', '/queues', queue),
     state: (queue) => call('GET', at(queue)),
-    messages: (queue, body) => listAt(`${at(queue)}/messages?body=${body}`),
-    deadLetters: (queue, body) => listAt(`${at(queue)}/deadletters?body=${body}`),
+    messages: (queue, body) => call('GET', `${at(queue)}/messages?body=${body}`),
     clear: (queue) => call('POST', `${at(queue)}/clear`),
-    setDisabled: (queue, disabled) => call('PATCH', at(queue), { disabled }),
     setFaults: (faults) => call('PATCH', '/faults', faults),
     connections: () => call('GET', '/connections'),
     dropConnections: () => call('POST', '/drop'),
     pause: () => call('POST', '/stop'),
     resume: () => call('POST', '/restart'),
-    async stop() {
-      await endChild(child);
-      forget();
-    },
+    stop,
   };
 }
 
 function nullForUndefined(_key: string, value: unknown): unknown {
   return value === undefined ? null : value;
-}
-
-async function firstLine(child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new Error('The broker has no output.');
-  const lines = createInterface({ input: child.stdout });
-  for await (const line of lines) {
-    lines.close();
-    child.stdout.resume();
-    return line;
-  }
-  throw new Error('The broker ended before it was ready.');
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { QueueOptions } from './queue.ts';
-import type { CorrelationFilter, Rule, SubscriptionOptions, TopicOptions } from './topic.ts';
+import type { Rule, SubscriptionOptions, TopicOptions } from './topic.ts';
 
 /** What a namespace holds. */
 export interface Entities {
@@ -14,20 +14,20 @@ const duration = z.string().transform((text, context) => {
   return durationMs ?? 0;
 });
 
-const duplicates = {
+const duplicatesSchema = z.object({
   RequiresDuplicateDetection: z.boolean().default(false),
   DuplicateDetectionHistoryTimeWindow: duration.default(600_000),
-};
+});
 
-const deliveries = {
+const deliveriesSchema = z.object({
   LockDuration: duration.optional(),
   MaxDeliveryCount: z.int().positive().optional(),
   RequiresSession: z.boolean().optional(),
-};
+});
 
 const queueSchema = z.object({
   Name: z.string().min(1),
-  Properties: z.object({ ...duplicates, ...deliveries }).prefault({}),
+  Properties: duplicatesSchema.extend(deliveriesSchema.shape).prefault({}),
 });
 
 const ruleSchema = z.object({
@@ -51,29 +51,22 @@ const ruleSchema = z.object({
   ]),
 });
 
+const subscriptionSchema = z.object({
+  Name: z.string().min(1),
+  Properties: deliveriesSchema.prefault({}),
+  Rules: z.array(ruleSchema).default([]),
+});
+
 const topicSchema = z.object({
   Name: z.string().min(1),
-  Properties: z.object(duplicates).prefault({}),
-  Subscriptions: z
-    .array(
-      z.object({
-        Name: z.string().min(1),
-        Properties: z.object(deliveries).prefault({}),
-        Rules: z.array(ruleSchema).default([]),
-      }),
-    )
-    .default([]),
+  Properties: duplicatesSchema.prefault({}),
+  Subscriptions: z.array(subscriptionSchema).default([]),
 });
 
 const configSchema = z.object({
   UserConfig: z.object({
     Namespaces: z
-      .array(
-        z.object({
-          Queues: z.array(queueSchema).default([]),
-          Topics: z.array(topicSchema).default([]),
-        }),
-      )
+      .array(z.object({ Queues: z.array(queueSchema).default([]), Topics: z.array(topicSchema).default([]) }))
       .length(1),
   }),
 });
@@ -108,9 +101,9 @@ function subscriptionOf({
   Name,
   Properties,
   Rules,
-}: z.output<typeof topicSchema>['Subscriptions'][number]): SubscriptionOptions {
-  const rules = Rules.map(ruleOf);
-  return { name: Name, ...deliveryOf(Properties), ...(rules.length === 0 ? {} : { rules }) };
+}: z.output<typeof subscriptionSchema>): SubscriptionOptions {
+  const rules = Rules.length === 0 ? undefined : Rules.map(ruleOf);
+  return { name: Name, ...deliveryOf(Properties), ...given({ rules }) };
 }
 
 function ruleOf({ Name, Properties }: z.output<typeof ruleSchema>): Rule {
@@ -118,7 +111,7 @@ function ruleOf({ Name, Properties }: z.output<typeof ruleSchema>): Rule {
     return { name: Name, filter: { kind: 'sql', expression: Properties.SqlFilter.SqlExpression } };
   }
   const filter = Properties.CorrelationFilter;
-  const fields = {
+  const fields = given({
     contentType: filter.ContentType,
     correlationId: filter.CorrelationId,
     subject: filter.Label,
@@ -128,30 +121,28 @@ function ruleOf({ Name, Properties }: z.output<typeof ruleSchema>): Rule {
     sessionId: filter.SessionId,
     to: filter.To,
     applicationProperties: filter.Properties,
-  };
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return { name: Name, filter: { kind: 'correlation', ...(Object.fromEntries(given) as CorrelationFilter) } };
+  });
+  return { name: Name, filter: { kind: 'correlation', ...fields } };
 }
 
-function detectionOf(properties: {
-  RequiresDuplicateDetection: boolean;
-  DuplicateDetectionHistoryTimeWindow: number;
-}): { duplicateDetectionWindowMs?: number } {
-  if (!properties.RequiresDuplicateDetection) return {};
-  return { duplicateDetectionWindowMs: properties.DuplicateDetectionHistoryTimeWindow };
+function detectionOf(properties: z.output<typeof duplicatesSchema>) {
+  const windowMs = properties.DuplicateDetectionHistoryTimeWindow;
+  return given({ duplicateDetectionWindowMs: properties.RequiresDuplicateDetection ? windowMs : undefined });
 }
 
-function deliveryOf(properties: {
-  LockDuration?: number | undefined;
-  MaxDeliveryCount?: number | undefined;
-  RequiresSession?: boolean | undefined;
-}): Pick<QueueOptions, 'lockDurationMs' | 'maxDeliveryCount' | 'requiresSession'> {
-  const { LockDuration, MaxDeliveryCount, RequiresSession } = properties;
-  return {
-    ...(LockDuration === undefined ? {} : { lockDurationMs: LockDuration }),
-    ...(MaxDeliveryCount === undefined ? {} : { maxDeliveryCount: MaxDeliveryCount }),
-    ...(RequiresSession === undefined ? {} : { requiresSession: RequiresSession }),
-  };
+function deliveryOf(properties: z.output<typeof deliveriesSchema>) {
+  return given({
+    lockDurationMs: properties.LockDuration,
+    maxDeliveryCount: properties.MaxDeliveryCount,
+    requiresSession: properties.RequiresSession,
+  });
+}
+
+/** Without the fields that are undefined. */
+function given<Fields extends object>(
+  fields: Fields,
+): { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Fields;
 }
 
 /** ISO 8601, in days and less: `P7D`, `PT1H30M`, `PT20S`. */

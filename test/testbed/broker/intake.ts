@@ -69,7 +69,8 @@ function store(format: number, transfer: Buffer, entity: Entity): AmqpCondition 
   }
   if (format !== batchFormat && format !== rawFormat) return conditions.malformed();
   try {
-    return entity.offer(format === batchFormat ? splitBatch(transfer) : [transfer], Date.now());
+    const taken = entity.offer(format === batchFormat ? splitBatch(transfer) : [transfer], Date.now());
+    return 'condition' in taken ? taken : undefined;
   } catch {
     return conditions.malformed();
   }

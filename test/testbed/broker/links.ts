@@ -32,7 +32,6 @@ export interface Links {
 interface OpenLink {
   readonly of: link;
   readonly entity: BrokerQueue | Topic;
-  readonly idle: NodeJS.Timeout;
   /** Does nothing the second time. */
   end(): void;
 }
@@ -163,7 +162,6 @@ export function serveLinks({ keyName, key, faults, namespace, idleLinkMs }: Link
     const held: OpenLink = {
       of,
       entity,
-      idle,
       end() {
         if (!openLinks.delete(held)) return;
         clearTimeout(idle);

@@ -2,6 +2,7 @@ import type { Typed } from 'rhea';
 import {
   describedList,
   entriesOf,
+  entryOf,
   int,
   longArray,
   plain,
@@ -11,8 +12,7 @@ import {
   timestampArray,
   uuid,
 } from './amqpValues.ts';
-import { type AmqpCondition, conditions } from './faults.ts';
-import { flipGuid } from './lockToken.ts';
+import { conditions } from './faults.ts';
 import type { LockedMessage } from './messageLocks.ts';
 import { stamps } from './outlet.ts';
 import { BrokerQueue, type Entity, type StoredMessage } from './queue.ts';
@@ -42,8 +42,8 @@ function manageSending(entity: Entity, request: ServiceRequest, body: Body): Ser
   switch (request.operation) {
     case 'com.microsoft:schedule-message': {
       const messages = recordsIn(body.messages).map(({ message }) => message);
-      const taken = entity.schedule(messages.filter(Buffer.isBuffer), Date.now());
-      return isCondition(taken)
+      const taken = entity.offer(messages.filter(Buffer.isBuffer), Date.now());
+      return 'condition' in taken
         ? failure(400, taken.condition, taken.description)
         : success({ 'sequence-numbers': longArray(taken) });
     }
@@ -213,9 +213,8 @@ function filterIn(fields: Body, request: ServiceRequest): RuleFilter | undefined
     const value = correlation[wire];
     return value === undefined || value === null ? [] : [[field, value] as const];
   });
-  const description = entriesOf(request.typed('rule-description'));
-  const filter = description.find(([name]) => name === 'correlation-filter')?.[1];
-  const properties = entriesOf(entriesOf(filter).find(([name]) => name === 'properties')?.[1]);
+  const filter = entryOf(request.typed('rule-description'), 'correlation-filter');
+  const properties = entriesOf(entryOf(filter, 'properties'));
   return {
     kind: 'correlation',
     ...(Object.fromEntries(given) as CorrelationFilter),
@@ -291,10 +290,6 @@ function sessionIn(body: Body): string | undefined {
   return typeof sessionId === 'string' ? sessionId : undefined;
 }
 
-function isCondition(value: readonly number[] | AmqpCondition): value is AmqpCondition {
-  return !Array.isArray(value);
-}
-
 function success(body: unknown = {}): ServiceAnswer {
   return { status: 200, description: 'OK', body };
 }
@@ -313,4 +308,13 @@ function sessionLost(): ServiceAnswer {
 
 function messageNotFound(): ServiceAnswer {
   return failure(404, 'com.microsoft:message-not-found', 'There is no such message, or it is locked.');
+}
+
+/** Between a delivery tag and the UUID of its lock token: .NET flips the first three groups. Its own inverse. */
+function flipGuid(bytes: Buffer): Buffer {
+  const flipped = Buffer.from(bytes);
+  flipped.subarray(0, 4).reverse();
+  flipped.subarray(4, 6).reverse();
+  flipped.subarray(6, 8).reverse();
+  return flipped;
 }

@@ -1,7 +1,7 @@
-import { newDeliveryTag } from './lockToken.ts';
+import { randomBytes } from 'node:crypto';
 import type { StoredMessage } from './queue.ts';
 
-/** A message handed to one receiver; `tag` is its delivery tag. */
+/** A message handed to one receiver; `tag` is its delivery tag, which the SDK shows as the lock token. */
 export interface LockedMessage {
   readonly tag: Buffer;
   readonly message: StoredMessage;
@@ -23,7 +23,7 @@ export class MessageLocks {
   }
 
   take(message: StoredMessage, nowMs: number): LockedMessage {
-    const lock = { tag: newDeliveryTag(), message, untilMs: nowMs + this.#durationMs };
+    const lock = { tag: randomBytes(16), message, untilMs: nowMs + this.#durationMs };
     this.#locks.set(lock.tag.toString('hex'), lock);
     this.#held.add(message);
     this.#watch(nowMs);

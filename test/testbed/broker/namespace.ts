@@ -1,29 +1,22 @@
-import { BrokerQueue, type Entity, type QueueOptions } from './queue.ts';
+import { BrokerQueue, type QueueOptions } from './queue.ts';
 import { Topic, type TopicOptions } from './topic.ts';
 
 /** The queues, topics and subscriptions of a namespace, by their paths, which Service Bus compares without case. */
 export class Namespace {
   readonly #entities = new Map<string, BrokerQueue | Topic>();
-  /** For entities that don't say it themselves. */
-  readonly #maxMessageSizeBytes: number | undefined;
-
-  constructor(maxMessageSizeBytes: number | undefined) {
-    this.#maxMessageSizeBytes = maxMessageSizeBytes;
-  }
 
   createQueue(options: QueueOptions): BrokerQueue {
-    const queue = new BrokerQueue(this.#withSize(options));
+    const queue = new BrokerQueue(options);
     this.#entities.set(options.name.toLowerCase(), queue);
     return queue;
   }
 
-  createTopic(options: TopicOptions): Topic {
-    const topic = new Topic(this.#withSize(options));
+  createTopic(options: TopicOptions): void {
+    const topic = new Topic(options);
     this.#entities.set(options.name.toLowerCase(), topic);
     for (const subscription of topic.subscriptions) {
       this.#entities.set(subscription.name.toLowerCase(), subscription);
     }
-    return topic;
   }
 
   /** Answers what is gone: a topic with its subscriptions. */
@@ -44,15 +37,5 @@ export class Namespace {
     const entity = this.find(name);
     if (!(entity instanceof BrokerQueue)) throw new Error(`The broker has no queue '${name}'.`);
     return entity;
-  }
-
-  get entities(): readonly Entity[] {
-    return [...this.#entities.values()];
-  }
-
-  #withSize<Options extends { readonly maxMessageSizeBytes?: number }>(options: Options): Options {
-    return this.#maxMessageSizeBytes === undefined
-      ? options
-      : { maxMessageSizeBytes: this.#maxMessageSizeBytes, ...options };
   }
 }

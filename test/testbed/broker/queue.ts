@@ -22,9 +22,6 @@ export interface QueueOptions {
   readonly lockDurationMs?: number;
   /** Deliveries that may fail before the message is dead-lettered; default 10. */
   readonly maxDeliveryCount?: number;
-  readonly disabled?: boolean;
-  /** Beyond it, transfers are rejected as over quota. Default unlimited. */
-  readonly maxQueueSizeBytes?: number;
 }
 
 /** `deferred`: given out by its sequence number only. */
@@ -37,10 +34,11 @@ export interface Entity {
   disabled: boolean;
   /** Transfers that came, whatever became of them; a batch is one. */
   transfers: number;
-  /** Stores the messages of one transfer, all or none; answers why not. */
-  offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined;
-  /** Stores messages that say when they are due; answers their sequence numbers, or why not. */
-  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition;
+  /**
+   * Stores the messages of one transfer, or schedules those that say when they are due: all or none. Answers their
+   * sequence numbers, 0 for a dropped repeat, or why not.
+   */
+  offer(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition;
   /** Takes scheduled messages back; false when one of them is none, and then none is taken. */
   cancelScheduled(sequenceNumbers: readonly number[]): boolean;
 }
@@ -63,7 +61,7 @@ export class BrokerQueue implements Entity {
   readonly requiresSession: boolean;
   readonly lockDurationMs: number;
   readonly deadLetterQueue: BrokerQueue | undefined;
-  disabled: boolean;
+  disabled = false;
   /** Messages stored since the start; a dropped duplicate is not one. */
   accepted = 0;
   /** Messages dropped by duplicate detection, whose senders were told they were accepted. */
@@ -73,6 +71,7 @@ export class BrokerQueue implements Entity {
   readonly #options: QueueOptions;
   /** Deferred ones too. */
   readonly #stored = new Map<number, StoredMessage>();
+  /** By the session's id; a queue without sessions has one, whose key is empty. */
   readonly #shelves = new Map<string, Shelf>();
   readonly #scheduled = new ScheduledMessages((message) => this.#enqueueScheduled(message));
   readonly #sessions: SessionLocks;
@@ -82,7 +81,6 @@ export class BrokerQueue implements Entity {
   readonly #listeners = new Set<(message: QueueMessage) => void>();
   readonly #waiting = new Set<() => void>();
   #nextSequenceNumber = 1;
-  #sizeBytes = 0;
 
   constructor(options: QueueOptions, isDeadLetterQueue = false) {
     this.#options = options;
@@ -90,7 +88,6 @@ export class BrokerQueue implements Entity {
     this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? 262_144;
     this.requiresSession = options.requiresSession ?? false;
     this.lockDurationMs = options.lockDurationMs ?? 30_000;
-    this.disabled = options.disabled ?? false;
     this.#locks = new MessageLocks(this.lockDurationMs, (message) => this.#fail(message));
     this.#sessions = new SessionLocks(this.lockDurationMs, (sessionId) => this.#expireSession(sessionId));
     this.#seen = new DuplicateDetection(options.duplicateDetectionWindowMs);
@@ -134,20 +131,30 @@ export class BrokerQueue implements Entity {
     this.#locks.clear();
     this.#sessionStates.clear();
     this.#seen.clear();
-    this.#sizeBytes = 0;
     this.accepted = 0;
     this.duplicates = 0;
     this.transfers = 0;
     this.deadLetterQueue?.clear();
   }
 
-  offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined {
-    const taken = this.#take(encoded, nowMs);
-    return Array.isArray(taken) ? undefined : taken;
-  }
-
-  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition {
-    return this.#take(encoded, nowMs);
+  offer(encoded: readonly Buffer[], nowMs: number): readonly number[] | AmqpCondition {
+    const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
+    if (this.requiresSession && arrivals.some(({ routing }) => routing.sessionId === undefined)) {
+      return conditions.sessionMissing(this.name);
+    }
+    const sequenceNumbers = arrivals.map(({ raw, routing }) => {
+      if (this.#seen.isRepeat(routing.messageId, nowMs)) {
+        this.duplicates++;
+        return 0;
+      }
+      const sequenceNumber = this.#nextSequenceNumber++;
+      const dueMs = routing.scheduledFor?.getTime() ?? nowMs;
+      if (dueMs > nowMs) this.#scheduled.add({ sequenceNumber, raw, dueMs });
+      else this.#add(toStored(sequenceNumber, nowMs, raw, routing));
+      return sequenceNumber;
+    });
+    this.#wake();
+    return sequenceNumbers;
   }
 
   cancelScheduled(sequenceNumbers: readonly number[]): boolean {
@@ -162,14 +169,14 @@ export class BrokerQueue implements Entity {
 
   /** Takes the next message off for good. */
   takeAndDelete(sessionId: string | undefined): StoredMessage | undefined {
-    const message = this.#shelves.get(shelfKey(sessionId))?.take();
+    const message = this.#shelves.get(sessionId ?? '')?.take();
     if (message !== undefined) this.#remove(message);
     return message;
   }
 
   /** Locks the next message for a receiver. */
   takeAndLock(sessionId: string | undefined, nowMs: number): LockedMessage | undefined {
-    const message = this.#shelves.get(shelfKey(sessionId))?.take();
+    const message = this.#shelves.get(sessionId ?? '')?.take();
     return message === undefined ? undefined : this.#locks.take(message, nowMs);
   }
 
@@ -270,31 +277,6 @@ export class BrokerQueue implements Entity {
     return () => this.#waiting.delete(wake);
   }
 
-  /** Stores or schedules all, or none; answers their sequence numbers, 0 for a dropped repeat, or why not. */
-  #take(encoded: readonly Buffer[], nowMs: number): number[] | AmqpCondition {
-    const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
-    if (this.requiresSession && arrivals.some(({ routing }) => routing.sessionId === undefined)) {
-      return conditions.sessionMissing(this.name);
-    }
-    const arrivingBytes = encoded.reduce((sum, raw) => sum + raw.length, 0);
-    if (this.#sizeBytes + arrivingBytes > (this.#options.maxQueueSizeBytes ?? Infinity)) {
-      return conditions.quotaExceeded(this.name);
-    }
-    const sequenceNumbers = arrivals.map(({ raw, routing }) => {
-      if (this.#seen.isRepeat(routing.messageId, nowMs)) {
-        this.duplicates++;
-        return 0;
-      }
-      const sequenceNumber = this.#nextSequenceNumber++;
-      const dueMs = routing.scheduledFor?.getTime() ?? nowMs;
-      if (dueMs > nowMs) this.#scheduled.add({ sequenceNumber, raw, dueMs });
-      else this.#add(toStored(sequenceNumber, nowMs, raw, routing));
-      return sequenceNumber;
-    });
-    this.#wake();
-    return sequenceNumbers;
-  }
-
   /** It goes on the queue as if it came now, with a number of its own. */
   #enqueueScheduled({ raw }: ScheduledMessage): void {
     this.#add(toStored(this.#nextSequenceNumber++, Date.now(), raw));
@@ -303,7 +285,6 @@ export class BrokerQueue implements Entity {
 
   #add(message: StoredMessage): void {
     this.#stored.set(message.sequenceNumber, message);
-    this.#sizeBytes += message.raw.length;
     this.accepted++;
     this.#shelfOf(message).put(message);
     if (this.#listeners.size > 0) {
@@ -347,7 +328,7 @@ export class BrokerQueue implements Entity {
   }
 
   #shelfOf(message: StoredMessage): Shelf {
-    const key = shelfKey(this.requiresSession ? message.sessionId : undefined);
+    const key = (this.requiresSession ? message.sessionId : undefined) ?? '';
     let shelf = this.#shelves.get(key);
     if (shelf === undefined) {
       shelf = new Shelf();
@@ -359,15 +340,13 @@ export class BrokerQueue implements Entity {
   #settle(tag: Buffer, properties: TypedEntries, settle: (message: StoredMessage) => void): boolean {
     const message = this.#locks.end(tag);
     if (message === undefined) return false;
-    const raw = withApplicationProperties(message.raw, properties);
-    this.#sizeBytes += raw.length - message.raw.length;
-    message.raw = raw;
+    message.raw = withApplicationProperties(message.raw, properties);
     settle(message);
     return true;
   }
 
   #remove(message: StoredMessage): void {
-    if (this.#stored.delete(message.sequenceNumber)) this.#sizeBytes -= message.raw.length;
+    this.#stored.delete(message.sequenceNumber);
   }
 
   #fail(message: StoredMessage): void {
@@ -418,8 +397,4 @@ function deadLetterProperties(reason: string, description: string): TypedEntries
     ['DeadLetterReason', text(reason)],
     ['DeadLetterErrorDescription', text(description)],
   ];
-}
-
-function shelfKey(sessionId: string | undefined): string {
-  return sessionId ?? '';
 }

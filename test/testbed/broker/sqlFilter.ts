@@ -99,7 +99,7 @@ class Parser {
   #comparison(left: Evaluate<Value>): Evaluate<Truth> {
     if (this.#takeWord('IS')) {
       const negated = this.#takeWord('NOT');
-      this.#expectWord('NULL');
+      if (!this.#takeWord('NULL')) throw this.#unexpected();
       return (message) => (left(message) === undefined) !== negated;
     }
     const negated = this.#takeWord('NOT');
@@ -190,26 +190,23 @@ class Parser {
     return token.value.slice(1, -1).replaceAll("''", "'");
   }
 
+  /** Nothing takes the last one, which is the end. */
   #peek(): Token {
-    return this.#tokens[this.#next] ?? { kind: 'end', value: '', at: this.#expression.length };
+    return this.#tokens[this.#next] as Token;
   }
 
   #takeWord(word: string): boolean {
-    const token = this.#peek();
-    const taken = token.kind === 'word' && token.value.toUpperCase() === word;
-    if (taken) this.#next++;
-    return taken;
+    return this.#takeIf(({ kind, value }) => kind === 'word' && value.toUpperCase() === word);
   }
 
   #takeSign(sign: string): boolean {
-    const token = this.#peek();
-    const taken = token.kind === 'sign' && token.value === sign;
-    if (taken) this.#next++;
-    return taken;
+    return this.#takeIf(({ kind, value }) => kind === 'sign' && value === sign);
   }
 
-  #expectWord(word: string): void {
-    if (!this.#takeWord(word)) throw this.#unexpected();
+  #takeIf(isWanted: (token: Token) => boolean): boolean {
+    const isTaken = isWanted(this.#peek());
+    if (isTaken) this.#next++;
+    return isTaken;
   }
 
   #expectSign(sign: string): void {

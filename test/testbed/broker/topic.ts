@@ -1,5 +1,4 @@
 import { DuplicateDetection } from './duplicateDetection.ts';
-import type { AmqpCondition } from './faults.ts';
 import { BrokerQueue, type Entity, type QueueOptions } from './queue.ts';
 import { ScheduledMessages } from './scheduledMessages.ts';
 import { parseSqlFilter } from './sqlFilter.ts';
@@ -12,17 +11,21 @@ export type RuleFilter =
   | { readonly kind: 'sql'; readonly expression: string }
   | ({ readonly kind: 'correlation' } & CorrelationFilter);
 
-/** What a correlation filter may name; all of it must be equal. */
-export interface CorrelationFilter {
-  readonly correlationId?: string;
-  readonly messageId?: string;
-  readonly to?: string;
-  readonly replyTo?: string;
-  readonly subject?: string;
-  readonly sessionId?: string;
-  readonly replyToSessionId?: string;
-  readonly contentType?: string;
-  readonly applicationProperties?: Readonly<Record<string, unknown>>;
+/** What a correlation filter may name besides application properties, as Service Bus has them. */
+const systemFields = [
+  'correlationId',
+  'messageId',
+  'to',
+  'replyTo',
+  'subject',
+  'sessionId',
+  'replyToSessionId',
+  'contentType',
+] as const;
+
+/** All that it names must be equal. */
+export interface CorrelationFilter extends Partial<Pick<MessageContent, (typeof systemFields)[number]>> {
+  readonly applicationProperties?: MessageContent['applicationProperties'];
 }
 
 export interface Rule {
@@ -37,9 +40,7 @@ export interface SubscriptionOptions extends Omit<QueueOptions, 'duplicateDetect
 
 export interface TopicOptions {
   readonly name: string;
-  readonly maxMessageSizeBytes?: number;
   readonly duplicateDetectionWindowMs?: number;
-  readonly disabled?: boolean;
   readonly subscriptions: readonly SubscriptionOptions[];
 }
 
@@ -77,9 +78,9 @@ export class Subscription extends BrokerQueue {
 /** A Service Bus topic: what comes goes on each subscription with a rule that takes it. */
 export class Topic implements Entity {
   readonly name: string;
-  readonly maxMessageSizeBytes: number;
+  readonly maxMessageSizeBytes = 262_144;
   readonly subscriptions: readonly Subscription[];
-  disabled: boolean;
+  disabled = false;
   transfers = 0;
   readonly #seen: DuplicateDetection;
   readonly #scheduled = new ScheduledMessages(({ raw }) => this.#distribute(raw, Date.now()));
@@ -87,20 +88,13 @@ export class Topic implements Entity {
 
   constructor(options: TopicOptions) {
     this.name = options.name;
-    this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? 262_144;
-    this.disabled = options.disabled ?? false;
     this.subscriptions = options.subscriptions.map(
       (subscription) => new Subscription(options.name, subscription),
     );
     this.#seen = new DuplicateDetection(options.duplicateDetectionWindowMs);
   }
 
-  offer(encoded: readonly Buffer[], nowMs: number): AmqpCondition | undefined {
-    this.schedule(encoded, nowMs);
-    return undefined;
-  }
-
-  schedule(encoded: readonly Buffer[], nowMs: number): readonly number[] {
+  offer(encoded: readonly Buffer[], nowMs: number): readonly number[] {
     const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
     return arrivals.map(({ raw, routing }) => {
       if (this.#seen.isRepeat(routing.messageId, nowMs)) return 0;
@@ -122,7 +116,7 @@ export class Topic implements Entity {
     for (const subscription of this.subscriptions) {
       if (!subscription.wants(message)) continue;
       const refusal = subscription.offer([raw], nowMs);
-      if (refusal !== undefined) subscription.offerDead(raw, nowMs, refusal.condition, refusal.description);
+      if ('condition' in refusal) subscription.offerDead(raw, nowMs, refusal.condition, refusal.description);
     }
   }
 }
@@ -144,22 +138,10 @@ function correlates(
   { applicationProperties = {}, ...fields }: CorrelationFilter,
   message: MessageContent,
 ): boolean {
-  const names = Object.keys(systemFields) as (keyof typeof systemFields)[];
   return (
-    names.every((name) => fields[name] === undefined || fields[name] === message[name]) &&
+    systemFields.every((name) => fields[name] === undefined || fields[name] === message[name]) &&
     Object.entries(applicationProperties).every(
       ([name, value]) => message.applicationProperties[name] === value,
     )
   );
 }
-
-const systemFields = {
-  correlationId: true,
-  messageId: true,
-  to: true,
-  replyTo: true,
-  subject: true,
-  sessionId: true,
-  replyToSessionId: true,
-  contentType: true,
-} as const;

@@ -81,14 +81,10 @@ export function loadApp(main: string, log: WriteLog): LoadedApp {
 }
 
 class Disposable {
-  readonly #dispose: () => void;
+  readonly dispose: () => void;
 
   constructor(dispose: () => void) {
-    this.#dispose = dispose;
-  }
-
-  dispose(): void {
-    this.#dispose();
+    this.dispose = dispose;
   }
 }
 

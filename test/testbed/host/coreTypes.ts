@@ -12,7 +12,6 @@ export interface BindingInfo {
 export interface FunctionMetadata {
   readonly name: string;
   readonly bindings: Readonly<Record<string, BindingInfo>>;
-  readonly retryOptions?: unknown;
 }
 
 /** One value on its way over RPC between host and worker. */
@@ -20,7 +19,6 @@ export interface TypedData {
   readonly string?: string;
   readonly json?: string;
   readonly bytes?: Uint8Array;
-  readonly int?: number;
   readonly http?: HttpData;
 }
 
@@ -41,7 +39,6 @@ export interface InvocationRequest {
 }
 
 export interface InvocationResponse {
-  readonly invocationId?: string;
   readonly returnValue?: TypedData | null;
 }
 

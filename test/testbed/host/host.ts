@@ -5,7 +5,6 @@ import { applyEnv } from './env.ts';
 import { readHostConfig, resolveSettings } from './hostConfig.ts';
 import {
   answer,
-  fillRoute,
   type HttpAnswer,
   type HttpRequestOptions,
   type HttpRoute,
@@ -14,7 +13,7 @@ import {
   matchRoute,
 } from './http.ts';
 import { type HttpCall, type HttpServerOptions, type RunningHttpServer, serveHttp } from './httpServer.ts';
-import { invoke, type LogEntry } from './invoke.ts';
+import { invoke, keepLogs, type LogEntry } from './invoke.ts';
 import { makeQueueTrigger, type QueueTally, type QueueTrigger } from './queue.ts';
 import { makeTimer, type Timer, timerRequest } from './timers.ts';
 
@@ -50,15 +49,13 @@ export interface Host {
   startQueueListener(): void;
   /** Resolves when the messages in work are done. */
   stopQueueListener(): Promise<void>;
-  /** By a function's name, or by `METHOD /api/route`. Answers 500 when the function throws, as the host does. */
+  /** `target` is `METHOD /api/route`. Answers 500 when the function throws, as the host does. */
   invokeHttp(target: string, request?: HttpRequestOptions): Promise<HttpAnswer>;
   /** Serves the HTTP functions on a real port. */
   serveHttp(options?: HttpServerOptions): Promise<RunningHttpServer>;
   /** Stops triggers, waits for what runs (at most `graceMs`), runs the appTerminate hooks. */
   stop(graceMs?: number): Promise<void>;
 }
-
-const maxLogEntries = 20_000;
 
 /**
  * A local Functions host for the built app: registers through the real `@azure/functions`, and fires timers,
@@ -82,12 +79,7 @@ async function makeHost(
   restoreEnv: () => void,
 ): Promise<Host> {
   const config = readHostConfig(options.main);
-  const logs: LogEntry[] = [];
-  const log = (entry: LogEntry) => {
-    logs.push(entry);
-    if (logs.length > maxLogEntries) logs.splice(0, maxLogEntries / 10);
-    options.onLog?.(entry);
-  };
+  const { logs, log } = keepLogs(options.onLog);
   const app = loadApp(options.main, (level, category, message) => log({ level, category, message }));
   await app.model.getCapabilities({});
 
@@ -118,7 +110,6 @@ async function makeHost(
     if (binding.type === 'timerTrigger') {
       const timer = makeTimer({
         schedule: setting('schedule'),
-        runOnStartup: binding.runOnStartup === true,
         run: async (timerInfo) => void (await run(name, timerRequest(bindingName, timerInfo))),
       });
       timers.set(name, timer);
@@ -139,13 +130,13 @@ async function makeHost(
   for (const hook of app.hooks('appStart')) await hook({ hookData: {}, appHookData });
   if (options.timers === 'schedule') for (const timer of timers.values()) timer.start();
 
-  const prefix = `/${config.routePrefix}/`;
+  const prefix = '/api/';
   const call = async (request: HttpCall, functionKey: string | undefined): Promise<HttpAnswer> => {
     const method = request.method ?? 'GET';
     const { pathname } = request.url;
     const path = pathname.startsWith(prefix) ? pathname.slice(prefix.length) : undefined;
     const match = path === undefined ? undefined : matchRoute(routes, method, path);
-    if (match === undefined || match.kind === 'not-found') return answer(404, {}, Buffer.alloc(0));
+    if (match === undefined) return answer(404, {}, Buffer.alloc(0));
     const open = functionKey === undefined || match.route.authLevel === 'anonymous';
     if (!open && request.key !== functionKey) return answer(401, {}, Buffer.alloc(0));
     try {
@@ -179,7 +170,7 @@ async function makeHost(
     },
     stopQueueListener: async () => void (await Promise.all(queues.map((queue) => queue.stop()))),
     invokeHttp: (target, request = {}) => {
-      const { method, path } = httpTarget(target, request, routes, config.routePrefix);
+      const [method = '', path = ''] = target.split(' ');
       const url = new URL(path, 'http://127.0.0.1');
       for (const [name, value] of Object.entries(request.query ?? {})) url.searchParams.set(name, value);
       return call({ ...request, method, url, key: undefined }, undefined);
@@ -219,22 +210,6 @@ function httpRoute(functionName: string, bindingName: string, binding: BindingIn
     methods: methods.map((method) => method.toUpperCase()),
     route: typeof binding.route === 'string' ? binding.route : functionName,
     authLevel: typeof binding.authLevel === 'string' ? binding.authLevel : 'anonymous',
-  };
-}
-
-function httpTarget(
-  target: string,
-  request: HttpRequestOptions,
-  routes: readonly HttpRoute[],
-  prefix: string,
-): { method: string; path: string } {
-  const [method, path] = target.split(' ');
-  if (method !== undefined && path !== undefined) return { method, path };
-  const route = routes.find((each) => each.functionName === target);
-  if (route === undefined) throw new Error(`There is no HTTP function ${target}.`);
-  return {
-    method: request.method ?? route.methods[0] ?? 'GET',
-    path: `/${prefix}/${fillRoute(route.route, request.params ?? {})}`,
   };
 }
 

@@ -10,22 +10,17 @@ export interface HostConfig {
   readonly maxDequeueCount: number;
   /** How long a message stays hidden after its function failed. */
   readonly failedVisibilitySeconds: number;
-  readonly messageEncoding: 'base64' | 'none';
-  readonly routePrefix: string;
 }
 
 /** Reads the host.json nearest above the app's entry file; all defaults when there is none. */
 export function readHostConfig(main: string): HostConfig {
-  const extensions = record(record(readHostJson(dirname(main))).extensions);
-  const queues = record(extensions.queues);
+  const queues = record(record(record(readHostJson(dirname(main))).extensions).queues);
   const batchSize = numberOr(queues.batchSize, 16);
   return {
     batchSize,
     newBatchThreshold: numberOr(queues.newBatchThreshold, Math.floor(batchSize / 2)),
     maxDequeueCount: numberOr(queues.maxDequeueCount, 5),
     failedVisibilitySeconds: timeSpanSeconds(queues.visibilityTimeout),
-    messageEncoding: queues.messageEncoding === 'none' ? 'none' : 'base64',
-    routePrefix: stringOr(record(extensions.http).routePrefix, 'api'),
   };
 }
 
@@ -50,10 +45,6 @@ function record(value: unknown): Record<string, unknown> {
 
 function numberOr(value: unknown, fallback: number): number {
   return typeof value === 'number' ? value : fallback;
-}
-
-function stringOr(value: unknown, fallback: string): string {
-  return typeof value === 'string' ? value : fallback;
 }
 
 /** `hh:mm:ss` in seconds; nothing is none. */

@@ -1,51 +1,37 @@
 // The host as a child process, so that a test can kill the app at any moment. Started by hostProcess.ts.
 import { readdirSync, readlinkSync } from 'node:fs';
-import { type Host, startHost } from './host.ts';
-import type { FromChild, Order, Result, ToChild } from './ipc.ts';
+import { type Host, type HostOptions, startHost } from './host.ts';
+import type { HttpAnswer } from './http.ts';
+import type { FromChild, Remote, ToChild, Usage } from './ipc.ts';
 
 let host: Host | undefined;
 
-process.on('message', (message: ToChild) => {
-  perform(message.order).then(
-    (result) => send({ kind: 'result', id: message.id, result }),
-    (error: unknown) => send({ kind: 'failed', id: message.id, message: describe(error) }),
+process.on('message', ({ id, does, args }: ToChild) => {
+  perform(does, args).then(
+    (result) => send({ kind: 'result', id, result }),
+    (error: unknown) => send({ kind: 'failed', id, message: describe(error) }),
   );
 });
 // The parent is gone, however it went.
 process.on('disconnect', () => process.exit(1));
 send({ kind: 'listening' });
 
-async function perform(order: Order): Promise<Result> {
-  if (order.do === 'start') {
-    host = await startHost({ ...order.options, onLog: (entry) => send({ kind: 'log', entry }) });
-    return { of: 'start', functions: host.functions };
+async function perform(does: keyof Remote, args: readonly unknown[]): Promise<unknown> {
+  if (does === 'usage') return usage();
+  if (does === 'start') {
+    const options = args[0] as HostOptions;
+    host = await startHost({ ...options, onLog: (entry) => send({ kind: 'log', entry }) });
+    return host.functions;
   }
-  if (order.do === 'usage') return { of: 'usage', usage: usage() };
   if (host === undefined) throw new Error('The host was not started.');
-  switch (order.do) {
-    case 'fireTimer':
-      return { of: 'fireTimer', outcome: await host.fireTimer(order.name) };
-    case 'runQueueOnce':
-      return { of: 'runQueueOnce', taken: await host.runQueueOnce() };
-    case 'drainQueue':
-      return { of: 'drainQueue', tally: await host.drainQueue() };
-    case 'startQueueListener':
-      host.startQueueListener();
-      return { of: 'done' };
-    case 'stopQueueListener':
-      await host.stopQueueListener();
-      return { of: 'done' };
-    case 'invokeHttp': {
-      const { status, headers, body } = await host.invokeHttp(order.target, order.request);
-      return { of: 'invokeHttp', answer: { status, headers, body } };
-    }
-    case 'stop':
-      await host.stop(order.graceMs);
-      return { of: 'done' };
-  }
+  const act = host[does] as (...given: readonly unknown[]) => unknown;
+  const result = await act(...args);
+  if (does !== 'invokeHttp') return result;
+  const { status, headers, body } = result as HttpAnswer;
+  return { status, headers, body };
 }
 
-function usage() {
+function usage(): Usage {
   globalThis.gc?.();
   const { rss, heapUsed } = process.memoryUsage();
   const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();

@@ -1,30 +1,25 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { endChild, exited, onExit } from '../child.ts';
+import { endChild, exited, onExit, outputOf } from '../child.ts';
 import type { Host, HostOptions } from './host.ts';
-import { answer, type HttpAnswer, type HttpRequestOptions } from './http.ts';
-import type { LogEntry } from './invoke.ts';
-import type { FromChild, Order, Result, ToChild, Usage } from './ipc.ts';
-import type { QueueTally } from './queue.ts';
+import { answer } from './http.ts';
+import { keepLogs, type LogEntry } from './invoke.ts';
+import type { FromChild, Remote, ToChild, Usage } from './ipc.ts';
 
 export interface HostProcessOptions extends HostOptions {
   /** For Node, as `--cpu-prof`. */
   readonly execArgv?: readonly string[];
 }
 
-export interface HostProcess {
+export interface HostProcess
+  extends Pick<
+    Host,
+    'functions' | 'logs' | 'fireTimer' | 'runQueueOnce' | 'drainQueue' | 'stopQueueListener' | 'invokeHttp'
+  > {
   readonly pid: number;
-  readonly functions: Host['functions'];
-  /** The last 20,000 entries. */
-  readonly logs: readonly LogEntry[];
   /** What the process wrote to stdout and stderr, its last 64 KiB. */
   output(): string;
-  fireTimer(name: string): Promise<'ran' | 'skipped'>;
-  runQueueOnce(): Promise<number>;
-  drainQueue(): Promise<QueueTally>;
   startQueueListener(): Promise<void>;
-  stopQueueListener(): Promise<void>;
-  invokeHttp(target: string, request?: HttpRequestOptions): Promise<HttpAnswer>;
   usage(): Promise<Usage>;
   /** SIGKILL, at once: everything asked for and unanswered rejects. */
   kill(): Promise<void>;
@@ -33,9 +28,6 @@ export interface HostProcess {
   /** Resolves when the process has ended, for whatever reason. */
   readonly ended: Promise<void>;
 }
-
-const maxLogEntries = 20_000;
-const maxOutputChars = 65_536;
 
 /**
  * Starts the app in a host of its own process, on this process's Node. It sees the settings given and nothing
@@ -51,15 +43,11 @@ export async function startHostProcess(options: HostProcessOptions): Promise<Hos
   });
   const offExit = onExit(() => child.kill('SIGKILL'));
   const ended = exited(child).then(offExit);
-  const output = collectOutput(child);
-  const logs: LogEntry[] = [];
-  const { order, listening } = orders(child, output, (entry) => {
-    logs.push(entry);
-    if (logs.length > maxLogEntries) logs.splice(0, maxLogEntries / 10);
-    onLog?.(entry);
-  });
-  const started = await listening
-    .then(() => order('start', { do: 'start', options: hostOptions }))
+  const output = outputOf(child);
+  const { logs, log } = keepLogs(onLog);
+  const { ask, listening } = askTo(child, output, log);
+  const functions = await listening
+    .then(() => ask('start', hostOptions))
     .catch((error: unknown) => {
       child.kill('SIGKILL');
       throw error;
@@ -67,33 +55,33 @@ export async function startHostProcess(options: HostProcessOptions): Promise<Hos
 
   return {
     pid: child.pid ?? 0,
-    functions: started.functions,
+    functions,
     logs,
     output,
-    fireTimer: async (name) => (await order('fireTimer', { do: 'fireTimer', name })).outcome,
-    runQueueOnce: async () => (await order('runQueueOnce', { do: 'runQueueOnce' })).taken,
-    drainQueue: async () => (await order('drainQueue', { do: 'drainQueue' })).tally,
-    startQueueListener: async () => void (await order('done', { do: 'startQueueListener' })),
-    stopQueueListener: async () => void (await order('done', { do: 'stopQueueListener' })),
+    fireTimer: (name) => ask('fireTimer', name),
+    runQueueOnce: () => ask('runQueueOnce'),
+    drainQueue: () => ask('drainQueue'),
+    startQueueListener: () => ask('startQueueListener'),
+    stopQueueListener: () => ask('stopQueueListener'),
     invokeHttp: async (target, request = {}) => {
-      const plain = (await order('invokeHttp', { do: 'invokeHttp', target, request })).answer;
-      return answer(plain.status, plain.headers, Buffer.from(plain.body));
+      const { status, headers, body } = await ask('invokeHttp', target, request);
+      return answer(status, headers, Buffer.from(body));
     },
-    usage: async () => (await order('usage', { do: 'usage' })).usage,
+    usage: () => ask('usage'),
     kill: async () => {
       child.kill('SIGKILL');
       await ended;
     },
     stop: async (graceMs = 10_000) => {
-      await order('done', { do: 'stop', graceMs }).catch(() => undefined);
+      await ask('stop', graceMs).catch(() => undefined);
       await endChild(child);
     },
     ended,
   };
 }
 
-function orders(child: ChildProcess, output: () => string, log: (entry: LogEntry) => void) {
-  const open = new Map<number, { resolve(result: Result): void; reject(error: Error): void }>();
+function askTo(child: ChildProcess, output: () => string, log: (entry: LogEntry) => void) {
+  const open = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
   let lastId = 0;
   let gone: Error | undefined;
   const listening = new Promise<void>((resolve, reject) => {
@@ -115,37 +103,22 @@ function orders(child: ChildProcess, output: () => string, log: (entry: LogEntry
     child.once('error', reject);
   });
 
-  const order = async <Of extends Result['of']>(
-    of: Of,
-    given: Order,
-  ): Promise<Extract<Result, { of: Of }>> => {
+  const ask = async <Does extends keyof Remote>(
+    does: Does,
+    ...args: Parameters<Remote[Does]>
+  ): Promise<Awaited<ReturnType<Remote[Does]>>> => {
     if (gone !== undefined) throw gone;
     lastId += 1;
-    const message: ToChild = { id: lastId, order: given };
-    const result = await new Promise<Result>((resolve, reject) => {
+    const message: ToChild = { id: lastId, does, args };
+    const result = await new Promise<unknown>((resolve, reject) => {
       open.set(message.id, { resolve, reject });
       child.send(message, (error) => {
         if (error !== null) reject(error);
       });
     });
-    if (!isOf(result, of)) throw new Error(`The host process answered ${result.of} to ${given.do}.`);
-    return result;
+    return result as Awaited<ReturnType<Remote[Does]>>;
   };
-  return { order, listening };
-}
-
-function isOf<Of extends Result['of']>(result: Result, of: Of): result is Extract<Result, { of: Of }> {
-  return result.of === of;
-}
-
-function collectOutput(child: ChildProcess): () => string {
-  let text = '';
-  const collect = (piece: Buffer) => {
-    text = (text + piece.toString()).slice(-maxOutputChars);
-  };
-  child.stdout?.on('data', collect);
-  child.stderr?.on('data', collect);
-  return () => text;
+  return { ask, listening };
 }
 
 function inherited(): Record<string, string> {

@@ -6,8 +6,6 @@ export interface HttpRequestOptions {
   /** A string or bytes go as they are, anything else as JSON. */
   readonly body?: unknown;
   readonly query?: Readonly<Record<string, string>>;
-  /** For a function that is called by its name: the values for its route. */
-  readonly params?: Readonly<Record<string, string>>;
 }
 
 export interface HttpAnswer {
@@ -28,35 +26,27 @@ export interface HttpRoute {
   readonly authLevel: string;
 }
 
-export type RouteMatch =
-  | { readonly kind: 'found'; readonly route: HttpRoute; readonly params: Readonly<Record<string, string>> }
-  | { readonly kind: 'not-found' };
+export interface RouteMatch {
+  readonly route: HttpRoute;
+  readonly params: Readonly<Record<string, string>>;
+}
 
 /**
  * Finds the function for a path below the prefix; among several the one with most literal segments. A method that
  * none of them names is not found, as with the real host: HEAD and OPTIONS, too.
  */
-export function matchRoute(routes: readonly HttpRoute[], method: string, path: string): RouteMatch {
-  const matches = routes
-    .map((route) => ({ route, params: matchTemplate(route.route, path) }))
-    .filter(
-      (match): match is { route: HttpRoute; params: Record<string, string> } => match.params !== undefined,
-    )
-    .sort((a, b) => literals(b.route.route) - literals(a.route.route));
-  const found = matches.find((match) => match.route.methods.includes(method.toUpperCase()));
-  return found === undefined ? { kind: 'not-found' } : { kind: 'found', ...found };
-}
-
-/** Fills a route's parameters in, encoded. */
-export function fillRoute(route: string, params: Readonly<Record<string, string>>): string {
-  return segments(route)
-    .flatMap((segment) => {
-      const parameter = parameterOf(segment);
-      if (parameter === undefined) return [segment];
-      const value = params[parameter.name];
-      return value === undefined ? [] : [encodeURIComponent(value)];
-    })
-    .join('/');
+export function matchRoute(
+  routes: readonly HttpRoute[],
+  method: string,
+  path: string,
+): RouteMatch | undefined {
+  return routes
+    .filter((route) => route.methods.includes(method.toUpperCase()))
+    .sort((a, b) => literals(b.route) - literals(a.route))
+    .flatMap((route) => {
+      const params = matchTemplate(route.route, path);
+      return params === undefined ? [] : [{ route, params }];
+    })[0];
 }
 
 /** The request that the host sends to the worker. */
@@ -112,24 +102,18 @@ function matchTemplate(template: string, path: string): Record<string, string> |
   const params: Record<string, string> = {};
   for (const segment of segments(template)) {
     const parameter = parameterOf(segment);
-    if (parameter?.kind === 'rest') {
-      params[parameter.name] = parts.splice(0).map(decodeURIComponent).join('/');
-      continue;
-    }
     const part = parts.shift();
     if (part === undefined) {
-      if (parameter?.kind !== 'optional') return undefined;
+      if (parameter?.isOptional !== true) return undefined;
     } else if (parameter !== undefined) params[parameter.name] = decodeURIComponent(part);
     else if (segment.toLowerCase() !== part.toLowerCase()) return undefined;
   }
   return parts.length === 0 ? params : undefined;
 }
 
-function parameterOf(segment: string): { name: string; kind: 'one' | 'optional' | 'rest' } | undefined {
-  const match = /^\{(\*?)(\w+)(?::[^?}]*)?(\??)\}$/.exec(segment);
-  const name = match?.[2];
-  if (match === null || name === undefined) return undefined;
-  return { name, kind: match[1] === '*' ? 'rest' : match[3] === '?' ? 'optional' : 'one' };
+function parameterOf(segment: string): { name: string; isOptional: boolean } | undefined {
+  const [, name, mark] = /^\{(\w+)(?::[^?}]*)?(\??)\}$/.exec(segment) ?? [];
+  return name === undefined ? undefined : { name, isOptional: mark === '?' };
 }
 
 function literals(template: string): number {

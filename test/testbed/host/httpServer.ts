@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { listenLocally } from '../child.ts';
 import type { HttpAnswer, HttpRequestOptions } from './http.ts';
 
 export interface HttpServerOptions {
@@ -33,10 +34,7 @@ export async function serveHttp(
       response.end();
     });
   });
-  server.listen(options.port ?? 0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = await listenLocally(server, options.port);
   return {
     url: `http://127.0.0.1:${port}`,
     stop: async () => {

@@ -11,6 +11,19 @@ export interface LogEntry {
   readonly invocationId?: string;
 }
 
+const maxLogEntries = 20_000;
+
+/** Keeps the last 20,000 entries. */
+export function keepLogs(onLog: ((entry: LogEntry) => void) | undefined) {
+  const logs: LogEntry[] = [];
+  const log = (entry: LogEntry): void => {
+    logs.push(entry);
+    if (logs.length > maxLogEntries) logs.splice(0, maxLogEntries / 10);
+    onLog?.(entry);
+  };
+  return { logs: logs as readonly LogEntry[], log };
+}
+
 /**
  * Runs one invocation as the worker does: arguments made by the library's own invocation model, hooks
  * before and after, then its answer. Rejects with what the function threw.

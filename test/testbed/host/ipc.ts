@@ -1,15 +1,21 @@
 import type { Host, HostOptions } from './host.ts';
-import type { HttpRequestOptions } from './http.ts';
 import type { LogEntry } from './invoke.ts';
-import type { QueueTally } from './queue.ts';
 
-/** What the parent asks of a host in a child process. */
-export type Order =
-  | { readonly do: 'start'; readonly options: Omit<HostOptions, 'onLog'> }
-  | { readonly do: 'fireTimer'; readonly name: string }
-  | { readonly do: 'runQueueOnce' | 'drainQueue' | 'startQueueListener' | 'stopQueueListener' | 'usage' }
-  | { readonly do: 'invokeHttp'; readonly target: string; readonly request: HttpRequestOptions }
-  | { readonly do: 'stop'; readonly graceMs: number };
+/** What the parent asks of a host in a child process: to be started, how it is, or what a host does. */
+export interface Remote
+  extends Pick<
+    Host,
+    | 'fireTimer'
+    | 'runQueueOnce'
+    | 'drainQueue'
+    | 'startQueueListener'
+    | 'stopQueueListener'
+    | 'invokeHttp'
+    | 'stop'
+  > {
+  start(options: Omit<HostOptions, 'onLog'>): Promise<Host['functions']>;
+  usage(): Usage;
+}
 
 export interface Usage {
   readonly rssBytes: number;
@@ -23,28 +29,15 @@ export interface Usage {
   readonly cpuMs: number;
 }
 
-export interface PlainHttpAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
-}
-
-export type Result =
-  | { readonly of: 'start'; readonly functions: Host['functions'] }
-  | { readonly of: 'fireTimer'; readonly outcome: 'ran' | 'skipped' }
-  | { readonly of: 'runQueueOnce'; readonly taken: number }
-  | { readonly of: 'drainQueue'; readonly tally: QueueTally }
-  | { readonly of: 'invokeHttp'; readonly answer: PlainHttpAnswer }
-  | { readonly of: 'usage'; readonly usage: Usage }
-  | { readonly of: 'done' };
-
 export interface ToChild {
   readonly id: number;
-  readonly order: Order;
+  readonly does: keyof Remote;
+  readonly args: readonly unknown[];
 }
 
 export type FromChild =
   | { readonly kind: 'listening' }
   | { readonly kind: 'log'; readonly entry: LogEntry }
-  | { readonly kind: 'result'; readonly id: number; readonly result: Result }
+  /** An HTTP answer comes without its functions. */
+  | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string };

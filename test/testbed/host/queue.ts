@@ -58,7 +58,7 @@ export function makeQueueTrigger(options: QueueTriggerOptions): QueueTrigger {
   };
 
   const work = async (message: DequeuedMessageItem): Promise<void> => {
-    const text = decode(message.messageText, config.messageEncoding);
+    const text = decode(message.messageText);
     if (text === undefined) return poison(message);
     let { popReceipt } = message;
     let renewing = Promise.resolve();
@@ -165,8 +165,7 @@ async function receive(
 }
 
 /** The message's text, or undefined when it is not base64 though it should be. */
-function decode(text: string, encoding: 'base64' | 'none'): string | undefined {
-  if (encoding === 'none') return text;
+function decode(text: string): string | undefined {
   const isBase64 = text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
   return isBase64 ? Buffer.from(text, 'base64').toString('utf8') : undefined;
 }

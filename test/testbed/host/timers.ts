@@ -12,7 +12,6 @@ export interface Timer {
 export interface TimerOptions {
   /** NCRONTAB with six fields, UTC. */
   readonly schedule: string;
-  readonly runOnStartup: boolean;
   readonly run: (timerInfo: string) => Promise<void>;
 }
 
@@ -60,9 +59,7 @@ export function makeTimer(options: TimerOptions): Timer {
     start: () => {
       if (!stopped) return;
       stopped = false;
-      const begin = () => wait(undefined);
-      if (options.runOnStartup) fire().then(begin, begin);
-      else begin();
+      wait(undefined);
     },
     stop: () => {
       stopped = true;
