@@ -13,6 +13,7 @@ const sampleBytes = 256 * 1024;
 const wholePerBroken = 8;
 const ESC = 0x1b;
 const LF = 0x0a;
+const noBytes = Buffer.alloc(0);
 
 /** A charset that we can decode. */
 export type Charset =
@@ -217,8 +218,10 @@ function createDecoder(
     case 'shifted': {
       const { form } = charset;
       const { codec } = shiftedForms[form];
-      const state: ShiftState = { set: 'ascii' };
-      return { write: (piece) => iconv.decode(raise(piece, form, state), codec, { stripBOM: false }) };
+      const state: ShiftState = { set: 'ascii', held: noBytes };
+      const write = (piece: Buffer, isLast = false) =>
+        iconv.decode(raise(piece, form, state, isLast), codec, { stripBOM: false });
+      return { write, end: () => write(noBytes, true) };
     }
     case 'johab':
       return { write: decodeJohab };
@@ -268,14 +271,20 @@ const shiftedForms = {
   'iso-2022-kr': { codec: 'cp949', shift: /\x1b\$\)C|[\x0e\x0f]/y },
   hz: { codec: 'gbk', shift: /~[{}~\n]/y },
 } as const;
+const maxShiftBytes = 4;
 
+/** Where a piece of text ends. */
 interface ShiftState {
   set: 'ascii' | 'double' | 'double-2' | 'kana';
+  /** A shift or a pair whose end has not come. */
+  held: Buffer;
 }
 
 /** Sets the high bit of what is in another set than ASCII, and takes the shifts out. */
-function raise(piece: Buffer, form: ShiftedForm, state: ShiftState): Buffer {
+function raise(next: Buffer, form: ShiftedForm, state: ShiftState, isLast: boolean): Buffer {
   const { shift } = shiftedForms[form];
+  const piece = Buffer.concat([state.held, next]);
+  state.held = noBytes;
   const text = piece.toString('latin1');
   const raised = Buffer.allocUnsafe(piece.length * 2);
   let length = 0;
@@ -290,28 +299,34 @@ function raise(piece: Buffer, form: ShiftedForm, state: ShiftState): Buffer {
         if (found === '~~') raised[length++] = byte;
         continue;
       }
+      if (!isLast && at + maxShiftBytes > piece.length) {
+        state.held = piece.subarray(at);
+        break;
+      }
     }
+    if (byte === LF && form !== 'iso-2022-jp') state.set = 'ascii';
     const { set } = state;
-    const isGraphic = byte > 0x20 && byte < 0x7f;
-    if (form !== 'iso-2022-jp') {
-      if (byte === LF) state.set = 'ascii';
-      raised[length++] = state.set === 'double' && isGraphic ? byte | 0x80 : byte;
-      continue;
-    }
-    const next = piece[at + 1] ?? 0;
-    if (set === 'kana' && isGraphic && byte < 0x60) {
-      raised[length++] = 0x8e;
-      raised[length++] = byte | 0x80;
-    } else if ((set === 'double' || set === 'double-2') && isGraphic && next > 0x20 && next < 0x7f) {
+    const mayBePair = set.startsWith('double') && isGraphic(byte);
+    const second = piece[at + 1] ?? 0;
+    if (mayBePair && isGraphic(second)) {
       if (set === 'double-2') raised[length++] = 0x8f;
       raised[length++] = byte | 0x80;
-      raised[length++] = next | 0x80;
+      raised[length++] = second | 0x80;
       at++;
+    } else if (mayBePair && !isLast && at + 1 === piece.length) {
+      state.held = piece.subarray(at);
+    } else if (set === 'kana' && isGraphic(byte) && byte < 0x60) {
+      raised[length++] = 0x8e;
+      raised[length++] = byte | 0x80;
     } else {
       raised[length++] = byte;
     }
   }
   return raised.subarray(0, length);
+}
+
+function isGraphic(byte: number): boolean {
+  return byte > 0x20 && byte < 0x7f;
 }
 
 /** The set that a shift leads to; undefined for one that leads to none. */

@@ -300,6 +300,8 @@ describe('a text', () => {
       ['utf-8', Buffer.from('ä€'.repeat(60_000)), 'ä€'.repeat(60_000)],
       ['gb18030', Buffer.from('c4e3203c'.repeat(60_000), 'hex'), '你 <'.repeat(60_000)],
       ['iso-2022-jp', Buffer.from('1b244224330a24731b2842'.repeat(20_000), 'hex'), 'こ\nん'.repeat(20_000)],
+      ['iso-2022-jp', Buffer.from('1b2442243324731b284278'.repeat(20_000), 'hex'), 'こんx'.repeat(20_000)],
+      ['hz', Buffer.from('~{!#!$~}x'.repeat(20_000)), '。·x'.repeat(20_000)],
       ['utf-16be', Buffer.from('😀'.repeat(60_000), 'utf16le').swap16(), '😀'.repeat(60_000)],
       ['utf-7', Buffer.from('+2D3eAA- '.repeat(30_000)), '😀 '.repeat(30_000)],
     ] as const)
