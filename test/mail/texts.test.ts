@@ -295,6 +295,18 @@ describe('a text', () => {
     assert.equal(read.text, 'Grüße aus Köln');
   });
 
+  for (const [what, charset, bytes] of [
+    ['a shift to ASCII', 'iso-2022-jp', Buffer.from('\x1b$B$3$s(BOrder 4711, \x1b$B$3$s\x1b(B', 'latin1')],
+    ['half a character', 'utf-16be', Buffer.from('Order 4711', 'utf16le').subarray(1)],
+    [
+      'the delimiter behind it',
+      'utf-16le',
+      Buffer.concat([Buffer.from('One', 'utf16le'), Buffer.from('\r\n\r\nOrder 4711')]),
+    ],
+  ] as const)
+    test(`that has lost some, so that other text in it can’t be read, goes raw: ${what}`, async () =>
+      assert.equal((await textOf(`text/plain; charset=${charset}`, bytes)).kind, 'raw'));
+
   test('is cut in no character however long it is', async () => {
     for (const [charset, bytes, text] of [
       ['utf-8', Buffer.from('ä€'.repeat(60_000)), 'ä€'.repeat(60_000)],
