@@ -2,17 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Part, SplitMail } from '../../shared/mail/mail.ts';
 import { compareWithSecondReader } from '../../shared/mail/secondReader.ts';
-
-function sourceOf(text: string) {
-  const bytes = Buffer.from(text);
-  return {
-    sizeBytes: bytes.length,
-    open: async () =>
-      (async function* () {
-        yield bytes;
-      })(),
-  };
-}
+import { sourceOf } from './support.ts';
 
 const twoAttachments = [
   'Content-Type: multipart/mixed; boundary=b',

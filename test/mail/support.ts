@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { simpleParser } from 'mailparser';
 import type { ContentStore, MailSource, SplitMail, SplitRules } from '../../shared/mail/mail.ts';
 import { splitMail } from '../../shared/mail/splitMail.ts';
 import { memoryStore } from './memoryStore.ts';
@@ -50,22 +49,6 @@ export async function splitInBlocks(
   store: ContentStore = memoryStore(),
 ): Promise<SplitMail> {
   return splitMail(sourceOf(...pieces), { ...defaultRules, ...rules }, store, { blockBytes });
-}
-
-/** What the reference finds in a mail, in our terms. */
-export async function reference(mail: Buffer) {
-  const parsed = await simpleParser(mail, {
-    ignoreEmbedded: true,
-    keepDeliveryStatus: true,
-    keepCidLinks: true,
-    skipHtmlToText: true,
-    skipTextLinks: true,
-  });
-  return {
-    text: parsed.text,
-    html: parsed.html || undefined,
-    attachments: parsed.attachments.map(({ filename, content }) => ({ filename, bytes: content })),
-  };
 }
 
 /** Text with its lines ended by CRLF, as on the wire. */
