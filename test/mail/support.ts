@@ -72,3 +72,25 @@ export function shown(mail: SplitMail): string[] {
     kind === 'raw' ? 'raw' : `${kind} ${contentType} ${fileName} ${JSON.stringify(bytes.toString())}`,
   );
 }
+
+/** Body messages as `shown` gives them. */
+export const body = (text: string) => `body text/plain; charset=utf-8 body.txt ${JSON.stringify(text)}`;
+export const htmlBody = (text: string) => `body text/html; charset=utf-8 body.html ${JSON.stringify(text)}`;
+
+export const head = lines('From: a@example.com', 'Subject: x', 'MIME-Version: 1.0');
+
+/** An entity; `more` are whole lines of its header. */
+export function part(type: string, text: string, more = ''): string {
+  return `Content-Type: ${type}\r\n${more}\r\n${text}`;
+}
+
+export function multipart(subtype: string, ...parts: readonly string[]): string {
+  const boundary = `b${parts.join('').length}`;
+  const inner = parts.map((each) => `--${boundary}\r\n${each}\r\n`).join('');
+  return part(`multipart/${subtype}; boundary=${boundary}`, `${inner}--${boundary}--\r\n`);
+}
+
+/** A mail with these parts. */
+export function mixed(...parts: readonly string[]): string {
+  return `${head}${multipart('mixed', ...parts)}`;
+}
