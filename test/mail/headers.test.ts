@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseStructured } from '../../shared/mail/header.ts';
-import { lines, seen, shown, split, splitInBlocks } from './support.ts';
+import { body, head, lines, seen, shown, split, splitInBlocks } from './support.ts';
 
-const head = lines('From: Anna <anna@example.com>', 'Subject: x', 'MIME-Version: 1.0');
-const body = (text: string) => `body text/plain; charset=utf-8 body.txt ${JSON.stringify(text)}`;
 const pdf = 'attachment application/pdf invoice.pdf "%PDF-1.4\\n"';
 const pdfPart = lines(
   'Content-Type: application/pdf; name="invoice.pdf"',
@@ -140,7 +138,7 @@ describe('a header that is none', () => {
     assert.deepEqual(await parts(mail), [body('text'), pdf]);
     assert.equal(
       (await split(Buffer.from(`\xef\xbb\xbf${head}\r\nx`, 'latin1'))).envelope.from,
-      'Anna <anna@example.com>',
+      'a@example.com',
     );
   });
 
@@ -335,18 +333,6 @@ describe('types and encodings', () => {
     );
     assert.deepEqual(shown(mail), ['attachment application/octet-stream a.txt "x"']);
     assert.match(mail.warning ?? '', /unknown transfer encoding/);
-  });
-
-  for (const encoding of ['base64;', '"base64"', 'base-64'])
-    test(`${encoding} is base64`, async () => {
-      assert.deepEqual(await parts(`${head}Content-Transfer-Encoding: ${encoding}\r\n\r\nR3LDvMOfZQ==\r\n`), [
-        body('Grüße'),
-      ]);
-    });
-
-  test('x-uuencode is decoded', async () => {
-    const mail = `${head}Content-Type: application/pdf\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a.pdf\r\n#0V%T\r\n\`\r\nend\r\n`;
-    assert.deepEqual(await parts(mail), ['attachment application/pdf attachment-1.pdf "Cat"']);
   });
 
   test('the parts of a digest are mails, also with the empty line missing that ends their own header', async () => {
