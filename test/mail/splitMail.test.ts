@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { seededRandom } from './build.ts';
 import { sampleMails } from './mails.ts';
-import { readByMailparser } from './readings.ts';
 import {
   body,
   htmlBody,
@@ -33,20 +32,6 @@ describe('varied mails', () => {
           bytes: part.bytes,
         })),
         expected.attachments,
-      );
-    });
-  }
-
-  for (const { name, source } of sampleMails(54, 8)) {
-    if (/relatedImage|nested|htmlWithoutCharset/.test(name)) continue;
-    test(`${name} holds the same for mailparser`, async () => {
-      const { texts, attachments } = await readByMailparser(source);
-      const parts = seen(await split(source));
-      const body = parts.find((part) => part.kind === 'body');
-      assert.equal(body?.bytes.toString() ?? '', texts.find((text) => text !== '') ?? '');
-      assert.deepEqual(
-        parts.filter((part) => part.kind === 'attachment').map((part) => part.bytes),
-        attachments.map((attachment) => attachment.bytes),
       );
     });
   }
