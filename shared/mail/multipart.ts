@@ -205,13 +205,13 @@ export class MultipartScanner {
       if (!fields.some((field) => field.key) && !isBlank(block)) throw new Unsplittable('it has no header');
     }
     if (parent) parent.hasParts = true;
-    if (parent?.digest && fields.some((field) => field.key) && !fields.some(isContentField)) {
+    if (inDigest && fields.some((field) => field.key) && !fields.some(isContentField)) {
       // The header is that of the mail in the digest: the empty line before it is missing.
       this.#at = headAt;
       yield* this.#beginLeaf(readEntity([], 'digest'));
       return;
     }
-    const entity = readEntity(fields, root ? 'mail' : parent?.digest ? 'digest' : 'multipart');
+    const entity = readEntity(fields, root ? 'mail' : inDigest ? 'digest' : 'multipart');
     if (!entity.multipart) {
       if (reading.kind === 'body-inside' && !['identity', 'quoted-printable'].includes(entity.encoding))
         throw new Unsplittable('a header in it has no end, and its body is encoded');
