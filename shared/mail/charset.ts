@@ -1,6 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import iconv from 'iconv-lite';
 import { normalizeCharset } from 'libmime/lib/charset';
+import { Unsplittable } from './unsplittable.ts';
 
 /** How far into an HTML text its `<meta charset>` is looked for (the HTML standard says 1,024 bytes). */
 const metaBytes = 1024;
@@ -13,6 +14,10 @@ const sampleBytes = 256 * 1024;
 const wholePerBroken = 8;
 const ESC = 0x1b;
 const LF = 0x0a;
+/** A line of ASCII behind another: no wide characters are made of these bytes. */
+const asciiLine = /\r\n[\x1b -~]{4}/;
+const damaged = 'a text in it can’t be decoded';
+const noBytes = Buffer.alloc(0);
 
 /** A charset that we can decode. */
 export type Charset =
@@ -179,9 +184,13 @@ function metaCharset(bytes: Buffer): string | undefined {
   return found === undefined || /^utf-?(?:7|16|32)/i.test(found) ? undefined : found;
 }
 
-/** Decodes a text in pieces of about 64 KiB, without a byte order mark at its beginning. */
-export function* decodePieces(bytes: Buffer, charset: Charset): Generator<string> {
-  const { write, end } = createDecoder(bytes, charset);
+/**
+ * Decodes a text in pieces of about 64 KiB, without a byte order mark at its beginning. Throws `Unsplittable` where
+ * there is what its charset of pairs or wide characters can't have, unless it `takesDamage`: what stands beside that
+ * may be text that comes out as other letters.
+ */
+export function* decodePieces(bytes: Buffer, charset: Charset, takesDamage = false): Generator<string> {
+  const { write, end } = createDecoder(bytes, charset, takesDamage);
   let first = true;
   for (const piece of cut(bytes, charset.kind === 'utf-8')) {
     const text = write(piece);
@@ -196,12 +205,13 @@ export function* decodePieces(bytes: Buffer, charset: Charset): Generator<string
 export function decodeBytes(bytes: Buffer, name: string | undefined): string {
   const found = findCharset(name);
   const charset = found === 'undeclared' ? (isUtf8(bytes) ? utf8 : windows1252) : found;
-  return [...decodePieces(bytes, charset)].join('');
+  return [...decodePieces(bytes, charset, true)].join('');
 }
 
 function createDecoder(
   bytes: Buffer,
   charset: Charset,
+  takesDamage: boolean,
 ): { write: (piece: Buffer) => string; end?: () => string | undefined } {
   switch (charset.kind) {
     case 'utf-8':
@@ -212,13 +222,21 @@ function createDecoder(
     case 'utf-32': {
       const order = charset.order === 'by mark' ? byteOrder(bytes, charset.kind) : charset.order;
       const decoder = iconv.getDecoder(`${charset.kind}${order}`, { stripBOM: false });
-      return { write: (piece) => decoder.write(piece), end: () => decoder.end() };
+      const isCut = bytes.length % (charset.kind === 'utf-16' ? 2 : 4) > 0;
+      const write = (piece: Buffer) => {
+        if (!takesDamage && (isCut || asciiLine.test(piece.toString('latin1'))))
+          throw new Unsplittable(damaged);
+        return decoder.write(piece);
+      };
+      return { write, end: () => decoder.end() };
     }
     case 'shifted': {
       const { form } = charset;
       const { codec } = shiftedForms[form];
-      const state: ShiftState = { set: 'ascii' };
-      return { write: (piece) => iconv.decode(raise(piece, form, state), codec, { stripBOM: false }) };
+      const state: ShiftState = { set: 'ascii', held: noBytes, takesDamage };
+      const write = (piece: Buffer, isLast = false) =>
+        iconv.decode(raise(piece, form, state, isLast), codec, { stripBOM: false });
+      return { write, end: () => write(noBytes, true) };
     }
     case 'johab':
       return { write: decodeJohab };
@@ -268,14 +286,21 @@ const shiftedForms = {
   'iso-2022-kr': { codec: 'cp949', shift: /\x1b\$\)C|[\x0e\x0f]/y },
   hz: { codec: 'gbk', shift: /~[{}~\n]/y },
 } as const;
+const maxShiftBytes = 4;
 
+/** Where a piece of text ends. */
 interface ShiftState {
   set: 'ascii' | 'double' | 'double-2' | 'kana';
+  /** A shift or a pair whose end has not come. */
+  held: Buffer;
+  readonly takesDamage: boolean;
 }
 
 /** Sets the high bit of what is in another set than ASCII, and takes the shifts out. */
-function raise(piece: Buffer, form: ShiftedForm, state: ShiftState): Buffer {
+function raise(next: Buffer, form: ShiftedForm, state: ShiftState, isLast: boolean): Buffer {
   const { shift } = shiftedForms[form];
+  const piece = Buffer.concat([state.held, next]);
+  state.held = noBytes;
   const text = piece.toString('latin1');
   const raised = Buffer.allocUnsafe(piece.length * 2);
   let length = 0;
@@ -290,28 +315,36 @@ function raise(piece: Buffer, form: ShiftedForm, state: ShiftState): Buffer {
         if (found === '~~') raised[length++] = byte;
         continue;
       }
+      if (!isLast && at + maxShiftBytes > piece.length) {
+        state.held = piece.subarray(at);
+        break;
+      }
     }
+    if (byte === LF && form !== 'iso-2022-jp') state.set = 'ascii';
     const { set } = state;
-    const isGraphic = byte > 0x20 && byte < 0x7f;
-    if (form !== 'iso-2022-jp') {
-      if (byte === LF) state.set = 'ascii';
-      raised[length++] = state.set === 'double' && isGraphic ? byte | 0x80 : byte;
-      continue;
-    }
-    const next = piece[at + 1] ?? 0;
-    if (set === 'kana' && isGraphic && byte < 0x60) {
-      raised[length++] = 0x8e;
-      raised[length++] = byte | 0x80;
-    } else if ((set === 'double' || set === 'double-2') && isGraphic && next > 0x20 && next < 0x7f) {
+    const mayBePair = (set === 'double' || set === 'double-2') && isGraphic(byte);
+    const second = piece[at + 1] ?? 0;
+    if (mayBePair && isGraphic(second)) {
       if (set === 'double-2') raised[length++] = 0x8f;
       raised[length++] = byte | 0x80;
-      raised[length++] = next | 0x80;
+      raised[length++] = second | 0x80;
       at++;
+    } else if (mayBePair && !isLast && at + 1 === piece.length) {
+      state.held = piece.subarray(at);
+    } else if (set === 'kana' && isGraphic(byte) && byte < 0x60) {
+      raised[length++] = 0x8e;
+      raised[length++] = byte | 0x80;
     } else {
+      // The shift to ASCII got lost, and what is in pairs beside it is no such letter either.
+      if (mayBePair && !state.takesDamage) throw new Unsplittable(damaged);
       raised[length++] = byte;
     }
   }
   return raised.subarray(0, length);
+}
+
+function isGraphic(byte: number): boolean {
+  return byte > 0x20 && byte < 0x7f;
 }
 
 /** The set that a shift leads to; undefined for one that leads to none. */

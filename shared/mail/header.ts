@@ -284,14 +284,8 @@ function readPairs(text: string): Pair[] {
       const last = pairs.at(-1);
       // `filename=a;b.pdf`: what stands behind an unquoted semicolon and is no parameter.
       const isMore = last && namesAFile.test(last.name) && piece !== '' && text[at - 1] === ';';
-      if (
-        isMore &&
-        !text
-          .slice(0, at - 1)
-          .trimEnd()
-          .endsWith('"')
-      )
-        last.value += `;${piece}`;
+      const before = text.slice(0, at - 1).trimEnd();
+      if (isMore && !before.endsWith('"')) last.value += `;${piece}`;
       at = next < 0 ? text.length : next + 1;
       continue;
     }

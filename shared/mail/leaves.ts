@@ -194,12 +194,9 @@ export class LeafCollector {
     this.#heldBytes += bytes.length;
     if (!isContainer(role)) this.#textBytes += bytes.length;
     if (this.#textBytes > maxTextBytes) throw new Unsplittable('its text is larger than 16 MiB');
-    const maxBytes = isContainer(role)
-      ? maxContainerBytes
-      : role === 'other'
-        ? maxOtherTextBytes
-        : maxTextBytes;
-    if (held.encodedBytes > maxBytes) return this.#giveUpHolding(leaf);
+    const maxText = role === 'other' ? maxOtherTextBytes : maxTextBytes;
+    if (held.encodedBytes > (isContainer(role) ? maxContainerBytes : maxText))
+      return this.#giveUpHolding(leaf);
     if (this.#heldBytes > riskyBytes) return this.#announceRisk();
   }
 

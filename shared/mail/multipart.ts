@@ -2,7 +2,8 @@ import { Base64Decoder } from './base64.ts';
 import { byteOrderMarkLength, isBlank } from './bytes.ts';
 import { type Entity, readEntity } from './entity.ts';
 import { beginsAsHeader, type HeaderField, isContentField, mayBeText, readHeaderBlock } from './header.ts';
-import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
+import { type Delimiter, OpenMultiparts } from './openMultiparts.ts';
+import { type GluedDelimiter, Unsplittable } from './unsplittable.ts';
 
 /** What the scanner finds, in the order of the mail. A `part` is a leaf; `body` bytes are still encoded. */
 export type MimeEvent =
@@ -14,22 +15,6 @@ export type MimeEvent =
   /** Nothing was found in a while: a place to do something else. */
   | { readonly kind: 'pause' };
 
-/** A multipart that is open at this place of the mail. */
-interface Level {
-  readonly boundary: string | undefined;
-  readonly digest: boolean;
-  hasParts: boolean;
-  /** Whether only white space stood in it outside its parts. */
-  blank: boolean;
-  /** A close delimiter with text right behind it, if no other delimiter came after; within base64 it is no text. */
-  glued: { readonly at: number; readonly inBase64: boolean } | undefined;
-}
-
-interface Delimiter {
-  readonly level: number;
-  readonly closes: boolean;
-}
-
 const LF = 0x0a;
 const CR = 0x0d;
 const DASH = 0x2d;
@@ -40,14 +25,10 @@ const noBytes = Buffer.alloc(0);
 const maxHeadBytes = 1024 * 1024;
 const maxHeadLines = maxHeadBytes / 64;
 const maxEntities = 1000;
-/** What a delimiter line may hold besides the boundary: dashes, RFC 2046 white space, the line end. */
-const maxDelimiterExtra = 1004;
 /** So many lines of a header with two dashes in front are looked at: they may be its own delimiter. */
 const maxDashLinesInHead = 20;
 /** So much of a mail that begins with an empty line is looked at for its header. */
 const belowBytes = 2048;
-/** Of so many inner multiparts a delimiter with text behind it is looked for. */
-const maxGluedLevels = 8;
 const linesBetweenPauses = 512;
 const contentField = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
 const maxContentField = 40;
@@ -73,19 +54,16 @@ export interface ScanOptions {
 export class MultipartScanner {
   /** The fields of the mail's own header, once it was read. */
   rootFields: readonly HeaderField[] = [];
-  readonly #options: ScanOptions;
   readonly #count: { entities: number };
-  readonly #levels: Level[] = [];
+  readonly #open: OpenMultiparts;
   #buffer: Buffer = noBytes;
   /** All before this place is done with. */
   #at = 0;
   /** How many bytes came before the buffer. */
   #offset = 0;
-  #state: 'start' | 'head' | 'leaf' | 'between' | 'before-encoded' | 'encoded' = 'start';
+  #state: 'start' | 'head' | 'leaf' | 'between' | 'undecided' | 'encoded' = 'start';
   /** A delimiter may stand right at `#at`. */
   #atLineStart = true;
-  /** Behind the close delimiter of the innermost level. */
-  #inEpilogue = false;
   /** The header that is read stands in an epilogue. */
   #isTentative = false;
   /** Text would be that of a part without a header in an epilogue. */
@@ -99,19 +77,15 @@ export class MultipartScanner {
   #dashLines = 0;
   /** The end of the text between parts that was passed over. */
   #between = '';
-  /** The levels that have it, the innermost first. */
-  #boundaries = new Map<string, number[]>();
-  #maxBoundaryBytes = 0;
-  /** A multipart that is encoded as a whole. */
-  #encoded:
-    | { readonly entity: Entity; readonly decoder: Base64Decoder; readonly scanner: MultipartScanner }
-    | undefined;
+  /** A multipart that says that it is encoded as a whole, and may not be. */
+  #undecided: Entity | undefined;
+  #encoded: EncodedMultipart | undefined;
 
-  constructor(options: ScanOptions) {
-    this.#options = options;
-    this.#count = options.count;
-    if (options.part !== undefined) this.#state = 'head';
-    if (typeof options.part === 'object') this.#openLevel(options.part.bodyOf);
+  constructor({ gluedDelimiters, count, part }: ScanOptions) {
+    this.#open = new OpenMultiparts(gluedDelimiters);
+    this.#count = count;
+    if (part !== undefined) this.#state = 'head';
+    if (typeof part === 'object') this.#openMultipart(part.bodyOf);
   }
 
   *push(block: Buffer): Generator<MimeEvent> {
@@ -125,13 +99,12 @@ export class MultipartScanner {
   *end(): Generator<MimeEvent> {
     yield* this.#run(true);
     yield* this.#endLeaf();
-    yield* this.#closeLevelsFrom(0);
+    yield* this.#closeFrom(0);
   }
 
-  /** What may be a delimiter with text right behind it, if there is such a place. */
+  /** What may be a delimiter with text right behind it, if there is such a place in base64. */
   gluedDelimiter(): GluedDelimiter | undefined {
-    const place = this.#levels.find((level) => level.glued?.inBase64)?.glued?.at;
-    return place === undefined ? undefined : new GluedDelimiter(place);
+    return this.#open.gluedDelimiter();
   }
 
   *#run(final: boolean): Generator<MimeEvent> {
@@ -185,7 +158,7 @@ export class MultipartScanner {
 
   /** A delimiter right below a header: of a multipart that is open, or of the one whose header this is. */
   #endsHead(line: number, next: number): boolean {
-    if (this.#matchDelimiter(line, next)) return true;
+    if (this.#open.match(this.#buffer, line, next)) return true;
     if (++this.#dashLines > maxDashLinesInHead) return false;
     const text = this.#buffer.toString('latin1', line + 2, Math.min(next, line + 1024)).trimEnd();
     const reading = readHeaderBlock(this.#buffer.subarray(this.#at, line), this.#count.entities === 0);
@@ -198,7 +171,7 @@ export class MultipartScanner {
     this.#headScanned = 0;
     this.#headLines = 0;
     this.#dashLines = 0;
-    this.#inEpilogue = this.#isTentative;
+    this.#open.inEpilogue = this.#isTentative;
     this.#isTentative = false;
     this.#atLineStart = true;
     this.#state = 'between';
@@ -211,7 +184,7 @@ export class MultipartScanner {
     const headAt = this.#at;
     const block = this.#buffer.subarray(headAt, headEnd);
     const root = this.#count.entities === 0;
-    const parent = this.#levels.at(-1);
+    const parent = this.#open.innermost;
     const inDigest = parent?.digest === true;
     const reading = readHeaderBlock(block, root, bodyAt > headEnd);
     const tentative = this.#isTentative && !inDigest;
@@ -224,7 +197,7 @@ export class MultipartScanner {
     if (reading.kind === 'unclear' || (!root && !inDigest && mayBeText(reading.fields)))
       throw new Unsplittable('it can’t be told where a header in it ends and its text begins');
     this.#leaveHead(reading.kind === 'body-inside' ? headAt + reading.bodyAt : bodyAt);
-    this.#inEpilogue = false;
+    this.#open.inEpilogue = false;
     if (++this.#count.entities > maxEntities) throw new Unsplittable('it has more than 1,000 parts');
     const { fields } = reading;
     if (root) {
@@ -232,13 +205,13 @@ export class MultipartScanner {
       if (!fields.some((field) => field.key) && !isBlank(block)) throw new Unsplittable('it has no header');
     }
     if (parent) parent.hasParts = true;
-    if (parent?.digest && fields.some((field) => field.key) && !fields.some(isContentField)) {
+    if (inDigest && fields.some((field) => field.key) && !fields.some(isContentField)) {
       // The header is that of the mail in the digest: the empty line before it is missing.
       this.#at = headAt;
       yield* this.#beginLeaf(readEntity([], 'digest'));
       return;
     }
-    const entity = readEntity(fields, root ? 'mail' : parent?.digest ? 'digest' : 'multipart');
+    const entity = readEntity(fields, root ? 'mail' : inDigest ? 'digest' : 'multipart');
     if (!entity.multipart) {
       if (reading.kind === 'body-inside' && !['identity', 'quoted-printable'].includes(entity.encoding))
         throw new Unsplittable('a header in it has no end, and its body is encoded');
@@ -247,12 +220,11 @@ export class MultipartScanner {
     }
     yield { kind: 'multipart', entity };
     if (entity.encoding === 'base64' && entity.boundary !== undefined) {
-      const scanner = new MultipartScanner({ part: { bodyOf: entity }, count: this.#count });
-      this.#encoded = { decoder: new Base64Decoder(), entity, scanner };
-      this.#state = 'before-encoded';
+      this.#undecided = entity;
+      this.#state = 'undecided';
       return;
     }
-    this.#openLevel(entity);
+    this.#openMultipart(entity);
   }
 
   *#beginLeaf(entity: Entity): Generator<MimeEvent> {
@@ -262,18 +234,17 @@ export class MultipartScanner {
     this.#state = 'leaf';
   }
 
-  #openLevel(entity: Entity): void {
-    const digest = entity.mediaType === 'multipart/digest';
-    this.#levels.push({ boundary: entity.boundary, digest, hasParts: false, blank: true, glued: undefined });
-    this.#noteBoundaries();
+  #openMultipart(entity: Entity): void {
+    this.#open.open(entity);
     this.#state = 'between';
   }
 
   /** Goes to the next delimiter; false when there is none in what has come so far. */
   *#scanBody(final: boolean): Generator<MimeEvent, boolean> {
     const buffer = this.#buffer;
-    if (this.#state === 'before-encoded' && !this.#chooseEncoded(final)) return false;
-    if (this.#boundaries.size === 0) return yield* this.#giveUpTo(buffer.length);
+    if (this.#undecided !== undefined && !this.#decide(this.#undecided, final)) return false;
+    const { maxDelimiterBytes } = this.#open;
+    if (maxDelimiterBytes === 0) return yield* this.#giveUpTo(buffer.length);
     let from = this.#at;
     for (let lines = 1; ; lines++) {
       const bound = this.#nextCandidate(from, final);
@@ -282,18 +253,20 @@ export class MultipartScanner {
       if (start < 0) return false;
       const lf = buffer.indexOf(LF, start);
       const next = lf < 0 ? buffer.length : lf + 1;
-      if (lf < 0 && !final && buffer.length - start <= this.#maxBoundaryBytes + maxDelimiterExtra) {
+      if (lf < 0 && !final && buffer.length - start <= maxDelimiterBytes) {
         if (this.#atLineStart) return false;
         return yield* this.#giveUpTo(bodyEnd);
       }
-      const delimiter = this.#matchDelimiter(start, next) ?? this.#matchGlued(start, next);
+      const delimiter =
+        this.#open.match(buffer, start, next) ??
+        this.#open.matchGlued(buffer, start, next, this.#offset + start, this.#inBase64);
       if (delimiter) {
         yield* this.#giveUpTo(bodyEnd);
         this.#at = next;
         yield* this.#enter(delimiter);
         return true;
       }
-      if (this.#state === 'between' && this.#beginsAsDelimiter(start, next))
+      if (this.#state === 'between' && this.#open.beginsAsDelimiter(buffer, start, next))
         throw new Unsplittable(partOutside);
       this.#atLineStart = false;
       from = lf < 0 ? buffer.length : lf;
@@ -333,8 +306,7 @@ export class MultipartScanner {
       if (this.#attachedMail !== undefined && this.#attachedMail.length < maxAttachedHead)
         this.#attachedMail += bytes.toString('latin1', 0, maxAttachedHead - this.#attachedMail.length);
       yield { kind: 'body', bytes };
-    } else if (this.#state === 'encoded' && this.#encoded)
-      yield* this.#encoded.scanner.push(this.#encoded.decoder.decode(bytes));
+    } else if (this.#encoded !== undefined) yield* this.#encoded.push(bytes);
     else if (this.#state === 'between') this.#passBetween(bytes);
     return false;
   }
@@ -342,7 +314,7 @@ export class MultipartScanner {
   /** What stands before the first part of a multipart and behind the last is for nobody, but must hide no part. */
   #passBetween(bytes: Buffer): void {
     if (this.#isTextHidden && !isBlank(bytes)) throw new Unsplittable(partOutside);
-    const level = this.#levels.at(-1);
+    const level = this.#open.innermost;
     if (level?.blank && !level.hasParts) level.blank = isBlank(bytes);
     for (let at = 0; at < bytes.length; at += betweenBytes) {
       const text = this.#between + bytes.toString('latin1', at, at + betweenBytes);
@@ -351,135 +323,73 @@ export class MultipartScanner {
     }
   }
 
-  /** A multipart that is declared base64 seldom is: its first line shows it. */
-  #chooseEncoded(final: boolean): boolean {
+  /** A multipart that is declared base64 seldom is: its first line shows it. False when more bytes are needed. */
+  #decide(multipart: Entity, final: boolean): boolean {
     const text = this.#buffer.toString('latin1', this.#at, this.#at + 200);
     const line =
       /^\s*(\S[^\r\n]*)\r*\n/.exec(text)?.[1] ?? (final || text.length === 200 ? text.trim() : undefined);
     if (line === undefined) return false;
+    this.#undecided = undefined;
     if (/^[A-Za-z0-9+/]{4,}={0,2}$/.test(line.trimEnd())) {
+      this.#encoded = new EncodedMultipart(multipart, this.#count);
       this.#state = 'encoded';
     } else {
-      const entity = this.#encoded?.entity;
-      this.#encoded = undefined;
-      if (entity) this.#openLevel(entity);
+      this.#openMultipart(multipart);
     }
     return true;
   }
 
-  /** RFC 2046, 5.1.1, with any number of CR before the LF, and no line end needed at the very end. */
-  #matchDelimiter(start: number, next: number): Delimiter | undefined {
-    const buffer = this.#buffer;
-    if (this.#boundaries.size === 0 || next - start > this.#maxBoundaryBytes + maxDelimiterExtra)
-      return undefined;
-    let end = next;
-    if (buffer[end - 1] === LF) end--;
-    while (end > start && buffer[end - 1] === CR) end--;
-    while (end > start && (buffer[end - 1] === 0x20 || buffer[end - 1] === 0x09)) end--;
-    const whole = buffer.toString('latin1', Math.min(start + 2, end), end);
-    const opened = this.#levelOf(whole);
-    const closed = whole.endsWith('--') ? this.#levelOf(whole.slice(0, -2).trimEnd()) : undefined;
-    if (opened === undefined && closed === undefined) return undefined;
-    return opened !== undefined && opened >= (closed ?? -1)
-      ? { level: opened, closes: false }
-      : { level: closed ?? 0, closes: true };
-  }
-
-  /** Of two multiparts with the same boundary the inner one is meant, until it is closed. */
-  #levelOf(boundary: string): number | undefined {
-    const indexes = this.#boundaries.get(boundary);
-    const isClosed = this.#inEpilogue && indexes?.[0] === this.#levels.length - 1;
-    return (isClosed ? indexes?.[1] : undefined) ?? indexes?.[0];
-  }
-
-  /**
-   * RFC 2046, 5.1.1 lets a boundary be compared as a prefix, and lists append footers to a mail whose last line
-   * has no end. Whether a close delimiter with text behind it is one shows at the end of the mail only: when no
-   * other delimiter of the same multipart has come.
-   */
-  #matchGlued(start: number, next: number): Delimiter | undefined {
-    const lowest = Math.max(0, this.#levels.length - maxGluedLevels);
-    for (let index = this.#levels.length - 1; index >= lowest; index--) {
-      const level = this.#levels[index];
-      if (!level?.boundary || level.glued !== undefined) continue;
-      const delimiter = `--${level.boundary}--`;
-      const end = start + delimiter.length;
-      if (end >= next || this.#buffer.toString('latin1', start, end) !== delimiter) continue;
-      const place = this.#offset + start;
-      if (this.#options.gluedDelimiters?.has(place)) return { level: index, closes: true };
-      if (!(this.#inEpilogue && index === this.#levels.length - 1))
-        level.glued = { at: place, inBase64: this.#inBase64 };
-      return undefined;
-    }
-    return undefined;
-  }
-
-  /** Whether a line between parts begins with the delimiter of a multipart and goes on: its part would be hidden. */
-  #beginsAsDelimiter(start: number, next: number): boolean {
-    const line = this.#buffer.toString(
-      'latin1',
-      start + 2,
-      Math.min(next, start + 2 + this.#maxBoundaryBytes),
-    );
-    return this.#levels
-      .slice(-maxGluedLevels)
-      .some(({ boundary }) => boundary !== undefined && line.startsWith(boundary));
-  }
-
-  *#enter({ level: index, closes }: Delimiter): Generator<MimeEvent> {
-    const innermost = index === this.#levels.length - 1;
-    const behindClose = this.#inEpilogue && innermost;
-    const level = this.#levels[index];
-    if (level) level.glued = undefined;
-    if (this.#state === 'leaf' && this.#attachedMail !== undefined && level?.boundary !== undefined)
-      refuseSameBoundary(this.#attachedMail, level.boundary);
+  *#enter(delimiter: Delimiter): Generator<MimeEvent> {
+    const { level, closes } = delimiter;
+    const isInnermost = this.#open.isInnermost(delimiter);
+    const behindClose = this.#open.inEpilogue && isInnermost;
+    const boundary = this.#open.pass(delimiter);
+    if (this.#state === 'leaf' && this.#attachedMail !== undefined && boundary !== undefined)
+      refuseSameBoundary(this.#attachedMail, boundary);
     this.#atLineStart = true;
     this.#isTextHidden = false;
     this.#between = '\n';
-    if (closes && innermost && this.#state === 'between') {
-      this.#inEpilogue = true;
+    if (closes && isInnermost && this.#state === 'between') {
+      this.#open.inEpilogue = true;
       return;
     }
     yield* this.#endLeaf();
-    yield* this.#closeLevelsFrom(index + 1);
+    yield* this.#closeFrom(level + 1);
     this.#state = closes ? 'between' : 'head';
-    this.#inEpilogue = closes;
+    this.#open.inEpilogue = closes;
     this.#isTentative = behindClose && !closes;
   }
 
   *#endLeaf(): Generator<MimeEvent> {
     if (this.#state === 'leaf') yield { kind: 'part-end' };
-    if (this.#encoded) {
-      const { decoder, scanner } = this.#encoded;
-      this.#encoded = undefined;
-      yield* scanner.push(decoder.end());
-      yield* scanner.end();
-      if (decoder.hasTrailer)
-        throw new Unsplittable('text stands behind the end of a multipart that is encoded');
-    }
+    yield* this.#encoded?.end() ?? [];
+    this.#encoded = undefined;
     this.#state = 'between';
   }
 
-  *#closeLevelsFrom(index: number): Generator<MimeEvent> {
-    if (this.#levels.length <= index) return;
-    for (const closed of this.#levels.splice(index).reverse()) {
-      if (closed.glued?.inBase64) throw new GluedDelimiter(closed.glued.at);
-      if (closed.glued) throw new Unsplittable('text stands right behind a close delimiter in it');
-      if (!closed.hasParts && !closed.blank) throw new Unsplittable('a multipart in it shows no parts');
-      yield { kind: 'multipart-end' };
-    }
-    this.#noteBoundaries();
+  *#closeFrom(level: number): Generator<MimeEvent> {
+    for (let left = this.#open.closeFrom(level); left > 0; left--) yield { kind: 'multipart-end' };
+  }
+}
+
+/** A multipart that is encoded in base64 as a whole: what that decodes to is scanned for its parts. */
+class EncodedMultipart {
+  readonly #decoder = new Base64Decoder();
+  readonly #scanner: MultipartScanner;
+
+  constructor(multipart: Entity, count: { entities: number }) {
+    this.#scanner = new MultipartScanner({ part: { bodyOf: multipart }, count });
   }
 
-  #noteBoundaries(): void {
-    this.#boundaries = new Map();
-    for (const [index, { boundary }] of [...this.#levels.entries()].reverse()) {
-      if (boundary === undefined) continue;
-      const indexes = this.#boundaries.get(boundary) ?? [];
-      indexes.push(index);
-      this.#boundaries.set(boundary, indexes);
-    }
-    this.#maxBoundaryBytes = Math.max(0, ...[...this.#boundaries.keys()].map((boundary) => boundary.length));
+  push(bytes: Buffer): Generator<MimeEvent> {
+    return this.#scanner.push(this.#decoder.decode(bytes));
+  }
+
+  *end(): Generator<MimeEvent> {
+    yield* this.#scanner.push(this.#decoder.end());
+    yield* this.#scanner.end();
+    if (this.#decoder.hasTrailer)
+      throw new Unsplittable('text stands behind the end of a multipart that is encoded');
   }
 }
 

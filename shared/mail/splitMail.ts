@@ -85,7 +85,6 @@ async function split(
 ): Promise<SplitMail> {
   const wantsRaw = rules.sendBody && rules.bodyFormat === 'eml';
   if (!rules.sendAttachments && wantsRaw) return copyWhole(watched, 'body', rules.maxMailBytes);
-  if (!rules.sendAttachments && !rules.sendBody) return readNothing(watched);
   const count = { entities: 0 };
   const scanner = new MultipartScanner({ gluedDelimiters, count });
   const leaves = new LeafCollector(rules, watched.store, count, () =>
@@ -125,16 +124,6 @@ async function split(
     ...(leftOut && { leftOut }),
     ...(leaves.signatures > 0 && { unverifiedSignature: true }),
   };
-}
-
-/** For rules that want nothing. */
-async function readNothing(watched: SourceAndStore): Promise<SplitMail> {
-  let start: Buffer = Buffer.alloc(0);
-  for await (const block of watched.readBlocks(blockBytes)) {
-    start = block.subarray(0, blockBytes);
-    break;
-  }
-  return { envelope: readEnvelopeStart(start), parts: [], omissions: [], leftOut: 'sendMessageBody' };
 }
 
 /** Stores the mail as it is, and reads what envelope its beginning shows. */

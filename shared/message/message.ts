@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { cutText } from '../mail/fileName.ts';
 import type { Content, MailEnvelope, Part, PartKind, SplitMail } from '../mail/mail.ts';
 import type { MailIdentity } from './identity.ts';
 
@@ -116,13 +117,7 @@ function messageIdOf({ customer, connection, identity }: MailOrigin, partNumber:
 export function interchangeIdOf({ customer, connection, identity }: Omit<MailOrigin, 'endpoint'>): string {
   const hex = digest(['interchange', customer, connection, identity.id]);
   const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    `8${hex.slice(13, 16)}`,
-    `${variant}${hex.slice(17, 20)}`,
-    hex.slice(20, 32),
-  ].join('-');
+  return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/, `$1-$2-8$3-${variant}$4-$5`);
 }
 
 /** JSON keeps the fields apart whatever characters they hold. */
@@ -154,22 +149,14 @@ function envelopeProperties(envelope: MailEnvelope): Record<string, string> {
     emailTo: envelope.to,
     emailDate: envelope.date,
   };
-  const present: Record<string, string> = {};
-  for (const [name, value] of Object.entries(all)) {
-    if (value !== undefined && value !== '') present[name] = cut(value);
-  }
-  return present;
+  return Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) => (value ? [[name, cut(value)]] : [])),
+  );
 }
 
-/** Cuts without splitting a surrogate pair; a lone surrogate, which UTF-8 can't carry, becomes U+FFFD. */
+/** A lone surrogate, which UTF-8 can't carry, becomes U+FFFD. */
 function cut(text: string): string {
-  const end = maxPropertyCharacters;
-  const splitsPair = text.length > end && isHighSurrogate(text.charCodeAt(end - 1));
-  return text.slice(0, splitsPair ? end - 1 : end).toWellFormed();
-}
-
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdbff;
+  return cutText(text, maxPropertyCharacters).toWellFormed();
 }
 
 /** `contentType` is an AMQP symbol: ASCII only, and a control character could break its readers' headers. */

@@ -5,6 +5,7 @@ import {
   entity,
   type Made,
   mail,
+  mixed,
   multipart,
   paragraph,
   plain,
@@ -17,77 +18,56 @@ import { base64Lines, encodedWords, extendedParameter, quotedPrintable } from '.
 import { mixedPdf } from './textMails.ts';
 
 export function attachedMail(random: Random, index: number): Made {
-  const text = paragraph(random);
-  const attached = mail(
-    index + 1000,
-    'Content-Type: multipart/mixed; boundary=q',
-    multipart('q', entity(textFields, 'in')),
-  );
-  const parts = multipart(
+  const attached = mixed(index + 1000, 'q', 'in', [], []).source;
+  const part = entity('Content-Type: message/rfc822\r\nContent-Disposition: inline', attached);
+  return mixed(
+    index,
     `fw${index}`,
-    entity(textFields, crlf(text)),
-    entity('Content-Type: message/rfc822\r\nContent-Disposition: inline', attached),
+    paragraph(random),
+    [part],
+    [{ name: 'attachment-2.eml', type: 'message/rfc822', bytes: attached }],
   );
-  const source = mail(index, `Content-Type: multipart/mixed; boundary=fw${index}`, parts);
-  const expected = plain(text, [{ name: 'attachment-2.eml', type: 'message/rfc822', bytes: attached }]);
-  return { source, expected };
 }
 
 export function namelessAttachments(random: Random, index: number): Made {
   const jpeg = randomBytes(random, 400);
   const unknown = randomBytes(random, 3);
-  const parts = multipart(
-    'nn',
-    entity(textFields, 'two without a name'),
+  const parts = [
     base64Entity('Content-Type: image/jpeg', jpeg),
     base64Entity('Content-Disposition: attachment', unknown),
-  );
-  const attachments = [
+  ];
+  return mixed(index, 'nn', 'two without a name', parts, [
     { name: 'attachment-2.jpg', type: 'image/jpeg', bytes: jpeg },
     { name: 'attachment-3.bin', type: 'application/octet-stream', bytes: unknown },
-  ];
-  const source = mail(index, 'Content-Type: multipart/mixed; boundary="nn"', parts);
-  return { source, expected: plain('two without a name', attachments) };
+  ]);
 }
 
 export function encodedNames(random: Random, index: number): Made {
   const first = randomBytes(random, 100);
   const second = randomBytes(random, 101);
   const long = 'Übersicht über die Bestände im Lager Łódź 大型.xlsx';
-  const parts = multipart(
-    'names',
-    entity(textFields, 'named'),
-    base64Entity(
-      `Content-Type: application/octet-stream\r\nContent-Disposition: attachment;\r\n ${extendedParameter('filename', long)}`,
-      first,
-    ),
+  const disposition = `Content-Disposition: attachment;\r\n ${extendedParameter('filename', long)}`;
+  const parts = [
+    base64Entity(`Content-Type: application/octet-stream\r\n${disposition}`, first),
     base64Entity(`Content-Type: application/msword; name="${encodedWords('Żółć.doc', 'Q')}"`, second),
-  );
+  ];
   const attachments = [
     { name: long, type: 'application/octet-stream', bytes: first },
     { name: 'Żółć.doc', type: 'application/msword', bytes: second },
   ];
-  return {
-    source: mail(index, 'Content-Type: multipart/mixed; boundary="names"', parts, encodedWords('Прайс', 'Q')),
-    expected: plain('named', attachments),
-  };
+  return mixed(index, 'names', 'named', parts, attachments, encodedWords('Прайс', 'Q'));
 }
 
 export function hostileNames(random: Random, index: number): Made {
   const bytes = randomBytes(random, 64);
-  const disposition = 'Content-Disposition: attachment; filename="../../etc/passwd"';
-  const windows = 'Content-Disposition: attachment; filename="=?utf-8?B?QzpcVGVtcFx4DQoALnR4dA==?="';
-  const parts = multipart(
-    'hn',
-    entity(textFields, 'names'),
-    base64Entity(`Content-Type: application/x-thing\r\n${disposition}`, bytes),
-    base64Entity(`Content-Type: application/x-thing\r\n${windows}`, bytes),
+  const parts = ['../../etc/passwd', '=?utf-8?B?QzpcVGVtcFx4DQoALnR4dA==?='].map((name) =>
+    base64Entity(
+      `Content-Type: application/x-thing\r\nContent-Disposition: attachment; filename="${name}"`,
+      bytes,
+    ),
   );
   const attachments = ['passwd', 'x.txt'].map((name) => ({ name, type: 'application/x-thing', bytes }));
-  return {
-    source: mail(index, 'Content-Type: multipart/mixed; boundary="hn"', parts),
-    expected: plain('names', attachments),
-  };
+  return mixed(index, 'hn', 'names', parts, attachments);
 }
 
 export function emptyMail(_: Random, index: number): Made {
@@ -120,30 +100,25 @@ export function eightBitAttachment(random: Random, index: number): Made {
   const csv = Buffer.from(`Name;Größe\r\n${sentence(random)};12\r\n--;0\r\n`, 'latin1');
   const fields =
     'Content-Type: text/csv; charset=iso-8859-1; name=liste.csv\r\nContent-Transfer-Encoding: 8bit';
-  const parts = multipart(
-    'eight',
-    entity(textFields, 'csv'),
-    entity(`${fields}\r\nContent-Disposition: attachment; filename=liste.csv`, csv),
-  );
-  const source = mail(index, 'Content-Type: multipart/mixed; boundary=eight', parts);
-  return { source, expected: plain('csv', [{ name: 'liste.csv', type: 'text/csv', bytes: csv }]) };
+  const part = entity(`${fields}\r\nContent-Disposition: attachment; filename=liste.csv`, csv);
+  return mixed(index, 'eight', 'csv', [part], [{ name: 'liste.csv', type: 'text/csv', bytes: csv }]);
 }
 
 export function quotedPrintableAttachment(random: Random, index: number): Made {
   const bytes = randomBytes(random, 500);
   const fields = 'Content-Type: application/xml; name=o.xml\r\nContent-Transfer-Encoding: quoted-printable';
-  const parts = multipart('qp', entity(textFields, 'qp'), entity(fields, quotedPrintable(bytes, true)));
-  const source = mail(index, 'Content-Type: multipart/mixed; boundary=qp', parts);
-  return { source, expected: plain('qp', [{ name: 'o.xml', type: 'application/xml', bytes }]) };
+  const part = entity(fields, quotedPrintable(bytes, true));
+  return mixed(index, 'qp', 'qp', [part], [{ name: 'o.xml', type: 'application/xml', bytes }]);
 }
 
 export function largerAttachment(random: Random, index: number): Made {
   const bytes = randomBytes(random, between(random, 70_000, 200_000));
-  const fields =
-    'Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=data.bin';
-  const parts = multipart('big', entity(textFields, 'big'), base64Entity(fields, bytes));
-  const source = mail(index, 'Content-Type: multipart/mixed; boundary=big', parts);
-  return { source, expected: plain('big', [{ name: 'data.bin', type: 'application/octet-stream', bytes }]) };
+  const type = 'application/octet-stream';
+  const part = base64Entity(
+    `Content-Type: ${type}\r\nContent-Disposition: attachment; filename=data.bin`,
+    bytes,
+  );
+  return mixed(index, 'big', 'big', [part], [{ name: 'data.bin', type, bytes }]);
 }
 
 export function signedMail(random: Random, index: number): Made {

@@ -101,3 +101,17 @@ export function base64Entity(fields: string, bytes: Buffer, lineLength = 76): Bu
 export function plain(body: string, attachments: readonly SampleAttachment[] = []): Made['expected'] {
   return { body, bodyType: 'text/plain', attachments };
 }
+
+/** A mail of a text and what is attached to it, as entities and as they should arrive. */
+export function mixed(
+  index: number,
+  boundary: string,
+  text: string,
+  parts: readonly Buffer[],
+  attachments: readonly SampleAttachment[],
+  subject?: string,
+): Made {
+  const body = multipart(boundary, entity(textFields, crlf(text)), ...parts);
+  const source = mail(index, `Content-Type: multipart/mixed; boundary="${boundary}"`, body, subject);
+  return { source, expected: plain(text, attachments) };
+}

@@ -7,9 +7,7 @@ import { decompressRtf, readRtf } from '../../shared/mail/rtf.ts';
 import { openSignedData } from '../../shared/mail/signedData.ts';
 import { unpackTnef } from '../../shared/mail/tnef.ts';
 import { base64Lines } from './encode.ts';
-import { seen, shown, split } from './support.ts';
-
-const head = 'From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\n';
+import { body, head, htmlBody, mixed, multipart, part, seen, shown, split } from './support.ts';
 
 /** An attribute of a TNEF file ([MS-OXTNEF], 2.1.3). */
 function attribute(level: 1 | 2, id: number, data: Buffer): Buffer {
@@ -65,26 +63,20 @@ const withRtf = (rtf: Buffer) => attribute(1, 0x9003, properties([[0x0102, 0x100
 const encapsulated =
   "{\\rtf1\\ansi\\ansicpg1252\\fromhtml1 {\\fonttbl{\\f0 Arial;}}\r\n{\\*\\htmltag64 <p>}\\htmlrtf {\\b \\htmlrtf0 Gr\\'fc\\u223 ?e \\{x\\}{\\*\\htmltag84 &nbsp;}\\htmlrtf }\\htmlrtf0 {\\*\\htmltag72 </p>}}";
 
+const inBase64 = 'Content-Transfer-Encoding: base64\r\n';
 const winmail = (bytes: Buffer, type = 'application/ms-tnef') =>
-  `Content-Type: ${type}; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64Lines(bytes)}\r\n`;
-const mixed = (...parts: string[]) =>
-  `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n${parts.map((part) => `--b\r\n${part}`).join('')}--b--\r\n`;
+  part(`${type}; name=winmail.dat`, base64Lines(bytes), inBase64);
 
 describe('a winmail.dat', () => {
   const whole = tnef(file('Übersicht.pdf', Buffer.from('PDF')), withRtf(rtfOf(encapsulated)));
   const pdf = 'attachment application/pdf Übersicht.pdf "PDF"';
 
   test('gives its attachments, in its place, and its text where the mail has no other', async () => {
-    assert.deepEqual(shown(await split(mixed('Content-Type: text/plain\r\n\r\ntext\r\n', winmail(whole)))), [
-      'body text/plain; charset=utf-8 body.txt "text"',
-      pdf,
-    ]);
-    const body = 'body text/html; charset=utf-8 body.html "<p>Grüße {x}&nbsp;</p>"';
-    assert.deepEqual(shown(await split(mixed('Content-Type: text/plain\r\n\r\n \r\n', winmail(whole)))), [
-      body,
-      pdf,
-    ]);
-    assert.deepEqual(shown(await split(mixed(winmail(whole, 'application/octet-stream')))), [body, pdf]);
+    const parts = async (...beside: string[]) => shown(await split(mixed(...beside)));
+    const own = htmlBody('<p>Grüße {x}&nbsp;</p>');
+    assert.deepEqual(await parts(part('text/plain', 'text'), winmail(whole)), [body('text'), pdf]);
+    assert.deepEqual(await parts(part('text/plain', ' '), winmail(whole)), [own, pdf]);
+    assert.deepEqual(await parts(winmail(whole, 'application/octet-stream')), [own, pdf]);
   });
 
   test('stays as it is where that is wanted, or it can’t be unpacked', async () => {
@@ -106,7 +98,7 @@ describe('a winmail.dat', () => {
   });
 
   test('is filtered and left out as other attachments are', async () => {
-    const mail = mixed('Content-Type: text/plain\r\n\r\ntext\r\n', winmail(whole));
+    const mail = mixed(part('text/plain', 'text'), winmail(whole));
     assert.equal((await split(mail, { attachmentFilter: (name) => !name.endsWith('.pdf') })).parts.length, 1);
     assert.equal((await split(mail, { sendAttachments: false })).parts.length, 1);
   });
@@ -256,24 +248,18 @@ function signedData(content: Buffer | undefined, element = ber, contentType = '2
 
 describe('a mail that S/MIME signs as a whole', () => {
   const inner = Buffer.from(
-    mixed(
-      'Content-Type: text/plain\r\n\r\nsigned\r\n',
-      'Content-Type: application/pdf; name=a.pdf\r\n\r\nPDF\r\n',
-    ).slice(head.length),
+    multipart('mixed', part('text/plain', 'signed'), part('application/pdf; name=a.pdf', 'PDF')),
   );
   const smime = (bytes: Buffer, type = 'signed-data') =>
-    `${head}Content-Type: application/pkcs7-mime; smime-type=${type}; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64Lines(bytes)}\r\n`;
+    part(`application/pkcs7-mime; smime-type=${type}; name=smime.p7m`, base64Lines(bytes), inBase64);
 
   for (const [name, element] of [
     ['in one piece', ber],
     ['streamed', streamed],
   ] as const)
     test(`gives the mail inside, unverified, and says so: ${name}`, async () => {
-      const mail = await split(smime(signedData(inner, element)));
-      assert.deepEqual(shown(mail), [
-        'body text/plain; charset=utf-8 body.txt "signed"',
-        'attachment application/pdf a.pdf "PDF"',
-      ]);
+      const mail = await split(`${head}${smime(signedData(inner, element))}`);
+      assert.deepEqual(shown(mail), [body('signed'), 'attachment application/pdf a.pdf "PDF"']);
       assert.equal(mail.unverifiedSignature, true);
     });
 
@@ -286,7 +272,7 @@ describe('a mail that S/MIME signs as a whole', () => {
       [whole.subarray(0, whole.length - 200), 'signed-data'],
       [Buffer.from('no BER'), 'signed-data'],
     ] as const) {
-      const mail = await split(smime(bytes, type));
+      const mail = await split(`${head}${smime(bytes, type)}`);
       assert.deepEqual(
         seen(mail).map(({ fileName, bytes: sent }) => [fileName, sent.equals(bytes)]),
         [['smime.p7m', true]],
@@ -297,8 +283,7 @@ describe('a mail that S/MIME signs as a whole', () => {
 
   test('a signature in a signature is opened too, and not without end', async () => {
     let nested = inner;
-    for (let depth = 0; depth < 12; depth++)
-      nested = Buffer.from(smime(signedData(nested, ber)).slice(head.length));
+    for (let depth = 0; depth < 12; depth++) nested = Buffer.from(smime(signedData(nested)));
     const mail = await split(`${head}${nested}`);
     assert.deepEqual(
       seen(mail).map(({ fileName }) => fileName),

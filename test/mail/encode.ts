@@ -47,14 +47,14 @@ export function encodedWords(text: string, form: 'B' | 'Q' = 'B'): string {
     word += character;
   }
   words.push(word);
-  return words.map((each) => `=?utf-8?${form}?${form === 'B' ? base64(each) : q(each)}?=`).join('\r\n ');
+  const encode = (word: string) =>
+    form === 'B' ? Buffer.from(word).toString('base64') : escaped(word, '=').join('');
+  return words.map((each) => `=?utf-8?${form}?${encode(each)}?=`).join('\r\n ');
 }
 
 /** RFC 2231: `filename*=utf-8''…`, in segments. */
 export function extendedParameter(name: string, value: string): string {
-  const encoded = [...Buffer.from(value)].map(
-    (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`,
-  );
+  const encoded = escaped(value, '%');
   const lines: string[] = [];
   for (let at = 0; at < encoded.length; at += 15) {
     const start = at === 0 ? "utf-8''" : '';
@@ -73,14 +73,9 @@ export function windows1251(text: string): Buffer {
   );
 }
 
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
-}
-
-function q(text: string): string {
-  return [...Buffer.from(text)]
-    .map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`)
-    .join('');
+/** Each byte as this sign and two hex digits. */
+function escaped(text: string, sign: '=' | '%'): string[] {
+  return [...Buffer.from(text)].map((byte) => `${sign}${byte.toString(16).toUpperCase().padStart(2, '0')}`);
 }
 
 /** POSIX uuencode. */

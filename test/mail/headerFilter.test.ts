@@ -2,26 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createHeaderFilter } from '../../shared/mail/headerFilter.ts';
 
-function valuesOf(header: string): {
-  from: readonly string[];
-  to: readonly string[];
-  subject: readonly string[];
-} {
-  const seen = {
-    from: [] as readonly string[],
-    to: [] as readonly string[],
-    subject: [] as readonly string[],
-  };
-  const note = (name: keyof typeof seen) => (values: readonly string[]) => {
+type Values = Record<'from' | 'to' | 'subject', readonly string[]>;
+
+function valuesOf(header: string): Values {
+  const seen: Values = { from: [], to: [], subject: [] };
+  const note = (name: keyof Values) => (values: readonly string[]) => {
     seen[name] = values;
     return true;
   };
-  const filter = createHeaderFilter({
-    from: note('from'),
-    to: note('to'),
-    subject: note('subject'),
-    fingerprint: 'f',
-  });
+  const rules = { from: note('from'), to: note('to'), subject: note('subject') };
+  const filter = createHeaderFilter({ ...rules, fingerprint: 'f' });
   assert.equal(filter.takes(Buffer.from(header)), true);
   assert.equal(filter.fingerprint, 'f');
   return seen;

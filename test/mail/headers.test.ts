@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseStructured } from '../../shared/mail/header.ts';
-import { lines, seen, shown, split, splitInBlocks } from './support.ts';
+import { body, head, lines, seen, shown, split, splitInBlocks } from './support.ts';
 
-const head = lines('From: Anna <anna@example.com>', 'Subject: x', 'MIME-Version: 1.0');
-const body = (text: string) => `body text/plain; charset=utf-8 body.txt ${JSON.stringify(text)}`;
+const mixed = `${head}Content-Type: multipart/mixed; boundary=o\r\n`;
 const pdf = 'attachment application/pdf invoice.pdf "%PDF-1.4\\n"';
 const pdfPart = lines(
   'Content-Type: application/pdf; name="invoice.pdf"',
@@ -140,11 +139,10 @@ describe('a header that is none', () => {
     assert.deepEqual(await parts(mail), [body('text'), pdf]);
     assert.equal(
       (await split(Buffer.from(`\xef\xbb\xbf${head}\r\nx`, 'latin1'))).envelope.from,
-      'Anna <anna@example.com>',
+      'a@example.com',
     );
   });
 
-  const mixed = `${head}Content-Type: multipart/mixed; boundary=o\r\n`;
   const partKinds: [string, string, string[]][] = [
     [
       'of a part without its empty line',
@@ -183,7 +181,6 @@ describe('a header that is none', () => {
 
 describe('delimiters where nobody expects them', () => {
   const text = lines('Content-Type: text/plain', '', 'text');
-  const mixed = `${head}Content-Type: multipart/mixed; boundary=o\r\n`;
   const both = [body('text'), pdf];
   const kinds: [string, string, string[]][] = [
     ['right below the mail’s header', `${mixed}--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`, both],
@@ -337,18 +334,6 @@ describe('types and encodings', () => {
     assert.match(mail.warning ?? '', /unknown transfer encoding/);
   });
 
-  for (const encoding of ['base64;', '"base64"', 'base-64'])
-    test(`${encoding} is base64`, async () => {
-      assert.deepEqual(await parts(`${head}Content-Transfer-Encoding: ${encoding}\r\n\r\nR3LDvMOfZQ==\r\n`), [
-        body('Grüße'),
-      ]);
-    });
-
-  test('x-uuencode is decoded', async () => {
-    const mail = `${head}Content-Type: application/pdf\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a.pdf\r\n#0V%T\r\n\`\r\nend\r\n`;
-    assert.deepEqual(await parts(mail), ['attachment application/pdf attachment-1.pdf "Cat"']);
-  });
-
   test('the parts of a digest are mails, also with the empty line missing that ends their own header', async () => {
     const mails = [lines('', 'Subject: one', '', 'text one'), lines('Subject: two', '', 'text two')];
     const mail = `${head}Content-Type: multipart/digest; boundary=o\r\n\r\n--o\r\n${mails.join('--o\r\n')}--o--\r\n`;
@@ -416,15 +401,11 @@ describe('parameters', () => {
     );
   });
 
-  test('file names count where they stand by mistake', async () => {
-    const named = (fields: string) => parts(`${head}${fields}\r\n\r\nx`);
-    assert.deepEqual(await named('Content-Type: image/png; filename=a.png'), [
-      'attachment image/png a.png "x"',
-    ]);
-    assert.deepEqual(await named('Content-Type: image/png\r\nContent-Disposition: inline; name=b.png'), [
-      'attachment image/png b.png "x"',
-    ]);
-    const both = 'Content-Type: image/png; filename=a.png\r\nContent-Disposition: inline; filename=c.png';
-    assert.deepEqual(await named(both), ['attachment image/png c.png "x"']);
-  });
+  for (const [fields, name] of [
+    ['Content-Type: image/png; filename=a.png', 'a.png'],
+    ['Content-Type: image/png\r\nContent-Disposition: inline; name=b.png', 'b.png'],
+    ['Content-Type: image/png; filename=a.png\r\nContent-Disposition: inline; filename=c.png', 'c.png'],
+  ])
+    test(`file names count where they stand by mistake: ${name}`, async () =>
+      assert.deepEqual(await parts(`${head}${fields}\r\n\r\nx`), [`attachment image/png ${name} "x"`]));
 });

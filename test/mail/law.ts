@@ -125,15 +125,7 @@ export function tokenMail(random: Random): Buffer {
   return Buffer.from(`${head}${tree(between(random, 1, 3))}`, 'latin1');
 }
 
-/** What happens to mails on their way. */
-export interface Damage {
-  readonly kind: 'delete' | 'insert' | 'repeat' | 'move' | 'cut' | 'delete-lines' | 'line-ends';
-  readonly at: number;
-  readonly length: number;
-  readonly text: string;
-}
-
-export const damageKinds: readonly Damage['kind'][] = [
+export const damageKinds = [
   'delete',
   'insert',
   'repeat',
@@ -141,7 +133,16 @@ export const damageKinds: readonly Damage['kind'][] = [
   'cut',
   'delete-lines',
   'line-ends',
-];
+] as const;
+
+/** What happens to mails on their way. */
+export interface Damage {
+  readonly kind: (typeof damageKinds)[number];
+  readonly at: number;
+  readonly length: number;
+  readonly text: string;
+}
+
 export const damageTexts: readonly string[] = [
   '\r\n',
   '\n',

@@ -1,35 +1,6 @@
-import {
-  attachedMail,
-  attachmentOnly,
-  dotLines,
-  eightBitAttachment,
-  emptyMail,
-  encodedNames,
-  hostileNames,
-  largerAttachment,
-  lfLineEnds,
-  longLine,
-  namelessAttachments,
-  quotedPrintableAttachment,
-  signedMail,
-} from './attachmentMails.ts';
+import * as attachmentMails from './attachmentMails.ts';
 import { type Maker, type SampleMail, seededRandom } from './build.ts';
-import {
-  alternative,
-  gbkBase64,
-  htmlWithoutCharset,
-  japanese,
-  latin1QuotedPrintable,
-  latin1Text,
-  mixedPdf,
-  nested,
-  noMimeAtAll,
-  plainText,
-  relatedImage,
-  utf8Base64,
-  utf8QuotedPrintable,
-  windows1251Text,
-} from './textMails.ts';
+import * as textMails from './textMails.ts';
 
 export type { SampleAttachment, SampleMail } from './build.ts';
 
@@ -40,37 +11,9 @@ export type { SampleAttachment, SampleMail } from './build.ts';
 export function sampleMails(count: number, seed: number): SampleMail[] {
   const random = seededRandom(seed);
   return Array.from({ length: count }, (_, index) => {
-    const make = makers[index % makers.length] ?? plainText;
+    const make = makers[index % makers.length] ?? textMails.plainText;
     return { ...make(random, index), name: `${index}-${make.name}` };
   });
 }
 
-const makers: readonly Maker[] = [
-  plainText,
-  mixedPdf,
-  alternative,
-  latin1Text,
-  relatedImage,
-  nested,
-  attachedMail,
-  namelessAttachments,
-  encodedNames,
-  utf8QuotedPrintable,
-  gbkBase64,
-  windows1251Text,
-  japanese,
-  htmlWithoutCharset,
-  latin1QuotedPrintable,
-  utf8Base64,
-  hostileNames,
-  emptyMail,
-  attachmentOnly,
-  lfLineEnds,
-  dotLines,
-  longLine,
-  eightBitAttachment,
-  quotedPrintableAttachment,
-  largerAttachment,
-  signedMail,
-  noMimeAtAll,
-];
+const makers: readonly Maker[] = [...Object.values(textMails), ...Object.values(attachmentMails)];

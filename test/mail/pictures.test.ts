@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { findShownIds } from '../../shared/mail/html.ts';
-import { seen, split } from './support.ts';
+import { head, multipart, part, seen, split } from './support.ts';
 
-const head = 'From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\n';
-const picture = 'Content-Type: image/png; name=a.png\r\nContent-ID: <a@x>\r\n\r\nPNG\r\n';
-const related = (...parts: string[]) =>
-  Buffer.from(
-    `${head}Content-Type: multipart/related; boundary=b\r\n\r\n${parts.map((part) => `--b\r\n${part}`).join('')}--b--\r\n`,
-  );
-const html = (text: string, charset = 'utf-8') =>
-  `Content-Type: text/html; charset=${charset}\r\n\r\n${text}\r\n`;
+const picture = part('image/png; name=a.png', 'PNG', 'Content-ID: <a@x>\r\n');
+const html = (text: string) => part('text/html; charset=utf-8', text);
 
 /** What is sent beside the body. */
 async function attachments(...parts: string[]): Promise<string[]> {
-  const sent = seen(await split(related(...parts)));
+  const sent = seen(await split(`${head}${multipart('related', ...parts)}`));
   return sent.filter(({ kind }) => kind === 'attachment').map(({ fileName }) => fileName);
 }
 
@@ -37,8 +31,8 @@ describe('a picture is left out', () => {
 
   test('when the HTML is in UTF-16', async () => {
     const text = Buffer.from('\ufeff<img src="cid:a@x">', 'utf16le').toString('base64');
-    const part = `Content-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n${text}\r\n`;
-    assert.deepEqual(await attachments(part, picture), []);
+    const wide = part('text/html; charset=utf-16', text, 'Content-Transfer-Encoding: base64\r\n');
+    assert.deepEqual(await attachments(wide, picture), []);
   });
 
   test('once: a second one of the same id is shown nowhere', async () => {

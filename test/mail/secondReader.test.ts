@@ -2,44 +2,23 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Part, SplitMail } from '../../shared/mail/mail.ts';
 import { compareWithSecondReader } from '../../shared/mail/secondReader.ts';
+import { mixed, part, sourceOf } from './support.ts';
 
-function sourceOf(text: string) {
-  const bytes = Buffer.from(text);
-  return {
-    sizeBytes: bytes.length,
-    open: async () =>
-      (async function* () {
-        yield bytes;
-      })(),
-  };
-}
-
-const twoAttachments = [
-  'Content-Type: multipart/mixed; boundary=b',
-  '',
-  '--b',
-  'Content-Type: text/plain',
-  '',
-  'Hello',
-  ...['a.pdf', 'b.pdf'].flatMap((name) => [
-    '--b',
-    `Content-Type: application/pdf; name=${name}`,
-    `Content-Disposition: attachment; filename=${name}`,
-    'Content-Transfer-Encoding: base64',
-    '',
+const pdf = (name: string) =>
+  part(
+    `application/pdf; name=${name}`,
     'aGVsbG8=',
-  ]),
-  '--b--',
-  '',
-].join('\r\n');
+    `Content-Disposition: attachment; filename=${name}\r\nContent-Transfer-Encoding: base64\r\n`,
+  );
+const twoAttachments = mixed(part('text/plain', 'Hello'), pdf('a.pdf'), pdf('b.pdf'));
 
-function part(kind: Part['kind']): Part {
+function partOf(kind: Part['kind']): Part {
   const content = { kind: 'bytes', bytes: Buffer.alloc(0), sizeBytes: 0, sha256: '' } as const;
   return { kind, contentType: 'application/pdf', fileName: 'x', content };
 }
 
 function split(kinds: readonly Part['kind'][], rest: Partial<SplitMail> = {}): SplitMail {
-  return { envelope: {}, parts: kinds.map(part), warning: 'Something was damaged.', ...rest };
+  return { envelope: {}, parts: kinds.map(partOf), warning: 'Something was damaged.', ...rest };
 }
 
 test('a damaged mail in which mailparser finds more attachments says so', async () => {

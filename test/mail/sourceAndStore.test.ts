@@ -13,7 +13,7 @@ describe('what fails outside the mail', () => {
   const source = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\n${'x'.repeat(500_000)}\r\n--b--\r\n`;
   const storageFailure = new Failure('storage', 'Storage is away.');
 
-  function failingStore(failing: 'put' | 'write' | 'end'): { store: ContentStore; aborted: () => number } {
+  function failingStore(failing?: 'put' | 'write' | 'end'): { store: ContentStore; aborted: () => number } {
     let aborted = 0;
     const memory = memoryStore();
     const fail = (when: string) => {
@@ -51,14 +51,11 @@ describe('what fails outside the mail', () => {
   }
 
   test('a store that fails to keep a small part, or the raw mail', async () => {
-    await assert.rejects(
-      splitInBlocks([Buffer.from(source)], 1, {}, failingStore('put').store),
-      storageFailure,
-    );
-    await assert.rejects(
-      splitInBlocks([Buffer.from('raw')], 1, {}, failingStore('put').store),
-      storageFailure,
-    );
+    for (const mail of [source, 'raw'])
+      await assert.rejects(
+        splitInBlocks([Buffer.from(mail)], 1, {}, failingStore('put').store),
+        storageFailure,
+      );
   });
 
   test('a source that breaks off', async () => {
@@ -78,12 +75,7 @@ describe('what fails outside the mail', () => {
   });
 
   test('writers of a mail that turns out unsplittable are aborted, and it goes raw', async () => {
-    let aborted = 0;
-    const memory = memoryStore();
-    const store: ContentStore = {
-      put: memory.put,
-      begin: () => ({ ...memory.begin(), abort: async () => void aborted++ }),
-    };
+    const { store, aborted } = failingStore();
     const more = 'x'.repeat(100_000);
     const bad = `${head}Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\n${more}`;
     const mail = await splitMail(
@@ -92,7 +84,7 @@ describe('what fails outside the mail', () => {
       store,
     );
     assert.equal(mail.parts[0]?.kind, 'raw');
-    assert.equal(aborted, 1);
+    assert.equal(aborted(), 1);
   });
 });
 

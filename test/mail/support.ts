@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { simpleParser } from 'mailparser';
 import type { ContentStore, MailSource, SplitMail, SplitRules } from '../../shared/mail/mail.ts';
 import { splitMail } from '../../shared/mail/splitMail.ts';
 import { memoryStore } from './memoryStore.ts';
@@ -52,22 +51,6 @@ export async function splitInBlocks(
   return splitMail(sourceOf(...pieces), { ...defaultRules, ...rules }, store, { blockBytes });
 }
 
-/** What the reference finds in a mail, in our terms. */
-export async function reference(mail: Buffer) {
-  const parsed = await simpleParser(mail, {
-    ignoreEmbedded: true,
-    keepDeliveryStatus: true,
-    keepCidLinks: true,
-    skipHtmlToText: true,
-    skipTextLinks: true,
-  });
-  return {
-    text: parsed.text,
-    html: parsed.html || undefined,
-    attachments: parsed.attachments.map(({ filename, content }) => ({ filename, bytes: content })),
-  };
-}
-
 /** Text with its lines ended by CRLF, as on the wire. */
 export function lines(...texts: string[]): string {
   return texts.map((text) => `${text}\r\n`).join('');
@@ -88,4 +71,26 @@ export function shown(mail: SplitMail): string[] {
   return seen(mail).map(({ kind, contentType, fileName, bytes }) =>
     kind === 'raw' ? 'raw' : `${kind} ${contentType} ${fileName} ${JSON.stringify(bytes.toString())}`,
   );
+}
+
+/** Body messages as `shown` gives them. */
+export const body = (text: string) => `body text/plain; charset=utf-8 body.txt ${JSON.stringify(text)}`;
+export const htmlBody = (text: string) => `body text/html; charset=utf-8 body.html ${JSON.stringify(text)}`;
+
+export const head = lines('From: a@example.com', 'Subject: x', 'MIME-Version: 1.0');
+
+/** An entity; `more` are whole lines of its header. */
+export function part(type: string, text: string, more = ''): string {
+  return `Content-Type: ${type}\r\n${more}\r\n${text}`;
+}
+
+export function multipart(subtype: string, ...parts: readonly string[]): string {
+  const boundary = `b${parts.join('').length}`;
+  const inner = parts.map((each) => `--${boundary}\r\n${each}\r\n`).join('');
+  return part(`multipart/${subtype}; boundary=${boundary}`, `${inner}--${boundary}--\r\n`);
+}
+
+/** A mail with these parts. */
+export function mixed(...parts: readonly string[]): string {
+  return `${head}${multipart('mixed', ...parts)}`;
 }

@@ -6,6 +6,7 @@ import {
   htmlFields,
   type Made,
   mail,
+  mixed,
   multipart,
   paragraph,
   plain,
@@ -30,56 +31,53 @@ export function noMimeAtAll(random: Random, index: number): Made {
   return { source, expected: plain(text) };
 }
 
+/** A mail of one text in this charset and encoding. */
+function encoded(
+  index: number,
+  [charset, encoding]: readonly [charset: string, encoding: string],
+  body: string | Buffer,
+  text: string,
+  subject?: string,
+): Made {
+  const fields = `Content-Type: text/plain; charset=${charset}\r\nContent-Transfer-Encoding: ${encoding}`;
+  return { source: mail(index, fields, body, subject), expected: plain(text) };
+}
+
 export function latin1Text(_: Random, index: number): Made {
   const text = 'Grüße aus Köln\nÇa va\n';
-  const fields = 'Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit';
-  return { source: mail(index, fields, Buffer.from(crlf(text), 'latin1')), expected: plain(text) };
+  return encoded(index, ['iso-8859-1', '8bit'], Buffer.from(crlf(text), 'latin1'), text);
 }
 
 export function latin1QuotedPrintable(random: Random, index: number): Made {
   const text = `Schöne Grüße = gut\n${paragraph(random)}  \nEnde\n`;
-  const fields =
-    'Content-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: Quoted-Printable';
-  return {
-    source: mail(index, fields, quotedPrintable(Buffer.from(crlf(text), 'latin1'))),
-    expected: plain(text),
-  };
+  const body = quotedPrintable(Buffer.from(crlf(text), 'latin1'));
+  return encoded(index, ['ISO-8859-1', 'Quoted-Printable'], body, text);
 }
 
 export function utf8QuotedPrintable(random: Random, index: number): Made {
   const text = `${paragraph(random, false)}\n😀 ${'lang '.repeat(60)}\n`;
-  const fields = 'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable';
-  return { source: mail(index, fields, quotedPrintable(Buffer.from(crlf(text)))), expected: plain(text) };
+  return encoded(index, ['utf-8', 'quoted-printable'], quotedPrintable(Buffer.from(crlf(text))), text);
 }
 
 export function utf8Base64(random: Random, index: number): Made {
   const text = `${paragraph(random, false)}\n`;
-  const fields = 'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64';
-  const source = mail(
-    index,
-    fields,
-    `${base64Lines(Buffer.from(crlf(text)))}\r\n`,
-    encodedWords('Größe – 大'),
-  );
-  return { source, expected: plain(text) };
+  const body = `${base64Lines(Buffer.from(crlf(text)))}\r\n`;
+  return encoded(index, ['utf-8', 'base64'], body, text, encodedWords('Größe – 大'));
 }
 
 export function windows1251Text(_: Random, index: number): Made {
   const text = 'Привет, мир\nСчет готов\n';
-  const fields = 'Content-Type: text/plain; charset=windows-1251\r\nContent-Transfer-Encoding: 8bit';
-  return { source: mail(index, fields, windows1251(crlf(text))), expected: plain(text) };
+  return encoded(index, ['windows-1251', '8bit'], windows1251(crlf(text)), text);
 }
 
 export function gbkBase64(_: Random, index: number): Made {
   const bytes = Buffer.from('c4e3bac3a3accac0bde70d0a', 'hex');
-  const fields = 'Content-Type: text/plain; charset=gbk\r\nContent-Transfer-Encoding: base64';
-  return { source: mail(index, fields, `${base64Lines(bytes)}\r\n`), expected: plain('你好，世界\n') };
+  return encoded(index, ['gbk', 'base64'], `${base64Lines(bytes)}\r\n`, '你好，世界\n');
 }
 
 export function japanese(_: Random, index: number): Made {
   const body = '\x1b$BF|K\\8l%F%9%H\x1b(B ok\r\n';
-  const fields = 'Content-Type: text/plain; charset=iso-2022-jp\r\nContent-Transfer-Encoding: 7bit';
-  return { source: mail(index, fields, body), expected: plain('日本語テスト ok\n') };
+  return encoded(index, ['iso-2022-jp', '7bit'], body, '日本語テスト ok\n');
 }
 
 export function htmlWithoutCharset(_: Random, index: number): Made {
@@ -119,17 +117,10 @@ export function relatedImage(random: Random, index: number): Made {
 export function mixedPdf(random: Random, index: number): Made {
   const text = paragraph(random, false);
   const bytes = randomBytes(random, between(random, 1, 5000));
-  const fields = `Content-Type: application/pdf; name="Rechnung ${index}.pdf"`;
-  const parts = multipart(
-    `=_mix.${index}`,
-    entity(textFields, crlf(text)),
-    base64Entity(`${fields}\r\nContent-Disposition: attachment; filename="Rechnung ${index}.pdf"`, bytes),
-  );
-  const source = mail(index, `Content-Type: multipart/mixed; boundary="=_mix.${index}"`, parts);
-  return {
-    source,
-    expected: plain(text, [{ name: `Rechnung ${index}.pdf`, type: 'application/pdf', bytes }]),
-  };
+  const name = `Rechnung ${index}.pdf`;
+  const fields = `Content-Type: application/pdf; name="${name}"\r\nContent-Disposition: attachment; filename="${name}"`;
+  const parts = [base64Entity(fields, bytes)];
+  return mixed(index, `=_mix.${index}`, text, parts, [{ name, type: 'application/pdf', bytes }]);
 }
 
 export function nested(random: Random, index: number): Made {

@@ -2,18 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decodeBytes, findCharset } from '../../shared/mail/charset.ts';
 import type { SplitRules } from '../../shared/mail/mail.ts';
-import { seen, shown, split } from './support.ts';
+import { body, head, htmlBody, multipart, part, seen, shown, split } from './support.ts';
 
-const head = 'From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\n';
-const body = (text: string) => `body text/plain; charset=utf-8 body.txt ${JSON.stringify(text)}`;
-const htmlBody = (text: string) => `body text/html; charset=utf-8 body.html ${JSON.stringify(text)}`;
-
-function multipart(subtype: string, ...parts: string[]): string {
-  const boundary = `b${parts.join('').length}`;
-  const inner = parts.map((part) => `--${boundary}\r\n${part}\r\n`).join('');
-  return `Content-Type: multipart/${subtype}; boundary=${boundary}\r\n\r\n${inner}--${boundary}--\r\n`;
-}
-const part = (type: string, text: string, more = '') => `Content-Type: ${type}\r\n${more}\r\n${text}`;
 const plain = (text: string) => part('text/plain; charset=utf-8', text);
 const html = (text: string) => part('text/html; charset=utf-8', text);
 const parts = async (mail: string, rules: Partial<SplitRules> = {}) =>
@@ -129,27 +119,17 @@ describe('a text', () => {
     );
     return { text: seen(mail)[0]?.bytes.toString(), warning: mail.warning, kind: seen(mail)[0]?.kind };
   };
+  const inBase64 = 'Content-Transfer-Encoding: base64\r\n';
+  const encodedText = (type: string, bytes: Buffer) =>
+    textOf(type, Buffer.from(bytes.toString('base64')), inBase64);
 
-  for (const name of [
-    'us-ascii',
-    'ANSI_X3.4-1968',
-    'csASCII',
-    'cp367',
-    'IBM367',
-    'ISO646-US',
-    'ISO_646.irv:1991',
-    'us',
-    'iso-ir-6',
-  ])
+  for (const name of 'us-ascii ANSI_X3.4-1968 csASCII cp367 IBM367 ISO646-US ISO_646.irv:1991 us iso-ir-6'.split(
+    ' ',
+  ))
     test(`in ${name} is read as undeclared text is`, async () => {
-      assert.equal(
-        (await textOf(`text/plain; charset=${name}`, Buffer.from('Grüße: 3 €'))).text,
-        'Grüße: 3 €',
-      );
-      assert.equal(
-        (await textOf(`text/plain; charset=${name}`, Buffer.from('Gr\xfc\xdfe', 'latin1'))).text,
-        'Grüße',
-      );
+      const read = async (bytes: Buffer) => (await textOf(`text/plain; charset=${name}`, bytes)).text;
+      assert.equal(await read(Buffer.from('Grüße: 3 €')), 'Grüße: 3 €');
+      assert.equal(await read(Buffer.from('Gr\xfc\xdfe', 'latin1')), 'Grüße');
     });
 
   test('is decoded by every name of its charset', () => {
@@ -199,9 +179,7 @@ describe('a text', () => {
     const wide = Buffer.from('\ufeffGrüße\r\nan alle', 'utf16le');
     for (const bytes of [wide, Buffer.from(wide).swap16(), Buffer.from('\ufeffGrüße\r\nan alle')])
       for (const type of ['text/plain', 'text/html; charset=utf-8', 'text/plain; charset=iso-8859-1']) {
-        const encoded = Buffer.from(bytes.toString('base64'));
-        const { text } = await textOf(type, encoded, 'Content-Transfer-Encoding: base64\r\n');
-        assert.equal(text, 'Grüße\nan alle', type);
+        assert.equal((await encodedText(type, bytes)).text, 'Grüße\nan alle', type);
       }
     const letters = Buffer.from('\xff\xfe', 'latin1');
     assert.equal((await textOf('text/plain; charset=iso-8859-1', letters)).text, 'ÿþ');
@@ -216,63 +194,33 @@ describe('a text', () => {
   });
 
   test('has LF line ends whatever was encoded, and no byte order mark', async () => {
-    const encoded = Buffer.from(Buffer.from('\ufeffa\rb\r\nc\n').toString('base64'));
-    assert.equal(
-      (await textOf('text/plain; charset=utf-8', encoded, 'Content-Transfer-Encoding: base64\r\n')).text,
-      'a\nb\nc\n',
-    );
-    assert.equal(
-      (await textOf('text/plain; charset=utf-16', Buffer.from('\ufeffa\r\nb', 'utf16le'))).text,
-      'a\nb',
-    );
+    const anyEnds = await encodedText('text/plain; charset=utf-8', Buffer.from('\ufeffa\rb\r\nc\n'));
+    assert.equal(anyEnds.text, 'a\nb\nc\n');
+    const wide = await textOf('text/plain; charset=utf-16', Buffer.from('\ufeffa\r\nb', 'utf16le'));
+    assert.equal(wide.text, 'a\nb');
   });
 
-  test('that is declared base64 and is none, from its first line or a later one on, goes raw', async () => {
-    const encoding = 'Content-Transfer-Encoding: base64\r\n';
-    for (const text of [
-      'Order 4711: ten.\r\n',
-      'Hello\r\n',
-      'R3LDvMOfZQ==\r\nfooter of a list\r\n',
-      `${'QUJD'.repeat(19)}\r\nfooter of a list\r\n`,
-    ])
-      assert.equal((await textOf('text/plain', Buffer.from(text), encoding)).kind, 'raw', text);
-  });
-
-  for (const word of [
-    'OK',
-    'Yes',
-    'Danke',
-    'Rechnung',
-    'Order4711',
-    'STOP',
-    '4711',
-    'Unsubscribe',
-    'confirmed',
+  for (const text of [
+    'Order 4711: ten.',
+    'R3LDvMOfZQ==\r\nfooter of a list',
+    `${'QUJD'.repeat(19)}\r\nfooter of a list`,
+    ...'OK Yes Danke Rechnung Order4711 STOP 4711 Unsubscribe confirmed'.split(' '),
   ])
-    test(`that is a word and declared base64 goes raw: ${word}`, async () => {
+    test(`that is declared base64 and is none, or a word, goes raw: ${JSON.stringify(text)}`, async () => {
       for (const charset of ['', '; charset=utf-8', '; charset=iso-8859-1'])
         assert.equal(
-          (
-            await textOf(
-              `text/plain${charset}`,
-              Buffer.from(`${word}\r\n`),
-              'Content-Transfer-Encoding: base64\r\n',
-            )
-          ).kind,
+          (await textOf(`text/plain${charset}`, Buffer.from(`${text}\r\n`), inBase64)).kind,
           'raw',
         );
     });
 
   test('that is none goes raw, since decoding it would change its bytes', async () => {
     const picture = Buffer.from(`\x89PNG\r\n\x1a\n\0\0\0\rIHDR${'\xfe\xff\x80'.repeat(200)}`, 'latin1');
-    const encoded = Buffer.from(picture.toString('base64'));
-    const encoding = 'Content-Transfer-Encoding: base64\r\n';
     for (const type of ['image', 'text/plain', 'text/html; charset=utf-8', 'text/markdown'])
-      assert.equal((await textOf(type, encoded, encoding)).kind, 'raw', type);
-    const named = await textOf('image; name=a.png', encoded, encoding);
-    assert.equal(named.kind, 'attachment');
-    const wide = Buffer.from(Buffer.from('Grüße an alle, '.repeat(20), 'utf16le').toString('base64'));
-    assert.equal((await textOf('text/plain; charset=utf-16le', wide, encoding)).kind, 'body');
+      assert.equal((await encodedText(type, picture)).kind, 'raw', type);
+    assert.equal((await encodedText('image; name=a.png', picture)).kind, 'attachment');
+    const wide = Buffer.from('Grüße an alle, '.repeat(20), 'utf16le');
+    assert.equal((await encodedText('text/plain; charset=utf-16le', wide)).kind, 'body');
   });
 
   test('that is short and in base64 is read as any other', async () => {
@@ -285,21 +233,31 @@ describe('a text', () => {
       ['; charset=koi8-r', Buffer.from('d0d2c9d7c5d4', 'hex'), 'привет'],
       ['; charset=utf-16', Buffer.from('\ufeffab', 'utf16le'), 'ab'],
     ];
-    for (const [charset, bytes, text] of kinds) {
-      const encoded = Buffer.from(bytes.toString('base64'));
-      const read = await textOf(`text/plain${charset}`, encoded, 'Content-Transfer-Encoding: base64\r\n');
-      assert.equal(read.text, text);
-    }
-    const unpadded = Buffer.from('R3LDvMOfZSBhdXMgS8O2bG4');
-    const read = await textOf('text/plain', unpadded, 'Content-Transfer-Encoding: base64\r\n');
-    assert.equal(read.text, 'Grüße aus Köln');
+    for (const [charset, bytes, text] of kinds)
+      assert.equal((await encodedText(`text/plain${charset}`, bytes)).text, text);
+    const unpadded = await textOf('text/plain', Buffer.from('R3LDvMOfZSBhdXMgS8O2bG4'), inBase64);
+    assert.equal(unpadded.text, 'Grüße aus Köln');
   });
+
+  for (const [what, charset, bytes] of [
+    ['a shift to ASCII', 'iso-2022-jp', Buffer.from('\x1b$B$3$s(BOrder 4711, \x1b$B$3$s\x1b(B', 'latin1')],
+    ['half a character', 'utf-16be', Buffer.from('Order 4711', 'utf16le').subarray(1)],
+    [
+      'the delimiter behind it',
+      'utf-16le',
+      Buffer.concat([Buffer.from('One', 'utf16le'), Buffer.from('\r\n\r\nOrder 4711')]),
+    ],
+  ] as const)
+    test(`that has lost some, so that other text in it can’t be read, goes raw: ${what}`, async () =>
+      assert.equal((await textOf(`text/plain; charset=${charset}`, bytes)).kind, 'raw'));
 
   test('is cut in no character however long it is', async () => {
     for (const [charset, bytes, text] of [
       ['utf-8', Buffer.from('ä€'.repeat(60_000)), 'ä€'.repeat(60_000)],
       ['gb18030', Buffer.from('c4e3203c'.repeat(60_000), 'hex'), '你 <'.repeat(60_000)],
       ['iso-2022-jp', Buffer.from('1b244224330a24731b2842'.repeat(20_000), 'hex'), 'こ\nん'.repeat(20_000)],
+      ['iso-2022-jp', Buffer.from('1b2442243324731b284278'.repeat(20_000), 'hex'), 'こんx'.repeat(20_000)],
+      ['hz', Buffer.from('~{!#!$~}x'.repeat(20_000)), '。·x'.repeat(20_000)],
       ['utf-16be', Buffer.from('😀'.repeat(60_000), 'utf16le').swap16(), '😀'.repeat(60_000)],
       ['utf-7', Buffer.from('+2D3eAA- '.repeat(30_000)), '😀 '.repeat(30_000)],
     ] as const)

@@ -226,6 +226,7 @@ test('encodings are known however they are spelled', () => {
     ['base-64', 'base64'],
     ['Base64 (a comment)', 'base64'],
     ['base64; charset=utf-8', 'base64'],
+    ['base64;charset=utf-8', 'base64'],
     ['quoted_printable', 'quoted-printable'],
     ['x-uuencode', 'uuencode'],
     ['x-uue', 'uuencode'],

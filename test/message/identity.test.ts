@@ -32,10 +32,6 @@ test('what runs into each other is kept apart', () => {
   assert.equal(new Set(ids).size, ids.length);
 });
 
-test('the key’s hash tells of a mail before it is fetched, whatever mailbox and fields', () => {
-  assert.equal(identifyMail('a', 'key', 'x').keyHash, identifyMail('b', 'key', 'y').keyHash);
-});
-
 test('a short hash is 32 hex characters, and pinned: what is remembered hangs on it', () => {
   assert.equal(shortHash(''), 'e3b0c44298fc1c149afbf4c8996fb924');
   assert.equal(shortHash('x'.repeat(10_000)).length, 32);

@@ -8,6 +8,8 @@ import {
   buildMessages,
   interchangeIdOf,
   type MailOrigin,
+  type MessageHead,
+  type SessionMode,
   withClaimCheck,
 } from '../../shared/message/message.ts';
 import { mail } from '../destination/support.ts';
@@ -27,8 +29,9 @@ const split: SplitMail = {
   parts: [body, attachment],
 };
 
-function only(parts: readonly Part[], sessions: 'none' | 'connection' | 'mail' = 'none') {
-  const [first] = buildMessages(mail, { ...split, parts }, sessions);
+/** What the first message says of a mail like `split`. */
+function headOf(of: Partial<SplitMail>, sessions: SessionMode = 'none', from = mail): MessageHead {
+  const [first] = buildMessages(from, { ...split, ...of }, sessions);
   assert.ok(first);
   return first.head;
 }
@@ -76,8 +79,7 @@ test('every part says who sent it, from where, and which part of how many it is'
 });
 
 test('what the mail has not is absent, not empty', () => {
-  const [message] = buildMessages(mail, { envelope: { subject: '' }, parts: [body] }, 'none');
-  const names = Object.keys(message?.head.applicationProperties ?? {});
+  const names = Object.keys(headOf({ envelope: { subject: '' } }).applicationProperties);
   assert.deepEqual(
     names.filter((name) => name.startsWith('email') || name === 'claimCheck'),
     [],
@@ -148,54 +150,41 @@ test('ids are pinned: a new release must not send again what an old one has sent
 });
 
 test('a session is none, the connection, or the mail, and never over 128 characters', () => {
-  assert.equal(only([body]).sessionId, undefined);
-  assert.equal('sessionId' in only([body]), false);
-  assert.equal(only([body], 'connection').sessionId, 'acme/inbox');
-  assert.equal(only([body], 'mail').sessionId, interchangeIdOf(mail));
+  assert.equal('sessionId' in headOf({}), false);
+  assert.equal(headOf({}, 'connection').sessionId, 'acme/inbox');
+  assert.equal(headOf({}, 'mail').sessionId, interchangeIdOf(mail));
   const longest = { ...mail, customer: 'c'.repeat(63), connection: 'd'.repeat(63) };
-  const [message] = buildMessages(longest, split, 'connection');
-  assert.ok((message?.head.sessionId?.length ?? 999) <= 128);
+  assert.ok((headOf({}, 'connection', longest).sessionId?.length ?? 999) <= 128);
 });
+
+const subjectSent = (subject: string) => headOf({ envelope: { subject } }).applicationProperties.emailSubject;
 
 test('strings are cut at 1,024 characters, never inside a surrogate pair', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', minLength: 1, maxLength: 1_500, size: 'max' }), (subject) => {
-      const [message] = buildMessages(mail, { envelope: { subject }, parts: [body] }, 'none');
-      const sent = message?.head.applicationProperties.emailSubject;
+      const sent = subjectSent(subject);
       assert.ok(typeof sent === 'string' && sent.length <= 1_024 && sent.isWellFormed());
       assert.ok(sent.length >= Math.min(subject.length, 1_023));
       assert.ok(subject.toWellFormed().startsWith(sent));
     }),
     { numRuns: 25 },
   );
-  const atTheEdge = `${'x'.repeat(1_023)}😀`;
-  const [message] = buildMessages(mail, { envelope: { subject: atTheEdge }, parts: [body] }, 'none');
-  assert.equal(message?.head.applicationProperties.emailSubject, 'x'.repeat(1_023));
+  assert.equal(subjectSent(`${'x'.repeat(1_023)}😀`), 'x'.repeat(1_023));
 });
 
 test('a lone surrogate, which no UTF-8 can carry, is replaced', () => {
-  const [message] = buildMessages(mail, { envelope: { subject: 'a\ud83d' }, parts: [body] }, 'none');
-  assert.equal(message?.head.applicationProperties.emailSubject, 'a\ufffd');
+  assert.equal(subjectSent('a\ud83d'), 'a\ufffd');
 });
 
 test('a content type that is not printable ASCII becomes so, since AMQP carries it as a symbol', () => {
-  assert.equal(
-    only([{ ...body, contentType: 'text/plain; x=é\r\nX: y' }]).contentType,
-    'text/plain; x=???X: y',
-  );
+  const parts = [{ ...body, contentType: 'text/plain; x=é\r\nX: y' }];
+  assert.equal(headOf({ parts }).contentType, 'text/plain; x=???X: y');
 });
 
 test('content in a blob gives a claim check, content elsewhere none', () => {
-  const blob: Content = {
-    kind: 'blob',
-    claimCheck: 'email-payloads/a/b/c',
-    sizeBytes: 5,
-    sha256: content.sha256,
-  };
-  const [message] = buildMessages(mail, { ...split, parts: [{ ...body, content: blob }] }, 'none');
-  assert.ok(message);
-  assert.equal(message.head.applicationProperties.claimCheck, 'email-payloads/a/b/c');
-  assert.equal(message.head.applicationProperties.size, 5);
+  const blob: Content = { ...content, kind: 'blob', claimCheck: 'email-payloads/a/b/c' };
+  const { claimCheck, size } = headOf({ parts: [{ ...body, content: blob }] }).applicationProperties;
+  assert.deepEqual([claimCheck, size], ['email-payloads/a/b/c', 5]);
 });
 
 test('a message gets its claim check later, and keeps everything else', () => {
