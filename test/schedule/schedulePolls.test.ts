@@ -3,6 +3,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { openConnectionStore } from '../../shared/connection/connectionStore.ts';
+import { Failure } from '../../shared/failure/failure.ts';
 import { makeOrderQueue, ordersOn } from '../../shared/schedule/orderQueue.ts';
 import { createScheduler, type Scheduler } from '../../shared/schedule/schedulePolls.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
@@ -131,6 +132,27 @@ test('a pass that failed is made again at the next tick', async () => {
   clock.now = new Date(clock.now.getTime() + 60_000);
   await scheduler.tick(log);
   assert.deepEqual(await ordered(), ['a-day-fast']);
+});
+
+test('an order that can’t be put stops no other, is counted, and fails the tick in the end', async () => {
+  for (const name of ['a', 'b', 'c']) await addRow(name, {});
+  let opened = 0;
+  const scheduler = createScheduler({
+    connections: openConnectionStore(table),
+    openOrders: async () => {
+      opened += 1;
+      const put = ordersOn(queue);
+      return (key) => (key.connection === 'b' ? Promise.reject(new Failure('storage', 'Full.')) : put(key));
+    },
+    makeOrderQueue: () => makeOrderQueue(queue),
+    now: () => early,
+  });
+  const lines: unknown[] = [];
+  const info: Log['info'] = (...line) => lines.push(line);
+  await assert.rejects(scheduler.tick({ ...log, info }), { message: 'Full.' });
+  assert.deepEqual(await ordered(), ['a', 'c']);
+  assert.deepEqual(lines, [['Ordered 2 of 3 due polls.', { due: 3, failed: 1 }]]);
+  assert.equal(opened, 1);
 });
 
 test('a run with a heartbeat from the future is ordered at the next tick, in a filtered pass too', async () => {
