@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Failure } from '../../shared/failure/failure.ts';
 import { leaseEndsAt, nextMinute, nextRunAt } from '../../shared/time/nextTime.ts';
-import { minuteMs, type Schedule } from '../../shared/time/schedule.ts';
+import { minuteMs, type Schedule } from '../../shared/time/time.ts';
 
 const interval = (intervalSeconds: number): Schedule => ({ kind: 'interval', intervalSeconds });
 const cron = (text: string, timeZone = 'UTC'): Schedule => ({ kind: 'cron', cron: text, timeZone });
