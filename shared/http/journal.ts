@@ -1,7 +1,7 @@
 import type { JournalQuery } from '../journal/search.ts';
 import { type Answer, refuse } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
-import { queryText, readChoice, readLimit, readTime } from './query.ts';
+import { queryText, readChoice, readPage, readTime } from './query.ts';
 import type { ApiRequest } from './request.ts';
 
 const usualWindowMs = 2 * 86_400_000;
@@ -41,20 +41,13 @@ export async function listRuns(request: ApiRequest, dependencies: HttpDependenci
 }
 
 async function readWindow(request: ApiRequest, { now }: HttpDependencies): Promise<JournalQuery> {
-  const limit = readLimit(request, { usual: 100, most: 1_000 });
+  const page = readPage(request);
   const to = readTime(request, 'to') ?? now();
   const from = readTime(request, 'from') ?? new Date(to.getTime() - usualWindowMs);
   if (from > to) refuse(400, 'from must not be later than to.');
-  const after = queryText(request, 'after');
-  if (after !== undefined) {
+  if (page.after !== undefined) {
     const { readCursor } = await import('../journal/cursor.ts');
-    if (readCursor(after) === undefined) refuse(400, 'after must be the next of an answer before.');
+    if (readCursor(page.after) === undefined) refuse(400, 'after must be the next of an answer before.');
   }
-  const [customer, connection] = [queryText(request, 'customer'), queryText(request, 'connection')];
-  return {
-    ...{ from, to, limit },
-    ...(customer === undefined ? {} : { customer }),
-    ...(connection === undefined ? {} : { connection }),
-    ...(after === undefined ? {} : { after }),
-  };
+  return { ...page, from, to };
 }
