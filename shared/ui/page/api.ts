@@ -1,3 +1,4 @@
+import type { Folders, SteppedOutcome } from '../../http/testOutcome.ts';
 import type { ColumnError, Connection, JournalPage, Key, Mail, Part, Run, Undelivered } from './model.ts';
 
 /** An answer that says what is wrong, or that there was none. */
@@ -19,30 +20,10 @@ export interface Tagged {
   readonly etag: string;
 }
 
-export interface TestStep {
-  readonly step: string;
-  readonly result: 'ok' | 'warning' | 'failed';
-  readonly text: string;
-}
-
-export interface MailPreview {
-  readonly subject?: string;
-  readonly from?: string;
-  readonly date?: string;
-  readonly parts: readonly {
-    readonly partKind: string;
-    readonly fileName: string;
-    readonly contentType: string;
-  }[];
-  readonly isCut: boolean;
-  /** Whether the filters take it; absent without filters. */
-  readonly isTaken?: boolean;
-}
-
-export type TestOutcome = { readonly steps?: readonly TestStep[]; readonly folders?: readonly string[] } & (
-  | { readonly ok: true; readonly mails: number; readonly preview?: readonly MailPreview[] }
-  | { readonly ok: false; readonly error: string }
-);
+/** In steps, as far as the config could be read. */
+export type TestOutcome =
+  | SteppedOutcome
+  | (Folders & { readonly ok: false; readonly error: string; readonly steps?: never });
 
 interface Call {
   readonly body?: unknown;
