@@ -1,5 +1,6 @@
 import type { Folders, SteppedOutcome } from '../../http/testOutcome.ts';
-import type { ColumnError, Connection, JournalPage, Key, Mail, Part, Run, Undelivered } from './model.ts';
+import type { FoundMail, FoundPart, FoundRun } from '../../journal/found.ts';
+import type { ColumnError, Connection, JournalPage, Key, Undelivered } from './model.ts';
 
 /** An answer that says what is wrong, or that there was none. */
 export class ApiError extends Error {
@@ -120,15 +121,15 @@ export interface JournalFilter {
   readonly after?: string | undefined;
 }
 
-export async function findMails(filter: JournalFilter): Promise<JournalPage<Mail>> {
+export async function findMails(filter: JournalFilter): Promise<JournalPage<FoundMail>> {
   const { json } = await call('GET', `mails${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
-  const { mails, ...rest } = json as { mails: Mail[] } & Omit<JournalPage<Mail>, 'found'>;
+  const { mails, ...rest } = json as { mails: FoundMail[] } & Omit<JournalPage<FoundMail>, 'found'>;
   return { found: mails, ...rest };
 }
 
-export async function findRuns(filter: JournalFilter): Promise<JournalPage<Run>> {
+export async function findRuns(filter: JournalFilter): Promise<JournalPage<FoundRun>> {
   const { json } = await call('GET', `runs${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
-  const { runs, ...rest } = json as { runs: Run[] } & Omit<JournalPage<Run>, 'found'>;
+  const { runs, ...rest } = json as { runs: FoundRun[] } & Omit<JournalPage<FoundRun>, 'found'>;
   return { found: runs, ...rest };
 }
 
@@ -175,9 +176,9 @@ export async function allUndelivered(filter: UndeliveredFilter, most: number): P
 /** With its parts. */
 export async function readUndelivered(
   id: string,
-): Promise<Undelivered & { readonly parts: readonly Part[] }> {
+): Promise<Undelivered & { readonly parts: readonly FoundPart[] }> {
   const { json } = await call('GET', `undelivered/${encodeURIComponent(id)}`);
-  return json as Undelivered & { readonly parts: readonly Part[] };
+  return json as Undelivered & { readonly parts: readonly FoundPart[] };
 }
 
 /** Resolves also when it is gone already. */

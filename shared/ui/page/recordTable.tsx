@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
+import type { FoundPart } from '../../journal/found.ts';
 import { giveUpUndelivered, readUndelivered, resendUndelivered, serverNow } from './api.ts';
 import { Parts } from './journal/mailRow.tsx';
 import { Confirm } from './modal.tsx';
-import type { Part, Undelivered } from './model.ts';
+import type { Undelivered } from './model.ts';
 import { useNow } from './polled.ts';
 import { hrefOf } from './route.ts';
 import { useShell } from './shell.ts';
@@ -143,7 +144,7 @@ function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
 }
 
 function RecordDetails({ record }: { record: Undelivered }) {
-  const [parts, setParts] = useState<readonly Part[]>();
+  const [parts, setParts] = useState<readonly FoundPart[]>();
   const [error, setError] = useState('');
   useEffect(() => {
     readUndelivered(record.id).then(

@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
-import type { Mail, Part } from '../model.ts';
+import type { FoundMail, FoundPart } from '../../../journal/found.ts';
 import { nameOf } from '../model.ts';
 import { hrefOf, hrefWith } from '../route.ts';
 import { clock, counted, exact, size } from '../words.ts';
 
-const outcomeNames: Readonly<Record<Mail['outcome'], string>> = {
+const outcomeNames: Readonly<Record<FoundMail['outcome'], string>> = {
   delivered: 'Delivered',
   undelivered: 'Undelivered',
   'left-out': 'Left out',
@@ -12,7 +12,7 @@ const outcomeNames: Readonly<Record<Mail['outcome'], string>> = {
 };
 
 interface MailRowProps {
-  readonly mail: Mail;
+  readonly mail: FoundMail;
   readonly nowMs: number;
   /** Whether the connection is told, too. */
   readonly showsConnection: boolean;
@@ -65,13 +65,13 @@ export function MailRow({ mail, nowMs, showsConnection }: MailRowProps) {
   );
 }
 
-export function subjectOf({ emailSubject, emailMessageId, interchangeId }: Mail): string {
+export function subjectOf({ emailSubject, emailMessageId, interchangeId }: FoundMail): string {
   return (
     emailSubject || (emailMessageId ? `(no subject) ${emailMessageId}` : `(no subject) ${interchangeId}`)
   );
 }
 
-function MailDetails({ mail, nowMs }: { mail: Mail; nowMs: number }) {
+function MailDetails({ mail, nowMs }: { mail: FoundMail; nowMs: number }) {
   const facts: (readonly [string, string | undefined])[] = [
     ['From', mail.emailFrom],
     ['To', mail.emailTo],
@@ -120,7 +120,7 @@ function MailDetails({ mail, nowMs }: { mail: Mail; nowMs: number }) {
 }
 
 /** The parts of a mail, each the message that it became. */
-export function Parts({ parts, label }: { parts: readonly Part[]; label: string }) {
+export function Parts({ parts, label }: { parts: readonly FoundPart[]; label: string }) {
   return (
     <ol class="parts" aria-label={label}>
       {parts.map((part) => (

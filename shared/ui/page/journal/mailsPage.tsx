@@ -1,6 +1,7 @@
+import type { FoundMail } from '../../../journal/found.ts';
 import { findMails, serverNow } from '../api.ts';
 import { Waiting } from '../list/connectionList.tsx';
-import type { Connection, JournalPage, Mail } from '../model.ts';
+import type { Connection, JournalPage } from '../model.ts';
 import { useNow } from '../polled.ts';
 import { type Route, setQuery } from '../route.ts';
 import { counted } from '../words.ts';
@@ -90,7 +91,7 @@ export function MailsPage({ route: { query }, connections }: MailsPageProps) {
 }
 
 interface MailsProps {
-  readonly search: Search<Mail>;
+  readonly search: Search<FoundMail>;
   readonly nowMs: number;
   readonly showsConnection: boolean;
   readonly isFiltered: boolean;
@@ -166,7 +167,7 @@ export function JournalNote({ page }: { page: JournalPage<unknown> | undefined }
   );
 }
 
-function summaryOf({ found, next }: JournalPage<Mail>, words: string): string {
+function summaryOf({ found, next }: JournalPage<FoundMail>, words: string): string {
   const more = next === undefined ? '' : ' and more';
   return `${counted(found.length, 'mail')}${more} · ${words.toLowerCase()}`;
 }
