@@ -1,48 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ConnectionStore } from '../../shared/connection/connectionStore.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { HttpDependencies } from '../../shared/http/dependencies.ts';
 import { testConnection } from '../../shared/http/testConnection.ts';
 import type { MailboxSession } from '../../shared/mailbox/mailbox.ts';
+import { dependenciesWith, requestOf, unused } from './dependencies.ts';
 
 const columns = { host: 'mail.example.com', hostType: 'IMAP', username: 'anna', password: 'hunter2' };
-const unused = () => Promise.reject(new Error('This is not needed here.'));
-
-function request() {
-  const body = new Response(JSON.stringify(columns)).body;
-  const params = { customer: 'acme', connection: 'orders' };
-  return {
-    method: 'POST',
-    params,
-    query: new URLSearchParams(),
-    headers: new Headers({ 'content-type': 'application/json' }),
-    body,
-  };
-}
 
 function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 30_000) {
-  const store = {
-    read: async () => undefined,
-    find: unused,
-    merge: unused,
-    insert: unused,
-    replaceConfig: unused,
-    remove: unused,
-  };
-  return testConnection(request() as Parameters<typeof testConnection>[0], {
-    connections: async () => ({ ...store, find: async function* () {} }),
-    orders: unused,
-    undelivered: unused,
-    openSession,
-    secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },
-    journal: { container: unused, mode: 'off' },
-    checkServer: unused,
-    openQueue: unused,
-    now: () => new Date(),
-    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
-    forget: unused,
-    testTimeoutMs,
-  });
+  const store: Partial<ConnectionStore> = { read: async () => undefined };
+  return testConnection(
+    requestOf('POST', { customer: 'acme', connection: 'orders' }, columns),
+    dependenciesWith({ connections: async () => store as ConnectionStore, openSession, testTimeoutMs }),
+  );
 }
 
 function sessionOf(count: () => Promise<number>, onClose: () => void): MailboxSession {

@@ -1,20 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { testInSteps } from '../../shared/http/testSteps.ts';
 import { checkServer } from '../../shared/mailbox/serverCheck.ts';
 import { startDovecot } from '../testbed/dovecot.ts';
+import { dependenciesWith } from './dependencies.ts';
 
-type Arguments = Parameters<typeof testInSteps>;
-
-/** Only what the steps before the session look at. */
+/** What the steps before the session look at. */
 function stepsFor(certificateEndsAt: Date) {
   const config = { host: 'mail.example.com', port: 993, protocol: 'imap', security: 'tls', username: 'anna' };
-  const dependencies = {
+  const dependencies = dependenciesWith({
     checkServer: async () => ({ addresses: ['192.0.2.1'], certificateEndsAt }),
-    openSession: () => Promise.reject(new Error('not here')),
     now: () => new Date('2026-11-26T12:00:00.000Z'),
-  };
-  return testInSteps(config as Arguments[0], dependencies as unknown as Arguments[1]);
+  });
+  return testInSteps(config as Partial<ConnectionConfig> as ConnectionConfig, dependencies);
 }
 
 test('a certificate that ends within fourteen days is warned of', async () => {
@@ -39,12 +38,8 @@ test('a server’s certificate is read without being trusted, and a silent port 
     const { certificateEndsAt } = await checkServer({ ...server, port: dovecot.imapsPort });
     assert.ok(certificateEndsAt !== undefined && certificateEndsAt > new Date());
     assert.deepEqual(await checkServer({ ...server, port: dovecot.imapPort }), { addresses: [] });
-    assert.deepEqual(
-      await checkServer({ host: 'localhost', port: 1, security: 'plain' }).then(
-        ({ addresses }) => addresses.length > 0,
-      ),
-      true,
-    );
+    const { addresses } = await checkServer({ host: 'localhost', port: 1, security: 'plain' });
+    assert.ok(addresses.length > 0);
   } finally {
     await dovecot.stop();
   }
