@@ -5,7 +5,12 @@ import { QueueClient } from '@azure/storage-queue';
 import { openConnectionStore } from '../../shared/connection/connectionStore.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import { makeOrderQueue, ordersOn } from '../../shared/schedule/orderQueue.ts';
-import { createScheduler, type Scheduler } from '../../shared/schedule/schedulePolls.ts';
+import {
+  createScheduler,
+  type PutOrder,
+  type Scheduler,
+  type SchedulerDependencies,
+} from '../../shared/schedule/schedulePolls.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 
@@ -35,13 +40,14 @@ const hourMs = 3_600_000;
 let warnings: string[] = [];
 const log: Log = { info() {}, warn: (sentence) => warnings.push(sentence), error() {} };
 
-function schedulerAt(clock: { now: Date }): Scheduler {
+function schedulerAt(clock: { now: Date }, change: Partial<SchedulerDependencies> = {}): Scheduler {
   warnings = [];
   return createScheduler({
     connections: openConnectionStore(table),
     openOrders: async () => ordersOn(queue),
     makeOrderQueue: () => makeOrderQueue(queue),
     now: () => clock.now,
+    ...change,
   });
 }
 
@@ -117,14 +123,8 @@ test('a process that has just started reads all rows at its first tick', async (
 test('a pass that failed is made again at the next tick', async () => {
   const clock = { now: new Date('2026-01-01T12:31:00Z') };
   let isAway = true;
-  const scheduler = createScheduler({
-    connections: openConnectionStore(table),
-    openOrders: async () => ordersOn(queue),
-    makeOrderQueue: async () => {
-      if (isAway) throw new Error('away');
-      await makeOrderQueue(queue);
-    },
-    now: () => clock.now,
+  const scheduler = schedulerAt(clock, {
+    makeOrderQueue: () => (isAway ? Promise.reject(new Error('away')) : makeOrderQueue(queue)),
   });
   await assert.rejects(scheduler.tick(log), /away/);
   await addRow('a-day-fast', { nextRunAt: '2026-01-02T12:10:00.000Z' });
@@ -137,16 +137,12 @@ test('a pass that failed is made again at the next tick', async () => {
 test('an order that can’t be put stops no other, is counted, and fails the tick in the end', async () => {
   for (const name of ['a', 'b', 'c']) await addRow(name, {});
   let opened = 0;
-  const scheduler = createScheduler({
-    connections: openConnectionStore(table),
-    openOrders: async () => {
-      opened += 1;
-      const put = ordersOn(queue);
-      return (key) => (key.connection === 'b' ? Promise.reject(new Failure('storage', 'Full.')) : put(key));
-    },
-    makeOrderQueue: () => makeOrderQueue(queue),
-    now: () => early,
-  });
+  const openOrders = async (): Promise<PutOrder> => {
+    opened += 1;
+    const put = ordersOn(queue);
+    return (key) => (key.connection === 'b' ? Promise.reject(new Failure('storage', 'Full.')) : put(key));
+  };
+  const scheduler = schedulerAt({ now: early }, { openOrders });
   const lines: unknown[] = [];
   const info: Log['info'] = (...line) => lines.push(line);
   await assert.rejects(scheduler.tick({ ...log, info }), { message: 'Full.' });
