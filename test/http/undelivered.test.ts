@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createStorage } from '../../shared/app/storage.ts';
-import { openJournal } from '../../shared/journal/journal.ts';
 import type { MailLine } from '../../shared/journal/lines.ts';
-import type { Part } from '../../shared/mail/mail.ts';
-import { identifyMail } from '../../shared/message/identity.ts';
-import { buildMessages, interchangeIdOf } from '../../shared/message/message.ts';
 import { type AppTestbed, queueName, startAppTestbed } from '../app/testbed.ts';
 import { mailLine } from '../journal/storage.ts';
+import { undeliveredMail } from '../undelivered/storage.ts';
 import { type Api, list, type Operation, object, openApi } from './api.ts';
+import { writeJournal } from './writeJournal.ts';
 
 let bed: AppTestbed;
 let api: Api;
@@ -20,44 +18,21 @@ before(async () => {
 });
 after(() => bed.stop());
 
+const storage = () =>
+  createStorage({ kind: 'connectionString', connectionString: bed.azurite.connectionString });
+
 /** Keeps a mail as a poll does whose queue is away; gives its id and its interchangeId. */
 async function keep(uid: number, connection = 'orders'): Promise<{ id: string; interchangeId: string }> {
-  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-  const store = await createStorage(access).undelivered();
-  const mailboxId = 'imap|mail.example.com|anna|INBOX|7';
-  const identity = identifyMail(mailboxId, String(uid), 'fingerprint');
-  const origin = { customer: 'acme', connection, identity, endpoint: 'imaps://mail.example.com:993/INBOX' };
+  const store = await storage().undelivered();
   const envelope = {
     subject: 'Order 17 – Ümlaut',
     messageId: '<17@example.com>',
     from: 'a@example.com',
     date: '2026-11-26T08:59:00.000Z',
   };
-  const parts = ['Hello', 'and more'].map((text, index): Part => {
-    const bytes = Buffer.from(text);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    const content = { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256 } as const;
-    return index === 0
-      ? { kind: 'body', contentType: 'text/plain; charset=utf-8', fileName: 'body.txt', content }
-      : { kind: 'attachment', contentType: 'application/pdf', fileName: '1.pdf', content };
-  });
-  const messages = buildMessages(origin, { envelope, parts }, 'none');
-  const interchangeId = interchangeIdOf(origin);
-  await store.store({
-    ...{
-      customer: 'acme',
-      connection,
-      protocol: 'imap',
-      queueName,
-      interchangeId,
-      envelope,
-      mailboxId,
-      identity,
-    },
-    error: 'Service Bus queue inbound was away.',
-    partCount: messages.length,
-    parts: messages,
-  });
+  const mail = undeliveredMail(['Hello', 'and more'], { uid, connection, queueName, envelope });
+  const { interchangeId } = mail;
+  await store.store(mail);
   const { records: stored } = await store.list({ connection, limit: 100 });
   return { id: stored.find((record) => record.interchangeId === interchangeId)?.id ?? '', interchangeId };
 }
@@ -163,19 +138,9 @@ test('undelivered mails are listed by customer and connection, a page at a time'
 
 test('a mail that is given up is gone, with its blobs, and the journal says so', async () => {
   const { id, interchangeId } = await keep(21, 'given-up');
-  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-  const container = await createStorage(access).container('email-journal');
   const storedAt = new Date(String(object((await api.call(`GET /api/undelivered/${id}`)).json()).storedAt));
-  const journal = openJournal({
-    customer: 'acme',
-    connection: 'given-up',
-    container: async () => container,
-    mode: 'full',
-    runId: 'run',
-    now: () => new Date(),
-  });
-  journal.addMail(mailLine({ at: storedAt, interchangeId, outcome: 'undelivered' } as Partial<MailLine>));
-  await journal.end(undefined);
+  const line: Partial<MailLine> = { at: storedAt, interchangeId, outcome: 'undelivered' };
+  await writeJournal(bed, 'given-up', [mailLine(line)]);
   const outcome = async () =>
     list(object((await api.call('GET /api/mails', { query: { connection: 'given-up' } })).json()).mails).map(
       (mail) => mail.outcome,
@@ -185,7 +150,7 @@ test('a mail that is given up is gone, with its blobs, and the journal says so',
   assert.equal((await api.call(`GET /api/undelivered/${id}`)).status, 404);
   assert.equal((await api.call(`DELETE /api/undelivered/${id}`)).status, 404);
   assert.deepEqual(await outcome(), ['given-up']);
-  const blobs = await createStorage(access).container('email-undelivered');
+  const blobs = await storage().container('email-undelivered');
   for await (const { name } of blobs.listBlobsFlat()) assert.ok(!name.startsWith(id), name);
 });
 

@@ -1,8 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { createStorage } from '../../shared/app/storage.ts';
-import { openJournal } from '../../shared/journal/journal.ts';
-import type { MailLine, RunLine } from '../../shared/journal/lines.ts';
 import { type AppTestbed, type AppTestbedOptions, startAppTestbed } from '../app/testbed.ts';
 import type { RunningHttpServer } from '../testbed/host/httpServer.ts';
 import { commandOf, programs, requirePrograms } from '../testbed/programs.ts';
@@ -16,8 +12,6 @@ export interface UiTestbed {
   readonly url: string;
   /** A tab of a browser of its own, as one that has never been there; `key` is put in beforehand. */
   open(options?: BrowserContextOptions & { readonly key?: string }): Promise<Tab>;
-  /** Writes mails, and what the run came to, into the journal of a connection of customer `acme`. */
-  writeJournal(connection: string, mails: readonly MailLine[], run?: RunLine): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -39,25 +33,8 @@ export async function startUiTestbed(options: AppTestbedOptions): Promise<UiTest
     bed,
     url: `${server.url}/api/ui`,
     open: (tab = {}) => open(browser, server, tab),
-    writeJournal,
     stop,
   };
-
-  async function writeJournal(connection: string, mails: readonly MailLine[], run?: RunLine): Promise<void> {
-    const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-    const container = () => createStorage(access).container('email-journal');
-    const owner = { customer: 'acme', connection };
-    const journal = openJournal({
-      ...owner,
-      container,
-      runId: randomUUID(),
-      mode: 'full',
-      now: () => new Date(),
-    });
-    for (const mail of mails) journal.addMail(mail);
-    const warning = await journal.end(run);
-    if (warning !== undefined) throw new Error(warning);
-  }
 
   async function stop(): Promise<void> {
     await browser.close();

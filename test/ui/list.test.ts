@@ -4,6 +4,7 @@ import type { TransactionAction } from '@azure/data-tables';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { mailboxColumns } from '../app/testbed.ts';
+import { writeJournal } from '../http/writeJournal.ts';
 import { mailLine, part } from '../journal/storage.ts';
 import { functionKey, startUiTestbed, type UiTestbed } from './browser.ts';
 import { addRecord } from './records.ts';
@@ -38,7 +39,7 @@ before(async () => {
   const nextTryAt = new Date(Date.now() + 18 * 60_000);
   waiting = await addRecord(ui.bed, { ...record, subject: hostile, from: hostile, storedAt, nextTryAt });
   abandoned = await addRecord(ui.bed, { ...record, subject: 'Old one', storedAt, nextTryAt: undefined });
-  await ui.writeJournal('ok', [
+  await writeJournal(ui.bed, 'ok', [
     mailLine({
       at: storedAt,
       emailSubject: hostile,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import type { MailLine } from '../../shared/journal/lines.ts';
 import { mailboxColumns } from '../app/testbed.ts';
+import { writeJournal } from '../http/writeJournal.ts';
 import { mailLine, part } from '../journal/storage.ts';
 import { functionKey, startUiTestbed } from './browser.ts';
 import { addRecord } from './records.ts';
@@ -166,7 +167,8 @@ const journalled = [
   ['Order 2026-1187', 'Purchasing <po@initech.example>', ['body.txt', 'order-1187.pdf', 'drawing.dwg'], 42],
   ['Invoice 4711', 'Xaver Huber <xaver@example.org>', ['body.txt', 'Rechnung 4711.pdf'], 95],
 ] as const;
-await ui.writeJournal(
+await writeJournal(
+  ui.bed,
   'orders',
   journalled.map(([emailSubject, emailFrom, names, minutes], index) =>
     mailLine({
@@ -190,7 +192,7 @@ await ui.writeJournal(
   ),
   { at: new Date(now - 19_000), status: 'ok', mails: 14, messages: 37, bytes: 1_402_331, durationMs: 2_140 },
 );
-await ui.writeJournal('orders', [], {
+await writeJournal(ui.bed, 'orders', [], {
   at: new Date(now - 42 * 60_000),
   status: 'failed',
   mails: 3,
