@@ -3,12 +3,11 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Page } from 'playwright-core';
 import type { MailLine } from '../../shared/journal/lines.ts';
 import { mailboxColumns } from '../app/testbed.ts';
 import { writeJournal } from '../http/writeJournal.ts';
 import { mailLine, part } from '../journal/storage.ts';
-import { functionKey, startUiTestbed } from './browser.ts';
+import { go, startUiTestbed } from './browser.ts';
 import { addRecord } from './records.ts';
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '..', '..', 'docs', 'ui');
@@ -202,13 +201,13 @@ await writeJournal(ui.bed, 'orders', [], {
   error: 'Queue email-inbound is full: the namespace refuses messages until some are received.',
 });
 
+const closing: (() => Promise<void>)[] = [];
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [1280, 360]) {
-    const { page, troubles, close } = await ui.open({
-      key: functionKey,
-      colorScheme,
-      viewport: { width, height: 860 },
-    });
+    const { page } = await ui.open(
+      { after: (close) => closing.push(close) },
+      { colorScheme, viewport: { width, height: 860 } },
+    );
     const shot = async (name: string, height = 800) => {
       await page.setViewportSize({ width, height });
       await page.screenshot({
@@ -234,12 +233,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await go(page, '#/undelivered');
     await page.getByRole('heading', { level: 1, name: 'Undelivered' }).waitFor();
     await shot('undelivered');
-    if (troubles.length > 0) console.error(troubles);
-    await close();
   }
 }
+for (const close of closing) await close();
 await ui.stop();
-
-async function go(page: Page, hash: string): Promise<void> {
-  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
-}
