@@ -129,66 +129,35 @@ test('the storage account by identity: its services by their addresses', () => {
   );
 });
 
-test('Service Bus by identity', () => {
-  const { serviceBus: read } = good({
+test('Service Bus by identity, over TCP and over web sockets', () => {
+  const env = {
     AzureWebJobsStorage: storage,
     ServiceBusConnection__fullyQualifiedNamespace: 'acme.servicebus.windows.net',
-  });
-  assert.deepEqual(read, {
+  };
+  const byIdentity = {
     kind: 'identity',
     fullyQualifiedNamespace: 'acme.servicebus.windows.net',
     identity: { kind: 'default' },
     transport: 'tcp',
-  });
+  };
+  assert.deepEqual(good(env).serviceBus, byIdentity);
+  const overWebSockets = good({ ...env, ServiceBusConnection__transportType: 'amqpWebSockets' });
+  assert.deepEqual(overWebSockets.serviceBus, { ...byIdentity, transport: 'webSockets' });
 });
 
 test('a user-assigned identity is named by client, resource or object id', () => {
-  const env = {
-    AzureWebJobsStorage: storage,
-    ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
+  const identity = (setting: string) => {
+    const { serviceBus: read } = good({
+      AzureWebJobsStorage: storage,
+      ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
+      [`ServiceBusConnection__${setting}`]: 'id',
+    });
+    return read.kind === 'identity' && read.identity;
   };
-  const identity = (more: Env) => {
-    const { serviceBus: read } = good({ ...env, ...more });
-    return read.kind === 'identity' ? read.identity : undefined;
-  };
-  const resourceId =
-    '/subscriptions/1/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
-  assert.deepEqual(identity({ ServiceBusConnection__managedIdentityResourceId: resourceId }), {
-    kind: 'managedIdentity',
-    resourceId,
-  });
-  assert.deepEqual(identity({ ServiceBusConnection__managedIdentityObjectId: 'o' }), {
-    kind: 'managedIdentity',
-    objectId: 'o',
-  });
-  assert.deepEqual(identity({ ServiceBusConnection__clientId: 'c' }), { kind: 'default', clientId: 'c' });
-});
-
-test('Service Bus over web sockets, by connection string and by identity', () => {
-  assert.equal(
-    good({ ...base, ServiceBusConnection: `${serviceBus};TransportType=AmqpWebSockets` }).serviceBus
-      .transport,
-    'webSockets',
-  );
-  const env = {
-    AzureWebJobsStorage: storage,
-    ServiceBusConnection__fullyQualifiedNamespace: 'acme.servicebus.windows.net',
-    ServiceBusConnection__transportType: 'amqpWebSockets',
-  };
-  assert.equal(good(env).serviceBus.transport, 'webSockets');
-});
-
-test('other forms of connection strings are taken', () => {
-  const sas = `BlobEndpoint=https://b/;QueueEndpoint=https://q/;TableEndpoint=https://t/;SharedAccessSignature=sv=1&sig=${key}`;
-  for (const text of ['UseDevelopmentStorage=true', 'usedevelopmentstorage=TRUE;', sas]) {
-    assert.equal(good({ ...base, AzureWebJobsStorage: text }).storage.kind, 'connectionString');
-  }
-  for (const text of [
-    'Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true;',
-    `Endpoint=sb://acme.servicebus.windows.net;SharedAccessSignature=SharedAccessSignature sr=x&sig=${key}`,
-  ]) {
-    assert.equal(good({ ...base, ServiceBusConnection: text }).serviceBus.kind, 'connectionString');
-  }
+  const kind = 'managedIdentity';
+  assert.deepEqual(identity('managedIdentityResourceId'), { kind, resourceId: 'id' });
+  assert.deepEqual(identity('managedIdentityObjectId'), { kind, objectId: 'id' });
+  assert.deepEqual(identity('clientId'), { kind: 'default', clientId: 'id' });
 });
 
 const secondsRule = 'a whole number of seconds from 2 to 86400';
