@@ -19,7 +19,7 @@ const now = Date.now();
 const ago = (ms: number) => new Date(now - ms).toISOString();
 const soon = (ms: number) => new Date(now + ms).toISOString();
 
-function history(mails: (hour: number) => number, failures: (hour: number) => number): string {
+function history(mails: (hour: number) => number, failures: (hour: number) => number = () => 0): string {
   const hours = Array.from({ length: 24 }, (_, hour) => hour);
   const since = new Date(Math.floor(now / hourMs) * hourMs - 23 * hourMs).toISOString();
   return JSON.stringify({ since, mails: hours.map(mails), failures: hours.map(failures) });
@@ -77,10 +77,7 @@ const connections: Record<string, Record<string, unknown>> = {
     lastStatus: 'running',
     heartbeatAt: ago(2_000),
     nextRunAt: soon(200_000),
-    history: history(
-      (hour) => (hour > 8 ? hour * 3 : 0),
-      () => 0,
-    ),
+    history: history((hour) => (hour > 8 ? hour * 3 : 0)),
   },
   'globex/payroll': {
     ...columns({
@@ -93,10 +90,7 @@ const connections: Record<string, Record<string, unknown>> = {
     ...ran(9 * hourMs, 3, 3),
     lastStatus: 'ok',
     nextRunAt: soon(15 * hourMs),
-    history: history(
-      (hour) => (hour === 14 ? 3 : 0),
-      () => 0,
-    ),
+    history: history((hour) => (hour === 14 ? 3 : 0)),
   },
   'globex/support': {
     ...columns({ host: 'mail.globex.example', useSsl: true, port: 993, pollingIntervalSeconds: 600 }),
