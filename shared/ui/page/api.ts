@@ -183,20 +183,16 @@ export async function readUndelivered(
 
 /** Resolves also when it is gone already. */
 export async function giveUpUndelivered(id: string): Promise<void> {
-  try {
-    await call('DELETE', `undelivered/${encodeURIComponent(id)}`);
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-  }
+  await call('DELETE', `undelivered/${encodeURIComponent(id)}`).catch(unlessGone);
 }
 
 /** Resolves also when the mail has been delivered meanwhile. */
 export async function resendUndelivered(id: string): Promise<void> {
-  try {
-    await call('POST', `undelivered/${encodeURIComponent(id)}/resend`);
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-  }
+  await call('POST', `undelivered/${encodeURIComponent(id)}/resend`).catch(unlessGone);
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof ApiError && error.status === 404)) throw error;
 }
 
 function queryOf(values: Readonly<Record<string, string | undefined>>): string {

@@ -71,8 +71,26 @@ export function subjectOf({ emailSubject, emailMessageId, interchangeId }: Found
   );
 }
 
+type FactList = readonly (readonly [name: string, value: string | undefined])[];
+
+/** What is known of something; what is not is left out. */
+export function Facts({ facts }: { facts: FactList }) {
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) =>
+        value ? (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ) : null,
+      )}
+    </dl>
+  );
+}
+
 function MailDetails({ mail, nowMs }: { mail: FoundMail; nowMs: number }) {
-  const facts: (readonly [string, string | undefined])[] = [
+  const facts: FactList = [
     ['From', mail.emailFrom],
     ['To', mail.emailTo],
     ['Message-ID', mail.emailMessageId],
@@ -104,16 +122,7 @@ function MailDetails({ mail, nowMs }: { mail: FoundMail; nowMs: number }) {
           )}
         </p>
       )}
-      <dl class="facts">
-        {facts.map(([name, value]) =>
-          value ? (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ) : null,
-        )}
-      </dl>
+      <Facts facts={facts} />
       {mail.parts.length > 0 && <Parts parts={mail.parts} label={`Parts, ${clock(mail.at, nowMs)}`} />}
     </div>
   );
@@ -131,22 +140,13 @@ export function Parts({ parts, label }: { parts: readonly FoundPart[]; label: st
               {part.partKind} · {part.contentType} · {size(part.size)}
             </span>
           </p>
-          <dl class="facts">
-            <div>
-              <dt>messageId</dt>
-              <dd>{part.messageId}</dd>
-            </div>
-            <div>
-              <dt>SHA-256</dt>
-              <dd>{part.sha256}</dd>
-            </div>
-            {part.claimCheck !== undefined && (
-              <div>
-                <dt>Claim check</dt>
-                <dd>{part.claimCheck}</dd>
-              </div>
-            )}
-          </dl>
+          <Facts
+            facts={[
+              ['messageId', part.messageId],
+              ['SHA-256', part.sha256],
+              ['Claim check', part.claimCheck],
+            ]}
+          />
         </li>
       ))}
     </ol>
