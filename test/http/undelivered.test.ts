@@ -37,23 +37,21 @@ async function keep(uid: number, connection = 'orders'): Promise<{ id: string; i
   return { id: stored.find((record) => record.interchangeId === interchangeId)?.id ?? '', interchangeId };
 }
 
-const records = async (query: Record<string, string> = {}) =>
-  list(object((await api.call('GET /api/undelivered', { query })).json()).undelivered);
+const read = async (id: string) => object((await api.call(`GET /api/undelivered/${id}`)).json());
+
+async function page(query: Record<string, string>) {
+  const { undelivered, next } = object((await api.call('GET /api/undelivered', { query })).json());
+  return { ids: list(undelivered).map(({ id }) => id), next };
+}
+const ids = async (query: Record<string, string> = {}) => (await page(query)).ids;
 
 test('undelivered mails are listed newest first, read, and resent', async () => {
-  assert.deepEqual(await records(), []);
+  assert.deepEqual(await ids(), []);
   const { id: older, interchangeId } = await keep(1);
   const { id: newer } = await keep(2);
-  assert.deepEqual(
-    (await records()).map(({ id }) => id),
-    [newer, older],
-  );
-  assert.deepEqual(
-    (await records({ limit: '1' })).map(({ id }) => id),
-    [newer],
-  );
-  const record = object((await api.call(`GET /api/undelivered/${older}`)).json());
-  const { storedAt, nextTryAt, parts, ...rest } = record;
+  assert.deepEqual(await ids(), [newer, older]);
+  assert.deepEqual(await ids({ limit: '1' }), [newer]);
+  const { storedAt, nextTryAt, parts, ...rest } = await read(older);
   assert.deepEqual(
     list(parts).map(({ partNumber, partKind, inboundFileName, size }) => [
       partNumber,
@@ -88,12 +86,12 @@ test('undelivered mails are listed newest first, read, and resent', async () => 
   const table = bed.table('EmailUndelivered');
   const abandoned = { status: 'abandoned', nextTryAt: '', storedAt: '2026-01-01T00:00:00.000Z' };
   await table.updateEntity({ partitionKey: 'undelivered', rowKey: older, ...abandoned }, 'Merge');
-  assert.equal(object((await api.call(`GET /api/undelivered/${older}`)).json()).status, 'abandoned');
+  assert.equal((await read(older)).status, 'abandoned');
 
   const resent = await api.call(`POST /api/undelivered/${older}/resend`);
   assert.equal(resent.status, 202);
   assert.deepEqual(resent.json(), { id: older });
-  const due = object((await api.call(`GET /api/undelivered/${older}`)).json());
+  const due = await read(older);
   assert.equal(due.status, 'waiting');
   assert.ok(new Date(String(due.nextTryAt)).getTime() <= Date.now());
   await bed.host.fireTimer('retryDeliveries');
@@ -115,30 +113,25 @@ test('an id that is none is not found, and a wrong limit is refused', async () =
 });
 
 test('undelivered mails are listed by customer and connection, a page at a time', async () => {
-  const ids: string[] = [];
-  for (const [uid, connection] of [
-    [11, 'pages'],
-    [12, 'pages'],
-    [13, 'other'],
-    [14, 'pages'],
-  ] as const) {
-    ids.push((await keep(uid, connection)).id);
+  const kept: string[] = [];
+  for (const [index, connection] of ['pages', 'pages', 'other', 'pages'].entries()) {
+    kept.push((await keep(11 + index, connection)).id);
   }
   const seen: unknown[] = [];
   for (let next: unknown = ''; next !== undefined; ) {
     const query = { customer: 'acme', connection: 'pages', limit: '2', after: String(next) };
-    const page = object((await api.call('GET /api/undelivered', { query })).json());
-    seen.push(...list(page.undelivered).map(({ id }) => id));
-    next = page.next;
+    const found = await page(query);
+    seen.push(...found.ids);
+    next = found.next;
   }
-  assert.deepEqual(seen, [ids[3], ids[1], ids[0]]);
-  assert.equal((await records({ connection: 'other' })).length, 1);
-  assert.deepEqual(await records({ customer: 'nobody' }), []);
+  assert.deepEqual(seen, [kept[3], kept[1], kept[0]]);
+  assert.deepEqual(await ids({ connection: 'other' }), [kept[2]]);
+  assert.deepEqual(await ids({ customer: 'nobody' }), []);
 });
 
 test('a mail that is given up is gone, with its blobs, and the journal says so', async () => {
   const { id, interchangeId } = await keep(21, 'given-up');
-  const storedAt = new Date(String(object((await api.call(`GET /api/undelivered/${id}`)).json()).storedAt));
+  const storedAt = new Date(String((await read(id)).storedAt));
   const line: Partial<MailLine> = { at: storedAt, interchangeId, outcome: 'undelivered' };
   await writeJournal(bed, 'given-up', [mailLine(line)]);
   const outcome = async () =>
