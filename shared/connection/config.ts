@@ -1,6 +1,6 @@
 import type { SplitRules } from '../mail/mail.ts';
 import type { MailboxOptions } from '../mailbox/mailbox.ts';
-import type { Schedule } from '../time/schedule.ts';
+import type { Schedule } from '../time/time.ts';
 import type { Takes } from './patterns.ts';
 import type { ConfiguredSecret, SecretPlace } from './secret.ts';
 

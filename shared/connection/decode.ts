@@ -72,8 +72,8 @@ export function decodeConnection(
 
 function normalize(entity: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const raw: Record<string, unknown> = {
-    PartitionKey: entity.PartitionKey ?? entity.partitionKey,
-    RowKey: entity.RowKey ?? entity.rowKey,
+    PartitionKey: entity.PartitionKey,
+    RowKey: entity.RowKey,
   };
   for (const name of configColumnNames) {
     const value = Object.hasOwn(entity, name) ? normalizeColumn(name, entity[name]) : undefined;

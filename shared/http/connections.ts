@@ -29,7 +29,7 @@ const sinceOverlapMs = 15_000;
 
 /** `GET /api/connections`: in the table's order, a page at a time. */
 export async function listConnections(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
-  const limit = readLimit(request, { usual: 1_000, most: 1_000 });
+  const limit = readLimit(request, 1_000);
   const status = readChoice(request, 'status', runStatuses);
   const asOf = dependencies.now();
   const since = readTime(request, 'since');

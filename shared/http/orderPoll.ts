@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type ConnectionKey, type ConnectionStore, nameOf } from '../connection/connectionStore.ts';
 import { readState } from '../connection/state.ts';
 import { isEnabled } from '../schedule/due.ts';
+import { startOfMinute } from '../time/nextTime.ts';
 import { type Answer, problem, refuse } from './answer.ts';
 import { findExisting, keyOf, refuseMissing } from './connections.ts';
 import type { HttpDependencies } from './dependencies.ts';
@@ -9,7 +10,6 @@ import { queryText } from './query.ts';
 import { stateJson } from './representation.ts';
 import type { ApiRequest } from './request.ts';
 
-const minuteMs = 60_000;
 const maxWaitSeconds = 60;
 /** Calls that wait at a time in one process; any more are answered at once, as if their time were up. */
 const maxWaiting = 64;
@@ -32,7 +32,7 @@ export async function orderPoll(request: ApiRequest, dependencies: HttpDependenc
   const putOrder = await dependencies.orders();
   const requestedAt = dependencies.now();
   // Before the order: a run that has begun has written when it is due next, and that must stand.
-  const nextRunAt = new Date(Math.floor(requestedAt.getTime() / minuteMs) * minuteMs).toISOString();
+  const nextRunAt = startOfMinute(requestedAt).toISOString();
   if ((await store.merge(key, { nextRunAt })).kind === 'missing') refuseMissing(key);
   await putOrder(key);
   const order = { ...key, runRequestedAt: requestedAt.toISOString() };

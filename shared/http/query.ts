@@ -1,8 +1,16 @@
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { refuse } from './answer.ts';
 import type { ApiRequest } from './request.ts';
 
 type Query = Pick<ApiRequest, 'query'>;
 
+export interface PageQuery extends Partial<ConnectionKey> {
+  readonly limit: number;
+  /** `next` of the page before. */
+  readonly after?: string;
+}
+
+const maxLimit = 1_000;
 /** The Functions key may stand in any address. */
 const always = ['code'];
 
@@ -20,11 +28,21 @@ export function queryText({ query }: Query, name: string): string | undefined {
 }
 
 /** The query's `limit`. */
-export function readLimit(request: Query, { usual, most }: { usual: number; most: number }): number {
+export function readLimit(request: Query, usual: number): number {
   const text = queryText(request, 'limit') ?? String(usual);
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (limit >= 1 && limit <= most) return limit;
-  return refuse(400, `limit must be a whole number from 1 to ${most}.`);
+  if (limit >= 1 && limit <= maxLimit) return limit;
+  return refuse(400, `limit must be a whole number from 1 to ${maxLimit}.`);
+}
+
+/** Which page of a list is asked for, and whose mails. */
+export function readPage(request: Query): PageQuery {
+  const names = ['customer', 'connection', 'after'] as const;
+  const given = names.flatMap((name) => {
+    const text = queryText(request, name);
+    return text === undefined ? [] : [[name, text] as const];
+  });
+  return { limit: readLimit(request, 100), ...Object.fromEntries(given) };
 }
 
 /** A point in time, ISO 8601 with its zone (a day alone is its begin in UTC). */

@@ -9,6 +9,7 @@ import type { HttpDependencies } from './dependencies.ts';
 import { refuseHeldSecrets } from './heldSecrets.ts';
 import { readChoice } from './query.ts';
 import { type ApiRequest, readJsonObject } from './request.ts';
+import { testInSteps } from './testSteps.ts';
 
 /** Tests at a time in one process; each holds a connection to a mail server. */
 const maxTests = 8;
@@ -50,24 +51,17 @@ async function runTest(
     return problem(429, sentence, { 'Retry-After': '60' });
   }
   tests += 1;
-  const testing = (isStepped ? tryInSteps : countMails)(config, dependencies).finally(() => {
+  const testing = (isStepped ? testInSteps : countMails)(config, dependencies).finally(() => {
     tests -= 1;
   });
   const { testTimeoutMs } = dependencies;
   const late = `The test took longer than ${testTimeoutMs / 1000} s. Try again, or see what the next poll says.`;
   try {
-    return {
-      status: 200,
-      json: await withDeadline(testing, testTimeoutMs, () => new Failure('timeout', late)),
-    };
+    const json = await withDeadline(testing, testTimeoutMs, () => new Failure('timeout', late));
+    return { status: 200, json };
   } catch (error) {
     return outcome(toFailure(error, 'testing the connection').message);
   }
-}
-
-async function tryInSteps(config: ConnectionConfig, dependencies: HttpDependencies): Promise<object> {
-  const { testInSteps } = await import('./testSteps.ts');
-  return await testInSteps(config, dependencies);
 }
 
 async function countMails(config: ConnectionConfig, { openSession }: HttpDependencies): Promise<object> {

@@ -2,23 +2,15 @@ import type { StoredPart } from '../undelivered/manifest.ts';
 import type { UndeliveredRecord } from '../undelivered/record.ts';
 import { type Answer, refuse } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
-import { queryText, readLimit } from './query.ts';
+import { readPage } from './query.ts';
 import type { ApiRequest } from './request.ts';
 
 export const undeliveredQuery = ['customer', 'connection', 'limit', 'after'] as const;
 
 /** `GET /api/undelivered`: newest first, a page at a time. */
 export async function listUndelivered(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
-  const limit = readLimit(request, { usual: 100, most: 1_000 });
-  const [customer, connection, after] = ['customer', 'connection', 'after'].map((name) =>
-    queryText(request, name),
-  );
-  const { records, next } = await (await dependencies.undelivered()).list({
-    limit,
-    ...(customer === undefined ? {} : { customer }),
-    ...(connection === undefined ? {} : { connection }),
-    ...(after === undefined ? {} : { after }),
-  });
+  const page = readPage(request);
+  const { records, next } = await (await dependencies.undelivered()).list(page);
   return { status: 200, json: { undelivered: records.map(recordJson), next } };
 }
 

@@ -1,39 +1,5 @@
-import type { ConnectionKey } from '../connection/connectionStore.ts';
 import type { JournalFile } from './files.ts';
-import type { JournalPart, RunLine } from './lines.ts';
-
-/** A mail as the journal tells it, with its latest outcome; times are ISO 8601. */
-export interface FoundMail extends ConnectionKey {
-  readonly at: string;
-  readonly runId: string;
-  readonly interchangeId: string;
-  readonly outcome: (typeof outcomes)[number];
-  readonly reason?: string;
-  readonly emailMessageId?: string;
-  readonly emailSubject?: string;
-  readonly emailFrom?: string;
-  readonly emailTo?: string;
-  readonly emailDate?: string;
-  readonly receivedAt?: string;
-  readonly sizeBytes: number;
-  readonly queueName: string;
-  readonly parts: readonly FoundPart[];
-  readonly warning?: string;
-}
-
-/** Without its name in a journal of ids. */
-export type FoundPart = Omit<JournalPart, 'inboundFileName' | 'partKind'> & {
-  readonly partKind: string;
-  readonly inboundFileName?: string;
-};
-
-export interface FoundRun extends ConnectionKey, Omit<RunLine, 'at' | 'status'> {
-  readonly at: string;
-  readonly runId: string;
-  readonly status: string;
-}
-
-const outcomes = ['delivered', 'undelivered', 'left-out', 'given-up'] as const;
+import { type FoundMail, type FoundPart, type FoundRun, outcomes } from './found.ts';
 
 /** Reads a line of kind `mail`; undefined for one that is not as the journal writes it. */
 export function readMailLine(text: string, later: string | undefined): FoundMail | undefined {

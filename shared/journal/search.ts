@@ -5,9 +5,10 @@ import { storageFailure } from '../storage/storageFailure.ts';
 import { Limit } from '../wait/parallel.ts';
 import { readCursor, writeCursor } from './cursor.ts';
 import { journalDay, parseFileName } from './files.ts';
+import type { FoundMail, FoundRun, JournalPage } from './found.ts';
 import { hashedMessageId } from './lines.ts';
 import { type Candidate, Newest } from './newest.ts';
-import { type FoundMail, type FoundRun, readMailLine, readRunLine } from './readLine.ts';
+import { readMailLine, readRunLine } from './readLine.ts';
 import {
   bytesOf,
   comparePlaces,
@@ -27,15 +28,6 @@ export interface JournalQuery extends Partial<ConnectionKey> {
   readonly after?: string;
   /** How much of a day is read at a time; absent: a day of well over 100,000 mails. */
   readonly portionBytes?: number;
-}
-
-export interface JournalPage<T> {
-  /** Newest first. */
-  readonly found: readonly T[];
-  /** There may be more: `after` for the next page. */
-  readonly next?: string;
-  /** A sentence where the window is too much for one answer: go on with `next`, or ask for less. */
-  readonly incomplete?: string;
 }
 
 /** Another portion is begun no later than this. */

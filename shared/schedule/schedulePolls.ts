@@ -3,6 +3,7 @@ import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connec
 import { type Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
 import { earlyTickMs, readTime } from '../time/time.ts';
+import { forEachOf } from '../wait/parallel.ts';
 import { clockToleranceMs, dueColumns, isDue, readNextRunAt, staleHeartbeatMs } from './due.ts';
 
 /** Puts one order to poll on the queue `email-polls`. */
@@ -41,7 +42,7 @@ const hourMs = 3_600_000;
  * that waits for orders logs an error every two seconds.
  */
 export function createScheduler(dependencies: SchedulerDependencies): Scheduler {
-  const { connections, now, makeOrderQueue } = dependencies;
+  const { connections, openOrders, makeOrderQueue, now } = dependencies;
   let lastFullHour: number | undefined;
   let isQueueMade = false;
 
@@ -50,95 +51,76 @@ export function createScheduler(dependencies: SchedulerDependencies): Scheduler 
       const time = now();
       const hour = Math.floor((time.getTime() + earlyTickMs) / hourMs);
       const isFull = hour !== lastFullHour;
-      const orders = new Orders(dependencies.openOrders);
-      const rows = new RowLog(log);
-      const orderDue = async (): Promise<void> => {
+      const warn = firstLines(log);
+      const dueKeys = async function* (): AsyncIterable<ConnectionKey> {
         for await (const entity of connections.find(isFull ? undefined : dueFilter(time), dueColumns)) {
-          if (isFull) rows.note(entity, time);
+          const trouble = isFull ? troubleOf(entity, time) : undefined;
+          if (trouble !== undefined) warn(trouble);
           const { customer, connection } = entity.key;
           const isNamed = isStorableKey(customer) && isStorableKey(connection);
-          if (isNamed && isDue(entity.columns, time)) await orders.add(entity.key);
+          if (isNamed && isDue(entity.columns, time)) yield entity.key;
         }
       };
-      const ends = await Promise.allSettled([orderDue(), isQueueMade ? undefined : makeOrderQueue()]);
-      ends.push(...(await Promise.allSettled([orders.end(log)])));
-      for (const end of ends) if (end.status === 'rejected') throw end.reason;
+      const [put, made] = await Promise.allSettled([
+        putOrders(dueKeys(), openOrders, log),
+        isQueueMade ? undefined : makeOrderQueue(),
+      ]);
+      for (const end of [put, made]) if (end.status === 'rejected') throw end.reason;
+      if (put.status === 'fulfilled' && put.value !== undefined) throw put.value;
       isQueueMade = true;
       lastFullHour = hour;
     },
   };
 }
 
-/** The orders of one tick. */
-class Orders {
-  readonly #open: () => Promise<PutOrder>;
-  readonly #inFlight = new Set<Promise<void>>();
-  #opening: Promise<PutOrder> | undefined;
-  #due = 0;
-  #failed = 0;
-  #failure: Failure | undefined;
-
-  constructor(open: () => Promise<PutOrder>) {
-    this.#open = open;
-  }
-
-  /** Resolves when the next one may be added. */
-  async add(key: ConnectionKey): Promise<void> {
-    this.#due += 1;
-    while (this.#inFlight.size >= putsInFlight) await Promise.race(this.#inFlight);
-    const putting: Promise<void> = this.#put(key).finally(() => this.#inFlight.delete(putting));
-    this.#inFlight.add(putting);
-  }
-
-  async end(log: Log): Promise<void> {
-    await Promise.all(this.#inFlight);
-    const [due, failed] = [this.#due, this.#failed];
+/** Orders them while they come, and logs how many; gives what went wrong first with an order. Rejects as `keys` does. */
+async function putOrders(
+  keys: AsyncIterable<ConnectionKey>,
+  openOrders: () => Promise<PutOrder>,
+  log: Log,
+): Promise<Failure | undefined> {
+  let opening: Promise<PutOrder> | undefined;
+  let due = 0;
+  let failed = 0;
+  let failure: Failure | undefined;
+  try {
+    await forEachOf(keys, putsInFlight, async (key) => {
+      due += 1;
+      try {
+        opening ??= openOrders();
+        await (await opening)(key);
+      } catch (error) {
+        failed += 1;
+        failure ??= toFailure(error, 'putting an order to poll');
+      }
+    });
+  } finally {
     if (due > 0) log.info(`Ordered ${due - failed} of ${due} due polls.`, { due, failed });
-    if (this.#failure) throw this.#failure;
   }
-
-  async #put(key: ConnectionKey): Promise<void> {
-    try {
-      this.#opening ??= this.#open();
-      await (await this.#opening)(key);
-    } catch (error) {
-      this.#failed += 1;
-      this.#failure ??= toFailure(error, 'putting an order to poll');
-    }
-  }
+  return failure;
 }
 
-/** Names rows that a person should know of, the first few of a tick. */
-class RowLog {
-  readonly #log: Log;
-  #lines = 0;
+/** Says the first few lines of a tick about single rows. */
+function firstLines(log: Log): (sentence: string) => void {
+  let lines = 0;
+  return (sentence) => {
+    lines += 1;
+    if (lines <= maxRowLines) log.warn(sentence);
+    if (lines === maxRowLines) log.warn('Further rows of this kind are left out.');
+  };
+}
 
-  constructor(log: Log) {
-    this.#log = log;
+/** What a person should know of a row. */
+function troubleOf({ key, columns }: ConnectionEntity, now: Date): string | undefined {
+  const { customer, connection } = key;
+  if (customer === '' || connection === '') {
+    const empty = customer === '' ? 'PartitionKey' : 'RowKey';
+    const other = customer === '' ? `RowKey ${JSON.stringify(connection)}` : `PartitionKey "${customer}"`;
+    return `A row of EmailConnections (${other}) has an empty ${empty} and is not polled. Add it anew, with both keys.`;
   }
-
-  note({ key, columns }: ConnectionEntity, now: Date): void {
-    const { customer, connection } = key;
-    if (customer === '' || connection === '') {
-      const empty = customer === '' ? 'PartitionKey' : 'RowKey';
-      const other = customer === '' ? `RowKey ${JSON.stringify(connection)}` : `PartitionKey "${customer}"`;
-      this.#warn(
-        `A row of EmailConnections (${other}) has an empty ${empty} and is not polled. Add it anew, with both keys.`,
-      );
-      return;
-    }
-    const isAhead = readTime(columns.nextRunAt) !== undefined && readNextRunAt(columns, now) === undefined;
-    if (!isAhead) return;
-    this.#warn(
-      `Connection ${customer}/${connection} had a nextRunAt further ahead than its interval, from a clock that was fast or edited by hand. It is polled now.`,
-    );
-  }
-
-  #warn(sentence: string): void {
-    this.#lines += 1;
-    if (this.#lines <= maxRowLines) this.#log.warn(sentence);
-    if (this.#lines === maxRowLines) this.#log.warn('Further rows of this kind are left out.');
-  }
+  const isAhead = readTime(columns.nextRunAt) !== undefined && readNextRunAt(columns, now) === undefined;
+  if (!isAhead) return undefined;
+  return `Connection ${customer}/${connection} had a nextRunAt further ahead than its interval, from a clock that was fast or edited by hand. It is polled now.`;
 }
 
 /**

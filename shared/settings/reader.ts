@@ -14,6 +14,13 @@ export class SettingReader {
     return this.#env[name]?.trim() || undefined;
   }
 
+  /** A setting, or `usual` where it is missing; reports one that doesn't match, and gives it all the same. */
+  matching(name: string, pattern: RegExp, usual: string, rule: string): string {
+    const text = this.get(name) ?? usual;
+    if (!pattern.test(text)) this.wrong(name, text, rule);
+    return text;
+  }
+
   /** Gives undefined, for whoever has nothing better to give then. */
   report(sentence: string): undefined {
     this.sentences.push(sentence);

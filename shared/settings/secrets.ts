@@ -42,13 +42,3 @@ export function readVaultAddress(reader: SettingReader): string | undefined {
     `App setting ${name} is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.`,
   );
 }
-
-/** SECRETS_VAULT_PREFIX. Names of secrets are letters, digits and hyphens. */
-export function readVaultPrefix(reader: SettingReader): string {
-  const name = 'SECRETS_VAULT_PREFIX';
-  const prefix = reader.get(name) ?? 'mailbox-';
-  if (!/^[A-Za-z0-9-]{1,126}$/.test(prefix)) {
-    reader.wrong(name, prefix, "the beginning of a secret's name: letters, digits and hyphens");
-  }
-  return prefix;
-}

@@ -9,7 +9,7 @@ import {
 } from './account.ts';
 import { queueNamePattern, queueNameRule } from './queueName.ts';
 import { SettingReader } from './reader.ts';
-import { readSecretPrefix, readVaultAddress, readVaultPrefix } from './secrets.ts';
+import { readSecretPrefix, readVaultAddress } from './secrets.ts';
 
 /** The environment, as `process.env` gives it. */
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -63,14 +63,19 @@ export function readSettings(env: Env): ReadSettings {
   const insightsIdentity = readInsightsIdentity(reader);
   const secretsVault = readVaultAddress(reader);
   const rest = {
-    queueName: readQueueName(reader),
+    queueName: reader.matching('EMAIL_QUEUE_NAME', queueNamePattern, 'email-inbound', queueNameRule),
     maxMessageBytes: readNumber(reader, 'EMAIL_MAX_MESSAGE_BYTES', 4_194_304, bytesTo(104_857_600)),
     maxMailBytes: readNumber(reader, 'EMAIL_MAX_MAIL_BYTES', 157_286_400, bytesTo(2_147_483_648)),
     pollTimeBudgetMs: 1000 * readNumber(reader, 'POLL_TIME_BUDGET_SECONDS', 240, seconds),
     retryMaxAgeMs: 3_600_000 * readNumber(reader, 'RETRY_MAX_AGE_HOURS', 144, hours),
-    denyPrivateNetworks: readBoolean(reader, 'MAIL_DENY_PRIVATE_NETWORKS', false),
+    denyPrivateNetworks: readFlag(reader, 'MAIL_DENY_PRIVATE_NETWORKS'),
     secretSettingsPrefix: readSecretPrefix(reader),
-    secretsVaultPrefix: readVaultPrefix(reader),
+    secretsVaultPrefix: reader.matching(
+      'SECRETS_VAULT_PREFIX',
+      /^[A-Za-z0-9-]{1,126}$/,
+      'mailbox-',
+      vaultRule,
+    ),
     managedIdentityHosts: readHostPatterns(reader, 'MANAGED_IDENTITY_HOSTS') ?? [],
     journal: readJournal(reader),
   };
@@ -112,12 +117,8 @@ function readNumber(reader: SettingReader, name: string, usual: number, rule: Nu
   return usual;
 }
 
-function readBoolean(reader: SettingReader, name: string, defaultValue: boolean): boolean {
-  const text = reader.get(name);
-  const lower = text?.toLowerCase();
-  if (text === undefined) return defaultValue;
-  if (lower !== 'true' && lower !== 'false') reader.wrong(name, text, 'true or false');
-  return lower === 'true';
+function readFlag(reader: SettingReader, name: string): boolean {
+  return reader.matching(name, /^(true|false)$/i, 'false', 'true or false').toLowerCase() === 'true';
 }
 
 const hostPattern = /^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
@@ -141,22 +142,12 @@ function readHostPatterns(reader: SettingReader, name: string): readonly string[
   return patterns;
 }
 
+const vaultRule = "the beginning of a secret's name: letters, digits and hyphens";
 const hostRule = 'a comma-separated list of host names, IP addresses or patterns such as *.example.com';
 
-function readQueueName(reader: SettingReader): string {
-  const name = reader.get('EMAIL_QUEUE_NAME') ?? 'email-inbound';
-  if (!queueNamePattern.test(name)) {
-    reader.wrong('EMAIL_QUEUE_NAME', name, queueNameRule);
-  }
-  return name;
-}
-
 function readJournal(reader: SettingReader): JournalMode {
-  const text = reader.get('JOURNAL');
-  const lower = text?.toLowerCase() ?? 'full';
-  if (lower === 'full' || lower === 'ids' || lower === 'off') return lower;
-  reader.wrong('JOURNAL', text ?? '', 'full, ids or off');
-  return 'full';
+  const text = reader.matching('JOURNAL', /^(full|ids|off)$/i, 'full', 'full, ids or off').toLowerCase();
+  return text === 'ids' || text === 'off' ? text : 'full';
 }
 
 /** `Authorization=AAD`, and `ClientId=…` for a user-assigned identity, as the Functions host takes it. */

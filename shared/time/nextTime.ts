@@ -1,6 +1,5 @@
 import { Failure } from '../failure/failure.ts';
-import { minuteMs, type Schedule } from './schedule.ts';
-import { earlyTickMs } from './time.ts';
+import { earlyTickMs, minuteMs, type Schedule } from './time.ts';
 
 export interface NextRun {
   /** A whole minute, later than the `now` it was computed from. */
@@ -59,6 +58,7 @@ async function nextByCron(cron: string, timeZone: string, after: Date): Promise<
   return next;
 }
 
-function startOfMinute(time: Date): Date {
+/** The whole minute that the time lies in. */
+export function startOfMinute(time: Date): Date {
   return new Date(Math.floor(time.getTime() / minuteMs) * minuteMs);
 }

@@ -1,15 +1,18 @@
-/** Runs `work` on each item, at most `atOnce` at a time; rejects with the first rejection, after which none is begun. */
+/**
+ * Runs `work` on each item, at most `atOnce` at a time; rejects with the first rejection, after which none is begun.
+ * Of items that are still to come the next one is asked for when it can be worked on.
+ */
 export async function forEachOf<T>(
-  items: Iterable<T>,
+  items: Iterable<T> | AsyncIterable<T>,
   atOnce: number,
   work: (item: T) => Promise<unknown>,
 ): Promise<void> {
-  const iterator = items[Symbol.iterator]();
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
   let failed = false;
   const lane = async (): Promise<void> => {
     while (!failed) {
-      const next = iterator.next();
-      if (next.done) return;
+      const next = await iterator.next();
+      if (next.done || failed) return;
       try {
         await work(next.value);
       } catch (error) {

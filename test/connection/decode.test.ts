@@ -36,6 +36,8 @@ const entra: Entity = {
   oauth2ClientId: 'client',
   oauth2ClientSecret: 'client secret',
 };
+const identity: Entity = { ...oauth2, oauth2Grant: 'managedIdentity' };
+const endpoint: Entity = { ...entra, oauth2TenantId: undefined };
 
 function good(entity: Entity): ConnectionConfig {
   const decoded = decodeConnection(entity, sources);
@@ -95,23 +97,26 @@ test('every column is taken', () => {
     queueName: 'orders',
     sessions: 'mail',
   });
-  assert.equal(config.enabled, false);
-  assert.equal(config.port, 1143);
-  assert.equal(config.security, 'starttls');
-  assert.equal(config.caCertificate, caPem + caPem);
-  assert.deepEqual(config.rules, {
-    sendBody: true,
-    sendAttachments: false,
-    inlineAttachments: true,
-    bodyFormat: 'eml',
-    unpackWinmail: true,
+  assert.deepEqual(config, {
+    ...good(base),
+    enabled: false,
+    port: 1143,
+    security: 'starttls',
+    caCertificate: caPem + caPem,
+    rules: {
+      sendBody: true,
+      sendAttachments: false,
+      inlineAttachments: true,
+      bodyFormat: 'eml',
+      unpackWinmail: true,
+    },
+    deleteMails: true,
+    schedule: { kind: 'cron', cron: '*/5 * * * *', timeZone: 'Europe/Berlin' },
+    useProcessLock: true,
+    folder: 'In Box/Ünread',
+    queueName: 'orders',
+    sessions: 'mail',
   });
-  assert.equal(config.deleteMails, true);
-  assert.deepEqual(config.schedule, { kind: 'cron', cron: '*/5 * * * *', timeZone: 'Europe/Berlin' });
-  assert.equal(config.useProcessLock, true);
-  assert.equal(config.folder, 'In Box/Ünread');
-  assert.equal(config.queueName, 'orders');
-  assert.equal(config.sessions, 'mail');
 });
 
 test('the port follows protocol and SSL; POP3 always deletes', () => {
@@ -219,135 +224,144 @@ test('an interval beyond what a date can hold is as good as never', () => {
   });
 });
 
-const hostRule = 'it must be a host name or IP address, without scheme, port or path.';
-const settingRule =
-  'passwordSetting is not valid; it must be the name of an app setting (letters, digits, and any of _ . : -).';
+type Refused = readonly [columns: Entity, ...sentences: string[]];
 
-const foreignSetting =
-  'passwordSetting names an app setting that does not begin with MAILBOX_; rename the setting so, since only those may be used as secrets (SECRET_SETTINGS_PREFIX).';
+const hostRule = 'a host name or IP address, without scheme, port or path';
+const intervalRule = 'a whole number of at least 60';
+const lineRule = 'text of at most 1024 characters without line breaks or NUL';
+const secretRule = 'text of at most 8192 characters without line breaks or NUL';
+const pemRule = 'one or more certificates in PEM, without a private key';
+const keyRule = '1 to 63 letters, digits, dots, underscores or hyphens, beginning with a letter or digit';
+const patternsRule = 'patterns of at most 4096 characters, separated by commas, such as';
 
-const refused: readonly (readonly [Entity, string])[] = [
-  [{ pollingIntervalSeconds: 30 }, 'pollingIntervalSeconds is 30; it must be a whole number of at least 60.'],
+/** Values that are wrong by themselves, as the sentence shows them, and what the column must be. */
+const wrongValues: readonly (readonly [column: string, value: unknown, shown: string, rule: string])[] = [
+  ['pollingIntervalSeconds', 30, '30', intervalRule],
+  ['pollingIntervalSeconds', 90.5, '90.5', intervalRule],
+  ['pollingIntervalSeconds', 'often', '"often"', intervalRule],
+  ['port', 0, '0', 'a whole number from 1 to 65535'],
+  ['port', '65536', '65536', 'a whole number from 1 to 65535'],
+  ['enabled', 'maybe', '"maybe"', 'true or false'],
+  ['useSsl', 1, '1', 'true or false'],
+  ['host', 'imaps://mail.example.com', '"imaps://mail.example.com"', hostRule],
+  ['host', 'mail.example.com:993', '"mail.example.com:993"', hostRule],
+  ['host', 'mail.example.com/x', '"mail.example.com/x"', hostRule],
+  ['host', 'mail example', '"mail example"', hostRule],
+  ['host', 'mail\r\nexample', '"mail\\r\\nexample"', hostRule],
+  ['host', '0x7f.1', '"0x7f.1"', hostRule],
+  ['host', '2130706433', '"2130706433"', hostRule],
+  ['host', 'fe80::1%eth0', '"fe80::1%eth0"', hostRule],
+  ['host', { a: 1 }, 'of type object', hostRule],
+  ['hostType', 'SMTP', '"SMTP"', 'IMAP or POP3'],
+  ['fromFilter', ',', '","', `${patternsRule} *@example.com, !noreply@*`],
+  ['toFilter', 'a, !', '"a, !"', `${patternsRule} orders@example.com, orders+*@example.com`],
+  ['subjectFilter', '! ', '"!"', `${patternsRule} order, invoice, !out of office`],
+  ['attachmentFilter', ', ,', '", ,"', `${patternsRule} *.pdf, *.xml, !logo*`],
+  ['unmatchedMails', 'delete', '"delete"', 'leave or markRead'],
+  ['unpackWinmail', 'yes', '"yes"', 'true or false'],
+  ['moveToFolder', 'A\r\nB', '"A\\r\\nB"', lineRule],
+  ['username', 'u\r\nA1 LOGOUT', '"u\\r\\nA1 LOGOUT"', lineRule],
+  ['folder', 'INBOX\0', '"INBOX\\u0000"', lineRule],
+  ['password', 'hunter2\r\nDELE 1', 'not valid', secretRule],
+  ['password', 12345678, 'not valid', secretRule],
+  ['timeZone', 'Mars/Base', '"Mars/Base"', 'an IANA time zone, such as Europe/Berlin'],
+  ['timeZone', '+01:00', '"+01:00"', 'an IANA time zone, such as Europe/Berlin'],
+  ['caCertificate', 'MIIB', 'not valid', pemRule],
+  ['caCertificate', caPem.replace('MIIB', 'AAAA'), 'not valid', pemRule],
+  ['caCertificate', `${caPem}-----BEGIN PRIVATE KEY-----`, 'not valid', pemRule],
+  ['bodyFormat', 'rtf', '"rtf"', 'text, html or eml'],
+  ['sessions', 'one', '"one"', 'none, connection or mail'],
+  ['authType', 'ntlm', '"ntlm"', 'password or oauth2'],
   [
-    { pollingIntervalSeconds: 90.5 },
-    'pollingIntervalSeconds is 90.5; it must be a whole number of at least 60.',
+    'queueName',
+    '/orders',
+    '"/orders"',
+    'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)',
   ],
-  [
-    { pollingIntervalSeconds: 'often' },
-    'pollingIntervalSeconds is "often"; it must be a whole number of at least 60.',
-  ],
-  [{ port: 0 }, 'port is 0; it must be a whole number from 1 to 65535.'],
-  [{ port: '65536' }, 'port is 65536; it must be a whole number from 1 to 65535.'],
-  [{ enabled: 'maybe' }, 'enabled is "maybe"; it must be true or false.'],
-  [{ useSsl: 1 }, 'useSsl is 1; it must be true or false.'],
-  [{ host: '' }, 'host is missing; it must be a host name or IP address, without scheme, port or path.'],
-  [{ host: 'imaps://mail.example.com' }, `host is "imaps://mail.example.com"; ${hostRule}`],
-  [{ host: 'mail.example.com:993' }, `host is "mail.example.com:993"; ${hostRule}`],
-  [{ host: 'mail.example.com/x' }, `host is "mail.example.com/x"; ${hostRule}`],
-  [{ host: 'mail example' }, `host is "mail example"; ${hostRule}`],
-  [{ host: 'mail\r\nexample' }, `host is "mail\\r\\nexample"; ${hostRule}`],
-  [{ host: '0x7f.1' }, `host is "0x7f.1"; ${hostRule}`],
-  [{ host: '2130706433' }, `host is "2130706433"; ${hostRule}`],
-  [{ host: 'fe80::1%eth0' }, `host is "fe80::1%eth0"; ${hostRule}`],
-  [{ host: { a: 1 } }, `host is of type object; ${hostRule}`],
-  [{ hostType: 'SMTP' }, 'hostType is "SMTP"; it must be IMAP or POP3.'],
+  ['PartitionKey', 'a/b', '"a/b"', keyRule],
+  ['RowKey', '..', '".."', keyRule],
+];
+
+/** What a connection without a password names in its place, and the sentence about it. */
+const wrongSettings: Readonly<Record<string, string>> = {
+  MAILBOX_NOT_THERE:
+    'names the app setting MAILBOX_NOT_THERE, which does not exist or is empty; add it to the function app.',
+  MAILBOX_EMPTY:
+    'names the app setting MAILBOX_EMPTY, which does not exist or is empty; add it to the function app.',
+  MAILBOX_UNRESOLVED:
+    "names the app setting MAILBOX_UNRESOLVED, whose Key Vault reference is not resolved; check the reference and that the app's identity may read the secret.",
+  MAILBOX_TWO_LINES: `names the app setting MAILBOX_TWO_LINES, whose value must be ${secretRule}; store it so.`,
+  'my p@ssword!':
+    'is not valid; it must be the name of an app setting (letters, digits, and any of _ . : -).',
+  ...Object.fromEntries(
+    ['AzureWebJobsStorage', 'APPSETTING_AzureWebJobsStorage', 'mailbox_PW', 'hunter2'].map((name) => [
+      name,
+      'names an app setting that does not begin with MAILBOX_; rename the setting so, since only those may be used as secrets (SECRET_SETTINGS_PREFIX).',
+    ]),
+  ),
+};
+const wrongVaultSecrets: Readonly<Record<string, string>> = {
+  mailbox_pw:
+    'is not valid; it must be the name of a secret in Key Vault (1 to 127 letters, digits or hyphens).',
+  'storage-key':
+    'names a secret that does not begin with mailbox-; rename the secret so, since only those may be used (SECRETS_VAULT_PREFIX).',
+};
+
+const sameFolder = 'moveToFolder is the folder that is polled; it must be another one.';
+
+/** Columns over those of a working connection, and the sentences about them. */
+const refused: readonly Refused[] = [
+  ...wrongValues.map(
+    ([column, value, shown, rule]): Refused => [
+      { [column]: value },
+      `${column} is ${shown}; it must be ${rule}.`,
+    ],
+  ),
+  ...Object.entries(wrongSettings).map(
+    ([passwordSetting, says]): Refused => [
+      { password: undefined, passwordSetting },
+      `passwordSetting ${says}`,
+    ],
+  ),
+  ...Object.entries(wrongVaultSecrets).map(
+    ([passwordVaultSecret, says]): Refused => [
+      { password: undefined, passwordVaultSecret },
+      `passwordVaultSecret ${says}`,
+    ],
+  ),
+  ...['passwordSetting', 'passwordVaultSecret'].map(
+    (name): Refused => [
+      { [name]: 'MAILBOX-PW' },
+      `${name} is given together with password; only one of them may be given.`,
+    ],
+  ),
+  ...['fromFilter', 'toFilter', 'subjectFilter', 'moveToFolder'].map(
+    (name): Refused => [
+      { hostType: 'POP3', [name]: 'x' },
+      `${name} is given while hostType is POP3; it must be left out, since only IMAP has it.`,
+    ],
+  ),
+  [{ moveToFolder: 'inbox' }, sameFolder],
+  [{ moveToFolder: 'Done', folder: 'Done' }, sameFolder],
+  [{ host: '' }, `host is missing; it must be ${hostRule}.`],
   [{ hostType: undefined }, 'hostType is missing; it must be IMAP or POP3.'],
-  ...[
-    ['fromFilter', ',', '*@example.com, !noreply@*'],
-    ['toFilter', 'a, !', 'orders@example.com, orders+*@example.com'],
-    ['subjectFilter', '! ', 'order, invoice, !out of office'],
-    ['attachmentFilter', ', ,', '*.pdf, *.xml, !logo*'],
-  ].map(([name = '', text = '', example]): readonly [Entity, string] => [
-    { [name]: text },
-    `${name} is ${JSON.stringify(text.trim())}; it must be patterns of at most 4096 characters, separated by commas, such as ${example}.`,
-  ]),
-  [{ unmatchedMails: 'delete' }, 'unmatchedMails is "delete"; it must be leave or markRead.'],
-  [{ unpackWinmail: 'yes' }, 'unpackWinmail is "yes"; it must be true or false.'],
-  [
-    { moveToFolder: 'A\r\nB' },
-    'moveToFolder is "A\\r\\nB"; it must be text of at most 1024 characters without line breaks or NUL.',
-  ],
+  [{ username: undefined }, `username is missing; it must be ${lineRule}.`],
+  [{ RowKey: undefined }, `RowKey is missing; it must be ${keyRule}.`],
   [
     { moveToFolder: 'Done', deleteMessages: true },
     'moveToFolder is given while deleteMessages is true; only one of them may say what becomes of a delivered mail.',
   ],
-  [{ moveToFolder: 'inbox' }, 'moveToFolder is the folder that is polled; it must be another one.'],
-  [
-    { moveToFolder: 'Done', folder: 'Done' },
-    'moveToFolder is the folder that is polled; it must be another one.',
-  ],
-  ...['fromFilter', 'toFilter', 'subjectFilter', 'moveToFolder'].map((name): readonly [Entity, string] => [
-    { hostType: 'POP3', [name]: 'x' },
-    `${name} is given while hostType is POP3; it must be left out, since only IMAP has it.`,
-  ]),
   [
     { hostType: 'POP3', unmatchedMails: 'markRead' },
     'unmatchedMails is markRead while hostType is POP3; it must be left out, since POP3 has no read mark.',
-  ],
-  [
-    { username: undefined },
-    'username is missing; it must be text of at most 1024 characters without line breaks or NUL.',
-  ],
-  [
-    { username: 'u\r\nA1 LOGOUT' },
-    'username is "u\\r\\nA1 LOGOUT"; it must be text of at most 1024 characters without line breaks or NUL.',
-  ],
-  [
-    { folder: 'INBOX\0' },
-    'folder is "INBOX\\u0000"; it must be text of at most 1024 characters without line breaks or NUL.',
-  ],
-  [
-    { password: 'hunter2\r\nDELE 1' },
-    'password is not valid; it must be text of at most 8192 characters without line breaks or NUL.',
-  ],
-  [
-    { password: 12345678 },
-    'password is not valid; it must be text of at most 8192 characters without line breaks or NUL.',
   ],
   [
     { password: undefined },
     'password is missing; it, passwordSetting or passwordVaultSecret must be given with authType=password.',
   ],
   [
-    { passwordSetting: 'MAILBOX_PW' },
-    'passwordSetting is given together with password; only one of them may be given.',
-  ],
-  [
     { password: '@Microsoft.KeyVault(SecretUri=https://v/s)' },
     'password is a Key Vault reference, which works in app settings only; put it into one and name that in passwordSetting, or name the secret in passwordVaultSecret.',
-  ],
-  [
-    { password: undefined, passwordSetting: 'MAILBOX_NOT_THERE' },
-    'passwordSetting names the app setting MAILBOX_NOT_THERE, which does not exist or is empty; add it to the function app.',
-  ],
-  [
-    { password: undefined, passwordSetting: 'MAILBOX_EMPTY' },
-    'passwordSetting names the app setting MAILBOX_EMPTY, which does not exist or is empty; add it to the function app.',
-  ],
-  [
-    { password: undefined, passwordSetting: 'MAILBOX_UNRESOLVED' },
-    "passwordSetting names the app setting MAILBOX_UNRESOLVED, whose Key Vault reference is not resolved; check the reference and that the app's identity may read the secret.",
-  ],
-  [
-    { password: undefined, passwordSetting: 'MAILBOX_TWO_LINES' },
-    'passwordSetting names the app setting MAILBOX_TWO_LINES, whose value must be text of at most 8192 characters without line breaks or NUL; store it so.',
-  ],
-  [{ password: undefined, passwordSetting: 'my p@ssword!' }, settingRule],
-  [{ password: undefined, passwordSetting: 'AzureWebJobsStorage' }, foreignSetting],
-  [{ password: undefined, passwordSetting: 'APPSETTING_AzureWebJobsStorage' }, foreignSetting],
-  [{ password: undefined, passwordSetting: 'mailbox_PW' }, foreignSetting],
-  [{ password: undefined, passwordSetting: 'hunter2' }, foreignSetting],
-  [
-    { passwordVaultSecret: 'mailbox-pw' },
-    'passwordVaultSecret is given together with password; only one of them may be given.',
-  ],
-  [
-    { password: undefined, passwordVaultSecret: 'mailbox_pw' },
-    'passwordVaultSecret is not valid; it must be the name of a secret in Key Vault (1 to 127 letters, digits or hyphens).',
-  ],
-  [
-    { password: undefined, passwordVaultSecret: 'storage-key' },
-    'passwordVaultSecret names a secret that does not begin with mailbox-; rename the secret so, since only those may be used (SECRETS_VAULT_PREFIX).',
   ],
   [{ startTls: true }, 'startTls is true while useSsl is true; it must be false unless useSsl is false.'],
   [
@@ -360,50 +374,61 @@ const refused: readonly (readonly [Entity, string])[] = [
   ],
   [{ cron: '0 0 30 2 *' }, 'cron is "0 0 30 2 *"; it must name a time that comes.'],
   [
-    { timeZone: 'Mars/Base' },
-    'timeZone is "Mars/Base"; it must be an IANA time zone, such as Europe/Berlin.',
-  ],
-  [{ timeZone: '+01:00' }, 'timeZone is "+01:00"; it must be an IANA time zone, such as Europe/Berlin.'],
-  [
     { sendAttachments: 'false', sendMessageBody: false },
     'sendMessageBody and sendAttachments are both false; one of them must be true, or mail would be consumed and nothing sent.',
   ],
+  ...['thief.example', 'outlook.office365.com.thief.example', 'own.example', '192.0.2.1', 'localhost'].map(
+    (host): Refused => [
+      { ...identity, host },
+      "oauth2Grant is managedIdentity, and a token of the app's identity goes to Microsoft's mail hosts only, such as outlook.office365.com; correct host, or add it to the app setting MANAGED_IDENTITY_HOSTS.",
+    ],
+  ),
   [
-    { caCertificate: 'MIIB' },
-    'caCertificate is not valid; it must be one or more certificates in PEM, without a private key.',
+    { ...identity, host: 'outlook.office365.com', useSsl: false },
+    "oauth2Grant is managedIdentity, and a token of the app's identity is sent over TLS only; set useSsl or startTls to true.",
+  ],
+  [oauth2, 'oauth2Grant is missing; it must be given with authType=oauth2.'],
+  [
+    { ...oauth2, oauth2Grant: 'password' },
+    'oauth2Grant is "password"; it must be clientCredentials, refreshToken or managedIdentity.',
+  ],
+  ...Object.entries({ clientCredentials: 'oauth2ClientSecret', refreshToken: 'oauth2RefreshToken' }).map(
+    ([grant, secret]): Refused => [
+      { ...oauth2, oauth2Grant: grant },
+      `oauth2ClientId is missing; it must be given with oauth2Grant=${grant}.`,
+      `oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with oauth2Grant=${grant}.`,
+      `${secret} is missing; it, ${secret}Setting or ${secret}VaultSecret must be given with oauth2Grant=${grant}.`,
+    ],
+  ),
+  [
+    { ...entra, oauth2TokenEndpoint: 'https://id.example.com/token' },
+    'oauth2TokenEndpoint is given together with oauth2TenantId; only one of them may be given.',
   ],
   [
-    { caCertificate: caPem.replace('MIIB', 'AAAA') },
-    'caCertificate is not valid; it must be one or more certificates in PEM, without a private key.',
+    { ...entra, oauth2ClientSecretSetting: 'MAILBOX_PW' },
+    'oauth2ClientSecretSetting is given together with oauth2ClientSecret; only one of them may be given.',
   ],
   [
-    { caCertificate: `${caPem}-----BEGIN PRIVATE KEY-----` },
-    'caCertificate is not valid; it must be one or more certificates in PEM, without a private key.',
+    { ...entra, oauth2TenantId: '../common' },
+    'oauth2TenantId is "../common"; it must be an Entra tenant: its id or one of its domain names.',
   ],
-  [{ bodyFormat: 'rtf' }, 'bodyFormat is "rtf"; it must be text, html or eml.'],
-  [{ sessions: 'one' }, 'sessions is "one"; it must be none, connection or mail.'],
-  [{ authType: 'ntlm' }, 'authType is "ntlm"; it must be password or oauth2.'],
-  [
-    { queueName: '/orders' },
-    'queueName is "/orders"; it must be the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them).',
-  ],
-  [
-    { PartitionKey: 'a/b' },
-    'PartitionKey is "a/b"; it must be 1 to 63 letters, digits, dots, underscores or hyphens, beginning with a letter or digit.',
-  ],
-  [
-    { RowKey: '..' },
-    'RowKey is ".."; it must be 1 to 63 letters, digits, dots, underscores or hyphens, beginning with a letter or digit.',
-  ],
-  [
-    { RowKey: undefined },
-    'RowKey is missing; it must be 1 to 63 letters, digits, dots, underscores or hyphens, beginning with a letter or digit.',
-  ],
+  ...[
+    'http://id.example.com/token',
+    'http://127.0.0.1.example.com/',
+    'ftp://localhost/',
+    'https://user:pw@id.example.com/',
+    'x',
+  ].map(
+    (oauth2TokenEndpoint): Refused => [
+      { ...endpoint, oauth2TokenEndpoint },
+      'oauth2TokenEndpoint is not valid; it must be an https URL without user name or fragment (http only on loopback).',
+    ],
+  ),
 ];
 
-for (const [columns, sentence] of refused) {
-  test(`refused: ${sentence.slice(0, 80)}`, () => {
-    assert.deepEqual(Object.values(wrong({ ...base, ...columns })), [sentence]);
+for (const [columns, ...sentences] of refused) {
+  test(`refused: ${sentences[0]?.slice(0, 80)}`, () => {
+    assert.deepEqual(Object.values(wrong({ ...base, ...columns })), sentences);
   });
 }
 
@@ -498,14 +523,13 @@ test('client credentials: a tenant brings the scope of Exchange Online, an endpo
       scope: 'https://outlook.office365.com/.default',
     },
   });
-  const endpoint = {
-    ...entra,
-    oauth2TenantId: undefined,
+  const other = {
+    ...endpoint,
     oauth2TokenEndpoint: 'https://id.example.com/token',
     oauth2ClientSecret: undefined,
     oauth2ClientSecretSetting: 'MAILBOX_PW',
   };
-  assert.deepEqual(good(endpoint).auth, {
+  assert.deepEqual(good(other).auth, {
     kind: 'oauth2',
     grant: {
       kind: 'clientCredentials',
@@ -544,9 +568,9 @@ test('refresh token: the client secret is optional, and where the token stands i
 test('managed identity needs nothing more', () => {
   const scope = 'https://outlook.office365.com/.default';
   const grant = { kind: 'managedIdentity', scope };
-  const identity = { ...oauth2, oauth2Grant: 'managedIdentity', host: 'outlook.office365.com' };
-  assert.deepEqual(good(identity).auth, { kind: 'oauth2', grant });
-  assert.equal(good({ ...identity, useSsl: false, startTls: true }).security, 'starttls');
+  const exchange = { ...identity, host: 'outlook.office365.com' };
+  assert.deepEqual(good(exchange).auth, { kind: 'oauth2', grant });
+  assert.equal(good({ ...exchange, useSsl: false, startTls: true }).security, 'starttls');
   for (const host of [
     'Outlook.Office365.com',
     'outlook.office365.us',
@@ -556,73 +580,3 @@ test('managed identity needs nothing more', () => {
     assert.equal(good({ ...identity, host }).auth.kind, 'oauth2', host);
   }
 });
-
-const endpointRule =
-  'oauth2TokenEndpoint is not valid; it must be an https URL without user name or fragment (http only on loopback).';
-
-const identityHosts =
-  "oauth2Grant is managedIdentity, and a token of the app's identity goes to Microsoft's mail hosts only, such as outlook.office365.com; correct host, or add it to the app setting MANAGED_IDENTITY_HOSTS.";
-
-const oauth2Refused: readonly (readonly [Entity, readonly string[]])[] = [
-  ...['thief.example', 'outlook.office365.com.thief.example', 'own.example', '192.0.2.1', 'localhost'].map(
-    (host): readonly [Entity, readonly string[]] => [
-      { ...oauth2, oauth2Grant: 'managedIdentity', host },
-      [identityHosts],
-    ],
-  ),
-  [
-    { ...oauth2, oauth2Grant: 'managedIdentity', host: 'outlook.office365.com', useSsl: false },
-    [
-      "oauth2Grant is managedIdentity, and a token of the app's identity is sent over TLS only; set useSsl or startTls to true.",
-    ],
-  ],
-  [oauth2, ['oauth2Grant is missing; it must be given with authType=oauth2.']],
-  [
-    { ...oauth2, oauth2Grant: 'password' },
-    ['oauth2Grant is "password"; it must be clientCredentials, refreshToken or managedIdentity.'],
-  ],
-  [
-    { ...oauth2, oauth2Grant: 'clientCredentials' },
-    [
-      'oauth2ClientId is missing; it must be given with oauth2Grant=clientCredentials.',
-      'oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with oauth2Grant=clientCredentials.',
-      'oauth2ClientSecret is missing; it, oauth2ClientSecretSetting or oauth2ClientSecretVaultSecret must be given with oauth2Grant=clientCredentials.',
-    ],
-  ],
-  [
-    { ...oauth2, oauth2Grant: 'refreshToken' },
-    [
-      'oauth2ClientId is missing; it must be given with oauth2Grant=refreshToken.',
-      'oauth2TenantId is missing; it or oauth2TokenEndpoint must be given with oauth2Grant=refreshToken.',
-      'oauth2RefreshToken is missing; it, oauth2RefreshTokenSetting or oauth2RefreshTokenVaultSecret must be given with oauth2Grant=refreshToken.',
-    ],
-  ],
-  [
-    { ...entra, oauth2TokenEndpoint: 'https://id.example.com/token' },
-    ['oauth2TokenEndpoint is given together with oauth2TenantId; only one of them may be given.'],
-  ],
-  [
-    { ...entra, oauth2ClientSecretSetting: 'MAILBOX_PW' },
-    ['oauth2ClientSecretSetting is given together with oauth2ClientSecret; only one of them may be given.'],
-  ],
-  [
-    { ...entra, oauth2TenantId: '../common' },
-    ['oauth2TenantId is "../common"; it must be an Entra tenant: its id or one of its domain names.'],
-  ],
-  ...[
-    'http://id.example.com/token',
-    'http://127.0.0.1.example.com/',
-    'ftp://localhost/',
-    'https://user:pw@id.example.com/',
-    'x',
-  ].map((url): readonly [Entity, readonly string[]] => [
-    { ...entra, oauth2TenantId: undefined, oauth2TokenEndpoint: url },
-    [endpointRule],
-  ]),
-];
-
-for (const [entity, sentences] of oauth2Refused) {
-  test(`refused: ${sentences[0]?.slice(0, 80)}`, () => {
-    assert.deepEqual(Object.values(wrong(entity)), sentences);
-  });
-}

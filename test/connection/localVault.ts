@@ -24,14 +24,14 @@ export interface LocalVault {
   away: boolean;
 }
 
-const name = 'mail-secrets.vault.azure.net';
+export const vaultHost = 'mail-secrets.vault.azure.net';
 
 /**
  * Starts it on this machine under a name of the vaults' own domain, since the SDK takes a challenge for no other;
  * the name is resolved to loopback in this process.
  */
 export async function startLocalVault(context: TestContext): Promise<LocalVault> {
-  const { caCertificate, certificate, key } = await testCertificate({ names: [name, '127.0.0.1'] });
+  const { caCertificate, certificate, key } = await testCertificate({ names: [vaultHost, '127.0.0.1'] });
   const secrets = new Map<string, VaultAnswer>();
   const asked: string[] = [];
   const tokens = new Set<string>();
@@ -55,7 +55,7 @@ export async function startLocalVault(context: TestContext): Promise<LocalVault>
       return;
     }
     tokens.add(token);
-    const address = new URL(request.url ?? '/', `https://${name}`);
+    const address = new URL(request.url ?? '/', `https://${vaultHost}`);
     const secret = /^\/secrets\/([^/]+)\/?$/.exec(address.pathname)?.[1] ?? '';
     asked.push(secret);
     const answer = secrets.get(secret) ?? { status: 404, code: 'SecretNotFound' };
@@ -63,7 +63,7 @@ export async function startLocalVault(context: TestContext): Promise<LocalVault>
     if (typeof answer === 'string') {
       send(200, {
         value: answer,
-        id: `https://${name}/secrets/${secret}/0123456789abcdef`,
+        id: `https://${vaultHost}/secrets/${secret}/0123456789abcdef`,
         attributes: { enabled: true },
       });
       return;
@@ -74,7 +74,7 @@ export async function startLocalVault(context: TestContext): Promise<LocalVault>
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('The vault has no port.');
-  vault.url = `https://${name}:${address.port}`;
+  vault.url = `https://${vaultHost}:${address.port}`;
   resolveLocally(context);
   context.after(() => {
     server.closeAllConnections();
@@ -86,6 +86,6 @@ export async function startLocalVault(context: TestContext): Promise<LocalVault>
 function resolveLocally(context: TestContext): void {
   const { lookup } = dns;
   const own = (host: string, ...rest: readonly unknown[]): void =>
-    Reflect.apply(lookup, dns, [host === name ? '127.0.0.1' : host, ...rest]);
+    Reflect.apply(lookup, dns, [host === vaultHost ? '127.0.0.1' : host, ...rest]);
   context.mock.method(dns, 'lookup', own);
 }

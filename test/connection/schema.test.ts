@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { configColumnNames, configColumns, secretColumns } from '../../shared/connection/columns.ts';
+import { configColumnNames, configColumns } from '../../shared/connection/columns.ts';
 import { configSchema } from '../../shared/connection/schema.ts';
 
 test('the schema has exactly the documented columns, and can be written as JSON Schema', () => {
@@ -16,10 +16,6 @@ test('the schema has exactly the documented columns, and can be written as JSON 
     assert.equal(property.type, configColumns[name].type, name);
     assert.equal(property.description, configColumns[name].description, name);
   }
-});
-
-test('the secret columns are the literal ones', () => {
-  assert.deepEqual(secretColumns, ['password', 'oauth2ClientSecret', 'oauth2RefreshToken']);
 });
 
 test('the document of the configuration names every column', async () => {

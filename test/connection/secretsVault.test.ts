@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { registerHooks } from 'node:module';
 import { type TestContext, test } from 'node:test';
-import { openSecretsVault, type SecretsVault } from '../../shared/connection/secretsVault.ts';
-import { type LocalVault, startLocalVault } from './localVault.ts';
+import { openSecretsVault, type SecretsVaultOptions } from '../../shared/connection/secretsVault.ts';
+import { type LocalVault, startLocalVault, vaultHost } from './localVault.ts';
 
 const minute = 60_000;
 const secret = { vaultSecret: 'mailbox-orders', column: 'passwordVaultSecret' };
@@ -13,27 +13,29 @@ interface Bed {
   /** Moves the clock on. */
   pass(ms: number): void;
   read(refused?: string): Promise<string>;
-  readonly secrets: SecretsVault;
 }
 
-async function open(context: TestContext, deadlineMs = 5_000): Promise<Bed> {
+async function open(
+  context: TestContext,
+  { host = vaultHost, ...change }: Partial<SecretsVaultOptions> & { readonly host?: string } = {},
+): Promise<Bed> {
   const vault = await startLocalVault(context);
   let now = Date.parse('2026-06-01T12:00:00Z');
   const warnings: string[] = [];
   const log = { warn: (sentence: string) => void warnings.push(sentence) };
   const secrets = openSecretsVault({
-    url: vault.url,
+    url: vault.url.replace(vaultHost, host),
     getCredential: async () => ({
       getToken: async () => ({ token: 'token-of-the-app', expiresOnTimestamp: Date.now() + 3_600_000 }),
     }),
     now: () => now,
-    deadlineMs,
+    deadlineMs: 5_000,
     clientOptions: { tlsOptions: { ca: vault.caCertificate }, retryOptions: { maxRetries: 0 } },
+    ...change,
   });
   return {
     vault,
     warnings,
-    secrets,
     pass: (ms) => {
       now += ms;
     },
@@ -160,7 +162,7 @@ for (const [answer, says] of [
 }
 
 test('a vault that throttles, fails or keeps silent is away', async (context) => {
-  const { vault, read } = await open(context, 300);
+  const { vault, read } = await open(context, { deadlineMs: 300 });
   for (const [answer, why] of [
     [{ status: 429, code: 'Throttled' }, /\(HTTP 429 Throttled\)/],
     [{ status: 503, code: 'Unavailable' }, /\(HTTP 503 Unavailable\)/],
@@ -172,36 +174,20 @@ test('a vault that throttles, fails or keeps silent is away', async (context) =>
 });
 
 test('a token that never comes ends in time', async (context) => {
-  const vault = await startLocalVault(context);
-  const secrets = openSecretsVault({
-    url: vault.url,
-    getCredential: async () => ({ getToken: () => new Promise(() => {}) }),
-    deadlineMs: 200,
-    clientOptions: { tlsOptions: { ca: vault.caCertificate } },
-  });
-  await assert.rejects(secrets.read(secret, { warn: () => {} }), {
-    reason: 'secret',
-    message: /\(TimeoutError\)/,
-  });
+  const getCredential = async () => ({ getToken: () => new Promise<never>(() => {}) });
+  const { read } = await open(context, { getCredential, deadlineMs: 200 });
+  await assert.rejects(read(), { reason: 'secret', message: /\(TimeoutError\)/ });
 });
 
 test('a challenge for another domain gets no token', async (context) => {
-  const { vault } = await open(context);
   const asked: unknown[] = [];
-  const secrets = openSecretsVault({
-    url: vault.url.replace('mail-secrets.vault.azure.net', '127.0.0.1'),
-    getCredential: async () => ({
-      getToken: async (scopes) => {
-        asked.push(scopes);
-        return { token: 'x', expiresOnTimestamp: Date.now() + 3_600_000 };
-      },
-    }),
-    clientOptions: {
-      tlsOptions: { ca: vault.caCertificate },
-      retryOptions: { maxRetries: 0 },
-    },
-  });
-  await assert.rejects(secrets.read(secret, { warn: () => {} }), { reason: 'secret' });
+  const getToken = async (scopes: unknown) => {
+    asked.push(scopes);
+    return { token: 'x', expiresOnTimestamp: Date.now() + 3_600_000 };
+  };
+  const getCredential = async () => ({ getToken });
+  const { vault, read } = await open(context, { getCredential, host: '127.0.0.1' });
+  await assert.rejects(read(), { reason: 'secret' });
   assert.equal(vault.challenges, 1);
   assert.deepEqual(asked, []);
 });

@@ -135,6 +135,13 @@ test('a stored password is tested against the very server that it was stored for
   }
 });
 
+test('a password that is sent after an upgrade to TLS is sent without one to nobody', () => {
+  const upgraded = { ...password, useSsl: false, startTls: true };
+  const saved = { ...upgraded, password: 'stored' };
+  assert.deepEqual(refused(upgraded, saved), []);
+  assert.deepEqual(refused({ ...upgraded, startTls: false }, saved), ['password']);
+});
+
 test('a setting or a secret of the vault may be named for any target that is saved', () => {
   const saved = { ...password, passwordVaultSecret: 'mailbox-anna' };
   const body = { ...saved, host: 'thief.example' };

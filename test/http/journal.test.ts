@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { createStorage } from '../../shared/app/storage.ts';
-import { openJournal } from '../../shared/journal/journal.ts';
 import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
 import { mailLine } from '../journal/storage.ts';
 import { type Api, list, type Operation, object, openApi } from './api.ts';
+import { writeJournal } from './writeJournal.ts';
 
 let bed: AppTestbed;
 let api: Api;
@@ -14,18 +13,15 @@ const ago = (minutes: number) => new Date(Date.now() - minutes * minuteMs);
 before(async () => {
   bed = await startAppTestbed({ users: [] });
   api = await openApi(bed.host);
-  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-  const container = () => createStorage(access).container('email-journal');
   for (const [index, connection] of ['orders', 'invoices'].entries()) {
-    const options = { customer: 'acme', connection, container, mode: 'full', runId: `run-${index}` } as const;
-    const journal = openJournal(options);
-    for (const minutes of [3, 2]) {
-      journal.addMail(mailLine({ at: ago(minutes + index / 2), emailSubject: `${connection} ${minutes}` }));
-    }
-    journal.addMail(mailLine({ at: ago(3 * 24 * 60), emailSubject: 'older' }));
-    const status = index === 0 ? 'ok' : 'failed';
+    const mails = [3, 2].map((minutes) =>
+      mailLine({ at: ago(minutes + index / 2), emailSubject: `${connection} ${minutes}` }),
+    );
+    const older = mailLine({ at: ago(3 * 24 * 60), emailSubject: 'older' });
     const counts = { mails: 2, messages: 4, bytes: 24_690, durationMs: 900 };
-    await journal.end({ at: ago(1 + index), status, ...counts, ...(index === 0 ? {} : { error: 'Away.' }) });
+    const end = index === 0 ? ({ status: 'ok' } as const) : ({ status: 'failed', error: 'Away.' } as const);
+    const run = { at: ago(1 + index), ...counts, ...end };
+    await writeJournal(bed, connection, [...mails, older], run, `run-${index}`);
   }
 });
 after(() => bed.stop());

@@ -43,6 +43,13 @@ const thiefPort = () => {
   return typeof address === 'object' && address !== null ? address.port : 0;
 };
 
+const stepped = async (name: string, body?: object) => {
+  const target = `POST /api/connections/acme/${name}/test`;
+  return object((await api.call(target, { query: { steps: 'true' }, body })).json());
+};
+const results = (answer: Readonly<Record<string, unknown>>) =>
+  list(answer.steps).map(({ step, result }) => `${step} ${result}`);
+
 /** Dovecot says how long it took. */
 const timeless = (sentence: unknown) => String(sentence).replace(/\([\d.+ ]+secs\)/, '');
 
@@ -68,30 +75,13 @@ test('a test counts what a poll would take, and touches nothing', async () => {
 test('in steps it says how far it came, that the queue is reached, and what the first mails would be', async () => {
   await seedMaildir(bed.dovecot.maildir('anna'), mails);
   await bed.addConnection('steps', mailboxColumns(bed.dovecot, 'IMAP', 'anna'));
-  const stepped = async (body?: object) =>
-    object(
-      (
-        await api.call('POST /api/connections/acme/steps/test', {
-          query: { steps: 'true' },
-          ...(body === undefined ? {} : { body }),
-        })
-      ).json(),
-    );
-  const results = (answer: Record<string, unknown>) =>
-    list(answer.steps).map(({ step, result }) => `${step} ${result}`);
   const flags = async () =>
     (await listMaildir(bed.dovecot.maildir('anna'))).map(({ seen, deleted }) => [seen, deleted]);
   const there = await flags();
-  const answer = await stepped();
+  const answer = await stepped('steps');
   assert.deepEqual([answer.ok, answer.mails], [true, 3]);
-  assert.deepEqual(results(answer), [
-    'name ok',
-    'connection ok',
-    'login ok',
-    'folder ok',
-    'queue ok',
-    'mails ok',
-  ]);
+  const good = ['name ok', 'connection ok', 'login ok', 'folder ok', 'queue ok', 'mails ok'];
+  assert.deepEqual(results(answer), good);
   assert.deepEqual(
     list(answer.preview).map(({ subject, parts, isCut }) => [
       subject,
@@ -104,20 +94,19 @@ test('in steps it says how far it came, that the queue is reached, and what the 
   assert.deepEqual(answer.folders, ['INBOX']);
 
   const columns = mailboxColumns(bed.dovecot, 'IMAP', 'anna');
-  const wrong = await stepped({ ...columns, password: 'wrong' });
-  assert.equal(wrong.ok, false);
-  assert.deepEqual(results(wrong), ['name ok', 'connection ok', 'login failed']);
-  const folder = await stepped({ ...columns, folder: 'Nowhere' });
-  assert.deepEqual(results(folder), ['name ok', 'connection ok', 'login ok', 'folder failed']);
+  const failing = async (change: object, reached: readonly string[], failed: string) => {
+    const failure = await stepped('steps', { ...columns, ...change });
+    assert.deepEqual([failure.ok, ...results(failure)], [false, ...reached, `${failed} failed`]);
+    return failure;
+  };
+  await failing({ host: 'no-such-host.invalid' }, [], 'name');
+  await failing({ port: 1 }, good.slice(0, 1), 'connection');
+  await failing({ password: 'wrong' }, good.slice(0, 2), 'login');
+  const folder = await failing({ folder: 'Nowhere' }, good.slice(0, 3), 'folder');
   assert.deepEqual(folder.folders, ['INBOX'], 'one that is there can be chosen');
-  const queue = await stepped({ ...columns, queueName: 'no-such-queue' });
-  assert.deepEqual(results(queue).slice(-2), ['folder ok', 'queue failed']);
+  const queue = await failing({ queueName: 'no-such-queue' }, good.slice(0, 4), 'queue');
   assert.match(String(queue.error), /no-such-queue/);
-  const host = await stepped({ ...columns, host: 'no-such-host.invalid' });
-  assert.deepEqual(results(host), ['name failed']);
-  const port = await stepped({ ...columns, port: 1 });
-  assert.deepEqual(results(port), ['name ok', 'connection failed']);
-  const pop3 = await stepped({ ...mailboxColumns(bed.dovecot, 'POP3', 'anna') });
+  const pop3 = await stepped('steps', { ...mailboxColumns(bed.dovecot, 'POP3', 'anna') });
   assert.equal(pop3.ok, true);
   assert.deepEqual(
     list(pop3.preview).map(({ subject, parts, isCut }) => [subject, parts, isCut]),
@@ -132,18 +121,9 @@ test('in steps it says which of the first mails the filters take, and marks none
     user,
     ['order 1', 'news', 'order 2'].map((subject) => Buffer.from(`Subject: ${subject}\r\n\r\nHello\r\n`)),
   );
-  const answer = object(
-    (
-      await api.call('POST /api/connections/acme/filtered/test', {
-        query: { steps: 'true' },
-        body: {
-          ...mailboxColumns(bed.dovecot, 'IMAP', 'carl'),
-          subjectFilter: 'order*',
-          unmatchedMails: 'markRead',
-        },
-      })
-    ).json(),
-  );
+  const columns = mailboxColumns(bed.dovecot, 'IMAP', 'carl');
+  const filters = { subjectFilter: 'order*', unmatchedMails: 'markRead' };
+  const answer = await stepped('filtered', { ...columns, ...filters });
   assert.deepEqual([answer.ok, answer.mails], [true, 3]);
   assert.deepEqual(
     list(answer.preview).map(({ subject, isTaken }) => [subject, isTaken]),
@@ -198,9 +178,6 @@ test('a stored password is used for a test of the same server, and never sent to
   const elsewhere = { ...columns, port: thiefPort() };
   const refused = await run('held', elsewhere);
   assert.match(String(sentences(refused).password), /enter it again/);
-  for (const change of [{ port: 1 }, { host: 'localhost' }, { startTls: true }, { useSsl: true }]) {
-    assert.deepEqual(Object.keys(sentences(await run('held', { ...columns, ...change }))), ['password']);
-  }
   assert.equal(stolen, '');
   assert.equal((await outcome('held', { ...elsewhere, password: 'typed' })).ok, false);
   assert.match(stolen, /PASS typed/);

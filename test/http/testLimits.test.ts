@@ -1,70 +1,31 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ConnectionStore } from '../../shared/connection/connectionStore.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { HttpDependencies } from '../../shared/http/dependencies.ts';
 import { testConnection } from '../../shared/http/testConnection.ts';
 import type { MailboxSession } from '../../shared/mailbox/mailbox.ts';
+import { dependenciesWith, requestOf } from './dependencies.ts';
 
 const columns = { host: 'mail.example.com', hostType: 'IMAP', username: 'anna', password: 'hunter2' };
-const unused = () => Promise.reject(new Error('This is not needed here.'));
-
-function request() {
-  const body = new Response(JSON.stringify(columns)).body;
-  const params = { customer: 'acme', connection: 'orders' };
-  return {
-    method: 'POST',
-    params,
-    query: new URLSearchParams(),
-    headers: new Headers({ 'content-type': 'application/json' }),
-    body,
-  };
-}
 
 function testing(openSession: HttpDependencies['openSession'], testTimeoutMs = 30_000) {
-  const store = {
-    read: async () => undefined,
-    find: unused,
-    merge: unused,
-    insert: unused,
-    replaceConfig: unused,
-    remove: unused,
-  };
-  return testConnection(request() as Parameters<typeof testConnection>[0], {
-    connections: async () => ({ ...store, find: async function* () {} }),
-    orders: unused,
-    undelivered: unused,
-    openSession,
-    secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },
-    journal: { container: unused, mode: 'off' },
-    checkServer: unused,
-    openQueue: unused,
-    now: () => new Date(),
-    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
-    forget: unused,
-    testTimeoutMs,
-  });
+  const store: Partial<ConnectionStore> = { read: async () => undefined };
+  return testConnection(
+    requestOf('POST', { customer: 'acme', connection: 'orders' }, columns),
+    dependenciesWith({ connections: async () => store as ConnectionStore, openSession, testTimeoutMs }),
+  );
 }
 
 function sessionOf(count: () => Promise<number>, onClose: () => void): MailboxSession {
-  return {
-    endpoint: 'imaps://mail.example.com:993/INBOX',
-    mailboxId: 'x',
-    hasMore: false,
-    lookedAt: undefined,
-    takeLeftOut: () => [],
-    list: unused,
+  const session: Partial<MailboxSession> = {
     sample: async () => ({ count: await count(), heads: [] }),
-    listFolders: unused,
-    measure: unused,
-    fetch: () => assert.fail('nothing is fetched'),
-    listHalfSettled: unused,
-    readHeads: unused,
-    settle: unused,
     close: async () => {
       onClose();
       return true;
     },
   };
+  return session as MailboxSession;
 }
 
 test('a server that keeps silent ends the test in time, and its connection is closed when it can be', async () => {
@@ -98,12 +59,8 @@ test('only so many tests run at a time; the next is told to wait', async () => {
   while (refused.status === 200) refused = await testing(() => Promise.reject(new Failure('refused', 'No.')));
   assert.equal(refused.status, 429);
   assert.equal(refused.headers?.['Retry-After'], '60');
-  opening.resolve(
-    sessionOf(
-      async () => 0,
-      () => undefined,
-    ),
-  );
+  const noMails = async () => 0;
+  opening.resolve(sessionOf(noMails, () => undefined));
   for (const answer of await Promise.all(running)) assert.deepEqual(answer.json, { ok: true, mails: 0 });
   const next = await testing(() => Promise.reject(new Failure('refused', 'No.')));
   assert.deepEqual(next.json, { ok: false, error: 'No.' });

@@ -1,25 +1,43 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ConnectionConfig } from '../../shared/connection/config.ts';
+import { Failure } from '../../shared/failure/failure.ts';
+import type { HttpDependencies } from '../../shared/http/dependencies.ts';
 import { testInSteps } from '../../shared/http/testSteps.ts';
+import type { MailboxSession } from '../../shared/mailbox/mailbox.ts';
 import { checkServer } from '../../shared/mailbox/serverCheck.ts';
 import { startDovecot } from '../testbed/dovecot.ts';
+import { dependenciesWith } from './dependencies.ts';
 
-type Arguments = Parameters<typeof testInSteps>;
-
-/** Only what the steps before the session look at. */
-function stepsFor(certificateEndsAt: Date) {
+function stepsWith(change: Partial<HttpDependencies>, certificateEndsAt = new Date('2027-01-01')) {
   const config = { host: 'mail.example.com', port: 993, protocol: 'imap', security: 'tls', username: 'anna' };
-  const dependencies = {
+  const dependencies = dependenciesWith({
     checkServer: async () => ({ addresses: ['192.0.2.1'], certificateEndsAt }),
-    openSession: () => Promise.reject(new Error('not here')),
     now: () => new Date('2026-11-26T12:00:00.000Z'),
-  };
-  return testInSteps(config as Arguments[0], dependencies as unknown as Arguments[1]);
+    ...change,
+  });
+  return testInSteps(config as Partial<ConnectionConfig> as ConnectionConfig, dependencies);
 }
+
+test('a session that ends after the queue was reached fails at the mails', async () => {
+  const session: Partial<MailboxSession> = {
+    sample: () => Promise.reject(new Failure('connection-lost', 'Gone.')),
+    close: async () => true,
+  };
+  const { ok, steps } = await stepsWith({
+    openSession: async () => session as MailboxSession,
+    openQueue: async () => 'orders',
+  });
+  assert.equal(ok, false);
+  assert.deepEqual(steps.slice(-2), [
+    { step: 'queue', result: 'ok', text: 'orders is reached.' },
+    { step: 'mails', result: 'failed', text: 'Gone.' },
+  ]);
+});
 
 test('a certificate that ends within fourteen days is warned of', async () => {
   const resultOn = async (day: string) =>
-    (await stepsFor(new Date(day))).steps.find(({ step }) => step === 'certificate');
+    (await stepsWith({}, new Date(day))).steps.find(({ step }) => step === 'certificate');
   assert.deepEqual(await resultOn('2026-12-11T00:00:00.000Z'), {
     step: 'certificate',
     result: 'ok',
@@ -39,12 +57,8 @@ test('a server’s certificate is read without being trusted, and a silent port 
     const { certificateEndsAt } = await checkServer({ ...server, port: dovecot.imapsPort });
     assert.ok(certificateEndsAt !== undefined && certificateEndsAt > new Date());
     assert.deepEqual(await checkServer({ ...server, port: dovecot.imapPort }), { addresses: [] });
-    assert.deepEqual(
-      await checkServer({ host: 'localhost', port: 1, security: 'plain' }).then(
-        ({ addresses }) => addresses.length > 0,
-      ),
-      true,
-    );
+    const { addresses } = await checkServer({ host: 'localhost', port: 1, security: 'plain' });
+    assert.ok(addresses.length > 0);
   } finally {
     await dovecot.stop();
   }

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createStorage } from '../../shared/app/storage.ts';
-import { openJournal } from '../../shared/journal/journal.ts';
 import type { MailLine } from '../../shared/journal/lines.ts';
-import type { Part } from '../../shared/mail/mail.ts';
-import { identifyMail } from '../../shared/message/identity.ts';
-import { buildMessages, interchangeIdOf } from '../../shared/message/message.ts';
 import { type AppTestbed, queueName, startAppTestbed } from '../app/testbed.ts';
 import { mailLine } from '../journal/storage.ts';
+import { undeliveredMail } from '../undelivered/storage.ts';
 import { type Api, list, type Operation, object, openApi } from './api.ts';
+import { writeJournal } from './writeJournal.ts';
 
 let bed: AppTestbed;
 let api: Api;
@@ -20,65 +18,40 @@ before(async () => {
 });
 after(() => bed.stop());
 
+const storage = () =>
+  createStorage({ kind: 'connectionString', connectionString: bed.azurite.connectionString });
+
 /** Keeps a mail as a poll does whose queue is away; gives its id and its interchangeId. */
 async function keep(uid: number, connection = 'orders'): Promise<{ id: string; interchangeId: string }> {
-  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-  const store = await createStorage(access).undelivered();
-  const mailboxId = 'imap|mail.example.com|anna|INBOX|7';
-  const identity = identifyMail(mailboxId, String(uid), 'fingerprint');
-  const origin = { customer: 'acme', connection, identity, endpoint: 'imaps://mail.example.com:993/INBOX' };
+  const store = await storage().undelivered();
   const envelope = {
     subject: 'Order 17 – Ümlaut',
     messageId: '<17@example.com>',
     from: 'a@example.com',
     date: '2026-11-26T08:59:00.000Z',
   };
-  const parts = ['Hello', 'and more'].map((text, index): Part => {
-    const bytes = Buffer.from(text);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    const content = { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256 } as const;
-    return index === 0
-      ? { kind: 'body', contentType: 'text/plain; charset=utf-8', fileName: 'body.txt', content }
-      : { kind: 'attachment', contentType: 'application/pdf', fileName: '1.pdf', content };
-  });
-  const messages = buildMessages(origin, { envelope, parts }, 'none');
-  const interchangeId = interchangeIdOf(origin);
-  await store.store({
-    ...{
-      customer: 'acme',
-      connection,
-      protocol: 'imap',
-      queueName,
-      interchangeId,
-      envelope,
-      mailboxId,
-      identity,
-    },
-    error: 'Service Bus queue inbound was away.',
-    partCount: messages.length,
-    parts: messages,
-  });
+  const mail = undeliveredMail(['Hello', 'and more'], { uid, connection, queueName, envelope });
+  const { interchangeId } = mail;
+  await store.store(mail);
   const { records: stored } = await store.list({ connection, limit: 100 });
   return { id: stored.find((record) => record.interchangeId === interchangeId)?.id ?? '', interchangeId };
 }
 
-const records = async (query: Record<string, string> = {}) =>
-  list(object((await api.call('GET /api/undelivered', { query })).json()).undelivered);
+const read = async (id: string) => object((await api.call(`GET /api/undelivered/${id}`)).json());
+
+async function page(query: Record<string, string>) {
+  const { undelivered, next } = object((await api.call('GET /api/undelivered', { query })).json());
+  return { ids: list(undelivered).map(({ id }) => id), next };
+}
+const ids = async (query: Record<string, string> = {}) => (await page(query)).ids;
 
 test('undelivered mails are listed newest first, read, and resent', async () => {
-  assert.deepEqual(await records(), []);
+  assert.deepEqual(await ids(), []);
   const { id: older, interchangeId } = await keep(1);
   const { id: newer } = await keep(2);
-  assert.deepEqual(
-    (await records()).map(({ id }) => id),
-    [newer, older],
-  );
-  assert.deepEqual(
-    (await records({ limit: '1' })).map(({ id }) => id),
-    [newer],
-  );
-  const record = object((await api.call(`GET /api/undelivered/${older}`)).json());
-  const { storedAt, nextTryAt, parts, ...rest } = record;
+  assert.deepEqual(await ids(), [newer, older]);
+  assert.deepEqual(await ids({ limit: '1' }), [newer]);
+  const { storedAt, nextTryAt, parts, ...rest } = await read(older);
   assert.deepEqual(
     list(parts).map(({ partNumber, partKind, inboundFileName, size }) => [
       partNumber,
@@ -113,12 +86,12 @@ test('undelivered mails are listed newest first, read, and resent', async () => 
   const table = bed.table('EmailUndelivered');
   const abandoned = { status: 'abandoned', nextTryAt: '', storedAt: '2026-01-01T00:00:00.000Z' };
   await table.updateEntity({ partitionKey: 'undelivered', rowKey: older, ...abandoned }, 'Merge');
-  assert.equal(object((await api.call(`GET /api/undelivered/${older}`)).json()).status, 'abandoned');
+  assert.equal((await read(older)).status, 'abandoned');
 
   const resent = await api.call(`POST /api/undelivered/${older}/resend`);
   assert.equal(resent.status, 202);
   assert.deepEqual(resent.json(), { id: older });
-  const due = object((await api.call(`GET /api/undelivered/${older}`)).json());
+  const due = await read(older);
   assert.equal(due.status, 'waiting');
   assert.ok(new Date(String(due.nextTryAt)).getTime() <= Date.now());
   await bed.host.fireTimer('retryDeliveries');
@@ -140,41 +113,27 @@ test('an id that is none is not found, and a wrong limit is refused', async () =
 });
 
 test('undelivered mails are listed by customer and connection, a page at a time', async () => {
-  const ids: string[] = [];
-  for (const [uid, connection] of [
-    [11, 'pages'],
-    [12, 'pages'],
-    [13, 'other'],
-    [14, 'pages'],
-  ] as const) {
-    ids.push((await keep(uid, connection)).id);
+  const kept: string[] = [];
+  for (const [index, connection] of ['pages', 'pages', 'other', 'pages'].entries()) {
+    kept.push((await keep(11 + index, connection)).id);
   }
   const seen: unknown[] = [];
   for (let next: unknown = ''; next !== undefined; ) {
     const query = { customer: 'acme', connection: 'pages', limit: '2', after: String(next) };
-    const page = object((await api.call('GET /api/undelivered', { query })).json());
-    seen.push(...list(page.undelivered).map(({ id }) => id));
-    next = page.next;
+    const found = await page(query);
+    seen.push(...found.ids);
+    next = found.next;
   }
-  assert.deepEqual(seen, [ids[3], ids[1], ids[0]]);
-  assert.equal((await records({ connection: 'other' })).length, 1);
-  assert.deepEqual(await records({ customer: 'nobody' }), []);
+  assert.deepEqual(seen, [kept[3], kept[1], kept[0]]);
+  assert.deepEqual(await ids({ connection: 'other' }), [kept[2]]);
+  assert.deepEqual(await ids({ customer: 'nobody' }), []);
 });
 
 test('a mail that is given up is gone, with its blobs, and the journal says so', async () => {
   const { id, interchangeId } = await keep(21, 'given-up');
-  const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-  const container = await createStorage(access).container('email-journal');
-  const storedAt = new Date(String(object((await api.call(`GET /api/undelivered/${id}`)).json()).storedAt));
-  const journal = openJournal({
-    customer: 'acme',
-    connection: 'given-up',
-    container: async () => container,
-    mode: 'full',
-    runId: 'run',
-  });
-  journal.addMail(mailLine({ at: storedAt, interchangeId, outcome: 'undelivered' } as Partial<MailLine>));
-  await journal.end(undefined);
+  const storedAt = new Date(String((await read(id)).storedAt));
+  const line: Partial<MailLine> = { at: storedAt, interchangeId, outcome: 'undelivered' };
+  await writeJournal(bed, 'given-up', [mailLine(line)]);
   const outcome = async () =>
     list(object((await api.call('GET /api/mails', { query: { connection: 'given-up' } })).json()).mails).map(
       (mail) => mail.outcome,
@@ -184,7 +143,7 @@ test('a mail that is given up is gone, with its blobs, and the journal says so',
   assert.equal((await api.call(`GET /api/undelivered/${id}`)).status, 404);
   assert.equal((await api.call(`DELETE /api/undelivered/${id}`)).status, 404);
   assert.deepEqual(await outcome(), ['given-up']);
-  const blobs = await createStorage(access).container('email-undelivered');
+  const blobs = await storage().container('email-undelivered');
   for await (const { name } of blobs.listBlobsFlat()) assert.ok(!name.startsWith(id), name);
 });
 

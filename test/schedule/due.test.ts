@@ -12,6 +12,9 @@ const future = '2026-01-01T12:01:00.000Z';
 const minutesAhead = (minutes: number) => new Date(now.getTime() + minutes * 60_000).toISOString();
 const fresh = '2026-01-01T11:58:00.000Z';
 const stale = '2026-01-01T11:57:59.999Z';
+const live = { lastStatus: 'running', heartbeatAt: fresh } as const;
+const dead = { lastStatus: 'running', heartbeatAt: stale } as const;
+const locked = { useProcessLock: true };
 
 const cases: readonly (readonly [string, DueColumns, boolean])[] = [
   ['a connection that never ran', {}, true],
@@ -44,44 +47,28 @@ const cases: readonly (readonly [string, DueColumns, boolean])[] = [
   ['a connection disabled by a string', { enabled: 'False' }, false],
   ['enabled as a string', { enabled: 'true', nextRunAt: past }, true],
   ['enabled as junk, whose run will say so', { enabled: 'maybe' }, true],
-  [
-    'a disabled connection whose run died',
-    { enabled: false, lastStatus: 'running', heartbeatAt: stale },
-    false,
-  ],
-  [
-    'a live run before its next time',
-    { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: future },
-    false,
-  ],
-  ['a live run past its next time', { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: past }, true],
-  [
-    'a live run past its next time with the process lock',
-    { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: past, useProcessLock: true },
-    false,
-  ],
+  ['a disabled connection whose run died', { enabled: false, ...dead }, false],
+  ['a live run before its next time', { ...live, nextRunAt: future }, false],
+  ['a live run past its next time', { ...live, nextRunAt: past }, true],
+  ['a live run past its next time with the process lock', { ...live, nextRunAt: past, ...locked }, false],
   [
     'a live run with the process lock as a string',
-    { lastStatus: 'running', heartbeatAt: fresh, nextRunAt: past, useProcessLock: 'TRUE' },
+    { ...live, nextRunAt: past, useProcessLock: 'TRUE' },
     false,
   ],
-  ['a dead run before its next time', { lastStatus: 'running', heartbeatAt: stale, nextRunAt: future }, true],
-  [
-    'a dead run with the process lock',
-    { lastStatus: 'running', heartbeatAt: stale, nextRunAt: future, useProcessLock: true },
-    true,
-  ],
+  ['a dead run before its next time', { ...dead, nextRunAt: future }, true],
+  ['a dead run with the process lock', { ...dead, nextRunAt: future, ...locked }, true],
   [
     'a run whose heartbeat lies more than five minutes in the future',
-    { lastStatus: 'running', heartbeatAt: minutesAhead(5.1), nextRunAt: future, useProcessLock: true },
+    { ...live, heartbeatAt: minutesAhead(5.1), nextRunAt: future, ...locked },
     true,
   ],
   [
     'a run whose heartbeat lies five minutes in the future, as clocks may differ,',
-    { lastStatus: 'running', heartbeatAt: minutesAhead(5), nextRunAt: future, useProcessLock: true },
+    { ...live, heartbeatAt: minutesAhead(5), nextRunAt: future, ...locked },
     false,
   ],
-  ['a run without a heartbeat', { lastStatus: 'running', nextRunAt: future, useProcessLock: true }, true],
+  ['a run without a heartbeat', { lastStatus: 'running', nextRunAt: future, ...locked }, true],
   [
     'an old heartbeat of a run that ended',
     { lastStatus: 'ok', heartbeatAt: stale, nextRunAt: future },
@@ -89,7 +76,7 @@ const cases: readonly (readonly [string, DueColumns, boolean])[] = [
   ],
   [
     'the process lock of a run that ended',
-    { lastStatus: 'failed', heartbeatAt: fresh, nextRunAt: past, useProcessLock: true },
+    { lastStatus: 'failed', heartbeatAt: fresh, nextRunAt: past, ...locked },
     true,
   ],
 ];

@@ -3,8 +3,14 @@ import { after, before, beforeEach, test } from 'node:test';
 import { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { openConnectionStore } from '../../shared/connection/connectionStore.ts';
+import { Failure } from '../../shared/failure/failure.ts';
 import { makeOrderQueue, ordersOn } from '../../shared/schedule/orderQueue.ts';
-import { createScheduler, type Scheduler } from '../../shared/schedule/schedulePolls.ts';
+import {
+  createScheduler,
+  type PutOrder,
+  type Scheduler,
+  type SchedulerDependencies,
+} from '../../shared/schedule/schedulePolls.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 
@@ -34,13 +40,14 @@ const hourMs = 3_600_000;
 let warnings: string[] = [];
 const log: Log = { info() {}, warn: (sentence) => warnings.push(sentence), error() {} };
 
-function schedulerAt(clock: { now: Date }): Scheduler {
+function schedulerAt(clock: { now: Date }, change: Partial<SchedulerDependencies> = {}): Scheduler {
   warnings = [];
   return createScheduler({
     connections: openConnectionStore(table),
     openOrders: async () => ordersOn(queue),
     makeOrderQueue: () => makeOrderQueue(queue),
     now: () => clock.now,
+    ...change,
   });
 }
 
@@ -116,14 +123,8 @@ test('a process that has just started reads all rows at its first tick', async (
 test('a pass that failed is made again at the next tick', async () => {
   const clock = { now: new Date('2026-01-01T12:31:00Z') };
   let isAway = true;
-  const scheduler = createScheduler({
-    connections: openConnectionStore(table),
-    openOrders: async () => ordersOn(queue),
-    makeOrderQueue: async () => {
-      if (isAway) throw new Error('away');
-      await makeOrderQueue(queue);
-    },
-    now: () => clock.now,
+  const scheduler = schedulerAt(clock, {
+    makeOrderQueue: () => (isAway ? Promise.reject(new Error('away')) : makeOrderQueue(queue)),
   });
   await assert.rejects(scheduler.tick(log), /away/);
   await addRow('a-day-fast', { nextRunAt: '2026-01-02T12:10:00.000Z' });
@@ -131,6 +132,23 @@ test('a pass that failed is made again at the next tick', async () => {
   clock.now = new Date(clock.now.getTime() + 60_000);
   await scheduler.tick(log);
   assert.deepEqual(await ordered(), ['a-day-fast']);
+});
+
+test('an order that can’t be put stops no other, is counted, and fails the tick in the end', async () => {
+  for (const name of ['a', 'b', 'c']) await addRow(name, {});
+  let opened = 0;
+  const openOrders = async (): Promise<PutOrder> => {
+    opened += 1;
+    const put = ordersOn(queue);
+    return (key) => (key.connection === 'b' ? Promise.reject(new Failure('storage', 'Full.')) : put(key));
+  };
+  const scheduler = schedulerAt({ now: early }, { openOrders });
+  const lines: unknown[] = [];
+  const info: Log['info'] = (...line) => lines.push(line);
+  await assert.rejects(scheduler.tick({ ...log, info }), { message: 'Full.' });
+  assert.deepEqual(await ordered(), ['a', 'c']);
+  assert.deepEqual(lines, [['Ordered 2 of 3 due polls.', { due: 3, failed: 1 }]]);
+  assert.equal(opened, 1);
 });
 
 test('a run with a heartbeat from the future is ordered at the next tick, in a filtered pass too', async () => {

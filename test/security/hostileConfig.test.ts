@@ -42,16 +42,8 @@ test('a host inside the network is refused by MAIL_DENY_PRIVATE_NETWORKS, in eve
   const app = await startApp({ settings: { MAIL_DENY_PRIVATE_NETWORKS: 'true' } });
   try {
     const denied = /^Host .* is not allowed: .*MAIL_DENY_PRIVATE_NETWORKS/;
-    const disguises = [
-      '127.0.0.1',
-      'localhost',
-      '::1',
-      '[::1]',
-      '::ffff:127.0.0.1',
-      '10.0.0.1',
-      '169.254.169.254',
-    ];
-    for (const host of disguises) {
+    const loopback = ['127.0.0.1', 'localhost', '::1', '[::1]', '::ffff:127.0.0.1'];
+    for (const host of [...loopback, '10.0.0.1', '169.254.169.254']) {
       for (const hostType of ['IMAP', 'POP3'] as const) {
         await failsUntouched(app, { ...columnsFor(hostType), host }, denied);
       }

@@ -58,20 +58,23 @@ test('every setting is taken, with white space around it cut', () => {
     APPLICATIONINSIGHTS_CONNECTION_STRING: 'InstrumentationKey=0;IngestionEndpoint=https://x/',
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=1234; authorization=aad;',
   });
-  assert.equal(settings.queueName, 'orders/mail');
-  assert.equal(settings.maxMessageBytes, 200_000);
-  assert.equal(settings.maxMailBytes, 1_048_576);
-  assert.equal(settings.pollTimeBudgetMs, 30_000);
-  assert.equal(settings.retryMaxAgeMs, 1_800_000);
-  assert.deepEqual(settings.mailHostsAllowed, ['mail.example.com', '*.example.org', '192.0.2.1', '::1']);
-  assert.equal(settings.denyPrivateNetworks, true);
-  assert.equal(settings.secretSettingsPrefix, 'Boxes.');
-  assert.equal(settings.secretsVault, 'https://acme.vault.azure.net');
-  assert.equal(settings.secretsVaultPrefix, 'mail-');
-  assert.deepEqual(settings.managedIdentityHosts, ['mail.example.com', '*.example.org']);
-  assert.equal(settings.journal, 'ids');
-  assert.match(settings.applicationInsightsConnectionString ?? '', /^InstrumentationKey/);
-  assert.deepEqual(settings.applicationInsightsIdentity, { kind: 'managedIdentity', clientId: '1234' });
+  assert.deepEqual(settings, {
+    ...good(base),
+    queueName: 'orders/mail',
+    maxMessageBytes: 200_000,
+    maxMailBytes: 1_048_576,
+    pollTimeBudgetMs: 30_000,
+    retryMaxAgeMs: 1_800_000,
+    mailHostsAllowed: ['mail.example.com', '*.example.org', '192.0.2.1', '::1'],
+    denyPrivateNetworks: true,
+    secretSettingsPrefix: 'Boxes.',
+    secretsVault: 'https://acme.vault.azure.net',
+    secretsVaultPrefix: 'mail-',
+    managedIdentityHosts: ['mail.example.com', '*.example.org'],
+    journal: 'ids',
+    applicationInsightsConnectionString: 'InstrumentationKey=0;IngestionEndpoint=https://x/',
+    applicationInsightsIdentity: { kind: 'managedIdentity', clientId: '1234' },
+  });
 });
 
 test('empty settings count as missing', () => {
@@ -126,104 +129,89 @@ test('the storage account by identity: its services by their addresses', () => {
   );
 });
 
-test('Service Bus by identity', () => {
-  const { serviceBus: read } = good({
+test('Service Bus by identity, over TCP and over web sockets', () => {
+  const env = {
     AzureWebJobsStorage: storage,
     ServiceBusConnection__fullyQualifiedNamespace: 'acme.servicebus.windows.net',
-  });
-  assert.deepEqual(read, {
+  };
+  const byIdentity = {
     kind: 'identity',
     fullyQualifiedNamespace: 'acme.servicebus.windows.net',
     identity: { kind: 'default' },
     transport: 'tcp',
-  });
+  };
+  assert.deepEqual(good(env).serviceBus, byIdentity);
+  const overWebSockets = good({ ...env, ServiceBusConnection__transportType: 'amqpWebSockets' });
+  assert.deepEqual(overWebSockets.serviceBus, { ...byIdentity, transport: 'webSockets' });
 });
 
 test('a user-assigned identity is named by client, resource or object id', () => {
-  const env = {
-    AzureWebJobsStorage: storage,
-    ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
+  const identity = (setting: string) => {
+    const { serviceBus: read } = good({
+      AzureWebJobsStorage: storage,
+      ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
+      [`ServiceBusConnection__${setting}`]: 'id',
+    });
+    return read.kind === 'identity' && read.identity;
   };
-  const identity = (more: Env) => {
-    const { serviceBus: read } = good({ ...env, ...more });
-    return read.kind === 'identity' ? read.identity : undefined;
-  };
-  const resourceId =
-    '/subscriptions/1/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
-  assert.deepEqual(identity({ ServiceBusConnection__managedIdentityResourceId: resourceId }), {
-    kind: 'managedIdentity',
-    resourceId,
-  });
-  assert.deepEqual(identity({ ServiceBusConnection__managedIdentityObjectId: 'o' }), {
-    kind: 'managedIdentity',
-    objectId: 'o',
-  });
-  assert.deepEqual(identity({ ServiceBusConnection__clientId: 'c' }), { kind: 'default', clientId: 'c' });
+  const kind = 'managedIdentity';
+  assert.deepEqual(identity('managedIdentityResourceId'), { kind, resourceId: 'id' });
+  assert.deepEqual(identity('managedIdentityObjectId'), { kind, objectId: 'id' });
+  assert.deepEqual(identity('clientId'), { kind: 'default', clientId: 'id' });
 });
 
-test('Service Bus over web sockets, by connection string and by identity', () => {
-  assert.equal(
-    good({ ...base, ServiceBusConnection: `${serviceBus};TransportType=AmqpWebSockets` }).serviceBus
-      .transport,
-    'webSockets',
-  );
-  const env = {
-    AzureWebJobsStorage: storage,
-    ServiceBusConnection__fullyQualifiedNamespace: 'acme.servicebus.windows.net',
-    ServiceBusConnection__transportType: 'amqpWebSockets',
-  };
-  assert.equal(good(env).serviceBus.transport, 'webSockets');
-});
+const secondsRule = 'a whole number of seconds from 2 to 86400';
+const hostsRule = 'a comma-separated list of host names, IP addresses or patterns such as *.example.com';
+const queueRule =
+  'the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them)';
+const foreignRule = 'a beginning that no setting of the app or the platform has, and';
+const insightsRule = 'Authorization=AAD, or Authorization=AAD;ClientId=…';
+const namespaceRule = 'a host name such as example.servicebus.windows.net, without scheme or path';
+const accountRule = 'a storage account name of 3 to 24 lower-case letters and digits';
+const vaultRule = 'the address of a Key Vault, such as https://example.vault.azure.net';
 
-test('other forms of connection strings are taken', () => {
-  const sas = `BlobEndpoint=https://b/;QueueEndpoint=https://q/;TableEndpoint=https://t/;SharedAccessSignature=sv=1&sig=${key}`;
-  for (const text of ['UseDevelopmentStorage=true', 'usedevelopmentstorage=TRUE;', sas]) {
-    assert.equal(good({ ...base, AzureWebJobsStorage: text }).storage.kind, 'connectionString');
-  }
-  for (const text of [
-    'Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true;',
-    `Endpoint=sb://acme.servicebus.windows.net;SharedAccessSignature=SharedAccessSignature sr=x&sig=${key}`,
-  ]) {
-    assert.equal(good({ ...base, ServiceBusConnection: text }).serviceBus.kind, 'connectionString');
-  }
-});
+/** A storage account and a namespace that are reached by an identity. */
+const accountAlone = { AzureWebJobsStorage: '', AzureWebJobsStorage__accountName: 'acme' };
+const namespaceAlone = {
+  ServiceBusConnection: '',
+  ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
+};
+
+/** Values that their sentences show, what they must be, and the settings beside. */
+const wrongValues: readonly (readonly [name: string, value: string, rule: string, env?: Env])[] = [
+  ['POLL_TIME_BUDGET_SECONDS', 'abc', secondsRule],
+  ['POLL_TIME_BUDGET_SECONDS', '1', secondsRule],
+  ['EMAIL_MAX_MAIL_BYTES', '1e9', 'a whole number of bytes from 1024 to 2147483648'],
+  ['EMAIL_MAX_MESSAGE_BYTES', '1500.5', 'a whole number of bytes from 1024 to 104857600'],
+  ['RETRY_MAX_AGE_HOURS', '-1', 'a number of hours from 0 to 87600'],
+  ['MAIL_DENY_PRIVATE_NETWORKS', 'yes', 'true or false'],
+  ['MAIL_HOSTS_ALLOWED', ',', hostsRule],
+  ['MANAGED_IDENTITY_HOSTS', 'https://x', hostsRule],
+  ['EMAIL_QUEUE_NAME', 'a queue', queueRule],
+  ['JOURNAL', 'all', 'full, ids or off'],
+  ['SECRET_SETTINGS_PREFIX', 'Azure', `${foreignRule} AzureWebJobs… has it`],
+  ['SECRET_SETTINGS_PREFIX', 'servicebusconnection__', `${foreignRule} ServiceBusConnection… has it`],
+  ['SECRET_SETTINGS_PREFIX', '*', "the beginning of an app setting's name, such as MAILBOX_"],
+  ['SECRETS_VAULT_PREFIX', 'mail_', "the beginning of a secret's name: letters, digits and hyphens"],
+  ['APPLICATIONINSIGHTS_AUTHENTICATION_STRING', 'Authorization=Basic', insightsRule],
+  ['AzureWebJobsStorage__accountName', 'Not A Name', accountRule, { AzureWebJobsStorage: '' }],
+  ['AzureWebJobsStorage__credential', 'mine', 'managedidentity, or left out', accountAlone],
+  ['ServiceBusConnection__fullyQualifiedNamespace', 'sb://acme', namespaceRule, namespaceAlone],
+  ['ServiceBusConnection__transportType', 'NetMessaging', 'Amqp or AmqpWebSockets', namespaceAlone],
+];
 
 const refused: readonly (readonly [Env, string])[] = [
-  [
-    { POLL_TIME_BUDGET_SECONDS: 'abc' },
-    'App setting POLL_TIME_BUDGET_SECONDS is "abc"; it must be a whole number of seconds from 2 to 86400.',
-  ],
-  [
-    { POLL_TIME_BUDGET_SECONDS: '1' },
-    'App setting POLL_TIME_BUDGET_SECONDS is "1"; it must be a whole number of seconds from 2 to 86400.',
-  ],
-  [
-    { EMAIL_MAX_MAIL_BYTES: '1e9' },
-    'App setting EMAIL_MAX_MAIL_BYTES is "1e9"; it must be a whole number of bytes from 1024 to 2147483648.',
-  ],
-  [
-    { EMAIL_MAX_MESSAGE_BYTES: '1500.5' },
-    'App setting EMAIL_MAX_MESSAGE_BYTES is "1500.5"; it must be a whole number of bytes from 1024 to 104857600.',
-  ],
-  [
-    { RETRY_MAX_AGE_HOURS: '-1' },
-    'App setting RETRY_MAX_AGE_HOURS is "-1"; it must be a number of hours from 0 to 87600.',
-  ],
-  [
-    { MAIL_DENY_PRIVATE_NETWORKS: 'yes' },
-    'App setting MAIL_DENY_PRIVATE_NETWORKS is "yes"; it must be true or false.',
-  ],
+  ...wrongValues.map(([name, value, rule, env]): readonly [Env, string] => [
+    { ...env, [name]: value },
+    `App setting ${name} is ${JSON.stringify(value)}; it must be ${rule}.`,
+  ]),
+  ...['acme', 'http://acme.vault.azure.net'].map((url): readonly [Env, string] => [
+    { SECRETS_VAULT: url },
+    `App setting SECRETS_VAULT is not valid; it must be ${vaultRule}.`,
+  ]),
   [
     { MAIL_HOSTS_ALLOWED: 'ok.example.com,https://x' },
-    'App setting MAIL_HOSTS_ALLOWED is "https://x"; it must be a comma-separated list of host names, IP addresses or patterns such as *.example.com.',
-  ],
-  [
-    { MAIL_HOSTS_ALLOWED: ',' },
-    'App setting MAIL_HOSTS_ALLOWED is ","; it must be a comma-separated list of host names, IP addresses or patterns such as *.example.com.',
-  ],
-  [
-    { EMAIL_QUEUE_NAME: 'a queue' },
-    'App setting EMAIL_QUEUE_NAME is "a queue"; it must be the name of a Service Bus queue or topic (at most 260 letters, digits, and any of . - _ / between them).',
+    `App setting MAIL_HOSTS_ALLOWED is "https://x"; it must be ${hostsRule}.`,
   ],
   [
     { APPLICATIONINSIGHTS_CONNECTION_STRING: key },
@@ -242,24 +230,8 @@ const refused: readonly (readonly [Env, string])[] = [
     "App setting AzureWebJobsStorage is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.",
   ],
   [
-    { AzureWebJobsStorage: '', AzureWebJobsStorage__accountName: 'Not A Name' },
-    'App setting AzureWebJobsStorage__accountName is "Not A Name"; it must be a storage account name of 3 to 24 lower-case letters and digits.',
-  ],
-  [
-    {
-      AzureWebJobsStorage: '',
-      AzureWebJobsStorage__accountName: 'acme',
-      AzureWebJobsStorage__tableServiceUri: `https://t.example.com?sig=${key}`,
-    },
+    { ...accountAlone, AzureWebJobsStorage__tableServiceUri: `https://t.example.com?sig=${key}` },
     'App setting AzureWebJobsStorage__tableServiceUri is not valid; it must be an https URL such as https://example.table.core.windows.net, without a query.',
-  ],
-  [
-    {
-      AzureWebJobsStorage: '',
-      AzureWebJobsStorage__accountName: 'acme',
-      AzureWebJobsStorage__credential: 'mine',
-    },
-    'App setting AzureWebJobsStorage__credential is "mine"; it must be managedidentity, or left out.',
   ],
   [
     { ServiceBusConnection: '' },
@@ -270,66 +242,16 @@ const refused: readonly (readonly [Env, string])[] = [
     'App setting ServiceBusConnection is not valid: its Endpoint is no address such as sb://example.servicebus.windows.net/. It must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ServiceBusConnection__fullyQualifiedNamespace.',
   ],
   [
-    { ServiceBusConnection: '', ServiceBusConnection__fullyQualifiedNamespace: 'sb://acme' },
-    'App setting ServiceBusConnection__fullyQualifiedNamespace is "sb://acme"; it must be a host name such as example.servicebus.windows.net, without scheme or path.',
-  ],
-  [
     {
-      AzureWebJobsStorage: '',
-      AzureWebJobsStorage__accountName: 'acme',
+      ...accountAlone,
       AzureWebJobsStorage__clientId: 'c',
       AzureWebJobsStorage__managedIdentityResourceId: 'r',
     },
     'App settings AzureWebJobsStorage__clientId and AzureWebJobsStorage__managedIdentityResourceId are both given; an identity is named by one of them.',
   ],
   [
-    {
-      AzureWebJobsStorage: '',
-      AzureWebJobsStorage__accountName: 'acme',
-      AzureWebJobsStorage__clientSecret: key,
-    },
+    { ...accountAlone, AzureWebJobsStorage__clientSecret: key },
     'App setting AzureWebJobsStorage__clientSecret is not supported; remove it, and use a managed identity (AzureWebJobsStorage__credential = managedidentity) or a connection string.',
-  ],
-  [
-    {
-      ServiceBusConnection: '',
-      ServiceBusConnection__fullyQualifiedNamespace: 'acme.example.com',
-      ServiceBusConnection__transportType: 'NetMessaging',
-    },
-    'App setting ServiceBusConnection__transportType is "NetMessaging"; it must be Amqp or AmqpWebSockets.',
-  ],
-  [{ JOURNAL: 'all' }, 'App setting JOURNAL is "all"; it must be full, ids or off.'],
-  [
-    { SECRET_SETTINGS_PREFIX: 'Azure' },
-    'App setting SECRET_SETTINGS_PREFIX is "Azure"; it must be a beginning that no setting of the app or the platform has, and AzureWebJobs… has it.',
-  ],
-  [
-    { SECRET_SETTINGS_PREFIX: 'servicebusconnection__' },
-    'App setting SECRET_SETTINGS_PREFIX is "servicebusconnection__"; it must be a beginning that no setting of the app or the platform has, and ServiceBusConnection… has it.',
-  ],
-  [
-    { SECRET_SETTINGS_PREFIX: '*' },
-    `App setting SECRET_SETTINGS_PREFIX is "*"; it must be the beginning of an app setting's name, such as MAILBOX_.`,
-  ],
-  [
-    { SECRETS_VAULT: 'acme' },
-    'App setting SECRETS_VAULT is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.',
-  ],
-  [
-    { SECRETS_VAULT: 'http://acme.vault.azure.net' },
-    'App setting SECRETS_VAULT is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.',
-  ],
-  [
-    { SECRETS_VAULT_PREFIX: 'mail_' },
-    `App setting SECRETS_VAULT_PREFIX is "mail_"; it must be the beginning of a secret's name: letters, digits and hyphens.`,
-  ],
-  [
-    { MANAGED_IDENTITY_HOSTS: 'https://x' },
-    'App setting MANAGED_IDENTITY_HOSTS is "https://x"; it must be a comma-separated list of host names, IP addresses or patterns such as *.example.com.',
-  ],
-  [
-    { APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=Basic' },
-    'App setting APPLICATIONINSIGHTS_AUTHENTICATION_STRING is "Authorization=Basic"; it must be Authorization=AAD, or Authorization=AAD;ClientId=….',
   ],
 ];
 

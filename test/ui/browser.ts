@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
+import assert from 'node:assert/strict';
+import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { createStorage } from '../../shared/app/storage.ts';
-import { openJournal } from '../../shared/journal/journal.ts';
-import type { MailLine, RunLine } from '../../shared/journal/lines.ts';
 import { type AppTestbed, type AppTestbedOptions, startAppTestbed } from '../app/testbed.ts';
 import type { RunningHttpServer } from '../testbed/host/httpServer.ts';
 import { commandOf, programs, requirePrograms } from '../testbed/programs.ts';
@@ -14,10 +12,11 @@ export interface UiTestbed {
   readonly bed: AppTestbed;
   /** Of the connections page. */
   readonly url: string;
-  /** A tab of a browser of its own, as one that has never been there; `key` is put in beforehand. */
-  open(options?: BrowserContextOptions & { readonly key?: string }): Promise<Tab>;
-  /** Writes mails, and what the run came to, into the journal of a connection of customer `acme`. */
-  writeJournal(connection: string, mails: readonly MailLine[], run?: RunLine): Promise<void>;
+  /**
+   * A tab of a browser of its own, as one that has never been there but for its function key; an empty one is not put
+   * in. It is closed when the test ends, which fails where the page had troubles.
+   */
+  open(test: Closing, options?: TabOptions): Promise<Tab>;
   stop(): Promise<void>;
 }
 
@@ -25,10 +24,14 @@ export interface Tab {
   readonly page: Page;
   /** What the page asked of any server, as `METHOD URL`. */
   readonly requests: readonly string[];
-  /** Errors, and what the content security policy kept from happening; none are expected. */
-  readonly troubles: readonly string[];
-  close(): Promise<void>;
 }
+
+/** What `TestContext` does, among others. */
+interface Closing {
+  after(close: () => Promise<void>): void;
+}
+
+export type TabOptions = BrowserContextOptions & { readonly key?: string };
 
 export async function startUiTestbed(options: AppTestbedOptions): Promise<UiTestbed> {
   requirePrograms([programs.chromium]);
@@ -38,20 +41,9 @@ export async function startUiTestbed(options: AppTestbedOptions): Promise<UiTest
   return {
     bed,
     url: `${server.url}/api/ui`,
-    open: (tab = {}) => open(browser, server, tab),
-    writeJournal,
+    open: (test, tab = {}) => open(test, browser, server, tab),
     stop,
   };
-
-  async function writeJournal(connection: string, mails: readonly MailLine[], run?: RunLine): Promise<void> {
-    const access = { kind: 'connectionString', connectionString: bed.azurite.connectionString } as const;
-    const container = () => createStorage(access).container('email-journal');
-    const owner = { customer: 'acme', connection };
-    const journal = openJournal({ ...owner, container, runId: randomUUID(), mode: 'full' });
-    for (const mail of mails) journal.addMail(mail);
-    const warning = await journal.end(run);
-    if (warning !== undefined) throw new Error(warning);
-  }
 
   async function stop(): Promise<void> {
     await browser.close();
@@ -70,15 +62,21 @@ async function launch(): Promise<Browser> {
 }
 
 async function open(
+  test: Closing,
   browser: Browser,
   server: RunningHttpServer,
-  { key, ...options }: BrowserContextOptions & { readonly key?: string },
+  { key = functionKey, ...options }: TabOptions,
 ): Promise<Tab> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const requests: string[] = [];
+  /** Errors, and what the content security policy kept from happening. */
   const troubles: string[] = [];
+  test.after(async () => {
+    await context.close();
+    assert.deepEqual(troubles, []);
+  });
   page.on('request', (request) => requests.push(`${request.method()} ${request.url()}`));
   page.on('pageerror', (error) => troubles.push(String(error)));
   page.on('console', (message) => {
@@ -86,9 +84,27 @@ async function open(
     const isAnswer = message.text().startsWith('Failed to load resource');
     if (message.type() === 'error' && !isAnswer) troubles.push(message.text());
   });
-  if (key !== undefined) {
+  if (key !== '') {
     await page.addInitScript(`sessionStorage.setItem('functionKey', ${JSON.stringify(key)})`);
   }
   await page.goto(`${server.url}/api/ui`);
-  return { page, requests, troubles, close: () => context.close() };
+  return { page, requests };
+}
+
+/** Puts a text into the field of each label. */
+export async function fill(page: Page, values: Readonly<Record<string, string>>): Promise<void> {
+  for (const [label, value] of Object.entries(values))
+    await page.getByLabel(label, { exact: true }).fill(value);
+}
+
+/** Goes to another page of the app as a link does. */
+export async function go(page: Page, hash: string): Promise<void> {
+  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
+}
+
+/** What axe finds wrong with the page as it is. */
+export async function violationsOf(page: Page): Promise<readonly string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = (await page.evaluate('axe.run(document)')) as axe.AxeResults;
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
 }

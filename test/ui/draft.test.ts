@@ -16,9 +16,7 @@ import { mainFields } from '../../shared/ui/page/form/fields.ts';
 const plain = { customer: 'acme', connection: 'orders', state: {} };
 const stored = { ...plain, host: 'mail.example.com', hostType: 'IMAP', username: 'anna', passwordSet: true };
 
-function portOf(draft: Draft): string {
-  return draft.texts.port;
-}
+const portOf = (draft: Draft) => draft.texts.port;
 
 test('every config column has one field', () => {
   const columns = fields.map(({ column }) => column);
@@ -63,11 +61,9 @@ test('a stored port is kept when it is not the usual one', () => {
 });
 
 test('a new connection is stored with the main fields alone', () => {
-  const draft = setText(
-    setText(setText(emptyDraft, 'host', 'h.example'), 'username', 'anna'),
-    'password',
-    'pw',
-  );
+  let draft = setText(emptyDraft, 'host', 'h.example');
+  draft = setText(draft, 'username', 'anna');
+  draft = setText(draft, 'password', 'pw');
   assert.deepEqual(toBody(draft, undefined), {
     username: 'anna',
     password: 'pw',
@@ -116,10 +112,8 @@ test('a secret that was not typed is left out, and one that is of no use any mor
 test('with cron there is no interval, and POP3 sends neither folder nor Delete Messages', () => {
   const cron = toBody(setText(toDraft(stored), 'cron', '0 6 * * *'), stored);
   assert.equal('pollingIntervalSeconds' in cron, false);
-  const pop3 = toBody(
-    setText(toDraft({ ...stored, folder: 'Old', deleteMessages: true }), 'hostType', 'POP3'),
-    stored,
-  );
+  const imap = toDraft({ ...stored, folder: 'Old', deleteMessages: true });
+  const pop3 = toBody(setText(imap, 'hostType', 'POP3'), stored);
   assert.equal('folder' in pop3 || 'deleteMessages' in pop3, false);
 });
 

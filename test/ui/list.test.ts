@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { TransactionAction } from '@azure/data-tables';
-import axe from 'axe-core';
-import type { Page } from 'playwright-core';
 import { mailboxColumns } from '../app/testbed.ts';
+import { writeJournal } from '../http/writeJournal.ts';
 import { mailLine, part } from '../journal/storage.ts';
-import { functionKey, startUiTestbed, type UiTestbed } from './browser.ts';
+import { functionKey, startUiTestbed, type UiTestbed, violationsOf } from './browser.ts';
 import { addRecord } from './records.ts';
 
 let ui: UiTestbed;
@@ -38,7 +37,7 @@ before(async () => {
   const nextTryAt = new Date(Date.now() + 18 * 60_000);
   waiting = await addRecord(ui.bed, { ...record, subject: hostile, from: hostile, storedAt, nextTryAt });
   abandoned = await addRecord(ui.bed, { ...record, subject: 'Old one', storedAt, nextTryAt: undefined });
-  await ui.writeJournal('ok', [
+  await writeJournal(ui.bed, 'ok', [
     mailLine({
       at: storedAt,
       emailSubject: hostile,
@@ -49,24 +48,14 @@ before(async () => {
 });
 after(() => ui.stop());
 
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const results = (await page.evaluate('axe.run(document)')) as axe.AxeResults;
-  return results.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
-}
-
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [1280, 360]) {
-    test(`axe finds nothing wrong with any page, ${colorScheme}, ${width} pixels wide, and nothing overflows`, async () => {
-      const { page, troubles, close } = await ui.open({
-        key: functionKey,
-        colorScheme,
-        viewport: { width, height: 800 },
-      });
+    test(`axe finds nothing wrong with any page, ${colorScheme}, ${width} pixels wide, and nothing overflows`, async (context) => {
+      const { page } = await ui.open(context, { colorScheme, viewport: { width, height: 800 } });
       // A form with changes asks before it is left.
       page.on('dialog', (dialog) => dialog.accept());
       const check = async (what: string) => {
-        assert.deepEqual(await violations(page), [], what);
+        assert.deepEqual(await violationsOf(page), [], what);
         assert.deepEqual(await page.evaluate(overflowing), [], `${what} is wider than the window`);
       };
       await page.getByRole('link', { name: 'acme/failing' }).waitFor();
@@ -106,21 +95,18 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.goto(`${ui.url}#/import`);
       await page.getByLabel('File').waitFor();
       await check('import');
-      assert.deepEqual(troubles, []);
-      await close();
     });
   }
 }
 
-test('axe finds nothing wrong with the question for a key', async () => {
-  const { page, close } = await ui.open();
+test('axe finds nothing wrong with the question for a key', async (context) => {
+  const { page } = await ui.open(context, { key: '' });
   await page.getByRole('dialog', { name: 'Function key' }).waitFor();
-  assert.deepEqual(await violations(page), []);
-  await close();
+  assert.deepEqual(await violationsOf(page), []);
 });
 
-test('hostile text is shown as text', async () => {
-  const { page, troubles, close } = await ui.open({ key: functionKey });
+test('hostile text is shown as text', async (context) => {
+  const { page } = await ui.open(context);
   await page.getByText(`The server said ${hostile}`).last().waitFor();
   await page.goto(`${ui.url}#/edit/acme/failing`);
   await page.getByLabel('Username').waitFor();
@@ -139,14 +125,12 @@ test('hostile text is shown as text', async () => {
   await page.getByText(`There is no connection acme/${hostile}`).waitFor();
   assert.equal(await page.evaluate('window.hacked'), undefined);
   assert.equal(await page.locator('img').count(), 0);
-  assert.deepEqual(troubles, []);
-  await close();
 });
 
-test('undelivered mail is shown with age, tries and error, and resent one by one or all together', async () => {
+test('undelivered mail is shown with age, tries and error, and resent one by one or all together', async (context) => {
   const table = ui.bed.table('EmailUndelivered');
   const statusOf = async (id: string) => (await table.getEntity('undelivered', id)).status;
-  const { page, troubles, close } = await ui.open({ key: functionKey });
+  const { page } = await ui.open(context);
   await page.getByRole('link', { name: /^Undelivered/ }).click();
   const old = page.locator('tbody').filter({ hasText: 'Old one' });
   await old.filter({ hasText: /1 of 2 parts left.*acme\/ok.*4\d min.*3.*Abandoned.*Refused: /s }).waitFor();
@@ -164,16 +148,11 @@ test('undelivered mail is shown with age, tries and error, and resent one by one
   await page.getByText('2 mails will be sent within a minute.').waitFor();
   const { nextTryAt } = await table.getEntity<{ nextTryAt: string }>('undelivered', waiting);
   assert.ok(Date.parse(nextTryAt) <= Date.now());
-  assert.deepEqual(troubles, []);
-  await close();
 });
 
 test('the list refreshes by itself within fifteen seconds, and says within fifteen when it can not', async (context) => {
-  const { page, close } = await ui.open({ key: functionKey });
-  context.after(async () => {
-    await ui.bed.connections.deleteEntity('acme', 'came-later');
-    await close();
-  });
+  const { page } = await ui.open(context);
+  context.after(() => ui.bed.connections.deleteEntity('acme', 'came-later'));
   await page.clock.install();
   await page.reload();
   await page.getByRole('link', { name: 'acme/ok' }).waitFor();
@@ -200,7 +179,7 @@ test('the list refreshes by itself within fifteen seconds, and says within fifte
   await page.getByText('What you see is not up to date: The app took too long to answer.').waitFor();
 });
 
-test('5,000 connections are listed and filtered at once, failing ones first, without anything moving', async () => {
+test('5,000 connections are listed and filtered at once, failing ones first, without anything moving', async (context) => {
   const columns = mailboxColumns(ui.bed.dovecot, 'IMAP', 'anna');
   const history = JSON.stringify({
     since: new Date(Math.floor(Date.now() / 3_600_000 - 23) * 3_600_000).toISOString(),
@@ -218,7 +197,7 @@ test('5,000 connections are listed and filtered at once, failing ones first, wit
     });
     await ui.bed.connections.submitTransaction(actions);
   }
-  const { page, troubles, close } = await ui.open();
+  const { page } = await ui.open(context, { key: '' });
   await page.addInitScript(`
     sessionStorage.setItem('functionKey', ${JSON.stringify(functionKey)});
     window.shifted = 0;
@@ -259,8 +238,6 @@ test('5,000 connections are listed and filtered at once, failing ones first, wit
   await page.getByText('Page 1 of 101').waitFor();
   const moved = await page.evaluate('[window.shifted, JSON.stringify(window.what)]');
   assert.ok(Array.isArray(moved) && Number(moved[0]) < 0.02, `the page has moved: ${moved}`);
-  assert.deepEqual(troubles, []);
-  await close();
 });
 
 /** In the page: what reaches beyond its right edge, and is seen. */

@@ -3,11 +3,11 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Page } from 'playwright-core';
 import type { MailLine } from '../../shared/journal/lines.ts';
 import { mailboxColumns } from '../app/testbed.ts';
+import { writeJournal } from '../http/writeJournal.ts';
 import { mailLine, part } from '../journal/storage.ts';
-import { functionKey, startUiTestbed } from './browser.ts';
+import { go, startUiTestbed } from './browser.ts';
 import { addRecord } from './records.ts';
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '..', '..', 'docs', 'ui');
@@ -19,7 +19,7 @@ const now = Date.now();
 const ago = (ms: number) => new Date(now - ms).toISOString();
 const soon = (ms: number) => new Date(now + ms).toISOString();
 
-function history(mails: (hour: number) => number, failures: (hour: number) => number): string {
+function history(mails: (hour: number) => number, failures: (hour: number) => number = () => 0): string {
   const hours = Array.from({ length: 24 }, (_, hour) => hour);
   const since = new Date(Math.floor(now / hourMs) * hourMs - 23 * hourMs).toISOString();
   return JSON.stringify({ since, mails: hours.map(mails), failures: hours.map(failures) });
@@ -77,10 +77,7 @@ const connections: Record<string, Record<string, unknown>> = {
     lastStatus: 'running',
     heartbeatAt: ago(2_000),
     nextRunAt: soon(200_000),
-    history: history(
-      (hour) => (hour > 8 ? hour * 3 : 0),
-      () => 0,
-    ),
+    history: history((hour) => (hour > 8 ? hour * 3 : 0)),
   },
   'globex/payroll': {
     ...columns({
@@ -93,10 +90,7 @@ const connections: Record<string, Record<string, unknown>> = {
     ...ran(9 * hourMs, 3, 3),
     lastStatus: 'ok',
     nextRunAt: soon(15 * hourMs),
-    history: history(
-      (hour) => (hour === 14 ? 3 : 0),
-      () => 0,
-    ),
+    history: history((hour) => (hour === 14 ? 3 : 0)),
   },
   'globex/support': {
     ...columns({ host: 'mail.globex.example', useSsl: true, port: 993, pollingIntervalSeconds: 600 }),
@@ -166,7 +160,8 @@ const journalled = [
   ['Order 2026-1187', 'Purchasing <po@initech.example>', ['body.txt', 'order-1187.pdf', 'drawing.dwg'], 42],
   ['Invoice 4711', 'Xaver Huber <xaver@example.org>', ['body.txt', 'Rechnung 4711.pdf'], 95],
 ] as const;
-await ui.writeJournal(
+await writeJournal(
+  ui.bed,
   'orders',
   journalled.map(([emailSubject, emailFrom, names, minutes], index) =>
     mailLine({
@@ -190,7 +185,7 @@ await ui.writeJournal(
   ),
   { at: new Date(now - 19_000), status: 'ok', mails: 14, messages: 37, bytes: 1_402_331, durationMs: 2_140 },
 );
-await ui.writeJournal('orders', [], {
+await writeJournal(ui.bed, 'orders', [], {
   at: new Date(now - 42 * 60_000),
   status: 'failed',
   mails: 3,
@@ -200,13 +195,13 @@ await ui.writeJournal('orders', [], {
   error: 'Queue email-inbound is full: the namespace refuses messages until some are received.',
 });
 
+const closing: (() => Promise<void>)[] = [];
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const width of [1280, 360]) {
-    const { page, troubles, close } = await ui.open({
-      key: functionKey,
-      colorScheme,
-      viewport: { width, height: 860 },
-    });
+    const { page } = await ui.open(
+      { after: (close) => closing.push(close) },
+      { colorScheme, viewport: { width, height: 860 } },
+    );
     const shot = async (name: string, height = 800) => {
       await page.setViewportSize({ width, height });
       await page.screenshot({
@@ -232,12 +227,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await go(page, '#/undelivered');
     await page.getByRole('heading', { level: 1, name: 'Undelivered' }).waitFor();
     await shot('undelivered');
-    if (troubles.length > 0) console.error(troubles);
-    await close();
   }
 }
+for (const close of closing) await close();
 await ui.stop();
-
-async function go(page: Page, hash: string): Promise<void> {
-  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
-}

@@ -53,6 +53,20 @@ test('items are taken as they are needed, so that an iterable can end early', as
   assert.ok(taken <= 6, `${taken} taken`);
 });
 
+test('items that are still to come are asked for as they are needed, and end it when they can not be given', async () => {
+  const { counts, work } = counting();
+  async function* items() {
+    for (let item = 1; item <= 7; item += 1) {
+      assert.ok(item <= counts.begun + 2, 'no more than can be worked on');
+      await turn();
+      yield item;
+    }
+    throw new Error('no more');
+  }
+  await assert.rejects(forEachOf(items(), 2, work), { message: 'no more' });
+  assert.deepEqual(counts, { running: 0, most: 2, begun: 7 });
+});
+
 test('nothing to do is done', async () => {
   await forEachOf([], 8, () => Promise.reject(new Error('called')));
 });

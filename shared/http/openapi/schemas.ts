@@ -10,7 +10,7 @@ import { historyHours } from '../../connection/history.ts';
 import { configSchema } from '../../connection/schema.ts';
 import { maxLastErrorLength, runStatuses } from '../../connection/state.ts';
 import { secretFlags } from '../representation.ts';
-import { testStepNames } from '../testSteps.ts';
+import { testStepNames } from '../testOutcome.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,6 @@
-import type { ColumnError, Connection, JournalPage, Key, Mail, Part, Run, Undelivered } from './model.ts';
+import type { Folders, SteppedOutcome } from '../../http/testOutcome.ts';
+import type { FoundMail, FoundPart, FoundRun } from '../../journal/found.ts';
+import type { ColumnError, Connection, JournalPage, Key, Undelivered } from './model.ts';
 
 /** An answer that says what is wrong, or that there was none. */
 export class ApiError extends Error {
@@ -19,30 +21,10 @@ export interface Tagged {
   readonly etag: string;
 }
 
-export interface TestStep {
-  readonly step: string;
-  readonly result: 'ok' | 'warning' | 'failed';
-  readonly text: string;
-}
-
-export interface MailPreview {
-  readonly subject?: string;
-  readonly from?: string;
-  readonly date?: string;
-  readonly parts: readonly {
-    readonly partKind: string;
-    readonly fileName: string;
-    readonly contentType: string;
-  }[];
-  readonly isCut: boolean;
-  /** Whether the filters take it; absent without filters. */
-  readonly isTaken?: boolean;
-}
-
-export type TestOutcome = { readonly steps?: readonly TestStep[]; readonly folders?: readonly string[] } & (
-  | { readonly ok: true; readonly mails: number; readonly preview?: readonly MailPreview[] }
-  | { readonly ok: false; readonly error: string }
-);
+/** In steps, as far as the config could be read. */
+export type TestOutcome =
+  | SteppedOutcome
+  | (Folders & { readonly ok: false; readonly error: string; readonly steps?: never });
 
 interface Call {
   readonly body?: unknown;
@@ -139,15 +121,15 @@ export interface JournalFilter {
   readonly after?: string | undefined;
 }
 
-export async function findMails(filter: JournalFilter): Promise<JournalPage<Mail>> {
+export async function findMails(filter: JournalFilter): Promise<JournalPage<FoundMail>> {
   const { json } = await call('GET', `mails${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
-  const { mails, ...rest } = json as { mails: Mail[] } & Omit<JournalPage<Mail>, 'found'>;
+  const { mails, ...rest } = json as { mails: FoundMail[] } & Omit<JournalPage<FoundMail>, 'found'>;
   return { found: mails, ...rest };
 }
 
-export async function findRuns(filter: JournalFilter): Promise<JournalPage<Run>> {
+export async function findRuns(filter: JournalFilter): Promise<JournalPage<FoundRun>> {
   const { json } = await call('GET', `runs${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
-  const { runs, ...rest } = json as { runs: Run[] } & Omit<JournalPage<Run>, 'found'>;
+  const { runs, ...rest } = json as { runs: FoundRun[] } & Omit<JournalPage<FoundRun>, 'found'>;
   return { found: runs, ...rest };
 }
 
@@ -194,27 +176,23 @@ export async function allUndelivered(filter: UndeliveredFilter, most: number): P
 /** With its parts. */
 export async function readUndelivered(
   id: string,
-): Promise<Undelivered & { readonly parts: readonly Part[] }> {
+): Promise<Undelivered & { readonly parts: readonly FoundPart[] }> {
   const { json } = await call('GET', `undelivered/${encodeURIComponent(id)}`);
-  return json as Undelivered & { readonly parts: readonly Part[] };
+  return json as Undelivered & { readonly parts: readonly FoundPart[] };
 }
 
 /** Resolves also when it is gone already. */
 export async function giveUpUndelivered(id: string): Promise<void> {
-  try {
-    await call('DELETE', `undelivered/${encodeURIComponent(id)}`);
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-  }
+  await call('DELETE', `undelivered/${encodeURIComponent(id)}`).catch(unlessGone);
 }
 
 /** Resolves also when the mail has been delivered meanwhile. */
 export async function resendUndelivered(id: string): Promise<void> {
-  try {
-    await call('POST', `undelivered/${encodeURIComponent(id)}/resend`);
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-  }
+  await call('POST', `undelivered/${encodeURIComponent(id)}/resend`).catch(unlessGone);
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof ApiError && error.status === 404)) throw error;
 }
 
 function queryOf(values: Readonly<Record<string, string | undefined>>): string {

@@ -1,4 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
+import { forEachOf } from '../../wait/parallel.ts';
 import {
   ApiError,
   deleteConnection,
@@ -122,21 +123,17 @@ export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail
       }),
 
     doAll: async (keys, action) => {
-      const waiting = [...keys];
       const failures: string[] = [];
       setBusy((before) => new Set([...before, ...keys.map(nameOf)]));
-      const work = async (): Promise<void> => {
-        for (let key = waiting.shift(); key !== undefined; key = waiting.shift()) {
-          try {
-            if (action === 'poll') await orderPoll(key);
-            else await setEnabled(key, action === 'enable');
-          } catch (caught) {
-            if (caught instanceof ApiError && caught.status === 401) fail(caught);
-            failures.push(caught instanceof Error ? caught.message : String(caught));
-          }
+      await forEachOf(keys, atOnce, async (key) => {
+        try {
+          if (action === 'poll') await orderPoll(key);
+          else await setEnabled(key, action === 'enable');
+        } catch (caught) {
+          if (caught instanceof ApiError && caught.status === 401) fail(caught);
+          failures.push(caught instanceof Error ? caught.message : String(caught));
         }
-      };
-      await Promise.all(Array.from({ length: atOnce }, work));
+      });
       setBusy(new Set());
       const done = keys.length - failures.length;
       const what =

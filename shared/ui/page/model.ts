@@ -1,3 +1,6 @@
+import type { RunHistory } from '../../connection/history.ts';
+import type { JournalPage as FoundPage } from '../../journal/found.ts';
+
 /** What the HTTP API gives of a connection's runs. */
 export interface State {
   readonly nextRunAt?: string;
@@ -11,13 +14,7 @@ export interface State {
   readonly lastMessageCount?: number;
   readonly runId?: string;
   readonly lastMailAt?: string;
-  readonly history?: History;
-}
-
-export interface History {
-  readonly since: string;
-  readonly mails: readonly number[];
-  readonly failures: readonly number[];
+  readonly history?: RunHistory;
 }
 
 /** A connection as the HTTP API gives it; a column may be a string where a table's editor has put one. */
@@ -48,60 +45,8 @@ export interface Undelivered {
   readonly emailMessageId?: string;
 }
 
-/** One part of a mail, as its message says. */
-export interface Part {
-  readonly partNumber: number;
-  readonly messageId: string;
-  readonly partKind: string;
-  readonly inboundFileName?: string;
-  readonly contentType: string;
-  readonly size: number;
-  readonly sha256: string;
-  readonly claimCheck?: string;
-}
-
-/** What the journal has of a mail. */
-export interface Mail {
-  readonly at: string;
-  readonly runId: string;
-  readonly customer: string;
-  readonly connection: string;
-  readonly interchangeId: string;
-  readonly outcome: 'delivered' | 'undelivered' | 'left-out' | 'given-up';
-  readonly reason?: string;
-  readonly emailMessageId?: string;
-  readonly emailSubject?: string;
-  readonly emailFrom?: string;
-  readonly emailTo?: string;
-  readonly emailDate?: string;
-  readonly receivedAt?: string;
-  readonly sizeBytes: number;
-  readonly queueName: string;
-  readonly parts: readonly Part[];
-  readonly warning?: string;
-}
-
-/** What the journal has of a run. */
-export interface Run {
-  readonly at: string;
-  readonly runId: string;
-  readonly customer: string;
-  readonly connection: string;
-  readonly status: string;
-  readonly mails: number;
-  readonly messages: number;
-  readonly bytes: number;
-  readonly durationMs: number;
-  readonly error?: string;
-}
-
 /** A page of what the journal has, and how much the journal says at all. */
-export interface JournalPage<T> {
-  readonly found: readonly T[];
-  readonly next?: string;
-  readonly incomplete?: string;
-  readonly journal: 'full' | 'ids' | 'off';
-}
+export type JournalPage<T> = FoundPage<T> & { readonly journal: 'full' | 'ids' | 'off' };
 
 export interface ColumnError {
   readonly column: string;

@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
+import type { FoundPart } from '../../journal/found.ts';
 import { giveUpUndelivered, readUndelivered, resendUndelivered, serverNow } from './api.ts';
-import { Parts } from './journal/mailRow.tsx';
+import { Facts, Parts } from './journal/mailRow.tsx';
 import { Confirm } from './modal.tsx';
-import type { Part, Undelivered } from './model.ts';
+import type { Undelivered } from './model.ts';
 import { useNow } from './polled.ts';
 import { hrefOf } from './route.ts';
 import { useShell } from './shell.ts';
@@ -143,7 +144,7 @@ function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
 }
 
 function RecordDetails({ record }: { record: Undelivered }) {
-  const [parts, setParts] = useState<readonly Part[]>();
+  const [parts, setParts] = useState<readonly FoundPart[]>();
   const [error, setError] = useState('');
   useEffect(() => {
     readUndelivered(record.id).then(
@@ -153,24 +154,13 @@ function RecordDetails({ record }: { record: Undelivered }) {
   }, [record.id]);
   return (
     <div class="mail-details">
-      <dl class="facts">
-        <div>
-          <dt>interchangeId</dt>
-          <dd>{record.interchangeId}</dd>
-        </div>
-        {record.emailMessageId !== undefined && (
-          <div>
-            <dt>Message-ID</dt>
-            <dd>{record.emailMessageId}</dd>
-          </div>
-        )}
-        {record.lastTryAt !== undefined && (
-          <div>
-            <dt>Last try</dt>
-            <dd>{exact(record.lastTryAt)}</dd>
-          </div>
-        )}
-      </dl>
+      <Facts
+        facts={[
+          ['interchangeId', record.interchangeId],
+          ['Message-ID', record.emailMessageId],
+          ['Last try', record.lastTryAt && exact(record.lastTryAt)],
+        ]}
+      />
       {error !== '' && <p class="field-error">{error}</p>}
       {parts !== undefined && <Parts parts={parts} label="Parts still to be sent" />}
     </div>

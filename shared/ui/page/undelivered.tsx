@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { forEachOf } from '../../wait/parallel.ts';
 import {
   allUndelivered,
   giveUpUndelivered,
@@ -7,10 +8,10 @@ import {
   resendUndelivered,
   type UndeliveredFilter,
 } from './api.ts';
-import { Choice } from './journal/mailsPage.tsx';
+import { OwnerChoice } from './journal/mailsPage.tsx';
 import { Waiting } from './list/connectionList.tsx';
 import { Confirm } from './modal.tsx';
-import type { Connection, Undelivered } from './model.ts';
+import type { Connection } from './model.ts';
 import { type Polled, usePolled } from './polled.ts';
 import { RecordTable } from './recordTable.tsx';
 import { type Route, setQuery } from './route.ts';
@@ -61,20 +62,11 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
     return { undelivered: all.filter(({ interchangeId }) => interchangeId === mail) };
   }, fail);
   const { data, error, reload } = records;
-  const customers = [...new Set(connections?.map((each) => each.customer) ?? [])].sort();
-  const names = [
-    ...new Set(
-      connections
-        ?.filter((each) => !filter.customer || each.customer === filter.customer)
-        .map((each) => each.connection) ?? [],
-    ),
-  ].sort();
-
   const all = async (work: (id: string) => Promise<void>, done: string): Promise<void> => {
     try {
-      const meant = mail === '' ? await allUndelivered(filter, mostAtOnce) : [...(data?.undelivered ?? [])];
-      const count = await eachOf(meant, work);
-      notify(`${counted(count, 'mail')} ${done}.`);
+      const meant = mail === '' ? await allUndelivered(filter, mostAtOnce) : (data?.undelivered ?? []);
+      await forEachOf(meant, atOnce, ({ id }) => work(id));
+      notify(`${counted(meant.length, 'mail')} ${done}.`);
     } catch (caught) {
       fail(caught);
     }
@@ -103,8 +95,7 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
         </div>
       </div>
       <search class="filters">
-        <Choice label="Customer" name="customer" value={filter.customer ?? ''} options={customers} />
-        <Choice label="Connection" name="connection" value={filter.connection ?? ''} options={names} />
+        <OwnerChoice {...filter} connections={connections} />
         {mail !== '' && (
           <p class="one-mail">
             One mail only.{' '}
@@ -173,16 +164,6 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
       )}
     </>
   );
-}
-
-/** Gives how many it was done with. */
-async function eachOf(records: readonly Undelivered[], work: (id: string) => Promise<void>): Promise<number> {
-  const waiting = [...records];
-  const loop = async (): Promise<void> => {
-    for (let record = waiting.shift(); record !== undefined; record = waiting.shift()) await work(record.id);
-  };
-  await Promise.all(Array.from({ length: atOnce }, loop));
-  return records.length;
 }
 
 function summaryOf({ undelivered, next }: RecordPage): string {

@@ -1,7 +1,8 @@
-import type { MailPreview, TestOutcome } from '../api.ts';
+import type { MailPreview, TestStepName } from '../../../http/testOutcome.ts';
+import type { TestOutcome } from '../api.ts';
 import { counted, exact } from '../words.ts';
 
-const stepNames: Readonly<Record<string, string>> = {
+const stepNames: Readonly<Record<TestStepName, string>> = {
   name: 'Name',
   connection: 'Connection',
   certificate: 'Certificate',
@@ -24,13 +25,13 @@ export function TestReport({ test }: { test: TestOutcome }) {
             <li key={step} class={result}>
               <span aria-hidden="true">{marks[result]}</span>
               <span class="hidden">{markWords[result]}: </span>
-              <b>{stepNames[step] ?? step}</b>
+              <b>{stepNames[step]}</b>
               <span>{text}</span>
             </li>
           ))}
         </ol>
       )}
-      {test.ok && test.preview !== undefined && test.preview.length > 0 && <Preview mails={test.preview} />}
+      {test.ok && test.preview.length > 0 && <Preview mails={test.preview} />}
     </div>
   );
 }
@@ -38,12 +39,12 @@ export function TestReport({ test }: { test: TestOutcome }) {
 type GoodTest = TestOutcome & { readonly ok: true };
 
 /** Filters decide on each mail, and were tried on the first ones alone. */
-export function isFiltered({ preview = [] }: GoodTest): boolean {
+export function isFiltered({ preview }: GoodTest): boolean {
   return preview.some(({ isTaken }) => isTaken !== undefined);
 }
 
 function waitingIn(test: GoodTest): string {
-  const { mails, preview = [] } = test;
+  const { mails, preview } = test;
   if (!isFiltered(test)) return `${counted(mails, 'mail')} to fetch.`;
   const taken = preview.filter(({ isTaken }) => isTaken).length;
   const looked = preview.length === mails ? 'them' : `the first ${preview.length}`;

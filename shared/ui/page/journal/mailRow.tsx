@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
-import type { Mail, Part } from '../model.ts';
+import type { FoundMail, FoundPart } from '../../../journal/found.ts';
 import { nameOf } from '../model.ts';
 import { hrefOf, hrefWith } from '../route.ts';
 import { clock, counted, exact, size } from '../words.ts';
 
-const outcomeNames: Readonly<Record<Mail['outcome'], string>> = {
+const outcomeNames: Readonly<Record<FoundMail['outcome'], string>> = {
   delivered: 'Delivered',
   undelivered: 'Undelivered',
   'left-out': 'Left out',
@@ -12,7 +12,7 @@ const outcomeNames: Readonly<Record<Mail['outcome'], string>> = {
 };
 
 interface MailRowProps {
-  readonly mail: Mail;
+  readonly mail: FoundMail;
   readonly nowMs: number;
   /** Whether the connection is told, too. */
   readonly showsConnection: boolean;
@@ -65,14 +65,32 @@ export function MailRow({ mail, nowMs, showsConnection }: MailRowProps) {
   );
 }
 
-export function subjectOf({ emailSubject, emailMessageId, interchangeId }: Mail): string {
+export function subjectOf({ emailSubject, emailMessageId, interchangeId }: FoundMail): string {
   return (
     emailSubject || (emailMessageId ? `(no subject) ${emailMessageId}` : `(no subject) ${interchangeId}`)
   );
 }
 
-function MailDetails({ mail, nowMs }: { mail: Mail; nowMs: number }) {
-  const facts: (readonly [string, string | undefined])[] = [
+type FactList = readonly (readonly [name: string, value: string | undefined])[];
+
+/** What is known of something; what is not is left out. */
+export function Facts({ facts }: { facts: FactList }) {
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) =>
+        value ? (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ) : null,
+      )}
+    </dl>
+  );
+}
+
+function MailDetails({ mail, nowMs }: { mail: FoundMail; nowMs: number }) {
+  const facts: FactList = [
     ['From', mail.emailFrom],
     ['To', mail.emailTo],
     ['Message-ID', mail.emailMessageId],
@@ -104,23 +122,14 @@ function MailDetails({ mail, nowMs }: { mail: Mail; nowMs: number }) {
           )}
         </p>
       )}
-      <dl class="facts">
-        {facts.map(([name, value]) =>
-          value ? (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ) : null,
-        )}
-      </dl>
+      <Facts facts={facts} />
       {mail.parts.length > 0 && <Parts parts={mail.parts} label={`Parts, ${clock(mail.at, nowMs)}`} />}
     </div>
   );
 }
 
 /** The parts of a mail, each the message that it became. */
-export function Parts({ parts, label }: { parts: readonly Part[]; label: string }) {
+export function Parts({ parts, label }: { parts: readonly FoundPart[]; label: string }) {
   return (
     <ol class="parts" aria-label={label}>
       {parts.map((part) => (
@@ -131,22 +140,13 @@ export function Parts({ parts, label }: { parts: readonly Part[]; label: string 
               {part.partKind} · {part.contentType} · {size(part.size)}
             </span>
           </p>
-          <dl class="facts">
-            <div>
-              <dt>messageId</dt>
-              <dd>{part.messageId}</dd>
-            </div>
-            <div>
-              <dt>SHA-256</dt>
-              <dd>{part.sha256}</dd>
-            </div>
-            {part.claimCheck !== undefined && (
-              <div>
-                <dt>Claim check</dt>
-                <dd>{part.claimCheck}</dd>
-              </div>
-            )}
-          </dl>
+          <Facts
+            facts={[
+              ['messageId', part.messageId],
+              ['SHA-256', part.sha256],
+              ['Claim check', part.claimCheck],
+            ]}
+          />
         </li>
       ))}
     </ol>

@@ -1,6 +1,7 @@
+import type { FoundMail } from '../../../journal/found.ts';
 import { findMails, serverNow } from '../api.ts';
 import { Waiting } from '../list/connectionList.tsx';
-import type { Connection, JournalPage, Mail } from '../model.ts';
+import type { Connection, JournalPage } from '../model.ts';
 import { useNow } from '../polled.ts';
 import { type Route, setQuery } from '../route.ts';
 import { counted } from '../words.ts';
@@ -20,13 +21,6 @@ export function MailsPage({ route: { query }, connections }: MailsPageProps) {
   const window = readWindow(query);
   const search = useSearch(findMails, { q, customer, connection, ...window.times });
   const { page, isLoading } = search;
-  const customers = [...new Set(connections?.map((each) => each.customer) ?? [])].sort();
-  const names = [
-    ...new Set(
-      connections?.filter((each) => !customer || each.customer === customer).map((each) => each.connection) ??
-        [],
-    ),
-  ].sort();
 
   return (
     <>
@@ -55,8 +49,7 @@ export function MailsPage({ route: { query }, connections }: MailsPageProps) {
             onInput={({ currentTarget }) => setQuery({ q: currentTarget.value })}
           />
         </div>
-        <Choice label="Customer" name="customer" value={customer ?? ''} options={customers} />
-        <Choice label="Connection" name="connection" value={connection ?? ''} options={names} />
+        <OwnerChoice customer={customer} connection={connection} connections={connections} />
         <div class="field">
           <label for="mails-window">Time</label>
           <select
@@ -90,7 +83,7 @@ export function MailsPage({ route: { query }, connections }: MailsPageProps) {
 }
 
 interface MailsProps {
-  readonly search: Search<Mail>;
+  readonly search: Search<FoundMail>;
   readonly nowMs: number;
   readonly showsConnection: boolean;
   readonly isFiltered: boolean;
@@ -166,9 +159,37 @@ export function JournalNote({ page }: { page: JournalPage<unknown> | undefined }
   );
 }
 
-function summaryOf({ found, next }: JournalPage<Mail>, words: string): string {
+function summaryOf({ found, next }: JournalPage<FoundMail>, words: string): string {
   const more = next === undefined ? '' : ' and more';
   return `${counted(found.length, 'mail')}${more} · ${words.toLowerCase()}`;
+}
+
+interface OwnerChoiceProps {
+  readonly customer?: string | undefined;
+  readonly connection?: string | undefined;
+  readonly connections: readonly Connection[] | undefined;
+}
+
+/** Whose mails are told: a customer's, or a connection's, as the address filters them. */
+export function OwnerChoice({ customer = '', connection = '', connections = [] }: OwnerChoiceProps) {
+  const ofCustomer = connections.filter((each) => customer === '' || each.customer === customer);
+  const sorted = (names: readonly string[]) => [...new Set(names)].sort();
+  return (
+    <>
+      <Choice
+        label="Customer"
+        name="customer"
+        value={customer}
+        options={sorted(connections.map((each) => each.customer))}
+      />
+      <Choice
+        label="Connection"
+        name="connection"
+        value={connection}
+        options={sorted(ofCustomer.map((each) => each.connection))}
+      />
+    </>
+  );
 }
 
 interface ChoiceProps {
@@ -179,7 +200,7 @@ interface ChoiceProps {
 }
 
 /** A filter of the address that is one of some names. */
-export function Choice({ label, name, value, options }: ChoiceProps) {
+function Choice({ label, name, value, options }: ChoiceProps) {
   const id = `choose-${name}`;
   return (
     <div class="field">

@@ -1,8 +1,8 @@
-import type { History } from '../model.ts';
+import type { RunHistory } from '../../../connection/history.ts';
 import { type DayHour, lastDay, totalsOf } from './lastDay.ts';
 
 interface ChartProps {
-  readonly history: History | undefined;
+  readonly history: RunHistory | undefined;
   readonly nowMs: number;
 }
 

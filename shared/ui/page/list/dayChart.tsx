@@ -1,4 +1,4 @@
-import type { History } from '../model.ts';
+import type { RunHistory } from '../../../connection/history.ts';
 import { counted } from '../words.ts';
 import { lastDay, totalsOf } from './lastDay.ts';
 
@@ -11,7 +11,7 @@ const baseline = top + mailHeight;
 const bottom = baseline + failureHeight;
 
 /** The last day by the hour with its axis: mails upwards, failed runs downwards, hours below, the most at the side. */
-export function DayChart({ history, nowMs }: { history: History | undefined; nowMs: number }) {
+export function DayChart({ history, nowMs }: { history: RunHistory | undefined; nowMs: number }) {
   const hours = lastDay(history, nowMs);
   const { most, words } = totalsOf(hours);
   const mostFailures = Math.max(...hours.map(({ failures }) => failures), 0);

@@ -1,4 +1,4 @@
-import type { History } from '../model.ts';
+import type { RunHistory } from '../../../connection/history.ts';
 import { ago, counted } from '../words.ts';
 
 export interface DayHour {
@@ -20,7 +20,7 @@ const hourMs = 3_600_000;
 const hoursADay = 24;
 
 /** The 24 hours up to now, the oldest first. */
-export function lastDay(history: History | undefined, nowMs: number): readonly DayHour[] {
+export function lastDay(history: RunHistory | undefined, nowMs: number): readonly DayHour[] {
   const sinceMs = Date.parse(history?.since ?? '');
   const currentMs = Math.floor(nowMs / hourMs) * hourMs;
   return Array.from({ length: hoursADay }, (_, index) => {
@@ -44,7 +44,7 @@ export function totalsOf(hours: readonly DayHour[]): DayTotals {
 }
 
 /** Mails since midnight, by the reader's clock. */
-export function mailsToday(history: History | undefined, nowMs: number): number {
+export function mailsToday(history: RunHistory | undefined, nowMs: number): number {
   const midnightMs = new Date(nowMs).setHours(0, 0, 0, 0);
   return lastDay(history, nowMs)
     .filter(({ startMs }) => startMs >= midnightMs)
@@ -54,7 +54,7 @@ export function mailsToday(history: History | undefined, nowMs: number): number 
 /** When the last mail was delivered and how many came today, in words. */
 export function lastMail(
   lastMailAt: string | undefined,
-  history: History | undefined,
+  history: RunHistory | undefined,
   nowMs: number,
 ): string {
   const today = mailsToday(history, nowMs).toLocaleString('en');

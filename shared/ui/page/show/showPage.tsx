@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import type { FoundRun } from '../../../journal/found.ts';
 import { ApiError, findMails, findRuns, listUndelivered, readConnection, serverNow } from '../api.ts';
 import { type Connections, isDisabled } from '../connections.ts';
 import { JournalNote, Mails } from '../journal/mailsPage.tsx';
@@ -9,7 +10,7 @@ import { lastDay, lastMail, totalsOf } from '../list/lastDay.ts';
 import { DeleteDialog } from '../list/moreActions.tsx';
 import { lastRun, serverOf } from '../list/row.tsx';
 import { StatusMark } from '../list/statusMark.tsx';
-import { type Connection, type Key, nameOf, type Run } from '../model.ts';
+import { type Connection, type Key, nameOf } from '../model.ts';
 import { useNow } from '../polled.ts';
 import { RecordTable } from '../recordTable.tsx';
 import { hrefOf, hrefWith } from '../route.ts';
@@ -206,7 +207,7 @@ function Runs({ shown: { customer, connection } }: { shown: Key }) {
   );
 }
 
-function sentenceOf({ status, mails, messages, bytes, durationMs, error }: Run): string {
+function sentenceOf({ status, mails, messages, bytes, durationMs, error }: FoundRun): string {
   const seconds =
     durationMs < 1_000 ? `${Math.round(durationMs)} ms` : `${(durationMs / 1_000).toFixed(1)} s`;
   const moved = `${counted(mails, 'mail')}, ${counted(messages, 'message')}, ${size(bytes)} in ${seconds}.`;

@@ -1,0 +1,60 @@
+// Imports nothing, so that the page has these types too. Times are ISO 8601.
+
+export const outcomes = ['delivered', 'undelivered', 'left-out', 'given-up'] as const;
+
+/** A mail as the journal tells it, with its latest outcome. */
+export interface FoundMail {
+  readonly at: string;
+  readonly runId: string;
+  readonly customer: string;
+  readonly connection: string;
+  readonly interchangeId: string;
+  readonly outcome: (typeof outcomes)[number];
+  readonly reason?: string;
+  readonly emailMessageId?: string;
+  readonly emailSubject?: string;
+  readonly emailFrom?: string;
+  readonly emailTo?: string;
+  readonly emailDate?: string;
+  readonly receivedAt?: string;
+  readonly sizeBytes: number;
+  readonly queueName: string;
+  readonly parts: readonly FoundPart[];
+  readonly warning?: string;
+}
+
+/** One part of a mail, as its message says. */
+export interface FoundPart {
+  readonly partNumber: number;
+  readonly messageId: string;
+  readonly partKind: string;
+  /** Absent in a journal of ids. */
+  readonly inboundFileName?: string;
+  readonly contentType: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly claimCheck?: string;
+}
+
+/** A run that moved mail or failed, as the journal tells it. */
+export interface FoundRun {
+  readonly at: string;
+  readonly runId: string;
+  readonly customer: string;
+  readonly connection: string;
+  readonly status: string;
+  readonly mails: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly error?: string;
+}
+
+export interface JournalPage<T> {
+  /** Newest first. */
+  readonly found: readonly T[];
+  /** There may be more: `after` for the next page. */
+  readonly next?: string;
+  /** A sentence where the window is too much for one answer: go on with `next`, or ask for less. */
+  readonly incomplete?: string;
+}
