@@ -15,7 +15,7 @@ export async function writeJournal(
 ): Promise<void> {
   const access = { kind: 'connectionString', connectionString: azurite.connectionString } as const;
   const journal = openJournal({
-    ...{ customer: 'acme', connection, mode: 'full', runId, now: () => new Date() },
+    ...{ customer: 'acme', connection, mode: 'full', runId },
     container: () => createStorage(access).container('email-journal'),
   });
   for (const mail of mails) journal.addMail(mail);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type DueColumns, isDue } from '../../shared/schedule/due.ts';
+import { type DueColumns, hasLiveRun, isDue } from '../../shared/schedule/due.ts';
 import { readTime } from '../../shared/time/time.ts';
 
 const now = new Date('2026-01-01T12:00:00.000Z');
@@ -84,6 +84,15 @@ const cases: readonly (readonly [string, DueColumns, boolean])[] = [
 for (const [name, columns, expected] of cases) {
   test(`${name} is ${expected ? 'due' : 'not due'}`, () => assert.equal(due(columns), expected));
 }
+
+test('a run is at work only while the row says so, however fresh its heartbeat is', () => {
+  const statuses = ['running', 'ok', 'failed', 'skipped'];
+  assert.deepEqual(
+    statuses.filter((lastStatus) => hasLiveRun({ lastStatus, heartbeatAt: fresh }, now)),
+    ['running'],
+  );
+  assert.equal(hasLiveRun(dead, now), false);
+});
 
 test('any junk in the columns gives an answer', () => {
   const value = fc.anything();
