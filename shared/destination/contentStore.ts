@@ -195,8 +195,11 @@ class SpillingWriter implements ContentWriter {
     if (stage.kind === 'memory') {
       for (const held of stage.pieces) await upload.write(held);
     } else {
-      for await (const piece of stage.file.readBack()) await upload.write(piece);
-      await stage.file.remove();
+      try {
+        for await (const piece of stage.file.readBack()) await upload.write(piece);
+      } finally {
+        await stage.file.remove();
+      }
     }
     this.#releaseMemory();
     return upload;

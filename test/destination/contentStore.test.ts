@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { hash, randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,12 +28,13 @@ interface BedOptions {
   readonly maxInlineBytes?: number;
   readonly memory?: ContentMemory;
   readonly spillFolder?: string;
+  readonly at?: Azurite;
 }
 
 async function bed(options: BedOptions = {}) {
-  const { maxInlineBytes = 100, memory = fixedMemory(1_000_000) } = options;
+  const { maxInlineBytes = 100, memory = fixedMemory(1_000_000), at = azurite } = options;
   const spillFolder = options.spillFolder ?? join(folder, randomUUID());
-  const container = await freshContainer(azurite);
+  const container = await freshContainer(at);
   const owner = { customer: 'acme', connection: 'inbox', interchangeId: randomUUID() };
   const payloads = new MailPayloads(container, owner);
   const store = new MailContents({ maxInlineBytes, payloads, spillFolder, memory });
@@ -191,15 +192,35 @@ test('content that proved too large for a message moves to a blob from memory an
 
 test('an upload that fails says so, and leaves nothing', async () => {
   const gone = await startAzurite();
-  const container = await freshContainer(gone);
-  const store = new MailContents({
-    maxInlineBytes: 100,
-    payloads: new MailPayloads(container, { customer: 'a', connection: 'b', interchangeId: 'c' }),
-    spillFolder: join(folder, randomUUID()),
-    memory: fixedMemory(1_000),
-  });
+  const { store } = await bed({ at: gone });
   await gone.stop();
   assert.equal((await failureOf(store.put(bytesOf(101)))).reason, 'storage');
+  await store.dispose();
+});
+
+/** The files below `path` that this process has open. */
+function openFiles(path: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((descriptor) => {
+    try {
+      const file = readlinkSync(`/proc/self/fd/${descriptor}`);
+      return file.startsWith(path) ? [file] : [];
+    } catch {
+      // That of the folder that was just listed.
+      return [];
+    }
+  });
+}
+
+test('content whose upload fails on its way from a file leaves no file open', async () => {
+  const gone = await startAzurite();
+  const { store, spillFolder } = await bed({ at: gone, maxInlineBytes: 600_000, memory: fixedMemory(0) });
+  await gone.stop();
+  const writer = store.begin();
+  await writer.write(bytesOf(600_000));
+  assert.equal(openFiles(spillFolder).length, 1);
+  await assert.rejects(async () => await writer.write(bytesOf(1)));
+  await writer.abort();
+  assert.deepEqual(openFiles(spillFolder), []);
   await store.dispose();
 });
 
