@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
 import { BlobLeaseClient, BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { defaultLeaseTimes, type Lease, type LeaseTimes, leasesIn } from '../../shared/lease/lease.ts';
+import { until } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
 
@@ -33,29 +34,14 @@ function movedClock() {
   return {
     monotonic: 1_000,
     wall: 5_000_000,
-    monotonicMs() {
-      return this.monotonic;
-    },
-    wallMs() {
-      return this.wall;
+    read() {
+      return { monotonicMs: this.monotonic, wallMs: this.wall };
     },
   };
 }
 
 /** Never renews by itself within a test. */
 const rarely: LeaseTimes = { ...defaultLeaseTimes, renewMs: 3_600_000 };
-
-async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, what);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 /** Has timers stand still until the test ticks them, and counts what is asked of the service then. */
 function watchRenewals(t: TestContext) {
@@ -176,8 +162,7 @@ test('it lapses by itself: `lost` fires without anyone asking', async (t) => {
   const startedMs = performance.now();
   const clock = {
     // A clock that goes fifteen times as fast.
-    monotonicMs: () => performance.now() + 14 * (performance.now() - startedMs),
-    wallMs: () => 0,
+    read: () => ({ monotonicMs: 15 * (performance.now() - startedMs), wallMs: 0 }),
   };
   const lease = await taken(leasesIn(container, { ...times, renewMs: 200, clock })('acme', 'orders'));
   proxy.silenceNew(true);

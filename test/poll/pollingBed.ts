@@ -16,12 +16,9 @@ import { seedMaildir } from '../testbed/seed.ts';
 export class SettableClock implements Clock {
   aheadMs = { monotonic: 0, wall: 0 };
 
-  monotonicMs(): number {
-    return performance.now() + this.aheadMs.monotonic;
-  }
-
-  wallMs(): number {
-    return Date.now() + this.aheadMs.wall;
+  read() {
+    const { monotonic, wall } = this.aheadMs;
+    return { monotonicMs: performance.now() + monotonic, wallMs: Date.now() + wall };
   }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
-import type { IdentityChoice } from '../../shared/storage/access.ts';
+import type { Identity } from '../../shared/settings/account.ts';
 import { createGetCredential, type TokenLimits } from '../../shared/storage/credential.ts';
 import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import { storageFailure } from '../../shared/storage/storageFailure.ts';
@@ -15,7 +15,7 @@ import {
 
 const limits: TokenLimits = { tokenMs: 3_000, tryMs: 600, maxRetryAfterMs: 1_000 };
 const getCredential = createGetCredential(limits);
-const system: IdentityChoice = { kind: 'managedIdentity' };
+const system: Identity = { kind: 'managedIdentity' };
 
 let endpoint: IdentityEndpoint;
 before(async () => {
@@ -34,7 +34,7 @@ after(async () => {
 let resources = 0;
 const freshScope = () => `https://resource-${++resources}.example/.default`;
 
-async function failureOf(answer: IdentityAnswer, identity: IdentityChoice = system) {
+async function failureOf(answer: IdentityAnswer, identity: Identity = system) {
   endpoint.answer = () => answer;
   const startedMs = performance.now();
   const credential = await getCredential(identity);
@@ -91,7 +91,7 @@ test('Retry-After is heeded where it fits the time, and is no reason to wait whe
   assert.ok(tookMs < 500, `${tookMs} ms`);
 });
 
-const refusals: readonly (readonly [number, IdentityChoice, string])[] = [
+const refusals: readonly (readonly [number, Identity, string])[] = [
   [
     400,
     { kind: 'managedIdentity', clientId: 'id-1' },

@@ -3,7 +3,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { QueueClient } from '@azure/storage-queue';
-import type { StorageAccess } from '../../shared/storage/access.ts';
+import type { StorageSettings } from '../../shared/settings/account.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
 import { storageFailure } from '../../shared/storage/storageFailure.ts';
@@ -26,7 +26,7 @@ let proxies: { table: StorageProxy; blob: StorageProxy; queue: StorageProxy };
 let table: TableClient;
 let container: ContainerClient;
 let queue: QueueClient;
-let access: StorageAccess;
+let access: StorageSettings;
 
 before(async () => {
   azurite = await startAzurite();
