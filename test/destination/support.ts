@@ -9,6 +9,7 @@ import { identifyMail } from '../../shared/message/identity.ts';
 import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import type { Azurite } from '../testbed/azurite.ts';
+import type { BrokerQueue } from '../testbed/broker/queue.ts';
 
 /** As in production, but all within seconds. */
 export const quickRetry: RetryLimits = {
@@ -89,6 +90,13 @@ export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
   }
   throw new Error('It did not fail.');
 }
+
+/** What has arrived in a queue, in order. */
+export const idsIn = ({ messages }: Pick<BrokerQueue, 'messages'>) =>
+  messages.map(({ messageId }) => messageId);
+
+export const partNumbersIn = ({ messages }: Pick<BrokerQueue, 'messages'>) =>
+  messages.map(({ applicationProperties }) => applicationProperties?.partNumber);
 
 /** Waits for a condition, for ten seconds at most. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {

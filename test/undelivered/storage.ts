@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import type { TestContext } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { Content, Part } from '../../shared/mail/mail.ts';
@@ -6,8 +7,13 @@ import { identifyMail } from '../../shared/message/identity.ts';
 import { buildMessages, interchangeIdOf, type PartMessage } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openTable } from '../../shared/storage/tables.ts';
+import type { UndeliveredRecord } from '../../shared/undelivered/record.ts';
 import { StoredParts } from '../../shared/undelivered/storedParts.ts';
-import { type UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
+import {
+  type DueRecord,
+  type UndeliveredMail,
+  UndeliveredStore,
+} from '../../shared/undelivered/undeliveredStore.ts';
 import { blobNames, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
 
@@ -23,8 +29,11 @@ export interface Storage {
   readonly clock: Clock;
   readonly parts: StoredParts;
   readonly store: UndeliveredStore;
-  /** The first of all records, the newest first. */
-  newest(): ReturnType<UndeliveredStore['get']>;
+  /** All records, the newest first. */
+  records(): Promise<readonly UndeliveredRecord[]>;
+  newest(): Promise<UndeliveredRecord | undefined>;
+  /** What is due, the newest first. */
+  due(): Promise<readonly DueRecord[]>;
   /** Names of all blobs in the container of undelivered mails. */
   blobs(): Promise<string[]>;
   /** The rows of records, without the marks. */
@@ -61,7 +70,13 @@ export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): P
   const isMark = ({ rowKey }: Row) => rowKey.startsWith('mark');
   return {
     ...{ table, delivered, undelivered, payloads, clock, parts, store },
+    records: async () => (await store.list({ limit: 100 })).records,
     newest: async () => (await store.list({ limit: 1 })).records[0],
+    async due() {
+      const due: DueRecord[] = [];
+      for await (const each of store.findDue()) due.push(each);
+      return due;
+    },
     blobs: () => blobNames(undelivered),
     rows: async () => (await allRows()).filter((row) => !isMark(row)),
     marks: async () => (await allRows()).filter(isMark),
@@ -70,6 +85,15 @@ export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): P
 
 export function passMinutes(storage: Storage, minutes: number): void {
   storage.clock.now = new Date(storage.clock.now.getTime() + minutes * 60_000);
+}
+
+/** As after an answer that was lost: the repeat that follows finds its own change. */
+export function repeatUpdates(t: TestContext, { table }: Storage): void {
+  const update = table.updateEntity.bind(table);
+  t.mock.method(table, 'updateEntity', async (...args: Parameters<typeof update>) => {
+    await update(...args);
+    return await update(...args);
+  });
 }
 
 export function contentOf(bytes: Buffer): Content {
