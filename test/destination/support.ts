@@ -92,7 +92,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
 }
 
 /** What has arrived in a queue, in order. */
-export const idsIn = ({ messages }: Pick<BrokerQueue, 'messages'>) =>
+export const idsIn = ({ messages }: { readonly messages: readonly { messageId?: unknown }[] }) =>
   messages.map(({ messageId }) => messageId);
 
 export const partNumbersIn = ({ messages }: Pick<BrokerQueue, 'messages'>) =>
