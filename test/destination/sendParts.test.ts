@@ -23,6 +23,7 @@ import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import {
   blobNames,
   bytesOf,
+  contentOf,
   destinationsFor,
   freshContainer,
   mail,
@@ -55,10 +56,6 @@ function messagesOf(contents: readonly Content[], sessions: 'none' | 'connection
     content,
   }));
   return buildMessages(mail, { envelope: { subject: 'Hello' }, parts }, sessions);
-}
-
-function inMemory(bytes: Buffer): Content {
-  return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
 }
 
 /** A sender that answers as told, for what the broker can't be made to do. */
@@ -110,11 +107,11 @@ test('at the limit: the last byte that fits goes in the message, one more by cla
   const limit = 30_000;
   const { queue, sender } = await openQueue(t, { maxMessageSizeBytes: limit });
   const { store, container } = await contentsWith(1_000_000);
-  const [probe] = messagesOf([inMemory(bytesOf(29_000))]);
+  const [probe] = messagesOf([contentOf(bytesOf(29_000))]);
   assert.ok(probe);
   const room = limit - encodedBytes(probe.head, 29_000) + 29_000;
   for (const size of [room - 1, room, room + 1]) {
-    const delivery = await sendParts(sender, mayWrite, messagesOf([inMemory(bytesOf(size))]), store);
+    const delivery = await sendParts(sender, mayWrite, messagesOf([contentOf(bytesOf(size))]), store);
     assert.deepEqual(delivery, { accepted: [1] });
   }
   assert.deepEqual(
@@ -132,7 +129,7 @@ test('a message that the queue refuses for its size, against its word, goes by c
     if (message.body.length > 100) throw new MessageTooLarge('delivery', 'Too large.');
     sent.push(message);
   });
-  const messages = messagesOf([inMemory(bytesOf(50)), inMemory(bytesOf(200))]);
+  const messages = messagesOf([contentOf(bytesOf(50)), contentOf(bytesOf(200))]);
   const delivery = await sendParts(sender, mayWrite, messages, store);
   assert.deepEqual(delivery, { accepted: [1, 2] });
   assert.deepEqual(
@@ -150,7 +147,7 @@ test('a queue that refuses even the claim check as too large fails the part, onc
   const sender = scripted(async () => {
     throw new MessageTooLarge('delivery', 'Too large.');
   });
-  const delivery = await sendParts(sender, mayWrite, messagesOf([inMemory(bytesOf(50))]), store);
+  const delivery = await sendParts(sender, mayWrite, messagesOf([contentOf(bytesOf(50))]), store);
   assert.equal(delivery.failed?.failure.message, 'Too large.');
   assert.equal(delivery.failed?.unsent[0]?.content.kind, 'blob');
   assert.equal((await blobNames(container)).length, 1);
@@ -162,7 +159,7 @@ test('which parts were accepted and which not is told apart, with what is needed
     await new Promise(setImmediate);
     if (message.applicationProperties.partNumber === 2) throw new Failure('delivery', 'Throttled.');
   });
-  const messages = messagesOf([1, 2, 3].map((n) => inMemory(bytesOf(10, n))));
+  const messages = messagesOf([1, 2, 3].map((n) => contentOf(bytesOf(10, n))));
   const delivery = await sendParts(sender, mayWrite, messages, store);
   assert.deepEqual(delivery.accepted, [1, 3]);
   assert.equal(delivery.failed?.failure.message, 'Throttled.');
@@ -173,7 +170,7 @@ test('storage that fails a claim check fails that part and those after it, not t
   const gone = await startAzurite();
   const { store } = await contentsWith(1_000_000, await freshContainer(gone));
   await gone.stop();
-  const messages = messagesOf([100, 5_000, 100].map((size, n) => inMemory(bytesOf(size, n))));
+  const messages = messagesOf([100, 5_000, 100].map((size, n) => contentOf(bytesOf(size, n))));
   const sender = scripted(async () => {}, 2_000);
   const delivery = await sendParts(sender, mayWrite, messages, store);
   assert.deepEqual(delivery.accepted, [1]);
@@ -221,7 +218,7 @@ test('each message carries the run’s fence, and what it holds back is unsent',
     if (!given.mayWrite()) throw new FencedOff();
     if (applicationProperties.partNumber === 2) isOpen = false;
   });
-  const messages = messagesOf([1, 2, 3].map((n) => inMemory(bytesOf(10, n))));
+  const messages = messagesOf([1, 2, 3].map((n) => contentOf(bytesOf(10, n))));
   const { accepted, failed } = await sendParts(sender, fence, messages, store);
   assert.deepEqual(accepted, [1, 2]);
   assert.ok(failed?.failure instanceof FencedOff);
@@ -230,7 +227,7 @@ test('each message carries the run’s fence, and what it holds back is unsent',
 
 test('a part that already has its claim check is sent by it, also where the message would fit', async () => {
   const { store, container } = await contentsWith(1_000_000);
-  const [part] = messagesOf([inMemory(bytesOf(10))]);
+  const [part] = messagesOf([contentOf(bytesOf(10))]);
   assert.ok(part);
   const checked = withClaimCheck(part, 'email-payloads/a/b/c/large-1');
   const sent: OutboundMessage[] = [];

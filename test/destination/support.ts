@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { Destinations, Fence, OutboundMessage } from '../../shared/destination/destination.ts';
 import { createDestinations, type DestinationOptions } from '../../shared/destination/destinations.ts';
 import type { RetryLimits } from '../../shared/destination/endpointRetry.ts';
 import { Failure } from '../../shared/failure/failure.ts';
+import type { Content } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
@@ -60,6 +61,11 @@ export function bytesOf(length: number, seed = 1): Buffer {
   const bytes = Buffer.allocUnsafe(length);
   for (let i = 0; i < length; i += 1) bytes[i] = (i * 31 + (i >> 8) * 7 + seed * 101) & 0xff;
   return bytes;
+}
+
+/** A part's content in memory. */
+export function contentOf(bytes: Buffer): Content {
+  return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
 }
 
 /** AMQP 1.0, 1.6.9 and 1.6.10: smallint and int, smalllong and long. */

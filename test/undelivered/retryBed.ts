@@ -1,5 +1,5 @@
 import { after, before } from 'node:test';
-import type { Destinations, QueueSender } from '../../shared/destination/destination.ts';
+import type { Destinations, OutboundMessage } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { type RetryOptions, retryDeliveries } from '../../shared/undelivered/retryDeliveries.ts';
@@ -34,10 +34,7 @@ export interface RetryBed {
   recordingOpens(): { destinations: Destinations; opened: string[] };
   /** The real destinations, with another `send`. */
   sendingBy(
-    change: (
-      send: (message: Parameters<QueueSender['send']>[0]) => Promise<void>,
-      message: Parameters<QueueSender['send']>[0],
-    ) => Promise<void>,
+    change: (send: (message: OutboundMessage) => Promise<void>, message: OutboundMessage) => Promise<void>,
   ): Destinations;
   /** Destinations whose queue is full for each message of which `isTaken` gives false. */
   failingBy(isTaken: () => Promise<boolean>): Destinations;

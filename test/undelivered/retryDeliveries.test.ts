@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
-import { assertAmqpNumberTypes, bytesOf, idsIn, partNumbersIn } from '../destination/support.ts';
+import { assertAmqpNumberTypes, bytesOf, contentOf, idsIn, partNumbersIn } from '../destination/support.ts';
 import {
   accepting,
   countRequests,
@@ -13,7 +13,7 @@ import {
   storeRows,
   storeWith,
 } from './retryBed.ts';
-import { contentOf, onlyParts, passMinutes, undeliveredMail } from './storage.ts';
+import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
@@ -115,16 +115,6 @@ test('after a partial failure only what was not accepted is sent again', async (
   passMinutes(storage, 2);
   assert.equal((await bed.tick(storage)).delivered, 1);
   assert.deepEqual(idsIn(queue).sort(), mail.parts.map(({ head }) => head.messageId).sort());
-});
-
-test('only the parts that were stored are sent', async () => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  const mail = undeliveredMail(['one', 'two', 'three'], { queueName: queue.name });
-  await storage.store.store(onlyParts(mail, [2]));
-  passMinutes(storage, 1);
-  await bed.tick(storage);
-  assert.deepEqual(partNumbersIn(queue), [2]);
 });
 
 for (const [what, blob, damage, sentence] of [

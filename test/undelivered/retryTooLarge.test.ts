@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageTooLarge } from '../../shared/destination/destination.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
-import { assertAmqpNumberTypes, blobNames, bytesOf, payloadOf } from '../destination/support.ts';
+import { assertAmqpNumberTypes, blobNames, bytesOf, contentOf, payloadOf } from '../destination/support.ts';
 import { retryBed } from './retryBed.ts';
-import { contentOf, passMinutes, undeliveredMail } from './storage.ts';
+import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 

@@ -1,10 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { Content, Part } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
-import { buildMessages, interchangeIdOf, type PartMessage } from '../../shared/message/message.ts';
+import { buildMessages, interchangeIdOf } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import type { UndeliveredRecord } from '../../shared/undelivered/record.ts';
@@ -14,7 +14,7 @@ import {
   type UndeliveredMail,
   UndeliveredStore,
 } from '../../shared/undelivered/undeliveredStore.ts';
-import { blobNames, noCredential } from '../destination/support.ts';
+import { blobNames, contentOf, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
 
 type Row = Readonly<Record<string, unknown>> & { readonly partitionKey: string; readonly rowKey: string };
@@ -96,11 +96,6 @@ export function repeatUpdates(t: TestContext, { table }: Storage): void {
   });
 }
 
-export function contentOf(bytes: Buffer): Content {
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256 };
-}
-
 /** A mail none of whose parts was accepted, with one part for each of `bodies`. */
 export function undeliveredMail(
   bodies: readonly (Content | string)[],
@@ -134,10 +129,4 @@ export function undeliveredMail(
     parts: messages,
     ...rest,
   };
-}
-
-/** The same mail when only these parts are left. */
-export function onlyParts(mail: UndeliveredMail, numbers: readonly number[]): UndeliveredMail {
-  const isLeft = ({ partNumber }: PartMessage) => numbers.includes(partNumber);
-  return { ...mail, parts: mail.parts.filter(isLeft) };
 }
