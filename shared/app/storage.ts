@@ -1,7 +1,8 @@
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { PutOrder } from '../schedule/schedulePolls.ts';
-import type { GetCredential, StorageAccess } from '../storage/access.ts';
+import type { StorageSettings } from '../settings/account.ts';
+import type { GetCredential } from '../storage/access.ts';
 import { lazily } from '../wait/lazy.ts';
 
 type ContainerName = 'email-leases' | 'email-payloads' | 'email-undelivered' | 'email-journal';
@@ -9,7 +10,7 @@ type ContainerName = 'email-leases' | 'email-payloads' | 'email-undelivered' | '
 export type Storage = ReturnType<typeof createStorage>;
 
 /** The storage account's parts, each opened when it is first asked for, with its library. */
-export function createStorage(access: StorageAccess) {
+export function createStorage(access: StorageSettings) {
   const credentials = lazily(async () => {
     const { createGetCredential } = await import('../storage/credential.ts');
     return createGetCredential();

@@ -1,5 +1,6 @@
 import type { TableClient } from '@azure/data-tables';
 import { Failure } from '../failure/failure.ts';
+import { withMade } from '../storage/firstUse.ts';
 import {
   codeOf,
   failing,
@@ -8,7 +9,6 @@ import {
   storageFailure,
   unlessMissing,
 } from '../storage/storageFailure.ts';
-import { withTable } from '../storage/tables.ts';
 import { isConfigColumn, isStorableKey } from './columns.ts';
 
 /** A connection's keys in `EmailConnections`. */
@@ -61,7 +61,7 @@ export function openConnectionStore(table: TableClient) {
     /** Undefined where there is no such connection. */
     async read(key: ConnectionKey): Promise<ConnectionEntity | undefined> {
       if (!isStorableKey(key.customer) || !isStorableKey(key.connection)) return undefined;
-      const reading = withTable(table, () => table.getEntity(key.customer, key.connection));
+      const reading = withMade(table, () => table.getEntity(key.customer, key.connection));
       const entity = await reading.catch(unlessMissing(`reading connection ${nameOf(key)}`));
       return entity && toEntity(entity);
     },
@@ -81,7 +81,7 @@ export function openConnectionStore(table: TableClient) {
     /** False where there is a connection of that key already. */
     async insert(key: ConnectionKey, columns: StoredColumns): Promise<boolean> {
       try {
-        await withTable(table, () => table.createEntity({ ...keysOf(key), ...columns }));
+        await withMade(table, () => table.createEntity({ ...keysOf(key), ...columns }));
         return true;
       } catch (error) {
         if (codeOf(error) === 'EntityAlreadyExists') return false;

@@ -1,7 +1,8 @@
-import type { TableClient, TransactionAction } from '@azure/data-tables';
+import type { TableClient } from '@azure/data-tables';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
-import { codeOf, isMissing, storageFailure } from '../storage/storageFailure.ts';
-import { withTable } from '../storage/tables.ts';
+import { withMade } from '../storage/firstUse.ts';
+import { failing, isMissing, storageFailure } from '../storage/storageFailure.ts';
+import { findEntities } from '../storage/tables.ts';
 import { readTime } from '../time/time.ts';
 
 export interface DeliveredMailsOptions {
@@ -69,22 +70,17 @@ export class DeliveredMails {
   /** Reads what earlier runs have left; for a run after one that did not end cleanly. Removes what is too old. */
   async read(): Promise<void> {
     const { table, now } = this.#options;
-    const filter = `PartitionKey eq '${this.#partitionKey.replaceAll("'", "''")}'`;
     const tooOld: string[] = [];
-    try {
-      for await (const entity of table.listEntities<Record<string, unknown>>({ queryOptions: { filter } })) {
-        const { rowKey, mails } = entity;
-        if (typeof rowKey !== 'string') continue;
-        const recordedAt = readTime(entity.recordedAt) ?? new Date(0);
-        const ageMs = now().getTime() - recordedAt.getTime();
-        if (ageMs > longestMs) tooOld.push(rowKey);
-        else if (rowKey.startsWith(`${this.#mailbox}-`))
-          this.#remember({ rowKey, recordedAt, mails: readMails(mails) });
-      }
-    } catch (error) {
-      if (codeOf(error) !== 'TableNotFound') throw storageFailure(error, doing('reading'));
+    for await (const entity of findRows(table, this.#partitionKey)) {
+      const { rowKey, mails } = entity;
+      if (typeof rowKey !== 'string') continue;
+      const recordedAt = readTime(entity.recordedAt) ?? new Date(0);
+      const ageMs = now().getTime() - recordedAt.getTime();
+      if (ageMs > longestMs) tooOld.push(rowKey);
+      else if (rowKey.startsWith(`${this.#mailbox}-`))
+        this.#remember({ rowKey, recordedAt, mails: readMails(mails) });
     }
-    await this.#run(tooOld.map((rowKey) => ['delete', this.#keys(rowKey)]));
+    await deleteAll(table, this.#partitionKey, tooOld);
   }
 
   /** Records that every part of these mails was accepted by Service Bus. */
@@ -95,16 +91,14 @@ export class DeliveredMails {
     const recordedAt = now();
     const row = { rowKey, recordedAt, mails: new Map(identities.map(({ id, keyHash }) => [id, keyHash])) };
     const entity = {
-      ...this.#keys(rowKey),
+      partitionKey: this.#partitionKey,
+      rowKey,
       recordedAt: recordedAt.toISOString(),
       mails: writeMails(row.mails),
     };
-    try {
-      // A repeat after a lost answer writes the same.
-      await withTable(table, () => table.upsertEntity(entity, 'Replace'));
-    } catch (error) {
-      throw storageFailure(error, doing('writing'));
-    }
+    // A repeat after a lost answer writes the same.
+    const writing = withMade(table, () => table.upsertEntity(entity, 'Replace'));
+    await writing.catch(failing(doing('writing')));
     this.#remember(row);
   }
 
@@ -118,9 +112,9 @@ export class DeliveredMails {
       row.mails.delete(id);
       touched.add(row);
     }
-    const empty = [...touched].filter(({ mails }) => mails.size === 0);
-    for (const { rowKey } of empty) this.#rows.delete(rowKey);
-    await this.#run(empty.map(({ rowKey }) => ['delete', this.#keys(rowKey)]));
+    const empty = [...touched].filter(({ mails }) => mails.size === 0).map(({ rowKey }) => rowKey);
+    for (const rowKey of empty) this.#rows.delete(rowKey);
+    await deleteAll(this.#options.table, this.#partitionKey, empty);
   }
 
   /** Forgets the mails whose key is none of these: a complete list no longer has them. */
@@ -135,14 +129,6 @@ export class DeliveredMails {
     this.#rows.set(row.rowKey, row);
     for (const id of row.mails.keys()) this.#rowOf.set(id, row);
   }
-
-  #keys(rowKey: string): { readonly partitionKey: string; readonly rowKey: string } {
-    return { partitionKey: this.#partitionKey, rowKey };
-  }
-
-  async #run(deletions: readonly TransactionAction[]): Promise<void> {
-    await deleteAll(this.#options.table, deletions);
-  }
 }
 
 /** Removes all that is remembered of a connection that was deleted. */
@@ -152,32 +138,34 @@ export async function forgetConnection(
   connection: string,
 ): Promise<void> {
   const partitionKey = partitionOf(customer, connection);
-  const queryOptions = {
-    filter: `PartitionKey eq '${partitionKey.replaceAll("'", "''")}'`,
-    select: ['PartitionKey', 'RowKey'],
-  };
-  const deletions: TransactionAction[] = [];
-  try {
-    for await (const { rowKey } of table.listEntities({ queryOptions })) {
-      if (rowKey) deletions.push(['delete', { partitionKey, rowKey }]);
-    }
-  } catch (error) {
-    if (codeOf(error) !== 'TableNotFound') throw storageFailure(error, doing('reading'));
+  const rowKeys: string[] = [];
+  for await (const { rowKey } of findRows(table, partitionKey, ['PartitionKey', 'RowKey'])) {
+    if (typeof rowKey === 'string') rowKeys.push(rowKey);
   }
-  await deleteAll(table, deletions);
+  await deleteAll(table, partitionKey, rowKeys);
+}
+
+function findRows(table: TableClient, partitionKey: string, select?: string[]) {
+  const filter = `PartitionKey eq '${partitionKey.replaceAll("'", "''")}'`;
+  return findEntities(table, doing('reading'), filter, select);
 }
 
 /** A hundred at a time; rows that are gone already do no harm. */
-async function deleteAll(table: TableClient, deletions: readonly TransactionAction[]): Promise<void> {
-  for (let from = 0; from < deletions.length; from += maxActions) {
-    const some = deletions.slice(from, from + maxActions);
+async function deleteAll(
+  table: TableClient,
+  partitionKey: string,
+  rowKeys: readonly string[],
+): Promise<void> {
+  for (let from = 0; from < rowKeys.length; from += maxActions) {
+    const some = rowKeys.slice(from, from + maxActions);
+    const [first, second] = some;
     try {
-      if (some.length > 1) await table.submitTransaction([...some]);
-      else for (const [, { partitionKey, rowKey }] of some) await table.deleteEntity(partitionKey, rowKey);
+      if (first !== undefined && second === undefined) await table.deleteEntity(partitionKey, first);
+      else await table.submitTransaction(some.map((rowKey) => ['delete', { partitionKey, rowKey }]));
     } catch (error) {
       if (!isMissing(error)) throw storageFailure(error, doing('writing'));
       // One was gone, and with it none of the others was removed; or the answer of a first try was lost.
-      if (some.length > 1) for (const each of some) await deleteAll(table, [each]);
+      if (some.length > 1) for (const each of some) await deleteAll(table, partitionKey, [each]);
     }
   }
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
 import { Failure } from '../failure/failure.ts';
-import { withContainer } from '../storage/blobs.ts';
+import type { PartMessage, PlacedContent } from '../message/message.ts';
+import { withMade } from '../storage/firstUse.ts';
 import { codeOf, storageFailure } from '../storage/storageFailure.ts';
 
 /** Whose payloads these are: the folders of each blob's name. */
@@ -19,11 +20,19 @@ export interface PayloadLabel {
   readonly sha256: string;
 }
 
-/** Memory that an upload may take beside what it needs at the least. */
-export interface UploadMemory {
+/** Memory that a mail's parts, and their uploads beside what they need at the least, may take. */
+export interface ContentMemory {
   /** Whether so many bytes more may be held; they are, if so. */
   tryGrow(sizeBytes: number): boolean;
   shrink(sizeBytes: number): void;
+}
+
+type Pieces = Iterable<Buffer> | AsyncIterable<Buffer>;
+
+/** What the blob of a part says. */
+export function labelOf({ head, content }: PartMessage<PlacedContent>): PayloadLabel {
+  const fileName = String(head.applicationProperties.inboundFileName);
+  return { contentType: head.contentType, fileName, sha256: content.sha256 };
 }
 
 /** One is in flight, or two where memory allows, and one is being filled. With the small ones a blob holds 12 GB. */
@@ -31,7 +40,7 @@ const largeBlockBytes = 2 * 1_024 * 1_024;
 const smallBlockBytes = 256 * 1_024;
 const doing = 'storing a payload in email-payloads';
 
-const noMemory: UploadMemory = { tryGrow: () => false, shrink: () => undefined };
+const noMemory: ContentMemory = { tryGrow: () => false, shrink: () => undefined };
 
 /** The name is taken by other bytes, which stay. */
 export class PayloadConflict extends Failure {
@@ -69,7 +78,7 @@ export class MailPayloads {
   }
 
   /** Begins a blob for the next part that is too large while the mail is read. Nobody sees it until `commit`. */
-  beginUpload(memory: UploadMemory): PayloadUpload {
+  beginUpload(memory: ContentMemory): PayloadUpload {
     this.#uploads += 1;
     const sha256 = this.#taken.get(this.#uploads);
     const name = `${this.#folder}/large-${this.#uploads}${sha256 === undefined ? '' : `-${sha256}`}`;
@@ -77,7 +86,7 @@ export class MailPayloads {
   }
 
   /** Uploads bytes that are there already, under this name in the mail's folder. Gives the claim check. */
-  async upload(fileName: string, label: PayloadLabel, read: () => AsyncIterable<Buffer>): Promise<string> {
+  async upload(fileName: string, label: PayloadLabel, read: () => Pieces): Promise<string> {
     const name = `${this.#folder}/${fileName}`;
     try {
       return await this.#uploadAs(name, label, read);
@@ -87,7 +96,7 @@ export class MailPayloads {
     }
   }
 
-  async #uploadAs(name: string, label: PayloadLabel, read: () => AsyncIterable<Buffer>): Promise<string> {
+  async #uploadAs(name: string, label: PayloadLabel, read: () => Pieces): Promise<string> {
     const upload = new PayloadUpload(this.#container, name, 0, noMemory);
     try {
       for await (const piece of read()) await upload.write(piece);
@@ -122,7 +131,7 @@ export class PayloadUpload {
   #filledBytes = 0;
   #error: unknown;
 
-  constructor(container: ContainerClient, name: string, uploadNumber: number, memory: UploadMemory) {
+  constructor(container: ContainerClient, name: string, uploadNumber: number, memory: ContentMemory) {
     this.#container = container;
     this.#blob = container.getBlockBlobClient(name);
     this.#number = uploadNumber;
@@ -160,7 +169,7 @@ export class PayloadUpload {
   async commit(label: PayloadLabel): Promise<void> {
     const { contentType, fileName, sha256 } = label;
     try {
-      await withContainer(this.#container, () =>
+      await withMade(this.#container, () =>
         this.#blob.commitBlockList(this.#blockIds, {
           abortSignal: this.#aborting.signal,
           conditions: { ifNoneMatch: '*' },
@@ -220,9 +229,7 @@ export class PayloadUpload {
   async #send(id: string, bytes: Buffer): Promise<void> {
     const abortSignal = this.#aborting.signal;
     try {
-      await withContainer(this.#container, () =>
-        this.#blob.stageBlock(id, bytes, bytes.length, { abortSignal }),
-      );
+      await withMade(this.#container, () => this.#blob.stageBlock(id, bytes, bytes.length, { abortSignal }));
     } catch (error) {
       this.#error ??= error;
     }

@@ -1,15 +1,9 @@
 import { createHash, hash } from 'node:crypto';
 import type { Content, ContentStore, ContentWriter } from '../mail/mail.ts';
 import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
-import type { MailPayloads, PayloadUpload } from './claimCheck.ts';
+import { type ContentMemory, labelOf, type MailPayloads, type PayloadUpload } from './claimCheck.ts';
 import type { PartContents } from './sendParts.ts';
 import { readPieces, readWhole, type SpillFile, SpillFolder } from './spillFolder.ts';
-
-/** What one mail's parts may take of memory; the rest waits in temporary files. */
-export interface ContentMemory {
-  tryGrow(sizeBytes: number): boolean;
-  shrink(sizeBytes: number): void;
-}
 
 export interface ContentStoreOptions {
   /** Content up to this size may fit a message and stays local; larger content goes to `payloads` at once. */
@@ -17,6 +11,7 @@ export interface ContentStoreOptions {
   readonly payloads: MailPayloads;
   /** A folder for this mail alone; made when first needed, removed by `dispose`. */
   readonly spillFolder: string;
+  /** What is kept beyond it waits in temporary files. */
   readonly memory: ContentMemory;
 }
 
@@ -52,11 +47,9 @@ export class MailContents implements ContentStore, PartContents<Content> {
 
   async put(bytes: Buffer): Promise<Content> {
     const { maxInlineBytes, memory } = this.#options;
-    if (bytes.length > maxInlineBytes || !memory.tryGrow(bytes.length)) return await this.#putAway(bytes);
-    return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
-  }
-
-  async #putAway(bytes: Buffer): Promise<Content> {
+    if (bytes.length <= maxInlineBytes && memory.tryGrow(bytes.length)) {
+      return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
+    }
     const writer = this.begin();
     try {
       await writer.write(bytes);
@@ -80,19 +73,14 @@ export class MailContents implements ContentStore, PartContents<Content> {
   }
 
   async toClaimCheck(part: PartMessage): Promise<PartMessage<ClaimChecked>> {
-    const { content, partNumber, head } = part;
-    const label = {
-      contentType: head.contentType,
-      fileName: String(head.applicationProperties.inboundFileName),
-      sha256: content.sha256,
-    };
+    const { content, partNumber } = part;
     if (content.kind === 'blob') {
-      await this.#uploads.get(content.claimCheck)?.commit(label);
+      await this.#uploads.get(content.claimCheck)?.commit(labelOf(part));
       this.#uploads.delete(content.claimCheck);
       return { ...part, content };
     }
-    const pieces = () => (content.kind === 'bytes' ? once(content.bytes) : readPieces(content.path));
-    const claimCheck = await this.#options.payloads.upload(`part-${partNumber}`, label, pieces);
+    const pieces = () => (content.kind === 'bytes' ? [content.bytes] : readPieces(content.path));
+    const claimCheck = await this.#options.payloads.upload(`part-${partNumber}`, labelOf(part), pieces);
     return withClaimCheck(part, claimCheck);
   }
 
@@ -195,8 +183,11 @@ class SpillingWriter implements ContentWriter {
     if (stage.kind === 'memory') {
       for (const held of stage.pieces) await upload.write(held);
     } else {
-      for await (const piece of stage.file.readBack()) await upload.write(piece);
-      await stage.file.remove();
+      try {
+        for await (const piece of stage.file.readBack()) await upload.write(piece);
+      } finally {
+        await stage.file.remove();
+      }
     }
     this.#releaseMemory();
     return upload;
@@ -211,10 +202,6 @@ class SpillingWriter implements ContentWriter {
 function joined(pieces: readonly Buffer[]): Buffer {
   const [only, second] = pieces;
   return only !== undefined && second === undefined ? only : Buffer.concat(pieces);
-}
-
-async function* once(bytes: Buffer): AsyncIterable<Buffer> {
-  yield bytes;
 }
 
 const noBytes = Buffer.alloc(0);

@@ -27,13 +27,7 @@ export function wireMs(bytes: number): number {
   return bytes / slowestBytesPerMs;
 }
 
-/** The wait before the next try: doubled each time, and spread so that many runs don't come back at once. */
-function delayBefore(attempt: number, limits: RetryLimits): number {
-  const full = Math.min(limits.maxDelayMs, limits.firstDelayMs * 2 ** (attempt - 1));
-  return full * (0.5 + Math.random() / 2);
-}
-
-/** Waits; gives false, at once, when there is no time left for another try. */
+/** Waits, twice as long each time; gives false, at once, when there is no time left for another try. */
 export async function waitForRetry(
   attempt: number,
   limits: RetryLimits,
@@ -41,7 +35,9 @@ export async function waitForRetry(
   deadlineMs: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const delayMs = delayBefore(attempt, limits);
+  const fullMs = Math.min(limits.maxDelayMs, limits.firstDelayMs * 2 ** (attempt - 1));
+  // Spread, so that many runs don't come back at once.
+  const delayMs = fullMs * (0.5 + Math.random() / 2);
   // A last try cut short would end as a time-out and hide why the others failed.
   if (performance.now() + delayMs + limits.tryMs / 4 > deadlineMs || signal.aborted) return false;
   await delay(delayMs, undefined, { signal }).catch(() => undefined);

@@ -70,7 +70,7 @@ export class Namespace {
       });
     } catch (error) {
       // The client keeps every sender that is not closed, and a late answer would open it.
-      if (sender) void closeSender(sender);
+      if (sender) void endInTime(sender.close());
       // A refusal came over the connection, which therefore works.
       const isRefusal = toDeliveryProblem(error, { queueName, namespace: this.host }).retry === 'no';
       this.#leave(connection, isRefusal ? undefined : startedAtMs);
@@ -140,7 +140,7 @@ export class QueueLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#watch.stop(lost?.because);
-    const closing = closeSender(this.#sender);
+    const closing = endInTime(this.#sender.close());
     if (lost === undefined) await closing;
     this.#events.closed(lost?.sinceMs);
   }
@@ -225,16 +225,11 @@ export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
 }
 
 /** Never rejects. */
-async function closeSender(sender: ServiceBusSender): Promise<void> {
-  await endInTime(sender.close());
-}
-
-/** Never rejects. */
 async function closeClient(client: Promise<ServiceBusClient>): Promise<void> {
   await endInTime(client.then((made) => made.close()));
 }
 
-/** Waits for the other side, which may be gone, but not for long. */
+/** Waits for the other side, which may be gone, but not for long. Never rejects. */
 async function endInTime(closing: Promise<void>): Promise<void> {
   await withDeadline(closing, closeTimeoutMs, () => new TryTimedOut()).catch(() => undefined);
 }

@@ -179,7 +179,9 @@ export class LinkedSender implements QueueSender {
       await this.#deliverSingly(left);
     } else {
       for (const { refuse } of left) refuse(problem.failure);
-      this.#giveUpOnWaiting(problem, startedAtMs);
+      // What would meet the same fate does not get a minute of its own, one after the other.
+      const isOutage = problem.scope === 'queue' && this.#lastAcceptedAtMs <= startedAtMs;
+      if (isOutage) this.#refuseWaiting(problem.failure);
     }
   }
 
@@ -257,13 +259,6 @@ export class LinkedSender implements QueueSender {
       (link) => link.close(lost),
       () => undefined,
     );
-  }
-
-  /** What would meet the same fate does not get a minute of its own, one after the other. */
-  #giveUpOnWaiting(problem: DeliveryProblem, startedAtMs: number): void {
-    if (problem.scope === 'queue' && this.#lastAcceptedAtMs <= startedAtMs) {
-      this.#refuseWaiting(problem.failure);
-    }
   }
 
   #refuseWaiting(failure: Failure): void {

@@ -48,7 +48,10 @@ export async function sendParts<Place extends PlacedContent>(
   };
 
   for (const part of parts) {
-    const readBytes = bytesToRead(part, sender);
+    const { content, head } = part;
+    const fits = content.kind !== 'blob' && sender.fits(head, content.sizeBytes);
+    // What comes into memory for its message: nothing where it is there, or goes by claim check.
+    const readBytes = fits && content.kind !== 'bytes' ? content.sizeBytes : 0;
     while (readBytesInFlight > 0 && readBytesInFlight + readBytes > maxReadBytesInFlight) {
       await Promise.race(sends);
     }
@@ -58,7 +61,7 @@ export async function sendParts<Place extends PlacedContent>(
     }
     try {
       // One after the other, so that the sends begin in part order.
-      const fitting = await makeFit(part, sender, contents);
+      const fitting = fits ? part : await contents.toClaimCheck(part);
       const body = await contents.read(fitting.content);
       readBytesInFlight += readBytes;
       const send = sendPart(sender, fence, fitting, body, contents).then(([sent, outcome]) => {
@@ -100,25 +103,6 @@ async function sendPart<Place extends PlacedContent>(
   } catch (error) {
     return [part, toFailure(error, 'storing a payload')];
   }
-}
-
-/** What comes into memory for the part's message: nothing where it is there, or goes by claim check. */
-function bytesToRead<Place extends PlacedContent>(
-  { head, content }: PartMessage<Place | ClaimChecked>,
-  sender: QueueSender,
-): number {
-  const isThere = content.kind === 'bytes' || content.kind === 'blob';
-  return isThere || !sender.fits(head, content.sizeBytes) ? 0 : content.sizeBytes;
-}
-
-async function makeFit<Place extends PlacedContent>(
-  part: PartMessage<Place | ClaimChecked>,
-  sender: QueueSender,
-  contents: PartContents<Place>,
-): Promise<PartMessage<Place | ClaimChecked>> {
-  const { content, head } = part;
-  const fits = content.kind !== 'blob' && sender.fits(head, content.sizeBytes);
-  return fits ? part : await contents.toClaimCheck(part);
 }
 
 const noBytes = Buffer.alloc(0);

@@ -32,15 +32,15 @@ export class TryTimedOut extends Error {
   }
 }
 
-interface Rule {
-  readonly retry: DeliveryProblem['retry'];
-  readonly scope: DeliveryProblem['scope'];
+interface Rule extends Omit<DeliveryProblem, 'failure'> {
   readonly reason: FailureReason;
   sentence(queue: QueueName, code: string): string;
 }
 
 /** Set up otherwise than the app needs it. */
 const misconfigured = { retry: 'no', scope: 'queue', reason: 'queue' } as const;
+/** Whatever else is sent there. */
+const unfit = { retry: 'no', scope: 'message', reason: 'delivery' } as const;
 /** It may come back by itself. */
 const away = { retry: 'reconnect', scope: 'queue', reason: 'delivery' } as const;
 
@@ -85,9 +85,7 @@ const rules = {
       `Service Bus namespace ${namespace} refuses the app's IP address. Let its outbound addresses through the namespace's firewall (Networking), or connect the app to its virtual network.`,
   },
   'too-large': {
-    retry: 'no',
-    scope: 'message',
-    reason: 'delivery',
+    ...unfit,
     sentence: (queue) =>
       `${inNamespace(queue)} refused a message as too large. Set EMAIL_MAX_MESSAGE_BYTES to what the queue takes.`,
   },
@@ -131,9 +129,7 @@ const rules = {
       `The app's identity got no token for Service Bus namespace ${namespace} (${code}). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.`,
   },
   unfit: {
-    retry: 'no',
-    scope: 'message',
-    reason: 'delivery',
+    ...unfit,
     sentence: (queue, code) => `A message for ${inNamespace(queue)} could not be built (${code}).`,
   },
   unexpected: {

@@ -1,5 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import type { ServiceBusMessage } from '@azure/service-bus';
 import { types } from 'rhea-promise';
 import { amqpNumberTypes, type MessageHead } from '../message/message.ts';
@@ -34,10 +35,7 @@ export class LinkWatch {
     // Before each send too: the SDK would reopen the link for it, and the loss be hidden from the others.
     if (!(await this.isOpen())) throw lost();
     this.#timer ??= setInterval(() => void this.isOpen(), checkEveryMs);
-    let lose: (error: unknown) => void = () => {};
-    const lostMeanwhile = new Promise<never>((_, reject) => {
-      lose = reject;
-    });
+    const { promise: lostMeanwhile, reject: lose } = Promise.withResolvers<never>();
     this.#waiting.add(lose);
     try {
       await Promise.race([send(), lostMeanwhile]);
@@ -65,13 +63,7 @@ export class LinkWatch {
       () => true,
       () => false,
     );
-    let endOfTurn: NodeJS.Immediate | undefined;
-    const tooLate = new Promise<false>((resolve) => {
-      endOfTurn = setImmediate(resolve, false);
-    });
-    const open = await Promise.race([made, tooLate]);
-    clearImmediate(endOfTurn);
-    return open;
+    return await Promise.race([made, endOfTurn(false)]);
   }
 
   #stopTimer(): void {

@@ -81,11 +81,7 @@ export class SpillFile {
   }
 
   async close(): Promise<void> {
-    try {
-      await this.#handle.close();
-    } catch (error) {
-      throw unreadable(this.path, error);
-    }
+    await this.#handle.close().catch(unreadable(this.path));
   }
 
   /** What was written, piece by piece. */
@@ -106,24 +102,20 @@ export async function* readPieces(path: string, limitBytes?: number): AsyncGener
   try {
     for await (const piece of createReadStream(path, { highWaterMark: readPieceBytes, ...end })) yield piece;
   } catch (error) {
-    throw unreadable(path, error);
+    unreadable(path)(error);
   }
 }
 
 /** A file's bytes at once. Rejects with a `Failure('storage')`. */
 export async function readWhole(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw unreadable(path, error);
-  }
+  return await readFile(path).catch(unreadable(path));
 }
 
-function unreadable(path: string, error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-  return new Failure(
-    'storage',
-    `The temporary file ${path} could not be read back (${code}). Check the disk of the app's temporary folder.`,
-    error,
-  );
+/** For `catch`. */
+function unreadable(path: string): (error: unknown) => never {
+  return (error) => {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const sentence = `The temporary file ${path} could not be read back (${code}). Check the disk of the app's temporary folder.`;
+    throw new Failure('storage', sentence, error);
+  };
 }

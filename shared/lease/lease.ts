@@ -1,14 +1,18 @@
 import type { BlobLeaseClient, ContainerClient } from '@azure/storage-blob';
-import { withContainer } from '../storage/blobs.ts';
+import { withMade } from '../storage/firstUse.ts';
 import { codeOf, storageFailure } from '../storage/storageFailure.ts';
 
-/** Two clocks in milliseconds: a suspended machine stops the first, and someone may set the second. */
-export interface Clock {
-  monotonicMs(): number;
-  wallMs(): number;
+/** By two clocks, in milliseconds: a suspended machine stops the first, and someone may set the second. */
+export interface Moment {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
 }
 
-const systemClock: Clock = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
+export interface Clock {
+  read(): Moment;
+}
+
+const systemClock: Clock = { read: () => ({ monotonicMs: performance.now(), wallMs: Date.now() }) };
 
 export interface LeaseTimes {
   /** 15 to 60 by Blob Storage's rules; a crashed holder frees its mailbox within it. */
@@ -41,15 +45,15 @@ export function leasesIn(container: ContainerClient, times: LeaseTimes = default
   return async (customer, connection) => {
     const blob = container.getBlockBlobClient(`${customer}/${connection}`);
     const client = blob.getBlobLeaseClient();
-    let askedAt = readClock(times.clock);
+    let askedAt = times.clock.read();
     const acquire = async () => {
-      askedAt = readClock(times.clock);
+      askedAt = times.clock.read();
       await client.acquireLease(times.leaseSeconds, { abortSignal: AbortSignal.timeout(15_000) });
     };
     try {
       await acquire().catch(async (error: unknown) => {
         if (codeOf(error) !== 'BlobNotFound' && codeOf(error) !== 'ContainerNotFound') throw error;
-        await withContainer(container, () => blob.upload('', 0, { conditions: { ifNoneMatch: '*' } })).catch(
+        await withMade(container, () => blob.upload('', 0, { conditions: { ifNoneMatch: '*' } })).catch(
           ignoreExisting,
         );
         await acquire();
@@ -68,15 +72,6 @@ export function leasesIn(container: ContainerClient, times: LeaseTimes = default
 function ignoreExisting(error: unknown): void {
   const code = codeOf(error);
   if (code !== 'BlobAlreadyExists' && code !== 'LeaseIdMissing' && code !== 'ConditionNotMet') throw error;
-}
-
-interface Moment {
-  readonly monotonicMs: number;
-  readonly wallMs: number;
-}
-
-function readClock(clock: Clock): Moment {
-  return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
 }
 
 /**
@@ -119,7 +114,7 @@ class HeldLease implements Lease {
 
   /** Until the lease can have lapsed. */
   #leftMs(): number {
-    const now = readClock(this.#times.clock);
+    const now = this.#times.clock.read();
     const goneMs = Math.max(
       now.monotonicMs - this.#renewedAt.monotonicMs,
       now.wallMs - this.#renewedAt.wallMs,
@@ -129,14 +124,14 @@ class HeldLease implements Lease {
 
   async #renew(): Promise<void> {
     if (!this.isHeld()) return;
-    const askedAt = readClock(this.#times.clock);
+    const askedAt = this.#times.clock.read();
     try {
       const timeoutMs = Math.min(this.#times.renewMs, 15_000);
       await this.#client.renewLease({ abortSignal: AbortSignal.timeout(timeoutMs) });
       // An answer that came too late gives nothing back: a run that was fenced stays so.
       if (this.isHeld()) this.#renewedAt = askedAt;
     } catch (error) {
-      if (isRefusal(error)) this.#lost.abort();
+      if (refusals.has(codeOf(error) ?? '')) this.#lost.abort();
     }
     this.#schedule();
   }
@@ -151,16 +146,14 @@ class HeldLease implements Lease {
   }
 }
 
-function isRefusal(error: unknown): boolean {
-  const code = codeOf(error);
-  return (
-    code === 'LeaseIdMismatchWithLeaseOperation' ||
-    code === 'LeaseNotPresentWithLeaseOperation' ||
-    code === 'LeaseLost' ||
-    code === 'LeaseIsBrokenAndCannotBeRenewed' ||
-    code === 'LeaseIsBreakingAndCannotBeAcquired' ||
-    code === 'BlobNotFound' ||
-    code === 'ContainerNotFound' ||
-    code === 'ContainerBeingDeleted'
-  );
-}
+/** Codes that say of a renewal that the lease is no longer this run's. */
+const refusals = new Set([
+  'LeaseIdMismatchWithLeaseOperation',
+  'LeaseNotPresentWithLeaseOperation',
+  'LeaseLost',
+  'LeaseIsBrokenAndCannotBeRenewed',
+  'LeaseIsBreakingAndCannotBeAcquired',
+  'BlobNotFound',
+  'ContainerNotFound',
+  'ContainerBeingDeleted',
+]);

@@ -1,7 +1,7 @@
 import type { QueueClient } from '@azure/storage-queue';
 import { isStorableKey } from '../connection/columns.ts';
 import type { ConnectionKey } from '../connection/connectionStore.ts';
-import { withQueue } from '../storage/queues.ts';
+import { withMade } from '../storage/firstUse.ts';
 import { storageFailure } from '../storage/storageFailure.ts';
 import type { PutOrder } from './schedulePolls.ts';
 
@@ -13,7 +13,7 @@ export function ordersOn(queue: QueueClient): PutOrder {
   return async ({ customer, connection }) => {
     const text = Buffer.from(JSON.stringify({ customer, connection })).toString('base64');
     try {
-      await withQueue(queue, () => queue.sendMessage(text, { messageTimeToLive: orderLifetimeSeconds }));
+      await withMade(queue, () => queue.sendMessage(text, { messageTimeToLive: orderLifetimeSeconds }));
     } catch (error) {
       throw storageFailure(error, 'putting an order on the queue email-polls');
     }

@@ -3,19 +3,13 @@ import { Failure } from '../failure/failure.ts';
 import type { Identity, StorageSettings } from '../settings/account.ts';
 import { parseStorageConnectionString, type StorageAccount } from '../settings/connectionString.ts';
 
-/** Where the storage account is and how to authenticate. */
-export type StorageAccess = StorageSettings;
-
-/** How Azure is reached without a key. */
-export type IdentityChoice = Identity;
-
 /** Gives the credential for an identity. The library behind it is loaded only when this is called. */
-export type GetCredential = (identity: IdentityChoice) => Promise<TokenCredential>;
+export type GetCredential = (identity: Identity) => Promise<TokenCredential>;
 
 /** Reads the connection string of `access`. Throws a `Failure` where it is none. */
 export function accountOf({
   connectionString,
-}: Extract<StorageAccess, { kind: 'connectionString' }>): StorageAccount {
+}: Extract<StorageSettings, { kind: 'connectionString' }>): StorageAccount {
   const account = parseStorageConnectionString(connectionString);
   if (account.ok) return account.value;
   throw new Failure('setting', `App setting AzureWebJobsStorage is not valid: ${account.problem}.`);
@@ -23,10 +17,10 @@ export function accountOf({
 
 /** Where a service of the account is, and what opens it there: `undefined` where the address itself has a signature. */
 export async function serviceOf<Key>(
-  access: StorageAccess,
+  access: StorageSettings,
   service: 'blob' | 'queue',
   getCredential: GetCredential,
-  toKey: (accountName: string, accountKey: string) => Key,
+  SharedKey: new (accountName: string, accountKey: string) => Key,
 ): Promise<{ readonly url: string; readonly credential: TokenCredential | Key | undefined }> {
   if (access.kind === 'identity') {
     return { url: access[`${service}ServiceUri`], credential: await getCredential(access.identity) };
@@ -34,5 +28,5 @@ export async function serviceOf<Key>(
   const account = accountOf(access);
   const url = account[`${service}Endpoint`];
   if (account.kind === 'signature') return { url: `${url}?${account.signature}`, credential: undefined };
-  return { url, credential: toKey(account.accountName, account.accountKey) };
+  return { url, credential: new SharedKey(account.accountName, account.accountKey) };
 }

@@ -6,8 +6,9 @@ import {
   ManagedIdentityCredential,
   type TokenCredential,
 } from '@azure/identity';
+import type { Identity } from '../settings/account.ts';
 import { withDeadline } from '../wait/deadline.ts';
-import type { GetCredential, IdentityChoice } from './access.ts';
+import type { GetCredential } from './access.ts';
 import { IdentityFailure } from './identityFailure.ts';
 
 /** How long a token may take. */
@@ -40,12 +41,12 @@ export function createGetCredential(limits: TokenLimits = tokenLimits): GetCrede
 }
 
 class BoundedCredential implements TokenCredential {
-  readonly #identity: IdentityChoice;
+  readonly #identity: Identity;
   readonly #limits: TokenLimits;
   readonly #endpoint: WatchedClient;
   readonly #inner: TokenCredential;
 
-  constructor(identity: IdentityChoice, httpClient: WatchedClient, limits: TokenLimits) {
+  constructor(identity: Identity, httpClient: WatchedClient, limits: TokenLimits) {
     this.#identity = identity;
     this.#limits = limits;
     this.#endpoint = httpClient;
@@ -75,12 +76,10 @@ class BoundedCredential implements TokenCredential {
     const last = this.#endpoint.last;
     const answered = last !== undefined && last.atMs >= askedAtMs ? last.status : undefined;
     const isSilent = error instanceof TokenTimedOut && answered === undefined;
-    const why = isSilent ? this.#silence() : describe(answered, error);
+    const why = isSilent
+      ? `the identity endpoint did not answer within ${this.#limits.tokenMs / 1_000} s. The app asks anew by itself; if it goes on, restart the function app.`
+      : describe(answered, error);
     return new IdentityFailure(`No token for ${nameOf(this.#identity)}: ${why}`, error);
-  }
-
-  #silence(): string {
-    return `the identity endpoint did not answer within ${this.#limits.tokenMs / 1_000} s. The app asks anew by itself; if it goes on, restart the function app.`;
   }
 }
 
@@ -118,7 +117,7 @@ class WatchedClient implements HttpClient {
   };
 }
 
-function nameOf({ kind, ...named }: IdentityChoice): string {
+function nameOf({ kind, ...named }: Identity): string {
   const [id] = Object.values(named);
   if (id !== undefined) return `the managed identity ${id}`;
   return kind === 'managedIdentity' ? "the app's system-assigned identity" : "the app's identity";

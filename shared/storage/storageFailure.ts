@@ -32,10 +32,12 @@ export function isMissing(error: unknown): boolean {
  * request's address is not, since it may hold a signature.
  */
 export function storageFailure(error: unknown, doing: string): Failure {
-  if (error instanceof IdentityFailure) {
-    return new Failure('storage', `Storage could not be used while ${doing}. ${error.message}`, error);
-  }
-  if (error instanceof Failure) return error;
+  if (error instanceof Failure && !(error instanceof IdentityFailure)) return error;
+  return new Failure('storage', sentenceOf(error, doing), error);
+}
+
+function sentenceOf(error: unknown, doing: string): string {
+  if (error instanceof IdentityFailure) return `Storage could not be used while ${doing}. ${error.message}`;
   const status = statusOf(error);
   const code = codeOf(error) ?? 'unknown error';
   // What is no code of the service's own tells nothing.
@@ -43,27 +45,13 @@ export function storageFailure(error: unknown, doing: string): Failure {
   const where = hostOf(error);
   const account = where ? `Storage at ${where}` : 'The storage account';
   if (status === 401 || status === 403) {
-    return new Failure(
-      'storage',
-      `${account} refused access (${answer}) while ${doing}. Check AzureWebJobsStorage and the roles of the app's identity.`,
-      error,
-    );
+    return `${account} refused access (${answer}) while ${doing}. Check AzureWebJobsStorage and the roles of the app's identity.`;
   }
-  if (status !== undefined) {
-    return new Failure('storage', `${account} answered ${answer} while ${doing}.`, error);
-  }
+  if (status !== undefined) return `${account} answered ${answer} while ${doing}.`;
   if (code === 'ETIMEDOUT') {
-    return new Failure(
-      'storage',
-      `${account} did not answer in time while ${doing}. Check its health and the network; the app tries again by itself.`,
-      error,
-    );
+    return `${account} did not answer in time while ${doing}. Check its health and the network; the app tries again by itself.`;
   }
-  return new Failure(
-    'storage',
-    `${account} could not be reached (${code}) while ${doing}. Check AzureWebJobsStorage and the network; the app tries again by itself.`,
-    error,
-  );
+  return `${account} could not be reached (${code}) while ${doing}. Check AzureWebJobsStorage and the network; the app tries again by itself.`;
 }
 
 /** For `catch`: rejects with what storage refused. */

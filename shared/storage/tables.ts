@@ -4,13 +4,14 @@ import {
   TableClient,
   type TableServiceClientOptions,
 } from '@azure/data-tables';
-import { accountOf, type GetCredential, type StorageAccess } from './access.ts';
-import { codeOf } from './storageFailure.ts';
+import type { StorageSettings } from '../settings/account.ts';
+import { accountOf, type GetCredential } from './access.ts';
+import { codeOf, storageFailure } from './storageFailure.ts';
 import { type CallLimits, sendInTries, storageLimits } from './tries.ts';
 
 /** Makes a client for one table. No request is sent. */
 export async function openTable(
-  access: StorageAccess,
+  access: StorageSettings,
   name: string,
   getCredential: GetCredential,
   limits: CallLimits = storageLimits,
@@ -33,16 +34,20 @@ export async function openTable(
 }
 
 /**
- * Runs `request`; where the table is missing, makes it and runs `request` once more. So a table costs a
- * request of its own at first use only.
+ * The entities that match `filter` (OData), read page by page, with just the columns `select` where given; none where
+ * the table is missing. Rejects with a `Failure` that says what was being done.
  */
-export async function withTable<T>(table: TableClient, request: () => Promise<T>): Promise<T> {
+export async function* findEntities(
+  table: TableClient,
+  doing: string,
+  filter: string,
+  select?: string[],
+): AsyncGenerator<Readonly<Record<string, unknown>>> {
+  const queryOptions = select ? { filter, select } : { filter };
   try {
-    return await request();
+    yield* table.listEntities<Record<string, unknown>>({ queryOptions });
   } catch (error) {
-    if (codeOf(error) !== 'TableNotFound') throw error;
-    await table.createTable();
-    return await request();
+    if (codeOf(error) !== 'TableNotFound') throw storageFailure(error, doing);
   }
 }
 

@@ -3,7 +3,8 @@ import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RequestPolicyFactory, WebResource } from '@azure/storage-blob';
 import { inTime } from '../wait/deadline.ts';
-import { codeOf, statusOf } from './storageFailure.ts';
+import { Limit } from '../wait/parallel.ts';
+import { codeOf, field, statusOf } from './storageFailure.ts';
 
 /** How often and how long one call of a storage service is tried. */
 export interface CallLimits {
@@ -81,12 +82,12 @@ export async function sendInTries<Answer extends StorageAnswer>(
   const given = request.abortSignal;
   const uploadMs = bodyBytes(request) / slowestBytesPerMs;
   const endMs = performance.now() + limits.callMs + uploadMs;
-  const lanes = lanesTo(request.url);
+  const limit = limitOf(request.url);
   // A proxy's agent is there already.
   request.agent ??= request.url.startsWith('https:') ? agents['https:'] : agents['http:'];
   for (let tried = 1; ; tried += 1) {
     // Waiting for others is no silence of the service, and costs no try.
-    if (!(await lanes.enter(endMs - performance.now()))) throw new StorageTimedOut(request.url);
+    if (!(await limit.enter(endMs - performance.now()))) throw new StorageTimedOut(request.url);
     const tryMs = Math.min(limits.tryMs + uploadMs, endMs - performance.now());
     const sending = inTime(
       tryMs,
@@ -96,63 +97,28 @@ export async function sendInTries<Answer extends StorageAnswer>(
       },
       () => new StorageTimedOut(request.url),
     );
-    const sent = await settle(sending).finally(() => lanes.leave());
+    const [sent] = await Promise.allSettled([sending]);
+    limit.leave();
     request.abortSignal = given;
     const waitMs = waitBefore(sent, tried, limits);
     const isLast = waitMs === undefined || tried >= limits.tries || performance.now() + waitMs >= endMs;
     if (given?.aborted === true || isLast) {
-      if (sent.ok) return sent.answer;
-      throw sent.error;
+      if (sent.status === 'fulfilled') return sent.value;
+      throw sent.reason;
     }
     await wait(waitMs, undefined, given instanceof AbortSignal ? { signal: given } : {});
   }
 }
 
-/** Lets so many in at a time, the others in the order in which they came. */
-class Lanes {
-  #free = maxRequests;
-  readonly #waiting = new Set<() => void>();
-
-  /** False when the time is over before there is room. */
-  async enter(timeoutMs: number): Promise<boolean> {
-    if (this.#free > 0) {
-      this.#free -= 1;
-      return true;
-    }
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const enter = () => resolve(true);
-    this.#waiting.add(enter);
-    const timer = setTimeout(() => {
-      this.#waiting.delete(enter);
-      resolve(false);
-    }, timeoutMs);
-    const entered = await promise;
-    clearTimeout(timer);
-    return entered;
-  }
-
-  leave(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#free += 1;
-      return;
-    }
-    this.#waiting.delete(next);
-    next();
-  }
-}
-
 /** By host and port; an app knows a handful. */
-const lanesByHost = new Map<string, Lanes>();
+const limitByHost = new Map<string, Limit>();
 
-function lanesTo(url: string): Lanes {
+function limitOf(url: string): Limit {
   // Of http://host:port/path; cheaper than to take the whole address apart, for every call.
   const host = url.slice(0, url.indexOf('/', 'https://'.length));
-  const known = lanesByHost.get(host);
-  if (known !== undefined) return known;
-  const lanes = new Lanes();
-  lanesByHost.set(host, lanes);
-  return lanes;
+  const limit = limitByHost.get(host) ?? new Limit(maxRequests);
+  limitByHost.set(host, limit);
+  return limit;
 }
 
 /** The same, as the clients of blobs and queues take it. */
@@ -164,31 +130,27 @@ export function policyOfTries(limits: CallLimits): RequestPolicyFactory {
   };
 }
 
-type Sent<Answer> =
-  | { readonly ok: true; readonly answer: Answer }
-  | { readonly ok: false; readonly error: unknown };
-
-function settle<Answer>(sending: Promise<Answer>): Promise<Sent<Answer>> {
-  return sending.then(
-    (answer) => ({ ok: true, answer }) as const,
-    (error: unknown) => ({ ok: false, error }) as const,
-  );
-}
-
 const passingCodes = new Set([
   ...['ETIMEDOUT', 'ESOCKETTIMEDOUT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'],
   ...['ENOTFOUND', 'EAI_AGAIN', 'REQUEST_SEND_ERROR', 'PARSE_ERROR'],
 ]);
 
 /** How long to wait before the next try; undefined when this one is good, or bad for good. */
-function waitBefore(sent: Sent<StorageAnswer>, tried: number, limits: CallLimits): number | undefined {
-  const status = sent.ok ? sent.answer.status : statusOf(sent.error);
+function waitBefore(
+  sent: PromiseSettledResult<StorageAnswer>,
+  tried: number,
+  limits: CallLimits,
+): number | undefined {
+  const [status, headers] =
+    sent.status === 'fulfilled'
+      ? [sent.value.status, sent.value.headers]
+      : [statusOf(sent.reason), headersOf(sent.reason)];
   const isPassing =
     status === undefined
-      ? !sent.ok && passingCodes.has(codeOf(sent.error) ?? '')
+      ? sent.status === 'rejected' && passingCodes.has(codeOf(sent.reason) ?? '')
       : status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
   if (!isPassing) return undefined;
-  const asked = askedDelay(sent.ok ? sent.answer.headers : headersOf(sent.error));
+  const asked = askedDelay(headers);
   const delayMs = asked ?? limits.firstDelayMs * 2 ** (tried - 1) * (0.8 + 0.4 * Math.random());
   return Math.min(delayMs, limits.maxDelayMs);
 }
@@ -200,11 +162,8 @@ function askedDelay(headers: StorageRequest['headers'] | undefined): number | un
 }
 
 function headersOf(error: unknown): StorageRequest['headers'] | undefined {
-  const response = error instanceof Error && 'response' in error ? error.response : undefined;
-  const headers =
-    typeof response === 'object' && response !== null && 'headers' in response ? response.headers : undefined;
-  const hasGet = typeof headers === 'object' && headers !== null && 'get' in headers;
-  return hasGet && typeof headers.get === 'function' ? (headers as StorageRequest['headers']) : undefined;
+  const headers = field(field(error, 'response'), 'headers');
+  return typeof field(headers, 'get') === 'function' ? (headers as StorageRequest['headers']) : undefined;
 }
 
 function numberOf(text: string | undefined, factor = 1): number | undefined {

@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { ContainerClient } from '@azure/storage-blob';
-import { MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
+import { labelOf, MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
 import type { PartContents } from '../destination/sendParts.ts';
 import { Failure } from '../failure/failure.ts';
 import type { Content } from '../mail/mail.ts';
 import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
-import { withContainer } from '../storage/blobs.ts';
+import { withMade } from '../storage/firstUse.ts';
 import { failing, isMissing, storageFailure } from '../storage/storageFailure.ts';
 import { forEachOf } from '../wait/parallel.ts';
 import { type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
@@ -90,10 +90,12 @@ export class StoredParts {
 
   async #writePart(name: string, content: Content, abortSignal: AbortSignal): Promise<void> {
     const blob = this.#undelivered.getBlockBlobClient(name);
-    await withContainer(this.#undelivered, async () => {
+    await withMade(this.#undelivered, async () => {
       if (content.kind === 'bytes') return await blob.uploadData(content.bytes, { ...inBlocks, abortSignal });
       if (content.kind === 'file') return await blob.uploadFile(content.path, { ...inBlocks, abortSignal });
-      const payload = this.#payloads.getBlobClient(blobNameOf(content));
+      // Of `container/blob`.
+      const payloadName = content.claimCheck.slice(content.claimCheck.indexOf('/') + 1);
+      const payload = this.#payloads.getBlobClient(payloadName);
       const { readableStreamBody } = await payload.download(0, undefined, { abortSignal });
       return await blob.uploadStream(readableOf(readableStreamBody), blockBytes, 1, { abortSignal });
     });
@@ -102,7 +104,7 @@ export class StoredParts {
   async #writeManifest(id: string, parts: readonly StoredPart[], abortSignal: AbortSignal): Promise<void> {
     const blob = this.#undelivered.getBlockBlobClient(manifestName(id));
     const manifest = Buffer.from(writeManifest(parts));
-    await withContainer(this.#undelivered, () => blob.uploadData(manifest, { ...inBlocks, abortSignal }));
+    await withMade(this.#undelivered, () => blob.uploadData(manifest, { ...inBlocks, abortSignal }));
   }
 
   async #download(name: string, what: string): Promise<Buffer> {
@@ -115,17 +117,10 @@ export class StoredParts {
     part: PartMessage<StoredContent | ClaimChecked>,
     payloads: MailPayloads,
   ): Promise<PartMessage<ClaimChecked>> {
-    const { content, partNumber, head } = part;
+    const { content, partNumber } = part;
     if (content.kind === 'blob') return { ...part, content };
-    const label = {
-      contentType: head.contentType,
-      fileName: String(head.applicationProperties.inboundFileName),
-      sha256: content.sha256,
-    };
-    const claimCheck = await payloads.upload(content.payloadName ?? `part-${partNumber}`, label, () =>
-      this.#pieces(content),
-    );
-    return withClaimCheck(part, claimCheck);
+    const name = content.payloadName ?? `part-${partNumber}`;
+    return withClaimCheck(part, await payloads.upload(name, labelOf(part), () => this.#pieces(content)));
   }
 
   async *#pieces({ blobName }: StoredContent): AsyncIterable<Buffer> {
@@ -144,11 +139,6 @@ export class StoredParts {
 
 function manifestName(id: string): string {
   return `${id}/mail.json`;
-}
-
-/** Of `container/blob`. */
-function blobNameOf({ claimCheck }: ClaimChecked): string {
-  return claimCheck.slice(claimCheck.indexOf('/') + 1);
 }
 
 function readableOf(stream: NodeJS.ReadableStream | undefined): Readable {

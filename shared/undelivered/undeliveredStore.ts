@@ -4,15 +4,9 @@ import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { Failure } from '../failure/failure.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { PartMessage } from '../message/message.ts';
-import {
-  codeOf,
-  failing,
-  isMissing,
-  statusOf,
-  storageFailure,
-  unlessMissing,
-} from '../storage/storageFailure.ts';
-import { withTable } from '../storage/tables.ts';
+import { withMade } from '../storage/firstUse.ts';
+import { failing, isMissing, statusOf, storageFailure, unlessMissing } from '../storage/storageFailure.ts';
+import { findEntities } from '../storage/tables.ts';
 import { readTime } from '../time/time.ts';
 import { Limit } from '../wait/parallel.ts';
 import type { StoredPart } from './manifest.ts';
@@ -111,7 +105,7 @@ export class UndeliveredStore {
     const doing = `storing undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection}`;
     // First the row that leads to the blobs, then the blobs, then that they are whole.
     const row = { ...keysOf(id), ...storingRow({ ...mail, partsLeft: mail.parts.length }, storedAt) };
-    const storing = withTable(this.#table, () => this.#table.upsertEntity(row, 'Replace'));
+    const storing = withMade(this.#table, () => this.#table.upsertEntity(row, 'Replace'));
     await storing.catch(failing(doing));
     await this.parts.write(id, mail.parts);
     const mark = markKey(mail.customer, mail.connection, mail.identity.id);
@@ -214,8 +208,9 @@ export class UndeliveredStore {
       const row = await this.#read(id);
       const record = row && readRecord(row);
       if (!record) return undefined;
-      if (!(await this.#beginRemoving(id, etagOf(row), remover)) && !(await this.#isRemovedBy(id, remover)))
-        continue;
+      const isBegun = await this.#beginRemoving(id, etagOf(row), remover);
+      // A repeated request is refused where the first one's answer was lost.
+      if (!isBegun && (await this.#read(id))?.remover !== remover) continue;
       // It is decided: what can't be cleared now is cleared by the next tick.
       await this.#clear(id).catch(() => undefined);
       return record;
@@ -295,11 +290,6 @@ export class UndeliveredStore {
     return await this.#merge(id, removing, etag);
   }
 
-  /** A repeated request is refused where the first one's answer was lost. */
-  async #isRemovedBy(id: string, remover: string): Promise<boolean> {
-    return (await this.#read(id))?.remover === remover;
-  }
-
   async #clear(id: string): Promise<void> {
     await this.parts.remove(id);
     const removed = this.#table.deleteEntity(recordPartition, id, { etag: '*' });
@@ -329,14 +319,8 @@ export class UndeliveredStore {
     return await reading.catch(unlessMissing(`reading the record of undelivered mail ${id}`));
   }
 
-  async *#find(filter: string, select?: string[]): AsyncIterable<Readonly<Record<string, unknown>>> {
-    const queryOptions = select ? { filter, select } : { filter };
-    try {
-      yield* this.#table.listEntities<Record<string, unknown>>({ queryOptions });
-    } catch (error) {
-      if (codeOf(error) !== 'TableNotFound')
-        throw storageFailure(error, 'reading the table EmailUndelivered');
-    }
+  #find(filter: string, select?: string[]): AsyncIterable<Readonly<Record<string, unknown>>> {
+    return findEntities(this.#table, 'reading the table EmailUndelivered', filter, select);
   }
 
   /** False where the row has changed or is gone. */

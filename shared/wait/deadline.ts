@@ -3,7 +3,7 @@
  * `onTimeout` makes, also where the work heeds no signal; what it comes to later is ignored.
  */
 export async function inTime<T>(
-  timeoutMs: number,
+  timeoutMs: number | undefined,
   work: (signal: AbortSignal) => Promise<T>,
   onTimeout: () => Error,
   stop?: AbortSignal,
@@ -14,11 +14,11 @@ export async function inTime<T>(
     late.reject(onTimeout());
     ending.abort();
   };
-  const timer = setTimeout(end, Math.max(0, timeoutMs));
+  const timer = timeoutMs === undefined ? undefined : setTimeout(end, Math.max(0, timeoutMs));
   stop?.addEventListener('abort', end);
   if (stop?.aborted) end();
   try {
-    return await Promise.race([late.promise, work(ending.signal)]);
+    return await Promise.race([work(ending.signal), late.promise]);
   } finally {
     clearTimeout(timer);
     stop?.removeEventListener('abort', end);
@@ -34,20 +34,11 @@ export async function withDeadline<T>(
   return await inTime(timeoutMs, () => work, onTimeout);
 }
 
-/** Settles as `work` does, or rejects with what `onAbort` makes once `signal` fires. The work itself goes on. */
+/** The same with a signal, where there is one, in place of the time. */
 export async function unlessAborted<T>(
   work: Promise<T>,
   signal: AbortSignal | undefined,
   onAbort: () => Error,
 ): Promise<T> {
-  if (signal === undefined) return await work;
-  const aborted = Promise.withResolvers<never>();
-  const end = (): void => aborted.reject(onAbort());
-  signal.addEventListener('abort', end);
-  if (signal.aborted) end();
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', end);
-  }
+  return await inTime(undefined, () => work, onAbort, signal);
 }

@@ -27,23 +27,48 @@ export async function forEachOf<T>(
 
 /** Bounds what is done at a time by callers that know nothing of each other; first come, first served. */
 export class Limit {
-  readonly #atOnce: number;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  #free: number;
+  readonly #waiting = new Set<() => void>();
 
   constructor(atOnce: number) {
-    this.#atOnce = atOnce;
+    this.#free = atOnce;
+  }
+
+  /** Resolves when there is room, which `leave` must give back; to false where the time is over before. */
+  async enter(timeoutMs?: number): Promise<boolean> {
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return true;
+    }
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const enter = () => resolve(true);
+    this.#waiting.add(enter);
+    const giveUp = () => {
+      this.#waiting.delete(enter);
+      resolve(false);
+    };
+    const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
+    const entered = await promise;
+    clearTimeout(timer);
+    return entered;
+  }
+
+  leave(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free += 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
   }
 
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#atOnce) await new Promise<void>((begin) => this.#waiting.push(begin));
-    else this.#running += 1;
+    await this.enter();
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running -= 1;
+      this.leave();
     }
   }
 }

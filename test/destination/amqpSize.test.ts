@@ -41,8 +41,7 @@ test('the computed size is what the encoder makes, to the byte, for any head and
       heads,
       fc.oneof(fc.nat({ max: 600 }), fc.constantFrom(255, 256, 70_000)),
       (head, bodyBytes) => {
-        const encoded = rhea.message.encode({ ...asRhea(head), body: dataSection(Buffer.alloc(bodyBytes)) });
-        assert.equal(encodedBytes(head, bodyBytes), encoded.length);
+        assert.equal(encodedBytes(head, bodyBytes), encode(head, bodyBytes).length);
       },
     ),
     { numRuns: 300 },
@@ -56,10 +55,9 @@ test('a batch weighs its envelope and what each message adds to it', () => {
       (messages) => {
         const [first] = messages;
         assert.ok(first);
-        const encoded = messages.map(([head, bodyBytes]) =>
-          rhea.message.encode({ ...asRhea(head), body: dataSection(Buffer.alloc(bodyBytes)) }),
-        );
-        const batch = rhea.message.encode({ ...asRhea(first[0]), body: dataSections(encoded) });
+        const encoded = messages.map(([head, bodyBytes]) => encode(head, bodyBytes));
+        const body = rhea.message.data_sections(encoded);
+        const batch = rhea.message.encode({ ...asRhea(first[0]), body });
         const computed = messages.reduce(
           (bytes, [head, bodyBytes]) => bytes + bytesInBatch(head, bodyBytes),
           batchEnvelopeBytes(first[0]),
@@ -84,10 +82,6 @@ function asRhea(head: MessageHead) {
   };
 }
 
-function dataSection(bytes: Buffer) {
-  return rhea.message.data_section(bytes);
-}
-
-function dataSections(all: readonly Buffer[]) {
-  return rhea.message.data_sections([...all]);
+function encode(head: MessageHead, bodyBytes: number): Buffer {
+  return rhea.message.encode({ ...asRhea(head), body: rhea.message.data_section(Buffer.alloc(bodyBytes)) });
 }

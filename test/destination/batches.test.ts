@@ -15,99 +15,66 @@ function waiting(id: string, size = 10, sessionId?: string) {
   return { message, fence: mayWrite, accept: ignore, refuse: ignore };
 }
 
-function lanesWith({
-  maxBytes = 100_000,
-  ...limits
-}: Partial<Omit<BatchLimits, 'maxBytes'>> & { maxBytes?: number }): Lanes {
-  return new Lanes({
-    maxBytes: () => maxBytes,
-    maxMessages: 100,
-    maxSharingBytes: 50_000,
-    maxSharedOut: 10,
-    ...limits,
-  });
+/** Lanes with these limits in which these wait. */
+function lanesWith(
+  { maxBytes = 100_000, ...limits }: Partial<Omit<BatchLimits, 'maxBytes'>> & { maxBytes?: number },
+  ...all: readonly (string | readonly [id: string, size: number, sessionId?: string])[]
+): Lanes {
+  const defaults = { maxMessages: 100, maxSharingBytes: 50_000, maxSharedOut: 10 };
+  const lanes = new Lanes({ maxBytes: () => maxBytes, ...defaults, ...limits });
+  for (const each of all) lanes.add(typeof each === 'string' ? waiting(each) : waiting(...each));
+  return lanes;
 }
 
 function idsOf({ members }: Batch): string[] {
   return members.map(({ message }) => message.messageId);
 }
 
-/** All that may be out at a time. */
-function takeOut(lanes: Lanes): Batch[] {
+/** All that may be out at a time; each batch comes back at once where `isReleased`, so then all there is. */
+function takeOut(lanes: Lanes, isReleased = false): Batch[] {
   const batches: Batch[] = [];
   for (let batch = lanes.peek(); batch; batch = lanes.peek()) {
     lanes.take(batch);
+    if (isReleased) lanes.release(batch);
     batches.push(batch);
   }
   return batches;
 }
 
-/** All there is, one batch at a time. */
-function takeAll(lanes: Lanes): string[][] {
-  const batches: string[][] = [];
-  for (let batch = lanes.peek(); batch; batch = lanes.peek()) {
-    lanes.take(batch);
-    lanes.release(batch);
-    batches.push(idsOf(batch));
-  }
-  return batches;
-}
+const takeAll = (lanes: Lanes) => takeOut(lanes, true).map(idsOf);
 
 test('a batch takes what fits its bytes, exactly, and not one more', () => {
   const first = waiting('1');
   const exact =
     batchEnvelopeBytes(first.message) + 2 * bytesInBatch(first.message, first.message.body.length);
-  const batchesWith = (maxBytes: number) => {
-    const lanes = lanesWith({ maxBytes });
-    for (const id of ['1', '2', '3']) lanes.add(waiting(id));
-    return takeAll(lanes);
-  };
+  const batchesWith = (maxBytes: number) => takeAll(lanesWith({ maxBytes }, '1', '2', '3'));
   assert.deepEqual(batchesWith(exact), [['1', '2'], ['3']]);
   assert.deepEqual(batchesWith(exact - 1), [['1'], ['2'], ['3']]);
 });
 
 test('a batch takes no more than its number of messages', () => {
-  const lanes = lanesWith({ maxMessages: 2 });
-  for (const id of ['1', '2', '3']) lanes.add(waiting(id));
-  assert.deepEqual(takeAll(lanes), [['1', '2'], ['3']]);
+  assert.deepEqual(takeAll(lanesWith({ maxMessages: 2 }, '1', '2', '3')), [['1', '2'], ['3']]);
 });
 
 test('a message that no batch takes goes alone, and its neighbours go on', () => {
-  const lanes = lanesWith({ maxBytes: 1_000, maxSharingBytes: 10_000 });
-  lanes.add(waiting('small'));
-  lanes.add(waiting('large', 5_000));
-  lanes.add(waiting('small too'));
+  const limits = { maxBytes: 1_000, maxSharingBytes: 10_000 };
+  const lanes = lanesWith(limits, 'small', ['large', 5_000], 'small too');
   assert.deepEqual(takeAll(lanes), [['small'], ['large'], ['small too']]);
 });
 
 test('a large message goes alone at once, and the small ones around it share a batch', () => {
-  const lanes = lanesWith({});
-  for (const [id, size] of [
-    ['small 1', 10],
-    ['large 1', 60_000],
-    ['small 2', 10],
-    ['large 2', 60_000],
-  ] as const) {
-    lanes.add(waiting(id, size));
-  }
+  const lanes = lanesWith({}, 'small 1', ['large 1', 60_000], 'small 2', ['large 2', 60_000]);
   assert.deepEqual(takeOut(lanes).map(idsOf), [['small 1', 'small 2'], ['large 1'], ['large 2']]);
 });
 
 test('a large message stays in its place within its session', () => {
-  const lanes = lanesWith({ maxBytes: 1_000_000 });
-  for (const [id, size] of [
-    ['1', 10],
-    ['2', 60_000],
-    ['3', 10],
-  ] as const) {
-    lanes.add(waiting(id, size, 'session'));
-  }
+  const limits = { maxBytes: 1_000_000 };
+  const lanes = lanesWith(limits, ['1', 10, 'session'], ['2', 60_000, 'session'], ['3', 10, 'session']);
   assert.deepEqual(takeOut(lanes).map(idsOf), [['1', '2', '3']]);
 });
 
 test('while a batch is out, one that could grow waits, and a full one goes', () => {
-  const lanes = lanesWith({ maxMessages: 2 });
-  lanes.add(waiting('1'));
+  const lanes = lanesWith({ maxMessages: 2 }, '1');
   const [first] = takeOut(lanes);
   assert.ok(first);
   lanes.add(waiting('2'));
@@ -120,8 +87,7 @@ test('while a batch is out, one that could grow waits, and a full one goes', () 
 });
 
 test('no more shared batches are out than may be', () => {
-  const lanes = lanesWith({ maxMessages: 1, maxSharedOut: 2 });
-  for (const id of ['1', '2', '3']) lanes.add(waiting(id));
+  const lanes = lanesWith({ maxMessages: 1, maxSharedOut: 2 }, '1', '2', '3');
   const [first] = takeOut(lanes);
   assert.ok(first);
   lanes.release(first);
@@ -129,18 +95,24 @@ test('no more shared batches are out than may be', () => {
 });
 
 test('sessions are never mixed in a batch, take turns, and have one batch out at most', () => {
-  const lanes = lanesWith({ maxMessages: 2 });
-  for (const id of ['a1', 'b1', 'a2', 'a3']) lanes.add(waiting(id, 10, id.charAt(0)));
-  const [first, ...others] = takeOut(lanes);
+  const lanes = lanesWith(
+    { maxMessages: 2 },
+    ['a1', 10, 'a'],
+    ['b1', 10, 'b'],
+    ['a2', 10, 'a'],
+    ['a3', 10, 'a'],
+    ['a4', 10, 'a'],
+  );
+  const out = takeOut(lanes);
+  assert.deepEqual(out.map(idsOf), [['a1', 'a2'], ['b1']]);
+  const [first] = out;
   assert.ok(first);
-  assert.deepEqual([first, ...others].map(idsOf), [['a1', 'a2'], ['b1']]);
   lanes.release(first);
-  assert.deepEqual(takeOut(lanes).map(idsOf), [['a3']]);
+  assert.deepEqual(takeOut(lanes).map(idsOf), [['a3', 'a4']]);
 });
 
 test('draining gives back everything that was not taken', () => {
-  const lanes = lanesWith({ maxMessages: 1 });
-  for (const id of ['a1', 'b1', 'a2']) lanes.add(waiting(id, 10, id.charAt(0)));
+  const lanes = lanesWith({ maxMessages: 1 }, ['a1', 10, 'a'], ['b1', 10, 'b'], ['a2', 10, 'a']);
   const first = lanes.peek();
   assert.ok(first);
   lanes.take(first);
@@ -151,12 +123,8 @@ test('draining gives back everything that was not taken', () => {
 
 test('a batch is cut to what the link takes that is open now', () => {
   let maxBytes = 100_000;
-  const lanes = new Lanes({
-    maxBytes: () => maxBytes,
-    maxMessages: 100,
-    maxSharingBytes: 50_000,
-    maxSharedOut: 10,
-  });
+  const limits = { maxMessages: 100, maxSharingBytes: 50_000, maxSharedOut: 10 };
+  const lanes = new Lanes({ maxBytes: () => maxBytes, ...limits });
   for (const id of ['1', '2', '3']) lanes.add(waiting(id, 1_000));
   maxBytes = 1_500;
   assert.deepEqual(takeAll(lanes), [['1'], ['2'], ['3']]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import type { ContainerClient } from '@azure/storage-blob';
-import { MailPayloads, PayloadConflict, type UploadMemory } from '../../shared/destination/claimCheck.ts';
+import { type ContentMemory, MailPayloads, PayloadConflict } from '../../shared/destination/claimCheck.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { blobNames, bytesOf, failureOf, freshContainer, payloadOf, until } from './support.ts';
 
@@ -14,8 +14,8 @@ after(() => azurite.stop());
 
 const owner = { customer: 'acme', connection: 'in.box', interchangeId: '0f-1' };
 const folder = 'acme/in.box/0f-1';
-const roomy: UploadMemory = { tryGrow: () => true, shrink: () => undefined };
-const tight: UploadMemory = { tryGrow: () => false, shrink: () => undefined };
+const roomy: ContentMemory = { tryGrow: () => true, shrink: () => undefined };
+const tight: ContentMemory = { tryGrow: () => false, shrink: () => undefined };
 
 const labelOf = (bytes: Buffer, fileName = 'part.bin') => ({
   contentType: 'application/octet-stream',

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { hash, randomUUID } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { MailPayloads } from '../../shared/destination/claimCheck.ts';
-import { type ContentMemory, fixedMemory, MailContents } from '../../shared/destination/contentStore.ts';
+import { type ContentMemory, MailPayloads } from '../../shared/destination/claimCheck.ts';
+import { fixedMemory, MailContents } from '../../shared/destination/contentStore.ts';
 import { openTemporaryFolder } from '../../shared/destination/spillFolder.ts';
 import type { Content, Part } from '../../shared/mail/mail.ts';
 import { buildMessages, type PartMessage } from '../../shared/message/message.ts';
@@ -28,12 +28,13 @@ interface BedOptions {
   readonly maxInlineBytes?: number;
   readonly memory?: ContentMemory;
   readonly spillFolder?: string;
+  readonly at?: Azurite;
 }
 
 async function bed(options: BedOptions = {}) {
-  const { maxInlineBytes = 100, memory = fixedMemory(1_000_000) } = options;
+  const { maxInlineBytes = 100, memory = fixedMemory(1_000_000), at = azurite } = options;
   const spillFolder = options.spillFolder ?? join(folder, randomUUID());
-  const container = await freshContainer(azurite);
+  const container = await freshContainer(at);
   const owner = { customer: 'acme', connection: 'inbox', interchangeId: randomUUID() };
   const payloads = new MailPayloads(container, owner);
   const store = new MailContents({ maxInlineBytes, payloads, spillFolder, memory });
@@ -49,8 +50,18 @@ async function bed(options: BedOptions = {}) {
     assert.equal(content.sizeBytes, bytes.length);
     assert.equal(content.sha256, hash('sha256', bytes, 'hex'));
   };
-  return { store, spillFolder, container, assertHolds };
+  /** Content that comes in pieces. */
+  const write = async (bytes: Buffer, pieceBytes: number): Promise<Content> => {
+    const writer = store.begin();
+    for (let from = 0; from < bytes.length; from += pieceBytes) {
+      await writer.write(bytes.subarray(from, from + pieceBytes));
+    }
+    return await writer.end();
+  };
+  return { store, spillFolder, container, assertHolds, write };
 }
+
+const kindsOf = (contents: readonly Content[]) => contents.map(({ kind }) => kind);
 
 function partOf(content: Content): PartMessage {
   const part: Part = { kind: 'attachment', contentType: 'image/png', fileName: 'a.png', content };
@@ -100,10 +111,7 @@ test('many small parts of one mail do not stay in memory together, and their fil
   const { store, spillFolder, assertHolds } = await bed({ memory: fixedMemory(250) });
   const contents: Content[] = [];
   for (let n = 0; n < 6; n += 1) contents.push(await store.put(bytesOf(100, n)));
-  assert.deepEqual(
-    contents.map(({ kind }) => kind),
-    ['bytes', 'bytes', 'file', 'file', 'file', 'file'],
-  );
+  assert.deepEqual(kindsOf(contents), ['bytes', 'bytes', 'file', 'file', 'file', 'file']);
   for (const [n, content] of contents.entries()) {
     await assertHolds(content, bytesOf(100, n));
     assert.ok((await store.read(content)).equals(bytesOf(100, n)));
@@ -122,11 +130,10 @@ test('a mail that needs no file makes no folder', async () => {
 });
 
 test('content that outgrows its file moves on to a blob and leaves no file', async () => {
-  const { store, spillFolder, assertHolds } = await bed({ maxInlineBytes: 1_000, memory: fixedMemory(100) });
-  const writer = store.begin();
+  const limits = { maxInlineBytes: 1_000, memory: fixedMemory(100) };
+  const { store, spillFolder, assertHolds, write } = await bed(limits);
   const bytes = bytesOf(3_000);
-  for (let from = 0; from < bytes.length; from += 60) await writer.write(bytes.subarray(from, from + 60));
-  const content = await writer.end();
+  const content = await write(bytes, 60);
   assert.equal(content.kind, 'blob');
   await assertHolds(content, bytes);
   assert.deepEqual(readdirSync(spillFolder), []);
@@ -134,11 +141,8 @@ test('content that outgrows its file moves on to a blob and leaves no file', asy
 });
 
 test('memory that an upload frees may be used by the next part', async () => {
-  const { store } = await bed({ memory: fixedMemory(100) });
-  const writer = store.begin();
-  await writer.write(bytesOf(90));
-  await writer.write(bytesOf(90));
-  assert.equal((await writer.end()).kind, 'blob');
+  const { store, write } = await bed({ memory: fixedMemory(100) });
+  assert.equal((await write(bytesOf(180), 90)).kind, 'blob');
   assert.equal((await store.put(bytesOf(100))).kind, 'bytes');
   await store.dispose();
 });
@@ -171,10 +175,7 @@ test('an upload is seen once its part’s message is made, and one that is not g
 test('content that proved too large for a message moves to a blob from memory and from its file', async () => {
   const { store, container } = await bed({ memory: fixedMemory(100) });
   const contents = [await store.put(bytesOf(100, 1)), await store.put(bytesOf(100, 2))];
-  assert.deepEqual(
-    contents.map(({ kind }) => kind),
-    ['bytes', 'file'],
-  );
+  assert.deepEqual(kindsOf(contents), ['bytes', 'file']);
   for (const [n, content] of contents.entries()) {
     const part = { ...partOf(content), partNumber: n + 1 };
     const moved = await store.toClaimCheck(part);
@@ -191,15 +192,35 @@ test('content that proved too large for a message moves to a blob from memory an
 
 test('an upload that fails says so, and leaves nothing', async () => {
   const gone = await startAzurite();
-  const container = await freshContainer(gone);
-  const store = new MailContents({
-    maxInlineBytes: 100,
-    payloads: new MailPayloads(container, { customer: 'a', connection: 'b', interchangeId: 'c' }),
-    spillFolder: join(folder, randomUUID()),
-    memory: fixedMemory(1_000),
-  });
+  const { store } = await bed({ at: gone });
   await gone.stop();
   assert.equal((await failureOf(store.put(bytesOf(101)))).reason, 'storage');
+  await store.dispose();
+});
+
+/** The files below `path` that this process has open. */
+function openFiles(path: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((descriptor) => {
+    try {
+      const file = readlinkSync(`/proc/self/fd/${descriptor}`);
+      return file.startsWith(path) ? [file] : [];
+    } catch {
+      // That of the folder that was just listed.
+      return [];
+    }
+  });
+}
+
+test('content whose upload fails on its way from a file leaves no file open', async () => {
+  const gone = await startAzurite();
+  const { store, spillFolder } = await bed({ at: gone, maxInlineBytes: 600_000, memory: fixedMemory(0) });
+  await gone.stop();
+  const writer = store.begin();
+  await writer.write(bytesOf(600_000));
+  assert.equal(openFiles(spillFolder).length, 1);
+  await assert.rejects(async () => await writer.write(bytesOf(1)));
+  await writer.abort();
+  assert.deepEqual(openFiles(spillFolder), []);
   await store.dispose();
 });
 
@@ -212,18 +233,13 @@ async function blockedFolder(): Promise<string> {
 
 test('where no temporary file can be made, the part goes by claim check whole', async () => {
   const spillFolder = await blockedFolder();
-  const { store, assertHolds } = await bed({ memory: fixedMemory(150), spillFolder, maxInlineBytes: 1_000 });
-  const contents = [await store.put(bytesOf(100, 1)), await store.put(bytesOf(100, 2))];
-  const writer = store.begin();
-  const bytes = bytesOf(500, 3);
-  for (let from = 0; from < bytes.length; from += 40) await writer.write(bytes.subarray(from, from + 40));
-  contents.push(await writer.end());
-  assert.deepEqual(
-    contents.map(({ kind }) => kind),
-    ['bytes', 'blob', 'blob'],
-  );
-  await assertHolds(contents[1] ?? fail(), bytesOf(100, 2));
-  await assertHolds(contents[2] ?? fail(), bytes);
+  const limits = { memory: fixedMemory(150), maxInlineBytes: 1_000 };
+  const { store, assertHolds, write } = await bed({ ...limits, spillFolder });
+  const all = [bytesOf(100, 1), bytesOf(100, 2), bytesOf(500, 3)];
+  const contents: Content[] = [];
+  for (const bytes of all) contents.push(await (bytes.length > 100 ? write(bytes, 40) : store.put(bytes)));
+  assert.deepEqual(kindsOf(contents), ['bytes', 'blob', 'blob']);
+  for (const [n, content] of contents.entries()) await assertHolds(content, all[n] ?? Buffer.alloc(0));
   await store.dispose();
 });
 
@@ -244,12 +260,11 @@ async function fillDisk(t: TestContext, fromPiece: number): Promise<void> {
 
 for (const fromPiece of [1, 2, 5]) {
   test(`a disk that is full at the ${fromPiece}. piece: the part goes by claim check whole, and leaves no file`, async (t) => {
-    const { store, assertHolds, spillFolder } = await bed({ memory: fixedMemory(60), maxInlineBytes: 1_000 });
+    const limits = { memory: fixedMemory(60), maxInlineBytes: 1_000 };
+    const { store, assertHolds, spillFolder, write } = await bed(limits);
     await fillDisk(t, fromPiece);
-    const writer = store.begin();
     const bytes = bytesOf(600);
-    for (let from = 0; from < bytes.length; from += 40) await writer.write(bytes.subarray(from, from + 40));
-    const content = await writer.end();
+    const content = await write(bytes, 40);
     assert.equal(content.kind, 'blob');
     await assertHolds(content, bytes);
     assert.deepEqual(readdirSync(spillFolder), []);
@@ -275,7 +290,3 @@ test('folders of processes that run no more are removed, others stay', async () 
   assert.deepEqual(readdirSync(parent).sort(), ['notes', ours.slice(parent.length + 1)]);
   await store.dispose();
 });
-
-function fail(): never {
-  throw new Error('There is no such content.');
-}

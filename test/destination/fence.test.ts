@@ -9,7 +9,7 @@ import {
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import type { BrokerQueue } from '../testbed/broker/queue.ts';
-import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, until } from './support.ts';
+import { bytesOf, destinationsFor, failureOf, idsIn, mayWrite, messageOf, until } from './support.ts';
 
 let broker: Broker;
 let destinations: Destinations;
@@ -62,25 +62,21 @@ test('it is asked when the message leaves, not when it was given', async () => {
   assert.equal(queue.transfers, 0);
 });
 
-test('it is asked before each repeat', async () => {
-  broker.faults.serverBusyTransfers = 1_000;
-  const fence = closingFence();
-  const sending = failureOf(sender.send(messageOf(bytesOf(10)), fence));
-  await atTransfers(2, fence.close);
-  assert.ok((await sending) instanceof FencedOff);
-  assert.ok(queue.transfers < 20, `${queue.transfers} transfers`);
-  assert.equal(queue.accepted, 0);
-});
-
-test('it is asked before a repeat over a new link', async () => {
-  broker.faults.silentTransfers = true;
-  const fence = closingFence();
-  const sending = failureOf(sender.send(messageOf(bytesOf(10)), fence));
-  await atTransfers(1, fence.close);
-  broker.faults.silentTransfers = false;
-  assert.ok((await sending) instanceof FencedOff);
-  assert.deepEqual([queue.transfers, queue.accepted], [1, 0]);
-});
+for (const [repeat, fault, transfers] of [
+  ['each repeat', { serverBusyTransfers: 1_000 }, 2],
+  ['a repeat over a new link', { silentTransfers: true }, 1],
+] as const) {
+  test(`it is asked before ${repeat}`, async () => {
+    Object.assign(broker.faults, fault);
+    const fence = closingFence();
+    const sending = failureOf(sender.send(messageOf(bytesOf(10)), fence));
+    await atTransfers(transfers, fence.close);
+    Object.assign(broker.faults, noFaults());
+    assert.ok((await sending) instanceof FencedOff);
+    assert.ok(queue.transfers < 20, `${queue.transfers} transfers`);
+    assert.equal(queue.accepted, 0);
+  });
+}
 
 test('in a batch each message has its own: the others of the batch pass, in one transfer', async () => {
   const sends = Array.from({ length: 10 }, (_, n) => {
@@ -96,7 +92,7 @@ test('in a batch each message has its own: the others of the batch pass, in one 
     fates.map(() => true),
   );
   assert.deepEqual(
-    queue.messages.map(({ messageId }) => messageId),
+    idsIn(queue),
     [1, 2, 4, 5, 7, 8].map((n) => `message ${n}`),
   );
   assert.equal(queue.transfers, 1);
@@ -114,10 +110,7 @@ test('a batch is repeated without those whose fence has closed since', async () 
     (await outcomes).map(({ status }) => status),
     ['rejected', 'rejected', 'fulfilled', 'fulfilled'],
   );
-  assert.deepEqual(
-    queue.messages.map(({ messageId }) => messageId),
-    ['message 2', 'message 3'],
-  );
+  assert.deepEqual(idsIn(queue), ['message 2', 'message 3']);
 });
 
 test('when a refused batch is sent one by one, it is asked for each', async () => {

@@ -7,7 +7,7 @@ import { Failure } from '../../shared/failure/failure.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { onClientSocket } from '../testbed/clientSockets.ts';
-import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
+import { startProxy } from '../testbed/proxy.ts';
 import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry, until } from './support.ts';
 
 let broker: Broker;
@@ -26,18 +26,19 @@ function newQueue() {
   return broker.createQueue({ name: `links-${queues}` });
 }
 
-/** Destinations that are closed when the test ends, behind a proxy that counts bytes and connections. */
-async function behindProxy(
-  t: TestContext,
-  options: Parameters<typeof destinationsFor>[1] = {},
-): Promise<{ destinations: Destinations; proxy: TcpProxy }> {
+/**
+ * Destinations that are closed when the test ends, behind a proxy that counts bytes and connections, what becomes of
+ * their links, and a queue.
+ */
+async function behindProxy(t: TestContext, options: Parameters<typeof destinationsFor>[1] = {}) {
   const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: broker.port });
   const destinations = destinationsFor(broker.connectionStringFor(proxy.port), options);
   t.after(async () => {
     await destinations.close();
     await proxy.stop();
   });
-  return { destinations, proxy };
+  const queue = newQueue();
+  return { destinations, proxy, links: watchLinks(t), queue, name: queue.name };
 }
 
 /** Counts the links that the SDK is asked for from now on, and how many of them are not closed. */
@@ -74,27 +75,22 @@ const send = async (destinations: Destinations, queueName: string) =>
   await (await destinations.open(queueName)).send(messageOf(bytesOf(10)), mayWrite);
 
 test('ten opens at once make one connection and one link, and all give the same sender', async (t) => {
-  const { destinations, proxy } = await behindProxy(t);
-  const links = watchLinks(t);
-  const { name } = newQueue();
+  const { destinations, proxy, links, name } = await behindProxy(t);
   const senders = await Promise.all(Array.from({ length: 10 }, () => destinations.open(name)));
   assert.equal(new Set(senders).size, 1);
   assert.deepEqual([proxy.connections.total, links.opened], [1, 1]);
 });
 
 test('queues opened at once share one connection', async (t) => {
-  const { destinations, proxy } = await behindProxy(t);
-  const links = watchLinks(t);
+  const { destinations, proxy, links } = await behindProxy(t);
   const names = Array.from({ length: 5 }, () => newQueue().name);
   await Promise.all(names.map((name) => send(destinations, name)));
   assert.deepEqual([proxy.connections.total, links.opened], [1, 5]);
 });
 
 test('an open of a link that is open sends nothing, and the link is kept from send to send', async (t) => {
-  const { destinations, proxy } = await behindProxy(t);
-  const links = watchLinks(t);
+  const { destinations, proxy, links, name } = await behindProxy(t);
   const writtenBytes = watchWrites(t, proxy.port);
-  const { name } = newQueue();
   for (let run = 0; run < 3; run += 1) await send(destinations, name);
   // That the last outcome is known is written in the turn of the event loop in which it came.
   await turn();
@@ -107,9 +103,7 @@ test('an open of a link that is open sends nothing, and the link is kept from se
 });
 
 test('after a dropped connection all who wait get one new link, once', async (t) => {
-  const { destinations, proxy } = await behindProxy(t);
-  const links = watchLinks(t);
-  const { name } = newQueue();
+  const { destinations, proxy, links, name } = await behindProxy(t);
   await destinations.open(name);
   proxy.dropAll('rst');
   await until('no connection', () => proxy.connections.open === 0);
@@ -120,9 +114,7 @@ test('after a dropped connection all who wait get one new link, once', async (t)
 });
 
 test('links that were lost, and tries to open one that failed, leave nothing behind', async (t) => {
-  const { destinations, proxy } = await behindProxy(t, { idleMs: 400 });
-  const links = watchLinks(t);
-  const { name } = newQueue();
+  const { destinations, proxy, links, name } = await behindProxy(t, { idleMs: 400 });
   for (let loss = 0; loss < 3; loss += 1) {
     await destinations.open(name);
     proxy.dropAll('rst');
@@ -137,66 +129,43 @@ test('links that were lost, and tries to open one that failed, leave nothing beh
 });
 
 test('a queue that is deleted is named by the next open, and found again when it was made anew', async (t) => {
-  const key = /SharedAccessKey=([^;]+)/.exec(broker.connectionString)?.[1] ?? '';
-  const queue = { name: 'deleted' };
-  let own = await startBroker({ queues: [queue], key });
-  const destinations = destinationsFor(own.connectionString);
-  t.after(async () => {
-    await destinations.close();
-    await own.stop();
-  });
-  await send(destinations, 'deleted');
-  const { port } = own;
-  await own.stop();
-  own = await startBroker({ port, key });
+  const { destinations, name } = await behindProxy(t);
+  await send(destinations, name);
+  broker.delete(name);
   await until('the loss is noticed', async () => {
-    const failure = await destinations.open('deleted').then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    return failure instanceof Failure && failure.message.startsWith("Service Bus queue deleted doesn't");
+    const failure = await destinations.open(name).catch((error: unknown) => error);
+    return failure instanceof Failure && failure.message.startsWith(`Service Bus queue ${name} doesn't`);
   });
-  own.createQueue(queue);
-  await send(destinations, 'deleted');
-  assert.equal(own.queue('deleted').accepted, 1);
+  broker.createQueue({ name });
+  await send(destinations, name);
+  assert.equal(broker.queue(name).accepted, 1);
 });
 
-test('a link that nothing is asked of is closed, and opened anew for the next run', async (t) => {
-  const { destinations, proxy } = await behindProxy(t, { idleMs: 200 });
-  const links = watchLinks(t);
-  const { name } = newQueue();
-  await send(destinations, name);
-  await until('no link, no connection', () => links.open === 0 && proxy.connections.open === 0);
-  await send(destinations, name);
-  assert.equal(broker.queue(name).accepted, 2);
-  assert.equal(links.opened, 2);
-});
+for (const next of ['run, which opens it', 'send, which comes without an open'] as const) {
+  test(`a link that nothing is asked of is closed, and opened anew for the next ${next}`, async (t) => {
+    const { destinations, proxy, links, queue, name } = await behindProxy(t, { idleMs: 200 });
+    const sender = await destinations.open(name);
+    await until('no link, no connection', () => links.open === 0 && proxy.connections.open === 0);
+    if (next === 'run, which opens it') await send(destinations, name);
+    else await sender.send(messageOf(bytesOf(10)), mayWrite);
+    assert.deepEqual([queue.accepted, links.opened], [1, 2]);
+  });
+}
 
 test('a link with a message on its way is not idle', async (t) => {
-  const { destinations } = await behindProxy(t, { idleMs: 100, retry: { ...quickRetry, tryMs: 3_000 } });
-  const links = watchLinks(t);
-  const { name } = newQueue();
+  const { destinations, links, name } = await behindProxy(t, {
+    idleMs: 100,
+    retry: { ...quickRetry, tryMs: 3_000 },
+  });
   const sender = await destinations.open(name);
   broker.faults.acceptDelayMs = 800;
   await sender.send(messageOf(bytesOf(10)), mayWrite);
   assert.deepEqual([broker.queue(name).transfers, links.opened], [1, 1]);
 });
 
-test('a sender whose link was closed for idleness opens another for a send that comes without an open', async (t) => {
-  const { destinations } = await behindProxy(t, { idleMs: 100 });
-  const links = watchLinks(t);
-  const { name } = newQueue();
-  const sender = await destinations.open(name);
-  await until('no link', () => links.open === 0);
-  await sender.send(messageOf(bytesOf(10)), mayWrite);
-  assert.equal(broker.queue(name).accepted, 1);
-});
-
 for (const fault of ['quotaExceeded', 'entityDisabled'] as const) {
   test(`after a send that failed for the queue's sake (${fault}) the next open proves the queue anew`, async (t) => {
-    const { destinations } = await behindProxy(t);
-    const links = watchLinks(t);
-    const { name } = newQueue();
+    const { destinations, links, name } = await behindProxy(t);
     const sender = await destinations.open(name);
     broker.faults[fault] = true;
     await failureOf(sender.send(messageOf(bytesOf(10)), mayWrite));
@@ -209,9 +178,7 @@ for (const fault of ['quotaExceeded', 'entityDisabled'] as const) {
 }
 
 test('a message refused for its own sake does not cost the link', async (t) => {
-  const { destinations } = await behindProxy(t);
-  const links = watchLinks(t);
-  const { name } = newQueue();
+  const { destinations, links, name } = await behindProxy(t);
   const sender = await destinations.open(name);
   await failureOf(sender.send(messageOf(bytesOf(10), { messageId: 'x'.repeat(200) }), mayWrite));
   await send(destinations, name);
@@ -219,9 +186,8 @@ test('a message refused for its own sake does not cost the link', async (t) => {
 });
 
 test('a queue that hangs costs no other queue its link, and no message of theirs is repeated', async (t) => {
-  const { destinations, proxy } = await behindProxy(t);
-  const links = watchLinks(t);
-  const [hanging, healthy] = [newQueue(), newQueue()];
+  const { destinations, proxy, links, queue: hanging } = await behindProxy(t);
+  const healthy = newQueue();
   const toHanging = await destinations.open(hanging.name);
   const toHealthy = await destinations.open(healthy.name);
   broker.faults.silentTransfers = true;
@@ -230,7 +196,7 @@ test('a queue that hangs costs no other queue its link, and no message of theirs
   broker.faults.silentTransfers = false;
   let sent = 0;
   let isOver = false;
-  const sending = hung.finally(() => {
+  void hung.finally(() => {
     isOver = true;
   });
   while (!isOver) {
@@ -238,7 +204,7 @@ test('a queue that hangs costs no other queue its link, and no message of theirs
     sent += 1;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  await sending;
+  await hung;
   assert.deepEqual([hanging.transfers, hanging.accepted], [2, 1]);
   assert.deepEqual([healthy.accepted, healthy.transfers], [sent, sent]);
   assert.deepEqual([links.opened, proxy.connections.total], [3, 1]);

@@ -3,7 +3,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import type { ContainerClient } from '@azure/storage-blob';
 import { encodedBytes } from '../../shared/destination/amqpSize.ts';
 import { MailPayloads } from '../../shared/destination/claimCheck.ts';
@@ -20,7 +20,17 @@ import type { Content } from '../../shared/mail/mail.ts';
 import { buildMessages, withClaimCheck } from '../../shared/message/message.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
-import { blobNames, bytesOf, destinationsFor, freshContainer, mail, mayWrite, payloadOf } from './support.ts';
+import {
+  blobNames,
+  bytesOf,
+  contentOf,
+  destinationsFor,
+  freshContainer,
+  mail,
+  mayWrite,
+  partNumbersIn,
+  payloadOf,
+} from './support.ts';
 
 let azurite: Azurite;
 let broker: Broker;
@@ -28,10 +38,15 @@ let broker: Broker;
 before(async () => {
   [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
 });
+after(() => Promise.all([azurite.stop(), broker.stop()]));
 
-after(async () => {
-  await Promise.all([azurite.stop(), broker.stop()]);
-});
+/** A queue of its own, and its sender until the test ends. */
+async function openQueue(t: TestContext, { maxMessageSizeBytes = 1_048_576 }) {
+  const queue = broker.createQueue({ name: randomUUID(), maxMessageSizeBytes });
+  const destinations = destinationsFor(broker.connectionString);
+  t.after(() => destinations.close());
+  return { queue, sender: await destinations.open(queue.name) };
+}
 
 function messagesOf(contents: readonly Content[], sessions: 'none' | 'connection' = 'none') {
   const parts = contents.map((content, n) => ({
@@ -41,10 +56,6 @@ function messagesOf(contents: readonly Content[], sessions: 'none' | 'connection
     content,
   }));
   return buildMessages(mail, { envelope: { subject: 'Hello' }, parts }, sessions);
-}
-
-function inMemory(bytes: Buffer): Content {
-  return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
 }
 
 /** A sender that answers as told, for what the broker can't be made to do. */
@@ -68,8 +79,8 @@ async function contentsWith(holdBytes: number, at?: ContainerClient) {
   return { store, spillFolder, container };
 }
 
-test('parts from memory, from files and from blobs arrive in order, byte for byte', async () => {
-  broker.createQueue({ name: 'orders' });
+test('parts from memory, from files and from blobs arrive in order, byte for byte', async (t) => {
+  const { queue, sender } = await openQueue(t, {});
   const { store, container } = await contentsWith(120_000);
   const bodies = [50_000, 60_000, 70_000, 0, 150_000, 80_000].map((size, n) => bytesOf(size, n));
   const contents: Content[] = [];
@@ -78,21 +89,11 @@ test('parts from memory, from files and from blobs arrive in order, byte for byt
     contents.map(({ kind }) => kind),
     ['bytes', 'bytes', 'file', 'bytes', 'blob', 'file'],
   );
-  const destinations = destinationsFor(broker.connectionString);
-  const sender = await destinations.open('orders');
-  try {
-    const delivery = await sendParts(sender, mayWrite, messagesOf(contents, 'connection'), store);
-    assert.deepEqual(delivery, { accepted: [1, 2, 3, 4, 5, 6] });
-  } finally {
-    await destinations.close();
-    await store.dispose();
-  }
-  const arrived = broker.queue('orders').messages;
-  assert.deepEqual(
-    arrived.map(({ applicationProperties }) => applicationProperties?.partNumber),
-    [1, 2, 3, 4, 5, 6],
-  );
-  for (const [n, { body, applicationProperties }] of arrived.entries()) {
+  const delivery = await sendParts(sender, mayWrite, messagesOf(contents, 'connection'), store);
+  await store.dispose();
+  assert.deepEqual(delivery, { accepted: [1, 2, 3, 4, 5, 6] });
+  assert.deepEqual(partNumbersIn(queue), [1, 2, 3, 4, 5, 6]);
+  for (const [n, { body, applicationProperties }] of queue.messages.entries()) {
     const claimCheck = applicationProperties?.claimCheck;
     const real = claimCheck === undefined ? body : await payloadOf(container, claimCheck);
     assert.ok(bodies[n]?.equals(real ?? Buffer.from('nothing')), `part ${n + 1}`);
@@ -102,29 +103,23 @@ test('parts from memory, from files and from blobs arrive in order, byte for byt
   }
 });
 
-test('at the limit: the last byte that fits goes in the message, one more by claim check', async () => {
+test('at the limit: the last byte that fits goes in the message, one more by claim check', async (t) => {
   const limit = 30_000;
-  broker.createQueue({ name: 'limited', maxMessageSizeBytes: limit });
+  const { queue, sender } = await openQueue(t, { maxMessageSizeBytes: limit });
   const { store, container } = await contentsWith(1_000_000);
-  const destinations = destinationsFor(broker.connectionString);
-  const sender = await destinations.open('limited');
-  try {
-    const [probe] = messagesOf([inMemory(bytesOf(29_000))]);
-    assert.ok(probe);
-    const room = limit - encodedBytes(probe.head, 29_000) + 29_000;
-    for (const size of [room - 1, room, room + 1]) {
-      const delivery = await sendParts(sender, mayWrite, messagesOf([inMemory(bytesOf(size))]), store);
-      assert.deepEqual(delivery, { accepted: [1] });
-    }
-    assert.deepEqual(
-      broker.queue('limited').messages.map(({ body }) => body?.length),
-      [room - 1, room, 0],
-    );
-    const claimCheck = broker.queue('limited').messages[2]?.applicationProperties.claimCheck;
-    assert.ok((await payloadOf(container, claimCheck)).equals(bytesOf(room + 1)));
-  } finally {
-    await destinations.close();
+  const [probe] = messagesOf([contentOf(bytesOf(29_000))]);
+  assert.ok(probe);
+  const room = limit - encodedBytes(probe.head, 29_000) + 29_000;
+  for (const size of [room - 1, room, room + 1]) {
+    const delivery = await sendParts(sender, mayWrite, messagesOf([contentOf(bytesOf(size))]), store);
+    assert.deepEqual(delivery, { accepted: [1] });
   }
+  assert.deepEqual(
+    queue.messages.map(({ body }) => body?.length),
+    [room - 1, room, 0],
+  );
+  const claimCheck = queue.messages[2]?.applicationProperties.claimCheck;
+  assert.ok((await payloadOf(container, claimCheck)).equals(bytesOf(room + 1)));
 });
 
 test('a message that the queue refuses for its size, against its word, goes by claim check', async () => {
@@ -134,12 +129,8 @@ test('a message that the queue refuses for its size, against its word, goes by c
     if (message.body.length > 100) throw new MessageTooLarge('delivery', 'Too large.');
     sent.push(message);
   });
-  const delivery = await sendParts(
-    sender,
-    mayWrite,
-    messagesOf([inMemory(bytesOf(50)), inMemory(bytesOf(200))]),
-    store,
-  );
+  const messages = messagesOf([contentOf(bytesOf(50)), contentOf(bytesOf(200))]);
+  const delivery = await sendParts(sender, mayWrite, messages, store);
   assert.deepEqual(delivery, { accepted: [1, 2] });
   assert.deepEqual(
     sent.map(({ body, applicationProperties }) => [body.length, typeof applicationProperties.claimCheck]),
@@ -156,7 +147,7 @@ test('a queue that refuses even the claim check as too large fails the part, onc
   const sender = scripted(async () => {
     throw new MessageTooLarge('delivery', 'Too large.');
   });
-  const delivery = await sendParts(sender, mayWrite, messagesOf([inMemory(bytesOf(50))]), store);
+  const delivery = await sendParts(sender, mayWrite, messagesOf([contentOf(bytesOf(50))]), store);
   assert.equal(delivery.failed?.failure.message, 'Too large.');
   assert.equal(delivery.failed?.unsent[0]?.content.kind, 'blob');
   assert.equal((await blobNames(container)).length, 1);
@@ -168,7 +159,7 @@ test('which parts were accepted and which not is told apart, with what is needed
     await new Promise(setImmediate);
     if (message.applicationProperties.partNumber === 2) throw new Failure('delivery', 'Throttled.');
   });
-  const messages = messagesOf([1, 2, 3].map((n) => inMemory(bytesOf(10, n))));
+  const messages = messagesOf([1, 2, 3].map((n) => contentOf(bytesOf(10, n))));
   const delivery = await sendParts(sender, mayWrite, messages, store);
   assert.deepEqual(delivery.accepted, [1, 3]);
   assert.equal(delivery.failed?.failure.message, 'Throttled.');
@@ -179,13 +170,9 @@ test('storage that fails a claim check fails that part and those after it, not t
   const gone = await startAzurite();
   const { store } = await contentsWith(1_000_000, await freshContainer(gone));
   await gone.stop();
-  const messages = messagesOf([100, 5_000, 100].map((size, n) => inMemory(bytesOf(size, n))));
-  const delivery = await sendParts(
-    scripted(async () => {}, 2_000),
-    mayWrite,
-    messages,
-    store,
-  );
+  const messages = messagesOf([100, 5_000, 100].map((size, n) => contentOf(bytesOf(size, n))));
+  const sender = scripted(async () => {}, 2_000);
+  const delivery = await sendParts(sender, mayWrite, messages, store);
   assert.deepEqual(delivery.accepted, [1]);
   assert.equal(delivery.failed?.failure.reason, 'storage');
   assert.deepEqual(
@@ -217,16 +204,9 @@ test('a file that is gone fails its part with a sentence', async () => {
   const { store, spillFolder } = await contentsWith(0);
   const content = await store.put(bytesOf(100));
   await rm(spillFolder, { recursive: true });
-  const delivery = await sendParts(
-    scripted(async () => {}),
-    mayWrite,
-    messagesOf([content]),
-    store,
-  );
-  assert.match(
-    delivery.failed?.failure.message ?? '',
-    /^The temporary file .* could not be read back \(ENOENT\)\./,
-  );
+  const sender = scripted(async () => {});
+  const { failed } = await sendParts(sender, mayWrite, messagesOf([content]), store);
+  assert.match(failed?.failure.message ?? '', /^The temporary file .* could not be read back \(ENOENT\)\./);
 });
 
 test('each message carries the run’s fence, and what it holds back is unsent', async () => {
@@ -238,7 +218,7 @@ test('each message carries the run’s fence, and what it holds back is unsent',
     if (!given.mayWrite()) throw new FencedOff();
     if (applicationProperties.partNumber === 2) isOpen = false;
   });
-  const messages = messagesOf([1, 2, 3].map((n) => inMemory(bytesOf(10, n))));
+  const messages = messagesOf([1, 2, 3].map((n) => contentOf(bytesOf(10, n))));
   const { accepted, failed } = await sendParts(sender, fence, messages, store);
   assert.deepEqual(accepted, [1, 2]);
   assert.ok(failed?.failure instanceof FencedOff);
@@ -247,7 +227,7 @@ test('each message carries the run’s fence, and what it holds back is unsent',
 
 test('a part that already has its claim check is sent by it, also where the message would fit', async () => {
   const { store, container } = await contentsWith(1_000_000);
-  const [part] = messagesOf([inMemory(bytesOf(10))]);
+  const [part] = messagesOf([contentOf(bytesOf(10))]);
   assert.ok(part);
   const checked = withClaimCheck(part, 'email-payloads/a/b/c/large-1');
   const sent: OutboundMessage[] = [];

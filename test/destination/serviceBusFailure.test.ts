@@ -1,219 +1,257 @@
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
+import type { FailureReason } from '../../shared/failure/failure.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
-import { noFaults } from '../testbed/broker/faults.ts';
+import { type BrokerFaults, noFaults } from '../testbed/broker/faults.ts';
+import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
 import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry } from './support.ts';
 
 let broker: Broker;
+let silent: TcpProxy;
 
 before(async () => {
   broker = await startBroker({ queues: [{ name: 'orders' }] });
+  silent = await startProxy({ targetHost: '127.0.0.1', targetPort: broker.port });
+  silent.silenceNew(true);
 });
-
 after(async () => {
+  await silent.stop();
   await broker.stop();
 });
-
 afterEach(() => {
   Object.assign(broker.faults, noFaults());
 });
 
-const key = () => /SharedAccessKey=([^;]+)/.exec(broker.connectionString)?.[1] ?? '';
-
-async function openFailure(connectionString: string, queueName = 'orders') {
-  const destinations = destinationsFor(connectionString);
-  const startedAt = Date.now();
-  const failure = await failureOf(destinations.open(queueName));
-  assert.equal(failure.message.includes(key()), false);
-  const tookMs = Date.now() - startedAt;
-  await destinations.close();
-  return { ...failure, message: failure.message, tookMs };
+/** How an attempt fails: in these words, after so many milliseconds at the least and at the most. */
+interface Outcome {
+  readonly reason: FailureReason;
+  /** At `localhost:port`. */
+  readonly sentence: (host: string) => string;
+  readonly ms: readonly [number, number];
 }
 
-async function sendFailure(prepare: () => void) {
-  const destinations = destinationsFor(broker.connectionString);
-  try {
+const atOnce = [0, 1_000] as const;
+const orders = (host: string) => `Service Bus queue orders in namespace ${host}`;
+const noAnswer = (host: string) =>
+  `${orders(host)} did not answer in time. Check the namespace's health and the network; the app tries again by itself.`;
+const disabled = (host: string) => `${orders(host)} is disabled for sending. Set its status to Active.`;
+
+async function assertFails(attempt: Promise<unknown>, outcome: Outcome, host: string): Promise<void> {
+  const startedMs = performance.now();
+  const { reason, message } = await failureOf(attempt);
+  const tookMs = performance.now() - startedMs;
+  // DNS that is away says so in other words.
+  const sentence = message.replace('EAI_AGAIN', 'ENOTFOUND');
+  assert.deepEqual([reason, sentence], [outcome.reason, outcome.sentence(host)]);
+  const [least, most] = outcome.ms;
+  assert.ok(tookMs >= least && tookMs <= most, `${tookMs} ms`);
+}
+
+interface Opening extends Outcome {
+  readonly what: string;
+  /** The connection string, where it is not the broker's own. */
+  readonly at?: (connectionString: string) => string;
+  readonly host?: () => string;
+  readonly queueName?: string;
+  readonly fault?: Partial<BrokerFaults>;
+}
+
+const openings: readonly Opening[] = [
+  {
+    what: 'a queue that does not exist is named at once, without retries',
+    queueName: 'nowhere',
+    reason: 'queue',
+    sentence: (host) =>
+      `Service Bus queue nowhere doesn't exist in namespace ${host}. Create it or correct queueName.`,
+    ms: atOnce,
+  },
+  {
+    what: 'a wrong key is refused at once, and not quoted',
+    at: (connectionString) => connectionString.replace(/SharedAccessKey=[^;]+/, 'SharedAccessKey=d3Jvbmc='),
+    reason: 'queue',
+    sentence: (host) =>
+      `${orders(host)} refused access. Check the key in ServiceBusConnection, or give the app's identity the role Azure Service Bus Data Sender.`,
+    ms: atOnce,
+  },
+  {
+    what: 'a connection string for another queue is told apart from a missing queue',
+    at: (connectionString) => `${connectionString};EntityPath=other`,
+    reason: 'queue',
+    sentence: () =>
+      'ServiceBusConnection is for another queue than orders (EntityPath). Take a connection string of the namespace, or correct queueName.',
+    ms: atOnce,
+  },
+  {
+    what: 'a disabled queue is named at once when it is opened',
+    fault: { entityDisabled: true },
+    reason: 'queue',
+    sentence: disabled,
+    ms: atOnce,
+  },
+  {
+    what: 'a namespace that refuses the connection is tried again until the time to open is over',
+    at: (connectionString) => connectionString.replace(/:\d+;/, ':1;'),
+    host: () => 'localhost:1',
+    reason: 'delivery',
+    sentence: (host) =>
+      `Service Bus namespace ${host} refused the connection (ECONNREFUSED). Check ServiceBusConnection and the network.`,
+    ms: [quickRetry.openTotalMs / 2, quickRetry.openTotalMs + 500],
+  },
+  {
+    what: 'a namespace that DNS does not know is named',
+    at: (connectionString) => connectionString.replace('localhost', 'nowhere.invalid'),
+    host: () => `nowhere.invalid:${broker.port}`,
+    reason: 'delivery',
+    sentence: (host) =>
+      `Service Bus namespace ${host} was not found in DNS (ENOTFOUND). Check ServiceBusConnection.`,
+    ms: [0, Number.POSITIVE_INFINITY],
+  },
+  {
+    what: 'a namespace that takes the connection and says nothing ends in time',
+    at: () => broker.connectionStringFor(silent.port),
+    host: () => `localhost:${silent.port}`,
+    reason: 'delivery',
+    sentence: noAnswer,
+    ms: [0, quickRetry.openTotalMs + 500],
+  },
+  ...(['silentCredentials', 'silentAttach'] as const).map((fault) => ({
+    what: `a broker that stalls while opening (${fault}) ends in time`,
+    fault: { [fault]: true },
+    reason: 'delivery' as const,
+    sentence: noAnswer,
+    ms: [0, quickRetry.openTotalMs + 500] as const,
+  })),
+  ...['', 'hello', 'Endpoint=sb://x/', 'SharedAccessKeyName=a;SharedAccessKey=c2VjcmV0'].map((text) => ({
+    what: `a setting that is no connection string is named and not quoted: '${text}'`,
+    at: () => text,
+    reason: 'setting' as const,
+    sentence: () =>
+      'The app setting ServiceBusConnection is not a Service Bus connection string. Copy it from the namespace (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…).',
+    ms: atOnce,
+  })),
+];
+
+for (const { what, at, host, queueName = 'orders', fault = {}, ...outcome } of openings) {
+  test(what, async (t) => {
+    Object.assign(broker.faults, fault);
+    const { connectionString, port } = broker;
+    const destinations = destinationsFor(at?.(connectionString) ?? connectionString);
+    t.after(() => destinations.close());
+    await assertFails(destinations.open(queueName), outcome, host?.() ?? `localhost:${port}`);
+  });
+}
+
+const sends: readonly (Outcome & { readonly what: string; readonly fault: Partial<BrokerFaults> })[] = [
+  {
+    what: 'a disabled queue is named at once when it is sent to',
+    fault: { entityDisabled: true },
+    reason: 'queue',
+    sentence: disabled,
+    ms: atOnce,
+  },
+  {
+    what: 'a full queue is named at once',
+    fault: { quotaExceeded: true },
+    reason: 'delivery',
+    sentence: (host) =>
+      `${orders(host)} is full (QuotaExceeded). Let its consumers catch up or raise its maximum size.`,
+    ms: atOnce,
+  },
+  {
+    what: 'throttling that does not end is named after the endpoint retry',
+    fault: { serverBusyTransfers: 1_000 },
+    reason: 'delivery',
+    sentence: (host) =>
+      `${orders(host)} is throttling (ServiceBusy). Raise the namespace's tier or its messaging units, or poll less at once.`,
+    ms: [quickRetry.sendTotalMs / 2, quickRetry.sendTotalMs + 500],
+  },
+];
+
+for (const { what, fault, ...outcome } of sends) {
+  test(what, async (t) => {
+    const destinations = destinationsFor(broker.connectionString);
+    t.after(() => destinations.close());
     const sender = await destinations.open('orders');
-    prepare();
-    const startedAt = Date.now();
-    const failure = await failureOf(sender.send(messageOf(bytesOf(10)), mayWrite));
-    return { reason: failure.reason, message: failure.message, tookMs: Date.now() - startedAt };
-  } finally {
-    await destinations.close();
-  }
-}
-
-test('a queue that does not exist is named at once, without retries', async () => {
-  const { reason, message, tookMs } = await openFailure(broker.connectionString, 'nowhere');
-  assert.equal(reason, 'queue');
-  assert.equal(
-    message,
-    `Service Bus queue nowhere doesn't exist in namespace localhost:${broker.port}. Create it or correct queueName.`,
-  );
-  assert.ok(tookMs < 1_000, `${tookMs} ms`);
-});
-
-test('a wrong key is refused at once, and not quoted', async () => {
-  const { reason, message, tookMs } = await openFailure(
-    broker.connectionString.replace(/SharedAccessKey=[^;]+/, 'SharedAccessKey=d3Jvbmc='),
-  );
-  assert.equal(reason, 'queue');
-  assert.equal(
-    message,
-    `Service Bus queue orders in namespace localhost:${broker.port} refused access. Check the key in ServiceBusConnection, or give the app's identity the role Azure Service Bus Data Sender.`,
-  );
-  assert.ok(tookMs < 1_000, `${tookMs} ms`);
-});
-
-test('a namespace that refuses the connection is tried again until the time to open is over', async () => {
-  const { reason, message, tookMs } = await openFailure(broker.connectionString.replace(/:\d+;/, ':1;'));
-  assert.equal(reason, 'delivery');
-  assert.equal(
-    message,
-    'Service Bus namespace localhost:1 refused the connection (ECONNREFUSED). Check ServiceBusConnection and the network.',
-  );
-  assert.ok(tookMs >= quickRetry.openTotalMs / 2 && tookMs <= quickRetry.openTotalMs + 500, `${tookMs} ms`);
-});
-
-test('a namespace that DNS does not know is named', async () => {
-  const { reason, message } = await openFailure(
-    broker.connectionString.replace('localhost', 'nowhere.invalid'),
-  );
-  assert.equal(reason, 'delivery');
-  assert.match(
-    message,
-    /^Service Bus namespace nowhere\.invalid:\d+ was not found in DNS \((ENOTFOUND|EAI_AGAIN)\)\. Check ServiceBusConnection\.$/,
-  );
-});
-
-test('a namespace that takes the connection and says nothing ends in time', async () => {
-  const silent = await listenSilently();
-  try {
-    const { reason, message, tookMs } = await openFailure(
-      broker.connectionString.replace(/:\d+;/, `:${silent.port};`),
-    );
-    assert.equal(reason, 'delivery');
-    assert.equal(
-      message,
-      `Service Bus queue orders in namespace localhost:${silent.port} did not answer in time. Check the namespace's health and the network; the app tries again by itself.`,
-    );
-    assert.ok(tookMs <= quickRetry.openTotalMs + 500, `${tookMs} ms`);
-  } finally {
-    await silent.stop();
-  }
-});
-
-for (const fault of ['silentCredentials', 'silentAttach'] as const) {
-  test(`a broker that stalls while opening (${fault}) ends in time`, async () => {
-    broker.faults[fault] = true;
-    const { message, tookMs } = await openFailure(broker.connectionString);
-    assert.match(message, /did not answer in time/);
-    assert.ok(tookMs <= quickRetry.openTotalMs + 500, `${tookMs} ms`);
+    Object.assign(broker.faults, fault);
+    const sending = sender.send(messageOf(bytesOf(10)), mayWrite);
+    await assertFails(sending, outcome, `localhost:${broker.port}`);
   });
 }
 
-for (const connectionString of [
-  '',
-  'hello',
-  'Endpoint=sb://x/',
-  'SharedAccessKeyName=a;SharedAccessKey=c2VjcmV0',
-]) {
-  test(`a setting that is no connection string is named and not quoted: '${connectionString}'`, async () => {
-    const failure = await failureOf(destinationsFor(connectionString).open('orders'));
-    assert.equal(failure.reason, 'setting');
-    assert.match(
-      failure.message,
-      /^The app setting ServiceBusConnection is not a Service Bus connection string\./,
-    );
-    assert.equal(failure.message.includes('c2VjcmV0'), false);
+const queue = { queueName: 'orders', namespace: 'ns.example' };
+const coded = (code: string, text = 'text') => Object.assign(new Error(text), { code });
+
+/** Errors as the SDK throws them, with code and text as Service Bus gives them, and what they mean. */
+const errors: readonly (readonly [what: string, error: unknown, meaning: string, sentence: string])[] = [
+  [
+    'a full queue',
+    coded(
+      'QuotaExceeded',
+      'The maximum entity size has been reached or exceeded for Queue: ORDERS. Size of entity in bytes:1073742326, Max entity size in bytes: 1073741824.',
+    ),
+    'delivery no queue',
+    'Service Bus queue orders in namespace ns.example is full (QuotaExceeded). Let its consumers catch up or raise its maximum size.',
+  ],
+  [
+    'too many links',
+    coded('QuotaExceeded', 'Cannot allocate more handles. The maximum number of handles is 4999.'),
+    'delivery reconnect queue',
+    'Service Bus queue orders in namespace ns.example takes no further link (QuotaExceeded). Look who else holds links to it; the app tries again by itself.',
+  ],
+  [
+    'too many connections',
+    coded('QuotaExceeded', 'ConnectionsQuotaExceeded for namespace ns. TrackingId:1_G47'),
+    'delivery reconnect queue',
+    "Service Bus namespace ns.example takes no further connection (QuotaExceeded). Look who else is connected, or lower the app's maximum number of instances; the app tries again by itself.",
+  ],
+  [
+    'a key without the claim',
+    coded(
+      'UnauthorizedAccess',
+      "Unauthorized access. 'Send' claim(s) are required to perform this operation. Resource: 'sb://ns.example/orders'. TrackingId:1",
+    ),
+    'queue no queue',
+    "Service Bus queue orders in namespace ns.example refused access. Check the key in ServiceBusConnection, or give the app's identity the role Azure Service Bus Data Sender.",
+  ],
+  [
+    'the firewall',
+    coded(
+      'UnauthorizedAccess',
+      'Ip has been prevented to connect to the endpoint. TrackingId:1_G1, SystemTracker:NoSystemTracker',
+    ),
+    'queue no queue',
+    "Service Bus namespace ns.example refuses the app's IP address. Let its outbound addresses through the namespace's firewall (Networking), or connect the app to its virtual network.",
+  ],
+  [
+    'an identity that gets no token, which is not one that is refused',
+    Object.assign(new Error('secret'), { name: 'CredentialUnavailableError' }),
+    'token reconnect queue',
+    "The app's identity got no token for Service Bus namespace ns.example (CredentialUnavailableError). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.",
+  ],
+  [
+    'the errors of all tries, as the SDK bundles them, by their last',
+    new AggregateError([coded('ServiceTimeout'), new AggregateError([coded('MessagingEntityDisabled')])]),
+    'queue no queue',
+    disabled('ns.example'),
+  ],
+  [
+    'an error that nobody foresaw, by its code',
+    coded('GeneralError', 'SharedAccessKey=secret and a mail'),
+    'delivery reconnect message',
+    'Service Bus queue orders in namespace ns.example took no message (GeneralError).',
+  ],
+  [
+    'what is no error',
+    'oops',
+    'delivery reconnect message',
+    'Service Bus queue orders in namespace ns.example took no message (unknown error).',
+  ],
+];
+
+for (const [what, error, meaning, sentence] of errors) {
+  test(`${what}: named as what it is, without its text`, () => {
+    const { failure, retry, scope } = toDeliveryProblem(error, queue);
+    assert.deepEqual([`${failure.reason} ${retry} ${scope}`, failure.message], [meaning, sentence]);
   });
-}
-
-test('an identity that gets no token is told apart from one that is refused', () => {
-  const error = Object.assign(new Error('secret'), { name: 'CredentialUnavailableError' });
-  const { failure, retry } = toDeliveryProblem(error, { queueName: 'orders', namespace: 'ns' });
-  assert.deepEqual([failure.reason, retry], ['token', 'reconnect']);
-  assert.equal(
-    failure.message,
-    "The app's identity got no token for Service Bus namespace ns (CredentialUnavailableError). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.",
-  );
-});
-
-test('a connection string for another queue is told apart from a missing queue', async () => {
-  const { reason, message } = await openFailure(`${broker.connectionString};EntityPath=other`);
-  assert.equal(reason, 'queue');
-  assert.match(message, /^ServiceBusConnection is for another queue than orders \(EntityPath\)\./);
-});
-
-test('a disabled queue is named at once, when opened and when sent to', async () => {
-  const sentence = `Service Bus queue orders in namespace localhost:${broker.port} is disabled for sending. Set its status to Active.`;
-  const sent = await sendFailure(() => {
-    broker.faults.entityDisabled = true;
-  });
-  assert.deepEqual([sent.reason, sent.message], ['queue', sentence]);
-  const opened = await openFailure(broker.connectionString);
-  assert.deepEqual([opened.reason, opened.message], ['queue', sentence]);
-});
-
-test('a full queue is named at once', async () => {
-  const { reason, message, tookMs } = await sendFailure(() => {
-    broker.faults.quotaExceeded = true;
-  });
-  assert.equal(reason, 'delivery');
-  assert.equal(
-    message,
-    `Service Bus queue orders in namespace localhost:${broker.port} is full (QuotaExceeded). Let its consumers catch up or raise its maximum size.`,
-  );
-  assert.ok(tookMs < 1_000, `${tookMs} ms`);
-});
-
-test('throttling that does not end is named after the endpoint retry', async () => {
-  const { reason, message, tookMs } = await sendFailure(() => {
-    broker.faults.serverBusyTransfers = 1_000;
-  });
-  assert.equal(reason, 'delivery');
-  assert.equal(
-    message,
-    `Service Bus queue orders in namespace localhost:${broker.port} is throttling (ServiceBusy). Raise the namespace's tier or its messaging units, or poll less at once.`,
-  );
-  assert.ok(tookMs >= quickRetry.sendTotalMs / 2 && tookMs <= quickRetry.sendTotalMs + 500, `${tookMs} ms`);
-});
-
-test('the errors of all tries, as the SDK bundles them, are read by their last', () => {
-  const code = (value: string) => Object.assign(new Error('text'), { code: value });
-  const queue = { queueName: 'orders', namespace: 'ns' };
-  const { failure, retry } = toDeliveryProblem(
-    new AggregateError([code('ServiceTimeout'), new AggregateError([code('QuotaExceeded')])]),
-    queue,
-  );
-  assert.match(failure.message, /is full/);
-  assert.equal(retry, 'no');
-});
-
-test('an error nobody foresaw gives its code and never its text', () => {
-  const error = Object.assign(new Error('SharedAccessKey=secret and a mail'), { code: 'GeneralError' });
-  const { failure, retry, scope } = toDeliveryProblem(error, { queueName: 'orders', namespace: 'ns' });
-  assert.equal(failure.message, 'Service Bus queue orders in namespace ns took no message (GeneralError).');
-  assert.deepEqual([retry, scope], ['reconnect', 'message']);
-  assert.match(
-    toDeliveryProblem('oops', { queueName: 'q', namespace: 'ns' }).failure.message,
-    /unknown error/,
-  );
-});
-
-async function listenSilently(): Promise<{ port: number; stop: () => Promise<void> }> {
-  const sockets = new Set<{ destroy(): void }>();
-  const server: Server = createServer((socket) => sockets.add(socket.on('error', () => {})));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  };
 }

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { Destinations, Fence, OutboundMessage } from '../../shared/destination/destination.ts';
 import { createDestinations, type DestinationOptions } from '../../shared/destination/destinations.ts';
 import type { RetryLimits } from '../../shared/destination/endpointRetry.ts';
 import { Failure } from '../../shared/failure/failure.ts';
+import type { Content } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import type { Azurite } from '../testbed/azurite.ts';
+import type { BrokerQueue } from '../testbed/broker/queue.ts';
 
 /** As in production, but all within seconds. */
 export const quickRetry: RetryLimits = {
@@ -61,6 +63,11 @@ export function bytesOf(length: number, seed = 1): Buffer {
   return bytes;
 }
 
+/** A part's content in memory. */
+export function contentOf(bytes: Buffer): Content {
+  return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
+}
+
 /** AMQP 1.0, 1.6.9 and 1.6.10: smallint and int, smalllong and long. */
 const amqpTypeCodes = { int: [0x54, 0x71], long: [0x55, 0x81] };
 
@@ -89,6 +96,13 @@ export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
   }
   throw new Error('It did not fail.');
 }
+
+/** What has arrived in a queue, in order. */
+export const idsIn = ({ messages }: { readonly messages: readonly { messageId?: unknown }[] }) =>
+  messages.map(({ messageId }) => messageId);
+
+export const partNumbersIn = ({ messages }: Pick<BrokerQueue, 'messages'>) =>
+  messages.map(({ applicationProperties }) => applicationProperties?.partNumber);
 
 /** Waits for a condition, for ten seconds at most. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
 import { BlobLeaseClient, BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { defaultLeaseTimes, type Lease, type LeaseTimes, leasesIn } from '../../shared/lease/lease.ts';
+import { until } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
 
@@ -33,29 +34,14 @@ function movedClock() {
   return {
     monotonic: 1_000,
     wall: 5_000_000,
-    monotonicMs() {
-      return this.monotonic;
-    },
-    wallMs() {
-      return this.wall;
+    read() {
+      return { monotonicMs: this.monotonic, wallMs: this.wall };
     },
   };
 }
 
 /** Never renews by itself within a test. */
-const rarely: LeaseTimes = { ...defaultLeaseTimes, renewMs: 3_600_000 };
-
-async function until(
-  what: string,
-  holds: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, what);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+const rarely = { renewMs: 3_600_000 };
 
 /** Has timers stand still until the test ticks them, and counts what is asked of the service then. */
 function watchRenewals(t: TestContext) {
@@ -78,6 +64,10 @@ async function taken(taking: Promise<Lease | 'taken'>): Promise<Lease> {
   assert.ok(lease !== 'taken');
   return lease;
 }
+
+/** The lease of `acme/orders`, with these of its times. */
+const takeFrom = (container: ContainerClient, times: Partial<LeaseTimes> = {}) =>
+  taken(leasesIn(container, { ...defaultLeaseTimes, ...times })('acme', 'orders'));
 
 const leaseStateOf = async (container: ContainerClient) =>
   (await container.getBlobClient('acme/orders').getProperties()).leaseState;
@@ -123,7 +113,7 @@ test('one that a person is breaking is still taken', async () => {
 
 test('it is renewed as long as the run lasts, and no more after the release', async (t) => {
   const renewals = watchRenewals(t);
-  const lease = await taken(leasesIn(openContainer())('acme', 'orders'));
+  const lease = await takeFrom(openContainer());
   for (let count = 1; count <= 5; count += 1) {
     t.mock.timers.tick(defaultLeaseTimes.renewMs - 1);
     assert.equal(renewals.count, count - 1);
@@ -141,7 +131,7 @@ test('it is renewed as long as the run lasts, and no more after the release', as
 for (const which of ['monotonic', 'wall'] as const) {
   test(`when the ${which} clock alone has gone as far as the lease lasts, it is not held any more`, async () => {
     const clock = movedClock();
-    const lease = await taken(leasesIn(openContainer(), { ...rarely, clock })('acme', 'orders'));
+    const lease = await takeFrom(openContainer(), { ...rarely, clock });
     clock[which] += 59_999;
     assert.equal(lease.isHeld(), true);
     assert.equal(lease.lost.aborted, false);
@@ -156,7 +146,7 @@ test('a lapsed lease stays lost, whatever the clocks say later and though the se
   const renewals = watchRenewals(t);
   const container = openContainer();
   const clock = movedClock();
-  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, clock })('acme', 'orders'));
+  const lease = await takeFrom(container, { clock });
   clock.wall += 60_000;
   assert.equal(lease.isHeld(), false);
   clock.wall -= 60_000;
@@ -172,14 +162,12 @@ test('a lapsed lease stays lost, whatever the clocks say later and though the se
 
 test('it lapses by itself: `lost` fires without anyone asking', async (t) => {
   const { container, proxy } = await behindProxy(t);
-  const times = { ...defaultLeaseTimes, leaseSeconds: 15, renewMs: 3_600_000 };
   const startedMs = performance.now();
   const clock = {
     // A clock that goes fifteen times as fast.
-    monotonicMs: () => performance.now() + 14 * (performance.now() - startedMs),
-    wallMs: () => 0,
+    read: () => ({ monotonicMs: 15 * (performance.now() - startedMs), wallMs: 0 }),
   };
-  const lease = await taken(leasesIn(container, { ...times, renewMs: 200, clock })('acme', 'orders'));
+  const lease = await takeFrom(container, { leaseSeconds: 15, renewMs: 200, clock });
   proxy.silenceNew(true);
   proxy.dropAll('rst');
   await until('the loss', () => lease.lost.aborted);
@@ -191,11 +179,10 @@ test('it lapses by itself: `lost` fires without anyone asking', async (t) => {
 test('the lapse counts from the moment it was asked for, not from the answer', async (t) => {
   const { container, proxy } = await behindProxy(t);
   const clock = movedClock();
-  const take = leasesIn(container, { ...rarely, clock });
-  await (await taken(take('acme', 'orders'))).release();
+  await (await takeFrom(container)).release();
   proxy.setDelay(150);
   const { toServer } = proxy.bytes;
-  const taking = taken(take('acme', 'orders'));
+  const taking = takeFrom(container, { ...rarely, clock });
   await until('the question is on its way', () => proxy.bytes.toServer > toServer);
   clock.monotonic += 40_000;
   const lease = await taking;
@@ -207,57 +194,43 @@ test('the lapse counts from the moment it was asked for, not from the answer', a
 });
 
 test('a renewal counts from the moment it was asked for, too', async (t) => {
-  const { container, proxy } = await behindProxy(t);
+  const renewals = watchRenewals(t);
   const clock = movedClock();
-  const times = { ...defaultLeaseTimes, renewMs: 300, clock };
-  const lease = await taken(leasesIn(container, times)('acme', 'orders'));
-  proxy.setDelay(150);
-  const { toServer } = proxy.bytes;
-  await until('the renewal is on its way', () => proxy.bytes.toServer > toServer);
+  const lease = await takeFrom(openContainer(), { clock });
+  clock.wall += 10_000;
+  t.mock.timers.tick(defaultLeaseTimes.renewMs);
   clock.wall += 30_000;
-  const { toClient } = proxy.bytes;
-  await until('its answer', () => proxy.bytes.toClient > toClient);
-  proxy.silenceNew(true);
-  proxy.dropAll('rst');
-  // Asked for at 0 and answered at 30 s, it ends at 60 s.
+  await renewals.answered();
+  // Asked for at 10 s and answered at 40 s, it ends at 70 s.
   clock.wall += 29_999;
   assert.equal(lease.isHeld(), true);
   clock.wall += 1;
   assert.equal(lease.isHeld(), false);
-  await proxy.restore();
   await lease.release();
 });
 
 test('renewals move its end', async (t) => {
-  const { container, proxy } = await behindProxy(t);
+  const renewals = watchRenewals(t);
   const clock = movedClock();
-  const lease = await taken(
-    leasesIn(container, { ...defaultLeaseTimes, renewMs: 20, clock })('acme', 'orders'),
-  );
+  const lease = await takeFrom(openContainer(), { clock });
   for (let round = 0; round < 3; round += 1) {
     clock.monotonic += 50_000;
     clock.wall += 50_000;
-    const { toClient } = proxy.bytes;
-    // Two answers: the first may be of a renewal that was asked for before.
-    await until('renewals', () => proxy.bytes.toClient > toClient + 1_000);
+    t.mock.timers.tick(defaultLeaseTimes.renewMs);
+    await renewals.answered();
     assert.equal(lease.isHeld(), true);
   }
   await lease.release();
 });
 
 test('an answer that comes after the lapse gives nothing back', async (t) => {
-  const { container, proxy } = await behindProxy(t);
+  const renewals = watchRenewals(t);
   const clock = movedClock();
-  const lease = await taken(
-    leasesIn(container, { ...defaultLeaseTimes, renewMs: 50, clock })('acme', 'orders'),
-  );
-  proxy.setDelay(150);
-  const { toServer, toClient } = proxy.bytes;
-  await until('the renewal is on its way', () => proxy.bytes.toServer > toServer);
-  clock.wall += 60_000;
-  await until('its answer', () => proxy.bytes.toClient > toClient);
-  await new Promise(setImmediate);
-  clock.wall -= 60_000;
+  const lease = await takeFrom(openContainer(), { clock });
+  clock.wall += 30_000;
+  t.mock.timers.tick(defaultLeaseTimes.renewMs);
+  clock.wall += 30_000;
+  await renewals.answered();
   assert.equal(lease.isHeld(), false);
   assert.equal(lease.lost.aborted, true);
   await lease.release();
@@ -265,7 +238,7 @@ test('an answer that comes after the lapse gives nothing back', async (t) => {
 
 test('broken and taken by another, it is lost with the next renewal, and its release leaves the new one alone', async () => {
   const container = openContainer();
-  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 20 })('acme', 'orders'));
+  const lease = await takeFrom(container, { renewMs: 20 });
   const other = container.getBlobClient('acme/orders').getBlobLeaseClient();
   await other.breakLease(0);
   await other.acquireLease(60);
@@ -275,17 +248,21 @@ test('broken and taken by another, it is lost with the next renewal, and its rel
   assert.equal(await leaseStateOf(container), 'leased');
 });
 
-test('a lease whose blob was removed is lost', async () => {
-  const container = openContainer();
-  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 20 })('acme', 'orders'));
-  await container.delete();
-  await until('the loss', () => lease.lost.aborted);
-  await lease.release();
-});
+for (const removed of ['blob', 'container'] as const) {
+  test(`a lease whose ${removed} was removed is lost`, async () => {
+    const container = openContainer();
+    const lease = await takeFrom(container, { renewMs: 20 });
+    const blob = container.getBlobClient('acme/orders');
+    if (removed === 'blob') await blob.getBlobLeaseClient().breakLease(0);
+    await (removed === 'blob' ? blob : container).delete();
+    await until('the loss', () => lease.lost.aborted);
+    await lease.release();
+  });
+}
 
 test('storage that is away for less than the lease lasts loses nothing', async (t) => {
   const { container, proxy } = await behindProxy(t);
-  const lease = await taken(leasesIn(container, { ...defaultLeaseTimes, renewMs: 10 })('acme', 'orders'));
+  const lease = await takeFrom(container, { renewMs: 10 });
   proxy.silenceNew(true);
   proxy.dropAll('rst');
   const { total } = proxy.connections;

@@ -10,12 +10,9 @@ import { hostOptions, type MailParts, startMailParts } from '../app/testbed.ts';
 export class SettableClock implements Clock {
   aheadMs = { monotonic: 0, wall: 0 };
 
-  monotonicMs(): number {
-    return performance.now() + this.aheadMs.monotonic;
-  }
-
-  wallMs(): number {
-    return Date.now() + this.aheadMs.wall;
+  read() {
+    const { monotonic, wall } = this.aheadMs;
+    return { monotonicMs: performance.now() + monotonic, wallMs: Date.now() + wall };
   }
 }
 

@@ -8,13 +8,11 @@ import {
   SASProtocol,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob';
-import { Failure } from '../../shared/failure/failure.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
 import { openTable } from '../../shared/storage/tables.ts';
+import { noCredential } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
-
-const noCredential = async () => assert.fail('no identity is used here');
 
 let azurite: Azurite;
 before(async () => {
@@ -66,10 +64,10 @@ test('and by a shared access signature with its question mark', async () => {
 test('what is no connection string is a failure that names the setting', async () => {
   const access = { kind: 'connectionString', connectionString: 'AccountName=acme' } as const;
   for (const open of [openTable, openContainer, openQueue]) {
-    await assert.rejects(open(access, 'name', noCredential), (error) => {
-      assert.ok(error instanceof Failure);
-      assert.equal(error.message, 'App setting AzureWebJobsStorage is not valid: AccountKey is missing.');
-      return error.reason === 'setting';
+    await assert.rejects(open(access, 'name', noCredential), {
+      name: 'Failure',
+      reason: 'setting',
+      message: 'App setting AzureWebJobsStorage is not valid: AccountKey is missing.',
     });
   }
 });

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
-import type { IdentityChoice } from '../../shared/storage/access.ts';
+import type { Identity } from '../../shared/settings/account.ts';
 import { createGetCredential, type TokenLimits } from '../../shared/storage/credential.ts';
 import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
-import { storageFailure } from '../../shared/storage/storageFailure.ts';
+import { failing } from '../../shared/storage/storageFailure.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import {
   type IdentityAnswer,
@@ -15,7 +15,7 @@ import {
 
 const limits: TokenLimits = { tokenMs: 3_000, tryMs: 600, maxRetryAfterMs: 1_000 };
 const getCredential = createGetCredential(limits);
-const system: IdentityChoice = { kind: 'managedIdentity' };
+const system: Identity = { kind: 'managedIdentity' };
 
 let endpoint: IdentityEndpoint;
 before(async () => {
@@ -34,7 +34,7 @@ after(async () => {
 let resources = 0;
 const freshScope = () => `https://resource-${++resources}.example/.default`;
 
-async function failureOf(answer: IdentityAnswer, identity: IdentityChoice = system) {
+async function failureOf(answer: IdentityAnswer, identity: Identity = system) {
   endpoint.answer = () => answer;
   const startedMs = performance.now();
   const credential = await getCredential(identity);
@@ -91,7 +91,7 @@ test('Retry-After is heeded where it fits the time, and is no reason to wait whe
   assert.ok(tookMs < 500, `${tookMs} ms`);
 });
 
-const refusals: readonly (readonly [number, IdentityChoice, string])[] = [
+const refusals: readonly (readonly [number, Identity, string])[] = [
   [
     400,
     { kind: 'managedIdentity', clientId: 'id-1' },
@@ -107,21 +107,20 @@ const refusals: readonly (readonly [number, IdentityChoice, string])[] = [
     system,
     "No token for the app's system-assigned identity: the identity endpoint is throttling (HTTP 429). The app asks anew by itself.",
   ],
+  [
+    500,
+    system,
+    "No token for the app's system-assigned identity: the identity endpoint failed (HTTP 500). The app asks anew by itself; if it goes on, restart the function app.",
+  ],
 ];
 
 for (const [status, identity, sentence] of refusals) {
   test(`HTTP ${status} of the identity endpoint is named as what it is`, async () => {
+    const asked = endpoint.asked.length;
     assert.equal((await failureOf({ kind: 'refusal', status }, identity)).message, sentence);
+    if (status === 500) assert.ok(endpoint.asked.length - asked > 1, 'it is tried again');
   });
 }
-
-test('HTTP 500 of the identity endpoint is tried again, and named', async () => {
-  endpoint.answer = () => ({ kind: 'refusal', status: 500 });
-  const credential = await getCredential(system);
-  const asked = endpoint.asked.length;
-  await assert.rejects(credential.getToken(freshScope()), /the identity endpoint failed \(HTTP 500\)/);
-  assert.ok(endpoint.asked.length - asked > 1);
-});
 
 test('a user-assigned identity is asked for by the id that the settings give', async () => {
   const ids = [
@@ -147,22 +146,14 @@ test('a call of storage by identity ends with the token’s own failure, and wor
   const quick = { tries: 1, tryMs: 10_000, callMs: 20_000, firstDelayMs: 1, maxDelayMs: 1 };
   const table = await openTable(access, 'Connections', getCredential, quick);
   endpoint.answer = () => ({ kind: 'silence' });
-  const say = async () => {
-    try {
-      await table.getEntity('a', 'b');
-    } catch (error) {
-      return storageFailure(error, 'reading the table EmailConnections');
-    }
-    return assert.fail('it was read');
-  };
-  const silent = await say();
-  assert.equal(silent.reason, 'storage');
-  assert.match(
-    silent.message,
-    /^Storage could not be used while reading the table EmailConnections\. No token for the managed identity storage: the identity endpoint did not answer within 3 s\./,
-  );
+  const read = () => table.getEntity('a', 'b').catch(failing('reading the table EmailConnections'));
+  await assert.rejects(read(), {
+    reason: 'storage',
+    message:
+      /^Storage could not be used while reading the table EmailConnections\. No token for the managed identity storage: the identity endpoint did not answer within 3 s\./,
+  });
   endpoint.answer = () => ({ kind: 'token', token: 'identity-token' });
-  assert.match((await say()).message, /^Storage at t\.invalid could not be reached \(ENOTFOUND|EAI_AGAIN\)/);
+  await assert.rejects(read(), /Storage at t\.invalid could not be reached \((ENOTFOUND|EAI_AGAIN)\)/);
 });
 
 test('Service Bus by identity: the same words', async () => {

@@ -3,12 +3,13 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { QueueClient } from '@azure/storage-queue';
-import type { StorageAccess } from '../../shared/storage/access.ts';
+import type { StorageSettings } from '../../shared/settings/account.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
 import { storageFailure } from '../../shared/storage/storageFailure.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import { type CallLimits, storageLimits } from '../../shared/storage/tries.ts';
+import { noCredential } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import {
   type StorageFault,
@@ -18,7 +19,6 @@ import {
 } from '../testbed/storageProxy.ts';
 
 const limits: CallLimits = { tries: 4, tryMs: 400, callMs: 1_600, firstDelayMs: 20, maxDelayMs: 400 };
-const noCredential = async () => assert.fail('no identity is used here');
 const keys = { partitionKey: 'acme', rowKey: 'orders' };
 
 let azurite: Azurite;
@@ -26,7 +26,7 @@ let proxies: { table: StorageProxy; blob: StorageProxy; queue: StorageProxy };
 let table: TableClient;
 let container: ContainerClient;
 let queue: QueueClient;
-let access: StorageAccess;
+let access: StorageSettings;
 
 before(async () => {
   azurite = await startAzurite();
@@ -64,10 +64,10 @@ const calls: Record<keyof typeof proxies, () => Promise<unknown>> = {
   queue: () => queue.getProperties(),
 };
 
-/** Fails the next so many requests in this way. */
-function failNext(proxy: StorageProxy, count: number, fault: StorageFault): void {
-  let left = count;
-  proxy.fault = () => (left-- > 0 ? fault : undefined);
+/** Fails the next request in this way. */
+function failNext(proxy: StorageProxy, fault: StorageFault): void {
+  let failed = 0;
+  proxy.fault = () => (failed++ === 0 ? fault : undefined);
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<number> {
@@ -93,33 +93,31 @@ for (const service of ['table', 'blob', 'queue'] as const) {
     });
 
     test('Retry-After is heeded as far as that', async () => {
-      failNext(proxies[service], 1, {
-        kind: 'answer',
-        status: 503,
-        headers: { 'x-ms-retry-after-ms': '300' },
-      });
+      failNext(proxies[service], { kind: 'answer', status: 503, headers: { 'x-ms-retry-after-ms': '300' } });
       const tookMs = await timed(call);
       assert.ok(tookMs >= 290, `${tookMs} ms`);
     });
 
     test('a service that takes requests and never answers is given up in time, and named', async () => {
       proxies[service].fault = () => ({ kind: 'silent' });
-      const startedMs = performance.now();
       const before = proxies[service].calls.length;
-      await assert.rejects(call(), (error) => {
-        const { message } = storageFailure(error, 'reading');
-        const host = `127.0.0.1:${proxies[service].port}`;
-        assert.match(message, new RegExp(`^Storage at ${host} did not answer in time while reading\\.`));
-        return true;
-      });
-      const tookMs = performance.now() - startedMs;
+      let error: unknown;
+      const tookMs = await timed(() =>
+        call().catch((thrown: unknown) => {
+          error = thrown;
+        }),
+      );
+      assert.equal(
+        storageFailure(error, 'reading').message,
+        `Storage at 127.0.0.1:${proxies[service].port} did not answer in time while reading. Check its health and the network; the app tries again by itself.`,
+      );
       assert.ok(tookMs <= limits.callMs + 200, `${tookMs} ms`);
       assert.ok(proxies[service].calls.length - before >= 3, 'it was tried anew');
     });
 
     test('one answer that is lost, or never comes, costs no more than a try', async () => {
       for (const kind of ['silent', 'loseAnswer'] as const) {
-        failNext(proxies[service], 1, { kind });
+        failNext(proxies[service], { kind });
         const tookMs = await timed(call);
         assert.ok(tookMs < limits.tryMs + 300, `${kind}: ${tookMs} ms`);
       }
@@ -179,10 +177,11 @@ test('many calls at a time wait for each other, take bounded connections, and no
   proxies.table.fault = () => ({ kind: 'answer', status: 404, afterMs: 1_000 });
   const before = proxies.table.calls.length;
   // Five times as many as there are connections: the last of them wait longer than a try may take.
-  const calling = Array.from({ length: 320 }, () =>
-    assert.rejects(patient.getEntity(keys.partitionKey, keys.rowKey), { statusCode: 404 }),
+  await Promise.all(
+    Array.from({ length: 320 }, () =>
+      assert.rejects(patient.getEntity(keys.partitionKey, keys.rowKey), { statusCode: 404 }),
+    ),
   );
-  await Promise.all(calling);
   const { most } = proxies.table.connections;
   assert.ok(most <= 64, `${most} connections`);
   assert.equal(proxies.table.calls.length - before, 320, 'none was sent twice');
@@ -190,10 +189,8 @@ test('many calls at a time wait for each other, take bounded connections, and no
 
 test('in an outage those who wait for others end in their time too', async () => {
   proxies.queue.fault = () => ({ kind: 'silent' });
-  const startedMs = performance.now();
-  const ends = await Promise.allSettled(Array.from({ length: 320 }, () => calls.queue()));
-  assert.ok(ends.every(({ status }) => status === 'rejected'));
-  const tookMs = performance.now() - startedMs;
+  const failing = () => Promise.all(Array.from({ length: 320 }, () => assert.rejects(calls.queue())));
+  const tookMs = await timed(failing);
   // One after the other they would take five times as long.
   assert.ok(tookMs <= 3 * limits.callMs, `${tookMs} ms`);
 });

@@ -1,33 +1,40 @@
 import { after, before } from 'node:test';
-import type { Destinations, QueueSender } from '../../shared/destination/destination.ts';
+import type { Destinations, OutboundMessage } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { type RetryOptions, retryDeliveries } from '../../shared/undelivered/retryDeliveries.ts';
-import type { UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
+import type { UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
 import { forEachOf } from '../../shared/wait/parallel.ts';
 import { destinationsFor } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
-import { openStorage, type Storage, undeliveredMail } from './storage.ts';
+import type { BrokerQueue } from '../testbed/broker/queue.ts';
+import { openStorage, passMinutes, type Storage, undeliveredMail } from './storage.ts';
 
 export const hourMs = 3_600_000;
+
+type QueueOptions = Partial<Parameters<Broker['createQueue']>[0]>;
 
 /** Storage and a broker for the tests of one file, and the retry's ticks over them. */
 export interface RetryBed {
   readonly broker: Broker;
-  /** The process's destinations on the broker. */
-  readonly destinations: Destinations;
   openStorage(): Promise<Storage>;
   /** A queue of its own for each test; without duplicate detection, so that whatever is sent twice is seen. */
-  newQueue(options?: Partial<Parameters<Broker['createQueue']>[0]>): ReturnType<Broker['createQueue']>;
+  newQueue(options?: QueueOptions): BrokerQueue;
+  /** A queue, and storage with so many mails of two parts each for it, that have just become due. */
+  withDue(count: number, options?: QueueOptions): Promise<{ queue: BrokerQueue; storage: Storage }>;
+  /** The same with one mail of these parts. */
+  withDueMail(
+    bodies: Parameters<typeof undeliveredMail>[0],
+    options?: QueueOptions,
+  ): Promise<{ queue: BrokerQueue; storage: Storage; mail: UndeliveredMail }>;
   tick(storage: Storage, options?: Partial<RetryOptions>): ReturnType<typeof retryDeliveries>;
+  /** The real destinations, and the names of the queues that are opened there, in order. */
+  recordingOpens(): { destinations: Destinations; opened: string[] };
   /** The real destinations, with another `send`. */
   sendingBy(
-    change: (
-      send: (message: Parameters<QueueSender['send']>[0]) => Promise<void>,
-      message: Parameters<QueueSender['send']>[0],
-    ) => Promise<void>,
+    change: (send: (message: OutboundMessage) => Promise<void>, message: OutboundMessage) => Promise<void>,
   ): Destinations;
   /** Destinations whose queue is full for each message of which `isTaken` gives false. */
   failingBy(isTaken: () => Promise<boolean>): Destinations;
@@ -47,18 +54,29 @@ export function retryBed(): RetryBed {
     await destinations.close();
     await Promise.all([azurite.stop(), broker.stop()]);
   });
+  const newQueue = (options: QueueOptions = {}) => {
+    Object.assign(broker.faults, noFaults());
+    queueCount += 1;
+    return broker.createQueue({ name: `inbound-${queueCount}`, ...options });
+  };
   return {
     get broker() {
       return broker;
     },
-    get destinations() {
-      return destinations;
-    },
     openStorage: () => openStorage(azurite),
-    newQueue(options = {}) {
-      Object.assign(broker.faults, noFaults());
-      queueCount += 1;
-      return broker.createQueue({ name: `inbound-${queueCount}`, ...options });
+    newQueue,
+    async withDue(count, options) {
+      const [queue, storage] = [newQueue(options), await openStorage(azurite)];
+      await storeMails(storage, queue.name, count);
+      passMinutes(storage, 1);
+      return { queue, storage };
+    },
+    async withDueMail(bodies, options) {
+      const [queue, storage] = [newQueue(options), await openStorage(azurite)];
+      const mail = undeliveredMail(bodies, { queueName: queue.name });
+      await storage.store.store(mail);
+      passMinutes(storage, 1);
+      return { queue, storage, mail };
     },
     tick: (storage, options = {}) =>
       retryDeliveries({
@@ -71,6 +89,14 @@ export function retryBed(): RetryBed {
         journal: async () => undefined,
         ...options,
       }),
+    recordingOpens() {
+      const opened: string[] = [];
+      const open: Destinations['open'] = (queueName) => {
+        opened.push(queueName);
+        return destinations.open(queueName);
+      };
+      return { opened, destinations: { open, close: async () => undefined } };
+    },
     sendingBy: (change) => ({
       async open(queueName) {
         const real = await destinations.open(queueName);
@@ -92,6 +118,19 @@ export function retryBed(): RetryBed {
       close: async () => undefined,
     }),
   };
+}
+
+/** Counts the requests to the records' table from now on. */
+export function countRequests({ table }: Storage): () => number {
+  let requests = 0;
+  table.pipeline.addPolicy({
+    name: 'count',
+    sendRequest: (request, next) => {
+      requests += 1;
+      return next(request);
+    },
+  });
+  return () => requests;
 }
 
 export function recordingLog() {

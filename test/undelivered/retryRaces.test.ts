@@ -1,38 +1,21 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { Failure } from '../../shared/failure/failure.ts';
-import type { DueRecord } from '../../shared/undelivered/undeliveredStore.ts';
+import { type TestContext, test } from 'node:test';
 import { accepting, refusing, retryBed, storeMails, storeWith } from './retryBed.ts';
-import { passMinutes, type Storage, undeliveredMail } from './storage.ts';
+import { passMinutes, repeatUpdates, type Storage } from './storage.ts';
 
 const bed = retryBed();
 
-async function dueIn({ store }: Storage): Promise<readonly DueRecord[]> {
-  const all: DueRecord[] = [];
-  for await (const due of store.findDue()) all.push(due);
-  return all;
-}
-
 test('three instances at once send nothing twice', async () => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  await storeMails(storage, queue.name, 9);
-  passMinutes(storage, 1);
+  const { queue, storage } = await bed.withDue(9);
   const summaries = await Promise.all([bed.tick(storage), bed.tick(storage), bed.tick(storage)]);
-  assert.equal(
-    summaries.reduce((sum, { delivered }) => sum + delivered, 0),
-    9,
-  );
-  assert.equal(queue.accepted, 18);
+  const delivered = summaries.reduce((sum, summary) => sum + summary.delivered, 0);
+  assert.deepEqual([delivered, queue.accepted], [9, 18]);
   assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
 });
 
 test('the record of a taker that died is free again within ten minutes', async () => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  await storeMails(storage, queue.name, 1);
-  passMinutes(storage, 1);
-  for await (const due of storage.store.findDue()) assert.ok(await storage.store.take(due));
+  const { queue, storage } = await bed.withDue(1);
+  for (const due of await storage.due()) assert.ok(await storage.store.take(due));
   passMinutes(storage, 9);
   assert.equal((await bed.tick(storage)).due, 0);
   passMinutes(storage, 1);
@@ -40,42 +23,38 @@ test('the record of a taker that died is free again within ten minutes', async (
   assert.equal(queue.count, 2);
 });
 
-test('a death between the last acceptance and the end of the blobs leads to no second send', async (t) => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  await storeMails(storage, queue.name, 1);
-  passMinutes(storage, 1);
-  t.mock.method(storage.parts, 'remove', () => Promise.reject(new Failure('storage', 'Storage is away.')));
-  await bed.tick(storage);
-  t.mock.restoreAll();
-  assert.deepEqual((await storage.store.list({ limit: 10 })).records, []);
-  assert.equal((await storage.blobs()).length, 3);
-  passMinutes(storage, 10);
-  await bed.tick(storage);
-  assert.equal(queue.accepted, 2);
-  assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
-});
+const away = () => Promise.reject(new Error('Storage is away.'));
 
-test('a death between the end of the blobs and that of the row leads to no second send', async (t) => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  await storeMails(storage, queue.name, 1);
-  passMinutes(storage, 1);
-  t.mock.method(storage.table, 'deleteEntity', () => Promise.reject(new Error('Storage is away.')));
-  await bed.tick(storage);
-  t.mock.restoreAll();
-  passMinutes(storage, 10);
-  await bed.tick(storage);
-  assert.equal(queue.accepted, 2);
-  assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
-});
+for (const [when, blobs, fail] of [
+  [
+    'the last acceptance and the end of the blobs',
+    3,
+    ({ mock }: TestContext, { parts }: Storage) => mock.method(parts, 'remove', away),
+  ],
+  [
+    'the end of the blobs and that of the row',
+    0,
+    ({ mock }: TestContext, { table }: Storage) => mock.method(table, 'deleteEntity', away),
+  ],
+] as const) {
+  test(`a death between ${when} leads to no second send, and the mail is in the journal once`, async (t) => {
+    const { queue, storage } = await bed.withDue(1);
+    fail(t, storage);
+    const told: number[] = [];
+    const journal = async (delivered: readonly unknown[]) => void told.push(delivered.length);
+    await bed.tick(storage, { journal });
+    t.mock.restoreAll();
+    assert.deepEqual(await storage.records(), []);
+    assert.equal((await storage.blobs()).length, blobs);
+    passMinutes(storage, 10);
+    await bed.tick(storage, { journal });
+    assert.deepEqual([queue.accepted, told], [2, [1, 0]]);
+    assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
+  });
+}
 
 test('a resend while the record is being sent is not lost and sends nothing twice', async () => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  const mail = undeliveredMail(['x', 'y'], { queueName: queue.name });
-  await storage.store.store(mail);
-  passMinutes(storage, 1);
+  const { queue, storage } = await bed.withDueMail(['x', 'y']);
   const destinations = bed.sendingBy(async (send, message) => {
     await storage.store.resend((await storage.newest())?.id ?? '');
     await send(message);
@@ -105,9 +84,7 @@ test('a resend while the record is being sent in vain has it tried again at once
 });
 
 test('a record that is given up while it is sent in part leaves no blob behind', async () => {
-  const storage = await bed.openStorage();
-  await storeMails(storage, 'away', 1);
-  passMinutes(storage, 1);
+  const { storage } = await bed.withDue(1);
   let sent = 0;
   const destinations = bed.failingBy(async () => {
     sent += 1;
@@ -119,42 +96,22 @@ test('a record that is given up while it is sent in part leaves no blob behind',
 });
 
 test('the outcome of a taker whose time has lapsed does not free what another has taken since', async () => {
-  const storage = await bed.openStorage();
-  await storeMails(storage, 'away', 1);
-  passMinutes(storage, 1);
-  const [due] = await dueIn(storage);
+  const { storage } = await bed.withDue(1);
+  const [due] = await storage.due();
   const first = due && (await storage.store.take(due));
   passMinutes(storage, 10);
-  const [again] = await dueIn(storage);
+  const [again] = await storage.due();
   assert.ok(first && again && (await storage.store.take(again)));
   await storage.store.keep(first, { status: 'waiting', nextTryAt: storage.clock.now, tries: 1 });
-  assert.deepEqual(await dueIn(storage), []);
+  assert.deepEqual(await storage.due(), []);
   assert.equal((await storage.newest())?.tries, 0);
-});
-
-test('what was delivered is in the journal though its record can not be cleared', async (t) => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  await storeMails(storage, queue.name, 1);
-  passMinutes(storage, 1);
-  t.mock.method(storage.parts, 'remove', () => Promise.reject(new Failure('storage', 'Storage is away.')));
-  const told: number[] = [];
-  const journal = async (delivered: readonly unknown[]) => {
-    told.push(delivered.length);
-    return undefined;
-  };
-  await bed.tick(storage, { journal });
-  t.mock.restoreAll();
-  passMinutes(storage, 10);
-  await bed.tick(storage, { journal });
-  assert.deepEqual(told, [1, 0]);
 });
 
 test('a record is given up for good though its blobs can not be removed at once', async (t) => {
   const storage = await bed.openStorage();
   await storeMails(storage, 'away', 1);
   const { id = '' } = (await storage.newest()) ?? {};
-  t.mock.method(storage.parts, 'remove', () => Promise.reject(new Failure('storage', 'Storage is away.')));
+  t.mock.method(storage.parts, 'remove', away);
   assert.equal((await storage.store.giveUp(id))?.id, id);
   t.mock.restoreAll();
   assert.equal(await storage.store.get(id), undefined);
@@ -166,20 +123,13 @@ test('a giving up whose first request was done without an answer counts', async 
   const storage = await bed.openStorage();
   await storeMails(storage, 'away', 1);
   const { id = '' } = (await storage.newest()) ?? {};
-  const update = storage.table.updateEntity.bind(storage.table);
-  t.mock.method(storage.table, 'updateEntity', async (...args: Parameters<typeof update>) => {
-    await update(...args);
-    // The repeat that the SDK makes finds its own change.
-    return await update(...args);
-  });
+  repeatUpdates(t, storage);
   assert.equal((await storage.store.giveUp(id))?.id, id);
   assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
 });
 
 test('a record that another has taken or changed is not put off, the others are', async () => {
-  const storage = await bed.openStorage();
-  await storeMails(storage, 'away', 5);
-  passMinutes(storage, 1);
+  const { storage } = await bed.withDue(5);
   const store = storeWith(storage, {
     async putOff(changes) {
       const [taken] = changes[0] ?? [];
@@ -188,6 +138,6 @@ test('a record that another has taken or changed is not put off, the others are'
     },
   });
   await bed.tick(storage, { store, destinations: refusing });
-  const { records } = await storage.store.list({ limit: 10 });
+  const records = await storage.records();
   assert.deepEqual(records.map(({ tries }) => tries).sort(), [0, 1, 1, 1, 1]);
 });

@@ -2,19 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageTooLarge } from '../../shared/destination/destination.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
-import { assertAmqpNumberTypes, blobNames, bytesOf, payloadOf } from '../destination/support.ts';
+import { assertAmqpNumberTypes, blobNames, bytesOf, contentOf, payloadOf } from '../destination/support.ts';
 import { retryBed } from './retryBed.ts';
-import { contentOf, passMinutes, undeliveredMail } from './storage.ts';
+import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
 test('a part that no longer fits goes by claim check', async () => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
   const bytes = bytesOf(9_000_000);
-  const mail = undeliveredMail(['small', contentOf(bytes)], { queueName: queue.name });
-  await storage.store.store(mail);
-  passMinutes(storage, 1);
+  const { queue, storage, mail } = await bed.withDueMail(['small', contentOf(bytes)]);
   await bed.tick(storage);
   const [, message] = queue.messages;
   assert.deepEqual(message?.body, Buffer.alloc(0));
@@ -27,21 +23,6 @@ test('a part that no longer fits goes by claim check', async () => {
   assert.equal(metadata?.sha256, mail.parts[1]?.content.sha256);
   assert.equal(message?.applicationProperties?.size, bytes.length);
   for (const { raw } of queue.peek(0, Infinity)) assertAmqpNumberTypes(raw);
-});
-
-test('a message that the queue refuses for its size, against its word, goes by claim check', async () => {
-  const queue = bed.newQueue();
-  const storage = await bed.openStorage();
-  const mail = undeliveredMail(['x'.repeat(2_000), 'small'], { queueName: queue.name });
-  await storage.store.store(mail);
-  passMinutes(storage, 1);
-  const destinations = bed.sendingBy(async (send, message) => {
-    if (message.body.length > 1_000) throw new MessageTooLarge('delivery', 'Too large.');
-    await send(message);
-  });
-  assert.equal((await bed.tick(storage, { destinations })).delivered, 1);
-  const checks = queue.messages.map(({ applicationProperties }) => applicationProperties?.claimCheck);
-  assert.equal(checks.filter((check) => typeof check === 'string').length, 1);
 });
 
 test('messages too large even by claim check are not taken for an outage', async () => {

@@ -1,14 +1,20 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
+import type { TestContext } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { Content, Part } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
-import { buildMessages, interchangeIdOf, type PartMessage } from '../../shared/message/message.ts';
+import { buildMessages, interchangeIdOf } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openTable } from '../../shared/storage/tables.ts';
+import type { UndeliveredRecord } from '../../shared/undelivered/record.ts';
 import { StoredParts } from '../../shared/undelivered/storedParts.ts';
-import { type UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
-import { blobNames, noCredential } from '../destination/support.ts';
+import {
+  type DueRecord,
+  type UndeliveredMail,
+  UndeliveredStore,
+} from '../../shared/undelivered/undeliveredStore.ts';
+import { blobNames, contentOf, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
 
 type Row = Readonly<Record<string, unknown>> & { readonly partitionKey: string; readonly rowKey: string };
@@ -23,8 +29,11 @@ export interface Storage {
   readonly clock: Clock;
   readonly parts: StoredParts;
   readonly store: UndeliveredStore;
-  /** The first of all records, the newest first. */
-  newest(): ReturnType<UndeliveredStore['get']>;
+  /** All records, the newest first. */
+  records(): Promise<readonly UndeliveredRecord[]>;
+  newest(): Promise<UndeliveredRecord | undefined>;
+  /** What is due, the newest first. */
+  due(): Promise<readonly DueRecord[]>;
   /** Names of all blobs in the container of undelivered mails. */
   blobs(): Promise<string[]>;
   /** The rows of records, without the marks. */
@@ -61,7 +70,13 @@ export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): P
   const isMark = ({ rowKey }: Row) => rowKey.startsWith('mark');
   return {
     ...{ table, delivered, undelivered, payloads, clock, parts, store },
+    records: async () => (await store.list({ limit: 100 })).records,
     newest: async () => (await store.list({ limit: 1 })).records[0],
+    async due() {
+      const due: DueRecord[] = [];
+      for await (const each of store.findDue()) due.push(each);
+      return due;
+    },
     blobs: () => blobNames(undelivered),
     rows: async () => (await allRows()).filter((row) => !isMark(row)),
     marks: async () => (await allRows()).filter(isMark),
@@ -72,9 +87,13 @@ export function passMinutes(storage: Storage, minutes: number): void {
   storage.clock.now = new Date(storage.clock.now.getTime() + minutes * 60_000);
 }
 
-export function contentOf(bytes: Buffer): Content {
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256 };
+/** As after an answer that was lost: the repeat that follows finds its own change. */
+export function repeatUpdates(t: TestContext, { table }: Storage): void {
+  const update = table.updateEntity.bind(table);
+  t.mock.method(table, 'updateEntity', async (...args: Parameters<typeof update>) => {
+    await update(...args);
+    return await update(...args);
+  });
 }
 
 /** A mail none of whose parts was accepted, with one part for each of `bodies`. */
@@ -110,10 +129,4 @@ export function undeliveredMail(
     parts: messages,
     ...rest,
   };
-}
-
-/** The same mail when only these parts are left. */
-export function onlyParts(mail: UndeliveredMail, numbers: readonly number[]): UndeliveredMail {
-  const isLeft = ({ partNumber }: PartMessage) => numbers.includes(partNumber);
-  return { ...mail, parts: mail.parts.filter(isLeft) };
 }

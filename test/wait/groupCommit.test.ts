@@ -9,32 +9,25 @@ function gate() {
     new Promise<void>((resolve, reject) => {
       groups.push({ items, end: (error) => (error ? reject(error) : resolve()) });
     });
-  return { groups, commit };
+  return { groups, commit, itemsOf: () => groups.map(({ items }) => items) };
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('what comes while a commit runs goes as one group after it', async () => {
-  const { groups, commit } = gate();
+  const { groups, commit, itemsOf } = gate();
   const committing = new GroupCommit<number>(100, 0, commit);
   const all = [1, 2].map((item) => committing.add(item));
   await turn();
   all.push(...[3, 4, 5].map((item) => committing.add(item)));
   await turn();
-  assert.deepEqual(
-    groups.map(({ items }) => items),
-    [[1, 2]],
-    'one at a time',
-  );
+  assert.deepEqual(itemsOf(), [[1, 2]], 'one at a time');
   groups[0]?.end();
   await turn();
-  assert.deepEqual(
-    groups.map(({ items }) => items),
-    [
-      [1, 2],
-      [3, 4, 5],
-    ],
-  );
+  assert.deepEqual(itemsOf(), [
+    [1, 2],
+    [3, 4, 5],
+  ]);
   groups[1]?.end();
   await Promise.all(all);
 });
@@ -74,7 +67,7 @@ test('a commit that fails fails its own group and no other', async () => {
 });
 
 test('what comes while it rests after a commit goes as one group; a hurry ends the rest and all later ones', async () => {
-  const { groups, commit } = gate();
+  const { groups, commit, itemsOf } = gate();
   const committing = new GroupCommit<number>(100, 3_600_000, commit);
   const all = [committing.add(1)];
   await turn();
@@ -90,8 +83,5 @@ test('what comes while it rests after a commit goes as one group; a hurry ends t
   await turn();
   groups[2]?.end();
   await Promise.all(all);
-  assert.deepEqual(
-    groups.map(({ items }) => items),
-    [[1], [2, 3], [4]],
-  );
+  assert.deepEqual(itemsOf(), [[1], [2, 3], [4]]);
 });

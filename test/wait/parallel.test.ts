@@ -104,6 +104,14 @@ test('what comes while others wait and one ends does not overtake, nor exceed th
   assert.equal(counts.most, 1);
 });
 
+test('whoever may wait no longer gets no room, and takes none from others', async () => {
+  const limit = new Limit(1);
+  assert.equal(await limit.enter(), true);
+  assert.equal(await limit.enter(5), false);
+  limit.leave();
+  assert.equal(await limit.enter(0), true);
+});
+
 test('work that fails gives its place back', async () => {
   const limit = new Limit(1);
   await assert.rejects(
