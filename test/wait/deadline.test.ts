@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import { unlessAborted, withDeadline } from '../../shared/wait/deadline.ts';
+import { inTime, unlessAborted, withDeadline } from '../../shared/wait/deadline.ts';
 
 const never = new Promise<never>(() => {});
 const expired = (): Error => new Error('too late');
@@ -14,6 +14,33 @@ test('a deadline gives what the work gives, or its error', async () => {
 test('work that takes longer, or has no time at all, is late', async () => {
   await assert.rejects(withDeadline(never, 10, expired), /too late/);
   await assert.rejects(withDeadline(never, -5, expired), /too late/);
+});
+
+test('work that is late, or to stop, is told so by its signal', async () => {
+  const stop = new AbortController();
+  const signals: AbortSignal[] = [];
+  const work = (signal: AbortSignal) => {
+    signals.push(signal);
+    return never;
+  };
+  const stopped = inTime(60_000, work, expired, stop.signal);
+  stop.abort();
+  await assert.rejects(stopped, /too late/);
+  await assert.rejects(inTime(1, work, expired), /too late/);
+  assert.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, true],
+  );
+});
+
+test('work that ends in time leaves no timer behind', async (t) => {
+  const cleared = t.mock.method(globalThis, 'clearTimeout');
+  const set = t.mock.method(globalThis, 'setTimeout');
+  await withDeadline(Promise.resolve(1), 60_000, expired);
+  assert.deepEqual(
+    cleared.mock.calls.map(({ arguments: [timer] }) => timer),
+    set.mock.calls.map(({ result }) => result),
+  );
 });
 
 test('work that fails after its deadline ends no process', async () => {
