@@ -120,6 +120,20 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports];
 }
 
+/** Starts a server on free ports; on others where another process took one of them before the server had it. */
+export async function startOnFreePorts<Started>(
+  count: number,
+  start: (ports: readonly number[]) => Promise<Started>,
+): Promise<Started> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start(await freePorts(count));
+    } catch (error) {
+      if (tries === 3 || !/address already in use/i.test(String(error))) throw error;
+    }
+  }
+}
+
 /** Has a server listen on a port of 127.0.0.1, a free one where none is named, which it gives. */
 export async function listenLocally(server: Server, port = 0): Promise<number> {
   server.listen(port, '127.0.0.1');

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Certificate, testCertificate } from './certificates.ts';
-import { exited, freePorts, onExit, portsRefuse, serverAnswers, signalGroup } from './child.ts';
+import { exited, onExit, portsRefuse, serverAnswers, signalGroup, startOnFreePorts } from './child.ts';
 import { type DovecotVersion, dovecotConfig } from './dovecotConfig.ts';
 import { hasCommand, serverPath } from './programs.ts';
 
@@ -99,49 +99,43 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   chmodSync(home, 0o755);
   for (const { user, password } of options.users) writeUser(user, password);
 
-  const [imap = 0, imaps = 0, pop3 = 0, pop3s = 0] = await freePorts(4);
+  const version = await installedVersion();
   const tls = options.tls ?? true;
   const configPath = join(home, 'dovecot.conf');
   const logPath = join(home, 'dovecot.log');
-  writeFileSync(
-    configPath,
-    dovecotConfig(await installedVersion(), {
-      ...options,
-      home,
-      mailRoot,
-      logPath,
-      owner,
-      certificate,
-      tls,
-      ports: { imap, imaps, pop3, pop3s },
-    }),
-  );
+  let ports = { imap: 0, imaps: 0, pop3: 0, pop3s: 0 };
   const log = () => (existsSync(logPath) ? readFileSync(logPath, 'utf8') : '');
   const signal = (name: NodeJS.Signals) => signalGroup(child, name);
   const start = async (): Promise<void> => {
     const started = spawnDovecot(configPath);
     child = started;
-    await serverAnswers('Dovecot', started, tls ? [imap, imaps, pop3, pop3s] : [imap, pop3], log);
+    const answering = tls ? Object.values(ports) : [ports.imap, ports.pop3];
+    await serverAnswers('Dovecot', started, answering, log);
   };
   const kill = async (): Promise<void> => {
     if (child === undefined) return;
     const ended = exited(child);
     signal('SIGKILL');
     await ended;
-    await portsRefuse([imap, imaps, pop3, pop3s], killTimeoutMs);
+    await portsRefuse(Object.values(ports), killTimeoutMs);
   };
   const offExit = onExit(() => {
     signal('SIGKILL');
     rmSync(home, { recursive: true, force: true });
   });
-  await start();
+  await startOnFreePorts(4, async ([imap = 0, imaps = 0, pop3 = 0, pop3s = 0]) => {
+    ports = { imap, imaps, pop3, pop3s };
+    const config = { ...options, home, mailRoot, logPath, owner, certificate, tls, ports };
+    writeFileSync(configPath, dovecotConfig(version, config));
+    await start();
+  });
 
   return {
     host: '127.0.0.1',
-    imapPort: imap,
-    imapsPort: imaps,
-    pop3Port: pop3,
-    pop3sPort: pop3s,
+    imapPort: ports.imap,
+    imapsPort: ports.imaps,
+    pop3Port: ports.pop3,
+    pop3sPort: ports.pop3s,
     caCertificate: certificate.caCertificate,
     maildir,
     setPassword: async (user, password) => {
