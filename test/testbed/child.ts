@@ -150,8 +150,7 @@ export async function listenOn<Server>(
     return await listen(usualPort);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
-    const [other = 0] = await freePorts(1);
-    return await listen(other);
+    return await startOnFreePorts(1, ([other = 0]) => listen(other));
   }
 }
 
