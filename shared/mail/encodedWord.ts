@@ -1,6 +1,6 @@
 import { Base64Decoder } from './base64.ts';
 import { unescapeHex } from './bytes.ts';
-import { decodeBytes } from './charset.ts';
+import { decodeBytes } from './charsetDecoder.ts';
 
 /** RFC 2047, 2; and with question marks in it, which some senders forget to encode. */
 const encodedWord = /=\?([\w*.:()+-]+)\?([QqBb])\?((?:[^?=]|\?(?!=)|=(?!\?(?!=)))*)\?=/g;

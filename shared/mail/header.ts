@@ -1,5 +1,5 @@
 import { unescapeHex } from './bytes.ts';
-import { decodeBytes } from './charset.ts';
+import { decodeBytes } from './charsetDecoder.ts';
 
 /** A header field as it stands in the mail; `line` holds one character a byte, folds included. */
 export interface HeaderField {

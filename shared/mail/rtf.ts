@@ -1,4 +1,4 @@
-import { decodeBytes } from './charset.ts';
+import { decodeBytes } from './charsetDecoder.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { tableOf } from './table.ts';
 

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { chooseCharset, decodePieces } from './charset.ts';
+import { chooseCharset } from './charset.ts';
+import { decodePieces } from './charsetDecoder.ts';
 import { ContentSink } from './contentSink.ts';
 import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';

@@ -1,4 +1,4 @@
-import { decodeBytes } from './charset.ts';
+import { decodeBytes } from './charsetDecoder.ts';
 import { Cursor } from './cursor.ts';
 import { decompressRtf, readRtf } from './rtf.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { decodeBytes, findCharset } from '../../shared/mail/charset.ts';
+import { findCharset } from '../../shared/mail/charset.ts';
+import { decodeBytes } from '../../shared/mail/charsetDecoder.ts';
 import type { SplitRules } from '../../shared/mail/mail.ts';
 import { body, head, htmlBody, multipart, part, seen, shown, split } from './support.ts';
 
