@@ -31,7 +31,11 @@ interface Closing {
   after(close: () => Promise<void>): void;
 }
 
-export type TabOptions = BrowserContextOptions & { readonly key?: string };
+export type TabOptions = BrowserContextOptions & {
+  readonly key?: string;
+  /** As on a busy machine: frames and timers come late, keys and addresses don't. */
+  readonly isLate?: boolean;
+};
 
 export async function startUiTestbed(options: AppTestbedOptions): Promise<UiTestbed> {
   requirePrograms([programs.chromium]);
@@ -65,7 +69,7 @@ async function open(
   test: Closing,
   browser: Browser,
   server: RunningHttpServer,
-  { key = functionKey, ...options }: TabOptions,
+  { key = functionKey, isLate = false, ...options }: TabOptions,
 ): Promise<Tab> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(30_000);
@@ -87,9 +91,16 @@ async function open(
   if (key !== '') {
     await page.addInitScript(`sessionStorage.setItem('functionKey', ${JSON.stringify(key)})`);
   }
+  if (isLate) await page.addInitScript(late);
   await page.goto(`${server.url}/api/ui`);
   return { page, requests };
 }
+
+const late = `{
+  const soon = setTimeout;
+  setTimeout = (work, delayMs = 0, ...rest) => soon(work, delayMs + 1_000, ...rest);
+  requestAnimationFrame = () => 0;
+}`;
 
 /** Puts a text into the field of each label. */
 export async function fill(page: Page, values: Readonly<Record<string, string>>): Promise<void> {

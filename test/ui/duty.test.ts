@@ -203,7 +203,7 @@ test('connections are exported without secrets, and imported; what lacks a secre
 });
 
 test('the form says no more than is so: what was tested or refused goes when the field changes, and changes are not lost unasked', async (context) => {
-  const { page } = await ui.open(context);
+  const { page } = await ui.open(context, { isLate: true });
   await go(page, '#/new');
   await page.getByRole('button', { name: 'Add connection' }).click();
   const status = page.locator('form [role=status]');
@@ -237,7 +237,11 @@ test('the form says no more than is so: what was tested or refused goes when the
   answer = true;
   await page.getByRole('link', { name: 'Mails', exact: true }).click();
   await page.getByRole('heading', { name: 'Mails', level: 1 }).waitFor();
-  assert.deepEqual(asked, Array(2).fill('Leave without saving your changes?'));
+  await go(page, '#/new');
+  await page.getByLabel('Username').fill('bert');
+  await go(page, '#/mails');
+  await page.getByRole('heading', { name: 'Mails', level: 1 }).waitFor();
+  assert.deepEqual(asked, Array(3).fill('Leave without saving your changes?'));
 });
 
 test('a provider that is known sets host, port and login, and says what it needs', async (context) => {

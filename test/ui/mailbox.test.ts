@@ -140,7 +140,7 @@ test('Delete Messages is shown as always on for POP3, with the reason', async (c
 
 test('an error in a field under Advanced opens it, and puts the reader there', async (context) => {
   await addAnna('zoned');
-  const { page } = await ui.open(context);
+  const { page } = await ui.open(context, { isLate: true });
   await edit(page, 'zoned');
   await page.getByText('Advanced', { exact: true }).click();
   await fill(page, { Cron: 'often' });
@@ -154,7 +154,7 @@ test('an error in a field under Advanced opens it, and puts the reader there', a
 
 test('a change that somebody else has made meanwhile is not overwritten', async (context) => {
   await addAnna('shared');
-  const { page } = await ui.open(context);
+  const { page } = await ui.open(context, { isLate: true });
   await edit(page, 'shared');
   await fill(page, { 'Polling Interval': '120' });
   await addAnna('shared', { pollingIntervalSeconds: 3_600 });
@@ -221,8 +221,8 @@ test('a connection is disabled, enabled, duplicated and, after a question, delet
 
 test('the keyboard alone adds a mailbox, polls it and deletes it', async (context) => {
   await seedMaildir(ui.bed.dovecot.maildir('carl'), [mail]);
-  const { page } = await ui.open(context);
-  await page.getByRole('button', { name: 'More' }).first().waitFor();
+  const { page } = await ui.open(context, { isLate: true });
+  await says(page.getByRole('status'), /\d+ connection/);
   const press = async (...keys: readonly string[]) => {
     for (const key of keys) await page.keyboard.press(key);
   };
@@ -238,6 +238,7 @@ test('the keyboard alone adds a mailbox, polls it and deletes it', async (contex
   await tabTo(/^New connection$/);
   await press('Enter');
   await page.getByRole('heading', { name: 'New connection' }).waitFor();
+  assert.equal(await page.locator('h1:focus').count(), 1);
   for (const [name, text] of [
     [/^Customer$/, 'acme'],
     [/^Connection name$/, 'by-keyboard'],
@@ -274,7 +275,7 @@ test('the keyboard alone adds a mailbox, polls it and deletes it', async (contex
   await press('Enter');
   await tabTo(/^Delete…$/);
   await press('Enter');
-  await page.getByRole('dialog').waitFor();
+  assert.equal(await page.locator('dialog').evaluate((dialog) => dialog.matches(':modal')), true);
   await tabTo(/^Delete$/);
   await press('Enter');
   await entry.waitFor({ state: 'detached' });

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError, forgetKey, hasKey, listUndelivered, readVersion, serverNow } from './api.ts';
 import { useConnections } from './connections.ts';
 import { ConnectionPage } from './form/connectionPage.tsx';
@@ -183,7 +183,7 @@ function useTitle(route: Route): void {
   const isFirst = useRef(true);
   const name = 'key' in route ? nameOf(route.key) : titles[route.page];
   const at = `${route.page} ${name}`;
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = `${name} · Email Inbound Adapter`;
     if (isFirst.current) {
       isFirst.current = false;

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import type { Key } from './model.ts';
 
 /** Where the page is; `query` is what stands behind the `?` of the fragment: filters, search, page. */
@@ -19,7 +19,8 @@ let mayLeave: () => boolean = () => true;
 /** Told by the address's fragment, so that Back, links and bookmarks work. */
 export function useRoute(): Route {
   const [hash, setHash] = useState(location.hash);
-  useEffect(() => {
+  // Before the frame is drawn: an address that changes meanwhile is followed.
+  useLayoutEffect(() => {
     let shown = location.hash;
     const follow = () => {
       const isOtherPage = pathOf(location.hash) !== pathOf(shown);
@@ -42,7 +43,7 @@ export function useRoute(): Route {
 
 /** While `isOn`, leaving the page asks `question` first. */
 export function useLeaveGuard(isOn: boolean, question: string): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isOn) return undefined;
     const ask = (event: BeforeUnloadEvent) => event.preventDefault();
     mayLeave = () => confirm(question);

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { keyPattern, keyRule } from '../../../connection/columns.ts';
 import { ApiError, saveConnection, type Tagged, type TestOutcome, testConnection } from '../api.ts';
 import { Confirm } from '../modal.tsx';
@@ -55,7 +55,7 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
   };
   // Once they are drawn: the first wrong field is where to go on.
   const shownErrors = useRef<unknown>(undefined);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (outcome?.kind !== 'wrong' || shownErrors.current === outcome) return;
     shownErrors.current = outcome;
     const first = form.current?.querySelector('[aria-invalid=true]:not(:disabled)');

@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { listUndelivered } from '../api.ts';
 import type { Connections } from '../connections.ts';
 import { Confirm } from '../modal.tsx';
@@ -20,7 +20,8 @@ export function MoreActions({ row: { connection, status, id }, connections, askD
   const button = useRef<HTMLButtonElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const panel = useId();
-  useEffect(() => {
+  // Before the frame is drawn: a key that comes with it counts.
+  useLayoutEffect(() => {
     if (!isOpen) return undefined;
     list.current?.scrollIntoView({ block: 'nearest' });
     const closeOutside = ({ target }: Event) => {
