@@ -6,12 +6,44 @@
  * times faster; so the bundle is split as ES modules first and each chunk is then turned into CommonJS.
  */
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
 
 const root = import.meta.dirname;
 const outDir = join(root, 'dist');
 const target = 'node22';
+const require = createRequire(import.meta.url);
+
+/**
+ * What libraries load with themselves and most runs never call. Each group becomes a file of its own, loaded when
+ * something of it is first used.
+ */
+const seldomUsed: Readonly<Record<string, readonly string[]>> = {
+  charsets: ['iconv-lite/lib/index.js', 'encoding-japanese/src/index.js', 'libmime/dist/cjs/charset.js'],
+  crc64: ['@azure/storage-common/dist/esm/crc64.js'],
+  logger: ['pino/pino.js'],
+  proxies: ['http-proxy-agent/dist/index.js', 'https-proxy-agent/dist/index.js', 'socks/build/index.js'],
+  xml: ['fast-xml-parser/src/fxp.js'],
+};
+
+await mkdir(outDir, { recursive: true });
+const seldom = await build({
+  entryPoints: Object.fromEntries(Object.keys(seldomUsed).map((name) => [fileOf(name), `seldom:${name}`])),
+  bundle: true,
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  platform: 'node',
+  target,
+  outdir: outDir,
+  plugins: [seldomGroups()],
+  keepNames: true,
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+  metafile: true,
+});
 
 const bundle = await build({
   entryPoints: [join(root, 'functions', 'main.ts')],
@@ -23,7 +55,7 @@ const bundle = await build({
   outdir: outDir,
   chunkNames: 'chunk-[name]-[hash]',
   external: ['@azure/functions-core'],
-  plugins: [connectionsPage()],
+  plugins: [connectionsPage(), loadSeldomUsedLater(), loadOnce(/^(libmime|libqp|libbase64)($|\/)/)],
   // Azure's HTTP client asks of each body whether it is one, which loads all of undici. None ever is.
   define: { FormData: 'undefined' },
   keepNames: true,
@@ -37,7 +69,6 @@ const bundle = await build({
   metafile: true,
 });
 
-await mkdir(outDir, { recursive: true });
 await Promise.all(
   bundle.outputFiles.map(async (file) => {
     const { code } = await transform(keepClassNamesOnly(renameImports(file.text)), {
@@ -57,6 +88,7 @@ await copyFile(join(root, 'host.json'), join(outDir, 'host.json'));
 await writeFile(join(outDir, 'package.json'), await publishedPackage());
 
 const written = new Set([
+  ...Object.keys(seldom.metafile.outputs).map((path) => basename(path)),
   ...bundle.outputFiles.map((file) => toCjs(basename(file.path))),
   'host.json',
   'package.json',
@@ -98,6 +130,77 @@ function connectionsPage(): Plugin {
         );
         return { contents: exports.join('\n') };
       });
+    },
+  };
+}
+
+/** Gives `seldom:<group>`: the modules of a group, by their names. */
+function seldomGroups(): Plugin {
+  return {
+    name: 'seldom-groups',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^seldom:/ }, ({ path }) => ({ path: path.slice(7), namespace: 'seldom' }));
+      onLoad({ filter: /.*/, namespace: 'seldom' }, ({ path }) => {
+        const lines = seldomUsed[path]?.map(
+          (module) => `exports[${JSON.stringify(module)}] = require(${JSON.stringify(pathTo(module))});`,
+        );
+        return { contents: lines?.join('\n') ?? '', resolveDir: root };
+      });
+    },
+  };
+}
+
+/** Puts a stand-in in the place of each module that is seldom used: what it exports can be called, made and read. */
+function loadSeldomUsedLater(): Plugin {
+  return {
+    name: 'seldom-used',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^\.\/seldom-/ }, ({ path }) => ({ path, external: true }));
+      for (const [group, modules] of Object.entries(seldomUsed)) {
+        for (const module of modules) {
+          const pattern = pathTo(module).replace(/\W/g, '\\$&');
+          onLoad({ filter: new RegExp(`^${pattern}$`) }, () => ({ contents: standIn(group, module) }));
+        }
+      }
+    },
+  };
+}
+
+function standIn(group: string, module: string): string {
+  const { __esModule: isEsModule, ...exports } = require(join(outDir, `${fileOf(group)}.cjs`))[module];
+  const names = Object.entries(exports)
+    .filter(([name, value]) => /^\w+$/.test(name) && Object(value) === value)
+    .map(([name]) => name);
+  const later = [...new Set([...names, 'default'])].map((name) => {
+    const real = name === 'default' && !isEsModule ? 'all()' : `all().${name}`;
+    return `const ${name}_ = later(() => ${real});\nexport { ${name}_ as ${name} };`;
+  });
+  return `let loaded;
+    const all = () => (loaded ??= require("./${fileOf(group)}.cjs")[${JSON.stringify(module)}]);
+    const later = (real) => new Proxy(function () {}, {
+      apply: (_, self, args) => Reflect.apply(real(), self, args),
+      construct: (_, args) => Reflect.construct(real(), args),
+      get: (_, key) => real()[key],
+    });
+    ${later.join('\n')}`;
+}
+
+function fileOf(group: string): string {
+  return `seldom-${group}`;
+}
+
+function pathTo(module: string): string {
+  return join(root, 'node_modules', module);
+}
+
+/** Some libraries have each module twice, for `import` and for `require`, and both would be loaded. */
+function loadOnce(filter: RegExp): Plugin {
+  return {
+    name: 'once',
+    setup({ onResolve, resolve }) {
+      onResolve({ filter }, ({ path, kind, resolveDir }) =>
+        kind === 'require-call' ? undefined : resolve(path, { kind: 'require-call', resolveDir }),
+      );
     },
   };
 }

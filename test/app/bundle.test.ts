@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
+import { createServer, request as httpRequest } from 'node:http';
 import { builtinModules } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { startAzurite } from '../testbed/azurite.ts';
 import { startHost } from '../testbed/host/host.ts';
-import { mainFile } from './testbed.ts';
+import { seedMaildir } from '../testbed/seed.ts';
+import { mainFile, queueName, startMailParts } from './testbed.ts';
 
 const coldStart = join(import.meta.dirname, '..', 'bench', 'coldStart.cjs');
 const serviceBus = 'Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key';
@@ -63,26 +67,86 @@ test('the bundle needs no node_modules', async () => {
   assert.deepEqual(unknown, []);
 });
 
-test('a tick does not load undici, which it has no use for', async () => {
-  const azurite = await startAzurite();
-  try {
-    const probe = `const { log } = console; console.log = (line) => {
-      log(line, process.moduleLoadList.some((name) => /undici/.test(name)));
+/** Has a fresh process do it; gives what it loaded of what it hardly ever needs: undici, and the bundle's `seldom-` files. */
+async function loadedBy(
+  work: readonly ['tick'] | readonly ['poll', string],
+  env: Readonly<Record<string, string>>,
+): Promise<readonly string[]> {
+  const probe = `import { createRequire } from 'node:module';
+    const { log } = console;
+    console.log = () => {
+      const files = Object.keys(createRequire('/').cache).map((path) => path.split('/').at(-1));
+      const seldom = files.filter((name) => /^seldom-/.test(name));
+      const undici = process.moduleLoadList.some((name) => /undici/.test(name)) ? ['undici'] : [];
+      log(JSON.stringify([...undici, ...seldom.sort()]));
       process.exit();
     };`;
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ['--import', `data:text/javascript,${encodeURIComponent(probe)}`, coldStart, mainFile, 'tick'],
-      {
-        env: {
-          AzureWebJobsStorage: azurite.connectionString,
-          ServiceBusConnection: serviceBus,
-          ...schedules,
-        },
-      },
-    );
-    assert.equal(stdout, 'done false\n');
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import', `data:text/javascript,${encodeURIComponent(probe)}`, coldStart, mainFile, ...work],
+    { env: { ServiceBusConnection: serviceBus, ...schedules, ...env } },
+  );
+  return JSON.parse(stdout);
+}
+
+test('neither a tick nor the poll of a plain mail loads what it has no use for; another charset does, and is read', async () => {
+  const bed = await startMailParts({ users: ['anna'] });
+  const env = {
+    AzureWebJobsStorage: bed.azurite.connectionString,
+    ServiceBusConnection: bed.broker.connectionString,
+  };
+  const poll = () => loadedBy(['poll', JSON.stringify({ customer: 'acme', connection: 'anna' })], env);
+  const head = 'Subject: hello\r\nContent-Type: text/plain; charset=';
+  const mail = (charset: string, text: Buffer) =>
+    Buffer.concat([Buffer.from(`${head}${charset}\r\n\r\n`), text, Buffer.from('\r\n')]);
+  try {
+    assert.deepEqual(await loadedBy(['tick'], env), []);
+    await bed.addMailbox('anna', 'IMAP', [mail('utf-8', Buffer.from('first'))]);
+    // Makes what is missing in storage, which says so in XML.
+    await poll();
+    await seedMaildir(bed.dovecot.maildir('anna'), [mail('utf-8', Buffer.from('Grüße'))]);
+    assert.deepEqual(await poll(), []);
+    await seedMaildir(bed.dovecot.maildir('anna'), [mail('shift_jis', Buffer.from('93fa967b8cea', 'hex'))]);
+    assert.deepEqual(await poll(), ['seldom-charsets.cjs']);
+    const bodies = bed.broker.queue(queueName).messages.map(({ body }) => body.toString().trim());
+    assert.deepEqual(bodies, ['first', 'Grüße', '日本語']);
   } finally {
+    await bed.stop();
+  }
+});
+
+test('storage is reached through the proxy that HTTP_PROXY names', async () => {
+  const azurite = await startAzurite();
+  const asked = new Set<string>();
+  const proxy = createServer((request, response) => {
+    const { host, pathname, search } = new URL(request.url ?? '');
+    asked.add(host);
+    const { method, headers } = request;
+    const onward = httpRequest({
+      host: '127.0.0.1',
+      port: host.split(':')[1],
+      path: pathname + search,
+      method,
+      headers,
+    });
+    onward.on('response', (answer) => {
+      response.writeHead(answer.statusCode ?? 0, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(onward);
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  try {
+    const HTTP_PROXY = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const loaded = await loadedBy(['tick'], { AzureWebJobsStorage: azurite.connectionString, HTTP_PROXY });
+    assert.deepEqual(loaded, ['seldom-proxies.cjs']);
+    assert.deepEqual(
+      [...asked].sort(),
+      [azurite.queuePort, azurite.tablePort].map((port) => `127.0.0.1:${port}`).sort(),
+    );
+  } finally {
+    proxy.closeAllConnections();
+    proxy.close();
     await azurite.stop();
   }
 });
