@@ -1,3 +1,4 @@
+import type { Failure } from '../failure/failure.ts';
 import type { MailBuffers } from './mailBuffers.ts';
 
 /** A mail that the server lists. */
@@ -152,6 +153,12 @@ export interface MailboxSession {
    * false after a POP3 QUIT that was not confirmed. Never rejects; safe to call twice and after a failure.
    */
   close(): Promise<boolean>;
+
+  /**
+   * After `close`: that mails which were not settled stay marked as read, on a server that marks what is fetched, so
+   * that nobody would look for them again.
+   */
+  readonly leftRead?: Failure | undefined;
 }
 
 /** How to reach and use a mailbox; made from a connection's config by `connection/`. */

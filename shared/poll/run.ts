@@ -155,6 +155,8 @@ class Drain {
       // Those, too, that were marked before the list failed.
       this.#tellOfLeftOut(session);
       await (flight ? flight.land() : session.close());
+      if (session.leftRead !== undefined) this.#run.warn(session.leftRead.message);
+      this.tally.fail(session.leftRead);
       this.#lookedAt = session.lookedAt ?? this.#lookedAt;
     }
   }

@@ -115,6 +115,19 @@ for (const [name, answer] of Object.entries(withholding)) {
   });
 }
 
+test('mails that a server marks as it hands them over, and does not unmark, are told in the log by their UIDs', async (t) => {
+  const seen = new Set<number>();
+  const answer = rows((uid, { args }) => {
+    if (/BODY/.test(args)) seen.add(uid);
+    return fetchRow(uid, args, mailOf(uid), seen.has(uid) ? '\\Seen' : '');
+  });
+  const answers = { FETCH: answer, MEASURE: answer, 'UID STORE': 'TAG NO Not today\r\n' };
+  await addServer(t, 'marking', { answers });
+  assert.match(String((await app.poll('marking')).lastError), /Not today/);
+  const told = app.host.logs.filter(({ message }) => /UID 1, 2, 3\. Mark them as unread/.test(message));
+  assert.equal(told.length, 1);
+});
+
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
 
 test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {

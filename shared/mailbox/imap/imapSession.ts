@@ -1,5 +1,5 @@
 import type { MailboxObject } from 'imapflow';
-import { Failure } from '../../failure/failure.ts';
+import { Failure, toFailure } from '../../failure/failure.ts';
 import type {
   FetchAnswer,
   LeftOutMail,
@@ -25,6 +25,8 @@ const unknownSizeBytes = 1;
 /** The header fields of one mail. */
 const maxHeaderBytes = 4 * 1024 * 1024;
 
+/** UIDs that a sentence names. */
+const maxNamed = 10;
 /** What a person may choose from. */
 const maxFolders = 500;
 const listFoldersMs = 10_000;
@@ -44,6 +46,7 @@ export class ImapSession implements MailboxSession {
   readonly #candidates: Candidates;
   /** Why the header of a mail, which the filter needs, is not to be had; by UID. */
   readonly #withheld = new Map<number, string>();
+  #leftRead: Failure | undefined;
   /** Resolves when no settle is under way. */
   #settled: Promise<unknown> = Promise.resolve();
 
@@ -153,10 +156,21 @@ export class ImapSession implements MailboxSession {
     return true;
   }
 
+  get leftRead(): Failure | undefined {
+    return this.#leftRead;
+  }
+
   /** On a server that marks what is asked for, what was not settled must be found by the next session. */
   async #leaveRestUnread(): Promise<void> {
-    const { peek, unread } = this.#folder;
-    if (peek === 'marks read') await this.#settleCommands.markUnread([...unread]).catch(() => undefined);
+    const { peek, unread, connection } = this.#folder;
+    if (peek !== 'marks read' || unread.size === 0) return;
+    try {
+      if (connection.failure !== undefined) await this.#folder.reconnect(connection.failure);
+      await this.#settleCommands.markUnread([...unread]);
+      unread.clear();
+    } catch (error) {
+      this.#leftRead = leftRead([...unread], toFailure(error, 'marking mails as unread'));
+    }
   }
 
   async #settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]> {
@@ -268,6 +282,15 @@ export class ImapSession implements MailboxSession {
       `Folder "${quoteServerText(this.#folder.name)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,
     );
   }
+}
+
+function leftRead(uids: readonly number[], { reason, message }: Failure): Failure {
+  const named = uids.slice(0, maxNamed).join(', ');
+  const others = uids.length > maxNamed ? ` and ${uids.length - maxNamed} more` : '';
+  return new Failure(
+    reason,
+    `The mail server marks as read what is fetched, and mails that were not brought away could not be marked as unread again: UID ${named}${others}. Mark them as unread, or they are not found again. ${message}`,
+  );
 }
 
 /** INBOX is the same in any case (RFC 3501, 5.1). */

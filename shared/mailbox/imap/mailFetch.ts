@@ -60,13 +60,14 @@ export class MailFetch {
   async *#fetchWhole(mails: readonly MeasuredMail[]): AsyncGenerator<FetchAnswer, void, undefined> {
     const again: Again = { silent: [], empty: [], larger: [], marked: [] };
     const asked = this.#folder.peek === 'marks read' ? yield* this.#leaveOutRead(mails) : mails;
-    yield* this.#fetchBatch(asked, again);
-    if (this.#folder.peek === 'leaves unread') for (const mail of again.marked) yield { kind: 'gone', mail };
-    else if (again.marked.length > 0) {
+    try {
+      yield* this.#fetchBatch(asked, again);
+    } finally {
       // All that was fetched so far came marked as read, and was unread just before: that was the fetch.
-      this.#folder.peek = 'marks read';
-      yield* this.#fetchBatch(again.marked.splice(0), again);
+      if (again.marked.length > 0 && this.#folder.peek === 'unknown') this.#folder.peek = 'marks read';
     }
+    if (this.#folder.peek === 'leaves unread') for (const mail of again.marked) yield { kind: 'gone', mail };
+    else if (again.marked.length > 0) yield* this.#fetchBatch(again.marked.splice(0), again);
     yield* this.#explainSilence(again.silent, again);
     yield* this.#explainEmpty(again.empty);
     for (const mail of again.larger) yield* this.#fetchStreamed(mail);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import {
   assertFails,
   assertRefused,
@@ -162,6 +163,49 @@ for (const [how, options, leave] of [
     assert.deepEqual(await stores({ ...markingServer(new Set(), threeMails, /^$/) }), settled);
   });
 }
+
+test('on such a server what was lost with the connection is marked as unread again by another', async () => {
+  const { mails, answers } = markingServer();
+  const store: Answer = ({ earlier }, wire) => {
+    if (earlier === 0) wire.reset();
+    return undefined;
+  };
+  await withServer({ mails, answers: { ...answers, 'UID STORE': store } }, async (server) => {
+    await withSession(optionsFor(server.port), async (session) => {
+      const [first] = await fetchAll(session, await listAndMeasure(session));
+      assert.ok(first);
+      await assert.rejects(session.settle([first.mail]));
+    });
+    const stores = server.commands.filter(({ name }) => name === 'UID STORE');
+    assert.deepEqual([stores.at(-1)?.args, server.connections], ['1:3 -FLAGS.SILENT (\\Seen)', 2]);
+  });
+});
+
+test('what could not be marked as unread again is told by its UIDs, also where the fetch broke off', async () => {
+  for (const breaksOff of [false, true]) {
+    const { mails, answers } = markingServer();
+    const fetch: Answer = (command, wire) => {
+      const row = answers.FETCH(command);
+      if (!breaksOff) return row;
+      wire.send(row.split('* 2')[0] ?? '');
+      wire.end();
+      return '';
+    };
+    const login: Answer = ({ earlier }) => (earlier > 0 ? 'TAG NO Not twice\r\n' : undefined);
+    const scripted = { ...answers, LOGIN: login, FETCH: fetch, 'UID STORE': 'TAG NO Not today\r\n' };
+    await withServer({ mails, answers: scripted }, async ({ port }) => {
+      const session = await openImapMailbox(optionsFor(port));
+      const fetching = fetchAll(session, await listAndMeasure(session));
+      await (breaksOff ? assert.rejects(fetching) : fetching);
+      await session.close();
+      const why = breaksOff ? 'Not twice' : 'Not today';
+      assert.match(
+        session.leftRead?.message ?? '',
+        new RegExp(`UID 1, 2, 3\\. Mark them as unread.*${why}`, 's'),
+      );
+    });
+  }
+});
 
 test('what a person looks at by a test is marked as unread again on such a server, and on no other', async () => {
   const store = async (script: Script): Promise<string | undefined> =>
