@@ -118,7 +118,10 @@ export interface MailboxSession {
   /** Candidates that this session can't reach any more, so that another one is needed. Known after `list`. */
   readonly hasMore: boolean;
 
-  /** Mails that a run can have left half settled: \Deleted (`deleteMails`), \Seen or \Deleted (`moveToFolder`). */
+  /**
+   * Mails that a run can have left half settled: \Deleted (`deleteMails`), \Seen or \Deleted (`moveToFolder`); with a
+   * filter also every unread one, which `list` may leave out.
+   */
   listHalfSettled(): Promise<readonly MailRef[]>;
 
   /** The first `maxBytes` of each of these mails that is still there, whatever its flags, uncounted. By POP3 none. */

@@ -128,6 +128,27 @@ test('mails that a server marks as it hands them over, and does not unmark, are 
   assert.equal(told.length, 1);
 });
 
+test('what was delivered and could not be settled is settled by the next run, and not sent again, whatever the filter has become', async (t) => {
+  const { 'UID STORE': store, ...search } = keepingSeen();
+  const STORE: Answer = (command, wire) => {
+    if (command.earlier === 0) return 'TAG NO Not today\r\n';
+    return typeof store === 'function' ? store(command, wire) : store;
+  };
+  const HEADERS = rows((uid) => headerRow(uid, `${mailOf(uid)}`));
+  const { commands } = await addServer(
+    t,
+    'refiltered',
+    { answers: { ...search, HEADERS, 'UID STORE': STORE } },
+    { subjectFilter: 'one' },
+  );
+  assert.match(String((await app.poll('refiltered')).lastError), /Not today/);
+  await app.setColumns('refiltered', { subjectFilter: 'two' });
+  assert.equal((await app.poll('refiltered')).lastStatus, 'ok');
+  const settled = commands.filter(({ name }) => name === 'UID STORE').map(({ args }) => args.split(' ')[0]);
+  assert.deepEqual(settled, ['1', '1', '2']);
+  assert.deepEqual(arrived('refiltered'), ['one', 'two']);
+});
+
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
 
 test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {

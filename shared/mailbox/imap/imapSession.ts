@@ -103,9 +103,12 @@ export class ImapSession implements MailboxSession {
   }
 
   async listHalfSettled(): Promise<readonly MailRef[]> {
-    const { deleteMails, moveToFolder } = this.#options;
-    if (moveToFolder !== undefined) return (await this.#settleCommands.findReadOrDeleted()).map(mailRef);
-    return deleteMails ? (await this.#settleCommands.findDeleted()).map(mailRef) : [];
+    const { deleteMails, moveToFolder, headerFilter } = this.#options;
+    // The filter may have been another one when they were fetched.
+    const left = headerFilter === undefined ? [] : [...(await this.#search())];
+    if (moveToFolder !== undefined) left.push(...(await this.#settleCommands.findReadOrDeleted()));
+    else if (deleteMails) left.push(...(await this.#settleCommands.findDeleted()));
+    return left.map(mailRef);
   }
 
   async readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>> {
