@@ -5,7 +5,7 @@
  * esbuild splits code into chunks for ES modules only, and the Functions worker loads CommonJS several
  * times faster; so the bundle is split as ES modules first and each chunk is then turned into CommonJS.
  */
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { build, type Plugin, transform } from 'esbuild';
@@ -27,46 +27,40 @@ const seldomUsed: Readonly<Record<string, readonly string[]>> = {
   xml: ['fast-xml-parser/src/fxp.js'],
 };
 
-await mkdir(outDir, { recursive: true });
-const seldom = await build({
-  entryPoints: Object.fromEntries(Object.keys(seldomUsed).map((name) => [fileOf(name), `seldom:${name}`])),
+const inAll = {
   bundle: true,
-  format: 'cjs',
-  outExtension: { '.js': '.cjs' },
   platform: 'node',
   target,
   outdir: outDir,
-  plugins: [seldomGroups()],
-  keepNames: true,
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
   logLevel: 'warning',
   metafile: true,
+} as const;
+
+const seldom = await build({
+  ...inAll,
+  entryPoints: Object.fromEntries(Object.keys(seldomUsed).map((group) => [fileOf(group), `seldom:${group}`])),
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  plugins: [seldomGroups()],
 });
 
 const bundle = await build({
+  ...inAll,
   entryPoints: [join(root, 'functions', 'main.ts')],
-  bundle: true,
   splitting: true,
   format: 'esm',
-  platform: 'node',
-  target,
-  outdir: outDir,
   chunkNames: 'chunk-[name]-[hash]',
   external: ['@azure/functions-core'],
   plugins: [connectionsPage(), loadSeldomUsedLater(), loadOnce(/^(libmime|libqp|libbase64)($|\/)/)],
   // Azure's HTTP client asks of each body whether it is one, which loads all of undici. None ever is.
   define: { FormData: 'undefined' },
   keepNames: true,
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'none',
   conditions: ['node'],
   mainFields: ['module', 'main'],
   write: false,
-  logLevel: 'warning',
-  metafile: true,
 });
 
 await Promise.all(
