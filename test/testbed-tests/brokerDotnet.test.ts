@@ -74,7 +74,7 @@ const scenarios: Readonly<Record<string, string>> = {
 
 for (const [scenario, title] of Object.entries(scenarios)) {
   test(`.NET: ${title}`, { skip: withoutDotnet, timeout: 60_000 }, async (t) => {
-    const idle = scenario === 'idle' ? { idleLinkMs: 500 } : {};
+    const idle = scenario === 'idle' ? { idleLinkMs: 2_000 } : {};
     const broker = await startBroker({ ...entities, ...idle });
     t.after(() => broker.stop());
     await program?.run([scenario, broker.connectionString], 45_000);

@@ -374,19 +374,19 @@ static class Scenarios
         Equal("1 3", await Bodies(client, "all"));
     }
 
-    /// The broker of this scenario detaches links after half a second.
+    /// The broker of this scenario detaches links after two seconds.
     public static async Task Idle(ServiceBusClient client)
     {
         await using var sender = client.CreateSender("q");
         await using var receiver = client.CreateReceiver("q");
         for (var round = 0; round < 2; round++)
         {
+            if (round > 0) await Task.Delay(3_000);
             await sender.SendMessageAsync(new ServiceBusMessage($"{round}"));
             var message = await Receive(receiver);
             Equal($"{round}", message.Body.ToString());
             await receiver.RenewMessageLockAsync(message);
             await receiver.CompleteMessageAsync(message);
-            await Task.Delay(1_200);
         }
     }
 
