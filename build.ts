@@ -5,6 +5,7 @@
  * esbuild splits code into chunks for ES modules only, and the Functions worker loads CommonJS several
  * times faster; so the bundle is split as ES modules first and each chunk is then turned into CommonJS.
  */
+import { realpathSync } from 'node:fs';
 import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
@@ -183,8 +184,9 @@ function fileOf(group: string): string {
   return `seldom-${group}`;
 }
 
+/** The real one, by which esbuild goes. */
 function pathTo(module: string): string {
-  return join(root, 'node_modules', module);
+  return realpathSync(join(root, 'node_modules', module));
 }
 
 /** Some libraries have each module twice, for `import` and for `require`, and both would be loaded. */
