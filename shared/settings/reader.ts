@@ -26,12 +26,16 @@ export class SettingReader {
     this.sentences.push(sentence);
   }
 
-  /** Reports a setting whose value is no secret. */
+  /** Reports a setting whose value is no secret, save where a connection string was put there by mistake. */
   wrong(name: string, value: string, rule: string): undefined {
-    const shown = value.length > 80 ? `${value.slice(0, 80)}…` : value;
-    this.report(`App setting ${name} is ${JSON.stringify(shown)}; it must be ${rule}.`);
+    const shown = JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+    this.report(
+      `App setting ${name} is ${secretField.test(value) ? 'not valid' : shown}; it must be ${rule}.`,
+    );
   }
 }
+
+const secretField = /(key|sig|signature|secret|password|token)\s*=/i;
 
 /** Whether a URL's host is this machine. */
 export function isLoopback(hostname: string): boolean {

@@ -214,6 +214,18 @@ const refused: readonly (readonly [Env, string])[] = [
     `App setting MAIL_HOSTS_ALLOWED is "https://x"; it must be ${hostsRule}.`,
   ],
   [
+    { AzureWebJobsStorage: '', AzureWebJobsStorage__accountName: `AccountName=acme;AccountKey=${key}` },
+    `App setting AzureWebJobsStorage__accountName is not valid; it must be ${accountRule}.`,
+  ],
+  [
+    { ...namespaceAlone, ServiceBusConnection__fullyQualifiedNamespace: `SharedAccessKey = ${key}` },
+    `App setting ServiceBusConnection__fullyQualifiedNamespace is not valid; it must be ${namespaceRule}.`,
+  ],
+  [
+    { MAIL_HOSTS_ALLOWED: `https://x?sig=${key}` },
+    `App setting MAIL_HOSTS_ALLOWED is not valid; it must be ${hostsRule}.`,
+  ],
+  [
     { APPLICATIONINSIGHTS_CONNECTION_STRING: key },
     'App setting APPLICATIONINSIGHTS_CONNECTION_STRING is not valid; it must be the connection string of an Application Insights resource (InstrumentationKey=…), or be left out.',
   ],
