@@ -81,8 +81,12 @@ function parsePiece(text: string): Piece {
   return { characters, places, anyPlace };
 }
 
-function fold(text: string): string {
-  return text.normalize('NFC').toLowerCase();
+/**
+ * The same for texts that differ in case, or in how an accent is composed. A capital sigma becomes one small letter
+ * at the end of a word and another within, and a pattern's end is not the word's.
+ */
+export function fold(text: string): string {
+  return text.toLowerCase().normalize('NFC').replaceAll('ς', 'σ');
 }
 
 /**

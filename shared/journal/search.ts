@@ -1,5 +1,6 @@
 import type { ContainerClient } from '@azure/storage-blob';
 import type { ConnectionKey } from '../connection/connectionStore.ts';
+import { fold } from '../connection/patterns.ts';
 import { Failure } from '../failure/failure.ts';
 import { storageFailure } from '../storage/storageFailure.ts';
 import { Limit } from '../wait/parallel.ts';
@@ -202,12 +203,12 @@ function readLater(line: Buffer): { interchangeId: string; outcome: string } | u
 
 /** Whether a mail's line mentions `q`: looked for in the text first, as it stands in JSON or as a hash. */
 function mentioning(q: string): (line: Buffer) => boolean {
-  const text = foldCase(q);
-  const json = foldCase(JSON.stringify(q).slice(1, -1));
+  const text = fold(q);
+  const json = fold(JSON.stringify(q).slice(1, -1));
   const hashed = hashedMessageId(q);
   return (line) => {
     const whole = line.toString('utf8');
-    const folded = foldCase(whole);
+    const folded = fold(whole);
     if (!folded.includes(json) && !folded.includes(hashed ?? json)) return false;
     const mail = readMailLine(whole, undefined);
     if (mail === undefined) return false;
@@ -215,14 +216,9 @@ function mentioning(q: string): (line: Buffer) => boolean {
     if (emailMessageId !== undefined && emailMessageId === hashed) return true;
     const fileNames = parts.map((part) => part.inboundFileName);
     return [emailMessageId, emailSubject, emailFrom, emailTo, ...fileNames].some(
-      (field) => field !== undefined && foldCase(field).includes(text),
+      (field) => field !== undefined && fold(field).includes(text),
     );
   };
-}
-
-/** So that an umlaut is found however it is written: macOS names files with the letter and its dots apart. */
-function foldCase(text: string): string {
-  return text.normalize('NFC').toLowerCase();
 }
 
 function untilNow(day: string): string {

@@ -15,6 +15,8 @@ test('addresses match whole, with wildcards, and case does not count', () => {
   assert.equal(whole('ann@example.com', 'Ann@EXAMPLE.com'), true);
   assert.equal(whole('ann@example.com', 'joann@example.com'), false);
   assert.equal(whole('ann@example.com', 'ann@example.com.evil.example'), false);
+  assert.equal(whole('ΑΣ*', 'ΑΣΦΑΛΕΙΑ', 'x'), true);
+  assert.equal(part('ΑΣ', 'η ασφάλεια'), true);
   assert.equal(whole('*@example.com', 'ann@example.com'), true);
   assert.equal(whole('*@example.com', '@example.com'), true);
   assert.equal(whole('*@example.com', 'ann@sub.example.com'), false);

@@ -111,7 +111,7 @@ test('a mail is given whole, and with what became of it later', async () => {
 test('words are looked for in Message-ID, subject, addresses and file names, in any case, and nowhere else', async () => {
   const found = mailLine({
     emailMessageId: '<Ab"c\\@Example.com>',
-    emailSubject: 'ÜBER "alles" — 発注書',
+    emailSubject: 'ÜBER "alles" — 発注書 ΑΣΦΑΛΕΙΑ',
     emailFrom: 'Müller <mueller@example.org>',
     emailTo: 'einkauf@acme.example',
     parts: [
@@ -126,6 +126,7 @@ test('words are looked for in Message-ID, subject, addresses and file names, in 
     'ab"c\\@',
     'über "ALLES"',
     '発注書',
+    'ΑΣ',
     'MÜLLER',
     'einkauf@',
     'rechnung 5_2024.pdf',
