@@ -38,6 +38,7 @@ export function describeExchange(
     return fail(`${endpoint} answered with more than a token response may hold. Check oauth2TokenEndpoint.`);
   }
   const { status } = answer;
+  if (status === 429) return fail(`${endpoint} is asked too often (HTTP 429). The next run asks again.`);
   if (status === 200 || (status >= 400 && status < 500)) return undefined;
   if (status >= 300 && status < 400) {
     return fail(

@@ -104,19 +104,21 @@ function serverAt(url: URL): oauth.AuthorizationServer {
 
 /**
  * What the library is to see of an answer. Challenges are left out, for which it would drop the error
- * response; and so are ID tokens, which it would check against an issuer that nobody has named.
+ * response; and so is what it would refuse and nobody asks for: ID tokens, which it would check against an issuer
+ * that nobody has named, scopes, and members that are there but empty.
  */
 function toResponse({ status, contentType, body }: Extract<TokenAnswer, { kind: 'answer' }>): Response {
   const headers = { 'content-type': contentType };
-  return new Response(withoutIdToken(body), { status, headers });
+  return new Response(withoutUnasked(body), { status, headers });
 }
 
-function withoutIdToken(body: Buffer): string {
+function withoutUnasked(body: Buffer): string {
   const text = body.toString('utf8');
   try {
     const json: unknown = JSON.parse(text);
-    if (typeof json !== 'object' || json === null || !('id_token' in json)) return text;
-    return JSON.stringify({ ...json, id_token: undefined });
+    if (typeof json !== 'object' || json === null) return text;
+    const asked = Object.entries({ ...json, id_token: null, scope: null });
+    return JSON.stringify(Object.fromEntries(asked.filter(([, value]) => value !== null && value !== '')));
   } catch {
     return text;
   }

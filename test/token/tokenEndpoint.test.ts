@@ -90,13 +90,15 @@ test('answers that real providers give are taken', async (context) => {
     { access_token: 'at', token_type: 'bearer', expires_in: '3599', ext_expires_in: 3599 },
     { access_token: 'at', token_type: 'Bearer', expires_in: 3599, id_token: 'not.a.jwt', scope: 'openid' },
     { access_token: 'at', token_type: 'Bearer' },
+    { access_token: 'at', token_type: 'Bearer', expires_in: null, refresh_token: null, scope: ['mail'] },
+    { access_token: 'at', token_type: 'Bearer', refresh_token: '', id_token: null },
   ];
   const endpoint = await startEndpoint(context, (response, _request, number) =>
     sendJson(response, 200, answers[number - 1] ?? {}, { 'content-type': 'application/json; charset=utf-8' }),
   );
   const lives: number[] = [];
   for (const _ of answers) lives.push((await ask(refreshGrant(endpoint.url))).expiresAt - 1_000_000);
-  assert.deepEqual(lives, [3_599_000, 3_599_000, 300_000]);
+  assert.deepEqual(lives, [3_599_000, 3_599_000, 300_000, 300_000, 300_000]);
 });
 
 test('a refusal names client, code and remedy, never the secret', async (context) => {
@@ -158,7 +160,7 @@ test('an endpoint that sends the secret back as its error code does not get it i
 });
 
 test('a refusal without an OAuth error gives the HTTP status', async (context) => {
-  for (const status of [403, 404, 429]) {
+  for (const status of [403, 404]) {
     const { message, tries } = await refusal(context, (response) => {
       response.writeHead(status, { 'content-type': 'text/html' }).end('<h1>no</h1>');
     });
@@ -244,6 +246,13 @@ test('a server that fails twice is named with its status', async (context) => {
   const { message, tries } = await refusal(context, (response) => response.writeHead(503).end());
   assert.equal(message, 'The token endpoint HOST failed (HTTP 503). The next run asks again.');
   assert.equal(tries, 2);
+});
+
+test('an endpoint that has been asked too often refuses no client, and is not asked again at once', async (context) => {
+  assert.deepEqual(await refusal(context, (response) => sendJson(response, 429, { error: 'slow_down' })), {
+    message: 'The token endpoint HOST is asked too often (HTTP 429). The next run asks again.',
+    tries: 1,
+  });
 });
 
 test('a silent endpoint, and one that trickles, ends at the deadline', async (context) => {
