@@ -99,7 +99,8 @@ function toStored(all: JsonObject): StoredColumns {
     if (certificates !== undefined) columns[name] = toPem(certificates);
     else if (typeof value === 'string' || typeof value === 'boolean') columns[name] = value;
     // The table reads a number without a type as an Int32.
-    if (typeof value === 'number') columns[name] = value > maxInt32 ? BigInt(value) : value;
+    if (typeof value !== 'number') continue;
+    columns[name] = value > maxInt32 && Number.isInteger(value) ? BigInt(value) : value;
   }
   return columns;
 }

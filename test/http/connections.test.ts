@@ -224,6 +224,16 @@ test('a body that is no JSON object, too large, or of another type is refused', 
   assert.equal(await sent(JSON.stringify(base), { 'content-type': 'application/json; charset=utf-8' }), 201);
   const long = sentences(await put('body', { ...base, caCertificate: 'x'.repeat(40_000) }));
   assert.match(String(long.caCertificate), /caCertificate/);
+  for (const [port, shown] of [
+    ['1e400', 'Infinity'],
+    ['3000000000.5', '3000000000.5'],
+  ]) {
+    const answer = await api.call('PUT /api/connections/acme/body', {
+      body: JSON.stringify(base).replace('{', `{"port":${port},`),
+      headers: asJson,
+    });
+    assert.match(String(sentences(answer).port), new RegExp(`^port is ${shown}; it must be a whole number`));
+  }
 });
 
 const addRow = (partitionKey: string, rowKey: string, columns: object = {}) =>
