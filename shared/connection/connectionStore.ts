@@ -100,7 +100,8 @@ export function openConnectionStore(table: TableClient) {
       const others = Object.entries(stored).filter(([name]) => !isConfigColumn(name) && !isService(name));
       return await writeVersion(`writing connection ${nameOf(key)}`, async () => {
         const all = { ...Object.fromEntries(others), ...columns };
-        await table.updateEntity({ ...all, ...keysOf(key) }, 'Replace', { etag });
+        const typed = Object.entries(all).map(([name, value]) => [name, withType(value)]);
+        await table.updateEntity({ ...Object.fromEntries(typed), ...keysOf(key) }, 'Replace', { etag });
         return { kind: 'replaced', columns: all };
       });
     },
@@ -126,6 +127,11 @@ async function writeVersion<Written>(
     if (isMissing(error)) return { kind: 'missing' };
     throw storageFailure(error, doing);
   }
+}
+
+/** A whole number without a type is an Int32 to the service, which refuses what is too large for one. */
+function withType(value: unknown): unknown {
+  return Number.isInteger(value) && Number(value) !== (Number(value) | 0) ? { value, type: 'Double' } : value;
 }
 
 /** What the service adds to an entity by itself. */
