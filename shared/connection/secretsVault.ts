@@ -2,6 +2,7 @@ import type { TokenCredential } from '@azure/identity';
 import type { SecretClientOptions } from '@azure/keyvault-secrets';
 import { Failure } from '../failure/failure.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
+import { IdentityFailure } from '../storage/identityFailure.ts';
 import { field, statusOf } from '../storage/storageFailure.ts';
 import type { Log } from '../telemetry/log.ts';
 import { inTime } from '../wait/deadline.ts';
@@ -117,6 +118,7 @@ export function openSecretsVault(options: SecretsVaultOptions) {
 
 /** What the vault has said for good about this secret; undefined where it could not be asked. */
 function refusalOf(error: unknown, secret: VaultSecret, host: string): Failure | undefined {
+  if (error instanceof IdentityFailure) return undefined;
   if (error instanceof Failure) return error;
   const [status, codes] = [statusOf(error), codesOf(error)];
   const { column, vaultSecret } = secret;
@@ -152,12 +154,16 @@ function unusable({ column, vaultSecret }: VaultSecret, host: string): Failure {
 }
 
 function vaultAway(error: unknown, { column, vaultSecret }: VaultSecret, host: string): Failure {
+  const failed = `The Key Vault ${host} could not be asked for the secret ${vaultSecret}`;
+  if (error instanceof IdentityFailure) {
+    return new Failure('secret', `${failed}, which ${column} names. ${error.message}`, error);
+  }
   const [status, codes] = [statusOf(error), codesOf(error)];
   const name = error instanceof Error ? error.name : 'error';
   const why = status === undefined ? (codes[0] ?? name) : [`HTTP ${status}`, ...codes].join(' ');
   return new Failure(
     'secret',
-    `The Key Vault ${host} could not be asked for the secret ${vaultSecret} (${quoteServerText(why)}), which ${column} names. Check SECRETS_VAULT, the app's identity and the network; the next run asks again.`,
+    `${failed} (${quoteServerText(why)}), which ${column} names. Check SECRETS_VAULT, the app's identity and the network; the next run asks again.`,
     error,
   );
 }

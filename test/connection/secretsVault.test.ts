@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { registerHooks } from 'node:module';
 import { type TestContext, test } from 'node:test';
 import { openSecretsVault, type SecretsVaultOptions } from '../../shared/connection/secretsVault.ts';
+import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import { type LocalVault, startLocalVault, vaultHost } from './localVault.ts';
 
 const minute = 60_000;
@@ -177,6 +178,29 @@ test('a token that never comes ends in time', async (context) => {
   const getCredential = async () => ({ getToken: () => new Promise<never>(() => {}) });
   const { read } = await open(context, { getCredential, deadlineMs: 200 });
   await assert.rejects(read(), { reason: 'secret', message: /\(TimeoutError\)/ });
+});
+
+test('while the identity gets no token the last good value is used, and the sentence says what it was for', async (context) => {
+  const token = { token: 'token-of-the-app', expiresOnTimestamp: Date.now() + 1 };
+  let asked = 0;
+  const getToken = async () => {
+    asked += 1;
+    if (asked === 1) return token;
+    throw new IdentityFailure('No token for the app’s identity: its endpoint failed (HTTP 500).');
+  };
+  const { vault, read, pass, warnings } = await open(context, {
+    getCredential: async () => ({ getToken }),
+    deadlineMs: 300,
+  });
+  vault.secrets.set('mailbox-orders', 'good');
+  assert.equal(await read(), 'good');
+  pass(6 * minute);
+  assert.equal(await read(), 'good');
+  const why =
+    /^The Key Vault mail-secrets\S+ could not be asked for the secret mailbox-orders, which passwordVaultSecret names\. No token for the app’s identity: its endpoint failed \(HTTP 500\)\./;
+  assert.match(warnings[0] ?? '', why);
+  pass(60 * minute);
+  await assert.rejects(read(), { reason: 'secret', message: why });
 });
 
 test('a challenge for another domain gets no token', async (context) => {
