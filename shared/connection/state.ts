@@ -12,7 +12,7 @@ const readers = {
   heartbeatAt: readTime,
   lastStatus: (value: unknown) => runStatuses.find((status) => status === value),
   /** One sentence, at most 1,024 characters; empty after an `ok`. */
-  lastError: readText,
+  lastError: (value: unknown) => (typeof value === 'string' ? cutError(value) : undefined),
   consecutiveFailures: readCount,
   lastMailCount: readCount,
   lastMessageCount: readCount,
@@ -68,16 +68,24 @@ export function writeState(change: Partial<ConnectionState>): Record<string, str
     if (value === undefined) continue;
     if (value instanceof Date) columns[name] = value.toISOString();
     else if (typeof value === 'object') columns[name] = JSON.stringify(value);
-    else columns[name] = name === 'lastError' ? String(value).slice(0, maxLastErrorLength) : value;
+    else columns[name] = name === 'lastError' ? cutError(String(value)) : value;
   }
   return columns;
+}
+
+/** Storage takes no half character. */
+function cutError(text: string): string {
+  return text.slice(0, maxLastErrorLength).toWellFormed();
 }
 
 function readText(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
+/** Below what an Int32 holds, so that it can be counted on and written again. */
 function readCount(value: unknown): number | undefined {
   const count = typeof value === 'bigint' ? Number(value) : value;
-  return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
+  return Number.isInteger(count) && Number(count) >= 0 && Number(count) < 2_147_483_647
+    ? Number(count)
+    : undefined;
 }

@@ -101,11 +101,15 @@ test('state columns are read back as they were written, and junk in them is abse
     assert.deepEqual(state[name as keyof typeof change], written, name);
   }
   assert.equal(writeState({ lastError: 'e'.repeat(2000) }).lastError, 'e'.repeat(1024));
+  assert.equal(writeState({ lastError: `${'e'.repeat(1023)}😀` }).lastError, `${'e'.repeat(1023)}\uFFFD`);
+  assert.equal(readState({ lastError: 'e'.repeat(2000) }).lastError, 'e'.repeat(1024));
   fc.assert(fc.property(entity, (junk) => Object.keys(readState(junk)).length === stateColumns.length));
   const junk = readState({
     nextRunAt: 'x',
     lastStatus: 'dancing',
     lastMailCount: -1,
+    // One more could not be written: to the service it is no Int32.
+    consecutiveFailures: 2_147_483_647,
     runId: 5,
     lastError: null,
   });
