@@ -1,4 +1,4 @@
-import { bareUrl, isLoopback, type SettingReader } from './reader.ts';
+import { bareUrl, type SettingReader } from './reader.ts';
 
 /**
  * What the names of the app's and the platform's own settings begin with. Whoever may write a connection could
@@ -30,14 +30,13 @@ export function readSecretPrefix(reader: SettingReader): string {
   return prefix;
 }
 
-/** SECRETS_VAULT; http is taken on this machine only, for an emulator. */
+/** SECRETS_VAULT; the library behind it sends nothing by http. */
 export function readVaultAddress(reader: SettingReader): string | undefined {
   const name = 'SECRETS_VAULT';
   const text = reader.get(name);
   if (text === undefined) return undefined;
   const url = bareUrl(text);
-  const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
-  if (isSafe && url.pathname === '/') return url.origin;
+  if (url?.protocol === 'https:' && url.pathname === '/') return url.origin;
   return reader.report(
     `App setting ${name} is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.`,
   );

@@ -205,7 +205,7 @@ const refused: readonly (readonly [Env, string])[] = [
     { ...env, [name]: value },
     `App setting ${name} is ${JSON.stringify(value)}; it must be ${rule}.`,
   ]),
-  ...['acme', 'http://acme.vault.azure.net'].map((url): readonly [Env, string] => [
+  ...['acme', 'http://acme.vault.azure.net', 'http://127.0.0.1:8443'].map((url): readonly [Env, string] => [
     { SECRETS_VAULT: url },
     `App setting SECRETS_VAULT is not valid; it must be ${vaultRule}.`,
   ]),
