@@ -4,6 +4,7 @@ import { withMade } from '../storage/firstUse.ts';
 import {
   codeOf,
   failing,
+  field,
   isMissing,
   statusOf,
   storageFailure,
@@ -41,13 +42,13 @@ export type ConnectionStore = ReturnType<typeof openConnectionStore>;
 export function openConnectionStore(table: TableClient) {
   return {
     /**
-     * The entities that match `filter` (OData), with just the columns `select`; all of them where it is
-     * undefined. Read page by page.
+     * The entities that match `filter` (OData), or all of them where it is undefined, with just the columns
+     * `select`: a note may have the name of a key. Read page by page.
      */
-    async *find(filter: string | undefined, select?: readonly string[]): AsyncIterable<ConnectionEntity> {
+    async *find(filter: string | undefined, select: readonly string[]): AsyncIterable<ConnectionEntity> {
       const queryOptions = {
         ...(filter === undefined ? {} : { filter }),
-        ...(select === undefined ? {} : { select: ['PartitionKey', 'RowKey', ...select] }),
+        select: ['PartitionKey', 'RowKey', ...select],
       };
       try {
         for await (const entity of table.listEntities({ queryOptions })) yield toEntity(entity);
@@ -61,9 +62,17 @@ export function openConnectionStore(table: TableClient) {
     /** Undefined where there is no such connection. */
     async read(key: ConnectionKey): Promise<ConnectionEntity | undefined> {
       if (!isStorableKey(key.customer) || !isStorableKey(key.connection)) return undefined;
-      const reading = withMade(table, () => table.getEntity(key.customer, key.connection));
+      let etag: unknown;
+      const reading = withMade(table, () =>
+        table.getEntity(key.customer, key.connection, {
+          onResponse: ({ parsedBody }) => {
+            etag = field(parsedBody, 'odata.etag');
+          },
+        }),
+      );
       const entity = await reading.catch(unlessMissing(`reading connection ${nameOf(key)}`));
-      return entity && toEntity(entity);
+      // The library takes a note that is called `etag` or `rowKey` for the entity's own.
+      return entity && toEntity({ ...entity, ...keysOf(key), etag });
     },
 
     /** Merges state columns and gives the new version. With `etag`, only if the entity is still that version. */

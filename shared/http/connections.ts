@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { odata } from '@azure/data-tables';
-import { secretColumns } from '../connection/columns.ts';
+import { configColumnNames, secretColumns } from '../connection/columns.ts';
 import {
   type ConnectionEntity,
   type ConnectionKey,
@@ -9,7 +9,7 @@ import {
   nameOf,
   type StoredColumns,
 } from '../connection/connectionStore.ts';
-import { runStatuses } from '../connection/state.ts';
+import { innerColumns, runStatuses, stateColumns } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
 import { type Answer, problem, refuse } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
@@ -23,6 +23,8 @@ import { type ApiRequest, readJsonObject } from './request.ts';
 const maxConflicts = 10;
 
 export const connectionsQuery = ['customer', 'status', 'since', 'limit', 'after'] as const;
+
+const shownColumns = [...configColumnNames, ...stateColumns.filter((name) => !innerColumns.has(name))];
 
 /** What storage's clock and this one may differ by, and how long a write may take to be seen. */
 const sinceOverlapMs = 15_000;
@@ -43,7 +45,7 @@ export async function listConnections(request: ApiRequest, dependencies: HttpDep
   ];
   const found: ConnectionEntity[] = [];
   const store = await dependencies.connections();
-  for await (const entity of store.find(conditions.join(' and ') || undefined)) {
+  for await (const entity of store.find(conditions.join(' and ') || undefined, shownColumns)) {
     found.push(entity);
     if (found.length > limit) break;
   }

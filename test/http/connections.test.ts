@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { TableClient } from '@azure/data-tables';
 import { type AppTestbed, startAppTestbed } from '../app/testbed.ts';
 import { caPem } from '../mailbox/caPem.ts';
 import { type Api, list, type Operation, object, openApi, sentences } from './api.ts';
@@ -82,6 +83,48 @@ test('a replaced config leaves state and the notes of the operator alone', async
   }
   assert.deepEqual(object(answer.json()).state, state);
   assert.doesNotMatch(answer.text(), /ask Ann/);
+});
+
+test('notes that are called as the library calls keys and version stop neither list, poll nor change', async () => {
+  // The library itself can't write such names.
+  const table = TableClient.fromConnectionString(bed.azurite.connectionString, 'EmailConnections', {
+    allowInsecureConnection: true,
+    additionalPolicies: [
+      {
+        position: 'perCall',
+        policy: {
+          name: 'rename',
+          async sendRequest(request, next) {
+            if (typeof request.body === 'string') request.body = request.body.replaceAll('note_', '');
+            return await next(request);
+          },
+        },
+      },
+    ],
+  });
+  const mailbox = { ...base, host: '127.0.0.1', port: 1 };
+  const notes: Record<string, object> = {
+    etag: { note_etag: 'ask Ann' },
+    number: { note_partitionKey: 5, note_rowKey: true },
+    foreign: { note_partitionKey: 'acme', note_rowKey: 'another' },
+  };
+  await bed.addConnection('another', { ...mailbox, enabled: false });
+  const another = await entity('another');
+  for (const [rowKey, note] of Object.entries(notes)) {
+    await table.upsertEntity({ partitionKey: 'acme', rowKey, ...mailbox, ...note }, 'Replace');
+    await bed.poll(rowKey);
+    const read = object((await get(rowKey)).json());
+    assert.equal(read.connection, rowKey);
+    assert.equal(object(read.state).lastStatus, 'failed', rowKey);
+  }
+  const listed = list(object((await api.call('GET /api/connections')).json()).connections);
+  const names = listed.map(({ connection }) => connection);
+  for (const rowKey of Object.keys(notes)) {
+    assert.ok(names.includes(rowKey), rowKey);
+    assert.equal((await put(rowKey, mailbox)).status, 200, rowKey);
+    assert.equal((await api.call(`DELETE /api/connections/acme/${rowKey}`)).status, 204, rowKey);
+  }
+  assert.deepEqual(await entity('another'), another);
 });
 
 test('no answer has a secret in it, wherever a table editor has put it', async () => {
