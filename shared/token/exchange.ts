@@ -22,7 +22,7 @@ export interface TokenRequest {
 }
 
 export type TokenAnswer =
-  | { readonly kind: 'answer'; readonly status: number; readonly contentType: string; readonly body: Buffer }
+  | { readonly kind: 'answer'; readonly status: number; readonly body: Buffer }
   | { readonly kind: 'unreachable'; readonly code: string }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'oversized' };
@@ -79,8 +79,7 @@ function exchangeOnce(
     });
     incoming.on('end', () => {
       const status = incoming.statusCode ?? 0;
-      const contentType = incoming.headers['content-type'] ?? '';
-      end({ kind: 'answer', status, contentType, body: Buffer.concat(pieces) });
+      end({ kind: 'answer', status, body: Buffer.concat(pieces) });
     });
   });
   outgoing.end(body);

@@ -105,10 +105,10 @@ function serverAt(url: URL): oauth.AuthorizationServer {
 /**
  * What the library is to see of an answer. Challenges are left out, for which it would drop the error
  * response; and so is what it would refuse and nobody asks for: ID tokens, which it would check against an issuer
- * that nobody has named, scopes, and members that are there but empty.
+ * that nobody has named, scopes, members that are there but empty, and the content type.
  */
-function toResponse({ status, contentType, body }: Extract<TokenAnswer, { kind: 'answer' }>): Response {
-  const headers = { 'content-type': contentType };
+function toResponse({ status, body }: Extract<TokenAnswer, { kind: 'answer' }>): Response {
+  const headers = { 'content-type': 'application/json' };
   return new Response(withoutUnasked(body), { status, headers });
 }
 

@@ -101,6 +101,23 @@ test('answers that real providers give are taken', async (context) => {
   assert.deepEqual(lives, [3_599_000, 3_599_000, 300_000, 300_000, 300_000]);
 });
 
+test('JSON is taken for what it is, whatever type it is sent as', async (context) => {
+  const types = ['text/plain;charset=UTF-8', 'text/html', 'application/x-javascript'];
+  const endpoint = await startEndpoint(context, (response, _request, number) =>
+    sendJson(
+      response,
+      200,
+      { access_token: 'at', token_type: 'bearer' },
+      { 'content-type': types[number - 1] ?? '' },
+    ),
+  );
+  for (const _ of types) assert.equal((await ask(clientCredentials(endpoint.url))).accessToken, 'at');
+  const { message } = await refusal(context, (response) =>
+    sendJson(response, 400, { error: 'invalid_scope' }, { 'content-type': 'text/plain' }),
+  );
+  assert.match(message, /: invalid_scope\. Check oauth2Scope\.$/);
+});
+
 test('a refusal names client, code and remedy, never the secret', async (context) => {
   const entra = {
     error: 'invalid_client',
