@@ -50,8 +50,11 @@ export function readTime(request: Query, name: string): Date | undefined {
   const text = queryText(request, name);
   if (text === undefined) return undefined;
   const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,7})?)?(Z|[+ -]\d\d:?\d\d))?$/.test(text);
+  const day = text.slice(0, 10);
+  // Of 30 February the parser makes 2 March.
+  const isDay = new Date(day).toJSON()?.startsWith(day) === true;
   // An unescaped + is a blank by now.
-  const time = new Date(isTime ? text.replace(' ', '+') : Number.NaN);
+  const time = new Date(isTime && isDay ? text.replace(' ', '+') : Number.NaN);
   if (!Number.isNaN(time.getTime())) return time;
   return refuse(400, `${name} must be a time such as 2026-11-27T08:00:00Z.`);
 }

@@ -66,6 +66,8 @@ test('what can’t be is refused with a sentence', async () => {
   const wrong: Record<string, string>[] = [
     { from: 'yesterday' },
     { to: '2026-13-01' },
+    { to: '2026-02-30T08:00:00+14:00' },
+    { to: '2027-02-29' },
     { from: '2026-11-27T10:00:00' },
     { from: '2026-11-27', to: '2026-11-26' },
     { limit: '0' },
