@@ -55,7 +55,8 @@ export function readTime(request: Query, name: string): Date | undefined {
   const isDay = new Date(day).toJSON()?.startsWith(day) === true;
   // An unescaped + is a blank by now.
   const time = new Date(isTime && isDay ? text.replace(' ', '+') : Number.NaN);
-  if (!Number.isNaN(time.getTime())) return time;
+  // Years beyond four digits are written with a sign.
+  if (/^\d/.test(time.toJSON() ?? '')) return time;
   return refuse(400, `${name} must be a time such as 2026-11-27T08:00:00Z.`);
 }
 

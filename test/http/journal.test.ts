@@ -68,6 +68,8 @@ test('what can’t be is refused with a sentence', async () => {
     { to: '2026-13-01' },
     { to: '2026-02-30T08:00:00+14:00' },
     { to: '2027-02-29' },
+    // By now in the year 10000.
+    { to: '9999-12-31T23:59:59-10:00' },
     { from: '2026-11-27T10:00:00' },
     { from: '2026-11-27', to: '2026-11-26' },
     { limit: '0' },
