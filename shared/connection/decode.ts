@@ -110,7 +110,7 @@ function parseColumns(raw: Record<string, unknown>, errors: Map<string, string>,
 
 function columnSentence(name: ConfigColumnName, value: unknown): string {
   if (name === 'cron' && typeof value === 'string') {
-    return `cron is ${quote(value)}; ${checkCron(value) ?? 'it is too long'}.`;
+    return `cron is ${quote(value)}; ${checkCron(value) ?? 'it must have at most 256 characters'}.`;
   }
   // A name that can't be a setting's may be the secret itself, put into the wrong column.
   const hidden =

@@ -372,6 +372,10 @@ const refused: readonly Refused[] = [
     { cron: '0 0 6 * * *' },
     'cron is "0 0 6 * * *"; it must have five fields (minute, hour, day of month, month, day of week).',
   ],
+  [
+    { cron: `${'5,'.repeat(130)}5 * * * *` },
+    `cron is "${'5,'.repeat(40)}…"; it must have at most 256 characters.`,
+  ],
   [{ cron: '0 0 30 2 *' }, 'cron is "0 0 30 2 *"; it must name a time that comes.'],
   [
     { sendAttachments: 'false', sendMessageBody: false },
