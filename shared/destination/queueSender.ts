@@ -216,7 +216,6 @@ export class LinkedSender implements QueueSender {
     for (let attempt = 1; ; attempt += 1) {
       left = refuseFencedOff(left);
       if (left.length === 0) return { left };
-      const messages = left.map(({ message }) => message);
       // All that is on the wire at a time shares it.
       const tryMs = Math.min(this.#retry.tryMs + wireMs(this.#bytesInFlight), deadlineMs - performance.now());
       const triedAtMs = performance.now();
@@ -227,7 +226,10 @@ export class LinkedSender implements QueueSender {
           async (trySignal) => {
             used = this.#link ?? this.#replaceLink(this.#retry.tryMs);
             const link = await used;
-            await link.send(messages, trySignal);
+            // A link may take as long to open as a lease to lapse.
+            left = refuseFencedOff(left);
+            const messages = left.map(({ message }) => message);
+            if (messages.length > 0) await link.send(messages, trySignal);
           },
           () => new TryTimedOut(),
           signal,
@@ -241,7 +243,7 @@ export class LinkedSender implements QueueSender {
         const problem = toDeliveryProblem(error, this.#queue);
         if (problem.retry === 'reconnect') this.#loseLink(used, error, triedAtMs);
         // A batch refused for no known reason may hold one bad message: no minute is spent on the whole.
-        const isFinal = problem.retry === 'no' || (problem.scope === 'message' && messages.length > 1);
+        const isFinal = problem.retry === 'no' || (problem.scope === 'message' && left.length > 1);
         if (!isFinal && (await waitForRetry(attempt, this.#retry, deadlineMs, signal))) continue;
         // The next run proves the queue anew before it fetches anything.
         if (problem.scope === 'queue') this.#loseLink(used, error, undefined);

@@ -9,7 +9,17 @@ import {
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import type { BrokerQueue } from '../testbed/broker/queue.ts';
-import { bytesOf, destinationsFor, failureOf, idsIn, mayWrite, messageOf, until } from './support.ts';
+import { startProxy } from '../testbed/proxy.ts';
+import {
+  bytesOf,
+  destinationsFor,
+  failureOf,
+  idsIn,
+  mayWrite,
+  messageOf,
+  quickRetry,
+  until,
+} from './support.ts';
 
 let broker: Broker;
 let destinations: Destinations;
@@ -77,6 +87,25 @@ for (const [repeat, fault, transfers] of [
     assert.equal(queue.accepted, 0);
   });
 }
+
+test('it is asked once the link is open that the message waits for', async (t) => {
+  const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: broker.port });
+  const own = destinationsFor(broker.connectionStringFor(proxy.port), {
+    retry: { ...quickRetry, tryMs: 3_000 },
+  });
+  t.after(async () => {
+    await own.close();
+    await proxy.stop();
+  });
+  const toQueue = await own.open(queue.name);
+  proxy.dropAll('rst');
+  await until('no connection', () => proxy.connections.open === 0);
+  proxy.setDelay(50);
+  const fence = closingFence();
+  proxy.onConnection(fence.close);
+  assert.ok((await failureOf(toQueue.send(messageOf(bytesOf(10)), fence))) instanceof FencedOff);
+  assert.equal(queue.transfers, 0);
+});
 
 test('in a batch each message has its own: the others of the batch pass, in one transfer', async () => {
   const sends = Array.from({ length: 10 }, (_, n) => {
