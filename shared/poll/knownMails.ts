@@ -77,7 +77,7 @@ export class KnownMails {
 
   /** Resolves when it is recorded that the mail was delivered; many are recorded together. */
   async record(identity: MailIdentity): Promise<void> {
-    await this.#records.add(identity);
+    await this.#orInDoubt(this.#records.add(identity));
   }
 
   /** The store has marked this mail. */
@@ -85,7 +85,7 @@ export class KnownMails {
     this.#marks.set(id, { keyHash, storedAt });
   }
 
-  /** A store was cut or failed, and may have marked its mail all the same: the next run has to look. */
+  /** What was cut or failed may have been done all the same, or not: the next run has to look. */
   noteDoubt(): void {
     this.#isInDoubt = true;
   }
@@ -97,16 +97,23 @@ export class KnownMails {
 
   /** These mails are settled, or gone. Rejects with a `Failure`. */
   async forget(identityIds: readonly string[]): Promise<void> {
-    await this.#options.delivered.forget(identityIds);
+    await this.#orInDoubt(this.#options.delivered.forget(identityIds));
     await this.#removeMarks(identityIds.filter((id) => this.#marks.has(id)));
   }
 
   /** Forgets the mails that a complete list no longer has. Rejects with a `Failure`. */
   async keepOnly(keyHashes: ReadonlySet<string>): Promise<void> {
-    await this.#options.delivered.keepOnly(keyHashes);
+    await this.#orInDoubt(this.#options.delivered.keepOnly(keyHashes));
     await this.#removeMarks(
       [...this.#marks].flatMap(([id, { keyHash }]) => (keyHashes.has(keyHash) ? [] : [id])),
     );
+  }
+
+  async #orInDoubt(work: Promise<void>): Promise<void> {
+    await work.catch((error: unknown) => {
+      this.noteDoubt();
+      throw error;
+    });
   }
 
   async #removeMarks(identityIds: readonly string[]): Promise<void> {

@@ -66,6 +66,31 @@ test('after a store that may have been done the mailbox is not clean, so that th
   assert.equal(known.isEmpty, false);
 });
 
+test('nor is it where a delivery could not be recorded, which may have been done', async (t) => {
+  const storage = await openStorage(azurite);
+  const known = await readKnown(storage);
+  const upsert = storage.delivered.upsertEntity.bind(storage.delivered);
+  t.mock.method(storage.delivered, 'upsertEntity', async (...args: Parameters<typeof upsert>) => {
+    if ((await upsert(...args)) !== undefined) throw new Error('The answer was lost.');
+  });
+  await assert.rejects(known.record(mail(1)));
+  assert.equal((await readKnown(storage)).find(mail(1))?.kind, 'delivered');
+  assert.equal(known.isEmpty, false);
+});
+
+test('nor is it where the record of what was settled, or is gone, could not be removed', async (t) => {
+  for (const end of ['forget', 'keepOnly'] as const) {
+    const storage = await openStorage(azurite);
+    const known = await readKnown(storage);
+    await known.record(mail(1));
+    const away = () => Promise.reject(new Error('Storage is away.'));
+    t.mock.method(storage.delivered, 'deleteEntity', away);
+    await assert.rejects(end === 'forget' ? known.forget([mail(1).id]) : known.keepOnly(new Set()));
+    assert.equal((await readKnown(storage)).find(mail(1))?.kind, 'delivered');
+    assert.equal(known.isEmpty, false, end);
+  }
+});
+
 test('the same number with other fields is another mail', async () => {
   const storage = await openStorage(azurite);
   await knownOf(storage).record(mail(1));
