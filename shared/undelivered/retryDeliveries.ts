@@ -158,7 +158,8 @@ class QueueRetry {
         (record) => this.#retry(record, sender),
       );
     } catch (error) {
-      this.#outage ??= toFailure(error, `opening queue ${this.#queueName}`);
+      // A try that was given up with the process says nothing of the queue.
+      if (!this.#tick.told.aborted) this.#outage ??= toFailure(error, `opening queue ${this.#queueName}`);
     }
     const outage = this.#outage;
     if (outage && !this.#storageFailure) await this.#putOff([...left], outage);
@@ -176,9 +177,11 @@ class QueueRetry {
 
   /** Never rejects: where its outcome can't be written, the record is free again when the taking has lapsed. */
   async #retry(due: DueRecord, sender: QueueSender): Promise<void> {
-    const { store, summary, startedAt, told } = this.#tick;
-    const takenAtMs = performance.now();
-    const fence: Fence = { mayWrite: () => !told.aborted && performance.now() - takenAtMs < takenMs };
+    const { store, summary, startedAt, told, now } = this.#tick;
+    const [takenAtMs, takenAt] = [performance.now(), now().getTime()];
+    // By the clock that has gone further: a suspended machine stops the first, and another takes the record by its own.
+    const heldMs = () => Math.max(performance.now() - takenAtMs, now().getTime() - takenAt);
+    const fence: Fence = { mayWrite: () => !told.aborted && heldMs() < takenMs };
     try {
       const record = await store.take(due);
       if (!record) return;

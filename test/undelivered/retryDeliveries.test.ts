@@ -219,6 +219,20 @@ test('told to go while a queue hangs, a tick gives back what it was sending, unt
   assert.equal((await bed.tick(storage)).delivered, 1);
 });
 
+test('told to go while a queue is being opened, a tick puts nothing off, nor abandons it', async () => {
+  const { storage } = await bed.withDue(2);
+  passMinutes(storage, 169 * 60);
+  const telling = new AbortController();
+  const open = async () => {
+    telling.abort();
+    throw new Failure('delivery', 'The queue did not answer in time.');
+  };
+  const destinations = { open, close: async () => undefined };
+  const { failed, abandoned } = await bed.tick(storage, { destinations, told: telling.signal });
+  assert.deepEqual([failed, abandoned], [0, 0]);
+  assert.equal((await bed.tick(storage)).delivered, 2);
+});
+
 test('told to go in the middle of a mail, only what was not accepted is sent later', async () => {
   const bodies = [1, 2, 3].map((seed) => contentOf(bytesOf(150_000, seed)));
   const { queue, storage } = await bed.withDueMail(bodies);

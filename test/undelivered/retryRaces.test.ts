@@ -107,6 +107,19 @@ test('the outcome of a taker whose time has lapsed does not free what another ha
   assert.equal((await storage.newest())?.tries, 0);
 });
 
+test('a taker that was suspended until another has taken its record sends nothing more of it', async () => {
+  const { queue, storage } = await bed.withDue(1);
+  const destinations = bed.sendingBy(async (send, message) => {
+    // The machine stands still, and its monotonic clock with it.
+    if (message.applicationProperties.partNumber === 1) passMinutes(storage, 10);
+    await send(message);
+  });
+  const suspended = await bed.tick(storage, { destinations });
+  assert.deepEqual([suspended.delivered, queue.accepted], [0, 0]);
+  assert.equal((await bed.tick(storage)).delivered, 1);
+  assert.equal(queue.accepted, 2);
+});
+
 test('a record is given up for good though its blobs can not be removed at once', async (t) => {
   const storage = await bed.openStorage();
   await storeMails(storage, 'away', 1);
