@@ -144,7 +144,7 @@ async function store(
     partCount: parts.length,
     parts: unsent,
   };
-  const storing = openUndelivered().then((store) => store.store(mail, signal));
+  const storing = openUndelivered().then((store) => store.store(mail, limits));
   try {
     return await unlessAborted(storing, signal, () => toFailure(signal.reason, 'storing a mail'));
   } catch (error) {

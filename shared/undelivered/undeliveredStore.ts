@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { odata, type TableClient, type TransactionAction } from '@azure/data-tables';
 import type { ConnectionKey } from '../connection/connectionStore.ts';
+import { type Fence, FencedOff } from '../destination/destination.ts';
 import { Failure } from '../failure/failure.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { PartMessage } from '../message/message.ts';
@@ -90,16 +91,17 @@ export class UndeliveredStore {
 
   /**
    * Keeps the mail's parts and marks it; when it resolves, to the time of its record, they are safe and the mail may
-   * be settled. Nothing is begun any more once `signal` has fired: it then rejects with the signal's reason.
+   * be settled. Nothing is begun any more once the run's signal has fired: it then rejects with the signal's reason. A
+   * run that may not write any more stores nothing: it then rejects with `FencedOff`.
    */
-  async store(mail: UndeliveredMail, signal?: AbortSignal): Promise<Date> {
+  async store(mail: UndeliveredMail, run?: Fence & { readonly signal: AbortSignal }): Promise<Date> {
     return await this.#stores.run(async () => {
-      signal?.throwIfAborted();
-      return await this.#store(mail);
+      run?.signal.throwIfAborted();
+      return await this.#store(mail, run);
     });
   }
 
-  async #store(mail: UndeliveredMail): Promise<Date> {
+  async #store(mail: UndeliveredMail, run: Fence | undefined): Promise<Date> {
     const storedAt = this.#now();
     const id = newRecordId(storedAt, randomUUID());
     const doing = `storing undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection}`;
@@ -108,6 +110,8 @@ export class UndeliveredStore {
     const storing = withMade(this.#table, () => this.#table.upsertEntity(row, 'Replace'));
     await storing.catch(failing(doing));
     await this.parts.write(id, mail.parts);
+    // Another run may have sent the mail meanwhile.
+    if (run?.mayWrite() === false) throw new FencedOff();
     const mark = markKey(mail.customer, mail.connection, mail.identity.id);
     const actions: TransactionAction[] = [
       [

@@ -15,7 +15,7 @@ const clocks = ['monotonic', 'wall'] as const;
 let bed: PollingBed;
 before(async () => {
   const users = usersOf('wall', 'monotonic', 'broken', 'going');
-  bed = await startPollingBed([...users, 'columns', 'late', 'twice', 'ahead', 'opening', 'unheard']);
+  bed = await startPollingBed([...users, 'columns', 'late', 'twice', 'ahead', 'opening', 'unheard', 'storing']);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());
@@ -95,6 +95,39 @@ for (const protocol of protocols) {
     assert.ok(queue.duplicates - duplicates <= 32, `${queue.duplicates - duplicates} repeats`);
   });
 }
+
+test('what a run was storing when its lease lapsed is no record: the run after it sends the mail, and nothing else does', async () => {
+  await bed.addMailbox('storing', 'IMAP', mailsOf('storing', 1));
+  bed.broker.faults.quotaExceeded = true;
+  const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<undefined>()];
+  const { blobPort } = bed.azurite;
+  const blobs = await startStorageProxy(blobPort);
+  blobs.fault = ({ method, url }) => {
+    if (method !== 'PUT' || !url.includes('/email-undelivered/')) return undefined;
+    asked.resolve();
+    return released.promise;
+  };
+  const clock = new SettableClock();
+  const AzureWebJobsStorage = throughProxies(bed.azurite.connectionString, [[blobPort, blobs.port]]);
+  const times = { leaseSeconds: 60, renewMs: 20_000, clock };
+  const poll = await bed.openInstance(times, { AzureWebJobsStorage });
+  const polling = poll('storing');
+  try {
+    await asked.promise;
+    clock.aheadMs.wall = 61_000;
+    await bed.lease('storing').breakLease(0);
+    bed.broker.faults.quotaExceeded = false;
+    assert.equal((await bed.poll('storing')).lastError, '');
+    released.resolve(undefined);
+    await polling;
+    const filter = "status eq 'waiting'";
+    const records = bed.table('EmailUndelivered').listEntities({ queryOptions: { filter } });
+    for await (const { rowKey } of records) assert.fail(`${rowKey} would be sent again`);
+    assert.deepEqual(arrived(bed, 'storing'), eachOnce('storing', 1));
+  } finally {
+    await blobs.stop();
+  }
+});
 
 test('a fenced run leaves the columns of the run that came after it alone', async () => {
   await bed.addMailbox('columns', 'IMAP', mailsOf('columns'));

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
 import { shortHash } from '../../shared/message/identity.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
-import { contentOf, payloadOf, until } from '../destination/support.ts';
+import { contentOf, mayWrite, payloadOf, until } from '../destination/support.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { openStorage, passMinutes, repeatUpdates, type Storage, undeliveredMail } from './storage.ts';
 
@@ -164,7 +164,7 @@ test('no more than eight mails are stored at a time, and none is begun once its 
     await write(...args);
   });
   const storing = Array.from({ length: 12 }, (_, n) =>
-    storage.store.store(undeliveredMail(['x'], { uid: n }), ending.signal),
+    storage.store.store(undeliveredMail(['x'], { uid: n }), { ...mayWrite, signal: ending.signal }),
   );
   await until('eight are under way', () => begun === 8);
   ending.abort(new Error('The run has ended.'));
