@@ -38,6 +38,8 @@ export class LinkedSender implements QueueSender {
   #linkBytes = Number.POSITIVE_INFINITY;
   #bytesInFlight = 0;
   #lastAcceptedAtMs = 0;
+  /** Messages since then that were refused for no known reason until their time was over. */
+  #unexplained = 0;
   #lastUsedAtMs = performance.now();
   #pumpScheduled = false;
 
@@ -179,9 +181,7 @@ export class LinkedSender implements QueueSender {
       await this.#deliverSingly(left);
     } else {
       for (const { refuse } of left) refuse(problem.failure);
-      // What would meet the same fate does not get a minute of its own, one after the other.
-      const isOutage = problem.scope === 'queue' && this.#lastAcceptedAtMs <= startedAtMs;
-      if (isOutage) this.#refuseWaiting(problem.failure);
+      this.#isOutage(problem, startedAtMs);
     }
   }
 
@@ -193,13 +193,26 @@ export class LinkedSender implements QueueSender {
         member.refuse(outage);
         continue;
       }
+      const startedAtMs = performance.now();
       const { left, problem } = await this.#sendInTime([member]);
-      if (problem?.scope === 'queue') outage = problem.failure;
+      if (problem && this.#isOutage(problem, startedAtMs)) outage = problem.failure;
       for (const { accept, refuse } of left) {
         if (problem) refuse(problem.failure);
         else accept();
       }
     }
+  }
+
+  /**
+   * Whether the queue is away, which two in a row mean, too, that were refused for no known reason: one alone may
+   * itself be at fault. What would meet the same fate does not get a minute of its own, one after the other.
+   */
+  #isOutage({ scope, retry, failure }: DeliveryProblem, startedAtMs: number): boolean {
+    if (scope === 'message' && retry === 'no') return false;
+    if (scope === 'message') this.#unexplained += 1;
+    const isAway = scope === 'queue' || this.#unexplained > 1;
+    if (isAway && this.#lastAcceptedAtMs <= startedAtMs) this.#refuseWaiting(failure);
+    return isAway;
   }
 
   /**
@@ -235,6 +248,7 @@ export class LinkedSender implements QueueSender {
           signal,
         );
         this.#lastAcceptedAtMs = performance.now();
+        this.#unexplained = 0;
         return { left };
       } catch (error) {
         if (signal.aborted) {

@@ -104,18 +104,44 @@ test('a queue deleted in the middle is named at once', async () => {
   assert.match(message, /^Service Bus queue orders doesn't exist in namespace/);
 });
 
-/** Asserts that all of many messages fail within the endpoint retry. */
-async function assertAllFail(sentence: RegExp): Promise<void> {
+/** Asserts that all of many messages fail within the endpoint retry, or so many of them. */
+async function assertAllFail(sentence: RegExp, size = 100_000, retries = 1, count = 60): Promise<void> {
   const startedMs = performance.now();
-  const sends = many(60, 100_000).map((message) => failureOf(sender.send(message, mayWrite)));
+  const sends = many(count, size).map((message) => failureOf(sender.send(message, mayWrite)));
   for (const { message } of await Promise.all(sends)) assert.match(message, sentence);
   const tookMs = performance.now() - startedMs;
-  assert.ok(tookMs <= quickRetry.sendTotalMs + 1_000, `${tookMs} ms`);
+  assert.ok(tookMs <= retries * quickRetry.sendTotalMs + 1_000, `${tookMs} ms`);
 }
 
 test('a broker that takes messages and answers nothing ends all of them within the endpoint retry', async () => {
   broker.faults.silentTransfers = true;
   await assertAllFail(/did not answer in time/);
+});
+
+for (const [how, size] of [
+  ['in batches', 1_000],
+  ['each alone', 100_000],
+] as const) {
+  test(`a queue that refuses all for no known reason, sent ${how}, is away once two in a row have failed`, async () => {
+    broker.faults.internalErrors = true;
+    await assertAllFail(/took no message \(GeneralError\)/, size, 2, 1_200);
+    broker.faults.internalErrors = false;
+    const messages = many(10);
+    await sendAll(messages);
+    assertAllOnce(messages);
+  });
+}
+
+test('one message of a batch that is refused for no known reason may itself be at fault: the others are tried', async () => {
+  broker.faults.internalErrors = true;
+  const sends = many(3).map((message) => sender.send(message, mayWrite));
+  const outcomes = Promise.allSettled(sends);
+  await sends[0]?.catch(() => undefined);
+  broker.faults.internalErrors = false;
+  assert.deepEqual(
+    (await outcomes).map(({ status }) => status),
+    ['rejected', 'fulfilled', 'fulfilled'],
+  );
 });
 
 test('a broker that stays away fails all messages within the endpoint retry, and works again when it is back', async () => {

@@ -15,7 +15,16 @@ const clocks = ['monotonic', 'wall'] as const;
 let bed: PollingBed;
 before(async () => {
   const users = usersOf('wall', 'monotonic', 'broken', 'going');
-  bed = await startPollingBed([...users, 'columns', 'late', 'twice', 'ahead', 'opening', 'unheard', 'storing']);
+  bed = await startPollingBed([
+    ...users,
+    'columns',
+    'late',
+    'twice',
+    'ahead',
+    'opening',
+    'unheard',
+    'storing',
+  ]);
 });
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());

@@ -24,6 +24,8 @@ export function noFaults() {
     silentTransfers: false,
     /** Transfers are rejected as `amqp:resource-limit-exceeded` (SDK: QuotaExceeded). */
     quotaExceeded: false,
+    /** Transfers are rejected as `amqp:internal-error` (SDK: GeneralError). */
+    internalErrors: false,
     /** Every queue is as if disabled. */
     entityDisabled: false,
   };
@@ -58,6 +60,9 @@ export const conditions = {
   /** QuotaExceeded */
   quotaExceeded: (queue: string) =>
     amqpError('amqp:resource-limit-exceeded', `The maximum size of '${queue}' has been reached.`),
+  /** GeneralError: the SDK has no code of its own for it. */
+  internalError: () =>
+    amqpError('amqp:internal-error', 'The service was unable to process the request; retry the operation.'),
   /** MessageSizeExceeded */
   messageSize: (sizeBytes: number, limitBytes: number) =>
     amqpError(

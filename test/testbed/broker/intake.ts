@@ -58,6 +58,7 @@ function faultRefusal(entity: Entity, faults: BrokerFaults): AmqpCondition | und
     faults.serverBusyTransfers--;
     return conditions.serverBusy();
   }
+  if (faults.internalErrors) return conditions.internalError();
   if (faults.quotaExceeded) return conditions.quotaExceeded(entity.name);
   if (faults.entityDisabled || entity.disabled) return conditions.disabled(entity.name);
   return undefined;
