@@ -34,6 +34,8 @@ export interface FlightOptions {
   readonly memory: RunMemory;
   /** Keys of mails that this run leaves where they are. */
   readonly passedOver: Set<string>;
+  /** Gets the keys of the mails that it settles. */
+  readonly settledKeys: Set<string>;
   /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
   readonly warn: (sentence: string) => void;
 }
@@ -189,7 +191,7 @@ export class Flight {
 
   async #settleAlike(done: readonly Done[], inPlace?: 'in place'): Promise<void> {
     if (done.length === 0) return;
-    const { session, way } = this.#options;
+    const { session, way, settledKeys } = this.#options;
     let stay: readonly MailRef[] = [];
     try {
       const mails = done.map(({ mail }) => mail);
@@ -197,7 +199,10 @@ export class Flight {
     } catch (error) {
       return this.#fail(error, 'settling mail');
     }
-    for (const { mail, identity } of done) way.settled.add(identity, String(mail.id));
+    for (const { mail, identity } of done) {
+      way.settled.add(identity, String(mail.id));
+      settledKeys.add(mail.key);
+    }
     // What could only be flagged is settled again by a later run, which its record tells.
     const ids = done.filter(({ mail }) => !stay.includes(mail)).map(({ identity }) => identity.id);
     // What POP3 is told to delete is deleted when the session ends well.

@@ -72,6 +72,8 @@ class Drain {
   readonly tally = new Tally();
   readonly #run: Run;
   readonly #passedOver = new Set<string>();
+  /** Keys of mails that this run has settled. */
+  readonly #settledKeys = new Set<string>();
   readonly #alone = new Set<string>();
   #mailbox: { readonly id: string; readonly known: KnownMails; isRead: boolean } | undefined;
   #hasMore = false;
@@ -129,6 +131,7 @@ class Drain {
       throw error;
     });
     let flight: Flight | undefined;
+    const passedOver = this.#passedOver.size;
     try {
       const { known, wasRead } = await this.#untilCut(this.#openMailbox(session));
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
@@ -150,7 +153,9 @@ class Drain {
       // Only a complete list tells what is gone.
       if (!onlyKey && !session.hasMore) this.#run.tries.noteAllListed();
       if (wasRead && !session.hasMore) await this.#untilCut(known.keepOnly(keys));
-      if (!onlyKey) this.#hasMore = session.hasMore && flight !== undefined && flight.progress > 0;
+      // The next list reaches past those that are passed over.
+      const hasProgressed = flight ? flight.progress > 0 : this.#passedOver.size > passedOver;
+      if (!onlyKey) this.#hasMore = session.hasMore && hasProgressed;
     } finally {
       // Those, too, that were marked before the list failed.
       this.#tellOfLeftOut(session);
@@ -250,7 +255,8 @@ class Drain {
       this.#mailbox.isRead = true;
     }
     const { tally } = this;
-    const flight = before ?? new Flight({ session, way, tally, memory, warn, passedOver: this.#passedOver });
+    const keys = { passedOver: this.#passedOver, settledKeys: this.#settledKeys };
+    const flight = before ?? new Flight({ session, way, tally, memory, warn, ...keys });
     await limits.beginFetching();
     const mails = await measuring;
     if (!this.mayTakeMore()) return flight;
@@ -289,6 +295,8 @@ class Drain {
   }
 
   #isWanted(mail: MailRef): boolean {
+    // A server that lists one again keeps what it was told to delete: the next run's session tells it once more.
+    if (this.#settledKeys.has(mail.key)) this.#passedOver.add(mail.key);
     if (this.#passedOver.has(mail.key)) return false;
     const choice = this.#run.tries.choose(mail);
     if (choice !== 'fetch') this.#passedOver.add(mail.key);

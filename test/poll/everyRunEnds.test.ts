@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { protocols, serverColumns } from '../app/testbed.ts';
+import { protocols, queueName, serverColumns } from '../app/testbed.ts';
 import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
 import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
 import { arrived, eachOnce, twoPartMails } from '../reliability/mails.ts';
@@ -88,6 +88,22 @@ test('a queue that answers nothing keeps a run no longer', async () => {
     assertCut(await pollTimed('unsent'));
   } finally {
     bed.broker.faults.silentAttach = false;
+    await server.stop();
+  }
+});
+
+test('of a server that keeps what it was told to delete a run sends each mail once, also those behind the first page', async () => {
+  const count = 2_010;
+  const server = await startScriptedServer({ mails: twoPartMails('keeping', count, 10) });
+  try {
+    await bed.addConnection('keeping', serverColumns('POP3', server.port));
+    const poll = await bed.openInstance(undefined, { POLL_TIME_BUDGET_SECONDS: '60' });
+    const { duplicates } = bed.broker.queue(queueName);
+    const { lastError, lastMailCount } = await poll('keeping');
+    assert.deepEqual([lastError, lastMailCount], ['', count]);
+    assert.equal(bed.broker.queue(queueName).duplicates, duplicates);
+    assert.deepEqual(arrived(bed, 'keeping'), eachOnce('keeping', count));
+  } finally {
     await server.stop();
   }
 });
