@@ -95,7 +95,10 @@ export class Lanes {
 
   /** Takes out everything that is not out already. */
   drain(): readonly Waiting[] {
-    return [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0));
+    const drained = [...this.#lanes.values()].flatMap(({ waiting }) => waiting.splice(0));
+    // A session is often one mail's, and never comes back.
+    for (const [key, { out }] of this.#lanes) if (out === 0) this.#lanes.delete(key);
+    return drained;
   }
 
   #maxOut(key: LaneKey): number {

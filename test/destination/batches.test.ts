@@ -121,6 +121,24 @@ test('draining gives back everything that was not taken', () => {
   assert.equal(lanes.peek(), undefined);
 });
 
+test('drained lanes are gone: of sessions that never come back nothing is left to look through', () => {
+  let looks = 0;
+  const maxBytes = () => {
+    looks += 1;
+    return 100_000;
+  };
+  const lanes = new Lanes({ maxBytes, maxMessages: 1, maxSharingBytes: 50_000, maxSharedOut: 10 });
+  for (let n = 0; n < 100; n += 1) lanes.add(waiting(`${n}`, 10, `session ${n}`));
+  const out = lanes.peek();
+  assert.ok(out);
+  lanes.take(out);
+  lanes.drain();
+  lanes.release(out);
+  looks = 0;
+  assert.equal(lanes.peek(), undefined);
+  assert.equal(looks, 0);
+});
+
 test('a batch is cut to what the link takes that is open now', () => {
   let maxBytes = 100_000;
   const limits = { maxMessages: 100, maxSharingBytes: 50_000, maxSharedOut: 10 };
