@@ -30,18 +30,40 @@ export function fixedMemory(limitBytes: number): ContentMemory {
   };
 }
 
+/** The same memory, which tells how much of it is held through this. */
+function counted(memory: ContentMemory): ContentMemory & { readonly heldBytes: number } {
+  let heldBytes = 0;
+  return {
+    get heldBytes() {
+      return heldBytes;
+    },
+    tryGrow(sizeBytes) {
+      const isHeld = memory.tryGrow(sizeBytes);
+      if (isHeld) heldBytes += sizeBytes;
+      return isHeld;
+    },
+    shrink(sizeBytes) {
+      const bytes = Math.min(sizeBytes, heldBytes);
+      heldBytes -= bytes;
+      memory.shrink(bytes);
+    },
+  };
+}
+
 /**
  * Keeps one mail's parts: in memory while they are small, in temporary files when they are many, and what no
  * message can carry on its way to the payloads while it is being decoded. Hashes on the way.
  */
 export class MailContents implements ContentStore, PartContents<Content> {
   readonly #options: ContentStoreOptions;
+  readonly #memory: ReturnType<typeof counted>;
   readonly #files: SpillFolder;
   /** Uploads whose blob nobody sees yet, by claim check. */
   readonly #uploads = new Map<string, PayloadUpload>();
 
   constructor(options: ContentStoreOptions) {
-    this.#options = options;
+    this.#memory = counted(options.memory);
+    this.#options = { ...options, memory: this.#memory };
     this.#files = new SpillFolder(options.spillFolder);
   }
 
@@ -84,11 +106,12 @@ export class MailContents implements ContentStore, PartContents<Content> {
     return withClaimCheck(part, claimCheck);
   }
 
-  /** Removes what was set aside locally, and uploads that nobody sees. Never rejects. */
+  /** Removes what was set aside locally, and uploads that nobody sees; gives back their memory. Never rejects. */
   async dispose(): Promise<void> {
     for (const upload of this.#uploads.values()) await upload.abort();
     this.#uploads.clear();
     await this.#files.remove();
+    this.#memory.shrink(this.#memory.heldBytes);
   }
 }
 

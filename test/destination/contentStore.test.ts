@@ -147,6 +147,20 @@ test('memory that an upload frees may be used by the next part', async () => {
   await store.dispose();
 });
 
+test('a mail that is disposed of holds no memory: it may be taken apart anew with all of it', async () => {
+  const memory = fixedMemory(100);
+  const { store, write } = await bed({ memory });
+  await store.put(Buffer.alloc(30));
+  await write(Buffer.alloc(20), 10);
+  const unfinished = store.begin();
+  await unfinished.write(Buffer.alloc(10));
+  assert.equal(memory.tryGrow(41), false);
+  await store.dispose();
+  await unfinished.abort();
+  assert.equal(memory.tryGrow(100), true);
+  assert.equal(memory.tryGrow(1), false);
+});
+
 test('aborted content leaves nothing: no blob, no file, no memory taken', async () => {
   const { store, spillFolder, container } = await bed({ memory: fixedMemory(50) });
   for (const size of [40, 80, 120]) {
