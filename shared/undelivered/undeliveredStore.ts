@@ -260,7 +260,9 @@ export class UndeliveredStore {
     change: RecordChange,
     unsent?: readonly StoredPart[],
   ): Promise<boolean> {
-    if (unsent) await this.parts.keepOnly(id, unsent);
+    // Another that has taken it since may have sent more of it.
+    const isTaker = unsent !== undefined && (await this.#read(id))?.taker === taker;
+    if (isTaker) await this.parts.keepOnly(id, unsent);
     const columns = { ...changeColumns(change), ...(unsent ? { partsLeft: unsent.length } : {}) };
     for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
       const row = await this.#read(id);

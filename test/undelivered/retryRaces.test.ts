@@ -107,6 +107,22 @@ test('the outcome of a taker whose time has lapsed does not free what another ha
   assert.equal((await storage.newest())?.tries, 0);
 });
 
+test('nor does it say again that parts are to be sent which another has sent since', async () => {
+  const { storage } = await bed.withDueMail(['x', 'y', 'z']);
+  const [due] = await storage.due();
+  const first = due && (await storage.store.take(due));
+  passMinutes(storage, 10);
+  const [again] = await storage.due();
+  const second = again && (await storage.store.take(again));
+  assert.ok(first && second);
+  const [, y, z] = await storage.parts.read(first.id);
+  assert.ok(y && z);
+  const failed = { status: 'waiting', nextTryAt: storage.clock.now, tries: 1 } as const;
+  await storage.store.keep(second, failed, [z]);
+  await storage.store.keep(first, failed, [y, z]);
+  assert.deepEqual(await storage.parts.read(first.id), [z]);
+});
+
 test('a taker that was suspended until another has taken its record sends nothing more of it', async () => {
   const { queue, storage } = await bed.withDue(1);
   const destinations = bed.sendingBy(async (send, message) => {
