@@ -98,8 +98,8 @@ const rules = {
     retry: 'retry',
     scope: 'queue',
     reason: 'delivery',
-    sentence: (queue) =>
-      `${inNamespace(queue)} is throttling (ServiceBusy). Raise the namespace's tier or its messaging units, or poll less at once.`,
+    sentence: (queue, code) =>
+      `${inNamespace(queue)} is throttling (${code}). Raise the namespace's tier or its messaging units, or poll less at once.`,
   },
   timeout: {
     ...away,
@@ -149,6 +149,8 @@ const kindByCode: Readonly<Record<string, Kind>> = {
   QuotaExceeded: 'quota',
   MessageSizeExceeded: 'too-large',
   ServiceBusy: 'throttled',
+  // The service grants the link no credit.
+  SenderBusyError: 'throttled',
   ServiceTimeout: 'timeout',
   OperationTimeoutError: 'timeout',
   ETIMEDOUT: 'timeout',
@@ -225,5 +227,7 @@ function lastOf(error: unknown): unknown {
 
 function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  // The SDK's code for all that it has none for; it puts the name in front of the text.
+  return (code === 'GeneralError' && /^(\w+Error): /.exec(error.message)?.[1]) || code;
 }

@@ -242,6 +242,21 @@ const errors: readonly (readonly [what: string, error: unknown, meaning: string,
     'Service Bus queue orders in namespace ns.example took no message (GeneralError).',
   ],
   [
+    'an error that the SDK has no code for, by the name that it puts in front',
+    coded('GeneralError', 'InternalServerError: a mail'),
+    'delivery reconnect message',
+    'Service Bus queue orders in namespace ns.example took no message (InternalServerError).',
+  ],
+  [
+    'a link that is given no credit, which no message is at fault for',
+    coded(
+      'GeneralError',
+      'SenderBusyError: [connection-1] Sender "orders" cannot send the message right now.',
+    ),
+    'delivery retry queue',
+    "Service Bus queue orders in namespace ns.example is throttling (SenderBusyError). Raise the namespace's tier or its messaging units, or poll less at once.",
+  ],
+  [
     'what is no error',
     'oops',
     'delivery reconnect message',
