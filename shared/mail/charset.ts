@@ -70,7 +70,11 @@ const byName: ReadonlyMap<string, Charset> = new Map([
     table('euc-jp'),
     'cp51932 eucjpms xeucjp cseucpkdfmtjapanese extendedunixcodepackedformatforjapanese ujis',
   ),
-  ...called(table('gbk'), 'euccn xeuccn cp936 ms936 windows936 cp51936'),
+  // As the Encoding Standard has it: GB 18030 is GBK and more, which some write who declare only that.
+  ...called(
+    table('gb18030'),
+    'gbk gb2312 gb231280 gb23121980 euccn xeuccn cp936 ms936 windows936 cp51936 cp54936 chinese isoir58 csiso58gb231280',
+  ),
   ...called(table('cp862'), 'dos862 cp862'),
   ...called(table('macintosh'), 'xmacroman mac csmacintosh macroman'),
   ...called(windows1252, 'ansi xansi xuserdefined winansi'),

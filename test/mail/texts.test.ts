@@ -145,7 +145,7 @@ describe('a text', () => {
       [['utf-7', 'unicode-1-1-utf-7'], '472b4150772d', 'Gü'],
       [['windows-1251', 'cp1251', 'win-1251', 'charset=windows-1251'], 'cff0', 'Пр'],
       [['shift_jis', 'x-sjis', 'cp932', 'ms_kanji'], '82a0', 'あ'],
-      [['gb2312', 'gbk', 'gb18030', 'euc-cn'], 'c4e3', '你'],
+      [['gb2312', 'gbk', 'cp936', 'gb18030', 'euc-cn'], 'c4e39439da33', '你💩'],
       [['iso-8859-15', 'latin-9', 'Latin9', 'l9', 'csISO885915'], 'a4', '€'],
       [['iso-8859-16', 'latin10', 'ISO_8859-16:2001'], 'ba', 'ș'],
       [['ISO_8859-2:1987', 'iso-8859-2', 'x-iso-8859-2', 'latin2'], 'a3', 'Ł'],
