@@ -269,7 +269,8 @@ interface Pair {
 }
 
 const namesAFile = /^(?:file)?name\b/;
-const quoteEnd = /"[ \t]*(?:;|$|\(|(?=[\w*-]+=))/g;
+/** RFC 5322, 3.2.4: a quote behind a backslash ends none, but where that is one of a path and a parameter follows. */
+const quoteEnd = /(?<!\\)"[ \t]*(?:;|$|\(|(?=[\w*-]+=))|"[ \t]*(?:$|;\s*[\w*-]+\s*=)/g;
 const quoteEndHere = new RegExp(quoteEnd.source, 'y');
 
 function readPairs(text: string): Pair[] {

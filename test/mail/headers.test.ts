@@ -370,6 +370,10 @@ describe('parameters', () => {
     ['attachment; filename=my file (1).pdf', 'filename', 'my file (1).pdf'],
     ['attachment; filename="C:\\TEMP\\scan.pdf"', 'filename', 'C:\\TEMP\\scan.pdf'],
     ['attachment; filename="a\\"b.pdf"', 'filename', 'a"b.pdf'],
+    ['attachment; filename="a \\"b\\"; c.pdf"; size=3', 'filename', 'a "b"; c.pdf'],
+    ['attachment; filename="a \\"b\\" (2;3).pdf"; size=3', 'filename', 'a "b" (2;3).pdf'],
+    ['attachment; filename="a \\"b\\""; size=3', 'filename', 'a "b"'],
+    ['attachment; size="C:\\"; filename=a.pdf', 'filename', 'a.pdf'],
     ["attachment; filename*=utf-8''a%20b%.pdf", 'filename', 'a b%.pdf'],
     [
       'attachment; filename*0*=utf-8\'\'part%20one-; filename*1="100%20two.pdf"',
