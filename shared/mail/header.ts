@@ -181,13 +181,21 @@ export function valuesOf(fields: readonly HeaderField[], key: string): string[] 
   return values;
 }
 
-/** The unfolded value; bytes beyond ASCII are read as UTF-8 (RFC 6532), or as windows-1252 if they aren't. */
+/** An encoded word (RFC 2047, 4.2) in another charset than UTF-8, of which bytes beyond ASCII in it are too. */
+const wordInCharset = /=\?(?!utf-?8[?*])[\w*.:()+-]+\?q\?[^?]*\?=/gi;
+
+/**
+ * The unfolded value; bytes beyond ASCII are read as UTF-8 (RFC 6532), or as windows-1252 if they aren't, and in an
+ * encoded word encoded as they should have been.
+ */
 export function unfoldedValue(field: HeaderField): string {
   const raw = field.line.slice(field.line.indexOf(':') + 1);
   const unfolded = raw.replace(/(?:\r?\n|\r)[ \t]*/g, ' ').trim();
-  return /[\x80-\xff]/.test(unfolded)
-    ? decodeBytes(Buffer.from(unfolded, 'latin1'), undefined).trim()
-    : unfolded;
+  if (!/[\x80-\xff]/.test(unfolded)) return unfolded;
+  const encoded = unfolded.replace(wordInCharset, (word) =>
+    word.replace(/[\x80-\xff]/g, (byte) => `=${byte.charCodeAt(0).toString(16)}`),
+  );
+  return decodeBytes(Buffer.from(encoded, 'latin1'), undefined).trim();
 }
 
 /** A header value with parameters (RFC 2045, RFC 2231): `text/plain; charset=utf-8`. */

@@ -153,6 +153,17 @@ describe('the envelope', () => {
     assert.equal(from, 'Grüße <a@b>, Jürgen <c@d>');
   });
 
+  test('takes bytes that stand unencoded in an encoded word for what they are in its charset', () => {
+    for (const [word, subject] of [
+      ['=?iso-8859-2?Q?\xb3=F3d=BC?=', 'łódź'],
+      ['=?gb2312?q?\xc4\xe3?= =?gb2312?q?=BA=C3?=', '你好'],
+      ['=?utf-8?Q?Gr\xfc=C3=9Fe?=', 'Grüße'],
+    ] as const) {
+      const header = Buffer.from(`Subject: ${word}\r\n`, 'latin1');
+      assert.equal(readEnvelopeStart(header).subject, subject);
+    }
+  });
+
   test('is read behind a byte order mark, and of a mail that has no end of its header', () => {
     const head = 'From: a@b\r\nSubject: x\r\n';
     assert.deepEqual(readEnvelopeStart(Buffer.from(`\ufeff${head}\r\nSubject: y`)), {
