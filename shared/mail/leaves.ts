@@ -263,7 +263,11 @@ export class LeafCollector {
       if (inner !== undefined && !isBlank(inner)) return this.#takeSigned(inner);
     } else {
       const winmail = await unpackTnef(bytes);
-      if (winmail !== undefined) return this.#takeWinmail(winmail);
+      if (winmail !== undefined) {
+        await this.#takeWinmail(winmail);
+        if (winmail.holdsMore) await this.#attach(++this.count, entity, bytes);
+        return;
+      }
     }
     this.warnings.add(
       role === 'tnef' ? 'A winmail.dat could not be unpacked.' : 'A signed mail could not be opened.',

@@ -7,6 +7,8 @@ export interface Winmail {
   readonly attachments: readonly WinmailPart[];
   /** Forms of one text, the best last: plain text or HTML. */
   readonly body: readonly WinmailPart[];
+  /** It is a meeting, a contact or a task, of which most is neither. */
+  readonly holdsMore: boolean;
 }
 
 export interface WinmailPart {
@@ -20,6 +22,7 @@ export interface WinmailPart {
 const signature = 0x223e9f78;
 /** [MS-OXTNEF], 2.1.3.2, without the type in the upper half. */
 const attribute = {
+  messageClass: 0x8008,
   body: 0x800c,
   attachData: 0x800f,
   attachTitle: 0x8010,
@@ -30,6 +33,7 @@ const attribute = {
 };
 /** [MS-OXPROPS]. */
 const property = {
+  messageClass: 0x001a,
   body: 0x1000,
   rtfCompressed: 0x1009,
   bodyHtml: 0x1013,
@@ -42,6 +46,8 @@ const property = {
   internetCodePage: 0x3fde,
 };
 const type = { object: 0x000d, string8: 0x001e, unicode: 0x001f, binary: 0x0102, multiple: 0x1000 };
+/** Classes of messages, by either of their names, that are more than a text with attachments. */
+const moreThanText = /^IPM\.(?:Appointment|(?:Microsoft )?Schedule|Contact|DistList|Task|Activity)/i;
 const maxProperties = 10_000;
 const maxAttachments = 1000;
 /** An embedded object begins with the id of its interface. */
@@ -75,6 +81,7 @@ async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
   cursor.uint16();
   let codePage = 'windows-1252';
   let plain: Value | undefined;
+  let messageClass: Value | undefined;
   let message: ReadonlyMap<number, Value> = new Map();
   const attachments: OpenAttachment[] = [];
   while (cursor.left > 0) {
@@ -85,6 +92,7 @@ async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
     const last = attachments.at(-1);
     if (id === attribute.oemCodepage && data.length >= 4) codePage = `cp${data.readUInt32LE(0)}`;
     else if (id === attribute.body) plain = { type: type.string8, bytes: data };
+    else if (id === attribute.messageClass) messageClass = { type: type.string8, bytes: data };
     else if (id === attribute.messageProperties) message = readProperties(new Cursor(data));
     else if (id === attribute.attachRendData) {
       if (attachments.length >= maxAttachments) throw new RangeError('it has too many attachments');
@@ -96,9 +104,9 @@ async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
   }
   const found = attachments.flatMap((each) => finishAttachment(each, codePage));
   const body = await readBody(message, plain, codePage);
-  return body === undefined || (found.length === 0 && body.length === 0)
-    ? undefined
-    : { attachments: found, body };
+  if (body === undefined || (found.length === 0 && body.length === 0)) return undefined;
+  const className = textOf(message.get(property.messageClass) ?? messageClass, codePage) ?? '';
+  return { attachments: found, body, holdsMore: moreThanText.test(className) };
 }
 
 function finishAttachment(

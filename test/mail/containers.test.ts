@@ -97,6 +97,28 @@ describe('a winmail.dat', () => {
     }
   });
 
+  test('goes along as it is where it is a meeting, a contact or a task, which is no text', async () => {
+    const meeting = 'IPM.Microsoft Schedule.MtgReq';
+    const pdfFile = file('Übersicht.pdf', Buffer.from('PDF'));
+    for (const [name, appointment] of [
+      ['its attribute', tnef(attribute(1, 0x8008, Buffer.from(`${meeting}\0`)), pdfFile)],
+      [
+        'its property',
+        tnef(attribute(1, 0x9003, properties([[0x001f, 0x001a, unicode('IPM.Task')]])), pdfFile),
+      ],
+    ] as const) {
+      const [text, first, second, ...more] = seen(
+        await split(mixed(part('text/plain', 'text'), winmail(appointment))),
+      );
+      assert.deepEqual(
+        [text?.kind, first?.fileName, second?.fileName, more],
+        ['body', 'Übersicht.pdf', 'winmail.dat', []],
+        name,
+      );
+      assert.ok(second?.bytes.equals(appointment), name);
+    }
+  });
+
   test('is filtered and left out as other attachments are', async () => {
     const mail = mixed(part('text/plain', 'text'), winmail(whole));
     assert.equal((await split(mail, { attachmentFilter: (name) => !name.endsWith('.pdf') })).parts.length, 1);
