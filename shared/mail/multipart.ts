@@ -30,8 +30,9 @@ const maxDashLinesInHead = 20;
 /** So much of a mail that begins with an empty line is looked at for its header. */
 const belowBytes = 2048;
 const linesBetweenPauses = 512;
-const contentField = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:/i;
-const maxContentField = 40;
+/** What a part that is not seen as one begins with: a field of its header, or a delimiter behind the CR of old systems. */
+const hiddenPart = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:|\r--\S/i;
+const maxHiddenPart = 40;
 const betweenBytes = 64 * 1024;
 /** The header of an attached mail is looked at up to here. */
 const maxAttachedHead = 64 * 1024;
@@ -318,8 +319,8 @@ export class MultipartScanner {
     if (level?.blank && !level.hasParts) level.blank = isBlank(bytes);
     for (let at = 0; at < bytes.length; at += betweenBytes) {
       const text = this.#between + bytes.toString('latin1', at, at + betweenBytes);
-      if (contentField.test(text)) throw new Unsplittable(partOutside);
-      this.#between = text.slice(-maxContentField);
+      if (hiddenPart.test(text)) throw new Unsplittable(partOutside);
+      this.#between = text.slice(-maxHiddenPart);
     }
   }
 

@@ -60,6 +60,11 @@ describe('a mail goes raw, whole and with a warning', () => {
       `${head}Content-Type: multipart--/digest; boundary=b\r\n\r\nseen by others\r\n${lost}`,
       /can’t be read/,
     ],
+    [
+      'when a delimiter of its multipart stands behind a bare CR, and a part with it outside',
+      `${inMixed}\r--b\r\n\r\nlost\r\n${lines('--b', '', 'seen', '--b--')}`,
+      /outside of its multipart/,
+    ],
     ['when it is a line of text and has no header', 'just some text\r\n', /header/],
     ['when it is text and has no header', 'just some text\r\n\r\nand more\r\n', /header/],
     ['when it is no text and has no header', Buffer.from('ff00fe0a0d0a1b5b', 'hex'), /header/],
