@@ -283,13 +283,19 @@ const quoteEndHere = new RegExp(quoteEnd.source, 'y');
 
 function readPairs(text: string): Pair[] {
   const pairs: Pair[] = [];
-  const pairStart = /[;\s]*(?:\([^)]*\)[;\s]*)*([^=;\s"()]+)\s*=\s*/y;
+  const gap = /[;\s]*(?:\([^);]*\)[;\s]*)*/y;
+  const pairStart = /([^=;\s"()]+)\s*=\s*/y;
+  let hasQuoteEnd = true;
   for (let at = 0; at < text.length; ) {
-    pairStart.lastIndex = at;
+    gap.lastIndex = at;
+    gap.test(text);
+    const gapEnd = gap.lastIndex;
+    pairStart.lastIndex = gapEnd;
     const found = pairStart.exec(text);
     if (found === null) {
-      const next = text.indexOf(';', at);
-      const piece = text.slice(at, next < 0 ? text.length : next).trimEnd();
+      // Behind all that was looked at, or a line of semicolons would take time as its square.
+      const next = text.indexOf(';', gapEnd);
+      const piece = gapEnd < text.length ? text.slice(at, next < 0 ? text.length : next).trimEnd() : '';
       const last = pairs.at(-1);
       // `filename=a;b.pdf`: what stands behind an unquoted semicolon and is no parameter.
       const isMore = last && namesAFile.test(last.name) && piece !== '' && text[at - 1] === ';';
@@ -302,7 +308,8 @@ function readPairs(text: string): Pair[] {
     const start = pairStart.lastIndex;
     if (text[start] === '"') {
       quoteEnd.lastIndex = start + 1;
-      const close = quoteEnd.exec(text);
+      const close = hasQuoteEnd ? quoteEnd.exec(text) : null;
+      hasQuoteEnd = close !== null;
       const semicolon = text.indexOf(';', start);
       const valueEnd = close?.index ?? (semicolon < 0 ? text.length : semicolon);
       // RFC 5322, 3.2.4; but a backslash before a letter or a digit is one of a Windows path.

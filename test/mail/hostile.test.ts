@@ -159,6 +159,12 @@ describe('time grows no faster than the mail', () => {
       (size) => `${head}Content-Type: text/plain${';a*1=x'.repeat(Math.min(size, 900_000) / 6)}\r\n\r\nx`,
     ],
   ];
+  for (const none of [';', '; ', 'x="y"z;', 'x="\\";;', 'x=y ', '();', '(;', '(a;', '"'])
+    cases.push([
+      `what is no parameter: ${none}`,
+      (size) =>
+        `${inMixed}${lines('--b', `Content-Type: image/png; ${none.repeat(16_000 / none.length)}`, '', 'x').repeat(size / 16_000)}`,
+    ]);
   for (const [name, make] of cases) {
     test(name, async () => {
       const started = process.cpuUsage();
