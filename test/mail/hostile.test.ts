@@ -122,6 +122,11 @@ describe('a mail is split all the same', () => {
     assert.equal(seen(mail)[0]?.contentType, 'text/html; charset=utf-8');
   });
 
+  test('with a bare CR within a delimiter, which then closes nothing', async () => {
+    const mail = await split(`${inMixed}--b\r\n\r\nseen\r\n--b\r--\r\n\r\nfound\r\n--b--\r\n`);
+    assert.equal(seen(mail)[0]?.bytes.toString(), 'seen\n--b\n--\n\nfound');
+  });
+
   test('with its end missing', async () => {
     const mail = await split(`${inMixed}--b\r\nContent-Type: image/png\r\n\r\nPNG`);
     assert.equal(seen(mail)[0]?.bytes.toString(), 'PNG');
