@@ -25,7 +25,7 @@ const topLine = /^(?:>?From |POST |Microsoft Mail Internet Headers)/i;
 /** Further lines of a field that should begin with white space and don't. */
 const parameterLine = /^[\w*-]+\*?[ \t]*=/;
 /** A line end of old systems that hides a field or the end of the header. */
-const hiddenLine = /\r(?:[!-9;-~]+[ \t]*:|\r+[^\r\n])/;
+const hiddenLine = /\r[!-9;-~]+[ \t]*:|(?<!\r)\r\r+[^\r\n]/;
 
 /** A text may begin with one line that looks like a field. */
 const minFields = 2;

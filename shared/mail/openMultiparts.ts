@@ -85,7 +85,9 @@ export class OpenMultiparts {
     while (end > start && (buffer[end - 1] === SPACE || buffer[end - 1] === TAB)) end--;
     const whole = buffer.toString('latin1', Math.min(start + 2, end), end);
     const opened = this.#levelOf(whole);
-    const closed = whole.endsWith('--') ? this.#levelOf(whole.slice(0, -2).replace(/[ \t]+$/, '')) : undefined;
+    const closed = whole.endsWith('--')
+      ? this.#levelOf(whole.slice(0, -2).replace(/[ \t]+$/, ''))
+      : undefined;
     if (opened === undefined && closed === undefined) return undefined;
     return opened !== undefined && opened >= (closed ?? -1)
       ? { level: opened, closes: false }

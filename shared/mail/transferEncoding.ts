@@ -1,6 +1,7 @@
 import libqp from 'libqp';
 import { Base64Decoder } from './base64.ts';
 import { join } from './bytes.ts';
+import { withoutComments } from './header.ts';
 import { Unsplittable } from './unsplittable.ts';
 
 /** How a body is encoded (RFC 2045, 6); `unknown` is what nobody can undo. */
@@ -31,8 +32,7 @@ const spellings: readonly [RegExp, TransferEncoding][] = [
 
 /** The encoding that a Content-Transfer-Encoding names, however it is spelled: `base-64`, `"base64";`. */
 export function readTransferEncoding(value: string): TransferEncoding {
-  const bare = value
-    .replace(/\([^)]*\)/g, '')
+  const bare = withoutComments(value)
     .replace(/[;,].*$/s, '')
     .trim()
     .toLowerCase();

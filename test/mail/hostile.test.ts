@@ -170,6 +170,14 @@ describe('time grows no faster than the mail', () => {
       (size) =>
         `${inMixed}${lines('--b', `Content-Type: image/png; ${none.repeat(16_000 / none.length)}`, '', 'x').repeat(size / 16_000)}`,
     ]);
+  for (const [field, odd] of [
+    ['X', '\r'],
+    ['Content-Transfer-Encoding', '('],
+  ] as const)
+    cases.push([
+      `what stands in ${field}: ${JSON.stringify(odd)}`,
+      (size) => `${head}${field}: ${odd.repeat(size / 16)}\r\n\r\nx`,
+    ]);
   for (const [name, make] of cases) {
     test(name, async () => {
       const started = process.cpuUsage();
