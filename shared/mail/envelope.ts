@@ -29,7 +29,7 @@ export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
 /** As far as it can be read from the first bytes of a mail, which may end within its header. */
 export function readEnvelopeStart(start: Buffer): MailEnvelope {
   const bare = start.subarray(byteOrderMarkLength(start));
-  const end = /\r*\n\r*\n/.exec(bare.toString('latin1'));
+  const end = /(?<!\r)\r*\n\r*\n/.exec(bare.toString('latin1'));
   return readEnvelope(readHeaderBlock(bare.subarray(0, end?.index ?? bare.length), true).fields);
 }
 

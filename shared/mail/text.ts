@@ -98,7 +98,7 @@ function* withLfLineEnds(pieces: Iterable<string>): Generator<string> {
 function toLf(text: string): string {
   if (!text.includes('\r')) return text;
   const usual = text.includes('\r\r') ? text : text.replaceAll('\r\n', '\n');
-  return usual.includes('\r') ? usual.replace(/\r*\n|\r/g, '\n') : usual;
+  return usual.includes('\r') ? usual.replace(/(?<!\r)\r*\n|\r/g, '\n') : usual;
 }
 
 /** RFC 3676, 4: joins lines of the same depth of quoting, but never an empty one or a signature separator. */

@@ -120,7 +120,7 @@ class UuDecoder implements TransferDecoder {
 
   #decodeLines(text: Buffer): Buffer {
     const lines: string[] = [];
-    for (const line of text.toString('latin1').split(/\r*\n/)) {
+    for (const line of text.toString('latin1').split(/(?<!\r)\r*\n/)) {
       if (this.#state === 'within') {
         if (/^end\s*$/.test(line)) this.#state = 'behind';
         else if (line !== '') lines.push(line);

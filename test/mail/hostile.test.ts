@@ -178,6 +178,12 @@ describe('time grows no faster than the mail', () => {
       `what stands in ${field}: ${JSON.stringify(odd)}`,
       (size) => `${head}${field}: ${odd.repeat(size / 16)}\r\n\r\nx`,
     ]);
+  const uuencoded = 'Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\r\n';
+  for (const [what, above] of [
+    ['a text', '\r\n'],
+    ['uuencoded data', uuencoded],
+  ] as const)
+    cases.push([`CRs in ${what}`, (size) => `${head}${above}${'\r'.repeat(size / 8)}x\r\n`]);
   for (const [name, make] of cases) {
     test(name, async () => {
       const started = process.cpuUsage();
