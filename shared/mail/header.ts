@@ -308,7 +308,7 @@ function readPairs(text: string): Pair[] {
     const start = pairStart.lastIndex;
     if (text[start] === '"') {
       quoteEnd.lastIndex = start + 1;
-      const close = hasQuoteEnd ? quoteEnd.exec(text) : null;
+      const close: RegExpExecArray | null = hasQuoteEnd ? quoteEnd.exec(text) : null;
       hasQuoteEnd = close !== null;
       const semicolon = text.indexOf(';', start);
       const valueEnd = close?.index ?? (semicolon < 0 ? text.length : semicolon);
