@@ -105,10 +105,11 @@ export class ImapSession implements MailboxSession {
   async listHalfSettled(): Promise<readonly MailRef[]> {
     const { deleteMails, moveToFolder, headerFilter } = this.#options;
     // The filter may have been another one when they were fetched.
-    const left = headerFilter === undefined ? [] : [...(await this.#search())];
-    if (moveToFolder !== undefined) left.push(...(await this.#settleCommands.findReadOrDeleted()));
-    else if (deleteMails) left.push(...(await this.#settleCommands.findDeleted()));
-    return left.map(mailRef);
+    const left = headerFilter === undefined ? [] : await this.#search();
+    let done: readonly number[] = [];
+    if (moveToFolder !== undefined) done = await this.#settleCommands.findReadOrDeleted();
+    else if (deleteMails) done = await this.#settleCommands.findDeleted();
+    return [...left, ...done].map(mailRef);
   }
 
   async readHeads(mails: readonly MailRef[], maxBytes: number): Promise<ReadonlyMap<MailRef, Buffer>> {

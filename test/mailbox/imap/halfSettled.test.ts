@@ -82,3 +82,14 @@ test('the beginnings of mails that are gone are left out, and of none nothing is
     assert.equal((await session.readHeads([], 10)).size, 0);
   });
 });
+
+test('what was left half settled is found among 200,000 read mails', async () => {
+  const found = Array.from({ length: 200_000 }, (_, index) => index + 1);
+  const SEARCH: Answer = ({ args }) =>
+    /\bSEEN/.test(args) ? `* SEARCH ${found.join(' ')}\r\nTAG OK done\r\n` : undefined;
+  await withServer({ answers: { 'UID SEARCH': SEARCH } }, async ({ port }) => {
+    await withSession(optionsFor(port, { moveToFolder: 'Done' }), async (session) => {
+      assert.equal((await session.listHalfSettled()).length, found.length);
+    });
+  });
+});
