@@ -149,6 +149,20 @@ test('what was delivered and could not be settled is settled by the next run, an
   assert.deepEqual(arrived('refiltered'), ['one', 'two']);
 });
 
+test('a mail that the filter left out hides none of another folder with the same numbers', async (t) => {
+  let folder = '';
+  const SELECT: Answer = ({ args }) => {
+    folder = args;
+    return undefined;
+  };
+  const HEADERS = rows((uid) => headerRow(uid, `Subject: ${folder}\r\n\r\n`));
+  const answers = { ...keepingSeen(), SELECT, HEADERS };
+  await addServer(t, 'other-folder', { answers }, { subjectFilter: 'Orders' });
+  assert.equal((await app.poll('other-folder')).lastMailCount, 0);
+  await app.setColumns('other-folder', { folder: 'Orders' });
+  assert.equal((await app.poll('other-folder')).lastMailCount, 3);
+});
+
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
 
 test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {

@@ -35,7 +35,8 @@ export type CandidateOptions = Pick<MailboxOptions, 'headerFilter' | 'unmatchedM
  */
 export class Candidates {
   readonly #commands: CandidateCommands;
-  readonly #uidValidity: bigint;
+  /** Its hash: UIDVALIDITY alone is the same in many a mailbox. */
+  readonly #mailbox: string;
   readonly #filter: HeaderFilter | undefined;
   readonly #marksLeftOut: boolean;
   readonly #lookedAtBefore: string;
@@ -52,11 +53,11 @@ export class Candidates {
 
   constructor(
     commands: CandidateCommands,
-    uidValidity: bigint,
+    mailboxId: string,
     { headerFilter, unmatchedMails, lookedAt = '' }: CandidateOptions,
   ) {
     this.#commands = commands;
-    this.#uidValidity = uidValidity;
+    this.#mailbox = hashOf(mailboxId);
     this.#filter = headerFilter;
     this.#marksLeftOut = unmatchedMails === 'markRead';
     this.#lookedAtBefore = lookedAt;
@@ -95,16 +96,16 @@ export class Candidates {
     const firstOpen = [...this.#open].reduce((first, uid) => Math.min(first, uid), Number.POSITIVE_INFINITY);
     const uid = Math.min(this.#lookedUpTo, firstOpen - 1);
     const left = [...this.#left].filter((one) => one <= uid);
-    return [this.#uidValidity, uid, left.length, hashOf(left), this.#filter.fingerprint].join(':');
+    return [this.#mailbox, uid, left.length, hashOfUids(left), this.#filter.fingerprint].join(':');
   }
 
   /** Gives what has to be looked at, of all that was found. */
   #leaveLookedAt(found: readonly number[]): readonly number[] {
-    const [validity, uidText, count, hash, ...fingerprint] = this.#lookedAtBefore.split(':');
-    const isSame = validity === `${this.#uidValidity}` && fingerprint.join(':') === this.#filter?.fingerprint;
+    const [mailbox, uidText, count, hash, ...fingerprint] = this.#lookedAtBefore.split(':');
+    const isSame = mailbox === this.#mailbox && fingerprint.join(':') === this.#filter?.fingerprint;
     if (!isSame || this.#marksLeftOut) return found;
     const below = found.filter((uid) => uid <= Number(uidText));
-    if (`${below.length}` !== count || hashOf(below) !== hash) return found;
+    if (`${below.length}` !== count || hashOfUids(below) !== hash) return found;
     for (const uid of below) this.#left.add(uid);
     this.#lookedUpTo = Number(uidText);
     return found.slice(below.length);
@@ -139,7 +140,10 @@ export function mailRef(uid: number): MailRef {
   return { key: `${uid}`, id: uid };
 }
 
-function hashOf(uids: readonly number[]): string {
-  const sorted = [...uids].sort((one, other) => one - other);
-  return createHash('sha256').update(sorted.join(',')).digest('base64url').slice(0, 22);
+function hashOfUids(uids: readonly number[]): string {
+  return hashOf([...uids].sort((one, other) => one - other).join(','));
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }

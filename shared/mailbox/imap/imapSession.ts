@@ -70,7 +70,7 @@ export class ImapSession implements MailboxSession {
         for (const uid of uids) this.#folder.unread.delete(uid);
       },
     };
-    this.#candidates = new Candidates(commands, uidValidity, options);
+    this.#candidates = new Candidates(commands, this.mailboxId, options);
   }
 
   async list(limit: number): Promise<readonly MailRef[]> {
