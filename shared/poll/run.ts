@@ -191,6 +191,7 @@ class Drain {
   async #openMailbox(session: MailboxSession): Promise<{ known: KnownMails; wasRead: boolean }> {
     const { openKnown, cleanMailbox } = this.#run;
     const id = session.mailboxId;
+    this.#run.tries.inMailbox(id);
     if (this.#mailbox?.id === id) return { known: this.#mailbox.known, wasRead: false };
     const known = openKnown(id);
     const wasRead = cleanMailbox !== shortHash(id);

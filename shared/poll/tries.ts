@@ -40,6 +40,7 @@ export class FetchTries {
   readonly #leftLong = new Map<string, { readonly mail: MailRef; readonly known: Try }>();
   /** Of those known. */
   readonly #listed = new Set<string>();
+  #mailboxId = '';
   #sentence: string | undefined;
   #reported = 0;
 
@@ -49,10 +50,15 @@ export class FetchTries {
     this.#now = now.getTime();
   }
 
+  /** Which mailbox the keys are of from now on: another's mails of the same keys are others. */
+  inMailbox(mailboxId: string): void {
+    this.#mailboxId = mailboxId;
+  }
+
   /** To be asked for each candidate that the server lists. */
   choose(mail: MailRef): FetchChoice {
     if (this.#known.size === 0) return 'fetch';
-    const id = shortHash(mail.key);
+    const id = this.#idOf(mail.key);
     const known = this.#known.get(id);
     if (!known) return 'fetch';
     this.#listed.add(id);
@@ -73,7 +79,7 @@ export class FetchTries {
   /** The mail with this key is tried, whatever comes of it. */
   noteTried(key: string): void {
     if (this.#untried.size === 0) return;
-    const id = shortHash(key);
+    const id = this.#idOf(key);
     this.#untried.delete(id);
     this.#leftLong.delete(id);
   }
@@ -92,7 +98,7 @@ export class FetchTries {
    * that it can't read).
    */
   addGone(mail: MailRef): void {
-    if (this.#known.has(shortHash(mail.key))) {
+    if (this.#known.has(this.#idOf(mail.key))) {
       this.add(mail, 'the server lists it, and says that it is gone.');
     } else {
       this.#count(mail);
@@ -116,9 +122,13 @@ export class FetchTries {
 
   /** Gives which try this was; undefined where it was counted already in this run, or there are too many. */
   #count(mail: MailRef): number | undefined {
-    const id = shortHash(mail.key);
+    const id = this.#idOf(mail.key);
     const tries = (this.#known.get(id)?.tries ?? 0) + 1;
     return this.#remember(id, { tries, lastTriedAt: this.#now }) ? tries : undefined;
+  }
+
+  #idOf(key: string): string {
+    return shortHash(JSON.stringify([this.#mailboxId, key]));
   }
 
   #remember(id: string, one: Try): boolean {

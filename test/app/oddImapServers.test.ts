@@ -163,6 +163,21 @@ test('a mail that the filter left out hides none of another folder with the same
   assert.equal((await app.poll('other-folder')).lastMailCount, 3);
 });
 
+test('a mail that was left after three runs keeps none of another folder with its number', async (t) => {
+  let folder = '';
+  const SELECT: Answer = ({ args }) => {
+    folder = args;
+    return undefined;
+  };
+  const FETCH = rows((uid) => (uid === 2 && folder === 'INBOX' ? '' : body(uid)));
+  await addServer(t, 'left-elsewhere', { answers: { ...keepingSeen(), SELECT, FETCH } });
+  for (const _ of [1, 2, 3]) await app.poll('left-elsewhere');
+  await app.setColumns('left-elsewhere', { folder: 'Orders' });
+  const { lastStatus, lastError } = await app.poll('left-elsewhere');
+  assert.deepEqual([lastStatus, lastError], ['ok', '']);
+  assert.deepEqual(arrived('left-elsewhere'), ['one', 'three', 'two']);
+});
+
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
 
 test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {
