@@ -3,6 +3,7 @@ import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailFate } from '../journal/lines.ts';
 import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
+import type { MailEnvelope } from '../mail/mail.ts';
 import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
@@ -45,6 +46,8 @@ export interface RunResult {
 
 /** Candidates that are measured and fetched together; over POP3 in one session, which deletes at its end. */
 const pageMails = 2_000;
+/** Half-settled mails whose beginnings are in memory together. */
+const headsAtOnce = 200;
 /** Mails that were left long ago, each tried again in a session of its own. */
 const maxAlone = 3;
 
@@ -66,6 +69,14 @@ export async function runMailbox(run: Run): Promise<RunResult> {
     drain.tally.fail(toFailure(error, 'polling the mailbox'));
   }
   return drain.result();
+}
+
+/** A mail that an earlier run brought away; with its envelope where it has no line in the journal yet. */
+interface HalfSettled {
+  readonly mail: MailRef;
+  readonly identity: MailIdentity;
+  readonly as: Known;
+  readonly envelope: MailEnvelope | undefined;
 }
 
 class Drain {
@@ -171,20 +182,21 @@ class Drain {
     const leftOut = session.takeLeftOut();
     for (const { mail, header } of leftOut) {
       const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(header));
-      this.#tellByHead(identity, header, { outcome: 'left-out', reason: 'filters' }, new Date());
+      const fate = { outcome: 'left-out', reason: 'filters' } as const;
+      this.#tellByHead(identity, readEnvelopeStart(header), fate, new Date());
     }
     return leftOut.length;
   }
 
   /** A line for a mail that is not fetched whole. */
-  #tellByHead(identity: MailIdentity, head: Buffer, fate: MailFate, at: Date): void {
+  #tellByHead(identity: MailIdentity, envelope: MailEnvelope, fate: MailFate, at: Date): void {
     const { journal, queueName, config } = this.#run;
     const { customer, connection } = config;
     journal.addMail({
       ...fate,
       ...{ at, queueName, sizeBytes: 0, parts: [] },
       interchangeId: interchangeIdOf({ customer, connection, identity }),
-      ...envelopeLine(readEnvelopeStart(head)),
+      ...envelopeLine(envelope),
     });
   }
 
@@ -209,21 +221,26 @@ class Drain {
     const hashes = known.keyHashes();
     const half = await session.listHalfSettled();
     const ours = half.filter(({ key }) => hashes.has(shortHash(key)));
-    const found: { mail: MailRef; head: Buffer; identity: MailIdentity; as: Known }[] = [];
-    for (const [mail, head] of await session.readHeads(ours, identityWindowBytes)) {
-      const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(head));
-      const as = known.find(identity);
-      if (as !== undefined) found.push({ mail, head, identity, as });
+    const found: HalfSettled[] = [];
+    for (let from = 0; from < ours.length; from += headsAtOnce) {
+      const some = ours.slice(from, from + headsAtOnce);
+      for (const [mail, head] of await session.readHeads(some, identityWindowBytes)) {
+        const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(head));
+        const as = known.find(identity);
+        if (as === undefined) continue;
+        const envelope = hasLine(as, this.#run.journaledSince) ? undefined : readEnvelopeStart(head);
+        found.push({ mail, identity, as, envelope });
+      }
     }
     if (found.length > 0) {
       const mails = found.map(({ mail }) => mail);
       const settling = traced(this.#run.trace, 'settle', () => session.settle(mails));
       const stay = await settling.catch((error: unknown) => this.#noteRefused(error, mails));
       const settled = found.filter(({ mail }) => !stay.includes(mail));
-      for (const { identity, head, as } of settled) {
-        if (hasLine(as, this.#run.journaledSince)) continue;
+      for (const { identity, envelope, as } of settled) {
+        if (envelope === undefined) continue;
         const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
-        this.#tellByHead(identity, head, { outcome }, as.at);
+        this.#tellByHead(identity, envelope, { outcome }, as.at);
       }
       await this.#untilCut(known.forget(settled.map(({ identity }) => identity.id)));
     }

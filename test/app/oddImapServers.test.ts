@@ -178,6 +178,21 @@ test('a mail that was left after three runs keeps none of another folder with it
   assert.deepEqual(arrived('left-elsewhere'), ['one', 'three', 'two']);
 });
 
+test('of many mails that are half settled the beginnings are read a few at a time', async (t) => {
+  const answers = { 'UID MOVE': 'TAG NO Not today\r\n' };
+  const { commands } = await addServer(
+    t,
+    'many-half',
+    { mails: smallMails(1_500), answers, capabilities: 'IMAP4rev1 UIDPLUS MOVE' },
+    { moveToFolder: 'Done' },
+  );
+  await app.poll('many-half');
+  await app.poll('many-half');
+  const heads = commands.filter(({ args }) => args.includes('BODY.PEEK[]<0.65536>'));
+  const asked = heads.map(({ args }) => uidsIn(args).length);
+  assert.ok(asked.length > 1 && Math.max(...asked) <= 200, asked.join());
+});
+
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
 
 test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {
