@@ -96,7 +96,10 @@ export interface MailboxSession {
    */
   list(limit: number): Promise<readonly MailRef[]>;
 
-  /** The mails that `list` has marked as read since the last call, since the filter leaves them out. */
+  /**
+   * The mails that `list` has marked as read since the last call, since the filter leaves them out; or may have
+   * marked, where the answer was lost.
+   */
   takeLeftOut(): readonly LeftOutMail[];
 
   /**

@@ -208,6 +208,23 @@ test('what a filter has marked as read is in the journal though the session brea
   assert.equal(await countTold('cut-filter'), 1_000);
 });
 
+test('what a filter has marked as read is in the journal though the answer to it was lost', async (t) => {
+  const { 'UID STORE': store, ...search } = keepingSeen();
+  const STORE: Answer = (command, wire) => {
+    if (command.earlier === 0) return 'TAG NO Not today\r\n';
+    if (typeof store === 'function') store(command, wire);
+    wire.reset();
+    return '';
+  };
+  const HEADERS = rows((uid) => headerRow(uid, `${mailOf(uid)}`));
+  await addServer(t, 'unanswered', { answers: { ...search, HEADERS, 'UID STORE': STORE } }, orders);
+  assert.match(String((await app.poll('unanswered')).lastError), /Not today/);
+  assert.equal(await countTold('unanswered'), 0);
+  assert.match(String((await app.poll('unanswered')).lastError), /was lost/);
+  assert.equal((await app.poll('unanswered')).lastStatus, 'ok');
+  assert.equal(await countTold('unanswered'), 3);
+});
+
 test('what lies behind thousands that a filter marks as read is delivered in the same run', async (t) => {
   const mails = [...smallMails(3_199), Buffer.from('Subject: orders\r\n\r\norders\r\n')];
   const HEADERS = rows((uid) =>

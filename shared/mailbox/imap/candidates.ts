@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Failure } from '../../failure/failure.ts';
 import type { HeaderFilter, LeftOutMail, MailboxOptions, MailRef } from '../mailbox.ts';
 
 /** The header fields that a filter looks at, and those that a person looks for what became of a mail by. */
@@ -131,9 +132,19 @@ export class Candidates {
     this.#taken.push(...taken);
     this.#lookedUpTo = Math.max(this.#lookedUpTo, ...uids);
     if (leftOut.length === 0) return;
-    await this.#commands.markRead(leftOut.map(({ mail }) => mail.id));
+    try {
+      await this.#commands.markRead(leftOut.map(({ mail }) => mail.id));
+    } catch (error) {
+      // Without an answer they may be marked, and then no session finds them again.
+      if (!isRefused(error)) this.#leftOut.push(...leftOut);
+      throw error;
+    }
     this.#leftOut.push(...leftOut);
   }
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof Failure && (error.reason === 'protocol' || error.reason === 'busy');
 }
 
 export function mailRef(uid: number): MailRef {
