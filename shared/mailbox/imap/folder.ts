@@ -2,7 +2,7 @@ import type { MailboxObject, SearchObject } from 'imapflow';
 import type { Failure } from '../../failure/failure.ts';
 import { withDeadline } from '../../wait/deadline.ts';
 import { Lock } from '../../wait/lock.ts';
-import type { MailRef } from '../mailbox.ts';
+import type { MailboxTimeouts, MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import type { ImapConnection } from './imapConnection.ts';
 import { compactUids } from './sequenceSet.ts';
@@ -26,6 +26,7 @@ export class Folder {
   readonly #connect: () => Promise<OpenFolder>;
   /** How long a command may take, and a fetch be silent. */
   readonly commandMs: number;
+  readonly #openMs: number;
   readonly #uidValidity: bigint;
   readonly #lock = new Lock();
   /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
@@ -44,13 +45,14 @@ export class Folder {
     name: string,
     { connection, mailbox }: OpenFolder,
     connect: () => Promise<OpenFolder>,
-    commandMs: number,
+    { commandMs, openMs }: MailboxTimeouts,
   ) {
     this.name = name;
     this.connection = connection;
     this.#uidValidity = mailbox.uidValidity;
     this.#connect = connect;
     this.commandMs = commandMs;
+    this.#openMs = openMs;
   }
 
   /** Waits for its turn; resolves with the release, which must be called once. */
@@ -84,9 +86,9 @@ export class Folder {
     }
   }
 
-  /** The UIDs found, ascending. */
-  search(query: SearchObject, doing: string, timeoutMs?: number): Promise<readonly number[]> {
-    return this.run(doing, (connection) => connection.search(query, doing), timeoutMs);
+  /** The UIDs found in all of the folder, ascending: of a large one it takes a server as long as opening it. */
+  search(query: SearchObject, doing: string): Promise<readonly number[]> {
+    return this.run(doing, (connection) => connection.search(query, doing), this.#openMs);
   }
 
   /** Settles as `work` does, or rejects when the connection has failed or `timeoutMs` are over. Takes no turn. */

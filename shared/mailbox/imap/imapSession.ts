@@ -58,7 +58,7 @@ export class ImapSession implements MailboxSession {
     this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${host}:${port}/${name}`;
     const uidValidity = uidValidityOf(opened.mailbox);
     this.mailboxId = JSON.stringify(['imap', host.toLowerCase(), username, name, `${uidValidity}`]);
-    this.#folder = new Folder(name, opened, connect, timeouts.commandMs);
+    this.#folder = new Folder(name, opened, connect, timeouts);
     this.#requireWritable(opened.mailbox);
     this.#settleCommands = new SettleCommands(this.#folder);
     this.#requireMovable();
@@ -192,8 +192,7 @@ export class ImapSession implements MailboxSession {
 
   #search(): Promise<readonly number[]> {
     const unread = { seen: false, deleted: false };
-    // Of a large mailbox it takes a server as long as opening it.
-    return this.#folder.search(unread, 'listing the unread mails', this.#options.timeouts.openMs);
+    return this.#folder.search(unread, 'listing the unread mails');
   }
 
   /** Gives those whose header the server withholds. */

@@ -319,6 +319,8 @@ test('a folder that takes long to open, or to search, has a time of its own', as
   await withServer(slow(['SELECT', 'UID SEARCH']), async ({ port }) => {
     const timeouts = { ...timeoutsOf(200), openMs: 5_000 };
     assert.deepEqual(await drain(optionsFor(port, { timeouts })), [aMail]);
+    const moving = optionsFor(port, { timeouts, moveToFolder: 'Done' });
+    await withSession(moving, async (session) => assert.equal((await session.listHalfSettled()).length, 1));
   });
   const sentence = /did not open folder "INBOX" within 100 ms\. .* move old mails elsewhere\.$/;
   await assertRefused(slow(['SELECT']), 'timeout', sentence, { timeouts: timeoutsOf(100, 5_000) });
