@@ -277,9 +277,13 @@ export class ImapSession implements MailboxSession {
   }
 
   #requireWritable({ readOnly, permanentFlags }: MailboxObject): void {
-    const flag = this.#options.deleteMails ? '\\Deleted' : '\\Seen';
-    const keeps = permanentFlags === undefined || permanentFlags.has('\\*') || permanentFlags.has(flag);
-    if (readOnly !== true && keeps) return;
+    const { deleteMails, moveToFolder } = this.#options;
+    // Without MOVE they are copied, then removed: what can't be removed would be copied by every run.
+    const copies = moveToFolder !== undefined && !this.#folder.connection.client.capabilities.has('MOVE');
+    const flags = [...(deleteMails ? [] : ['\\Seen']), ...(deleteMails || copies ? ['\\Deleted'] : [])];
+    const isKept = (flag: string) => permanentFlags?.has('\\*') !== false || permanentFlags.has(flag);
+    const flag = readOnly === true ? flags[0] : flags.find((each) => !isKept(each));
+    if (flag === undefined) return;
     throw new Failure(
       'folder',
       `Folder "${quoteServerText(this.#folder.name)}" at ${this.endpoint} is read-only for this login, so its mails can't be marked as done. Give the login the right to change ${flag}.`,

@@ -234,3 +234,13 @@ for (const [what, answer, reason, sentence] of unfit) {
     await assertRefused({ answers: { SELECT: `${answer}\r\n` } }, reason, sentence);
   });
 }
+
+test('a folder whose mails can be copied elsewhere, and not removed, is not polled', async () => {
+  const SELECT =
+    '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS (\\Seen)] ok\r\nTAG OK [READ-WRITE] ok\r\n';
+  const moving = { moveToFolder: 'Done' };
+  await assertRefused({ answers: { SELECT } }, 'folder', /the right to change \\Deleted\.$/, moving);
+  await withServer({ answers: { SELECT }, capabilities: 'IMAP4rev1 MOVE' }, async ({ port }) => {
+    assert.equal((await drain(optionsFor(port, moving))).length, 2);
+  });
+});
