@@ -236,7 +236,7 @@ export class ImapSession implements MailboxSession {
 
   /**
    * A fetch that is read to its end, as a command of its own: what the server says about each mail that is there, its
-   * silence about one that it lists too.
+   * silence about one that it lists, also when asked for that alone, too.
    */
   async *#fetchInTurn(
     request: UidFetch<MailRef>,
@@ -251,7 +251,11 @@ export class ImapSession implements MailboxSession {
         else yield outcome;
       }
       const listed = await this.#folder.stillListed(silent);
-      for (const mail of silent) if (listed.has(mail.id)) yield { mail, refusal: silence };
+      for (const mail of silent.filter(({ id }) => listed.has(id))) {
+        // What comes without a UID is known to be its only where nothing else is asked for.
+        for await (const outcome of fetchByUid(this.#folder, { ...request, mails: [mail] }))
+          yield outcome.kind === 'missing' ? { mail, refusal: silence } : outcome;
+      }
     } catch (error) {
       throw this.#folder.connection.fail(error, doing);
     } finally {

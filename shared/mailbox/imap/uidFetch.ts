@@ -193,8 +193,8 @@ class JoinedResponses {
   /** What is known by now; undefined when nothing was said. */
   get data(): FetchData | undefined {
     const all = [...this.#bySequence.values()];
-    // Without any UID it is the one body that was sent.
-    const found = all.find(({ uid }) => uid === this.#uid) ?? all.find(({ body }) => body !== undefined);
+    // Without any UID it is the one body or header that was sent.
+    const found = all.find(({ uid }) => uid === this.#uid) ?? all.find(({ body, header }) => body ?? header);
     return found && { ...found, uid: this.#uid };
   }
 

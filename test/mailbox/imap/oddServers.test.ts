@@ -69,6 +69,17 @@ for (const [what, row] of strangeFetches) {
   });
 }
 
+test('a filter takes a mail by its header though the server sends that without its UID', async () => {
+  const HEADERS = rows((uid) => {
+    const header = `${threeMails[uid - 1]}`;
+    return `* ${uid} FETCH (FLAGS () BODY[HEADER.FIELDS (SUBJECT)] {${header.length}}\r\n${header})\r\n`;
+  });
+  const headerFilter = { fingerprint: 'two', takes: (header: Buffer) => header.includes('two') };
+  await withServer({ mails: threeMails, answers: { HEADERS } }, async ({ port }) => {
+    assert.deepEqual(await drain(optionsFor(port, { headerFilter })), [threeMails[1]]);
+  });
+});
+
 for (const [what, found, kind] of [
   ['which is still listed, is unavailable', '1 2 3', 'unavailable'],
   ['which is not listed any more, is gone', '', 'gone'],
