@@ -122,8 +122,8 @@ export interface MailboxSession {
   readonly hasMore: boolean;
 
   /**
-   * Mails that a run can have left half settled: \Deleted (`deleteMails`), \Seen or \Deleted (`moveToFolder`); with a
-   * filter also every unread one, which `list` may leave out.
+   * Mails that a run can have left half settled: with `deleteMails` or `moveToFolder` those that are \Seen, maybe since
+   * a person has read them, or \Deleted; with a filter also every unread one, which `list` may leave out.
    */
   listHalfSettled(): Promise<readonly MailRef[]>;
 

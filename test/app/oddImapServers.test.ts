@@ -149,6 +149,21 @@ test('what was delivered and could not be settled is settled by the next run, an
   assert.deepEqual(arrived('refiltered'), ['one', 'two']);
 });
 
+test('what was delivered and could not be deleted is deleted by the next run, though a person has read it', async (t) => {
+  let isRead = false;
+  const answers: Record<string, Answer> = {
+    'UID SEARCH': ({ args }) => `* SEARCH ${/^SEEN/.test(args) === isRead ? '1 2 3' : ''}\r\nTAG OK done\r\n`,
+    'UID STORE': ({ earlier }) => (earlier === 0 ? 'TAG NO Not today\r\n' : undefined),
+  };
+  const { commands } = await addServer(t, 'read', { answers }, { deleteMessages: true });
+  assert.match(String((await app.poll('read')).lastError), /Not today/);
+  isRead = true;
+  assert.equal((await app.poll('read')).lastStatus, 'ok');
+  const expunged = commands.filter(({ name }) => name === 'UID EXPUNGE').map(({ args }) => args);
+  assert.deepEqual(expunged, ['1:3']);
+  assert.equal(arrived('read').length, 3);
+});
+
 test('a mail that the filter left out hides none of another folder with the same numbers', async (t) => {
   let folder = '';
   const SELECT: Answer = ({ args }) => {

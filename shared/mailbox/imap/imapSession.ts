@@ -106,9 +106,8 @@ export class ImapSession implements MailboxSession {
     const { deleteMails, moveToFolder, headerFilter } = this.#options;
     // The filter may have been another one when they were fetched.
     const left = headerFilter === undefined ? [] : await this.#search();
-    let done: readonly number[] = [];
-    if (moveToFolder !== undefined) done = await this.#settleCommands.findReadOrDeleted();
-    else if (deleteMails) done = await this.#settleCommands.findDeleted();
+    const leaves = moveToFolder !== undefined || deleteMails;
+    const done = leaves ? await this.#settleCommands.findReadOrDeleted() : [];
     return [...left, ...done].map(mailRef);
   }
 
