@@ -66,8 +66,11 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
   switch (name.toUpperCase()) {
     case 'UID':
       return { uid: numberIn(value) };
-    case 'RFC822.SIZE':
-      return { sizeBytes: numberIn(value) };
+    case 'RFC822.SIZE': {
+      // Not 0 for what is no number: that would let an empty answer pass for an empty mail.
+      const sizeBytes = numberIn(value, -1);
+      return sizeBytes < 0 ? {} : { sizeBytes };
+    }
     case 'FLAGS':
       return { flags: new Set(value.kind === 'list' ? value.atoms.map((flag) => flag.toLowerCase()) : []) };
     case 'INTERNALDATE':
@@ -81,9 +84,9 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
   }
 }
 
-function numberIn(value: Value): number {
+function numberIn(value: Value, otherwise = 0): number {
   const text = value.kind === 'atom' ? value.text : value.kind === 'bytes' ? `${value.bytes}` : '';
-  return /^\d{1,15}$/.test(text) ? Number(text) : 0;
+  return /^\d{1,15}$/.test(text) ? Number(text) : otherwise;
 }
 
 /** A FETCH response as imapflow parsed it. */

@@ -64,13 +64,15 @@ test('a mail for which alone a server says that it is busy does not stop the oth
   });
 });
 
-const sized = (bytes: number) => `* 1 FETCH (UID 1 RFC822.SIZE ${bytes})\r\nTAG OK done\r\n`;
+const sized = (bytes: number | 'NIL') => `* 1 FETCH (UID 1 RFC822.SIZE ${bytes})\r\nTAG OK done\r\n`;
 for (const [what, body, MEASURE] of [
   ['empty', '{0}\r\n', sized(20)],
   ['NIL', 'NIL', sized(20)],
   ['an empty string', '""', sized(20)],
   ['NIL, of a mail of no bytes', 'NIL', sized(0)],
   ['empty, of a mail of unknown size', '{0}\r\n', 'TAG NO no size\r\n'],
+  ['empty, of a mail whose size is NIL', '{0}\r\n', sized('NIL')],
+  ['empty, of a mail whose size is none', '{0}\r\n', sized(-1)],
 ] as const) {
   test(`a body that is ${what} makes a mail unavailable and not an empty one`, async () => {
     const FETCH = `* 1 FETCH (UID 1 FLAGS () BODY[] ${body})\r\nTAG OK done\r\n`;
