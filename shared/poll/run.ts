@@ -46,7 +46,9 @@ export interface RunResult {
 
 /** Candidates that are measured and fetched together; over POP3 in one session, which deletes at its end. */
 const pageMails = 2_000;
-/** Half-settled mails whose beginnings are in memory together. */
+/** Half-settled mails that are settled together: of very many, a run gets at least these out of the way. */
+const halfSettledAtOnce = 1_000;
+/** Of those, whose beginnings are in memory together. */
 const headsAtOnce = 200;
 /** Mails that were left long ago, each tried again in a session of its own. */
 const maxAlone = 3;
@@ -221,6 +223,14 @@ class Drain {
     const hashes = known.keyHashes();
     const half = await session.listHalfSettled();
     const ours = half.filter(({ key }) => hashes.has(shortHash(key)));
+    for (let from = 0; from < ours.length; from += halfSettledAtOnce) {
+      if (this.#halfSettledFailure !== undefined) break;
+      await this.#settleKnown(session, known, ours.slice(from, from + halfSettledAtOnce));
+    }
+    return ours.map(({ key }) => shortHash(key));
+  }
+
+  async #settleKnown(session: MailboxSession, known: KnownMails, ours: readonly MailRef[]): Promise<void> {
     const found: HalfSettled[] = [];
     for (let from = 0; from < ours.length; from += headsAtOnce) {
       const some = ours.slice(from, from + headsAtOnce);
@@ -232,19 +242,17 @@ class Drain {
         found.push({ mail, identity, as, envelope });
       }
     }
-    if (found.length > 0) {
-      const mails = found.map(({ mail }) => mail);
-      const settling = traced(this.#run.trace, 'settle', () => session.settle(mails));
-      const stay = await settling.catch((error: unknown) => this.#noteRefused(error, mails));
-      const settled = found.filter(({ mail }) => !stay.includes(mail));
-      for (const { identity, envelope, as } of settled) {
-        if (envelope === undefined) continue;
-        const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
-        this.#tellByHead(identity, envelope, { outcome }, as.at);
-      }
-      await this.#untilCut(known.forget(settled.map(({ identity }) => identity.id)));
+    if (found.length === 0) return;
+    const mails = found.map(({ mail }) => mail);
+    const settling = traced(this.#run.trace, 'settle', () => session.settle(mails));
+    const stay = await settling.catch((error: unknown) => this.#noteRefused(error, mails));
+    const settled = found.filter(({ mail }) => !stay.includes(mail));
+    for (const { identity, envelope, as } of settled) {
+      if (envelope === undefined) continue;
+      const outcome = as.kind === 'stored' ? 'undelivered' : 'delivered';
+      this.#tellByHead(identity, envelope, { outcome }, as.at);
     }
-    return ours.map(({ key }) => shortHash(key));
+    await this.#untilCut(known.forget(settled.map(({ identity }) => identity.id)));
   }
 
   /** A refusal is the mails' own; whatever else fails would do so with the next session too. Gives the mails that stay. */

@@ -193,19 +193,33 @@ test('a mail that was left after three runs keeps none of another folder with it
   assert.deepEqual(arrived('left-elsewhere'), ['one', 'three', 'two']);
 });
 
-test('of many mails that are half settled the beginnings are read a few at a time', async (t) => {
-  const answers = { 'UID MOVE': 'TAG NO Not today\r\n' };
-  const { commands } = await addServer(
-    t,
-    'many-half',
-    { mails: smallMails(1_500), answers, capabilities: 'IMAP4rev1 UIDPLUS MOVE' },
-    { moveToFolder: 'Done' },
-  );
+test('of many mails that are half settled some are read and moved at a time, and no more once that is refused', async (t) => {
+  const mails = smallMails(1_500);
+  const moved = new Set<number>();
+  let isFull = true;
+  const answers: Record<string, Answer> = {
+    'UID SEARCH': () =>
+      `* SEARCH ${mails.flatMap((_, at) => (moved.has(at + 1) ? [] : at + 1)).join(' ')}\r\nTAG OK done\r\n`,
+    'UID MOVE': ({ args }) => {
+      if (isFull) return 'TAG NO Not today\r\n';
+      for (const uid of uidsIn(args)) moved.add(uid);
+      return undefined;
+    },
+  };
+  const server = { mails, answers, capabilities: 'IMAP4rev1 UIDPLUS MOVE' };
+  const { commands } = await addServer(t, 'many-half', server, { moveToFolder: 'Done' });
   await app.poll('many-half');
+  assert.equal(arrived('many-half').length, 1_500);
   await app.poll('many-half');
   const heads = commands.filter(({ args }) => args.includes('BODY.PEEK[]<0.65536>'));
-  const asked = heads.map(({ args }) => uidsIn(args).length);
-  assert.ok(asked.length > 1 && Math.max(...asked) <= 200, asked.join());
+  assert.deepEqual(
+    heads.map(({ args }) => uidsIn(args).length),
+    [200, 200, 200, 200, 200],
+  );
+  isFull = false;
+  assert.equal((await app.poll('many-half')).lastStatus, 'ok');
+  assert.equal(moved.size, 1_500);
+  assert.equal(arrived('many-half').length, 1_500);
 });
 
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
