@@ -124,7 +124,7 @@ for (const [how, size] of [
 ] as const) {
   test(`a queue that refuses all for no known reason, sent ${how}, is away once two in a row have failed`, async () => {
     broker.faults.internalErrors = true;
-    await assertAllFail(/took no message \(InternalServerError\)/, size, 2, 1_200);
+    await assertAllFail(/took no message \(InternalServerError\)/, size, 3);
     broker.faults.internalErrors = false;
     const messages = many(10);
     await sendAll(messages);
