@@ -12,13 +12,13 @@ const maxFieldLength = 16 * 1024;
 
 /** The envelope (RFC 5322, RFC 2047): values of at most 1,024 UTF-16 units, well-formed, no control characters. */
 export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
-  const messageId = readText(fields, 'message-id');
+  const messageId = readMessageId(readText(fields, 'message-id') ?? '');
   const subject = readText(fields, 'subject');
   const from = readAddresses(fields, 'from');
   const to = readAddresses(fields, 'to');
   const date = readDate(readText(fields, 'date') ?? '');
   return {
-    ...(messageId && { messageId: readMessageId(messageId) }),
+    ...(messageId && { messageId }),
     ...(subject && { subject }),
     ...(from && { from }),
     ...(to && { to }),
@@ -99,9 +99,10 @@ function clean(text: string): string | undefined {
 }
 
 /** RFC 5322, 3.6.4: the id in angle brackets, without comments, and with brackets where they are missing. */
-function readMessageId(text: string): string {
+function readMessageId(text: string): string | undefined {
   const bare = withoutComments(text, ' ');
   const id = /<([^<>]+)>/.exec(bare)?.[1] ?? /<([^<>]+)>/.exec(text)?.[1] ?? bare.replace(/^\s*<|>\s*$/g, '');
   const tight = id.replace(/\s+/g, '');
+  if (tight === '') return undefined;
   return tight.length > maxLength - 2 ? cutText(tight, maxLength) : `<${tight}>`;
 }

@@ -143,6 +143,8 @@ describe('the envelope', () => {
       ['<a@b> <c@d>', '<a@b>'],
     ];
     for (const [text, id] of ids) assert.equal(envelopeOf(`Message-ID: ${text}\r\n`).messageId, id, text);
+    for (const none of ['<>', '< >', '<', '(none)'])
+      assert.equal('messageId' in envelopeOf(`Message-ID: ${none}\r\n`), false, none);
   });
 
   test('reads encoded words and names in UTF-7, and in charsets nobody knows as well as it can', () => {
