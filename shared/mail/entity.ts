@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import libmime from 'libmime';
 import { decodeWords } from './encodedWord.ts';
+import { safeFileName } from './fileName.ts';
 import {
   type HeaderField,
   type Parameter,
@@ -128,7 +129,7 @@ function readDisposition({ value, parameters }: StructuredValue): Entity['dispos
   return disposition === 'inline' ? 'inline' : 'attachment';
 }
 
-/** Where it should stand, else where senders put it by mistake. */
+/** Where it should stand, else where senders put it by mistake; one that no file can have is none. */
 function readFileName(disposition: StructuredValue, type: StructuredValue): string | undefined {
   for (const parameter of [
     disposition.parameters.get('filename'),
@@ -139,7 +140,7 @@ function readFileName(disposition: StructuredValue, type: StructuredValue): stri
     if (parameter === undefined) continue;
     const name =
       parameter.extended && !parameter.text.includes('=?') ? parameter.text : decodeWords(parameter.text);
-    if (name !== '') return name;
+    if (safeFileName(name, '') !== '') return name;
   }
   return undefined;
 }

@@ -409,6 +409,7 @@ describe('parameters', () => {
     ['Content-Type: image/png; filename=a.png', 'a.png'],
     ['Content-Type: image/png\r\nContent-Disposition: inline; name=b.png', 'b.png'],
     ['Content-Type: image/png; filename=a.png\r\nContent-Disposition: inline; filename=c.png', 'c.png'],
+    ['Content-Type: image/png; name=d.png\r\nContent-Disposition: inline; filename="..."', 'd.png'],
   ])
     test(`file names count where they stand by mistake: ${name}`, async () =>
       assert.deepEqual(await parts(`${head}${fields}\r\n\r\nx`), [`attachment image/png ${name} "x"`]));
