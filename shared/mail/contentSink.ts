@@ -14,11 +14,14 @@ const noBytes = Buffer.alloc(0);
 export class ContentSink {
   readonly #store: ContentStore;
   readonly #decoder: TransferDecoder;
+  /** Uuencoded data is decoded as it comes: whether it is sent may hang on its name. */
+  readonly #waits: boolean;
   #first: Buffer | undefined;
   #writer: ContentWriter | undefined;
 
   constructor(store: ContentStore, encoding: TransferEncoding) {
     this.#store = store;
+    this.#waits = encoding !== 'uuencode';
     this.#decoder = createTransferDecoder(encoding);
   }
 
@@ -27,8 +30,12 @@ export class ContentSink {
     return this.#decoder.hasTrailer === true;
   }
 
+  get fileName(): string | undefined {
+    return this.#decoder.fileName;
+  }
+
   async write(piece: Buffer): Promise<void> {
-    if (!this.#writer && !this.#first) {
+    if (this.#waits && !this.#writer && !this.#first) {
       this.#first = piece;
       return;
     }

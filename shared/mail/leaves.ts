@@ -226,10 +226,11 @@ export class LeafCollector {
   }
 
   async #endAttachment({ order, entity, sink, pictureId, waits }: AttachmentLeaf): Promise<void> {
-    const { declaredType: contentType, fileName } = entity;
+    const { declaredType: contentType } = entity;
     const body = waits ? sink : await sink.end();
     if (!waits && sink.hasTrailer)
       this.warnings.add('What stood behind the end of an attachment’s data was left out.');
+    const fileName = isNameless(entity.fileName) ? sink.fileName : entity.fileName;
     this.attachments.push({ order, contentType, fileName, body, pictureId });
   }
 

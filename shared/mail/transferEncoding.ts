@@ -1,6 +1,7 @@
 import libqp from 'libqp';
 import { Base64Decoder } from './base64.ts';
 import { join } from './bytes.ts';
+import { decodeBytes } from './charsetDecoder.ts';
 import { withoutComments } from './header.ts';
 import { Unsplittable } from './unsplittable.ts';
 
@@ -17,6 +18,8 @@ export interface TransferDecoder {
   readonly isIdentity?: boolean;
   /** There was more behind its end, which is no part of it. */
   readonly hasTrailer?: boolean;
+  /** What it calls itself, once that was read. */
+  readonly fileName?: string | undefined;
 }
 
 const LF = 0x0a;
@@ -105,6 +108,7 @@ function tidySoftBreaks(lines: Buffer): string {
 
 /** POSIX uuencode: what stands between `begin` and `end`. Text or another file beside it is refused. */
 class UuDecoder implements TransferDecoder {
+  fileName: string | undefined;
   readonly #lines = new WholeLines();
   #state: 'before' | 'within' | 'behind' = 'before';
 
@@ -126,6 +130,7 @@ class UuDecoder implements TransferDecoder {
         else if (line !== '') lines.push(line);
       } else if (this.#state === 'before' && /^begin [0-7]{3,4} /.test(line)) {
         this.#state = 'within';
+        this.fileName = decodeBytes(Buffer.from(line.replace(/^begin \d+ /, ''), 'latin1'), undefined);
       } else if (line.trim() !== '') {
         throw new Unsplittable('in a part of it more stands beside its uuencoded data');
       }

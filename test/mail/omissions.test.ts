@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { SplitRules } from '../../shared/mail/mail.ts';
 import { rawMail, splitMail } from '../../shared/mail/splitMail.ts';
+import { uuencode } from './encode.ts';
 import { memoryStore } from './memoryStore.ts';
 import { defaultRules, head, mixed, part, seen, sourceOf, split } from './support.ts';
 
@@ -42,6 +43,23 @@ describe('the attachment filter', () => {
       attachmentFilter: (name) => asked.push(name) > 0,
     });
     assert.deepEqual([...new Set(asked)], ['a.txt', 'attachment-3.png']);
+  });
+
+  test('knows uuencoded data by the name that it says of itself, where its header says none', async () => {
+    const uuencoded = (name: string, fields = '') =>
+      part(
+        'application/octet-stream',
+        uuencode(Buffer.from('a file')).replace(/^begin 644 .*/, `begin 644 ${name}`),
+        `${fields}Content-Transfer-Encoding: x-uuencode\r\n`,
+      );
+    const named = 'Content-Disposition: attachment; filename="c.pdf"\r\n';
+    const mail = mixed(
+      text,
+      ...[uuencoded('../ä b.pdf '), uuencoded('a.txt'), uuencoded('x.txt', named), uuencoded('..')],
+    );
+    const names = ['body.txt', 'ä b.pdf', 'a.txt', 'c.pdf', 'attachment-5.bin'];
+    assert.deepEqual((await sent(mail, {})).names, names);
+    assert.deepEqual((await sent(mail, onlyPdf)).names, ['body.txt', 'ä b.pdf', 'c.pdf']);
   });
 
   test('stores nothing of what it leaves out, and leaves no writer open', async () => {
