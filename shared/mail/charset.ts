@@ -48,8 +48,8 @@ const byName: ReadonlyMap<string, Charset> = new Map([
     'utf7 unicode11utf7 csunicode11utf7 unicode20utf7 csutf7 xunicode20utf7 cp65000',
   ),
   ...called(utf16('by mark'), 'utf16 unicode csunicode iso10646ucs2 ucs2 csutf16'),
-  ...called(utf16('le'), 'utf16le unicodefeff ucs2le csutf16le'),
-  ...called(utf16('be'), 'utf16be unicodefffe ucs2be csutf16be'),
+  ...called(utf16('le'), 'utf16le unicodefeff ucs2le csutf16le cp1200'),
+  ...called(utf16('be'), 'utf16be unicodefffe ucs2be csutf16be cp1201'),
   ...called(utf32('by mark'), 'utf32 ucs4 iso10646ucs4 csucs4 csutf32'),
   ...called(utf32('le'), 'utf32le'),
   ...called(utf32('be'), 'utf32be'),
@@ -57,7 +57,7 @@ const byName: ReadonlyMap<string, Charset> = new Map([
   ...called(shifted('iso-2022-kr'), 'iso2022kr csiso2022kr cp50225'),
   ...called(shifted('hz'), 'hz hzgb2312 cp52936 cshzgb2312'),
   ...called({ kind: 'johab' }, 'johab cp1361 ms1361 ksc56011992'),
-  ...called(table('cp949'), 'uhc cp949 ms949 windows949 cp51949 xwindows949 ksx1001'),
+  ...called(table('cp949'), 'uhc cp949 ms949 windows949 cp51949 cp20949 xwindows949 ksx1001'),
   ...called(table('iso-8859-8'), 'csiso88598i csiso88598e logical visual'),
   ...called(table('shift_jis'), 'cp943 ibm943 xmscp932 xmssjis mskanji cswindows31j'),
   ...called(table('iso-8859-13'), 'latin7 l7'),
@@ -68,15 +68,24 @@ const byName: ReadonlyMap<string, Charset> = new Map([
   ...called(table('big5-hkscs'), 'hkscs'),
   ...called(
     table('euc-jp'),
-    'cp51932 eucjpms xeucjp cseucpkdfmtjapanese extendedunixcodepackedformatforjapanese ujis',
+    'cp51932 cp20932 eucjpms xeucjp cseucpkdfmtjapanese extendedunixcodepackedformatforjapanese ujis',
   ),
   // As the Encoding Standard has it: GB 18030 is GBK and more, which some write who declare only that.
   ...called(
     table('gb18030'),
-    'gbk gb2312 gb231280 gb23121980 euccn xeuccn cp936 ms936 windows936 cp51936 cp54936 chinese isoir58 csiso58gb231280',
+    'gbk gb2312 gb231280 gb23121980 euccn xeuccn cp936 ms936 windows936 cp20936 cp51936 cp54936 chinese isoir58 csiso58gb231280',
   ),
   ...called(table('cp862'), 'dos862 cp862'),
-  ...called(table('macintosh'), 'xmacroman mac csmacintosh macroman'),
+  ...called(table('macintosh'), 'xmacroman mac csmacintosh macroman cp10000'),
+  // Microsoft's numbers of those of the Macintosh.
+  ...called(table('macgreek'), 'cp10006'),
+  ...called(table('maccyrillic'), 'cp10007'),
+  ...called(table('maccenteuro'), 'cp10029'),
+  ...called(table('macturkish'), 'cp10081'),
+  ...called(table('big5'), 'big5eten'),
+  ...called(table('cp1125'), 'cp866u ruscii'),
+  ...called(table('rk1048'), 'kz1048'),
+  ...called(table('pt154'), 'ptcp154 cp154 cyrillicasian'),
   ...called(windows1252, 'ansi xansi xuserdefined winansi'),
 ]);
 
@@ -132,7 +141,7 @@ function lookUpBare(bare: string): Charset | 'undeclared' | undefined {
 /**
  * The charset that a text is decoded from: the declared one. Undeclared text is UTF-8 where it is valid, else
  * what its HTML says, else windows-1252, and so is what is declared as UTF-8 and isn't. A byte order mark says more
- * than all of these.
+ * than all of these. Undeclared text in the shifts of ISO-2022-JP is that: as ASCII it would be nothing.
  */
 export function chooseCharset(
   bytes: Buffer,
@@ -146,6 +155,8 @@ export function chooseCharset(
   if (found !== 'undeclared' && found.kind === 'shifted' && isUtf8(bytes) && !isAscii(bytes))
     return { charset: utf8, misdeclared: true };
   if (found !== 'undeclared' && found.kind !== 'utf-8') return { charset: found, misdeclared: false };
+  if (found === 'undeclared' && isIso2022Jp(bytes))
+    return { charset: shifted('iso-2022-jp'), misdeclared: false };
   const valid = isUtf8(bytes);
   if (!valid && found !== 'undeclared' && isMostlyUtf8(bytes)) return { charset: utf8, misdeclared: true };
   const mayShift = html && found === 'undeclared' && bytes.includes(ESC);
@@ -154,6 +165,22 @@ export function chooseCharset(
   const misdeclared = found !== 'undeclared';
   if (meta !== 'undeclared' && meta.kind !== 'utf-8') return { charset: meta, misdeclared };
   return { charset: valid ? utf8 : windows1252, misdeclared };
+}
+
+/** RFC 1468: seven bits, no other escapes, pairs between them, and ASCII at the end. */
+function isIso2022Jp(bytes: Buffer): boolean {
+  let at = bytes.indexOf(ESC);
+  let shifts = 0;
+  if (at < 0 || !isAscii(bytes)) return false;
+  while (at >= 0) {
+    const next = bytes.indexOf(ESC, at + 1);
+    const stretch = bytes.toString('latin1', at + 1, next < 0 ? bytes.length : next);
+    const isInPairs = next >= 0 && /^\$[@B]/.test(stretch) && stretch.length % 2 === 0;
+    if (isInPairs ? /[^!-~]/.test(stretch) : !/^\([BJ]/.test(stretch)) return false;
+    if (isInPairs) shifts++;
+    at = next;
+  }
+  return shifts > 0;
 }
 
 /** By the byte order mark; one of UTF-16 alone, without any zero, may be two letters. */

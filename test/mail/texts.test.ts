@@ -133,6 +133,21 @@ describe('a text', () => {
       assert.equal(await read(Buffer.from('Gr\xfc\xdfe', 'latin1')), 'Grüße');
     });
 
+  test('in shifts of ISO-2022-JP is that where no charset is declared, and only where it is whole', async () => {
+    const escapes = '\x1b$@$3\x1b$B$s\x1b(Ja\r\n\x1b$B$K$A\x1b(B';
+    const declared = ['text/plain', 'text/plain; charset=us-ascii', 'text/html'];
+    for (const type of declared)
+      assert.equal((await textOf(type, Buffer.from(escapes))).text, 'こんa\nにち', type);
+    for (const other of [
+      '\x1b[31mred\x1b[0m',
+      '\x1b$B$3$s',
+      '\x1b$B$3$\x1b(B',
+      '\x1b$B$3\x1b(B\x1b[0m',
+      'é\x1b$B$3\x1b(B',
+    ])
+      assert.equal((await textOf('text/plain', Buffer.from(other))).text, other);
+  });
+
   test('is decoded by every name of its charset', () => {
     const kinds: [string[], string, string][] = [
       [['iso-2022-jp', 'csISO2022JP', 'cp50221', 'ISO-2022-JP-1'], '1b2442243324731b2842', 'こん'],
@@ -155,7 +170,20 @@ describe('a text', () => {
       [['Extended_UNIX_Code_Packed_Format_for_Japanese', 'euc-jp', 'ujis'], 'a4a2', 'あ'],
       [['gb18030-2000', 'csGB18030', 'x-gb2312'], 'c4e3', '你'],
       [['IBM00858', 'cp858'], 'd5', '€'],
-      [['macintosh', 'x-mac-roman'], '8a', 'ä'],
+      [['macintosh', 'x-mac-roman', 'cp10000'], '8a', 'ä'],
+      [['x-mac-cyrillic', 'cp10007'], '8a', 'К'],
+      [['x-mac-ce', 'cp10029'], '8e', 'é'],
+      [['x-mac-greek', 'cp10006'], 'e1', 'α'],
+      [['x-mac-turkish', 'cp10081'], 'dd', 'ı'],
+      [['big5', 'Big5-ETen'], 'a7da', '我'],
+      [['cp1125', 'cp866u', 'ruscii'], 'f9', 'ї'],
+      [['RK1048', 'KZ-1048', 'csKZ1048', 'STRK1048-2002'], 'aa', 'Ғ'],
+      [['PT154', 'PTCP154', 'csPTCP154', 'CP154', 'Cyrillic-Asian'], '80', 'Җ'],
+      [['utf-16le', 'cp1200'], '4104', 'с'],
+      [['utf-16be', 'cp1201'], '0441', 'с'],
+      [['euc-jp', 'cp20932'], 'a4a2', 'あ'],
+      [['gb2312', 'cp20936'], 'c4e3', '你'],
+      [['euc-kr', 'cp20949'], 'b0a1', '가'],
     ];
     for (const [names, hex, text] of kinds)
       for (const name of names) assert.equal(decodeBytes(Buffer.from(hex, 'hex'), name), text, name);
