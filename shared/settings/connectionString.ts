@@ -173,6 +173,8 @@ function readEndpoints(
     throw new Problem('its DefaultEndpointsProtocol is neither https nor http');
   }
   const suffix = fields.get('endpointsuffix') ?? 'core.windows.net';
+  if (!/^[a-z0-9-]+(\.[a-z0-9-]+)*\.?(:\d+)?\/*$/i.test(suffix))
+    throw new Problem('its EndpointSuffix is no host name such as core.windows.net');
   const [blobEndpoint = '', queueEndpoint = '', tableEndpoint = ''] = services.map((service) => {
     const name = `${service.charAt(0).toUpperCase()}${service.slice(1)}Endpoint`;
     const given = fields.get(name.toLowerCase());

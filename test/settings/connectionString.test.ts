@@ -85,7 +85,13 @@ const storageProblems: readonly (readonly [string, string])[] = [
     `AccountName=acme;AccountKey=${key};TableEndpoint=acme.table.core.windows.net`,
     'its TableEndpoint is no http or https address',
   ],
-  [`AccountName=acme;AccountKey=${key};EndpointSuffix=a b`, 'its EndpointSuffix is no http or https address'],
+  ...['a b', '.core.windows.net', 'core..windows.net', 'https://core.windows.net', 'core.windows.net/x'].map(
+    (suffix) =>
+      [
+        `AccountName=acme;AccountKey=${key};EndpointSuffix=${suffix}`,
+        'its EndpointSuffix is no host name such as core.windows.net',
+      ] as const,
+  ),
   [
     'BlobEndpoint=https://b;TableEndpoint=https://t;SharedAccessSignature=sig=1',
     'AccountName is missing, or QueueEndpoint',
