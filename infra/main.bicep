@@ -39,7 +39,7 @@ param queueName string = 'email-inbound'
 @allowed(['Standard', 'Premium'])
 param serviceBusSku string = 'Standard'
 
-@description('EMAIL_MAX_MESSAGE_BYTES, and with Premium the limit of the queue too. A queue on Standard takes 256 KiB, whatever stands here.')
+@description('EMAIL_MAX_MESSAGE_BYTES, and with Premium the limit of the queue too, which is 1 MiB at least. A queue on Standard takes 256 KiB, whatever stands here.')
 @minValue(262144)
 @maxValue(104857600)
 param maxMessageBytes int = 4194304
@@ -253,7 +253,7 @@ resource queue 'Microsoft.ServiceBus/namespaces/queues@2026-01-01' = {
     requiresDuplicateDetection: true
     // The longest there is; retryMaxAgeHours lies below it.
     duplicateDetectionHistoryTimeWindow: 'P7D'
-    maxMessageSizeInKilobytes: serviceBusSku == 'Premium' ? maxMessageBytes / 1024 : null
+    maxMessageSizeInKilobytes: serviceBusSku == 'Premium' ? max(1024, maxMessageBytes / 1024) : null
     lockDuration: 'PT1M'
     maxDeliveryCount: 10
     deadLetteringOnMessageExpiration: true

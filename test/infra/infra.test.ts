@@ -85,6 +85,15 @@ test('the queue remembers for seven days, as all documents say, and no retry is 
   }
 });
 
+test('the limit of a queue on Premium is in the range that Service Bus takes, whatever maxMessageBytes is', () => {
+  // From 1,024 to 102,400; the second is the parameter's own greatest value.
+  assert.match(
+    main,
+    /maxMessageSizeInKilobytes: serviceBusSku == 'Premium' \? max\(1024, maxMessageBytes \/ 1024\) : null/,
+  );
+  assert.match(main, /@maxValue\(104857600\)\nparam maxMessageBytes /);
+});
+
 test('the template makes the containers, tables and queue that the code uses, and the guide names them', () => {
   const containers = lastNamesOf('Microsoft.Storage/storageAccounts/blobServices/containers');
   const queues = lastNamesOf('Microsoft.Storage/storageAccounts/queueServices/queues');
