@@ -7,7 +7,7 @@ const fieldNames = ['minute', 'hour', 'day of month', 'month', 'day of week'];
 /**
  * The first time after `after` at which the five-field cron expression falls, a whole minute; undefined
  * when it never does (30 February). Where clocks go forward, a fixed time inside the gap falls right after
- * it; where they go back, a fixed time falls once, a repeating one in both hours.
+ * it, or not on that day where the day ends with the gap; where they go back, a fixed time falls once, a repeating one in both hours.
  * Throws on an expression or zone that `checkCron` refuses.
  */
 export function nextCronTime(cron: string, timeZone: string, after: Date): Date | undefined {

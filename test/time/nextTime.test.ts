@@ -97,6 +97,12 @@ test('a fixed time inside the hour that clocks skip falls right after it, once',
   assert.equal(await next(night, '2026-03-29T01:00'), '2026-03-30T00:30');
 });
 
+test('a fixed time inside a skipped hour that ends the day comes on the next day', async () => {
+  const late = cron('30 23 * * *', 'America/Nuuk');
+  assert.equal(await next(late, '2026-03-28T12:00'), '2026-03-30T00:30');
+  assert.equal(await next(cron('30 0 * * *', 'Africa/Cairo'), '2026-04-23T12:00'), '2026-04-23T22:00');
+});
+
 test('a fixed time in the hour that clocks repeat falls once', async () => {
   const night = cron('30 2 * * *', 'Europe/Berlin');
   assert.equal(await next(night, '2026-10-24T12:00'), '2026-10-25T00:30');
