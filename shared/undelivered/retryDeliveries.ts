@@ -164,8 +164,9 @@ class QueueRetry {
     const outage = this.#outage;
     if (outage && !this.#storageFailure) await this.#putOff([...left], outage);
     if (this.#lastFailure) {
+      const mails = this.#failed === 1 ? 'mail' : 'mails';
       log.warn(
-        `${this.#failed} undelivered mails for queue ${this.#queueName} failed again: ${this.#lastFailure.message}`,
+        `${this.#failed} undelivered ${mails} for queue ${this.#queueName} failed again: ${this.#lastFailure.message}`,
       );
     }
     if (this.#storageFailure) log.warn(this.#storageFailure.message);

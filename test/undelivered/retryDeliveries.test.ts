@@ -267,6 +267,13 @@ test('what was delivered goes into the journal, in one call; a failure there is 
   assert.ok(lines.some((line) => line.startsWith('warn The journal could not be written.')));
 });
 
+test('one mail that failed again is counted as one', async () => {
+  const { storage } = await bed.withDueMail(['x']);
+  const { log, lines } = recordingLog();
+  await bed.tick(storage, { log, destinations: refusing });
+  assert.match(lines.join('\n'), /^warn 1 undelivered mail for queue \S+ failed again: /m);
+});
+
 test('nothing of a mail’s content or envelope gets into the log', async () => {
   const { storage } = await bed.withDueMail(['secret body']);
   passMinutes(storage, 200 * 60);
