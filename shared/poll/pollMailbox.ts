@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { keyPattern } from '../connection/columns.ts';
 import { type ConnectionConfig, type Decoded, summarizeErrors } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
@@ -46,6 +47,9 @@ const noLease: Pick<Lease, 'isHeld'> = { isHeld: () => false };
 const heartbeatMs = 20_000;
 /** A run that found no mail by then says that it is at work; a shorter one writes once, at its end. */
 const quietMs = 3_000;
+/** So long ago a run has just ended, also by another instance's clock; and how long its lease's release may take. */
+const justEndedMs = 10_000;
+const releaseMs = 500;
 /** How long a lease may be found taken, with nobody at work, before the connection counts as failing. */
 const heldTooLongMs = 600_000;
 
@@ -62,7 +66,7 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
   if (told.aborted) return log.info('Dropped an order to poll, since the process was told to go.');
   const name = `${key.customer}/${key.connection}`;
 
-  const [reading, leasing] = await Promise.allSettled([connections.read(key), takeLease(key, dependencies)]);
+  const [reading, leasing] = await readAndLease(key, dependencies);
   const lease =
     leasing.status === 'fulfilled' && typeof leasing.value === 'object' ? leasing.value : undefined;
   try {
@@ -89,6 +93,20 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
   } finally {
     await lease?.release();
   }
+}
+
+/** A run that has written its outcome gives its lease back within a moment: then it is asked for once more. */
+async function readAndLease(key: ConnectionKey, dependencies: PollDependencies, isRepeat = false) {
+  const both = await Promise.allSettled([dependencies.connections.read(key), takeLease(key, dependencies)]);
+  const [reading, leasing] = both;
+  const isTaken = leasing.status === 'fulfilled' && leasing.value === 'taken';
+  if (isRepeat || !isTaken || reading.status === 'rejected') return both;
+  const now = dependencies.now();
+  const { columns = {} } = reading.value ?? {};
+  const endedMs = now.getTime() - (readState(columns).lastRunEndedAt?.getTime() ?? 0);
+  if (hasLiveRun(columns, now) || Math.abs(endedMs) > justEndedMs) return both;
+  await delay(releaseMs);
+  return await readAndLease(key, dependencies, true);
 }
 
 async function decode(

@@ -21,6 +21,7 @@ before(async () => {
     'late',
     'twice',
     'ahead',
+    'ending',
     'opening',
     'unheard',
     'storing',
@@ -175,6 +176,46 @@ test('an order that was skipped while another one was carried out does not count
   const once = bed.logged.filter((line) => line.includes('Poll of acme/twice skipped'));
   const { lastStatus, skippedSince } = await bed.state('twice');
   assert.deepEqual([once.length, lastStatus, skippedSince], [1, 'ok', '']);
+});
+
+test('an order that comes when a run has ended and not yet given back its lease is carried out, and not skipped', async () => {
+  await bed.addMailbox('ending', 'IMAP', []);
+  const [releasing, asked] = [Promise.withResolvers<void>(), Promise.withResolvers<undefined>()];
+  const blobs = await startStorageProxy(bed.azurite.blobPort);
+  const AzureWebJobsStorage = throughProxies(bed.azurite.connectionString, [
+    [bed.azurite.blobPort, blobs.port],
+  ]);
+  const first = await bed.openInstance(undefined, { AzureWebJobsStorage });
+  const second = await bed.openInstance(undefined, { AzureWebJobsStorage });
+  await bed.poll('ending');
+  let leaseCalls = 0;
+  let ended: Promise<unknown> = Promise.resolve();
+  blobs.fault = async ({ url }) => {
+    if (!url.includes('comp=lease')) return undefined;
+    leaseCalls += 1;
+    // The first run takes it and releases it, the second asks for it twice.
+    if (leaseCalls === 2) {
+      releasing.resolve();
+      return await asked.promise;
+    }
+    if (leaseCalls !== 4) return undefined;
+    asked.resolve(undefined);
+    await ended;
+    return undefined;
+  };
+  ended = first('ending');
+  try {
+    await releasing.promise;
+    const before = await bed.state('ending');
+    const after = await second('ending');
+    assert.equal(after.lastStatus, 'ok');
+    assert.notEqual(after.runId, before.runId);
+    assert.ok(!bed.logged.some((line) => line.includes('Poll of acme/ending skipped')));
+  } finally {
+    asked.resolve(undefined);
+    await ended;
+    await blobs.stop();
+  }
 });
 
 test('since when a lease is held lies in no future', async () => {
