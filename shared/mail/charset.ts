@@ -23,6 +23,8 @@ type ByteOrder = 'le' | 'be' | 'by mark';
 export type ShiftedForm = 'iso-2022-jp' | 'iso-2022-kr' | 'hz';
 
 const ESC = 0x1b;
+/** What follows it: `(B`, `(J`, `$@` and `$B`. */
+const [toAscii, toRoman, toJis78, toJis83] = [0x2842, 0x284a, 0x2440, 0x2442];
 
 /** US-ASCII by all its names (RFC 1345, IANA), and what senders write who know no charset. */
 const asciiNames = new Set(
@@ -167,20 +169,23 @@ export function chooseCharset(
   return { charset: valid ? utf8 : windows1252, misdeclared };
 }
 
-/** RFC 1468: seven bits, no other escapes, pairs between them, and ASCII at the end. */
+/** RFC 1468: seven bits, no other escapes, pairs between them, and ASCII at the end. In one pass, for any text. */
 function isIso2022Jp(bytes: Buffer): boolean {
-  let at = bytes.indexOf(ESC);
-  let shifts = 0;
-  if (at < 0 || !isAscii(bytes)) return false;
-  while (at >= 0) {
-    const next = bytes.indexOf(ESC, at + 1);
-    const stretch = bytes.toString('latin1', at + 1, next < 0 ? bytes.length : next);
-    const isInPairs = next >= 0 && /^\$[@B]/.test(stretch) && stretch.length % 2 === 0;
-    if (isInPairs ? /[^!-~]/.test(stretch) : !/^\([BJ]/.test(stretch)) return false;
-    if (isInPairs) shifts++;
-    at = next;
+  if (!bytes.includes(ESC) || !isAscii(bytes)) return false;
+  let hasPairs = false;
+  let pairsFrom: number | undefined;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte === ESC) {
+      if (pairsFrom !== undefined && (at - pairsFrom) % 2 > 0) return false;
+      const shift = ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+      if (shift !== toAscii && shift !== toRoman && shift !== toJis78 && shift !== toJis83) return false;
+      at += 2;
+      pairsFrom = shift === toJis78 || shift === toJis83 ? at + 1 : undefined;
+      hasPairs ||= pairsFrom !== undefined;
+    } else if (pairsFrom !== undefined && (byte <= 0x20 || byte === 0x7f)) return false;
   }
-  return shifts > 0;
+  return hasPairs && pairsFrom === undefined;
 }
 
 /** By the byte order mark; one of UTF-16 alone, without any zero, may be two letters. */
