@@ -83,10 +83,12 @@ function parsePiece(text: string): Piece {
 
 /**
  * The same for texts that differ in case, or in how an accent is composed. A capital sigma becomes one small letter
- * at the end of a word and another within, and a pattern's end is not the word's.
+ * at the end of a word and another within, and a pattern's end is not the word's. Longer rows of combining marks than
+ * a language has are cut (Unicode Standard Annex 15, 13): putting them in order takes time that grows with the square.
  */
 export function fold(text: string): string {
-  return text.toLowerCase().normalize('NFC').replaceAll('ς', 'σ');
+  const streamSafe = text.toLowerCase().replace(/\p{M}{30}(?=\p{M})/gu, '$&\u034f');
+  return streamSafe.normalize('NFC').replaceAll('ς', 'σ');
 }
 
 /**
