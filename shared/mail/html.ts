@@ -125,7 +125,7 @@ export async function findShownIds(pieces: Iterable<string>): Promise<ReadonlySe
   let within = '';
   let css = '';
   const take = (url: string) => {
-    const id = /^\s*cid:(.*?)\s*$/is.exec(url.slice(0, maxIdLength))?.[1];
+    const id = /^\s*cid:(.*)/is.exec(url.slice(0, maxIdLength))?.[1]?.trimEnd();
     if (id === undefined || ids.size >= maxIds) return;
     ids.add(id);
     try {

@@ -154,6 +154,11 @@ describe('time grows no faster than the mail', () => {
         `${head}Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${'cid: '.repeat(size / 5)}\r\n${lines('--b', 'Content-Type: image/png', 'Content-ID: <x>', '', 'x').repeat(900)}`,
     ],
     [
+      'blanks in ids that the html shows',
+      (size) =>
+        `${head}Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${`<img src="cid:${' '.repeat(1_000)}x">`.repeat(size / 500)}\r\n${lines('--b', 'Content-Type: image/png', 'Content-ID: <x>', '', 'x')}`,
+    ],
+    [
       'file names of encoded words',
       (size) =>
         `${inMixed}${lines('--b', `Content-Disposition: attachment; filename="${'=?a?Q?x?= =?b?Q?x?= '.repeat(size / 20_000)}"`, '', 'x').repeat(900)}`,
