@@ -81,9 +81,9 @@ async function readList(
   const reply = await readReply(wire, deadline);
   if (!reply.ok) return reply;
   await readLines(wire, deadline, { maxLines, command }, (line) => {
-    const match = /^\s*(\d{1,9})[ \t]+(.*?)[ \t]*$/.exec(line);
+    const match = /^\s*(\d{1,9})[ \t]+(.*)$/.exec(line);
     const id = Number(match?.[1] ?? 0);
-    if (match !== null && id > 0) take(id, match[2] ?? '');
+    if (match !== null && id > 0) take(id, (match[2] ?? '').trimEnd());
   });
   return reply;
 }

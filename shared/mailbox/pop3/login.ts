@@ -11,7 +11,7 @@ const maxCapabilityLines = 1_000;
 
 /** Asks for the capabilities. They count for this state of the connection only: ask again after STLS. */
 export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Promise<Pop3Capabilities> {
-  const found = new Map<string, readonly string[]>();
+  const found = new Map<string, string[]>();
   const reply = await ask(wire, 'CAPA', deadline);
   if (!reply.ok) return found;
   await readLines(wire, deadline, { maxLines: maxCapabilityLines, command: 'CAPA' }, (line) => {
@@ -19,7 +19,9 @@ export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Prom
       .trim()
       .toUpperCase()
       .split(/[ \t]+/);
-    found.set(name, [...(found.get(name) ?? []), ...values]);
+    const known = found.get(name);
+    if (known === undefined) found.set(name, values);
+    else known.push(...values);
   });
   return found;
 }

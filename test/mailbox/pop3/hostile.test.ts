@@ -84,6 +84,20 @@ describe('POP3 server with hostile answers', () => {
     assert.match(message, /sent nothing of its mail 1, which it lists with 20000000 bytes/);
   });
 
+  const longAnswers: readonly (readonly [string, string, number])[] = [
+    ['LIST', `1 1${' '.repeat(4_000)}x`, 200],
+    ['CAPA', `X${' A'.repeat(250)}`, 990],
+  ];
+  for (const [command, line, count] of longAnswers) {
+    it(`reads long lines of an answer to ${command} in time in proportion to them`, async () => {
+      const lines = Array.from({ length: count }, () => line);
+      const startedAt = process.cpuUsage();
+      await drained({ answer: { [command]: multiLine(lines) } });
+      const { user, system } = process.cpuUsage(startedAt);
+      assert.ok(user + system < 1_000_000, `${(user + system) / 1000} ms`);
+    });
+  }
+
   for (const command of ['CAPA', 'LIST', 'UIDL']) {
     it(`ends an answer to ${command} that never ends`, async () => {
       const lines = '1 1\r\n'.repeat(command === 'CAPA' ? 2_000 : 1_000_001);
