@@ -170,6 +170,8 @@ async function fill<T>(
   scan: Scan,
 ): Promise<Map<string, string>> {
   const laters = new Map<string, string>();
+  // One iterator for all: a new one passes over everything that was deleted before.
+  const oldest = laters.keys();
   const mark = Buffer.from(`{"kind":"${kind}","at":"`);
   const idMark = Buffer.from(kind === 'mail' ? '"interchangeId":"' : '"runId":"');
   const [earliest, latest] = [from.toISOString(), to.toISOString()];
@@ -185,7 +187,7 @@ async function fill<T>(
     } else if (kind === 'mail' && begins(line, laterMark)) {
       const later = readLater(line);
       if (later !== undefined) laters.set(later.interchangeId, later.outcome);
-      if (laters.size > maxLaters) laters.delete(laters.keys().next().value ?? '');
+      if (laters.size > maxLaters) laters.delete(oldest.next().value ?? '');
     }
   });
   return laters;

@@ -217,6 +217,21 @@ test('a day that is too much for one portion is read piece by piece, each mail o
   }
 });
 
+test('very many later outcomes are read in time in proportion to them', async () => {
+  await write(orders, { mails: [mailLine({ at: time('26T08:00:00.000'), outcome: 'undelivered' })] });
+  const later = (index: number): LaterOutcome => ({
+    ...orders,
+    ...{ mailAt: time('26T08:00:00.000'), at: time('26T09:00:00.000'), outcome: 'delivered' },
+    interchangeId: `mail-${index}`,
+  });
+  const outcomes = Array.from({ length: 400_000 }, (_, index) => later(index));
+  await addLaterOutcomes({ container: storage.container, mode: 'full' }, outcomes);
+  const startedAt = process.cpuUsage();
+  assert.equal((await mails()).found.length, 1);
+  const { user } = process.cpuUsage(startedAt);
+  assert.ok(user < 5_000_000, `${user / 1000} ms`);
+});
+
 /** Writes `count` mails of one day into a file, each with a body and an attachment; the oldest first. Gives the bytes. */
 async function fillFile(owner: ConnectionKey, count: number): Promise<number> {
   const container = await storage.container();
