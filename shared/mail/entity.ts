@@ -64,7 +64,7 @@ export function readEntity(fields: readonly HeaderField[], within: 'mail' | 'mul
   const boundary = multipart ? readBoundary(type.parameters.get('boundary')?.text ?? '') : undefined;
   const fileName = readFileName(disposition, type);
   const [writtenId = ''] = valuesOf(fields, 'content-id');
-  const contentId = writtenId.replace(/^.*<|>.*$/g, '').trim();
+  const contentId = writtenId.replace(/^.*<|>.*$/gs, '').trim();
   const charset = type.parameters.get('charset')?.text;
   const smimeType = type.parameters.get('smime-type')?.text.toLowerCase();
   const flowed = mediaType === 'text/plain' && lower(type.parameters.get('format')?.text) === 'flowed';

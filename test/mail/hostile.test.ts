@@ -154,6 +154,10 @@ describe('time grows no faster than the mail', () => {
         `${head}Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${'cid: '.repeat(size / 5)}\r\n${lines('--b', 'Content-Type: image/png', 'Content-ID: <x>', '', 'x').repeat(900)}`,
     ],
     [
+      'brackets in a content id, above a line separator',
+      (size) => `${head}Content-ID: ${'>'.repeat(size / 16)}\u2028x\r\n\r\nx`,
+    ],
+    [
       'blanks in ids that the html shows',
       (size) =>
         `${head}Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${`<img src="cid:${' '.repeat(1_000)}x">`.repeat(size / 500)}\r\n${lines('--b', 'Content-Type: image/png', 'Content-ID: <x>', '', 'x')}`,
