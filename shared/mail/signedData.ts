@@ -7,6 +7,8 @@ const tags = { integer: 0x02, octetString: 0x04, oid: 0x06, sequence: 0x30, set:
 const constructed = 0x20;
 const endOfContents = Buffer.alloc(2);
 const maxDepth = 16;
+/** A signer that streams makes one of some hundred bytes; of empty ones each would take memory and time all the same. */
+const maxElements = 200_000;
 
 interface Element {
   readonly tag: number;
@@ -29,6 +31,8 @@ export function openSignedData(message: Buffer): Buffer | undefined {
 
 /** Reads just as much BER (X.690) as leads to the content; whatever is not as expected throws a RangeError. */
 class BerReader extends Cursor {
+  #elements = 0;
+
   readContent(): Buffer {
     this.#enter(tags.sequence);
     this.#expectOid(signedDataOid);
@@ -43,6 +47,7 @@ class BerReader extends Cursor {
   }
 
   #next(): Element {
+    if (++this.#elements > maxElements) throw new RangeError('it is cut into too many pieces');
     const tag = this.uint8();
     if ((tag & 0x1f) === 0x1f) throw new RangeError('long tags are in no signed-data');
     const length = this.uint8();

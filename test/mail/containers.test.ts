@@ -259,6 +259,10 @@ function signedData(content: Buffer | undefined, element = ber, contentType = '2
     (element === ber
       ? ber(0x04, content)
       : element(0x24, ber(0x04, content.subarray(0, 10)), ber(0x04, content.subarray(10))));
+  return around(octets, element, contentType);
+}
+
+function around(octets: Buffer | undefined, element = ber, contentType = '2a864886f70d010701'): Buffer {
   const encapsulated = element(
     0x30,
     ber(0x06, Buffer.from(contentType, 'hex')),
@@ -301,6 +305,14 @@ describe('a mail that S/MIME signs as a whole', () => {
       );
       assert.equal(mail.unverifiedSignature, undefined);
     }
+  });
+
+  test('stays as it is when its content comes in more pieces than any signer makes', async () => {
+    const pieces = Buffer.alloc(2_000_000, Buffer.from([0x04, 0x00]));
+    const octets = (count: number) =>
+      streamed(0x24, ber(0x04, inner), pieces.subarray(0, 2 * count));
+    assert.equal(openSignedData(around(octets(100_000)))?.equals(inner), true);
+    assert.equal(openSignedData(around(octets(1_000_000))), undefined);
   });
 
   test('a signature in a signature is opened too, and not without end', async () => {
