@@ -37,7 +37,7 @@ function withoutDisguises(name: string): string {
 
 /** Windows drops dots and blanks at the end. */
 function withoutEnd(name: string): string {
-  return name.replace(/[.\s]+$/, '').trimStart();
+  return name.replace(/(?<![.\s])[.\s]+$/, '').trimStart();
 }
 
 function shorten(name: string): string {

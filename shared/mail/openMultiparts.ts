@@ -86,7 +86,7 @@ export class OpenMultiparts {
     const whole = buffer.toString('latin1', Math.min(start + 2, end), end);
     const opened = this.#levelOf(whole);
     const closed = whole.endsWith('--')
-      ? this.#levelOf(whole.slice(0, -2).replace(/[ \t]+$/, ''))
+      ? this.#levelOf(whole.slice(0, -2).replace(/(?<![ \t])[ \t]+$/, ''))
       : undefined;
     if (opened === undefined && closed === undefined) return undefined;
     return opened !== undefined && opened >= (closed ?? -1)

@@ -309,8 +309,7 @@ describe('a mail that S/MIME signs as a whole', () => {
 
   test('stays as it is when its content comes in more pieces than any signer makes', async () => {
     const pieces = Buffer.alloc(2_000_000, Buffer.from([0x04, 0x00]));
-    const octets = (count: number) =>
-      streamed(0x24, ber(0x04, inner), pieces.subarray(0, 2 * count));
+    const octets = (count: number) => streamed(0x24, ber(0x04, inner), pieces.subarray(0, 2 * count));
     assert.equal(openSignedData(around(octets(100_000)))?.equals(inner), true);
     assert.equal(openSignedData(around(octets(1_000_000))), undefined);
   });

@@ -158,6 +158,16 @@ describe('time grows no faster than the mail', () => {
       (size) => `${head}Content-ID: ${'>'.repeat(size / 16)}\u2028x\r\n\r\nx`,
     ],
     [
+      'dots in file names',
+      (size) =>
+        `${inMixed}${lines('--b', `Content-Disposition: attachment; filename="a${'.'.repeat(8_000)}x"`, '', 'x').repeat(size / 32_000)}`,
+    ],
+    [
+      'blanks in what is nearly a delimiter',
+      (size) =>
+        `${head}Content-Type: multipart/mixed; boundary=${'b'.repeat(8_000)}\r\n\r\n${`--${' '.repeat(8_000)}x--\r\n`.repeat(size / 32_000)}`,
+    ],
+    [
       'blanks in ids that the html shows',
       (size) =>
         `${head}Content-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n${`<img src="cid:${' '.repeat(1_000)}x">`.repeat(size / 500)}\r\n${lines('--b', 'Content-Type: image/png', 'Content-ID: <x>', '', 'x')}`,
