@@ -188,5 +188,5 @@ function field(error: unknown, name: string): string | undefined {
 
 /** Without the full stop, since a sentence goes on or ends after it. */
 function endless(text: string): string {
-  return text.replace(/\.+$/, '');
+  return text.replace(/(?<!\.)\.+$/, '');
 }

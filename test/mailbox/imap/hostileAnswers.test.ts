@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
+import { type ConnectionState, describeLoginRefusal } from '../../../shared/mailbox/imap/imapFailure.ts';
 import { assertFails, drain, failureOf } from './drain.ts';
 import {
   type Answer,
@@ -43,6 +44,25 @@ const nonsense: readonly (readonly [string, step: string, answer: string, ...Fai
   ],
   ['brackets without end', 'MEASURE', `* 1 FETCH ${'('.repeat(50_000)}\r\nTAG OK\r\n`],
 ];
+
+test('a refusal of very many full stops is told in time in proportion to it', () => {
+  const state: ConnectionState = {
+    protocol: 'IMAP',
+    host: 'a.example',
+    port: 993,
+    security: 'tls',
+    phase: 'login',
+    username: 'x',
+    authentication: 'password',
+    secrets: [],
+    socketError: undefined,
+    startTlsOffered: false,
+    byeReason: undefined,
+  };
+  const startedAt = process.cpuUsage();
+  describeLoginRefusal({ status: 'NO', text: `${'.'.repeat(100_000)}x` }, state);
+  assert.ok(process.cpuUsage(startedAt).user < 1_000_000);
+});
 
 for (const [name, step, answer, ...reasons] of nonsense) {
   test(`hostile answer: ${name}`, async () => {
