@@ -1,10 +1,7 @@
-import { earlyTickMs, readTime } from '../time/time.ts';
+import { clockToleranceMs, earlyTickMs, readTime } from '../time/time.ts';
 
 /** A run whose heartbeat is older has died. */
 export const staleHeartbeatMs = 120_000;
-
-/** How far clocks may differ: a state column that lies further ahead than it can, and by more than this, is void. */
-export const clockToleranceMs = 300_000;
 
 const defaultIntervalMs = 60_000;
 

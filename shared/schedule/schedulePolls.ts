@@ -2,9 +2,9 @@ import { isStorableKey } from '../connection/columns.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { type Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
-import { earlyTickMs, readTime } from '../time/time.ts';
+import { clockToleranceMs, earlyTickMs, readTime } from '../time/time.ts';
 import { forEachOf } from '../wait/parallel.ts';
-import { clockToleranceMs, dueColumns, isDue, readNextRunAt, staleHeartbeatMs } from './due.ts';
+import { dueColumns, isDue, readNextRunAt, staleHeartbeatMs } from './due.ts';
 
 /** Puts one order to poll on the queue `email-polls`. */
 export type PutOrder = (key: ConnectionKey) => Promise<void>;

@@ -1,6 +1,9 @@
 /** The host's timer fires up to some milliseconds early: what falls due within this time is due already. */
 export const earlyTickMs = 1_000;
 
+/** How far clocks may differ: a time in a table that lies further ahead than it can, and by more than this, is void. */
+export const clockToleranceMs = 300_000;
+
 export const minuteMs = 60_000;
 
 /** When a connection is polled. */

@@ -1,6 +1,6 @@
 import type { ConnectionKey } from '../connection/connectionStore.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
-import { readTime } from '../time/time.ts';
+import { clockToleranceMs, minuteMs, readTime } from '../time/time.ts';
 
 /** `waiting` for its next try; `abandoned` after the age limit, kept for a person to resend or give up. */
 export type UndeliveredStatus = 'waiting' | 'abandoned';
@@ -66,9 +66,9 @@ const storingLastsMs = 3_600_000;
 const maxErrorCharacters = 1_024;
 const maxEnvelopeCharacters = 256;
 const latestMs = 9_999_999_999_999;
-const minuteMs = 60_000;
 const waitsMinutes = [1, 2, 4, 8, 16, 32];
 const longestWaitMinutes = 60;
+export const longestWaitMs = longestWaitMinutes * minuteMs;
 
 /** An id that sorts before those of all older records. */
 export function newRecordId(storedAt: Date, uuid: string): string {
@@ -152,18 +152,27 @@ export function readRecord(entity: Readonly<Record<string, unknown>>): Undeliver
  * whole minute, seconds cut off, so that the timer never comes just too early and costs a minute more.
  */
 export function nextTryAt(failedTries: number, from: Date): Date {
-  const waitMinutes = waitsMinutes[failedTries] ?? longestWaitMinutes;
-  return wholeMinute(new Date(from.getTime() + waitMinutes * minuteMs));
+  return wholeMinute(new Date(from.getTime() + waitMs(failedTries)));
 }
 
-/** What becomes of a record that could not be sent: due again, at the age limit at the latest, or abandoned. */
+function waitMs(failedTries: number): number {
+  return (waitsMinutes[failedTries] ?? longestWaitMinutes) * minuteMs;
+}
+
+/**
+ * What becomes of a record that could not be sent: due again, at the age limit at the latest, or abandoned. One that
+ * was stored by a clock far ahead is as old as its tries have taken.
+ */
 export function afterFailure(
   record: Pick<UndeliveredRecord, 'storedAt' | 'tries'>,
   triedAt: Date,
   maxAgeMs: number,
 ): RecordChange {
   const tries = record.tries + 1;
-  const endsAt = wholeMinute(new Date(record.storedAt.getTime() + maxAgeMs));
+  const waitedMs = Array.from({ length: tries }, (_, n) => waitMs(n)).reduce((sum, ms) => sum + ms, 0);
+  const isAhead = record.storedAt.getTime() > triedAt.getTime() + clockToleranceMs;
+  const storedAtMs = isAhead ? triedAt.getTime() - waitedMs : record.storedAt.getTime();
+  const endsAt = wholeMinute(new Date(storedAtMs + maxAgeMs));
   if (triedAt >= endsAt) return { status: 'abandoned', nextTryAt: undefined, tries };
   const dueAtMs = Math.min(nextTryAt(tries, triedAt).getTime(), endsAt.getTime());
   return { status: 'waiting', nextTryAt: new Date(dueAtMs), tries };

@@ -8,13 +8,14 @@ import type { PartMessage } from '../message/message.ts';
 import { withMade } from '../storage/firstUse.ts';
 import { failing, isMissing, statusOf, storageFailure, unlessMissing } from '../storage/storageFailure.ts';
 import { findEntities } from '../storage/tables.ts';
-import { readTime } from '../time/time.ts';
+import { clockToleranceMs, readTime } from '../time/time.ts';
 import { Limit } from '../wait/parallel.ts';
 import type { StoredPart } from './manifest.ts';
 import {
   afterRecords,
   changeColumns,
   isRecordId,
+  longestWaitMs,
   markKey,
   marksOf,
   type NewRecord,
@@ -224,8 +225,7 @@ export class UndeliveredStore {
 
   /** Records whose time has come and that nobody has taken, the newest first; only what a choice among them needs. */
   async *findDue(): AsyncIterable<DueRecord> {
-    const time = this.#now().toISOString();
-    const filter = `PartitionKey eq '${recordPartition}' and RowKey lt '${afterRecords}' and status ne 'abandoned' and nextTryAt le '${time}' and takenUntil le '${time}'`;
+    const filter = `PartitionKey eq '${recordPartition}' and RowKey lt '${afterRecords}' and ${isDue(this.#now())}`;
     for await (const entity of this.#find(filter, dueColumns)) {
       const { rowKey, queueName, storedAt, tries, status } = entity;
       if (typeof rowKey !== 'string') continue;
@@ -339,6 +339,19 @@ export class UndeliveredStore {
       throw storageFailure(error, `writing the record of undelivered mail ${id}`);
     }
   }
+}
+
+/**
+ * OData: whose time has come. A time further ahead than it can be was written by a clock that was wrong, and counts
+ * as past; not that of a mail being stored, of which another instance may be writing the blobs.
+ */
+function isDue(now: Date): string {
+  const time = now.toISOString();
+  const [latestTry, latestTaking] = [longestWaitMs, takenMs].map((ms) =>
+    new Date(now.getTime() + ms + clockToleranceMs).toISOString(),
+  );
+  const isTime = `(nextTryAt le '${time}' or (nextTryAt gt '${latestTry}' and status ne 'storing'))`;
+  return `status ne 'abandoned' and ${isTime} and (takenUntil le '${time}' or takenUntil gt '${latestTaking}')`;
 }
 
 function markColumns(

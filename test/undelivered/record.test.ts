@@ -92,3 +92,17 @@ test('the last try falls on the age limit, not on the next whole wait after it',
   const at = afterFailure({ storedAt, tries: 5 }, new Date('2026-11-20T11:00:00Z'), maxAgeMs);
   assert.deepEqual(at, { status: 'abandoned', nextTryAt: undefined, tries: 6 });
 });
+
+test('a record that was stored by a clock far ahead is abandoned once its tries have taken the age limit', () => {
+  const maxAgeMs = 3 * 3_600_000;
+  const storedAt = new Date('2036-01-01T00:00:00Z');
+  let [tries, now] = [0, new Date('2026-11-20T10:01:30Z')];
+  for (; tries < 100; tries += 1) {
+    const { nextTryAt } = afterFailure({ storedAt, tries }, now, maxAgeMs);
+    if (nextTryAt === undefined) break;
+    assert.ok(nextTryAt > now);
+    now = nextTryAt;
+  }
+  // 1, 2, 4, 8, 16 and 32 minutes, then an hour, then what is left of the third.
+  assert.deepEqual([tries, now], [7, new Date('2026-11-20T13:00:00Z')]);
+});

@@ -210,6 +210,28 @@ test('a store that dies before its end is no record, and its blobs are cleared a
   assert.deepEqual([await storage.blobs(), await storage.rows()], [[], []]);
 });
 
+test('what was stored or taken by a clock far ahead is due now, save what may be being stored', async () => {
+  const storage = await openStorage(azurite);
+  const [realNow, ahead] = [storage.clock.now, new Date('2036-01-01T00:00:00Z')];
+  storage.clock.now = ahead;
+  await storage.store.store(undeliveredMail(['a']));
+  storage.clock.now = realNow;
+  const { id } = await takeDue(storage);
+  assert.deepEqual(await storage.due(), []);
+  await storage.store.resend(id);
+  for (const [takenUntil, isDue] of [
+    [new Date(realNow.getTime() + 15 * 60_000), false],
+    [new Date(realNow.getTime() + 15 * 60_000 + 1), true],
+  ] as const) {
+    const taken = { takenUntil: takenUntil.toISOString() };
+    await storage.table.updateEntity({ partitionKey: 'undelivered', rowKey: id, ...taken }, 'Merge');
+    assert.equal((await storage.due()).length, isDue ? 1 : 0);
+  }
+  const storing = { status: 'storing', nextTryAt: ahead.toISOString(), takenUntil: '' };
+  await storage.table.updateEntity({ partitionKey: 'undelivered', rowKey: id, ...storing }, 'Merge');
+  assert.deepEqual(await storage.due(), []);
+});
+
 test('the newest first, a page at a time', async () => {
   const storage = await openStorage(azurite);
   for (let uid = 1; uid <= 7; uid += 1) {
