@@ -21,19 +21,26 @@ export interface PartsSent<Place extends PlacedContent> {
   };
 }
 
-/** Parts whose bytes are not in memory are read when they are sent, no more at a time than this. */
-const maxReadBytesInFlight = 8 * 1_024 * 1_024;
+/** Parts whose bytes are not in memory are read when they are sent, no more at a time of one mail than this. */
+export const maxReadBytesInFlight = 8 * 1_024 * 1_024;
+
+/** Resolves when so many bytes may be read into memory, to what gives their room back; rejects where they may not. */
+export type TakeRoom = (bytes: number) => Promise<() => void>;
+
+const boundless: TakeRoom = async () => () => undefined;
 
 /**
  * Sends all parts of a mail, given to the sender in part order, and waits for the fate of each. A part that doesn't
  * fit a message goes by claim check. Never rejects: it says which parts were accepted and which were not. When a part
- * fails, parts not yet given to the sender stay unsent.
+ * fails, parts not yet given to the sender stay unsent. `takeRoom` is asked before bytes are read, beside the bound
+ * that each mail has.
  */
 export async function sendParts<Place extends PlacedContent>(
   sender: QueueSender,
   fence: Fence,
   parts: readonly PartMessage<Place | ClaimChecked>[],
   contents: PartContents<Place>,
+  takeRoom = boundless,
 ): Promise<PartsSent<Place>> {
   const accepted: number[] = [];
   const unsent: PartMessage<Place | ClaimChecked>[] = [];
@@ -59,18 +66,22 @@ export async function sendParts<Place extends PlacedContent>(
       unsent.push(part);
       continue;
     }
+    let giveBack: () => void = () => undefined;
     try {
       // One after the other, so that the sends begin in part order.
       const fitting = fits ? part : await contents.toClaimCheck(part);
+      if (readBytes > 0) giveBack = await takeRoom(readBytes);
       const body = await contents.read(fitting.content);
       readBytesInFlight += readBytes;
       const send = sendPart(sender, fence, fitting, body, contents).then(([sent, outcome]) => {
         readBytesInFlight -= readBytes;
+        giveBack();
         sends.delete(send);
         note(sent, outcome);
       });
       sends.add(send);
     } catch (error) {
+      giveBack();
       note(part, toFailure(error, 'preparing a message'));
     }
   }

@@ -5,10 +5,10 @@ import {
   MessageTooLarge,
   type QueueSender,
 } from '../destination/destination.ts';
-import { sendParts } from '../destination/sendParts.ts';
+import { maxReadBytesInFlight, sendParts } from '../destination/sendParts.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
-import { forEachOf } from '../wait/parallel.ts';
+import { forEachOf, Limit } from '../wait/parallel.ts';
 import type { StoredPart } from './manifest.ts';
 import {
   afterFailure,
@@ -50,6 +50,13 @@ const recordsAtOnce = 8;
 /** The oldest of one queue that a tick looks at; the others stay due. */
 const maxRecordsOfQueue = 2_000;
 const maxLeftovers = 1_000;
+/**
+ * What the records of one queue hold of bodies that were read for the wire, or one that is larger: so a queue that
+ * hangs keeps no more from the others.
+ */
+const maxReadBytesOfQueue = maxReadBytesInFlight;
+/** All queues together; beside it one body of more than `maxReadBytesOfQueue` at a time. */
+const maxReadBytes = 64 * 1_024 * 1_024;
 /** Abandoned mails named one by one in the log of a tick. */
 const maxNamed = 50;
 
@@ -68,6 +75,9 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
     ...options,
     startedAt: options.now(),
     isTimeUp: () => told.aborted || performance.now() - startedAtMs >= budgetMs,
+    leftMs: () => budgetMs - (performance.now() - startedAtMs),
+    readBytes: new Limit(maxReadBytes),
+    largeBody: new Limit(maxReadBytesOfQueue),
     summary,
     delivered: [],
   };
@@ -95,6 +105,9 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
 interface Tick extends RetryOptions {
   readonly startedAt: Date;
   readonly isTimeUp: () => boolean;
+  readonly leftMs: () => number;
+  readonly readBytes: Limit;
+  readonly largeBody: Limit;
   readonly delivered: UndeliveredRecord[];
   readonly summary: RetrySummary;
 }
@@ -125,6 +138,7 @@ async function chooseDue(store: UndeliveredStore) {
 class QueueRetry {
   readonly #tick: Tick;
   readonly #queueName: string;
+  readonly #readBytes = new Limit(maxReadBytesOfQueue);
   /** Records that failed since something was accepted. */
   #failuresInARow = 0;
   #hasAccepted = false;
@@ -192,7 +206,10 @@ class QueueRetry {
         await this.#keepFailed(record, parts);
         return;
       }
-      const { accepted, failed } = await sendParts(sender, fence, parts, store.parts.contentsOf(record));
+      const contents = store.parts.contentsOf(record);
+      const { accepted, failed } = await sendParts(sender, fence, parts, contents, (bytes) =>
+        this.#takeRoom(bytes, fence),
+      );
       summary.messages += accepted.length;
       if (!failed) {
         this.#hasAccepted = true;
@@ -216,6 +233,23 @@ class QueueRetry {
     } catch (error) {
       this.#storageFailure ??= toFailure(error, 'retrying an undelivered mail');
     }
+  }
+
+  /** Of the queue first: while others of its records wait there, they hold nothing of what all share. */
+  async #takeRoom(bytes: number, fence: Fence): Promise<() => void> {
+    const { readBytes, largeBody, leftMs } = this.#tick;
+    const amount = Math.min(bytes, maxReadBytesOfQueue);
+    const entered: Limit[] = [];
+    const giveBack = () => {
+      for (const limit of entered.splice(0)) limit.leave(amount);
+    };
+    for (const limit of [this.#readBytes, bytes > amount ? largeBody : readBytes]) {
+      if (await limit.enter(Math.max(0, leftMs()), amount)) entered.push(limit);
+      else break;
+    }
+    if (entered.length === 2 && fence.mayWrite()) return giveBack;
+    giveBack();
+    throw new FencedOff();
   }
 
   /**

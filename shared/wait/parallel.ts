@@ -25,27 +25,31 @@ export async function forEachOf<T>(
   for (const outcome of lanes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-/** Bounds what is done at a time by callers that know nothing of each other; first come, first served. */
+/**
+ * Bounds what is done at a time by callers that know nothing of each other, or what they hold together, where each
+ * says how much; first come, first served.
+ */
 export class Limit {
   #free: number;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<{ readonly amount: number; readonly enter: () => void }>();
 
   constructor(atOnce: number) {
     this.#free = atOnce;
   }
 
   /** Resolves when there is room, which `leave` must give back; to false where the time is over before. */
-  async enter(timeoutMs?: number): Promise<boolean> {
-    if (this.#free > 0) {
-      this.#free -= 1;
+  async enter(timeoutMs?: number, amount = 1): Promise<boolean> {
+    if (this.#waiting.size === 0 && this.#free >= amount) {
+      this.#free -= amount;
       return true;
     }
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const enter = () => resolve(true);
-    this.#waiting.add(enter);
+    const waiting = { amount, enter: () => resolve(true) };
+    this.#waiting.add(waiting);
     const giveUp = () => {
-      this.#waiting.delete(enter);
+      this.#waiting.delete(waiting);
       resolve(false);
+      this.leave(0);
     };
     const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
     const entered = await promise;
@@ -53,14 +57,14 @@ export class Limit {
     return entered;
   }
 
-  leave(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#free += 1;
-      return;
+  leave(amount = 1): void {
+    this.#free += amount;
+    for (const next of this.#waiting) {
+      if (this.#free < next.amount) return;
+      this.#free -= next.amount;
+      this.#waiting.delete(next);
+      next.enter();
     }
-    this.#waiting.delete(next);
-    next();
   }
 
   async run<T>(work: () => Promise<T>): Promise<T> {

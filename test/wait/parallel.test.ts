@@ -123,3 +123,22 @@ test('work that fails gives its place back', async () => {
   await assert.rejects(failing);
   assert.equal(await waiting, 7);
 });
+
+test('what many hold together is bounded too, and the larger is not overtaken by the smaller for ever', async () => {
+  const limit = new Limit(10);
+  const order: string[] = [];
+  const enter = async (name: string, amount: number, timeoutMs?: number) => {
+    if (await limit.enter(timeoutMs, amount)) order.push(name);
+  };
+  await enter('first', 6);
+  const large = enter('large', 8);
+  const small = enter('small', 2);
+  await enter('in vain', 1, 0);
+  assert.deepEqual(order, ['first']);
+  limit.leave(6);
+  await Promise.all([large, small]);
+  assert.deepEqual(order, ['first', 'large', 'small']);
+  const [waiting, behind] = [enter('in vain', 9, 5), enter('behind', 0)];
+  await Promise.all([waiting, behind]);
+  assert.deepEqual(order, ['first', 'large', 'small', 'behind']);
+});
