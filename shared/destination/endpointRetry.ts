@@ -22,9 +22,9 @@ export const defaultRetryLimits: RetryLimits = {
 
 const slowestBytesPerMs = 500;
 
-/** The time that so many bytes need on a slow uplink, 0.5 MB/s: no retry counts it. */
+/** The whole milliseconds that so many bytes need on a slow uplink, 0.5 MB/s: no retry counts it. */
 export function wireMs(bytes: number): number {
-  return bytes / slowestBytesPerMs;
+  return Math.ceil(bytes / slowestBytesPerMs);
 }
 
 /** Waits, twice as long each time; gives false, at once, when there is no time left for another try. */

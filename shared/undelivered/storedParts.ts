@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { ContainerClient } from '@azure/storage-blob';
 import { labelOf, MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
+import { wireMs } from '../destination/endpointRetry.ts';
 import type { PartContents } from '../destination/sendParts.ts';
 import { Failure } from '../failure/failure.ts';
 import type { Content } from '../mail/mail.ts';
@@ -13,9 +14,9 @@ import { type StoredContent, type StoredPart, toStored, writeManifest } from './
 
 const blockBytes = 4 * 1_024 * 1_024;
 const requestsAtOnce = 4;
-/** For all blobs of one mail, and for one that moves to the payloads. */
+/** For all blobs of one mail, and for one that moves to the payloads, beside the time that the bytes need. */
 const writeMs = 120_000;
-/** For one blob, and for removing all of a mail. */
+/** For one blob, beside the time that its bytes need, and for removing all of a mail. */
 const blobMs = 60_000;
 /** A 150 MB body in one request would not fit the time that one request has. */
 const inBlocks = { blockSize: blockBytes, maxSingleShotSize: blockBytes, concurrency: 2 };
@@ -33,7 +34,8 @@ export class StoredParts {
 
   /** Writes all parts, the heads last. What lies in the payloads is copied: a lifecycle rule removes it there. */
   async write(id: string, parts: readonly PartMessage[]): Promise<void> {
-    const abortSignal = AbortSignal.timeout(writeMs);
+    const bytes = parts.reduce((sum, { content }) => sum + content.sizeBytes, 0);
+    const abortSignal = AbortSignal.timeout(writeMs + wireMs(bytes));
     const stored = parts.map((part) => toStored(id, part));
     const failed = failing('storing an undelivered mail in container email-undelivered');
     await forEachOf(parts.entries(), requestsAtOnce, async ([index, { content }]) => {
@@ -62,7 +64,11 @@ export class StoredParts {
     return {
       read: async (content) => {
         if (content.kind === 'blob' || content.blobName === undefined) return Buffer.alloc(0);
-        const body = await this.#download(content.blobName, 'a part of an undelivered mail');
+        const body = await this.#download(
+          content.blobName,
+          'a part of an undelivered mail',
+          content.sizeBytes,
+        );
         if (hash('sha256', body) === content.sha256) return body;
         throw new Failure(
           'storage',
@@ -107,8 +113,9 @@ export class StoredParts {
     await withMade(this.#undelivered, () => blob.uploadData(manifest, { ...inBlocks, abortSignal }));
   }
 
-  async #download(name: string, what: string): Promise<Buffer> {
-    const options = { blockSize: blockBytes, concurrency: 2, abortSignal: AbortSignal.timeout(blobMs) };
+  async #download(name: string, what: string, sizeBytes = 0): Promise<Buffer> {
+    const abortSignal = AbortSignal.timeout(blobMs + wireMs(sizeBytes));
+    const options = { blockSize: blockBytes, concurrency: 2, abortSignal };
     const blob = this.#undelivered.getBlobClient(name);
     return await blob.downloadToBuffer(0, undefined, options).catch(failing(`reading ${what}`));
   }
@@ -123,9 +130,10 @@ export class StoredParts {
     return withClaimCheck(part, await payloads.upload(name, labelOf(part), () => this.#pieces(content)));
   }
 
-  async *#pieces({ blobName }: StoredContent): AsyncIterable<Buffer> {
+  async *#pieces({ blobName, sizeBytes }: StoredContent): AsyncIterable<Buffer> {
     if (blobName === undefined) return;
-    const abortSignal = AbortSignal.timeout(writeMs);
+    // The same bytes go up while they come down.
+    const abortSignal = AbortSignal.timeout(writeMs + 2 * wireMs(sizeBytes));
     try {
       const { readableStreamBody } = await this.#undelivered
         .getBlobClient(blobName)

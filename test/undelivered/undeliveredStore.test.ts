@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { BlobClient, BlockBlobClient } from '@azure/storage-blob';
 import { Failure } from '../../shared/failure/failure.ts';
 import { shortHash } from '../../shared/message/identity.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
@@ -124,6 +125,46 @@ test('a transaction whose answer was lost was done: the mail counts as stored, o
   await storage.store.store(undeliveredMail(['a']));
   assert.equal((await storage.records()).length, 1);
   assert.equal((await storage.marks()).length, 1);
+});
+
+test('storing, reading and moving a part are given the time that its bytes need at 0.5 MB/s', async (t) => {
+  const storage = await openStorage(azurite);
+  // Time passes with the bytes alone: 130 seconds for all.
+  let nowMs = 0;
+  const ends: { readonly atMs: number; readonly ending: AbortController }[] = [];
+  t.mock.method(AbortSignal, 'timeout', (ms: number) => {
+    const ending = new AbortController();
+    ends.push({ atMs: nowMs + ms, ending });
+    return ending.signal;
+  });
+  const pass = (bytes = 0) => {
+    nowMs += bytes / 308;
+    for (const { atMs, ending } of ends) if (atMs < nowMs) ending.abort();
+  };
+  const { stageBlock, download } = BlockBlobClient.prototype;
+  t.mock.method(
+    BlockBlobClient.prototype,
+    'stageBlock',
+    function (this: BlockBlobClient, ...args: Parameters<typeof stageBlock>) {
+      pass(args[2]);
+      return stageBlock.apply(this, args);
+    },
+  );
+  t.mock.method(
+    BlobClient.prototype,
+    'download',
+    function (this: BlobClient, ...args: Parameters<typeof download>) {
+      pass(args[1]);
+      return download.apply(this, args);
+    },
+  );
+  await storage.store.store(undeliveredMail([contentOf(randomBytes(40_000_000))]));
+  passMinutes(storage, 1);
+  const record = await takeDue(storage);
+  assert.equal((await bodiesOf(storage, record.id))[0]?.length, 40_000_000);
+  const [part] = await storage.parts.read(record.id);
+  assert.ok(part);
+  assert.equal((await storage.parts.contentsOf(record).toClaimCheck(part)).content.kind, 'blob');
 });
 
 test('a mark outlives its record, and goes when the mail is settled', async () => {
