@@ -92,9 +92,10 @@ export interface MailboxSession {
    * The next oldest candidates, at most `limit`, each once a session; none when there are no more. Candidates are the
    * mails that are neither read nor flagged \Deleted and that the filter takes, or can't judge (IMAP), or all (POP3,
    * one page a session, since its deletions take effect at QUIT). With `unmatchedMails` at `markRead` the others are
-   * marked as read; there are no more candidates only when `takeLeftOut` then gives none either.
+   * marked as read; there are no more candidates only when `takeLeftOut` then gives none either. `mayLook` is asked
+   * before each page of headers that the filter needs: where it says no, only what was found by then is given.
    */
-  list(limit: number): Promise<readonly MailRef[]>;
+  list(limit: number, mayLook?: () => boolean): Promise<readonly MailRef[]>;
 
   /**
    * The mails that `list` has marked as read since the last call, since the filter leaves them out; or may have

@@ -63,7 +63,7 @@ export async function runMailbox(run: Run): Promise<RunResult> {
     do await drain.inSession();
     while (drain.hasMore && drain.mayTakeMore());
     for (const key of drain.alone) {
-      if (!drain.mayTakeMore()) break;
+      if (!drain.mayTakeMore() || run.limits.hasStoppedLooking) break;
       run.tries.noteTried(key);
       await drain.inSession(key);
     }
@@ -126,7 +126,7 @@ class Drain {
     const isClean = this.#mailbox?.known.isEmpty === true;
     return {
       ...{ mails, messages, bytes },
-      unfinished: limits.isTimeOver || this.#hasMore,
+      unfinished: limits.isTimeOver || limits.hasStoppedLooking || this.#hasMore,
       ...(failure ? { failure } : {}),
       ...(isClean && this.#mailbox ? { cleanMailbox: shortHash(this.#mailbox.id) } : {}),
       ...(this.#mailbox?.isRead ? { hasLooked: true } : {}),
@@ -136,7 +136,8 @@ class Drain {
 
   /** One session, from login to logout, with all candidates that it can reach, or with the one of this key. */
   async inSession(onlyKey?: string): Promise<void> {
-    const { trace, openSession } = this.#run;
+    const { trace, openSession, limits } = this.#run;
+    const mayLook = () => limits.mayLook();
     const opening = traced(trace, 'connect', () => openSession(this.#lookedAt));
     const session = await this.#untilCut(opening).catch((error: unknown) => {
       // A session that comes later is nobody's.
@@ -154,7 +155,7 @@ class Drain {
         return;
       }
       for (;;) {
-        const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey)));
+        const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey), mayLook));
         const leftOut = this.#tellOfLeftOut(session);
         if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
         if (listed.length === 0 && leftOut === 0) break;
@@ -164,8 +165,9 @@ class Drain {
         if (!this.mayTakeMore()) return;
       }
       // Only a complete list tells what is gone.
-      if (!onlyKey && !session.hasMore) this.#run.tries.noteAllListed();
-      if (wasRead && !session.hasMore) await this.#untilCut(known.keepOnly(keys));
+      const isComplete = !session.hasMore && !limits.hasStoppedLooking;
+      if (!onlyKey && isComplete) this.#run.tries.noteAllListed();
+      if (wasRead && isComplete) await this.#untilCut(known.keepOnly(keys));
       // The next list reaches past those that are passed over.
       const hasProgressed = flight ? flight.progress > 0 : this.#passedOver.size > passedOver;
       if (!onlyKey) this.#hasMore = session.hasMore && hasProgressed;

@@ -45,6 +45,8 @@ export class RunLimits implements Fence {
   #takeUntilMs = Number.POSITIVE_INFINITY;
   #hasTakenMail = false;
   #hasBegun = false;
+  #lookUntilMs: number | undefined;
+  #hasStoppedLooking = false;
 
   constructor(options: RunLimitsOptions) {
     this.#options = options;
@@ -86,6 +88,21 @@ export class RunLimits implements Fence {
   /** A mail is being tried: from now on the run may end for time. */
   noteMail(): void {
     this.#hasTakenMail = true;
+  }
+
+  /** Whether more headers may be looked at for candidates: within the budget, counted from the first look. */
+  mayLook(): boolean {
+    const { budgetMs } = this.#options;
+    const nowMs = performance.now();
+    const leftMs = cutAfter.opening * budgetMs - (nowMs - this.#startedAtMs);
+    this.#lookUntilMs ??= nowMs + Math.min(budgetMs, leftMs / 2);
+    this.#hasStoppedLooking ||= nowMs >= this.#lookUntilMs || !this.mayTakeMore();
+    return !this.#hasStoppedLooking;
+  }
+
+  /** Not all headers were looked at: what was found is brought, and the next run goes on. */
+  get hasStoppedLooking(): boolean {
+    return this.#hasStoppedLooking;
   }
 
   /** Whether the run's time is over, so that the next one is to go on. */

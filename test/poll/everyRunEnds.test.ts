@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { shortHash } from '../../shared/message/identity.ts';
 import { protocols, queueName, serverColumns } from '../app/testbed.ts';
-import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import {
+  rows,
+  smallMails,
+  startScriptedImapServer,
+  stepOf,
+  uidsIn,
+} from '../mailbox/imap/scriptedImapServer.ts';
 import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
 import { arrived, eachOnce, twoPartMails } from '../reliability/mails.ts';
 import { startDrippingServer } from '../reliability/slowServers.ts';
@@ -76,6 +83,72 @@ test('a mailbox that takes too long to list ends too', async () => {
     assertCut(await pollTimed('nameless'));
   } finally {
     await server.stop();
+  }
+});
+
+/** Has 9,000 unread mails, the first of which is an order, and takes half a second for a page of their headers. */
+async function startSlowHeaders() {
+  const unread = new Set(smallMails(9_000).map((_, index) => index + 1));
+  const row = (uid: number) => {
+    const header = `Subject: ${uid === 1 ? 'orders' : 'news'}\r\n\r\n`;
+    return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (SUBJECT)] {${header.length}}\r\n${header})\r\n`;
+  };
+  const server = await startScriptedImapServer({
+    lateMs: (command) => (stepOf(command) === 'HEADERS' ? 500 : 0),
+    answers: {
+      HEADERS: rows(row),
+      'UID SEARCH': () => `* SEARCH ${[0, ...unread].join(' ').slice(2)}\r\nTAG OK done\r\n`,
+      'UID STORE': ({ args }) => {
+        for (const uid of uidsIn(args)) unread.delete(uid);
+        return undefined;
+      },
+    },
+  });
+  const pages = () => server.commands.filter((command) => stepOf(command) === 'HEADERS').length;
+  return { ...server, unread, pages };
+}
+
+for (const unmatchedMails of ['markRead', 'leave']) {
+  test(`a run that looks at very many mails which a filter leaves out ends in its time, and the next goes on (${unmatchedMails})`, async () => {
+    const { port, unread, pages, stop } = await startSlowHeaders();
+    unread.delete(1);
+    const name = `left-out-${unmatchedMails}`;
+    const untried = JSON.stringify({ untried: { tries: 1, lastTriedAt: 1 } });
+    try {
+      const filter = { subjectFilter: 'orders', unmatchedMails, pollingIntervalSeconds: 3_600 };
+      await bed.addConnection(name, { ...serverColumns('IMAP', port), ...filter, unfetchable: untried });
+      for (let run = 1; pages() < 9; run += 1) {
+        const before = pages();
+        const { nextRunAt, lastRunEndedAt, lastError, unfetchable } = await bed.poll(name);
+        const looked = pages() - before;
+        assert.deepEqual([lastError, looked > 0 && looked < 9], ['', true], `run ${run}: ${looked} pages`);
+        const dueInMs = Date.parse(String(nextRunAt)) - Date.parse(String(lastRunEndedAt));
+        const isLast = pages() === 9;
+        assert.deepEqual(
+          [dueInMs <= 60_000, unfetchable],
+          isLast ? [false, ''] : [true, untried],
+          `run ${run}`,
+        );
+      }
+      assert.equal(unread.size, unmatchedMails === 'leave' ? 8_999 : 0);
+    } finally {
+      await stop();
+    }
+  });
+}
+
+test('a mail that was left long ago is not forgotten by a run that has no time to look for it alone', async () => {
+  const { port, stop } = await startSlowHeaders();
+  try {
+    const columns = { ...serverColumns('IMAP', port, 'anna'), subjectFilter: 'orders' };
+    const mailbox = JSON.stringify(['imap', '127.0.0.1', 'anna', 'INBOX', '7']);
+    const left = { [shortHash(JSON.stringify([mailbox, '1']))]: { tries: 3, lastTriedAt: 1 } };
+    await bed.addConnection('left-long', { ...columns, unfetchable: JSON.stringify(left) });
+    const { lastError, unfetchable } = await bed.poll('left-long');
+    assert.match(String(lastError), /^Mail 1 could not be fetched in 3 runs in a row/);
+    assert.equal(unfetchable, JSON.stringify(left));
+  } finally {
+    await stop();
   }
 });
 

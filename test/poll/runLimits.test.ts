@@ -78,7 +78,7 @@ test('told to go, it takes no more, lets what is under way end, and cuts it in t
 
 test('told before it began, it ends as well', (t) => {
   const run = limitsOf(t, { told: AbortSignal.abort() });
-  assert.equal(run.limits.mayTakeMore(), false);
+  assert.deepEqual([run.limits.mayTakeMore(), run.limits.mayLook()], [false, false]);
   assert.ok(endAfter(run, 2_000) instanceof ToldToGo);
 });
 
@@ -91,6 +91,16 @@ test('its time counts from the first fetch, and ends no run before a mail was tr
   assert.deepEqual([limits.isTimeOver, limits.mayTakeMore()], [false, true]);
   limits.noteMail();
   assert.deepEqual([limits.isTimeOver, limits.mayTakeMore(), limits.mayWrite()], [true, false, true]);
+});
+
+test('its time to look for mails counts from the first look, and is over before the run is cut', (t) => {
+  const { limits, pass } = limitsOf(t, { budgetMs: 400 });
+  pass(500);
+  assert.equal(limits.mayLook(), true);
+  pass(149);
+  assert.deepEqual([limits.mayLook(), limits.hasStoppedLooking], [true, false]);
+  pass(1);
+  assert.deepEqual([limits.mayLook(), limits.hasStoppedLooking, limits.mayTakeMore()], [false, true, true]);
 });
 
 test('a run that never gets to a mail ends too, after twice the budget', (t) => {

@@ -64,8 +64,8 @@ export class Candidates {
     this.#lookedAtBefore = lookedAt;
   }
 
-  /** The next ones, at most `limit`; none when there are no more, or when so many were left out that they are to be taken. */
-  async next(limit: number): Promise<readonly number[]> {
+  /** The next ones, at most `limit`; none when there are no more, or when so many were left out that they are to be taken, or `mayLook` says no. */
+  async next(limit: number, mayLook = () => true): Promise<readonly number[]> {
     const filter = this.#filter;
     this.#ahead ??= this.#leaveLookedAt(await this.#commands.search());
     if (filter === undefined) {
@@ -74,6 +74,7 @@ export class Candidates {
       return page;
     }
     while (this.#taken.length < limit && this.#ahead.length > 0 && this.#leftOut.length < maxLeftOut) {
+      if (!mayLook()) break;
       const uids = this.#ahead.slice(0, headersAtOnce);
       await this.#lookAt(uids, filter);
       this.#ahead = this.#ahead.slice(uids.length);

@@ -73,8 +73,8 @@ export class ImapSession implements MailboxSession {
     this.#candidates = new Candidates(commands, this.mailboxId, options);
   }
 
-  async list(limit: number): Promise<readonly MailRef[]> {
-    return (await this.#candidates.next(limit)).map(mailRef);
+  async list(limit: number, mayLook?: () => boolean): Promise<readonly MailRef[]> {
+    return (await this.#candidates.next(limit, mayLook)).map(mailRef);
   }
 
   takeLeftOut(): readonly LeftOutMail[] {
