@@ -181,7 +181,7 @@ export class ImapSession implements MailboxSession {
     const uids = mails.map((mail) => mail.id);
     const { deleteMails, moveToFolder } = this.#options;
     let stay: readonly number[] = [];
-    if (moveToFolder !== undefined && !inPlace) await this.#settleCommands.move(uids, moveToFolder);
+    if (moveToFolder !== undefined && !inPlace) stay = await this.#settleCommands.move(uids, moveToFolder);
     else if (deleteMails) stay = await this.#settleCommands.delete(uids);
     else await this.#settleCommands.markRead(uids);
     this.#candidates.settled(uids);

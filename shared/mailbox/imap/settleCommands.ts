@@ -29,34 +29,43 @@ export class SettleCommands {
 
   /** Expunges just these (UIDPLUS, RFC 4315), else flags them; gives those that stay, others being flagged too. */
   async delete(uids: readonly number[]): Promise<readonly number[]> {
-    if (this.#has('UIDPLUS')) {
-      await this.#expunge(uids);
-      return [];
-    }
-    await this.#flag(uids, ['\\Deleted', '\\Seen']);
+    let isFlagged = false;
+    await this.#inSets(uids, 'deleting mails', ({ client }, set) => {
+      if (client.capabilities.has('UIDPLUS')) return client.messageDelete(set, silently);
+      isFlagged = true;
+      return client.messageFlagsAdd(set, ['\\Deleted', '\\Seen'], silently);
+    });
+    if (!isFlagged) return [];
     for (const uid of uids) this.#leftFlagged.add(uid);
     const flagged = await this.findDeleted();
     // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
     if (!flagged.every((uid) => this.#leftFlagged.has(uid)))
       return uids.filter((uid) => flagged.includes(uid));
     // imapflow has no EXPUNGE by itself; flagging one of ours again changes nothing.
-    await this.#expunge(flagged.slice(0, 1));
+    await this.#inSets(flagged.slice(0, 1), 'deleting mails', ({ client }, set) =>
+      client.messageDelete(set, silently),
+    );
     if (flagged.length > 0) this.#leftFlagged.clear();
     return [];
   }
 
   /**
-   * Marks mails as read and moves them: MOVE (RFC 6851), else COPY, then delete and expunge just them (UIDPLUS). The
-   * folder is made where it is missing. Mails that are flagged \Deleted already were copied, and are only expunged.
+   * Marks mails as read and moves them: MOVE (RFC 6851), else COPY, then `delete`; gives those that stay. The folder is
+   * made where it is missing. Mails that are flagged \Deleted already were copied, and are only deleted.
    */
-  async move(uids: readonly number[], folder: string): Promise<void> {
+  async move(uids: readonly number[], folder: string): Promise<readonly number[]> {
     await this.#flag(uids, ['\\Seen']);
-    const hasMove = this.#has('MOVE');
-    const toMove = hasMove ? uids : uids.filter((uid) => !this.#foundDeleted.has(uid));
-    await this.#inSets(toMove, `moving mails to folder "${folder}"`, (connection, set) =>
-      moveOrCopy(connection, set, folder, hasMove ? 'messageMove' : 'messageCopy'),
-    );
-    if (!hasMove) await this.#expunge(uids);
+    let isMoved = true;
+    for (const wasCopied of [false, true]) {
+      const alike = uids.filter((uid) => this.#foundDeleted.has(uid) === wasCopied);
+      await this.#inSets(alike, `moving mails to folder "${folder}"`, async (connection, set) => {
+        if (connection.client.capabilities.has('MOVE'))
+          return moveOrCopy(connection, set, folder, 'messageMove');
+        isMoved = false;
+        return wasCopied || moveOrCopy(connection, set, folder, 'messageCopy');
+      });
+    }
+    return isMoved ? [] : await this.delete(uids);
   }
 
   /** The UIDs of all mails that are flagged \Deleted, by whomever. */
@@ -73,21 +82,16 @@ export class SettleCommands {
     return [...new Set([...deleted, ...read])].sort((one, other) => one - other);
   }
 
-  #has(capability: string): boolean {
-    return this.#folder.connection.client.capabilities.has(capability);
-  }
-
   #flag(uids: readonly number[], flags: string[]): Promise<void> {
     return this.#inSets(uids, 'flagging mails', ({ client }, set) =>
       client.messageFlagsAdd(set, flags, silently),
     );
   }
 
-  #expunge(uids: readonly number[]): Promise<void> {
-    return this.#inSets(uids, 'deleting mails', ({ client }, set) => client.messageDelete(set, silently));
-  }
-
-  /** Gives `command` its turn for each sequence set of these; it resolves to whether it went well. */
+  /**
+   * Gives `command` its turn for each sequence set of these; it resolves to whether it went well. What the server can
+   * do is to be looked up in that turn: one before may have connected anew, to another backend.
+   */
   async #inSets(
     uids: readonly number[],
     doing: string,

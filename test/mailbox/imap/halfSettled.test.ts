@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import type { MailboxSession } from '../../../shared/mailbox/mailbox.ts';
 import type { Dovecot } from '../../testbed/dovecot.ts';
 import { readMaildir } from '../../testbed/seed.ts';
 import { newUser, optionsOn, startServer, withMailProgram } from './dovecotUsers.ts';
-import { failureOf, listAndMeasure, withSession } from './drain.ts';
+import { failureOf, fetchAll, listAndMeasure, withSession } from './drain.ts';
 import { type Answer, aMail, optionsFor, smallMails, withServer } from './scriptedImapServer.ts';
 
 let server: Dovecot;
@@ -93,3 +94,39 @@ test('what was left half settled is found among 200,000 read mails', async () =>
     });
   });
 });
+
+for (const [name, changes, capabilities] of [
+  ['deleted', { deleteMails: true }, 'IMAP4rev1 UIDPLUS'],
+  ['moved by COPY', { moveToFolder: 'Done' }, 'IMAP4rev1 UIDPLUS'],
+  ['moved by MOVE', { moveToFolder: 'Done' }, 'IMAP4rev1 MOVE'],
+] as const) {
+  test(`mails that are ${name} take no other with them where the session connects anew and has neither MOVE nor UIDPLUS then`, async () => {
+    const LOGIN: Answer = ({ earlier }) =>
+      `TAG OK [CAPABILITY ${earlier === 0 ? capabilities : 'IMAP4rev1'}] logged in\r\n`;
+    let settling: Promise<unknown> | undefined;
+    const answers: Record<string, Answer> = {
+      LOGIN,
+      // Another's is flagged too.
+      'UID SEARCH': ({ args }) => (/\bDELETED/.test(args) ? '* SEARCH 1 9\r\nTAG OK done\r\n' : undefined),
+      FETCH: (_command, wire) => {
+        if (settling !== undefined) return undefined;
+        settling = session?.settle([{ key: '1', id: 1 }]);
+        wire.reset();
+        return '';
+      },
+    };
+    let session: MailboxSession | undefined;
+    await withServer({ capabilities: 'IMAP4rev1', answers }, async ({ port, commands }) => {
+      await withSession(optionsFor(port, changes), async (opened) => {
+        session = opened;
+        await fetchAll(opened, await listAndMeasure(opened));
+        const stay = await settling;
+        const done = commands
+          .map(({ name: command }) => command)
+          .filter((one) => /EXPUNGE|COPY|MOVE/.test(one));
+        assert.deepEqual(done, 'moveToFolder' in changes ? ['UID COPY'] : []);
+        assert.deepEqual(stay, [{ key: '1', id: 1 }], 'it stays flagged, for a later run');
+      });
+    });
+  });
+}
