@@ -1,4 +1,4 @@
-import type { Failure } from '../failure/failure.ts';
+import { Failure } from '../failure/failure.ts';
 import type { MailBuffers } from './mailBuffers.ts';
 
 /** A mail that the server lists. */
@@ -38,7 +38,7 @@ export interface FetchedMail {
   readonly whole: Buffer | undefined;
   /**
    * The bytes from the start; a streamed mail, which can be opened until the next one is asked for, is fetched anew at
-   * a second call. Rejects, or the iteration does, with a `Failure`.
+   * a second call. Rejects, or the iteration does, with a `Failure`; with `MailGone` where someone has removed the mail.
    */
   open(): Promise<AsyncIterable<Buffer>>;
   /** Nobody reads its bytes any more: their memory may serve the next mail. Idempotent. */
@@ -49,6 +49,9 @@ export interface FetchedMail {
    */
   release(): void;
 }
+
+/** What was handed over as a stream was expunged before it was read to its end. */
+export class MailGone extends Failure {}
 
 /** What became of one mail that was asked for. */
 export type FetchAnswer = FetchedMail | NoMail;

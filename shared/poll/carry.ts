@@ -10,7 +10,7 @@ import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailSource, OmissionReason, SplitMail } from '../mail/mail.ts';
 import { compareWithSecondReader } from '../mail/secondReader.ts';
 import { rawMail, splitMail } from '../mail/splitMail.ts';
-import type { FetchedMail, Holding } from '../mailbox/mailbox.ts';
+import { type FetchedMail, type Holding, MailGone } from '../mailbox/mailbox.ts';
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
 import { buildMessages, interchangeIdOf, type PartMessage } from '../message/message.ts';
 import { type Step, traced } from '../telemetry/telemetry.ts';
@@ -49,8 +49,8 @@ export type Fate =
   /** It stays on the server. */
   | { readonly kind: 'left'; readonly failure: Failure; readonly atFault: Fault };
 
-/** What kept a mail: the run, which can't go on; this mail alone; or the server, which may do so at this very mail. */
-export type Fault = 'run' | 'mail' | 'handover';
+/** What kept a mail: the run, which can't go on; this mail alone; the server, which may do so at this very mail; or a person. */
+export type Fault = 'run' | 'mail' | 'handover' | 'gone';
 
 /** A mail taken apart, its large parts uploaded; `bring` must follow, which frees what it holds. */
 export interface ApartMail {
@@ -308,6 +308,7 @@ function sharesMemory(parts: readonly PartMessage[], whole: Buffer): boolean {
 
 /** What was wrong with the storage or the connection would be so with the next mail too. */
 function faultOf(failure: Failure, { whole }: FetchedMail): Fault {
+  if (failure instanceof MailGone) return 'gone';
   if (failure.reason === 'mail' || failure.reason === 'internal') return 'mail';
   return whole === undefined && isSuspicious(failure) ? 'handover' : 'run';
 }

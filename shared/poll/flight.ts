@@ -93,10 +93,7 @@ export class Flight {
       // A stream is read to its end before the server is asked for anything else.
       if (answer.whole === undefined) await taking;
     } else if (answer.kind === 'gone') {
-      way.tries.addGone(answer.mail);
-      this.#progress += 1;
-      // A server that lists it again in this run's next session would be asked again and again.
-      this.#options.passedOver.add(answer.mail.key);
+      this.#noteGone(answer.mail);
     } else {
       const failure = new Failure('mail', answer.sentence);
       this.#leave(answer.mail, { kind: 'left', failure, atFault: 'mail' });
@@ -166,8 +163,20 @@ export class Flight {
     }
   }
 
-  /** It stays on the server. */
+  #noteGone(mail: MailRef): void {
+    const { way, passedOver } = this.#options;
+    way.tries.addGone(mail);
+    this.#progress += 1;
+    // A server that lists it again in this run's next session would be asked again and again.
+    passedOver.add(mail.key);
+  }
+
+  /** It stays on the server, unless it is gone. */
   #leave(mail: FetchedMail['mail'], { failure, atFault }: Extract<Fate, { kind: 'left' }>): void {
+    if (atFault === 'gone') {
+      this.#noteGone(mail);
+      return;
+    }
     const { way, tally, passedOver, memory } = this.#options;
     passedOver.add(mail.key);
     const isCounted = atFault === 'mail' || (atFault === 'handover' && !memory.wasCutWaiting);

@@ -181,6 +181,35 @@ test('of a server that keeps what it was told to delete a run sends each mail on
   }
 });
 
+for (const [how, answer] of [
+  ['is not known any more', 'TAG OK done\r\n'],
+  ['is told to be expunged', 'TAG NO [EXPUNGEISSUED] gone\r\n'],
+  ['comes empty', '* 1 FETCH (UID 1 FLAGS () BODY[]<1048576> NIL)\r\nTAG OK done\r\n'],
+] as const) {
+  test(`a large mail that a person removes while it streams, and then ${how}, is gone and stops no other`, async () => {
+    const name = `removed-${how.replaceAll(' ', '-')}`;
+    let isRemoved = false;
+    const server = await startScriptedImapServer({
+      mails: [...twoPartMails('removed', 1, 9_000_000), ...twoPartMails(name, 2, 10).slice(1)],
+      onCommand: ({ name, args, tag }, wire) => {
+        const isAboutIt = name === 'UID FETCH' && /^1\b(?!:)/.test(args);
+        isRemoved ||= isAboutIt && args.includes('<1048576.');
+        if (!isAboutIt || !isRemoved) return false;
+        wire.send((args.includes('BODY') ? answer : 'TAG OK done\r\n').replaceAll('TAG', tag));
+        return true;
+      },
+    });
+    try {
+      await bed.addConnection(name, serverColumns('IMAP', server.port));
+      const { lastStatus, lastError } = await pollTimed(name);
+      assert.deepEqual([lastStatus, lastError], ['ok', '']);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 2).slice(1));
+    } finally {
+      await server.stop();
+    }
+  });
+}
+
 test('a mail that ends its session is left after three runs, also where another could not connect', async () => {
   const server = await startScriptedImapServer({
     mails: twoPartMails('ending', 2, 10),

@@ -1,7 +1,15 @@
 import { Failure } from '../../failure/failure.ts';
 import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
-import type { FetchAnswer, Holding, MailboxOptions, MailMemory, MeasuredMail, NoMail } from '../mailbox.ts';
+import {
+  type FetchAnswer,
+  type Holding,
+  type MailboxOptions,
+  MailGone,
+  type MailMemory,
+  type MeasuredMail,
+  type NoMail,
+} from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import type { Folder } from './folder.ts';
@@ -175,13 +183,10 @@ export class MailFetch {
   async #readPiece(offset: number, pieces: MailPieces): Promise<Buffer> {
     const piece = await pieces.fetch(offset);
     if (Buffer.isBuffer(piece) && (piece.length > 0 || offset > 0)) return piece;
-    const why = Buffer.isBuffer(piece)
-      ? 'the server sent nothing at all.'
-      : piece.kind === 'gone'
-        ? 'it was removed meanwhile.'
-        : piece.sentence;
-    const mail = `A mail in folder "${quoteServerText(this.#folder.name)}"`;
-    throw new Failure('mail', `${mail} could not be read to its end: ${why}`);
+    const cut = `A mail in folder "${quoteServerText(this.#folder.name)}" could not be read to its end:`;
+    if (Buffer.isBuffer(piece)) throw new Failure('mail', `${cut} the server sent nothing at all.`);
+    if (piece.kind === 'gone') throw new MailGone('mail', `${cut} it was removed meanwhile.`);
+    throw new Failure('mail', `${cut} ${piece.sentence}`);
   }
 
   /** The piece of a mail from `offset` on; an empty one past its end, or where the server sends nothing. */
@@ -192,12 +197,19 @@ export class MailFetch {
       largestBytes: pieceBytes,
       memory: { hold: () => holding, giveBack() {} },
     });
+    let piece: Buffer | NoMail = { kind: 'gone', mail };
     try {
-      for await (const outcome of outcomes) return this.#pieceOf(mail, offset, outcome);
+      for await (const outcome of outcomes) {
+        piece = this.#pieceOf(mail, offset, outcome);
+        break;
+      }
+      const isShort = Buffer.isBuffer(piece) && piece.length === 0 && offset > 0 && offset < mail.sizeBytes;
+      // The size may err, or the mail be expunged.
+      for await (const why of this.#explainEmpty(isShort ? [mail] : [])) if (why.kind === 'gone') return why;
+      return piece;
     } catch (error) {
       throw this.#folder.connection.fail(error, 'a fetch');
     }
-    return { kind: 'gone', mail };
   }
 
   #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | NoMail {
