@@ -257,10 +257,10 @@ class Drain {
     await this.#untilCut(known.forget(settled.map(({ identity }) => identity.id)));
   }
 
-  /** A refusal is the mails' own; whatever else fails would do so with the next session too. Gives the mails that stay. */
+  /** What the server does over these mails it need not do over new ones, in another session. Gives the mails that stay. */
   #noteRefused(error: unknown, mails: readonly MailRef[]): readonly MailRef[] {
     const failure = toFailure(error, 'settling mail');
-    if (failure.reason !== 'protocol' && failure.reason !== 'busy') throw failure;
+    if (failure.reason !== 'busy' && !isSuspicious(failure)) throw failure;
     this.#halfSettledFailure = failure;
     return mails;
   }

@@ -222,6 +222,23 @@ test('of many mails that are half settled some are read and moved at a time, and
   assert.equal(arrived('many-half').length, 1_500);
 });
 
+test('a half-settled mail at which the server drops the connection keeps no new one from being delivered', async (t) => {
+  const search: Answer = ({ args, earlier }) =>
+    `* SEARCH ${/\bSEEN/.test(args) || earlier === 0 ? '1' : '2'}\r\nTAG OK done\r\n`;
+  const MOVE: Answer = ({ args }, wire) => {
+    if (!args.startsWith('1 ')) return undefined;
+    wire.reset();
+    return '';
+  };
+  const answers = { 'UID SEARCH': search, 'UID MOVE': MOVE };
+  const server = { answers, capabilities: 'IMAP4rev1 UIDPLUS MOVE' };
+  await addServer(t, 'dropping', server, { moveToFolder: 'Done' });
+  for (const subjects of [['one'], ['one', 'two']]) {
+    assert.match(String((await app.poll('dropping')).lastError), /was lost/);
+    assert.deepEqual(arrived('dropping'), subjects);
+  }
+});
+
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
 
 test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {
