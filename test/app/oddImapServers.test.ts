@@ -251,7 +251,7 @@ test('what a filter has marked as read is in the journal though the session brea
   const { lastStatus, lastError } = await app.poll('cut-filter');
   assert.equal(lastStatus, 'failed');
   assert.match(String(lastError), /Try later/);
-  assert.equal(await countTold('cut-filter'), 1_000);
+  assert.equal(await countTold('cut-filter'), 1_400);
 });
 
 test('what a filter has marked as read is in the journal though the answer to it was lost', async (t) => {
@@ -269,6 +269,24 @@ test('what a filter has marked as read is in the journal though the answer to it
   assert.match(String((await app.poll('unanswered')).lastError), /was lost/);
   assert.equal((await app.poll('unanswered')).lastStatus, 'ok');
   assert.equal(await countTold('unanswered'), 3);
+});
+
+test('what a filter has marked as read is in the journal though a further command for as many is refused', async (t) => {
+  const uids = Array.from({ length: 1_000 }, (_, index) => 4_000_000_000 + 2 * index);
+  const marked: number[] = [];
+  const answers: Record<string, Answer> = {
+    HEADERS: rows((uid) => headerRow(uid, 'Subject: news\r\n\r\n')),
+    'UID SEARCH': `* SEARCH ${uids.join(' ')}\r\nTAG OK done\r\n`,
+    'UID STORE': ({ args, earlier }) => {
+      if (earlier > 0) return 'TAG NO Not today\r\n';
+      marked.push(...uidsIn(args));
+      return undefined;
+    },
+  };
+  await addServer(t, 'marked-in-part', { answers }, orders);
+  assert.match(String((await app.poll('marked-in-part')).lastError), /Not today/);
+  assert.ok(marked.length > 0 && marked.length < uids.length);
+  assert.equal(await countTold('marked-in-part'), marked.length);
 });
 
 test('what lies behind thousands that a filter marks as read is delivered in the same run', async (t) => {

@@ -7,8 +7,11 @@ export const filteredFields: readonly string[] = [
   ...['From', 'To', 'Cc', 'Delivered-To', 'X-Original-To', 'Subject', 'Message-ID', 'Date'],
 ];
 
-/** How many mails' headers are asked for with one command. */
-const headersAtOnce = 1_000;
+/**
+ * How many mails' headers are asked for with one command, and how many are marked: their UIDs, at most ten digits each,
+ * fit one command line, so that it is known of all of them whether they were.
+ */
+const headersAtOnce = 700;
 const maxKeptHeaderBytes = 16 * 1024;
 /** So many were left out since they were last taken: the next ones are given before any more are looked at. */
 const maxLeftOut = 1_000;
