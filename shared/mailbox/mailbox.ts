@@ -108,8 +108,7 @@ export interface MailboxSession {
 
   /**
    * How far this session and those before it have looked with this filter, to be given to the next one when this one
-   * has ended. Never passes a mail that the filter takes and that was not settled. Undefined without a filter or
-   * `list`.
+   * has ended. What the filter takes and was not settled is looked at again. Undefined without a filter or `list`.
    */
   readonly lookedAt: string | undefined;
 

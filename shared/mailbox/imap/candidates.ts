@@ -15,6 +15,8 @@ const headersAtOnce = 700;
 const maxKeptHeaderBytes = 16 * 1024;
 /** So many were left out since they were last taken: the next ones are given before any more are looked at. */
 const maxLeftOut = 1_000;
+/** Mails that stay though the filter takes them, and that a mark names; it ends before further ones. */
+const maxNamed = 20;
 
 export interface CandidateCommands {
   /** The UIDs of all unread mails, ascending. */
@@ -35,7 +37,7 @@ export type CandidateOptions = Pick<MailboxOptions, 'headerFilter' | 'unmatchedM
 /**
  * The unread mails of a folder that the filter takes, page by page, after one SEARCH. What an earlier session looked
  * at and left is not looked at again, as long as those same mails are unread: kept as the highest UID that was looked
- * at, and of the unread UIDs up to it the count and a hash.
+ * at, the UIDs up to it that are to be looked at again, and of the other unread ones the count and a hash.
  */
 export class Candidates {
   readonly #commands: CandidateCommands;
@@ -98,22 +100,33 @@ export class Candidates {
   /** What a later session is to be given; undefined without a filter and before the SEARCH. */
   get lookedAt(): string | undefined {
     if (this.#filter === undefined || this.#ahead === undefined) return undefined;
-    const firstOpen = [...this.#open].reduce((first, uid) => Math.min(first, uid), Number.POSITIVE_INFINITY);
-    const uid = Math.min(this.#lookedUpTo, firstOpen - 1);
+    const open = [...this.#open].sort((one, other) => one - other);
+    const uid = Math.min(this.#lookedUpTo, (open[maxNamed] ?? Number.POSITIVE_INFINITY) - 1);
+    const named = open.slice(0, maxNamed).filter((one) => one <= uid);
     const left = [...this.#left].filter((one) => one <= uid);
-    return [this.#mailbox, uid, left.length, hashOfUids(left), this.#filter.fingerprint].join(':');
+    return [
+      this.#mailbox,
+      [uid, ...named].join(','),
+      left.length,
+      hashOfUids(left),
+      this.#filter.fingerprint,
+    ].join(':');
   }
 
   /** Gives what has to be looked at, of all that was found. */
   #leaveLookedAt(found: readonly number[]): readonly number[] {
-    const [mailbox, uidText, count, hash, ...fingerprint] = this.#lookedAtBefore.split(':');
+    const [mailbox, uids = '', count, hash, ...fingerprint] = this.#lookedAtBefore.split(':');
     const isSame = mailbox === this.#mailbox && fingerprint.join(':') === this.#filter?.fingerprint;
     if (!isSame || this.#marksLeftOut) return found;
-    const below = found.filter((uid) => uid <= Number(uidText));
-    if (`${below.length}` !== count || hashOfUids(below) !== hash) return found;
-    for (const uid of below) this.#left.add(uid);
-    this.#lookedUpTo = Number(uidText);
-    return found.slice(below.length);
+    const [last = 0, ...named] = uids.split(',').map(Number);
+    const open = new Set(named);
+    const left = found.filter((uid) => uid <= last && !open.has(uid));
+    if (`${left.length}` !== count || hashOfUids(left) !== hash) return found;
+    for (const uid of left) this.#left.add(uid);
+    const ahead = found.filter((uid) => !this.#left.has(uid));
+    for (const uid of ahead) if (uid <= last) this.#open.add(uid);
+    this.#lookedUpTo = last;
+    return ahead;
   }
 
   async #lookAt(uids: readonly number[], filter: HeaderFilter): Promise<void> {
@@ -122,6 +135,7 @@ export class Candidates {
     const taken: number[] = [];
     const withheld = await this.#commands.readHeaders(uids, (uid, header) => {
       unseen.delete(uid);
+      this.#open.delete(uid);
       if (filter.takes(header)) taken.push(uid);
       else if (this.#marksLeftOut) {
         leftOut.push({ mail: mailRef(uid), header: Buffer.from(header.subarray(0, maxKeptHeaderBytes)) });
