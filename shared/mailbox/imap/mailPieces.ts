@@ -37,9 +37,10 @@ export function mailPieces(fetchPiece: (offset: number) => Promise<Buffer | NoMa
 }
 
 /**
- * Joins the pieces of a mail, the next one fetched while the last is consumed. Only an empty piece, or a short one that
- * reaches just the size that the server gave, proves the end: a stream never ends short in silence, and a size that
- * errs does no harm, also where the server gives less than it is asked for.
+ * Joins the pieces of a mail, the next one fetched while the last is consumed. A short piece that reaches just the size
+ * that the server gave proves the end, and an empty one where the last was short, or such a size was reached: so a size
+ * that errs does no harm, also where the server gives less than it is asked for. An empty piece behind a full one is
+ * what a server gives that can't read on: rejects then.
  */
 export async function* joinPieces(
   sizeBytes: number,
@@ -47,11 +48,19 @@ export async function* joinPieces(
   fetchPiece: (offset: number) => Promise<Buffer>,
 ): AsyncGenerator<Buffer, void, undefined> {
   let offset = 0;
+  let wasFull = false;
   for (let coming = fetchPiece(0); ; ) {
     const piece = await coming;
-    if (piece.length === 0) return;
+    if (piece.length === 0) {
+      if (!wasFull || offset >= sizeBytes) return;
+      throw new Failure(
+        'mail',
+        `The mail server sent ${offset} of the ${sizeBytes} bytes of a mail, and no more.`,
+      );
+    }
     offset += piece.length;
-    const isLast = piece.length !== pieceBytes && offset === sizeBytes;
+    wasFull = piece.length === pieceBytes;
+    const isLast = !wasFull && offset === sizeBytes;
     if (!isLast) {
       coming = fetchPiece(offset);
       // It may fail while the consumer is busy, and is awaited only after.

@@ -34,6 +34,12 @@ test('a server that gives less than was asked for is asked again', async () => {
   }
 });
 
+test('nothing behind a whole piece, short of the size, is an error and no end', async () => {
+  const upTo = (end: number) => async (offset: number) => mail.subarray(offset, Math.min(offset + 4, end));
+  await assert.rejects(buffer(joinPieces(10, 4, upTo(4))), /sent 4 of the 10 bytes/);
+  assert.deepEqual(await buffer(joinPieces(8, 4, upTo(8))), mail.subarray(0, 8));
+});
+
 test('a piece that can not be fetched is an error and never an end', async () => {
   for (const lostAt of [0, 4, 8]) {
     const { stream: pieces } = stream(10, 4, (offset) => offset === lostAt);
