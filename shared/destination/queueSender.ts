@@ -181,7 +181,7 @@ export class LinkedSender implements QueueSender {
       await this.#deliverSingly(left);
     } else {
       for (const { refuse } of left) refuse(problem.failure);
-      this.#isOutage(problem, startedAtMs);
+      this.#noteProblem(problem, startedAtMs);
     }
   }
 
@@ -195,7 +195,7 @@ export class LinkedSender implements QueueSender {
       }
       const startedAtMs = performance.now();
       const { left, problem } = await this.#sendInTime([member]);
-      if (problem && this.#isOutage(problem, startedAtMs)) outage = problem.failure;
+      if (problem && this.#noteProblem(problem, startedAtMs)) outage = problem.failure;
       for (const { accept, refuse } of left) {
         if (problem) refuse(problem.failure);
         else accept();
@@ -204,10 +204,10 @@ export class LinkedSender implements QueueSender {
   }
 
   /**
-   * Whether the queue is away, which two in a row mean, too, that were refused for no known reason: one alone may
+   * Gives whether the queue is away, which two in a row mean, too, that were refused for no known reason: one alone may
    * itself be at fault. What would meet the same fate does not get a minute of its own, one after the other.
    */
-  #isOutage({ scope, retry, failure }: DeliveryProblem, startedAtMs: number): boolean {
+  #noteProblem({ scope, retry, failure }: DeliveryProblem, startedAtMs: number): boolean {
     if (scope === 'message' && retry === 'no') return false;
     if (scope === 'message') this.#unexplained += 1;
     const isAway = scope === 'queue' || this.#unexplained > 1;
