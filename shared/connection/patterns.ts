@@ -83,8 +83,9 @@ function parsePiece(text: string): Piece {
 
 /**
  * The same for texts that differ in case, or in how an accent is composed. A capital sigma becomes one small letter
- * at the end of a word and another within, and a pattern's end is not the word's. Longer rows of combining marks than
- * a language has are cut (Unicode Standard Annex 15, 13): putting them in order takes time that grows with the square.
+ * at the end of a word and another within, and a pattern's end is not the word's. Rows of combining marks longer than
+ * a language has are broken up by a joiner (Unicode Standard Annex 15, 13): putting them in order takes time that grows
+ * with the square.
  */
 export function fold(text: string): string {
   const streamSafe = text.toLowerCase().replace(/\p{M}{30}(?=\p{M})/gu, '$&\u034f');
