@@ -1,5 +1,6 @@
 import { certificateRule } from '../mailbox/certificateRule.ts';
 import { queueNameRule } from '../settings/queueName.ts';
+import { field } from '../storage/storageFailure.ts';
 
 /** What each column of a connection's config is, for decoding, the HTTP API and the documents. Light to load. */
 export interface ConfigColumn {
@@ -159,11 +160,12 @@ export function isStorableKey(text: string): boolean {
 }
 
 /**
- * A column's value as table editors may have written it, made plain: bools and whole numbers out of
- * strings, no white space around names, and undefined for what is empty. What doesn't fit stays as it is.
+ * A column's value as table editors and programs may have written it, made plain: bools and whole numbers out of
+ * strings, a Guid as text, no white space around names, and undefined for what is empty. What doesn't fit stays.
  */
-export function normalizeColumn(name: ConfigColumnName, value: unknown): unknown {
+export function normalizeColumn(name: ConfigColumnName, given: unknown): unknown {
   const column: ConfigColumn = configColumns[name];
+  const value = field(given, 'type') === 'Guid' ? field(given, 'value') : given;
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value === 'bigint') return column.type === 'integer' ? Number(value) : value;
   if (typeof value !== 'string' || column.verbatim) return value;

@@ -3,6 +3,7 @@ import { readCertificates, toPem } from '../mailbox/pem.ts';
 import { checkCron } from '../time/cron.ts';
 import { decodeAuth, type Findings } from './auth.ts';
 import {
+  type ConfigColumn,
   type ConfigColumnName,
   configColumnNames,
   configColumns,
@@ -112,24 +113,34 @@ function columnSentence(name: ConfigColumnName, value: unknown): string {
   if (name === 'cron' && typeof value === 'string') {
     return `cron is ${quote(value)}; ${checkCron(value) ?? 'it must have at most 256 characters'}.`;
   }
+  const { type, rule }: ConfigColumn = configColumns[name];
+  // As some tools write whatever has digits alone. Zeros in front are lost then, so it is not taken for the text.
+  if (type === 'string' && /^(number|bigint)$/.test(typeof value))
+    return `${name} is a number; it must be ${rule}.`;
   // A name that can't be a setting's may be the secret itself, put into the wrong column.
   const hidden =
     isSecretColumn(name) ||
     name === 'caCertificate' ||
     isSecretReference(name) ||
     name === 'oauth2TokenEndpoint';
-  return `${name} is ${hidden ? 'not valid' : quote(value)}; it must be ${configColumns[name].rule}.`;
+  return `${name} is ${hidden ? 'not valid' : quote(value)}; it must be ${rule}.`;
 }
 
 const maxQuoteLength = 80;
 
 function quote(value: unknown): string {
   if (typeof value === 'string') {
-    return JSON.stringify(value.length > maxQuoteLength ? `${value.slice(0, maxQuoteLength)}…` : value);
+    const text = JSON.stringify(value.length > maxQuoteLength ? `${value.slice(0, maxQuoteLength)}…` : value);
+    // What nobody sees, such as a zero-width space that was copied along, is shown.
+    return text.replace(/(?! )[\p{C}\p{Z}]/gu, (character) => `\\u${hexOf(character)}`);
   }
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
     return String(value);
   return `of type ${value === null ? 'null' : typeof value}`;
+}
+
+function hexOf(character: string): string {
+  return (character.codePointAt(0) ?? 0).toString(16).padStart(4, '0');
 }
 
 function checkTogether(raw: Record<string, unknown>, columns: Columns, { report, has }: Findings): void {

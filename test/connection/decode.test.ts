@@ -154,6 +154,15 @@ test('bools and whole numbers as a table editor writes them are accepted, and em
   assert.equal(good({ ...base, port: 993n }).port, 993);
 });
 
+test('an id that is stored as a Guid is the text that it shows', () => {
+  const id = '0f8fad5b-d9cb-469f-a165-70867728950e';
+  const guid = { type: 'Guid', value: id };
+  const columns = { authType: 'oauth2', oauth2Grant: 'clientCredentials', oauth2ClientSecret: 's3cret' };
+  const { auth } = good({ ...base, password: '', ...columns, oauth2TenantId: guid, oauth2ClientId: guid });
+  assert.ok(auth.kind === 'oauth2' && auth.grant.kind === 'clientCredentials');
+  assert.deepEqual([auth.grant.authority, auth.grant.clientId], [{ kind: 'tenant', tenantId: id }, id]);
+});
+
 test('filters take what their patterns say, each its own part of the mail', () => {
   const { filters, rules, unmatchedMails } = good({
     ...base,
@@ -263,7 +272,9 @@ const wrongValues: readonly (readonly [column: string, value: unknown, shown: st
   ['username', 'u\r\nA1 LOGOUT', '"u\\r\\nA1 LOGOUT"', lineRule],
   ['folder', 'INBOX\0', '"INBOX\\u0000"', lineRule],
   ['password', 'hunter2\r\nDELE 1', 'not valid', secretRule],
-  ['password', 12345678, 'not valid', secretRule],
+  ['password', 12345678, 'a number', secretRule],
+  ['username', 1001n, 'a number', lineRule],
+  ['timeZone', 'UTC\u200b', '"UTC\\u200b"', 'an IANA time zone, such as Europe/Berlin'],
   ['timeZone', 'Mars/Base', '"Mars/Base"', 'an IANA time zone, such as Europe/Berlin'],
   ['timeZone', '+01:00', '"+01:00"', 'an IANA time zone, such as Europe/Berlin'],
   ['caCertificate', 'MIIB', 'not valid', pemRule],

@@ -55,6 +55,18 @@ test('the tag is of the content: the same content has the same, and any other co
   assert.equal((await put('content', base)).headers.etag, made.headers.etag);
 });
 
+test('a Guid that another tool has written is shown, and another one has another tag', async () => {
+  const ids = ['0f8fad5b-d9cb-469f-a165-70867728950e', '7c9e6679-7425-40de-944b-e07fc1f90ae7'];
+  const tags = new Set<string>();
+  for (const value of ids) {
+    await bed.addConnection('guid', { ...base, oauth2TenantId: { type: 'Guid', value } });
+    const answer = await api.call('GET /api/connections/acme/guid');
+    assert.equal(object(answer.json()).oauth2TenantId, value);
+    tags.add(String(answer.headers.etag));
+  }
+  assert.equal(tags.size, 2);
+});
+
 test('what runs write, and a rotated refresh token, are no change to an editor', async () => {
   await put('run', { ...base, host: '127.0.0.1', port: 1 });
   const etag = await tagOf('run');
