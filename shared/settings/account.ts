@@ -51,12 +51,10 @@ const serviceBusName = 'ServiceBusConnection';
 export function readStorage(reader: SettingReader): StorageSettings | undefined {
   const connectionString = reader.get(storageName);
   if (connectionString !== undefined) {
-    if (!checkSecret(reader, storageName, connectionString)) return undefined;
     const account = parseStorageConnectionString(connectionString);
     if (account.ok) return { kind: 'connectionString', connectionString };
-    return reader.report(
-      `App setting ${storageName} is not valid: ${account.problem}. It must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by ${storageName}__accountName.`,
-    );
+    const rule = `a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by ${storageName}__accountName`;
+    return reader.wrong(storageName, connectionString, rule, `not valid: ${account.problem}`);
   }
   const accountName = reader.get(`${storageName}__accountName`);
   if (accountName !== undefined && !/^[a-z0-9]{3,24}$/.test(accountName)) {
@@ -85,12 +83,10 @@ export function readStorage(reader: SettingReader): StorageSettings | undefined 
 export function readServiceBus(reader: SettingReader): ServiceBusSettings | undefined {
   const connectionString = reader.get(serviceBusName);
   if (connectionString !== undefined) {
-    if (!checkSecret(reader, serviceBusName, connectionString)) return undefined;
     const namespace = parseServiceBusConnectionString(connectionString);
     if (namespace.ok) return { kind: 'connectionString', ...namespace.value };
-    return reader.report(
-      `App setting ${serviceBusName} is not valid: ${namespace.problem}. It must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ${serviceBusName}__fullyQualifiedNamespace.`,
-    );
+    const rule = `a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ${serviceBusName}__fullyQualifiedNamespace`;
+    return reader.wrong(serviceBusName, connectionString, rule, `not valid: ${namespace.problem}`);
   }
   const name = `${serviceBusName}__fullyQualifiedNamespace`;
   const namespace = reader.get(name);
@@ -123,9 +119,8 @@ function readServiceUri(
   if (uri === undefined) return accountName && `https://${accountName}.${service}.core.windows.net`;
   if (bareUrl(uri)?.protocol !== 'https:') {
     // The value may carry a shared access signature, so it is not quoted.
-    reader.report(
-      `App setting ${name} is not valid; it must be an https URL such as https://example.${service}.core.windows.net, without a query.`,
-    );
+    const rule = `an https URL such as https://example.${service}.core.windows.net, without a query`;
+    reader.wrong(name, uri, rule, 'not valid');
   }
   return uri.replace(/\/+$/, '');
 }
@@ -166,12 +161,4 @@ function readIdentity(reader: SettingReader, prefix: string): Identity | undefin
   // A resource or object id can only mean a managed identity.
   const isManaged = credential !== undefined || (first !== undefined && first.property !== 'clientId');
   return { kind: isManaged ? 'managedIdentity' : 'default', ...named };
-}
-
-function checkSecret(reader: SettingReader, name: string, value: string): boolean {
-  if (!/^@Microsoft\.KeyVault\(/i.test(value)) return true;
-  reader.report(
-    `App setting ${name} is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.`,
-  );
-  return false;
 }

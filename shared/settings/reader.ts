@@ -26,11 +26,14 @@ export class SettingReader {
     this.sentences.push(sentence);
   }
 
-  /** Reports a setting whose value is no secret, save where a connection string was put there by mistake. */
-  wrong(name: string, value: string, rule: string): undefined {
+  /** Reports a setting that can't be used. Its value is shown, save where it may be a secret or `hidden` stands for it. */
+  wrong(name: string, value: string, rule: string, hidden?: string): undefined {
     const shown = JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+    const found = hidden ?? (secretField.test(value) ? 'not valid' : shown);
     this.report(
-      `App setting ${name} is ${secretField.test(value) ? 'not valid' : shown}; it must be ${rule}.`,
+      /^@Microsoft\.KeyVault\(/i.test(value)
+        ? `App setting ${name} is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.`
+        : `App setting ${name} is ${found}; it must be ${rule}.`,
     );
   }
 }

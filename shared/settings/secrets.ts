@@ -39,7 +39,6 @@ export function readVaultAddress(reader: SettingReader): string | undefined {
   if (text === undefined) return undefined;
   const url = bareUrl(text);
   if (url?.protocol === 'https:' && url.pathname === '/') return url.origin;
-  return reader.report(
-    `App setting ${name} is not valid; it must be the address of a Key Vault, such as https://example.vault.azure.net.`,
-  );
+  const rule = 'the address of a Key Vault, such as https://example.vault.azure.net';
+  return reader.wrong(name, text, rule, 'not valid');
 }

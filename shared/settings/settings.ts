@@ -175,9 +175,9 @@ function readInsights(reader: SettingReader): string | undefined {
   const name = 'APPLICATIONINSIGHTS_CONNECTION_STRING';
   const text = reader.get(name);
   if (text !== undefined && !/(^["']?|;)\s*InstrumentationKey\s*=\s*[^;\s]/i.test(text)) {
-    reader.report(
-      `App setting ${name} is not valid; it must be the connection string of an Application Insights resource (InstrumentationKey=…), or be left out.`,
-    );
+    const rule =
+      'the connection string of an Application Insights resource (InstrumentationKey=…), or be left out';
+    reader.wrong(name, text, rule, 'not valid');
   }
   return text;
 }

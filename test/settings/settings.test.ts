@@ -238,12 +238,15 @@ const refused: readonly (readonly [Env, string])[] = [
   ],
   [
     { AzureWebJobsStorage: `AccountName=;AccountKey=${key}` },
-    'App setting AzureWebJobsStorage is not valid: AccountName is missing. It must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by AzureWebJobsStorage__accountName.',
+    'App setting AzureWebJobsStorage is not valid: AccountName is missing; it must be a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by AzureWebJobsStorage__accountName.',
   ],
-  [
-    { AzureWebJobsStorage: '@Microsoft.KeyVault(SecretUri=https://v/secrets/s)' },
-    "App setting AzureWebJobsStorage is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.",
-  ],
+  ...[
+    ...['AzureWebJobsStorage', 'ServiceBusConnection', 'APPLICATIONINSIGHTS_CONNECTION_STRING'],
+    ...['EMAIL_QUEUE_NAME', 'POLL_TIME_BUDGET_SECONDS', 'MAIL_HOSTS_ALLOWED', 'SECRETS_VAULT', 'JOURNAL'],
+  ].map((name): readonly [Env, string] => [
+    { [name]: '@Microsoft.KeyVault(VaultName=v;SecretName=s)' },
+    `App setting ${name} is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.`,
+  ]),
   [
     { ...accountAlone, AzureWebJobsStorage__tableServiceUri: `https://t.example.com?sig=${key}` },
     'App setting AzureWebJobsStorage__tableServiceUri is not valid; it must be an https URL such as https://example.table.core.windows.net, without a query.',
@@ -254,7 +257,7 @@ const refused: readonly (readonly [Env, string])[] = [
   ],
   [
     { ServiceBusConnection: `Endpoint=sb:///;SharedAccessKeyName=a;SharedAccessKey=${key}` },
-    'App setting ServiceBusConnection is not valid: its Endpoint is no address such as sb://example.servicebus.windows.net/. It must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ServiceBusConnection__fullyQualifiedNamespace.',
+    'App setting ServiceBusConnection is not valid: its Endpoint is no address such as sb://example.servicebus.windows.net/; it must be a Service Bus connection string (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…), or be replaced by ServiceBusConnection__fullyQualifiedNamespace.',
   ],
   [
     {
