@@ -37,7 +37,7 @@ export async function listRuns(request: ApiRequest, dependencies: HttpDependenci
 
 function readWindow(request: ApiRequest, { now }: HttpDependencies): JournalQuery {
   const page = readPage(request);
-  const to = readTime(request, 'to') ?? now();
+  const to = readTime(request, 'to', 'end') ?? now();
   const from = readTime(request, 'from') ?? new Date(to.getTime() - usualWindowMs);
   if (from > to) refuse(400, 'from must not be later than to.');
   if (page.after !== undefined && readCursor(page.after) === undefined) {

@@ -45,16 +45,17 @@ export function readPage(request: Query): PageQuery {
   return { limit: readLimit(request, 100), ...Object.fromEntries(given) };
 }
 
-/** A point in time, ISO 8601 with its zone (a day alone is its begin in UTC). */
-export function readTime(request: Query, name: string): Date | undefined {
+/** A point in time, ISO 8601 with its zone; of a day alone its begin in UTC, or its end. */
+export function readTime(request: Query, name: string, ofDay: 'begin' | 'end' = 'begin'): Date | undefined {
   const text = queryText(request, name);
   if (text === undefined) return undefined;
   const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,7})?)?(Z|[+ -]\d\d:?\d\d))?$/.test(text);
   const day = text.slice(0, 10);
   // Of 30 February the parser makes 2 March.
   const isDay = new Date(day).toJSON()?.startsWith(day) === true;
+  const whole = text === day && ofDay === 'end' ? `${day}T23:59:59.999Z` : text;
   // An unescaped + is a blank by now.
-  const time = new Date(isTime && isDay ? text.replace(' ', '+') : Number.NaN);
+  const time = new Date(isTime && isDay ? whole.replace(' ', '+') : Number.NaN);
   // Years beyond four digits are written with a sign.
   if (/^\d/.test(time.toJSON() ?? '')) return time;
   return refuse(400, `${name} must be a time such as 2026-11-27T08:00:00Z.`);

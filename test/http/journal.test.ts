@@ -46,6 +46,14 @@ test('the mails of the last two days are found, by connection and words, a page 
   assert.deepEqual((await subjects({ to: ago(2.7).toISOString() })).found, ['orders 3', 'invoices 3']);
 });
 
+test('a day alone is the whole of it, at the end of the window too', async () => {
+  const day = ago(3 * 24 * 60)
+    .toISOString()
+    .slice(0, 10);
+  assert.deepEqual((await subjects({ from: day, to: day })).found, ['older', 'older']);
+  assert.deepEqual((await subjects({ to: day })).found, ['older', 'older']);
+});
+
 test('the runs that moved mail or failed are found by their status', async () => {
   const runs = async (query: Record<string, string>) =>
     list(object((await api.call('GET /api/runs', { query })).json()).runs);
