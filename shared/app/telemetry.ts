@@ -1,6 +1,6 @@
+import { readInsightsString } from '../settings/insightsString.ts';
 import type { Env, Settings } from '../settings/settings.ts';
 import type { GetCredential } from '../storage/access.ts';
-import { readInsightsString } from '../telemetry/insightsString.ts';
 import type { Log } from '../telemetry/log.ts';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 
@@ -27,12 +27,14 @@ export function lazyTelemetry(env: Env) {
 
 async function openTelemetryOf(
   { WEBSITE_SITE_NAME: appName, WEBSITE_INSTANCE_ID: instance }: Env,
-  { applicationInsightsConnectionString: connectionString, applicationInsightsIdentity: identity }: Settings,
+  { applicationInsightsConnectionString: text, applicationInsightsIdentity: identity }: Settings,
   getCredential: GetCredential,
   log: Log,
 ): Promise<Telemetry> {
-  if (connectionString === undefined) return noTelemetry;
+  if (text === undefined) return noTelemetry;
   try {
+    const connectionString = readInsightsString(text);
+    if (connectionString === undefined) throw new Error('It has no valid instrumentation key.');
     const { openTelemetry } = await import('../telemetry/openTelemetry.ts');
     return openTelemetry({
       connectionString,

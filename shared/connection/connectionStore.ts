@@ -26,7 +26,7 @@ export interface ConnectionEntity {
 }
 
 /** Config columns as they are written. */
-export type StoredColumns = Readonly<Record<string, string | number | boolean | bigint>>;
+export type StoredColumns = Readonly<Record<string, string | number | boolean>>;
 
 /** It is no longer the version that was asked for, or has been removed meanwhile. */
 interface NotWritten {
@@ -90,7 +90,7 @@ export function openConnectionStore(table: TableClient) {
     /** False where there is a connection of that key already. */
     async insert(key: ConnectionKey, columns: StoredColumns): Promise<boolean> {
       try {
-        await withMade(table, () => table.createEntity({ ...keysOf(key), ...columns }));
+        await withMade(table, () => table.createEntity({ ...withTypes(columns), ...keysOf(key) }));
         return true;
       } catch (error) {
         if (codeOf(error) === 'EntityAlreadyExists') return false;
@@ -109,8 +109,7 @@ export function openConnectionStore(table: TableClient) {
       const others = Object.entries(stored).filter(([name]) => !isConfigColumn(name) && !isService(name));
       return await writeVersion(`writing connection ${nameOf(key)}`, async () => {
         const all = { ...Object.fromEntries(others), ...columns };
-        const typed = Object.entries(all).map(([name, value]) => [name, withType(value)]);
-        await table.updateEntity({ ...Object.fromEntries(typed), ...keysOf(key) }, 'Replace', { etag });
+        await table.updateEntity({ ...withTypes(all), ...keysOf(key) }, 'Replace', { etag });
         return { kind: 'replaced', columns: all };
       });
     },
@@ -139,8 +138,14 @@ async function writeVersion<Written>(
 }
 
 /** A whole number without a type is an Int32 to the service, which refuses what is too large for one. */
-function withType(value: unknown): unknown {
-  return Number.isInteger(value) && Number(value) !== (Number(value) | 0) ? { value, type: 'Double' } : value;
+function withTypes(columns: ConnectionEntity['columns']): object {
+  const isLarge = (value: unknown) => Number.isInteger(value) && Number(value) !== (Number(value) | 0);
+  return Object.fromEntries(
+    Object.entries(columns).map(([name, value]) => [
+      name,
+      isLarge(value) ? { value, type: 'Double' } : value,
+    ]),
+  );
 }
 
 /** What the service adds to an entity by itself. */

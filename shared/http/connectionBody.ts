@@ -25,7 +25,6 @@ export interface ConnectionBody {
 
 /** What storage takes as one string. */
 const maxTextCharacters = 32_768;
-const maxInt32 = 2_147_483_647;
 
 /** Members of the API's own answers that are no columns: they may come back, and change nothing. */
 const readOnlyMembers = new Set(['customer', 'connection', 'state', ...secretFlags]);
@@ -91,16 +90,15 @@ function keptSecrets(given: JsonObject, stored: ConnectionEntity | undefined): R
 }
 
 function toStored(all: JsonObject): StoredColumns {
-  const columns: Record<string, string | number | boolean | bigint> = {};
+  const columns: Record<string, string | number | boolean> = {};
   for (const name of configColumnNames) {
     const value = Object.hasOwn(all, name) ? normalizeColumn(name, all[name]) : undefined;
     const certificates =
       name === 'caCertificate' && typeof value === 'string' ? readCertificates(value) : undefined;
     if (certificates !== undefined) columns[name] = toPem(certificates);
-    else if (typeof value === 'string' || typeof value === 'boolean') columns[name] = value;
-    // The table reads a number without a type as an Int32.
-    if (typeof value !== 'number') continue;
-    columns[name] = value > maxInt32 && Number.isInteger(value) ? BigInt(value) : value;
+    else if (typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') {
+      columns[name] = value;
+    }
   }
   return columns;
 }

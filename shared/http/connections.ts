@@ -70,16 +70,13 @@ export async function putConnection(request: ApiRequest, dependencies: HttpDepen
     dependencies.connections(),
     import('./connectionBody.ts'),
   ]);
-  for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+  return await untilChanged(key, async () => {
     const stored = await store.read(key);
     if (!mayChange(request, stored && configTag(stored.columns))) return changed(key, stored);
     const kept = keepSecrets(readConnectionBody(body, key, stored, dependencies.secrets), stored);
-    const columns = { ...kept, ...marksOf(kept, stored) };
-    const written = await writeConfig(store, key, stored, columns);
-    if (written !== undefined) return shown(stored === undefined ? 201 : 200, { key, columns: written });
-    await stepBack(conflicts);
-  }
-  throw tooManyChanges(key);
+    const columns = await writeConfig(store, key, stored, { ...kept, ...marksOf(kept, stored) });
+    return columns && shown(stored === undefined ? 201 : 200, { key, columns });
+  });
 }
 
 /** What is written beside the config: whose write it is, and the version of its secrets. */
@@ -119,16 +116,13 @@ async function writeConfig(
 export async function deleteConnection(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
   const key = keyOf(request);
   const store = await dependencies.connections();
-  for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+  return await untilChanged(key, async () => {
     const stored = await findExisting(key, store);
     if (!mayChange(request, configTag(stored.columns))) return changed(key, stored);
-    if (await removeConnection(store, stored)) {
-      await dependencies.forget(stored.key);
-      return { status: 204 };
-    }
-    await stepBack(conflicts);
-  }
-  throw tooManyChanges(key);
+    if (!(await removeConnection(store, stored))) return undefined;
+    await dependencies.forget(stored.key);
+    return { status: 204 };
+  });
 }
 
 /**
@@ -173,13 +167,14 @@ function changed(key: ConnectionKey, stored: ConnectionEntity | undefined): Answ
   return problem(412, sentence, stored && { ETag: configTag(stored.columns) });
 }
 
-/** Lets whoever was quicker finish: 10 to 320 ms, two seconds in all. */
-async function stepBack(conflicts: number): Promise<void> {
-  await delay((0.5 + Math.random() / 2) * 20 * 2 ** Math.min(conflicts, 4));
-}
-
-function tooManyChanges(key: ConnectionKey): Failure {
-  return new Failure('storage', `Connection ${nameOf(key)} is being changed by others. Try again.`);
+/** Tries a change until it has an answer; undefined is that someone was quicker, whom it lets finish: 10 to 320 ms. */
+async function untilChanged(key: ConnectionKey, change: () => Promise<Answer | undefined>): Promise<Answer> {
+  for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+    const answer = await change();
+    if (answer !== undefined) return answer;
+    await delay((0.5 + Math.random() / 2) * 20 * 2 ** Math.min(conflicts, 4));
+  }
+  throw new Failure('storage', `Connection ${nameOf(key)} is being changed by others. Try again.`);
 }
 
 /** What comes after `customer/connection` in the table's order. */

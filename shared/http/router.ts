@@ -7,16 +7,7 @@ import type { ApiRequest } from './request.ts';
 export type Resource = 'connections' | 'undelivered' | 'mails' | 'runs' | 'openapi';
 
 /** Answers one request; loads just what this call needs. Rejects with a `Failure` where storage is away. */
-export async function route(...call: Parameters<typeof answer>): Promise<Answer> {
-  try {
-    return await answer(...call);
-  } catch (error) {
-    if (error instanceof Refusal) return error.answer;
-    throw error;
-  }
-}
-
-async function answer(
+export async function route(
   resource: Resource,
   request: ApiRequest,
   dependencies: HttpDependencies,
@@ -27,12 +18,17 @@ async function answer(
   const methods = await methodsOf(resource, request);
   if (methods === undefined) return problem(404, 'There is nothing at this address. See /api/openapi.json.');
   const method = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined;
-  if (method !== undefined) {
+  if (method === undefined) {
+    const allowed = Object.keys(methods).join(', ');
+    return problem(405, `${request.method} is not possible here; use ${allowed}.`, { Allow: allowed });
+  }
+  try {
     refuseUnknownQuery(request, method.query ?? []);
     return await method.handle(request, dependencies);
+  } catch (error) {
+    if (error instanceof Refusal) return error.answer;
+    throw error;
   }
-  const allowed = Object.keys(methods).join(', ');
-  return problem(405, `${request.method} is not possible here; use ${allowed}.`, { Allow: allowed });
 }
 
 interface Method {

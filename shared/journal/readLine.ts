@@ -36,6 +36,15 @@ export function readRunLine(text: string, file: JournalFile | undefined): FoundR
   };
 }
 
+/** Reads a line of kind `later`. */
+export function readLaterLine(text: string): { interchangeId: string; outcome: string } | undefined {
+  const line = parse(text);
+  const known = neededTexts(line, ['interchangeId', 'outcome']);
+  return line.kind === 'later' && (known?.outcome === 'delivered' || known?.outcome === 'given-up')
+    ? known
+    : undefined;
+}
+
 function partOf(value: unknown): FoundPart | undefined {
   const part = isObject(value) ? value : {};
   const known = neededTexts(part, ['messageId', 'partKind']);

@@ -9,7 +9,7 @@ import { journalDay, parseFileName } from './files.ts';
 import type { FoundMail, FoundRun, JournalPage } from './found.ts';
 import { hashedMessageId } from './lines.ts';
 import { type Candidate, Newest } from './newest.ts';
-import { readMailLine, readRunLine } from './readLine.ts';
+import { readLaterLine, readMailLine, readRunLine } from './readLine.ts';
 import {
   bytesOf,
   comparePlaces,
@@ -155,7 +155,6 @@ async function addNewerLaters(
   const ids = new Set(candidates.filter(({ line }) => line.includes(undelivered)).map(({ id }) => id));
   if (ids.size === 0) return;
   await scan(newer, (line) => {
-    if (!line.subarray(0, laterMark.length).equals(laterMark)) return;
     const later = readLater(line);
     if (later !== undefined && ids.has(later.interchangeId)) laters.set(later.interchangeId, later.outcome);
   });
@@ -175,8 +174,6 @@ async function fill<T>(
   const mark = Buffer.from(`{"kind":"${kind}","at":"`);
   const idMark = Buffer.from(kind === 'mail' ? '"interchangeId":"' : '"runId":"');
   const [earliest, latest] = [from.toISOString(), to.toISOString()];
-  const begins = (line: Buffer, with_: Buffer): boolean =>
-    line.length > with_.length + 24 && with_.compare(line, 0, with_.length) === 0;
   await scan(portion.spans, (line, name) => {
     if (begins(line, mark)) {
       const at = line.toString('latin1', mark.length, mark.length + 24);
@@ -184,7 +181,7 @@ async function fill<T>(
       const idAt = line.indexOf(idMark, mark.length) + idMark.length;
       const id = line.toString('latin1', idAt, Math.max(line.indexOf('"', idAt), idAt));
       page.add(`${at} ${id}`, line, id, name);
-    } else if (kind === 'mail' && begins(line, laterMark)) {
+    } else if (kind === 'mail') {
       const later = readLater(line);
       if (later !== undefined) laters.set(later.interchangeId, later.outcome);
       if (laters.size > maxLaters) laters.delete(oldest.next().value ?? '');
@@ -193,14 +190,13 @@ async function fill<T>(
   return laters;
 }
 
-function readLater(line: Buffer): { interchangeId: string; outcome: string } | undefined {
-  try {
-    const { interchangeId, outcome } = JSON.parse(line.toString('utf8')) as Record<string, unknown>;
-    if (typeof interchangeId !== 'string') return undefined;
-    return outcome === 'delivered' || outcome === 'given-up' ? { interchangeId, outcome } : undefined;
-  } catch {
-    return undefined;
-  }
+function readLater(line: Buffer): ReturnType<typeof readLaterLine> {
+  return begins(line, laterMark) ? readLaterLine(line.toString('utf8')) : undefined;
+}
+
+/** Whether the line has that at its begin, and a time behind it. */
+function begins(line: Buffer, mark: Buffer): boolean {
+  return line.length > mark.length + 24 && mark.compare(line, 0, mark.length) === 0;
 }
 
 /** Whether a mail's line mentions `q`: looked for in the text first, as it stands in JSON or as a hash. */

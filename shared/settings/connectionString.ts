@@ -1,4 +1,4 @@
-import { bareUrl } from './reader.ts';
+import { bareUrl, fieldsOf } from './reader.ts';
 
 /** An account by connection string: a key or a signature, and where its services are. Without a slash at the end. */
 export type StorageAccount = Record<'blobEndpoint' | 'queueEndpoint' | 'tableEndpoint', string> &
@@ -129,28 +129,17 @@ function attempt<T>(parse: () => T): Parsed<T> {
   }
 }
 
-/** `Name=value;…` with the names in lower case; an empty value counts as a missing one. */
+/** An empty value counts as a missing one. */
 function readFields(text: string): Map<string, string> {
   const fields = new Map<string, string>();
-  for (const field of unquote(text).split(';')) {
-    if (field.trim() === '') continue;
-    const equals = field.indexOf('=');
-    const name = field.slice(0, Math.max(0, equals)).trim();
+  for (const [name, value] of fieldsOf(text)) {
     if (name === '') throw new Problem('it holds something that is not Name=value');
-    const value = unquote(field.slice(equals + 1));
     if (value === '') continue;
-    const known = fields.get(name.toLowerCase());
+    const known = fields.get(name);
     if (known !== undefined && known !== value) throw new Problem('it gives one of its values twice');
-    fields.set(name.toLowerCase(), value);
+    fields.set(name, value);
   }
   return fields;
-}
-
-/** Without blanks and quotes around it, as they come along when it is copied from a file. */
-function unquote(text: string): string {
-  const bare = text.trim();
-  const quoted = bare.length > 1 && /^["']/.test(bare) && bare.endsWith(bare.charAt(0));
-  return quoted ? unquote(bare.slice(1, -1)) : bare;
 }
 
 function readEmulator(text: string, proxyUri: string | undefined): StorageAccount {

@@ -38,6 +38,24 @@ export class SettingReader {
   }
 }
 
+/** The fields of `Name=value;…`, names in lower case ('' where there is none), without the quotes and blanks around. */
+export function fieldsOf(text: string): (readonly [name: string, value: string])[] {
+  const fields = unquote(text).split(';');
+  return fields
+    .filter((field) => field.trim() !== '')
+    .map((field) => {
+      const equals = field.indexOf('=');
+      return [field.slice(0, Math.max(0, equals)).trim().toLowerCase(), unquote(field.slice(equals + 1))];
+    });
+}
+
+/** Blanks and quotes come along when a value is copied from a file. */
+function unquote(text: string): string {
+  const bare = text.trim();
+  const quoted = bare.length > 1 && /^["']/.test(bare) && bare.endsWith(bare.charAt(0));
+  return quoted ? unquote(bare.slice(1, -1)) : bare;
+}
+
 const secretField = /(key|sig|signature|secret|password|token)\s*=/i;
 
 /** Whether a URL's host is this machine. */

@@ -8,7 +8,7 @@ import {
   type StorageSettings,
 } from './account.ts';
 import { queueNamePattern, queueNameRule } from './queueName.ts';
-import { SettingReader } from './reader.ts';
+import { fieldsOf, SettingReader } from './reader.ts';
 import { readSecretPrefix, readVaultAddress } from './secrets.ts';
 
 /** The environment, as `process.env` gives it. */
@@ -155,13 +155,7 @@ function readInsightsIdentity(reader: SettingReader): Identity | undefined {
   const name = 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING';
   const text = reader.get(name);
   if (text === undefined) return undefined;
-  const fields = new Map(
-    text.split(';').map((field) => {
-      const [key = '', value = ''] = field.split('=', 2).map((side) => side.trim());
-      return [key.toLowerCase(), value] as const;
-    }),
-  );
-  fields.delete('');
+  const fields = new Map(fieldsOf(text));
   const authorization = fields.get('authorization')?.toLowerCase();
   const clientId = fields.get('clientid');
   const known = fields.size === (clientId === undefined ? 1 : 2);

@@ -7,7 +7,6 @@ import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { withDeadline } from '../wait/deadline.ts';
 import { createExporters } from './azureExporters.ts';
-import { readInsightsString } from './insightsString.ts';
 import type { Log } from './log.ts';
 import { Meters, maxLabelledConnections } from './meters.ts';
 import { type PollSpans, SpanCollector, startPollSpans } from './pollSpans.ts';
@@ -25,7 +24,7 @@ const exportTimeoutMs = 20_000;
 const maxSeries = 20 * maxLabelledConnections;
 
 export interface OpenTelemetryOptions {
-  /** APPLICATIONINSIGHTS_CONNECTION_STRING. */
+  /** As `readInsightsString` writes it. */
   readonly connectionString: string;
   /** Where the resource takes nothing without an identity. */
   readonly credential?: TokenCredential;
@@ -39,14 +38,11 @@ export interface OpenTelemetryOptions {
 
 /** Telemetry to Application Insights. Throws when the connection string is not valid. */
 export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
-  const connectionString = readInsightsString(options.connectionString);
-  if (connectionString === undefined)
-    throw new Error('The connection string has no valid instrumentation key.');
   /** That telemetry is refused can't be told by telemetry: the log of the next function that runs says it, once. */
   let refusal: string | undefined;
   let isRefusalSaid = false;
   const exporters = createExporters({
-    connectionString,
+    connectionString: options.connectionString,
     requestMs: options.requestMs ?? defaultRequestMs,
     onRefusal: (sentence) => {
       refusal ??= sentence;

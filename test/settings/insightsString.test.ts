@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AzureMonitorTraceExporter } from '@azure/monitor-opentelemetry-exporter';
 import { createAdapter } from '../../shared/app/adapter.ts';
-import { readInsightsString } from '../../shared/telemetry/insightsString.ts';
+import { readInsightsString } from '../../shared/settings/insightsString.ts';
 
 const key = '0af76519-16cd-43dd-8448-eb211c80319c';
 

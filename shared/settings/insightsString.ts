@@ -1,3 +1,5 @@
+import { fieldsOf } from './reader.ts';
+
 const keyPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const defaultEndpoint = 'https://dc.services.visualstudio.com';
 
@@ -7,12 +9,7 @@ const defaultEndpoint = 'https://dc.services.visualstudio.com';
  * https://learn.microsoft.com/azure/azure-monitor/app/connection-strings
  */
 export function readInsightsString(text: string): string | undefined {
-  const fields = new Map<string, string>();
-  const bare = text.trim().replace(/^(["'])(.*)\1$/s, '$2');
-  for (const field of bare.split(';')) {
-    const equals = field.indexOf('=');
-    if (equals > 0) fields.set(field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1).trim());
-  }
+  const fields = new Map(fieldsOf(text));
   const key = fields.get('instrumentationkey')?.toLowerCase();
   if (key === undefined || !keyPattern.test(key)) return undefined;
   const location = fields.get('location');
