@@ -10,18 +10,17 @@ export interface RunHistory {
   readonly failures: readonly number[];
 }
 
-export interface RunTally {
-  readonly mails: number;
-  readonly failed: boolean;
-}
-
 export const historyHours = 24;
 /** Nobody needs to know more, and it bounds the column. */
 const maxCount = 999_999_999;
 const hourMs = 3_600_000;
 
 /** The history with one more run in it; undefined where the run changes nothing, as an idle one. */
-export function addRun(history: RunHistory | undefined, run: RunTally, now: Date): RunHistory | undefined {
+export function addRun(
+  history: RunHistory | undefined,
+  run: { readonly mails: number; readonly failed: boolean },
+  now: Date,
+): RunHistory | undefined {
   if (run.mails === 0 && !run.failed) return undefined;
   const last = Math.floor(now.getTime() / hourMs);
   const oldest = last - historyHours + 1;

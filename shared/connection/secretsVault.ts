@@ -57,22 +57,20 @@ export function openSecretsVault(options: SecretsVaultOptions) {
     return new SecretClient(options.url, credential, { retryOptions, ...options.clientOptions });
   });
 
-  const fetchValue = async ({ vaultSecret }: VaultSecret): Promise<string> => {
-    const client = await openClient();
-    // Credentials need not heed the signal.
-    const { value = '' } = await inTime(
-      options.deadlineMs ?? deadlineMs,
-      (abortSignal) => client.getSecret(vaultSecret, { abortSignal }),
-      () => new DOMException('No answer in time.', 'TimeoutError'),
-    );
-    return value;
-  };
-
   const ask = async (secret: VaultSecret, entry: Entry, log: Pick<Log, 'warn'>): Promise<string> => {
     const { known } = entry;
     try {
-      const value = await fetchValue(secret);
-      if (!isUsableSecret(value)) throw unusable(secret, host);
+      const client = await openClient();
+      // Credentials need not heed the signal.
+      const { value = '' } = await inTime(
+        options.deadlineMs ?? deadlineMs,
+        (abortSignal) => client.getSecret(secret.vaultSecret, { abortSignal }),
+        () => new DOMException('No answer in time.', 'TimeoutError'),
+      );
+      if (!isUsableSecret(value)) {
+        const named = `${secret.column} names the secret ${secret.vaultSecret} of the Key Vault ${host}`;
+        throw new Failure('secret', `${named}, ${usableRule}`);
+      }
       entry.known = { value, readAt: now() };
       entry.awayUntil = undefined;
       return value;
@@ -144,13 +142,6 @@ function refusalOf(error: unknown, secret: VaultSecret, host: string): Failure |
     );
   }
   return undefined;
-}
-
-function unusable({ column, vaultSecret }: VaultSecret, host: string): Failure {
-  return new Failure(
-    'secret',
-    `${column} names the secret ${vaultSecret} of the Key Vault ${host}, ${usableRule}`,
-  );
 }
 
 function vaultAway(error: unknown, { column, vaultSecret }: VaultSecret, host: string): Failure {

@@ -20,6 +20,7 @@ export interface FoundMail {
   readonly sizeBytes: number;
   readonly queueName: string;
   readonly parts: readonly FoundPart[];
+  /** A sentence without mail content. */
   readonly warning?: string;
 }
 
@@ -31,8 +32,10 @@ export interface FoundPart {
   /** Absent in a journal of ids. */
   readonly inboundFileName?: string;
   readonly contentType: string;
+  /** Bytes of the decoded part. */
   readonly size: number;
   readonly sha256: string;
+  /** `container/blob`, where the bytes are not in the message. */
   readonly claimCheck?: string;
 }
 

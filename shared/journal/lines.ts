@@ -1,20 +1,16 @@
 import { hash } from 'node:crypto';
 import type { ConnectionKey } from '../connection/connectionStore.ts';
 import type { JournalMode } from '../settings/settings.ts';
+import type { FoundMail, FoundPart, FoundRun } from './found.ts';
 
 /** One part of a mail: what its message says, never what it holds. */
-export interface JournalPart {
-  readonly partNumber: number;
-  readonly messageId: string;
+export interface JournalPart extends FoundPart {
   readonly partKind: 'body' | 'attachment' | 'raw';
   readonly inboundFileName: string;
-  readonly contentType: string;
-  /** Bytes of the decoded part. */
-  readonly size: number;
-  readonly sha256: string;
-  /** `container/blob`, where the bytes are not in the message. */
-  readonly claimCheck?: string;
 }
+
+/** What the file and the run say of all its lines. */
+type OwnerMember = 'customer' | 'connection' | 'runId';
 
 /** What became of a mail when it left the unread ones. */
 export type MailFate =
@@ -23,40 +19,24 @@ export type MailFate =
   | { readonly outcome: 'left-out'; readonly reason: string };
 
 /** A mail that left the unread ones. */
-export type MailLine = MailFate & {
-  /**
-   * When its delivery was recorded. It decides the day, and so the file, in which the line stands. For an
-   * `undelivered` mail it must be the time that its record keeps (`storedAt`): later outcomes go into the file
-   * of that day.
-   */
-  readonly at: Date;
-  readonly interchangeId: string;
-  readonly emailMessageId?: string;
-  readonly emailSubject?: string;
-  readonly emailFrom?: string;
-  readonly emailTo?: string;
-  /** ISO 8601. */
-  readonly emailDate?: string;
-  /** When the server got it; POP3 does not say. */
-  readonly receivedAt?: Date;
-  readonly sizeBytes: number;
-  readonly queueName: string;
-  readonly parts: readonly JournalPart[];
-  /** A sentence without mail content. */
-  readonly warning?: string;
-};
+export type MailLine = MailFate &
+  Omit<FoundMail, OwnerMember | 'outcome' | 'reason' | 'at' | 'receivedAt' | 'parts'> & {
+    /**
+     * When its delivery was recorded. It decides the day, and so the file, in which the line stands. For an
+     * `undelivered` mail it must be the time that its record keeps (`storedAt`): later outcomes go into the file
+     * of that day.
+     */
+    readonly at: Date;
+    /** When the server got it; POP3 does not say. */
+    readonly receivedAt?: Date;
+    readonly parts: readonly JournalPart[];
+  };
 
 /** A run that moved mail or failed. */
-export interface RunLine {
+export interface RunLine extends Omit<FoundRun, OwnerMember | 'at' | 'status'> {
   /** When it ended. */
   readonly at: Date;
   readonly status: 'ok' | 'failed' | 'skipped';
-  readonly mails: number;
-  readonly messages: number;
-  readonly bytes: number;
-  readonly durationMs: number;
-  /** One sentence. */
-  readonly error?: string;
 }
 
 /** What became later of a mail whose line says `undelivered`. */

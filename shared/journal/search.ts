@@ -50,10 +50,9 @@ export async function findMails(
   container: ContainerClient,
   query: JournalQuery & { readonly q?: string },
 ): Promise<JournalPage<FoundMail>> {
-  const q = query.q || undefined;
   return await search(container, query, {
     kind: 'mail',
-    matches: q === undefined ? () => true : mentioning(q),
+    matches: query.q ? mentioning(query.q) : () => true,
     read: readMailLine,
   });
 }

@@ -104,17 +104,8 @@ export function parseServiceBusConnectionString(text: string): Parsed<ServiceBus
 }
 
 /** `Amqp`, `AmqpTcp` or `AmqpWebSockets` in any case; undefined for anything else. */
-export function readTransport(text: string | undefined): Transport | undefined {
-  switch (text?.toLowerCase()) {
-    case undefined:
-    case 'amqp':
-    case 'amqptcp':
-      return 'tcp';
-    case 'amqpwebsockets':
-      return 'webSockets';
-    default:
-      return undefined;
-  }
+export function readTransport(text = 'Amqp'): Transport | undefined {
+  return /^amqp(tcp)?$/i.test(text) ? 'tcp' : /^amqpwebsockets$/i.test(text) ? 'webSockets' : undefined;
 }
 
 /** What a connection string lacks; never leaves this file. */

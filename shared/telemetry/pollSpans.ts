@@ -46,22 +46,16 @@ export class SpanCollector implements SpanProcessor {
   async shutdown(): Promise<void> {}
 }
 
-/** The spans of one poll: its own, and below it one a step, bounded. */
-export interface PollSpans {
-  readonly context: Context;
-  startStep(step: PollStep): Step;
-  /** Gives all spans that have ended; later ones are lost. */
-  end(outcome: PollOutcome): readonly ReadableSpan[];
-}
+export type PollSpans = ReturnType<typeof startPollSpans>;
 
-/** Begins the span of a poll, below `parent`. */
+/** Begins the spans of one poll, below `parent`: its own, and below it one a step, bounded. */
 export function startPollSpans(
   tracer: Tracer,
   collector: SpanCollector,
   parent: Context,
   labels: ConnectionLabels,
   runId: string,
-): PollSpans {
+) {
   const root = tracer.startSpan(
     'poll',
     // The exporter takes the name of what isn't HTTP from this attribute.
@@ -74,7 +68,7 @@ export function startPollSpans(
   const started = new Map<PollStep, number>();
   return {
     context,
-    startStep(step) {
+    startStep(step: PollStep): Step {
       const count = (started.get(step) ?? 0) + 1;
       started.set(step, count);
       if (count > maxSpansOfAStep) return beyond;
@@ -87,7 +81,8 @@ export function startPollSpans(
         },
       };
     },
-    end({ mails, messages, bytes, failure }) {
+    /** Gives all spans that have ended; later ones are lost. */
+    end({ mails, messages, bytes, failure }: PollOutcome): readonly ReadableSpan[] {
       root.setAttributes({ mails, messages, bytes });
       for (const [step, count] of started) {
         if (count > maxSpansOfAStep) root.setAttribute(`${step}.count`, count);
