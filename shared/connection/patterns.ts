@@ -82,13 +82,15 @@ function parsePiece(text: string): Piece {
 }
 
 /**
- * The same for texts that differ in case, or in how an accent is composed. A capital sigma becomes one small letter
+ * The same for texts that differ in case, or in how an accent is composed. The small letter of İ is i with a dot above
+ * it, and that of I is ı in Turkish, so all of them count as i. A capital sigma becomes one small letter
  * at the end of a word and another within, and a pattern's end is not the word's. Rows of combining marks longer than
  * a language has are broken up by a joiner (Unicode Standard Annex 15, 13): putting them in order takes time that grows
  * with the square.
  */
 export function fold(text: string): string {
-  const streamSafe = text.toLowerCase().replace(/\p{M}{30}(?=\p{M})/gu, '$&\u034f');
+  const lower = text.toLowerCase().replace(/i\u0307|ı/g, 'i');
+  const streamSafe = lower.replace(/\p{M}{30}(?=\p{M})/gu, '$&\u034f');
   return streamSafe.normalize('NFC').replaceAll('ς', 'σ');
 }
 

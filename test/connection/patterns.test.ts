@@ -31,6 +31,13 @@ test('addresses match whole, with wildcards, and case does not count', () => {
   assert.equal(whole('ann.+*[x]^$@example.com', 'ann.+1[x]^$@example.com'), true);
 });
 
+test('case does not count in Turkish either, where i and ı have capitals of their own', () => {
+  assert.equal(part('sipariş', 'SİPARİŞ 17'), true);
+  assert.equal(part('SİPARİŞ', 'Yeni sipariş'), true);
+  assert.equal(part('ısparta', 'ISPARTA'), true);
+  assert.equal(whole('?stanbul', 'İSTANBUL'), true);
+});
+
 test('? is one character, also one that JavaScript writes as two', () => {
   assert.equal(whole('a?c', 'abc'), true);
   assert.equal(whole('a?c', 'ac'), false);
