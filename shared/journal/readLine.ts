@@ -1,13 +1,16 @@
+import { clockToleranceMs } from '../time/time.ts';
 import type { JournalFile } from './files.ts';
 import { type FoundMail, type FoundPart, type FoundRun, outcomes } from './found.ts';
 
 /** Reads a line of kind `mail`; undefined for one that is not as the journal writes it. */
-export function readMailLine(text: string, later: string | undefined): FoundMail | undefined {
+export function readMailLine(text: string, later?: Later): FoundMail | undefined {
   const line = parse(text);
   const known = neededTexts(line, ['at', 'runId', 'customer', 'connection', 'interchangeId', 'queueName']);
   const written = outcomes.find((outcome) => outcome === line.outcome);
-  const outcome = written === 'undelivered' ? (outcomes.find((each) => each === later) ?? written) : written;
-  if (known === undefined || outcome === undefined) return undefined;
+  if (known === undefined || written === undefined) return undefined;
+  // One from before this line is of the time before, when the same mail was picked up already.
+  const isOfIt = later && Date.parse(later.at) > Date.parse(known.at) - clockToleranceMs;
+  const outcome = written === 'undelivered' && isOfIt ? later.outcome : written;
   const parts = Array.isArray(line.parts) ? line.parts : [];
   return {
     ...known,
@@ -36,13 +39,14 @@ export function readRunLine(text: string, file: JournalFile | undefined): FoundR
   };
 }
 
+export type Later = NonNullable<ReturnType<typeof readLaterLine>>;
+
 /** Reads a line of kind `later`. */
-export function readLaterLine(text: string): { interchangeId: string; outcome: string } | undefined {
+export function readLaterLine(text: string) {
   const line = parse(text);
-  const known = neededTexts(line, ['interchangeId', 'outcome']);
-  return line.kind === 'later' && (known?.outcome === 'delivered' || known?.outcome === 'given-up')
-    ? known
-    : undefined;
+  const known = neededTexts(line, ['at', 'interchangeId']);
+  const outcome = (['delivered', 'given-up'] as const).find((each) => each === line.outcome);
+  return known && outcome && { ...known, outcome };
 }
 
 function partOf(value: unknown): FoundPart | undefined {

@@ -9,7 +9,7 @@ import { journalDay, parseFileName } from './files.ts';
 import type { FoundMail, FoundRun, JournalPage } from './found.ts';
 import { hashedMessageId } from './lines.ts';
 import { type Candidate, Newest } from './newest.ts';
-import { readLaterLine, readMailLine, readRunLine } from './readLine.ts';
+import { type Later, readLaterLine, readMailLine, readRunLine } from './readLine.ts';
 import {
   bytesOf,
   comparePlaces,
@@ -78,7 +78,7 @@ interface Sought<T> {
   readonly kind: 'mail' | 'run';
   /** A look at the bytes alone. */
   readonly matches: (line: Buffer) => boolean;
-  readonly read: (line: string, later: string | undefined, name: string) => T | undefined;
+  readonly read: (line: string, later: Later | undefined, name: string) => T | undefined;
 }
 
 type Scan = (spans: Portion['spans'], take: (line: Buffer, name: string) => void) => Promise<void>;
@@ -146,7 +146,7 @@ async function searchDays<T>(
 async function addNewerLaters(
   { newer }: Portion,
   candidates: readonly Candidate[],
-  laters: Map<string, string>,
+  laters: Map<string, Later>,
   scan: Scan,
 ): Promise<void> {
   if (newer.length === 0) return;
@@ -155,7 +155,7 @@ async function addNewerLaters(
   if (ids.size === 0) return;
   await scan(newer, (line) => {
     const later = readLater(line);
-    if (later !== undefined && ids.has(later.interchangeId)) laters.set(later.interchangeId, later.outcome);
+    if (later !== undefined && ids.has(later.interchangeId)) laters.set(later.interchangeId, later);
   });
 }
 
@@ -166,8 +166,8 @@ async function fill<T>(
   { kind, matches }: Sought<T>,
   page: Newest,
   scan: Scan,
-): Promise<Map<string, string>> {
-  const laters = new Map<string, string>();
+): Promise<Map<string, Later>> {
+  const laters = new Map<string, Later>();
   // One iterator for all: a new one passes over everything that was deleted before.
   const oldest = laters.keys();
   const mark = Buffer.from(`{"kind":"${kind}","at":"`);
@@ -182,14 +182,14 @@ async function fill<T>(
       page.add(`${at} ${id}`, line, id, name);
     } else if (kind === 'mail') {
       const later = readLater(line);
-      if (later !== undefined) laters.set(later.interchangeId, later.outcome);
+      if (later !== undefined) laters.set(later.interchangeId, later);
       if (laters.size > maxLaters) laters.delete(oldest.next().value ?? '');
     }
   });
   return laters;
 }
 
-function readLater(line: Buffer): ReturnType<typeof readLaterLine> {
+function readLater(line: Buffer): Later | undefined {
   return begins(line, laterMark) ? readLaterLine(line.toString('utf8')) : undefined;
 }
 
@@ -207,7 +207,7 @@ function mentioning(q: string): (line: Buffer) => boolean {
     const whole = line.toString('utf8');
     const folded = fold(whole);
     if (!folded.includes(json) && !folded.includes(hashed ?? json)) return false;
-    const mail = readMailLine(whole, undefined);
+    const mail = readMailLine(whole);
     if (mail === undefined) return false;
     const { emailMessageId, emailSubject, emailFrom, emailTo, parts } = mail;
     if (emailMessageId !== undefined && emailMessageId === hashed) return true;

@@ -217,6 +217,32 @@ test('a day that is too much for one portion is read piece by piece, each mail o
   }
 });
 
+test('what became of a mail before it was picked up again says nothing of the second time', async () => {
+  const line = mailLine({ at: time('26T08:00:00.000'), outcome: 'undelivered' });
+  const again = mailLine({ ...line, at: time('26T16:00:00.000') });
+  const { interchangeId } = line;
+  await write(orders, { mails: [line] });
+  await becameLater({
+    ...orders,
+    mailAt: line.at,
+    at: time('26T12:00:00.000'),
+    interchangeId,
+    outcome: 'given-up',
+  });
+  await write(orders, { mails: [again] });
+  const outcomes = async () => (await mails()).found.map(({ outcome }) => outcome);
+  assert.deepEqual(await outcomes(), ['undelivered', 'given-up']);
+  // By a clock that is somewhat behind.
+  await becameLater({
+    ...orders,
+    mailAt: again.at,
+    at: time('26T15:59:00.000'),
+    interchangeId,
+    outcome: 'delivered',
+  });
+  assert.deepEqual(await outcomes(), ['delivered', 'delivered']);
+});
+
 test('very many later outcomes are read in time in proportion to them', async () => {
   await write(orders, { mails: [mailLine({ at: time('26T08:00:00.000'), outcome: 'undelivered' })] });
   const later = (index: number): LaterOutcome => ({
