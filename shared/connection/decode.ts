@@ -132,15 +132,12 @@ function quote(value: unknown): string {
   if (typeof value === 'string') {
     const text = JSON.stringify(value.length > maxQuoteLength ? `${value.slice(0, maxQuoteLength)}…` : value);
     // What nobody sees, such as a zero-width space that was copied along, is shown.
+    const hexOf = (character: string) => (character.codePointAt(0) ?? 0).toString(16).padStart(4, '0');
     return text.replace(/(?! )[\p{C}\p{Z}]/gu, (character) => `\\u${hexOf(character)}`);
   }
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
     return String(value);
   return `of type ${value === null ? 'null' : typeof value}`;
-}
-
-function hexOf(character: string): string {
-  return (character.codePointAt(0) ?? 0).toString(16).padStart(4, '0');
 }
 
 function checkTogether(raw: Record<string, unknown>, columns: Columns, { report, has }: Findings): void {

@@ -35,12 +35,13 @@ export async function listConnections(request: ApiRequest, dependencies: HttpDep
   const status = readChoice(request, 'status', runStatuses);
   const asOf = dependencies.now();
   const since = readTime(request, 'since');
+  const changedAfter = since && new Date(Math.max(since.getTime() - sinceOverlapMs, 0)).toISOString();
   const customer = queryText(request, 'customer');
   const after = queryText(request, 'after');
   const conditions = [
     ...(customer === undefined ? [] : [odata`PartitionKey eq ${customer}`]),
     ...(status === undefined ? [] : [odata`lastStatus eq ${status}`]),
-    ...(since === undefined ? [] : [`Timestamp ge datetime'${changedAfter(since)}'`]),
+    ...(changedAfter === undefined ? [] : [`Timestamp ge datetime'${changedAfter}'`]),
     ...(after === undefined ? [] : [filterAfter(after)]),
   ];
   const found: ConnectionEntity[] = [];
@@ -181,8 +182,4 @@ async function untilChanged(key: ConnectionKey, change: () => Promise<Answer | u
 function filterAfter(after: string): string {
   const [customer, ...connection] = after.split('/');
   return odata`(PartitionKey gt ${customer} or (PartitionKey eq ${customer} and RowKey gt ${connection.join('/')}))`;
-}
-
-function changedAfter(since: Date): string {
-  return new Date(Math.max(since.getTime() - sinceOverlapMs, 0)).toISOString();
 }

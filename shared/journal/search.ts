@@ -149,10 +149,9 @@ async function addNewerLaters(
   laters: Map<string, Later>,
   scan: Scan,
 ): Promise<void> {
-  if (newer.length === 0) return;
   const undelivered = '"outcome":"undelivered"';
   const ids = new Set(candidates.filter(({ line }) => line.includes(undelivered)).map(({ id }) => id));
-  if (ids.size === 0) return;
+  if (newer.length === 0 || ids.size === 0) return;
   await scan(newer, (line) => {
     const later = readLater(line);
     if (later !== undefined && ids.has(later.interchangeId)) laters.set(later.interchangeId, later);

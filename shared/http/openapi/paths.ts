@@ -65,8 +65,8 @@ const customer = inQuery('customer', text, 'Only this customer’s.');
 const only = [customer, inQuery('connection', text, 'Only this connection’s, by its name.')];
 const window = [
   ...only,
-  inQuery('from', time, 'Default: two days before `to`.'),
-  inQuery('to', time, 'Default: now.'),
+  inQuery('from', time, 'Or a day. Default: two days before `to`.'),
+  inQuery('to', time, 'Or a day, to its end. Default: now.'),
 ];
 const ifMatch = inHeader('If-Match', text, 'The ETag that was read: else 412.');
 const ifNoneMatch = inHeader('If-None-Match', text, '`*`: only where there is none yet, else 412.');
