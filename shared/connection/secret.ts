@@ -1,3 +1,4 @@
+import { keyVaultReference } from '../settings/reader.ts';
 import { type SecretColumn, secretReferences } from './columns.ts';
 
 /** Gives an app setting's value; undefined when there is none. */
@@ -32,8 +33,6 @@ export interface DecodedSecret {
 
 /** Reports a sentence of which `rest` is what comes behind the column's name. */
 type Refuse = (rest: string) => undefined;
-
-const keyVaultReference = /^\s*@Microsoft\.KeyVault\(/i;
 
 /** A secret that stands in the config itself. */
 export function literalSecret(

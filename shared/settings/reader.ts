@@ -31,7 +31,7 @@ export class SettingReader {
     const shown = JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
     const found = hidden ?? (secretField.test(value) ? 'not valid' : shown);
     this.report(
-      /^@Microsoft\.KeyVault\(/i.test(value)
+      keyVaultReference.test(value)
         ? `App setting ${name} is a Key Vault reference that is not resolved; check the reference and that the app's identity may read the secret.`
         : `App setting ${name} is ${found}; it must be ${rule}.`,
     );
@@ -55,6 +55,9 @@ function unquote(text: string): string {
   const quoted = bare.length > 1 && /^["']/.test(bare) && bare.endsWith(bare.charAt(0));
   return quoted ? unquote(bare.slice(1, -1)) : bare;
 }
+
+/** What stands in a setting where the platform could not put the secret in its place. */
+export const keyVaultReference = /^\s*@Microsoft\.KeyVault\(/i;
 
 const secretField = /(key|sig|signature|secret|password|token)\s*=/i;
 

@@ -168,7 +168,7 @@ function readInsightsIdentity(reader: SettingReader): Identity | undefined {
 function readInsights(reader: SettingReader): string | undefined {
   const name = 'APPLICATIONINSIGHTS_CONNECTION_STRING';
   const text = reader.get(name);
-  if (text !== undefined && !/(^["']?|;)\s*InstrumentationKey\s*=\s*[^;\s]/i.test(text)) {
+  if (text !== undefined && !new Map(fieldsOf(text)).get('instrumentationkey')) {
     const rule =
       'the connection string of an Application Insights resource (InstrumentationKey=…), or be left out';
     reader.wrong(name, text, rule, 'not valid');
