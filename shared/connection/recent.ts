@@ -7,10 +7,6 @@ export class Recent<Value extends object> {
     this.#maxValues = maxValues;
   }
 
-  get size(): number {
-    return this.#values.size;
-  }
-
   get(name: string): Value | undefined {
     const value = this.#values.get(name);
     if (value !== undefined) this.keep(name, value);
@@ -20,10 +16,8 @@ export class Recent<Value extends object> {
   keep(name: string, value: Value): Value {
     this.#values.delete(name);
     this.#values.set(name, value);
-    for (const oldest of this.#values.keys()) {
-      if (this.#values.size <= this.#maxValues) break;
-      this.#values.delete(oldest);
-    }
+    const [oldest = ''] = this.#values.keys();
+    if (this.#values.size > this.#maxValues) this.#values.delete(oldest);
     return value;
   }
 }

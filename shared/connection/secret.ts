@@ -1,4 +1,5 @@
 import { keyVaultReference } from '../settings/reader.ts';
+import { linuxName } from '../settings/secrets.ts';
 import { type SecretColumn, secretReferences } from './columns.ts';
 
 /** Gives an app setting's value; undefined when there is none. */
@@ -64,7 +65,7 @@ export function settingSecret(
   }
   const named = `names the app setting ${name}`;
   // As it was named, and as Linux puts it into the environment.
-  const value = readSetting(name) || readSetting(name.replaceAll('.', '_').replaceAll(':', '__'));
+  const value = readSetting(name) || readSetting(linuxName(name));
   if (!value) return refuse(`${named}, which does not exist or is empty; add it to the function app.`);
   if (keyVaultReference.test(value)) {
     return refuse(

@@ -20,7 +20,7 @@ export function readSecretPrefix(reader: SettingReader): string {
     reader.wrong(name, prefix, "the beginning of an app setting's name, such as MAILBOX_");
     return prefix;
   }
-  const upper = prefix.toUpperCase();
+  const upper = linuxName(prefix).toUpperCase();
   const covered = reserved.find((own) => {
     const ownUpper = own.toUpperCase();
     return ownUpper.startsWith(upper) || upper.startsWith(ownUpper);
@@ -30,6 +30,11 @@ export function readSecretPrefix(reader: SettingReader): string {
     reader.wrong(name, prefix, rule);
   }
   return prefix;
+}
+
+/** A setting's name as Linux puts it into the environment. */
+export function linuxName(name: string): string {
+  return name.replaceAll('.', '_').replaceAll(':', '__');
 }
 
 /** SECRETS_VAULT; the library behind it sends nothing by http. */

@@ -192,6 +192,7 @@ const wrongValues: readonly (readonly [name: string, value: string, rule: string
   ['SECRET_SETTINGS_PREFIX', 'Azure', `${foreignRule} AzureWebJobs… has it`],
   ['SECRET_SETTINGS_PREFIX', 'servicebusconnection__', `${foreignRule} ServiceBusConnection… has it`],
   ['SECRET_SETTINGS_PREFIX', 'DOCKER_REGISTRY_SERVER_', `${foreignRule} DOCKER_… has it`],
+  ['SECRET_SETTINGS_PREFIX', 'APPSETTING.', `${foreignRule} APPSETTING_… has it`],
   ['SECRET_SETTINGS_PREFIX', 'MYSQLCONNSTR_', `${foreignRule} MYSQLCONNSTR_… has it`],
   ['SECRET_SETTINGS_PREFIX', 'RedisCacheConnStr_mail', `${foreignRule} REDISCACHECONNSTR_… has it`],
   ['SECRET_SETTINGS_PREFIX', '*', "the beginning of an app setting's name, such as MAILBOX_"],
