@@ -55,18 +55,17 @@ export function readConnectionBody(
   for (const name of ['PartitionKey', 'RowKey']) {
     if (Object.hasOwn(given, name)) report(name, `"${name}" is not a column of a connection; leave it out.`);
   }
-  for (const [name, value] of Object.entries(given)) {
-    if (typeof value !== 'string' || value.isWellFormed()) continue;
-    // Storage takes only what UTF-8 can hold. The value is not quoted: it may be a secret.
-    report(name, `${name} holds half a character (a lone surrogate); correct the text.`);
-  }
   const entity = { ...all, PartitionKey: key.customer, RowKey: key.connection };
   const decoded = decodeConnection(entity, sources, { strict: true });
   if (!decoded.ok) errors.push(...decoded.errors);
   const columns = toStored(all);
   for (const [name, value] of Object.entries(columns)) {
-    if (typeof value !== 'string' || value.length <= maxTextCharacters) continue;
-    report(name, `${name} is too long; it must have at most 32768 characters.`);
+    if (typeof value !== 'string') continue;
+    // Storage takes only what UTF-8 can hold. The value is not quoted: it may be a secret.
+    if (!value.isWellFormed())
+      report(name, `${name} holds half a character (a lone surrogate); correct the text.`);
+    if (value.length > maxTextCharacters)
+      report(name, `${name} is too long; it must have at most 32768 characters.`);
   }
   if (!decoded.ok || errors.length > 0) refuseColumns(errors);
   return {

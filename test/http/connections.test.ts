@@ -210,8 +210,10 @@ test('keys come from the address alone, and must be such as polls take', async (
 });
 
 test('half a character is refused where it stands: no storage can hold it', async () => {
-  const errors = sentences(await put('half', { ...base, folder: 'a\ud800', password: '\udc00' }));
-  for (const column of ['folder', 'password']) {
+  const moveToFolder = { type: 'Guid', value: '\ud800' };
+  const half = { ...base, folder: 'a\ud800', password: '\udc00', moveToFolder };
+  const errors = sentences(await put('half', half));
+  for (const column of ['folder', 'password', 'moveToFolder']) {
     assert.equal(errors[column], `${column} holds half a character (a lone surrogate); correct the text.`);
   }
   assert.equal((await put('half', { ...base, folder: 'whole \ud83d\ude00' })).status, 201);
