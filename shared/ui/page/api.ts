@@ -70,6 +70,10 @@ export interface Listed {
   readonly asOf: string;
 }
 
+export function hasStatus(error: unknown, status: number): boolean {
+  return error instanceof ApiError && error.status === status;
+}
+
 /** All connections, page by page, or just those that were changed since an answer. */
 export async function listConnections(since?: string): Promise<Listed> {
   const all: Connection[] = [];
@@ -243,16 +247,33 @@ async function call(method: string, target: string, options: Call = {}): Promise
   }
   setClock(response.headers.get('date'));
   const json = parse(text);
-  if (response.ok) return { json, etag: response.headers.get('etag') ?? '' };
-  throw refusal(response.status, json);
+  if (!response.ok) throw refusal(response.status, json);
+  if (response.status !== 204 && Object(json) !== json) {
+    throw new ApiError(0, `The app’s answer can’t be read: ${unreadable}`);
+  }
+  return { json, etag: response.headers.get('etag') ?? '' };
 }
+
+const unreadable =
+  'it is cut short, or comes from something in between, such as a sign-in. Reload the page, or try again in a minute.';
+/** What an answer says that has no sentence: it comes from the platform, or from what stands before the app. */
+const refusals: Readonly<Record<number, string>> = {
+  401: 'A function key is needed.',
+  403: 'Access is refused (403): this account or network may not use the app. Ask who runs it.',
+  ...Object.fromEntries(
+    [429, 502, 503, 504].map((status) => [
+      status,
+      `The app answered ${status}: it may be starting, or have too much to do. Try again in a minute.`,
+    ]),
+  ),
+};
 
 function refusal(status: number, json: unknown): ApiError {
   const { error, errors } = Object(json) as { error?: unknown; errors?: unknown };
   if (Array.isArray(errors))
     return new ApiError(status, 'Some fields are not right.', errors as ColumnError[]);
   if (typeof error === 'string') return new ApiError(status, error);
-  return new ApiError(status, status === 401 ? 'A function key is needed.' : `The app answered ${status}.`);
+  return new ApiError(status, refusals[status] ?? `The app answered ${status}.`);
 }
 
 function parse(text: string): unknown {

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ApiError, forgetKey, hasKey, listUndelivered, readVersion, serverNow } from './api.ts';
+import { ApiError, forgetKey, hasKey, hasStatus, listUndelivered, readVersion, serverNow } from './api.ts';
 import { useConnections } from './connections.ts';
 import { ConnectionPage } from './form/connectionPage.tsx';
 import { MailsPage } from './journal/mailsPage.tsx';
@@ -33,19 +33,14 @@ export function App() {
     () => ({
       notify: (text) => setNotice({ kind: 'done', text }),
       fail: (error) => {
-        if (error instanceof ApiError && error.status === 401) return setAsksKey(true);
+        if (hasStatus(error, 401)) return setAsksKey(true);
         setNotice({ kind: 'trouble', text: sentenceOf(error) });
       },
     }),
     [],
   );
-  // What loads by itself says what is wrong where its data would stand.
-  const quiet = useMemo<Shell>(
-    () => ({ ...shell, fail: (error) => (isUnauthorized(error) ? shell.fail(error) : undefined) }),
-    [shell],
-  );
-  const connections = useConnections(shell, quiet);
-  const undelivered = usePolled(() => listUndelivered({}, maxBadge), quiet.fail);
+  const connections = useConnections(shell);
+  const undelivered = usePolled(() => listUndelivered({}, maxBadge), shell);
   const version = useVersion(asksKey);
   const rows = useMemo(
     () => (connections.data === undefined ? undefined : sortRows(connections.data, serverNow())),
@@ -195,11 +190,7 @@ function useTitle(route: Route): void {
   }, [name, at]);
 }
 
-function isUnauthorized(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 401;
-}
-
-export function sentenceOf(error: unknown): string {
+function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!(error instanceof ApiError) || error.columns.length === 0) return error.message;
   return error.columns.map(({ message }) => message).join(' ');

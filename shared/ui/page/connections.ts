@@ -1,8 +1,8 @@
 import { useRef, useState } from 'preact/hooks';
 import { forEachOf } from '../../wait/parallel.ts';
 import {
-  ApiError,
   deleteConnection,
+  hasStatus,
   listConnections,
   orderPoll,
   poll,
@@ -42,7 +42,7 @@ const atOnce = 4;
 /** After so many loads of what has changed all is loaded anew: what was removed is not told otherwise. */
 const fullEvery = 12;
 
-export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail'>): Connections {
+export function useConnections({ notify, fail }: Shell): Connections {
   // A list that was asked for before a change must not undo it when it comes.
   const changes = useRef(new Map<string, Change>());
   const known = useRef<{ all: Map<string, Connection>; asOf: string; loads: number } | undefined>(undefined);
@@ -57,7 +57,7 @@ export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail
     for (const [id, { atMs }] of changes.current) if (atMs < startedAtMs) changes.current.delete(id);
     return applyChanges([...all.values()], [...changes.current.values()]);
   };
-  const { data, error, loadedAtMs, change, reload } = usePolled(load, quiet.fail);
+  const { data, error, loadedAtMs, change, reload } = usePolled(load, { fail });
   const [busy, setBusy] = useState<ReadonlySet<string>>(new Set());
 
   const record = (key: Key, connection: Connection | undefined): void => {
@@ -130,7 +130,7 @@ export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail
           if (action === 'poll') await orderPoll(key);
           else await setEnabled(key, action === 'enable');
         } catch (caught) {
-          if (caught instanceof ApiError && caught.status === 401) fail(caught);
+          if (hasStatus(caught, 401)) fail(caught);
           failures.push(caught instanceof Error ? caught.message : String(caught));
         }
       });
@@ -150,7 +150,7 @@ export function useConnections({ notify, fail }: Shell, quiet: Pick<Shell, 'fail
           const { etag } = await readConnection(key);
           await deleteConnection(key, etag);
         } catch (caught) {
-          if (!(caught instanceof ApiError && caught.status === 404)) throw caught;
+          if (!hasStatus(caught, 404)) throw caught;
         }
         record(key, undefined);
         isGone = true;

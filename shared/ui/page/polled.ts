@@ -1,4 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { hasStatus } from './api.ts';
+import type { Shell } from './shell.ts';
 
 export interface Polled<T> {
   /** The last that was loaded; undefined before the first. */
@@ -15,12 +17,15 @@ export interface Polled<T> {
 /** Between two loads, so that what is shown is never older than fifteen seconds. */
 const pauseMs = 5_000;
 
-/** Loads again and again while the page is seen. `load` must have a deadline. */
-export function usePolled<T>(load: () => Promise<T>, onError: (error: unknown) => void): Polled<T> {
+/**
+ * Loads again and again while the page is seen. `load` must have a deadline. What is wrong is for the caller to say
+ * where the data would stand; only a key is asked for.
+ */
+export function usePolled<T>(load: () => Promise<T>, { fail }: Pick<Shell, 'fail'>): Polled<T> {
   const [state, setState] = useState<{ data?: T; loadedAtMs?: number; error?: Error }>({});
   const [generation, setGeneration] = useState(0);
-  const latest = useRef({ load, onError });
-  latest.current = { load, onError };
+  const latest = useRef({ load, fail });
+  latest.current = { load, fail };
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -36,7 +41,7 @@ export function usePolled<T>(load: () => Promise<T>, onError: (error: unknown) =
         if (!isOver) setState({ data, loadedAtMs });
       } catch (error) {
         if (!isOver) {
-          latest.current.onError(error);
+          if (hasStatus(error, 401)) latest.current.fail(error);
           setState(({ error: _, ...before }) => ({ ...before, error: toError(error) }));
         }
       }
@@ -76,6 +81,6 @@ export function useNow(now: () => number): number {
   return time;
 }
 
-function toError(error: unknown): Error {
+export function toError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }

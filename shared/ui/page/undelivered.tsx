@@ -53,14 +53,15 @@ interface FilteredPageProps extends Omit<UndeliveredPageProps, 'route'> {
 }
 
 function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps) {
-  const { notify, fail } = useShell();
+  const shell = useShell();
+  const { notify, fail } = shell;
   const [pages, setPages] = useState(1);
   const [asks, setAsks] = useState<'resend' | 'give up'>();
   const records: Polled<RecordPage> = usePolled(async () => {
     if (mail === '') return await listUndelivered(filter, Math.min(pages * 100, 1_000));
     const all = await allUndelivered(filter, mostAtOnce);
     return { undelivered: all.filter(({ interchangeId }) => interchangeId === mail) };
-  }, fail);
+  }, shell);
   const { data, error, reload } = records;
   const all = async (work: (id: string) => Promise<void>, done: string): Promise<void> => {
     try {
@@ -82,7 +83,7 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
         <div>
           <h1 tabIndex={-1}>Undelivered</h1>
           <p class="summary" role="status">
-            {data === undefined ? 'Loading…' : summaryOf(data)}
+            {data !== undefined ? summaryOf(data) : error === undefined ? 'Loading…' : ''}
           </p>
         </div>
         <div class="buttons">

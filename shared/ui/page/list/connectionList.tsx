@@ -51,7 +51,11 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
         <div>
           <h1 tabIndex={-1}>Connections</h1>
           <p class="summary" role="status">
-            {rows === undefined ? 'Loading…' : summaryOf(rows.length, failing, found.length)}
+            {rows !== undefined
+              ? summaryOf(rows.length, failing, found.length)
+              : connections.error === undefined
+                ? 'Loading…'
+                : ''}
           </p>
           <AsOf connections={connections} />
         </div>

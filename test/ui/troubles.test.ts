@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Page, Route } from 'playwright-core';
+import { mailboxColumns, password } from '../app/testbed.ts';
+import { writeJournal } from '../http/writeJournal.ts';
+import { mailLine } from '../journal/storage.ts';
+import { seedMaildir } from '../testbed/seed.ts';
+import { fill, functionKey, go, startUiTestbed, type UiTestbed, violationsOf } from './browser.ts';
+import { addRecord } from './records.ts';
+
+let ui: UiTestbed;
+
+before(async () => {
+  ui = await startUiTestbed({ users: ['anna', 'bert'], settings: { MAILBOX_CLIENT: 'of an app setting' } });
+  await ui.bed.addConnection('quiet', { ...columns(), enabled: false });
+});
+after(() => ui.stop());
+
+const columns = () => mailboxColumns(ui.bed.dovecot, 'IMAP', 'anna');
+const api = /\/api\/(connections|mails|runs|undelivered|openapi)/;
+const toast = (page: Page) => page.locator('.toasts');
+const refuse = (sentence: string) => (route: Route) =>
+  route.fulfill({ status: 500, body: JSON.stringify({ error: sentence }) });
+
+for (const [what, body] of [
+  ['is cut short', '{"connections":[{"cus'],
+  ['is a sign-in page', '<html>Sign in</html>'],
+  ['is nothing', 'null'],
+] as const) {
+  test(`an answer that ${what} is told in a sentence, on every page`, async (context) => {
+    const { page } = await ui.open(context);
+    await page.getByRole('link', { name: 'acme/quiet' }).waitFor();
+    await page.route(api, (route) => route.fulfill({ status: 200, body }));
+    for (const hash of ['#/mails', '#/undelivered', '#/show/acme/quiet', '#/edit/acme/quiet', '#/']) {
+      await go(page, hash);
+      await page.reload();
+      await page.getByText(/^The app’s answer can’t be read/).waitFor();
+      assert.equal(await toast(page).textContent(), '', 'it is said once');
+    }
+  });
+}
+
+test('what a gateway refuses is told with what to do', async (context) => {
+  const { page } = await ui.open(context);
+  let status = 503;
+  await page.route(api, (route) => route.fulfill({ status, body: '<html>' }));
+  await page.reload();
+  await page.getByText('The app answered 503: it may be starting, or have too much to do.').waitFor();
+  assert.doesNotMatch(String(await page.locator('main').textContent()), /Loading…/);
+  status = 403;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByText('Access is refused (403)').waitFor();
+});
