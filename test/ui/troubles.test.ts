@@ -51,3 +51,14 @@ test('what a gateway refuses is told with what to do', async (context) => {
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Access is refused (403)').waitFor();
 });
+
+test('the question for a key stays until it is answered, and what is pasted along with a key does no harm', async (context) => {
+  const { page } = await ui.open(context, { key: '' });
+  const dialog = page.getByRole('dialog', { name: 'Function key' });
+  await dialog.waitFor();
+  for (let presses = 0; presses < 3; presses += 1) await page.keyboard.press('Escape');
+  await page.getByLabel('Key', { exact: true }).fill(`\u200b${functionKey}\u2060`);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'acme/quiet' }).waitFor();
+});

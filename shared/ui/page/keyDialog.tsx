@@ -13,7 +13,8 @@ export function KeyDialog({ done }: { done: () => void }) {
     setIsBusy(true);
     setError('');
     try {
-      await keepKey(key.trim());
+      // What a page or a chat has put around it, and nobody sees.
+      await keepKey(key.replace(/[^ -~]/g, '').trim());
       done();
     } catch (caught) {
       const isRefused = caught instanceof ApiError && caught.status === 401;

@@ -24,6 +24,10 @@ export function Modal({ title, close, children }: ModalProps) {
         event.preventDefault();
         close?.();
       }}
+      onClose={({ currentTarget }) => {
+        // A second Escape closes it, whatever is said to the first.
+        if (close === undefined && currentTarget.isConnected) currentTarget.showModal();
+      }}
     >
       <h2 id="modal-title">{title}</h2>
       {children}
