@@ -62,3 +62,36 @@ test('the question for a key stays until it is answered, and what is pasted alon
   await dialog.waitFor({ state: 'detached' });
   await page.getByRole('link', { name: 'acme/quiet' }).waitFor();
 });
+
+test('older mails that come late are none of another search, and those that can not be loaded leave what is there', async (context) => {
+  const at = (index: number) => new Date(Date.now() - index * 1_000);
+  const lines = Array.from({ length: 150 }, (_, index) =>
+    mailLine({ at: at(index), emailSubject: `Order ${index}` }),
+  );
+  await writeJournal(ui.bed, 'quiet', lines);
+  const { page } = await ui.open(context);
+  const mails = page.locator('tbody.mail');
+  const older = page.getByRole('button', { name: 'Older ones' });
+  await go(page, '#/mails?connection=quiet');
+  await older.waitFor();
+  assert.equal(await mails.count(), 100);
+  const olderOnes = (url: URL) => url.pathname.endsWith('/mails') && url.searchParams.has('after');
+  await page.route(olderOnes, refuse('Storage is away.'));
+  await older.click();
+  await page.getByRole('alert').filter({ hasText: 'Storage is away.' }).waitFor();
+  assert.equal(await mails.count(), 100);
+  await page.unroute(olderOnes);
+
+  const held: Route[] = [];
+  await page.route(olderOnes, (route) => void held.push(route));
+  await Promise.all([page.waitForRequest((request) => request.url().includes('after=')), older.click()]);
+  await page.getByRole('searchbox').fill('Order 149');
+  await page.getByText(/^1 mail ·/).waitFor();
+  await Promise.all([
+    page.waitForResponse((response) => response.url().includes('after=')),
+    ...held.map((route) => route.continue()),
+  ]);
+  await page.getByRole('searchbox').fill('Order 148');
+  await mails.filter({ hasText: 'Order 148' }).waitFor();
+  assert.equal(await mails.count(), 1);
+});

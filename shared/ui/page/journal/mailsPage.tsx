@@ -92,7 +92,7 @@ interface MailsProps {
 /** What a search for mails has found. */
 export function Mails({ search, nowMs, showsConnection, isFiltered }: MailsProps) {
   const { page, error, isLoading, loadMore, reload } = search;
-  if (page === undefined || (isLoading && page.found.length === 0) || error !== undefined) {
+  if (page === undefined || (isLoading && page.found.length === 0)) {
     return <Waiting error={error} retry={reload} />;
   }
   return (
@@ -130,6 +130,11 @@ export function Mails({ search, nowMs, showsConnection, isFiltered }: MailsProps
         </table>
       )}
       {page.incomplete !== undefined && <p class="banner">{page.incomplete}</p>}
+      {error !== undefined && (
+        <p class="banner trouble" role="alert">
+          {error.message}
+        </p>
+      )}
       {page.next !== undefined && (
         <p class="pager">
           <button type="button" disabled={isLoading} onClick={loadMore}>

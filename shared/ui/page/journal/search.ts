@@ -1,11 +1,13 @@
-import { useEffect, useState } from 'preact/hooks';
-import type { JournalFilter } from '../api.ts';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { hasStatus, type JournalFilter } from '../api.ts';
 import type { JournalPage } from '../model.ts';
+import { toError } from '../polled.ts';
 import { useShell } from '../shell.ts';
 
 export interface Search<T> {
-  /** Undefined before the first answer. */
+  /** Undefined before the first answer, and where the search has failed. */
   readonly page: JournalPage<T> | undefined;
+  /** Why the search, or its next page, could not be loaded. */
   readonly error: Error | undefined;
   readonly isLoading: boolean;
   readonly loadMore: () => void;
@@ -23,29 +25,31 @@ export function useSearch<T>(
   const [isLoading, setIsLoading] = useState(true);
   const [generation, setGeneration] = useState(0);
   const key = JSON.stringify(filter);
+  /** What was asked last: an answer to anything before it comes too late. */
+  const latest = useRef<JournalFilter>(undefined);
 
-  const run = async (asked: JournalFilter, before: readonly T[], isOver: () => boolean): Promise<void> => {
+  const run = async (asked: JournalFilter, before: readonly T[]): Promise<void> => {
+    latest.current = asked;
     setIsLoading(true);
     setError(undefined);
     try {
       const found = await find(asked);
-      if (isOver()) return;
+      if (latest.current !== asked) return;
       setPage({ ...found, found: [...before, ...found.found] });
     } catch (caught) {
-      if (isOver()) return;
-      setError(caught instanceof Error ? caught : new Error(String(caught)));
-      fail(caught);
+      if (latest.current !== asked) return;
+      if (hasStatus(caught, 401)) fail(caught);
+      if (before.length === 0) setPage(undefined);
+      setError(toError(caught));
     }
     setIsLoading(false);
   };
 
   useEffect(() => {
-    let isOver = false;
-    const asked = JSON.parse(key) as JournalFilter;
     setIsLoading(true);
-    const timer = setTimeout(() => void run(asked, [], () => isOver), generation === 0 && !page ? 0 : 300);
+    const timer = setTimeout(() => run(JSON.parse(key), []), generation === 0 && !page ? 0 : 300);
     return () => {
-      isOver = true;
+      latest.current = undefined;
       clearTimeout(timer);
     };
   }, [key, generation]);
@@ -55,7 +59,7 @@ export function useSearch<T>(
     error,
     isLoading,
     loadMore: () => {
-      if (page?.next !== undefined) void run({ ...filter, after: page.next }, page.found, () => false);
+      if (page?.next !== undefined) void run({ ...filter, after: page.next }, page.found);
     },
     reload: () => setGeneration((before) => before + 1),
   };

@@ -184,7 +184,7 @@ function Runs({ shown: { customer, connection } }: { shown: Key }) {
         </button>
       </div>
       <JournalNote page={page} />
-      {page === undefined && error !== undefined && <p class="field-error">{error.message}</p>}
+      {error !== undefined && <p class="field-error">{error.message}</p>}
       {page?.found.length === 0 && <p class="hint">No run has moved mail or failed in the last week.</p>}
       {page !== undefined && page.found.length > 0 && (
         <ul class="runs">
