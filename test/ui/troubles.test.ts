@@ -95,3 +95,29 @@ test('older mails that come late are none of another search, and those that can 
   await mails.filter({ hasText: 'Order 148' }).waitFor();
   assert.equal(await mails.count(), 1);
 });
+
+test('what a test has found covers no more than half of the window', async (context) => {
+  const mailOf = (index: number) =>
+    Buffer.from(`From: ann@example.org\r\nSubject: Order ${index}\r\n\r\nHello\r\n`);
+  await seedMaildir(
+    ui.bed.dovecot.maildir('bert'),
+    Array.from({ length: 12 }, (_, index) => mailOf(index)),
+  );
+  for (const viewport of [
+    { width: 1280, height: 720 },
+    { width: 360, height: 740 },
+  ]) {
+    const { page } = await ui.open(context, { viewport });
+    page.on('dialog', (dialog) => dialog.accept());
+    await go(page, '#/new');
+    await fill(page, { Username: 'bert', Password: password, Host: '127.0.0.1' });
+    await page.getByLabel('Use SSL').uncheck();
+    await page.getByText('Advanced', { exact: true }).click();
+    await fill(page, { Port: String(ui.bed.dovecot.imapPort), 'Subject Filter': 'order' });
+    await page.getByRole('button', { name: 'Test connection' }).click();
+    await page.getByText('unread mails; of the first 10 the filters take 10').waitFor();
+    const bar = await page.locator('.bar').boundingBox();
+    assert.ok(bar !== null && bar.height < viewport.height * 0.6, `${bar?.height} of ${viewport.height}`);
+    assert.deepEqual(await violationsOf(page), []);
+  }
+});

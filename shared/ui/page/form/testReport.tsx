@@ -17,7 +17,7 @@ const markWords = { ok: 'well', warning: 'look at it', failed: 'failed' } as con
 /** What a test of the connection has come to, step by step. */
 export function TestReport({ test }: { test: TestOutcome }) {
   return (
-    <div class={test.ok ? 'good' : 'bad'}>
+    <div class={`report ${test.ok ? 'good' : 'bad'}`}>
       {test.ok ? <p>It works: {waitingIn(test)}</p> : <p>{test.error}</p>}
       {test.steps !== undefined && (
         <ol class="steps" aria-label="Steps of the test">
@@ -63,7 +63,7 @@ function Preview({ mails }: { mails: readonly MailPreview[] }) {
   return (
     <details class="preview" open={isJudged}>
       <summary>
-        {`The first ${mails.length === 1 ? 'one' : mails.length}, ${isJudged ? 'and whether the filters take it' : 'as they would be sent'}`}
+        {`The first ${mails.length === 1 ? 'one' : mails.length}, ${isJudged ? `and whether the filters take ${mails.length === 1 ? 'it' : 'them'}` : 'as they would be sent'}`}
       </summary>
       <ol>
         {mails.map((mail, index) => (
