@@ -121,3 +121,35 @@ test('what a test has found covers no more than half of the window', async (cont
     assert.deepEqual(await violationsOf(page), []);
   }
 });
+
+test('what turns text about turns no more than its own', async (context) => {
+  const subject = 'Invoice \u202egpj.exe';
+  const times = { storedAt: new Date(), nextTryAt: new Date(Date.now() + 60_000) };
+  const record = { partCount: 1, partsLeft: 1, tries: 1, error: 'Away.', from: `Ann \u202e <a@example.org>` };
+  await addRecord(ui.bed, { ...record, ...times, connection: 'quiet', subject });
+  const { page } = await ui.open(context);
+  await go(page, '#/undelivered');
+  await page.getByRole('button', { name: 'Give up…' }).click();
+  const { left, right } = (await page.getByRole('dialog').evaluate(sidesOf, 'is removed')) ?? {};
+  assert.ok(Number(left) < Number(right), 'the sentence goes from left to right');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  const date = (await page.locator('tbody .sub').first().evaluate(sidesOf, 'UTC')) ?? {};
+  assert.ok(Number(date.left) < Number(date.right), 'the date goes from left to right');
+});
+
+/** In the page: where the first and the last letter of some words stand. */
+function sidesOf(element: Element, words: string): { left: number; right: number } | undefined {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
+    const at = node.textContent?.indexOf(words) ?? -1;
+    if (at < 0) continue;
+    const range = document.createRange();
+    const leftOf = (offset: number) => {
+      range.setStart(node, offset);
+      range.setEnd(node, offset + 1);
+      return range.getBoundingClientRect().left;
+    };
+    return { left: leftOf(at), right: leftOf(at + words.length - 1) };
+  }
+  return undefined;
+}

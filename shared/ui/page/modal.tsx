@@ -37,7 +37,7 @@ export function Modal({ title, close, children }: ModalProps) {
 
 interface ConfirmProps {
   readonly title: string;
-  readonly text: string;
+  readonly text: ComponentChildren;
   readonly action: string;
   readonly isDangerous?: boolean;
   readonly confirm: () => Promise<unknown>;

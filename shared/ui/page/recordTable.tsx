@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { FoundPart } from '../../journal/found.ts';
 import { giveUpUndelivered, readUndelivered, resendUndelivered, serverNow } from './api.ts';
-import { Facts, Parts } from './journal/mailRow.tsx';
+import { Facts, Parts, Sender } from './journal/mailRow.tsx';
 import { Confirm } from './modal.tsx';
 import type { Undelivered } from './model.ts';
 import { useNow } from './polled.ts';
@@ -81,11 +81,9 @@ function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
             aria-controls={`record-${record.id}`}
             onClick={() => setIsOpen(!isOpen)}
           >
-            {subject}
+            <bdi>{subject}</bdi>
           </button>
-          <span class="sub">
-            {[record.emailFrom, record.emailDate && exact(record.emailDate)].filter(Boolean).join(' · ')}
-          </span>
+          <Sender from={record.emailFrom} date={record.emailDate} />
           <span class="sub">
             {record.partsLeft} of {counted(record.partCount, 'part')} left · queue {record.queueName}
           </span>
@@ -118,7 +116,12 @@ function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
           {asks && (
             <Confirm
               title="Give this mail up?"
-              text={`“${subject}” is removed with what it holds, and is never sent. This can’t be taken back.`}
+              text={
+                <>
+                  “<bdi>{subject}</bdi>” is removed with what it holds, and is never sent. This can’t be taken
+                  back.
+                </>
+              }
               action="Give up for good"
               isDangerous
               confirm={() => act(giveUpUndelivered, '1 mail given up.')}

@@ -1,6 +1,7 @@
 import type { MailPreview, TestStepName } from '../../../http/testOutcome.ts';
 import type { TestOutcome } from '../api.ts';
-import { counted, exact } from '../words.ts';
+import { Sender } from '../journal/mailRow.tsx';
+import { counted } from '../words.ts';
 
 const stepNames: Readonly<Record<TestStepName, string>> = {
   name: 'Name',
@@ -73,8 +74,10 @@ function Preview({ mails }: { mails: readonly MailPreview[] }) {
                 {mail.isTaken ? 'Taken' : 'Left out'}
               </span>
             )}{' '}
-            <b>{mail.subject || '(no subject)'}</b>
-            <span class="sub">{[mail.from, mail.date && exact(mail.date)].filter(Boolean).join(' · ')}</span>
+            <b>
+              <bdi>{mail.subject || '(no subject)'}</bdi>
+            </b>
+            <Sender from={mail.from} date={mail.date} />
             {mail.isTaken !== false && <span class="sub">{partsIn(mail)}</span>}
           </li>
         ))}

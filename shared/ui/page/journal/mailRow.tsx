@@ -37,9 +37,9 @@ export function MailRow({ mail, nowMs, showsConnection }: MailRowProps) {
             aria-controls={panel}
             onClick={() => setIsOpen(!isOpen)}
           >
-            {subject}
+            <bdi>{subject}</bdi>
           </button>
-          <span class="sub">{mail.emailFrom ?? ''}</span>
+          <Sender from={mail.emailFrom} />
         </th>
         {showsConnection && (
           <td data-label="Connection">
@@ -71,6 +71,23 @@ export function subjectOf({ emailSubject, emailMessageId, interchangeId }: Found
   );
 }
 
+interface SenderProps {
+  readonly from: string | undefined;
+  readonly date?: string | undefined;
+}
+
+/** Who has sent a mail, and when; text that turns its direction turns nothing beside it. */
+export function Sender({ from, date }: SenderProps) {
+  const at = exact(date);
+  return (
+    <span class="sub">
+      <bdi>{from}</bdi>
+      {from && at && ' · '}
+      {at}
+    </span>
+  );
+}
+
 type FactList = readonly (readonly [name: string, value: string | undefined])[];
 
 /** What is known of something; what is not is left out. */
@@ -81,7 +98,9 @@ export function Facts({ facts }: { facts: FactList }) {
         value ? (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{value}</dd>
+            <dd>
+              <bdi>{value}</bdi>
+            </dd>
           </div>
         ) : null,
       )}
