@@ -130,15 +130,36 @@ test('what turns text about turns no more than its own', async (context) => {
   const { page } = await ui.open(context);
   await go(page, '#/undelivered');
   await page.getByRole('button', { name: 'Give up…' }).click();
-  const { left, right } = (await page.getByRole('dialog').evaluate(sidesOf, 'is removed')) ?? {};
-  assert.ok(Number(left) < Number(right), 'the sentence goes from left to right');
+  const { left, right } = await page.getByRole('dialog').evaluate(sidesOf, 'is removed');
+  assert.ok(left < right, 'the sentence goes from left to right');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  const date = (await page.locator('tbody .sub').first().evaluate(sidesOf, 'UTC')) ?? {};
-  assert.ok(Number(date.left) < Number(date.right), 'the date goes from left to right');
+  const date = await page.locator('tbody .sub').first().evaluate(sidesOf, 'UTC');
+  assert.ok(date.left < date.right, 'the date goes from left to right');
+});
+
+test('who has a deleting connection take other mails than before is asked first', async (context) => {
+  const deletes = { deleteMessages: true, folder: 'INBOX', enabled: false };
+  await ui.bed.addConnection('deletes', { ...columns(), ...deletes, subjectFilter: 'order' });
+  const { page } = await ui.open(context);
+  const dialog = page.getByRole('dialog', { name: 'Mails will be deleted' });
+  await page.goto(`${ui.url}#/edit/acme/deletes`);
+  await page.getByText('Advanced', { exact: true }).click();
+  for (const [label, value, stored] of [
+    ['Folder', 'Archive', 'INBOX'],
+    ['Subject Filter', '', 'order'],
+  ] as const) {
+    await fill(page, { [label]: value });
+    await page.getByRole('button', { name: 'Save' }).click();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await fill(page, { [label]: stored });
+  }
+  await fill(page, { 'Polling Interval': '90' });
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('acme/deletes is saved.').waitFor();
 });
 
 /** In the page: where the first and the last letter of some words stand. */
-function sidesOf(element: Element, words: string): { left: number; right: number } | undefined {
+function sidesOf(element: Element, words: string): { left: number; right: number } {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
     const at = node.textContent?.indexOf(words) ?? -1;
@@ -151,5 +172,5 @@ function sidesOf(element: Element, words: string): { left: number; right: number
     };
     return { left: leftOf(at), right: leftOf(at + words.length - 1) };
   }
-  return undefined;
+  return { left: Number.NaN, right: Number.NaN };
 }

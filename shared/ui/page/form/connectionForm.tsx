@@ -7,7 +7,7 @@ import { useLeaveGuard } from '../route.ts';
 import { useShell } from '../shell.ts';
 import { counted } from '../words.ts';
 import { type fields, toBody } from './draft.ts';
-import type { Draft } from './draftColumns.ts';
+import type { Draft, TextColumn } from './draftColumns.ts';
 import { advancedFields, advancedGroups, mainFields } from './fields.ts';
 import { FieldView, idOf } from './fieldView.tsx';
 import { KeyFields } from './keyFields.tsx';
@@ -109,7 +109,7 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
 
   /** What is deleted can't be brought back: who has not deleted by this connection before is asked first. */
   const submit = async (): Promise<void> => {
-    if (!deletesAnew(draft, stored?.connection) || wrongKeys(draft).length > 0) return await save();
+    if (!deletesAnew(draft, stored && start) || wrongKeys(draft).length > 0) return await save();
     setOutcome({ kind: 'testing' });
     try {
       const found = await runTest();
@@ -243,14 +243,26 @@ function isSame(before: Draft, after: Draft, column: string): boolean {
   return valueIn(before) === valueIn(after);
 }
 
+/** What decides which mails a connection takes. */
+const takes = [
+  'hostType',
+  'host',
+  'username',
+  'folder',
+  'fromFilter',
+  'toFilter',
+  'subjectFilter',
+] as const satisfies readonly TextColumn[];
+
 /** Whether it deletes mails that it would not have deleted as it is stored. */
-function deletesAnew(draft: Draft, stored: Connection | undefined): boolean {
-  const deletes = (hostType: unknown, flag: unknown) =>
-    String(hostType).toUpperCase() === 'POP3' || String(flag).toLowerCase() === 'true';
-  const { hostType, host, username } = draft.texts;
-  if (!deletes(hostType, draft.flags.deleteMessages)) return false;
-  const isSameMailbox = stored !== undefined && stored.host === host && stored.username === username;
-  return !(isSameMailbox && deletes(stored.hostType, stored.deleteMessages));
+function deletesAnew(draft: Draft, stored: Draft | undefined): boolean {
+  const deletes = ({ texts, flags }: Draft) => texts.hostType === 'POP3' || flags.deleteMessages;
+  if (!deletes(draft)) return false;
+  return !(
+    stored !== undefined &&
+    deletes(stored) &&
+    takes.every((column) => stored.texts[column] === draft.texts[column])
+  );
 }
 
 function wrongKeys({ key }: Draft): ColumnError[] {
