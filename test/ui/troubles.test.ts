@@ -158,6 +158,32 @@ test('who has a deleting connection take other mails than before is asked first'
   await page.getByText('acme/deletes is saved.').waitFor();
 });
 
+test('a stored secret gives way to the app setting that is named in its place', async (context) => {
+  await ui.bed.addConnection('secretive', {
+    ...{ host: 'mail.example.com', hostType: 'IMAP', username: 'x', enabled: false },
+    ...{
+      authType: 'oauth2',
+      oauth2Grant: 'refreshToken',
+      oauth2TenantId: 'acme.example',
+      oauth2ClientId: 'id',
+    },
+    ...{ oauth2ClientSecret: 'stored', oauth2RefreshToken: 'stored too' },
+  });
+  const { page } = await ui.open(context);
+  await page.goto(`${ui.url}#/edit/acme/secretive`);
+  await page.getByText('Advanced', { exact: true }).click();
+  await fill(page, { 'OAuth2 Client Secret Setting': 'MAILBOX_CLIENT' });
+  assert.equal(await page.getByLabel('OAuth2 Client Secret', { exact: true }).isDisabled(), true);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('acme/secretive is saved.').waitFor();
+  const { oauth2ClientSecret, oauth2ClientSecretSetting, oauth2RefreshToken } =
+    await ui.bed.state('secretive');
+  assert.deepEqual(
+    [oauth2ClientSecret, oauth2ClientSecretSetting, oauth2RefreshToken],
+    [undefined, 'MAILBOX_CLIENT', 'stored too'],
+  );
+});
+
 /** In the page: where the first and the last letter of some words stand. */
 function sidesOf(element: Element, words: string): { left: number; right: number } {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);

@@ -1,3 +1,4 @@
+import { type SecretColumn, secretReferences } from '../../../connection/columns.ts';
 import type { Draft, FlagColumn, TextColumn } from './draftColumns.ts';
 
 interface Common {
@@ -41,6 +42,43 @@ const withToken = isGrant('clientCredentials', 'refreshToken');
 const isPop3 = ({ texts }: Draft) => texts.hostType === 'POP3';
 const isImap = (draft: Draft) => !isPop3(draft);
 
+/** Why a secret isn't asked for: it stands where the draft says. */
+function heldElsewhere(column: SecretColumn): NonNullable<Common['fixed']> {
+  const { setting, vaultSecret } = secretReferences[column];
+  return ({ texts }) => {
+    if (texts[setting] !== '') return 'Not used: the app setting under Advanced holds it.';
+    return texts[vaultSecret] === '' ? undefined : 'Not used: the vault secret under Advanced holds it.';
+  };
+}
+
+/** Where a secret may stand instead of in the connection. */
+function placeFields(column: SecretColumn, label: string, shownWhen: (draft: Draft) => boolean): Field[] {
+  const { setting, vaultSecret } = secretReferences[column];
+  return [
+    {
+      kind: 'text',
+      column: setting,
+      label: `${label} Setting`,
+      hint: `The app setting that holds it, in place of ${label}.`,
+      placeholder: 'MAILBOX_ORDERS_SECRET',
+      shownWhen,
+    },
+    {
+      kind: 'text',
+      column: vaultSecret,
+      label: `${label} Vault Secret`,
+      hint: `The secret in the app’s Key Vault that holds it, in place of ${label}.`,
+      placeholder: 'mailbox-orders-secret',
+      shownWhen,
+    },
+  ];
+}
+
+function secretFields(column: SecretColumn, label: string, shownWhen: (draft: Draft) => boolean): Field[] {
+  const secret: Field = { kind: 'secret', column, label, fixed: heldElsewhere(column), shownWhen };
+  return [secret, ...placeFields(column, label, shownWhen)];
+}
+
 /** The fields of the product that this adapter comes from, in its words and order. */
 export const mainFields: readonly Field[] = [
   { kind: 'text', column: 'username', label: 'Username' },
@@ -49,13 +87,7 @@ export const mainFields: readonly Field[] = [
     column: 'password',
     label: 'Password',
     fixed: (draft) =>
-      isOAuth2(draft)
-        ? 'Not used: the login is by OAuth2, see Advanced.'
-        : draft.texts.passwordSetting !== ''
-          ? 'Not used: the app setting under Advanced holds it.'
-          : draft.texts.passwordVaultSecret !== ''
-            ? 'Not used: the vault secret under Advanced holds it.'
-            : undefined,
+      isOAuth2(draft) ? 'Not used: the login is by OAuth2, see Advanced.' : heldElsewhere('password')(draft),
   },
   {
     kind: 'choice',
@@ -127,22 +159,7 @@ export const advancedGroups: readonly FieldGroup[] = [
   {
     title: 'Login',
     fields: [
-      {
-        kind: 'text',
-        column: 'passwordSetting',
-        label: 'Password Setting',
-        hint: 'The app setting that holds the password, in place of Password.',
-        placeholder: 'MAILBOX_ORDERS_PASSWORD',
-        shownWhen: (draft) => !isOAuth2(draft),
-      },
-      {
-        kind: 'text',
-        column: 'passwordVaultSecret',
-        label: 'Password Vault Secret',
-        hint: 'The secret in the app’s Key Vault that holds the password, in place of Password.',
-        placeholder: 'mailbox-orders-password',
-        shownWhen: (draft) => !isOAuth2(draft),
-      },
+      ...placeFields('password', 'Password', (draft) => !isOAuth2(draft)),
       {
         kind: 'choice',
         column: 'oauth2Grant',
@@ -171,41 +188,8 @@ export const advancedGroups: readonly FieldGroup[] = [
         shownWhen: withToken,
       },
       { kind: 'text', column: 'oauth2ClientId', label: 'OAuth2 Client ID', shownWhen: isOAuth2 },
-      { kind: 'secret', column: 'oauth2ClientSecret', label: 'OAuth2 Client Secret', shownWhen: withToken },
-      {
-        kind: 'text',
-        column: 'oauth2ClientSecretSetting',
-        label: 'OAuth2 Client Secret Setting',
-        hint: 'The app setting that holds it, in place of the secret.',
-        shownWhen: withToken,
-      },
-      {
-        kind: 'text',
-        column: 'oauth2ClientSecretVaultSecret',
-        label: 'OAuth2 Client Secret Vault Secret',
-        hint: 'The secret in the app’s Key Vault that holds it.',
-        shownWhen: withToken,
-      },
-      {
-        kind: 'secret',
-        column: 'oauth2RefreshToken',
-        label: 'OAuth2 Refresh Token',
-        shownWhen: isGrant('refreshToken'),
-      },
-      {
-        kind: 'text',
-        column: 'oauth2RefreshTokenSetting',
-        label: 'OAuth2 Refresh Token Setting',
-        hint: 'The app setting that holds it, in place of the token.',
-        shownWhen: isGrant('refreshToken'),
-      },
-      {
-        kind: 'text',
-        column: 'oauth2RefreshTokenVaultSecret',
-        label: 'OAuth2 Refresh Token Vault Secret',
-        hint: 'The secret in the app’s Key Vault that holds it.',
-        shownWhen: isGrant('refreshToken'),
-      },
+      ...secretFields('oauth2ClientSecret', 'OAuth2 Client Secret', withToken),
+      ...secretFields('oauth2RefreshToken', 'OAuth2 Refresh Token', isGrant('refreshToken')),
       {
         kind: 'text',
         column: 'oauth2Scope',
