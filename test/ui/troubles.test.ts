@@ -184,6 +184,32 @@ test('a stored secret gives way to the app setting that is named in its place', 
   );
 });
 
+test('Back and Forward lead to where they led, when a form with changes is not left', async (context) => {
+  const { page } = await ui.open(context);
+  let answers = 0;
+  page.on('dialog', async (dialog) => {
+    answers += 1;
+    await (answers < 3 ? dialog.dismiss() : dialog.accept());
+  });
+  await page.getByRole('link', { name: 'Mails', exact: true }).click();
+  await page.getByRole('searchbox').fill('typed');
+  await page.getByRole('link', { name: 'Connections', exact: true }).click();
+  await page.getByRole('link', { name: 'New connection' }).click();
+  await fill(page, { Customer: 'acme' });
+  const isBack = () => page.waitForFunction('location.hash === "#/new"');
+  await page.evaluate('history.back()');
+  await isBack();
+  await page.getByRole('link', { name: 'Undelivered' }).click();
+  await isBack();
+  assert.equal(await page.getByLabel('Customer').inputValue(), 'acme');
+  await page.evaluate('history.back()');
+  await page.getByRole('heading', { level: 1, name: 'Connections' }).waitFor();
+  await page.evaluate('history.back()');
+  await page.getByRole('heading', { level: 1, name: 'Mails' }).waitFor();
+  assert.equal(await page.getByRole('searchbox').inputValue(), 'typed');
+  assert.equal(answers, 3);
+});
+
 /** In the page: where the first and the last letter of some words stand. */
 function sidesOf(element: Element, words: string): { left: number; right: number } {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);

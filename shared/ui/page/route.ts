@@ -22,12 +22,25 @@ export function useRoute(): Route {
   // Before the frame is drawn: an address that changes meanwhile is followed.
   useLayoutEffect(() => {
     let shown = location.hash;
+    let at = 0;
+    // The entries of the history are numbered; one that is new is not yet.
+    const readNumber = (unnumbered: number) => {
+      const { state }: { state: unknown } = history;
+      return typeof state === 'number' ? state : unnumbered;
+    };
+    const mark = (number: number) => {
+      at = number;
+      history.replaceState(number, '');
+    };
+    mark(readNumber(0));
     const follow = () => {
       const isOtherPage = pathOf(location.hash) !== pathOf(shown);
+      const to = readNumber(at + 1);
       if (isOtherPage && !mayLeave()) {
-        history.replaceState(null, '', shown === '' ? '#/' : shown);
+        history.go(at - to);
         return;
       }
+      mark(to);
       shown = location.hash;
       setHash(shown);
     };
@@ -70,7 +83,7 @@ export function setQuery(changes: Readonly<Record<string, string>>): void {
     else params.set(name, value);
   }
   const text = params.toString();
-  history.replaceState(null, '', `#${path || '/'}${text === '' ? '' : `?${text}`}`);
+  history.replaceState(history.state, '', `#${path || '/'}${text === '' ? '' : `?${text}`}`);
   dispatchEvent(new Event(changed));
 }
 
