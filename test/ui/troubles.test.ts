@@ -210,6 +210,36 @@ test('Back and Forward lead to where they led, when a form with changes is not l
   assert.equal(answers, 3);
 });
 
+test('what could not be done with all that are selected is told by name, and stays selected', async (context) => {
+  for (const name of ['one', 'two', 'three']) {
+    await ui.bed.addConnection(`many-${name}`, { ...columns(), enabled: false });
+  }
+  const { page } = await ui.open(context);
+  await page.getByRole('searchbox').fill('acme/many-');
+  await page.getByLabel('Select all 3').check();
+  await page.route('**/connections/acme/many-two', refuse('Storage is away.'));
+  await page.getByRole('button', { name: 'Enable', exact: true }).click();
+  await page.getByText('2 connections enabled, 1 not. acme/many-two: Storage is away.').waitFor();
+  await page.getByText('1 connection selected').waitFor();
+  assert.equal(await page.getByLabel('Select acme/many-two').isChecked(), true);
+});
+
+test('a button says what is being done, and nothing else', async (context) => {
+  const { page } = await ui.open(context);
+  const entry = page.locator('tbody').filter({ hasText: 'acme/quiet' });
+  const held: Route[] = [];
+  await page.route('**/connections/acme/quiet', (route) => void held.push(route));
+  await entry.getByRole('button', { name: 'More' }).click();
+  await entry.getByRole('button', { name: 'Enable' }).click();
+  const poll = entry.getByRole('button', { name: 'acme/quiet' }).first();
+  await page.waitForFunction(
+    'document.querySelector("tbody button[disabled]") !== null || document.body.textContent.includes("Polling")',
+  );
+  assert.doesNotMatch(String(await poll.textContent()), /Polling/);
+  await Promise.all(held.map((route) => route.abort()));
+  await page.getByText('The app can’t be reached.').waitFor();
+});
+
 /** In the page: where the first and the last letter of some words stand. */
 function sidesOf(element: Element, words: string): { left: number; right: number } {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);

@@ -10,21 +10,21 @@ import {
   saveConnection,
 } from './api.ts';
 import { type Connection, type Key, nameOf, textOf } from './model.ts';
-import { type Polled, usePolled } from './polled.ts';
+import { type Polled, toError, usePolled } from './polled.ts';
 import type { Shell } from './shell.ts';
 import { counted } from './words.ts';
 
 /** All connections, and what can be done with them. None of it rejects: the shell says what went wrong. */
 export interface Connections
   extends Pick<Polled<readonly Connection[]>, 'data' | 'error' | 'reload' | 'loadedAtMs'> {
-  /** Those that something is being done with. */
-  readonly busy: ReadonlySet<string>;
+  /** What is being done with some of them. */
+  readonly busy: ReadonlyMap<string, 'polled' | 'changed'>;
   /** Shows this one in place of what was known of it. */
   readonly put: (connection: Connection) => void;
   readonly poll: (key: Key) => Promise<void>;
   readonly toggle: (key: Key) => Promise<void>;
-  /** Does it with each of them, a few at a time. */
-  readonly doAll: (keys: readonly Key[], action: BulkAction) => Promise<void>;
+  /** Does it with each of them, a few at a time; gives the names of those that it could not be done with. */
+  readonly doAll: (keys: readonly Key[], action: BulkAction) => Promise<ReadonlySet<string>>;
   /** Whether it is gone. */
   readonly remove: (key: Key) => Promise<boolean>;
 }
@@ -58,7 +58,7 @@ export function useConnections({ notify, fail }: Shell): Connections {
     return applyChanges([...all.values()], [...changes.current.values()]);
   };
   const { data, error, loadedAtMs, change, reload } = usePolled(load, { fail });
-  const [busy, setBusy] = useState<ReadonlySet<string>>(new Set());
+  const [busy, setBusy] = useState<Connections['busy']>(new Map());
 
   const record = (key: Key, connection: Connection | undefined): void => {
     const made = { key, connection, atMs: performance.now() };
@@ -70,15 +70,23 @@ export function useConnections({ notify, fail }: Shell): Connections {
   };
   const put = (connection: Connection) => record(connection, connection);
 
-  const during = async (key: Key, work: () => Promise<void>): Promise<void> => {
-    const id = nameOf(key);
-    setBusy((before) => new Set([...before, id]));
+  const begin = (keys: readonly Key[], what: 'polled' | 'changed'): void =>
+    setBusy((before) => new Map([...before, ...keys.map((key) => [nameOf(key), what] as const)]));
+  const end = (key: Key): void =>
+    setBusy((before) => new Map([...before].filter(([id]) => id !== nameOf(key))));
+
+  const during = async (
+    key: Key,
+    work: () => Promise<void>,
+    what: 'polled' | 'changed' = 'changed',
+  ): Promise<void> => {
+    begin([key], what);
     try {
       await work();
     } catch (caught) {
       fail(caught);
     } finally {
-      setBusy((before) => new Set([...before].filter((each) => each !== id)));
+      end(key);
     }
   };
 
@@ -99,8 +107,8 @@ export function useConnections({ notify, fail }: Shell): Connections {
     busy,
     put,
 
-    poll: (key) =>
-      during(key, async () => {
+    poll: (key) => {
+      const work = async () => {
         const state = await poll(key);
         const { connection } = await readConnection(key);
         put(connection);
@@ -114,7 +122,9 @@ export function useConnections({ notify, fail }: Shell): Connections {
             `${nameOf(key)} was not polled: another run holds it. It is polled when that one has ended.`,
           );
         } else fail(new Error(`${nameOf(key)} could not be polled. ${state.lastError ?? ''}`));
-      }),
+      };
+      return during(key, work, 'polled');
+    },
 
     toggle: (key) =>
       during(key, async () => {
@@ -123,24 +133,29 @@ export function useConnections({ notify, fail }: Shell): Connections {
       }),
 
     doAll: async (keys, action) => {
-      const failures: string[] = [];
-      setBusy((before) => new Set([...before, ...keys.map(nameOf)]));
+      const failures = new Map<string, string>();
+      begin(keys, 'changed');
       await forEachOf(keys, atOnce, async (key) => {
         try {
           if (action === 'poll') await orderPoll(key);
           else await setEnabled(key, action === 'enable');
         } catch (caught) {
           if (hasStatus(caught, 401)) fail(caught);
-          failures.push(caught instanceof Error ? caught.message : String(caught));
+          failures.set(nameOf(key), toError(caught).message);
         }
+        end(key);
       });
-      setBusy(new Set());
-      const done = keys.length - failures.length;
+      const done = keys.length - failures.size;
+      const [first] = failures;
       const what =
         action === 'poll' ? 'will be polled at once' : action === 'enable' ? 'enabled' : 'disabled';
-      if (failures.length === 0) notify(`${counted(done, 'connection')} ${what}.`);
-      else fail(new Error(`${counted(done, 'connection')} ${what}, ${failures.length} not: ${failures[0]}`));
+      if (first === undefined) notify(`${counted(done, 'connection')} ${what}.`);
+      else
+        fail(
+          new Error(`${counted(done, 'connection')} ${what}, ${failures.size} not. ${first[0]}: ${first[1]}`),
+        );
       reload();
+      return new Set(failures.keys());
     },
 
     remove: async (key) => {

@@ -108,7 +108,7 @@ function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
             disabled={isBusy}
             onClick={() => act(resendUndelivered, '1 mail will be sent within a minute.')}
           >
-            {isBusy ? 'Resending…' : 'Resend'} <span class="hidden">{subject}</span>
+            Resend <span class="hidden">{subject}</span>
           </button>
           <button type="button" class="danger" disabled={isBusy} onClick={() => setAsks(true)}>
             Give up… <span class="hidden">{subject}</span>

@@ -8,21 +8,25 @@ import { counted } from '../words.ts';
 interface BulkBarProps {
   readonly chosen: readonly Row[];
   readonly connections: Connections;
-  readonly clear: () => void;
+  /** Only these stay selected. */
+  readonly keep: (ids: ReadonlySet<string>) => void;
 }
 
 /** What can be done with all that are selected. */
-export function BulkBar({ chosen, connections, clear }: BulkBarProps) {
+export function BulkBar({ chosen, connections, keep }: BulkBarProps) {
   const [asks, setAsks] = useState(false);
-  const isBusy = connections.busy.size > 0;
+  const busy = chosen.filter(({ id }) => connections.busy.has(id)).length;
+  const isBusy = busy > 0;
   const keys = chosen.map(({ connection }) => connection);
   const act = async (action: BulkAction): Promise<void> => {
-    await connections.doAll(keys, action);
-    clear();
+    keep(await connections.doAll(keys, action));
   };
   return (
     <section class="bulk" aria-label="Selected connections">
-      <p>{counted(chosen.length, 'connection')} selected</p>
+      <p>
+        {counted(chosen.length, 'connection')} selected
+        {isBusy && `, ${busy.toLocaleString('en')} still to do`}
+      </p>
       <div class="buttons">
         <button type="button" disabled={isBusy} onClick={() => act('poll')}>
           Poll
@@ -36,7 +40,7 @@ export function BulkBar({ chosen, connections, clear }: BulkBarProps) {
         <button type="button" onClick={() => exportConnections(keys)}>
           Export
         </button>
-        <button type="button" class="quiet" onClick={clear}>
+        <button type="button" class="quiet" onClick={() => keep(new Set())}>
           Select none
         </button>
       </div>

@@ -82,9 +82,7 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
           What you see is not up to date: {connections.error.message}
         </p>
       )}
-      {chosen.length > 0 && (
-        <BulkBar chosen={chosen} connections={connections} clear={() => setSelected(new Set())} />
-      )}
+      {chosen.length > 0 && <BulkBar chosen={chosen} connections={connections} keep={setSelected} />}
       {rows !== undefined && found.length > 0 && (
         <p class="select-all">
           <label class="check">

@@ -22,7 +22,6 @@ export function ConnectionRow({ row, nowMs, connections, isSelected, select }: C
   const { state, customer, connection: name } = connection;
   const [asksDelete, setAsksDelete] = useState(false);
   const cron = textOf(connection, 'cron');
-  const isBusy = connections.busy.has(id);
   return (
     <tbody class={status.isFailing ? 'failing' : status.kind}>
       <tr>
@@ -63,10 +62,10 @@ export function ConnectionRow({ row, nowMs, connections, isSelected, select }: C
         <td class="actions">
           <button
             type="button"
-            disabled={isBusy || status.kind === 'disabled'}
+            disabled={connections.busy.has(id) || status.kind === 'disabled'}
             onClick={() => connections.poll(connection)}
           >
-            {isBusy ? 'Polling…' : 'Poll now'} <span class="hidden">{id}</span>
+            {connections.busy.get(id) === 'polled' ? 'Polling…' : 'Poll now'} <span class="hidden">{id}</span>
           </button>
           <MoreActions row={row} connections={connections} askDelete={() => setAsksDelete(true)} />
           {asksDelete && (
