@@ -240,6 +240,25 @@ test('a button says what is being done, and nothing else', async (context) => {
   await page.getByText('The app can’t be reached.').waitFor();
 });
 
+test('in forced colours the page that one is on is marked, and the chart is seen', async (context) => {
+  const { page } = await ui.open(context, { forcedColors: 'active' });
+  const nav = page.getByRole('navigation', { name: 'Pages' });
+  const lineOf = (name: string) =>
+    nav
+      .getByRole('link', { name })
+      .evaluate(
+        (link) => `${getComputedStyle(link).borderTopColor} ${getComputedStyle(link).borderBottomColor}`,
+      );
+  await nav.getByRole('link', { name: 'Mails' }).waitFor();
+  const [own, other, also] = [
+    await lineOf('Connections'),
+    await lineOf('Mails'),
+    await lineOf('Undelivered'),
+  ];
+  assert.equal(other, also);
+  assert.notEqual(own, other);
+});
+
 /** In the page: where the first and the last letter of some words stand. */
 function sidesOf(element: Element, words: string): { left: number; right: number } {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
