@@ -137,6 +137,19 @@ test('what turns text about turns no more than its own', async (context) => {
   assert.ok(date.left < date.right, 'the date goes from left to right');
 });
 
+test('what a poll has moved stands on the connection’s own page at once', async (context) => {
+  await seedMaildir(ui.bed.dovecot.maildir('anna'), [Buffer.from('Subject: just now\r\n\r\nHello\r\n')]);
+  await ui.bed.addConnection('watched', columns());
+  const { page } = await ui.open(context);
+  await go(page, '#/show/acme/watched');
+  await page.getByText('No run has moved mail or failed in the last week.').waitFor();
+  await page.getByText('No mail was picked up').waitFor();
+  await page.getByRole('button', { name: 'Poll now' }).click();
+  await page.getByText('acme/watched was polled: 1 mail').waitFor();
+  await page.getByRole('region', { name: 'Runs' }).getByText('1 mail, 1 message').waitFor();
+  await page.getByRole('button', { name: 'just now' }).waitFor();
+});
+
 test('who has a deleting connection take other mails than before is asked first', async (context) => {
   const deletes = { deleteMessages: true, folder: 'INBOX', enabled: false };
   await ui.bed.addConnection('deletes', { ...columns(), ...deletes, subjectFilter: 'order' });
@@ -257,6 +270,28 @@ test('in forced colours the page that one is on is marked, and the chart is seen
   ];
   assert.equal(other, also);
   assert.notEqual(own, other);
+});
+
+test('the minute that a search goes up to is within it, and a window that moves on takes no older mails away', async (context) => {
+  const at = new Date(Math.floor(Date.now() / 60_000) * 60_000 - 20 * 60_000 + 30_000);
+  const lines = Array.from({ length: 120 }, (_, index) =>
+    mailLine({ at: new Date(at.getTime() - index), emailSubject: `Batch ${index}` }),
+  );
+  await writeJournal(ui.bed, 'batch', lines);
+  const { page } = await ui.open(context, { timezoneId: 'Asia/Kolkata' });
+  await page.clock.install();
+  const minute = new Date(at.getTime() + 5.5 * 3_600_000).toISOString().slice(0, 16);
+  await go(page, `#/mails?connection=batch&window=between&from=${minute}&to=${minute}`);
+  await page.clock.runFor(1_000);
+  await page.getByRole('button', { name: 'Batch 0', exact: true }).waitFor();
+  await page.getByLabel('Time').selectOption('Last hour');
+  await page.clock.runFor(1_000);
+  await page.getByText('100 mails and more · last hour').waitFor();
+  await page.getByRole('button', { name: 'Older ones' }).click();
+  await page.getByText('120 mails · last hour').waitFor();
+  await page.clock.runFor(65_000);
+  await page.getByText('120 mails · last hour').waitFor();
+  assert.equal(await page.locator('tbody.mail').count(), 120);
 });
 
 /** In the page: where the first and the last letter of some words stand. */

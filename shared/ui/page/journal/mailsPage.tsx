@@ -7,7 +7,7 @@ import { type Route, setQuery } from '../route.ts';
 import { counted } from '../words.ts';
 import { MailRow } from './mailRow.tsx';
 import { type Search, useSearch } from './search.ts';
-import { readWindow, windows } from './window.ts';
+import { readWindow, timesOf, windows } from './window.ts';
 
 interface MailsPageProps {
   readonly route: Route;
@@ -19,7 +19,12 @@ export function MailsPage({ route: { query }, connections }: MailsPageProps) {
   const nowMs = useNow(serverNow);
   const [q, customer, connection] = ['q', 'customer', 'connection'].map((name) => query.get(name) ?? '');
   const window = readWindow(query);
-  const search = useSearch(findMails, { q, customer, connection, ...window.times });
+  const search = useSearch(findMails, query.toString(), () => ({
+    q,
+    customer,
+    connection,
+    ...timesOf(query),
+  }));
   const { page, isLoading } = search;
 
   return (

@@ -14,19 +14,24 @@ export interface Search<T> {
   readonly reload: () => void;
 }
 
-/** What is found for a filter; `loadMore` adds the next page. A new filter begins anew, a moment after it was typed. */
+/**
+ * What is found for a filter; `loadMore` adds the next page. Another `key` begins anew, a moment after it was typed,
+ * and asks then for the filter, whose times may hang on the clock.
+ */
 export function useSearch<T>(
   find: (filter: JournalFilter) => Promise<JournalPage<T>>,
-  filter: JournalFilter,
+  key: string,
+  readFilter: () => JournalFilter,
 ): Search<T> {
   const { fail } = useShell();
   const [page, setPage] = useState<JournalPage<T>>();
   const [error, setError] = useState<Error>();
   const [isLoading, setIsLoading] = useState(true);
   const [generation, setGeneration] = useState(0);
-  const key = JSON.stringify(filter);
   /** What was asked last: an answer to anything before it comes too late. */
   const latest = useRef<JournalFilter>(undefined);
+  const reading = useRef(readFilter);
+  reading.current = readFilter;
 
   const run = async (asked: JournalFilter, before: readonly T[]): Promise<void> => {
     latest.current = asked;
@@ -47,7 +52,7 @@ export function useSearch<T>(
 
   useEffect(() => {
     setIsLoading(true);
-    const timer = setTimeout(() => run(JSON.parse(key), []), generation === 0 && !page ? 0 : 300);
+    const timer = setTimeout(() => run(reading.current(), []), generation === 0 && !page ? 0 : 300);
     return () => {
       latest.current = undefined;
       clearTimeout(timer);
@@ -59,7 +64,7 @@ export function useSearch<T>(
     error,
     isLoading,
     loadMore: () => {
-      if (page?.next !== undefined) void run({ ...filter, after: page.next }, page.found);
+      if (latest.current && page?.next) void run({ ...latest.current, after: page.next }, page.found);
     },
     reload: () => setGeneration((before) => before + 1),
   };

@@ -1,48 +1,41 @@
-/** The spans of time that a search may be about. */
-export const windows = [
-  { name: '', words: 'Last two days', hours: undefined },
-  { name: 'hour', words: 'Last hour', hours: 1 },
-  { name: 'today', words: 'Today', hours: undefined },
-  { name: 'week', words: 'Last 7 days', hours: 7 * 24 },
-  { name: 'month', words: 'Last 30 days', hours: 30 * 24 },
-  { name: 'between', words: 'Between two times', hours: undefined },
-] as const;
+import { serverNow } from '../api.ts';
 
 const hourMs = 3_600_000;
+const minuteMs = 60_000;
+
+/** The spans of time that a search may be about. */
+export const windows = [
+  { name: '', words: 'Last two days' },
+  { name: 'hour', words: 'Last hour', ms: hourMs },
+  { name: 'today', words: 'Today' },
+  { name: 'week', words: 'Last 7 days', ms: 7 * 24 * hourMs },
+  { name: 'month', words: 'Last 30 days', ms: 30 * 24 * hourMs },
+  { name: 'between', words: 'Between two times' },
+] as const satisfies readonly Window[];
 
 export interface Window {
   readonly name: string;
   readonly words: string;
-  /** As the API takes them; absent: its own. Whole minutes, so that a search is the same for a while. */
-  readonly times: { readonly from?: string; readonly to?: string };
+  readonly ms?: number;
 }
 
 /** The window that the address tells. */
 export function readWindow(query: URLSearchParams): Window {
-  const { name, words, hours } = windows.find((each) => each.name === query.get('window')) ?? windows[0];
-  if (name === 'today')
-    return { name, words, times: { from: new Date(new Date().setHours(0, 0, 0, 0)).toISOString() } };
-  if (name === 'between') {
-    const [from, to] = [isoOf(query.get('from')), isoOf(query.get('to'))];
-    const isTurned = from !== undefined && to !== undefined && from > to;
-    const times = isTurned ? { from: to, to: from } : { ...(from && { from }), ...(to && { to }) };
-    return { name, words, times };
-  }
-  if (hours === undefined) return { name, words, times: {} };
-  const fromMs = Math.floor((Date.now() - hours * hourMs) / hourMs) * hourMs;
-  return {
-    name,
-    words,
-    times: { from: new Date(hours === 1 ? minuteOf(Date.now() - hourMs) : fromMs).toISOString() },
-  };
+  return windows.find((each) => each.name === query.get('window')) ?? windows[0];
 }
 
-function minuteOf(ms: number): number {
-  return Math.floor(ms / 60_000) * 60_000;
+/** The window's times by the clock as it stands, as the API takes them; absent: its own. */
+export function timesOf(query: URLSearchParams): { readonly from?: string; readonly to?: string } {
+  const { name, ms } = readWindow(query);
+  if (ms !== undefined) return { from: new Date(serverNow() - ms).toISOString() };
+  if (name === 'today') return { from: new Date(new Date().setHours(0, 0, 0, 0)).toISOString() };
+  if (name !== 'between') return {};
+  const [a, b] = [Date.parse(query.get('from') ?? ''), Date.parse(query.get('to') ?? '')];
+  const [fromMs, toMs] = a > b ? [b, a] : [a, b];
+  // The field has whole minutes, and the last one is meant as well.
+  return { ...isoOf('from', fromMs), ...isoOf('to', toMs + minuteMs - 1) };
 }
 
-/** A local time as the browser's field has it. */
-function isoOf(text: string | null): string | undefined {
-  const date = new Date(text ?? Number.NaN);
-  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+function isoOf(name: string, ms: number): Readonly<Record<string, string>> {
+  return Number.isNaN(ms) ? {} : { [name]: new Date(ms).toISOString() };
 }

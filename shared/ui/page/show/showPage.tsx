@@ -1,19 +1,28 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { FoundRun } from '../../../journal/found.ts';
-import { ApiError, findMails, findRuns, listUndelivered, readConnection, serverNow } from '../api.ts';
+import {
+  ApiError,
+  findMails,
+  findRuns,
+  type JournalFilter,
+  listUndelivered,
+  readConnection,
+  serverNow,
+} from '../api.ts';
 import { type Connections, isDisabled } from '../connections.ts';
 import { JournalNote, Mails } from '../journal/mailsPage.tsx';
-import { useSearch } from '../journal/search.ts';
+import { type Search, useSearch } from '../journal/search.ts';
 import { Waiting } from '../list/connectionList.tsx';
 import { DayChart } from '../list/dayChart.tsx';
 import { lastDay, lastMail, totalsOf } from '../list/lastDay.ts';
 import { DeleteDialog } from '../list/moreActions.tsx';
 import { lastRun, serverOf } from '../list/row.tsx';
 import { StatusMark } from '../list/statusMark.tsx';
-import { type Connection, type Key, nameOf } from '../model.ts';
-import { useNow } from '../polled.ts';
+import { type Connection, type JournalPage, type Key, nameOf } from '../model.ts';
+import { useNow, usePolled } from '../polled.ts';
 import { RecordTable } from '../recordTable.tsx';
 import { hrefOf, hrefWith } from '../route.ts';
+import { useShell } from '../shell.ts';
 import { statusOf } from '../status.ts';
 import { ahead, clock, counted, exact, schedule, size } from '../words.ts';
 
@@ -58,9 +67,9 @@ export function ShowPage({ shown, connections, isReady }: ShowPageProps) {
       {connection !== undefined && (
         <>
           <Health connection={connection} />
-          <Runs shown={shown} />
-          <WaitingMails shown={shown} isReady={isReady} />
-          <LatestMails shown={shown} />
+          <Runs connection={connection} />
+          <WaitingMails shown={shown} />
+          <LatestMails connection={connection} />
         </>
       )}
       {connection === undefined && !isMissing && (
@@ -135,12 +144,13 @@ function Health({ connection }: { connection: Connection }) {
 
 function Actions({ connection, connections }: { connection: Connection; connections: Connections }) {
   const [asksDelete, setAsksDelete] = useState(false);
-  const isBusy = connections.busy.has(nameOf(connection));
+  const busy = connections.busy.get(nameOf(connection));
+  const isBusy = busy !== undefined;
   const isOff = isDisabled(connection);
   return (
     <div class="buttons">
       <button type="button" disabled={isBusy || isOff} onClick={() => connections.poll(connection)}>
-        {isBusy ? 'Polling…' : 'Poll now'}
+        {busy === 'polled' ? 'Polling…' : 'Poll now'}
       </button>
       <button type="button" disabled={isBusy} onClick={() => connections.toggle(connection)}>
         {isOff ? 'Enable' : 'Disable'}
@@ -169,11 +179,35 @@ function Actions({ connection, connections }: { connection: Connection; connecti
 
 const weekMs = 7 * 86_400_000;
 
+const shownFirst = 20;
+
+/** A search in what the connection has done, begun anew when there is more, but not while older ones are read. */
+function useOwn<T>(
+  find: (filter: JournalFilter) => Promise<JournalPage<T>>,
+  { customer, connection, state }: Connection,
+  readFrom?: () => string,
+): Search<T> {
+  const search = useSearch(find, `${customer}/${connection}`, () => ({
+    customer,
+    connection,
+    from: readFrom?.(),
+    limit: String(shownFirst),
+  }));
+  // It changes with each run that has a line.
+  const history = JSON.stringify(state.history);
+  const seen = useRef(history);
+  useEffect(() => {
+    if (seen.current === history) return;
+    seen.current = history;
+    if ((search.page?.found.length ?? 0) <= shownFirst) search.reload();
+  });
+  return search;
+}
+
 /** The last runs that moved mail or failed, each with its sentence. */
-function Runs({ shown: { customer, connection } }: { shown: Key }) {
+function Runs({ connection }: { connection: Connection }) {
   const nowMs = useNow(serverNow);
-  const from = new Date(Math.floor((nowMs - weekMs) / 86_400_000) * 86_400_000).toISOString();
-  const search = useSearch(findRuns, { customer, connection, from, limit: '20' });
+  const search = useOwn(findRuns, connection, () => new Date(serverNow() - weekMs).toISOString());
   const { page, error, isLoading, loadMore, reload } = search;
   return (
     <section class="part" aria-label="Runs">
@@ -216,38 +250,31 @@ function sentenceOf({ status, mails, messages, bytes, durationMs, error }: Found
 }
 
 /** Its mails that wait to be sent. */
-function WaitingMails({ shown: { customer, connection }, isReady }: { shown: Key; isReady: boolean }) {
-  const [records, setRecords] = useState<Awaited<ReturnType<typeof listUndelivered>>>();
-  const [tries, setTries] = useState(0);
-  useEffect(() => {
-    if (!isReady || tries < 0) return;
-    // Where it can't be loaded, the page above says so.
-    listUndelivered({ customer, connection }, 20).then(setRecords, () => undefined);
-  }, [customer, connection, tries, isReady]);
-  if (records === undefined || records.undelivered.length === 0) return null;
+function WaitingMails({ shown: { customer, connection } }: { shown: Key }) {
+  // Where it can't be loaded, the page above says so.
+  const { data, reload } = usePolled(() => listUndelivered({ customer, connection }, shownFirst), useShell());
+  if (data === undefined || data.undelivered.length === 0) return null;
   return (
     <section class="part" aria-label="Undelivered mails">
       <div class="part-heading">
         <h2>Undelivered</h2>
         <a href={hrefWith('undelivered', { customer, connection })}>All of them</a>
       </div>
-      <RecordTable
-        records={records.undelivered}
-        showsConnection={false}
-        reload={() => setTries((before) => before + 1)}
-      />
+      <RecordTable records={data.undelivered} showsConnection={false} reload={reload} />
     </section>
   );
 }
 
-function LatestMails({ shown: { customer, connection } }: { shown: Key }) {
+function LatestMails({ connection }: { connection: Connection }) {
   const nowMs = useNow(serverNow);
-  const search = useSearch(findMails, { customer, connection, limit: '20' });
+  const search = useOwn(findMails, connection);
   return (
     <section class="part" aria-label="Mails">
       <div class="part-heading">
         <h2>Mails of the last two days</h2>
-        <a href={hrefWith('mails', { customer, connection })}>Search in them</a>
+        <a href={hrefWith('mails', { customer: connection.customer, connection: connection.connection })}>
+          Search in them
+        </a>
       </div>
       <Mails search={search} nowMs={nowMs} showsConnection={false} isFiltered={false} />
     </section>
