@@ -1,17 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configColumnNames } from '../../shared/connection/columns.ts';
-import {
-  emptyDraft,
-  fields,
-  leavePort,
-  setFlag,
-  setText,
-  toBody,
-  toDraft,
-} from '../../shared/ui/page/form/draft.ts';
-import type { Draft } from '../../shared/ui/page/form/draftColumns.ts';
-import { mainFields } from '../../shared/ui/page/form/fields.ts';
+import { emptyDraft, leavePort, setFlag, setText, toBody, toDraft } from '../../shared/ui/page/form/draft.ts';
+import { type Draft, fields, mainFields } from '../../shared/ui/page/form/fields.ts';
 
 const plain = { customer: 'acme', connection: 'orders', state: {} };
 const stored = { ...plain, host: 'mail.example.com', hostType: 'IMAP', username: 'anna', passwordSet: true };

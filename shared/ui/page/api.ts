@@ -80,8 +80,10 @@ export async function listConnections(since?: string): Promise<Listed> {
   let asOf = '';
   for (let next: string | undefined = ''; next !== undefined; ) {
     const query = queryOf({ limit: '1000', since, after: next });
-    const { json } = await call('GET', `connections${query}`, { timeoutMs: listTimeoutMs });
-    const page = json as { connections: Connection[]; asOf: string; next?: string };
+    const page = await get<{ connections: Connection[]; asOf: string; next?: string }>(
+      `connections${query}`,
+      listTimeoutMs,
+    );
     all.push(...page.connections);
     asOf ||= page.asOf;
     next = page.next;
@@ -104,18 +106,15 @@ export async function deleteConnection(key: Key, etag: string): Promise<void> {
   await call('DELETE', path(key), { headers: { 'if-match': etag } });
 }
 
-/** The state after a run that was begun by it, or undefined where it has not ended in a minute. */
-export async function poll(key: Key): Promise<Connection['state'] | undefined> {
-  const { json } = await call('POST', `${path(key)}/poll?wait=60`, { timeoutMs: 75_000 });
+/** The state after a run that was begun by it, or undefined where it has not ended within `waitSeconds`. */
+export async function poll(key: Key, waitSeconds: 0 | 60): Promise<Connection['state'] | undefined> {
+  const query = waitSeconds === 0 ? '' : `?wait=${waitSeconds}`;
+  const { json } = await call('POST', `${path(key)}/poll${query}`, { timeoutMs: 75_000 });
   return (json as { state?: Connection['state'] }).state;
 }
 
-/** Only orders it. */
-export async function orderPoll(key: Key): Promise<void> {
-  await call('POST', `${path(key)}/poll`);
-}
-
-export interface JournalFilter {
+/** What a list is asked for by: parameters of the query, those that are empty left out. */
+export interface ListFilter {
   readonly customer?: string | undefined;
   readonly connection?: string | undefined;
   readonly from?: string | undefined;
@@ -125,33 +124,28 @@ export interface JournalFilter {
   readonly after?: string | undefined;
 }
 
-export async function findMails(filter: JournalFilter): Promise<JournalPage<FoundMail>> {
-  const { json } = await call('GET', `mails${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
-  const { mails, ...rest } = json as { mails: FoundMail[] } & Omit<JournalPage<FoundMail>, 'found'>;
+type Answered<T, Name extends string> = Omit<JournalPage<T>, 'found'> & Readonly<Record<Name, readonly T[]>>;
+
+export async function findMails(filter: ListFilter): Promise<JournalPage<FoundMail>> {
+  const path = `mails${queryOf({ ...filter })}`;
+  const { mails, ...rest } = await get<Answered<FoundMail, 'mails'>>(path, searchTimeoutMs);
   return { found: mails, ...rest };
 }
 
-export async function findRuns(filter: JournalFilter): Promise<JournalPage<FoundRun>> {
-  const { json } = await call('GET', `runs${queryOf({ ...filter })}`, { timeoutMs: searchTimeoutMs });
-  const { runs, ...rest } = json as { runs: FoundRun[] } & Omit<JournalPage<FoundRun>, 'found'>;
+export async function findRuns(filter: ListFilter): Promise<JournalPage<FoundRun>> {
+  const path = `runs${queryOf({ ...filter })}`;
+  const { runs, ...rest } = await get<Answered<FoundRun, 'runs'>>(path, searchTimeoutMs);
   return { found: runs, ...rest };
 }
 
 /** The version of the app that answers. */
 export async function readVersion(): Promise<string> {
-  const { json } = await call('GET', 'openapi.json');
-  return (json as { info: { version: string } }).info.version;
+  return (await get<{ info: { version: string } }>('openapi.json')).info.version;
 }
 
 export async function testConnection(key: Key, body: unknown): Promise<TestOutcome> {
   const { json } = await call('POST', `${path(key)}/test?steps=true`, { body, timeoutMs: testTimeoutMs });
   return json as TestOutcome;
-}
-
-export interface UndeliveredFilter {
-  readonly customer?: string | undefined;
-  readonly connection?: string | undefined;
-  readonly after?: string | undefined;
 }
 
 export interface UndeliveredPage {
@@ -160,14 +154,12 @@ export interface UndeliveredPage {
 }
 
 /** A page of records, newest first. */
-export async function listUndelivered(filter: UndeliveredFilter = {}, limit = 100): Promise<UndeliveredPage> {
-  const query = queryOf({ ...filter, limit: String(limit) });
-  const { json } = await call('GET', `undelivered${query}`, { timeoutMs: listTimeoutMs });
-  return json as UndeliveredPage;
+export async function listUndelivered(filter: ListFilter = {}, limit = 100): Promise<UndeliveredPage> {
+  return await get(`undelivered${queryOf({ ...filter, limit: String(limit) })}`, listTimeoutMs);
 }
 
 /** Every record of a filter, page by page; `most` bounds them. */
-export async function allUndelivered(filter: UndeliveredFilter, most: number): Promise<Undelivered[]> {
+export async function allUndelivered(filter: ListFilter, most: number): Promise<Undelivered[]> {
   const all: Undelivered[] = [];
   for (let after: string | undefined = ''; after !== undefined && all.length < most; ) {
     const page: UndeliveredPage = await listUndelivered({ ...filter, after }, 1_000);
@@ -181,8 +173,7 @@ export async function allUndelivered(filter: UndeliveredFilter, most: number): P
 export async function readUndelivered(
   id: string,
 ): Promise<Undelivered & { readonly parts: readonly FoundPart[] }> {
-  const { json } = await call('GET', `undelivered/${encodeURIComponent(id)}`);
-  return json as Undelivered & { readonly parts: readonly FoundPart[] };
+  return await get(`undelivered/${encodeURIComponent(id)}`);
 }
 
 /** Resolves also when it is gone already. */
@@ -196,7 +187,7 @@ export async function resendUndelivered(id: string): Promise<void> {
 }
 
 function unlessGone(error: unknown): void {
-  if (!(error instanceof ApiError && error.status === 404)) throw error;
+  if (!hasStatus(error, 404)) throw error;
 }
 
 function queryOf(values: Readonly<Record<string, string | undefined>>): string {
@@ -217,6 +208,10 @@ function tagged({ json, etag }: Answer): Tagged {
 interface Answer {
   readonly json: unknown;
   readonly etag: string;
+}
+
+async function get<T>(target: string, timeoutMs?: number): Promise<T> {
+  return (await call('GET', target, timeoutMs === undefined ? {} : { timeoutMs })).json as T;
 }
 
 async function call(method: string, target: string, options: Call = {}): Promise<Answer> {
@@ -243,7 +238,7 @@ async function call(method: string, target: string, options: Call = {}): Promise
     throw new ApiError(0, isLate ? 'The app took too long to answer.' : 'The app can’t be reached.');
   }
   if (response.type === 'opaqueredirect') {
-    throw new ApiError(0, 'The sign-in has run out. Reload the page to sign in again.');
+    throw new ApiError(0, 'The sign-in has run out. Sign in again in another tab, or reload this page.');
   }
   setClock(response.headers.get('date'));
   const json = parse(text);

@@ -6,7 +6,7 @@ import { MailsPage } from './journal/mailsPage.tsx';
 import { KeyDialog } from './keyDialog.tsx';
 import { ConnectionList } from './list/connectionList.tsx';
 import { nameOf } from './model.ts';
-import { usePolled } from './polled.ts';
+import { useLoaded, usePolled } from './polled.ts';
 import { type Route, useRoute } from './route.ts';
 import { type Notice, type Shell, ShellContext } from './shell.ts';
 import { ShowPage } from './show/showPage.tsx';
@@ -19,6 +19,7 @@ const fadeMs = 12_000;
 const maxBadge = 100;
 const titles = {
   list: 'Connections',
+  connections: 'Connections',
   mails: 'Mails',
   undelivered: 'Undelivered',
   new: 'New connection',
@@ -41,7 +42,9 @@ export function App() {
   );
   const connections = useConnections(shell);
   const undelivered = usePolled(() => listUndelivered({}, maxBadge), shell);
-  const version = useVersion(asksKey);
+  // It is only said where it is known.
+  const { data: version } = useLoaded(asksKey ? undefined : 'version', readVersion);
+  const waiting = undelivered.data?.undelivered.length ?? 0;
   const rows = useMemo(
     () => (connections.data === undefined ? undefined : sortRows(connections.data, serverNow())),
     [connections.data],
@@ -54,21 +57,21 @@ export function App() {
       <header class="top">
         <p class="product">Email Inbound Adapter</p>
         <nav aria-label="Pages">
-          <a href="#/" aria-current={isOf(route, 'connections')}>
-            Connections
-          </a>
-          <a href="#/mails" aria-current={isOf(route, 'mails')}>
-            Mails
-          </a>
-          <a href="#/undelivered" aria-current={isOf(route, 'undelivered')}>
-            Undelivered
-            {undelivered.data !== undefined && undelivered.data.undelivered.length > 0 && (
-              <span class="badge">
-                {undelivered.data.undelivered.length.toLocaleString('en')}
-                {undelivered.data.next === undefined ? '' : '+'}
-              </span>
-            )}
-          </a>
+          {(['connections', 'mails', 'undelivered'] as const).map((section) => (
+            <a
+              key={section}
+              href={section === 'connections' ? '#/' : `#/${section}`}
+              aria-current={isOf(route, section)}
+            >
+              {titles[section]}
+              {section === 'undelivered' && waiting > 0 && (
+                <span class="badge">
+                  {waiting.toLocaleString('en')}
+                  {undelivered.data?.next === undefined ? '' : '+'}
+                </span>
+              )}
+            </a>
+          ))}
         </nav>
         {hasKey() && (
           <button
@@ -102,7 +105,7 @@ export function App() {
           />
         )}
       </main>
-      <footer>{version !== '' && `Version ${version}`}</footer>
+      <footer>{version && `Version ${version}`}</footer>
       <div class={isForm(route) ? 'connection-page' : ''}>
         <Toast notice={notice} close={() => setNotice(undefined)} />
       </div>
@@ -128,16 +131,6 @@ type Section = 'connections' | 'mails' | 'undelivered';
 function isOf({ page }: Route, section: Section): 'page' | undefined {
   const own: Section = page === 'mails' || page === 'undelivered' ? page : 'connections';
   return own === section ? 'page' : undefined;
-}
-
-/** The version of the app, once the API may be asked for it; empty before. */
-function useVersion(asksKey: boolean): string {
-  const [version, setVersion] = useState('');
-  useEffect(() => {
-    // It is only said where it is known.
-    if (!asksKey && version === '') readVersion().then(setVersion, () => undefined);
-  }, [asksKey, version]);
-  return version;
 }
 
 function Toast({ notice, close }: { notice: Notice | undefined; close: () => void }) {
@@ -177,7 +170,6 @@ function useFading(notice: Notice | undefined, set: (notice: undefined) => void)
 function useTitle(route: Route): void {
   const isFirst = useRef(true);
   const name = 'key' in route ? nameOf(route.key) : titles[route.page];
-  const at = `${route.page} ${name}`;
   useLayoutEffect(() => {
     document.title = `${name} · Email Inbound Adapter`;
     if (isFirst.current) {
@@ -186,8 +178,8 @@ function useTitle(route: Route): void {
     }
     scrollTo(0, 0);
     const heading = document.querySelector('main h1');
-    if (at !== '' && heading instanceof HTMLElement) heading.focus({ preventScroll: true });
-  }, [name, at]);
+    if (heading instanceof HTMLElement) heading.focus({ preventScroll: true });
+  }, [name, route.page]);
 }
 
 function sentenceOf(error: unknown): string {

@@ -1,14 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { forEachOf } from '../../wait/parallel.ts';
-import {
-  deleteConnection,
-  hasStatus,
-  listConnections,
-  orderPoll,
-  poll,
-  readConnection,
-  saveConnection,
-} from './api.ts';
+import { deleteConnection, hasStatus, listConnections, poll, readConnection, saveConnection } from './api.ts';
 import { type Connection, type Key, nameOf, textOf } from './model.ts';
 import { type Polled, toError, usePolled } from './polled.ts';
 import type { Shell } from './shell.ts';
@@ -18,7 +10,7 @@ import { counted } from './words.ts';
 export interface Connections
   extends Pick<Polled<readonly Connection[]>, 'data' | 'error' | 'reload' | 'loadedAtMs'> {
   /** What is being done with some of them. */
-  readonly busy: ReadonlyMap<string, 'polled' | 'changed'>;
+  readonly busy: ReadonlyMap<string, Doing>;
   /** Shows this one in place of what was known of it. */
   readonly put: (connection: Connection) => void;
   readonly poll: (key: Key) => Promise<void>;
@@ -29,7 +21,10 @@ export interface Connections
   readonly remove: (key: Key) => Promise<boolean>;
 }
 
-export type BulkAction = 'enable' | 'disable' | 'poll';
+type Doing = 'polled' | 'changed';
+export type BulkAction = keyof typeof doneWords;
+
+const doneWords = { poll: 'will be polled at once', enable: 'enabled', disable: 'disabled' };
 
 interface Change {
   readonly key: Key;
@@ -70,16 +65,12 @@ export function useConnections({ notify, fail }: Shell): Connections {
   };
   const put = (connection: Connection) => record(connection, connection);
 
-  const begin = (keys: readonly Key[], what: 'polled' | 'changed'): void =>
+  const begin = (keys: readonly Key[], what: Doing): void =>
     setBusy((before) => new Map([...before, ...keys.map((key) => [nameOf(key), what] as const)]));
   const end = (key: Key): void =>
     setBusy((before) => new Map([...before].filter(([id]) => id !== nameOf(key))));
 
-  const during = async (
-    key: Key,
-    work: () => Promise<void>,
-    what: 'polled' | 'changed' = 'changed',
-  ): Promise<void> => {
+  const during = async (key: Key, what: Doing, work: () => Promise<void>): Promise<void> => {
     begin([key], what);
     try {
       await work();
@@ -107,9 +98,9 @@ export function useConnections({ notify, fail }: Shell): Connections {
     busy,
     put,
 
-    poll: (key) => {
-      const work = async () => {
-        const state = await poll(key);
+    poll: (key) =>
+      during(key, 'polled', async () => {
+        const state = await poll(key, 60);
         const { connection } = await readConnection(key);
         put(connection);
         if (state === undefined)
@@ -122,12 +113,10 @@ export function useConnections({ notify, fail }: Shell): Connections {
             `${nameOf(key)} was not polled: another run holds it. It is polled when that one has ended.`,
           );
         } else fail(new Error(`${nameOf(key)} could not be polled. ${state.lastError ?? ''}`));
-      };
-      return during(key, work, 'polled');
-    },
+      }),
 
     toggle: (key) =>
-      during(key, async () => {
+      during(key, 'changed', async () => {
         const enabled = await setEnabled(key);
         notify(`${nameOf(key)} is ${enabled ? 'enabled' : 'disabled'}.`);
       }),
@@ -137,7 +126,7 @@ export function useConnections({ notify, fail }: Shell): Connections {
       begin(keys, 'changed');
       await forEachOf(keys, atOnce, async (key) => {
         try {
-          if (action === 'poll') await orderPoll(key);
+          if (action === 'poll') await poll(key, 0);
           else await setEnabled(key, action === 'enable');
         } catch (caught) {
           if (hasStatus(caught, 401)) fail(caught);
@@ -147,20 +136,16 @@ export function useConnections({ notify, fail }: Shell): Connections {
       });
       const done = keys.length - failures.size;
       const [first] = failures;
-      const what =
-        action === 'poll' ? 'will be polled at once' : action === 'enable' ? 'enabled' : 'disabled';
-      if (first === undefined) notify(`${counted(done, 'connection')} ${what}.`);
-      else
-        fail(
-          new Error(`${counted(done, 'connection')} ${what}, ${failures.size} not. ${first[0]}: ${first[1]}`),
-        );
+      const said = `${counted(done, 'connection')} ${doneWords[action]}`;
+      if (first === undefined) notify(`${said}.`);
+      else fail(new Error(`${said}, ${failures.size} not. ${first.join(': ')}`));
       reload();
       return new Set(failures.keys());
     },
 
     remove: async (key) => {
       let isGone = false;
-      await during(key, async () => {
+      await during(key, 'changed', async () => {
         try {
           const { etag } = await readConnection(key);
           await deleteConnection(key, etag);

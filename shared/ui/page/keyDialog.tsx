@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
-import { ApiError, useKey as keepKey } from './api.ts';
+import { hasStatus, useKey as keepKey } from './api.ts';
 import { Modal } from './modal.tsx';
+import { toError } from './polled.ts';
 
 /** Asks for the function key, which this browser session then keeps. */
 export function KeyDialog({ done }: { done: () => void }) {
@@ -17,12 +18,10 @@ export function KeyDialog({ done }: { done: () => void }) {
       await keepKey(key.replace(/[^ -~]/g, '').trim());
       done();
     } catch (caught) {
-      const isRefused = caught instanceof ApiError && caught.status === 401;
-      const sentence = caught instanceof Error ? caught.message : String(caught);
       setError(
-        isRefused
+        hasStatus(caught, 401)
           ? 'The app refused this key. Check that it is a host key or a key of its functions.'
-          : sentence,
+          : toError(caught).message,
       );
       setIsBusy(false);
     }

@@ -12,7 +12,6 @@ export interface State {
   readonly consecutiveFailures?: number;
   readonly lastMailCount?: number;
   readonly lastMessageCount?: number;
-  readonly runId?: string;
   readonly lastMailAt?: string;
   readonly history?: RunHistory;
 }

@@ -22,15 +22,34 @@ const pauseMs = 5_000;
  * where the data would stand; only a key is asked for.
  */
 export function usePolled<T>(load: () => Promise<T>, { fail }: Pick<Shell, 'fail'>): Polled<T> {
-  const [state, setState] = useState<{ data?: T; loadedAtMs?: number; error?: Error }>({});
+  return useLoads('', load, (error) => {
+    if (hasStatus(error, 401)) fail(error);
+    return true;
+  });
+}
+
+/** What is loaded once for a `key`, and again by `reload`; undefined: not yet. */
+export function useLoaded<T>(key: string | undefined, load: () => Promise<T>): Polled<T> {
+  return useLoads(key, load, () => false);
+}
+
+/** Whether it is loaded once more in a while, `goesOn` says, which is told of an error. */
+function useLoads<T>(
+  key: string | undefined,
+  load: () => Promise<T>,
+  goesOn: (error?: unknown) => boolean,
+): Polled<T> {
+  const [state, setState] = useState<Pick<Polled<T>, 'data' | 'loadedAtMs' | 'error'>>(nothing);
   const [generation, setGeneration] = useState(0);
-  const latest = useRef({ load, fail });
-  latest.current = { load, fail };
+  const latest = useRef({ load, goesOn });
+  latest.current = { load, goesOn };
 
   useEffect(() => {
+    if (key === undefined) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
     let isLoading = false;
+    let failure: unknown;
     const run = async (): Promise<void> => {
       if (isLoading) return;
       isLoading = true;
@@ -38,38 +57,41 @@ export function usePolled<T>(load: () => Promise<T>, { fail }: Pick<Shell, 'fail
       const loadedAtMs = performance.now();
       try {
         const data = await latest.current.load();
-        if (!isOver) setState({ data, loadedAtMs });
+        if (isOver) return;
+        failure = undefined;
+        setState({ data, loadedAtMs, error: undefined });
       } catch (error) {
-        if (!isOver) {
-          if (hasStatus(error, 401)) latest.current.fail(error);
-          setState(({ error: _, ...before }) => ({ ...before, error: toError(error) }));
-        }
+        if (isOver) return;
+        failure = error;
+        setState((before) => ({ ...before, error: toError(error) }));
       }
       isLoading = false;
-      if (!isOver && !document.hidden) timer = setTimeout(run, pauseMs);
+      if (latest.current.goesOn(failure) && !document.hidden) timer = setTimeout(run, pauseMs);
     };
     const follow = () => {
       clearTimeout(timer);
-      if (!document.hidden) run();
+      if (!document.hidden && latest.current.goesOn()) run();
     };
     document.addEventListener('visibilitychange', follow);
+    // What is known stays meanwhile.
+    setState((before) => ({ ...before, error: undefined }));
     run();
     return () => {
       isOver = true;
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', follow);
     };
-  }, [generation]);
+  }, [key, generation]);
 
   return {
-    data: state.data,
-    loadedAtMs: state.loadedAtMs,
-    error: state.error,
+    ...state,
     change: (update) =>
       setState((before) => (before.data === undefined ? before : { ...before, data: update(before.data) })),
     reload: () => setGeneration((before) => before + 1),
   };
 }
+
+const nothing = { data: undefined, loadedAtMs: undefined, error: undefined };
 
 /** The time, told anew each second. */
 export function useNow(now: () => number): number {

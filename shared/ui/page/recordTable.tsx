@@ -1,12 +1,12 @@
-import { useEffect, useState } from 'preact/hooks';
-import type { FoundPart } from '../../journal/found.ts';
+import { useState } from 'preact/hooks';
 import { giveUpUndelivered, readUndelivered, resendUndelivered, serverNow } from './api.ts';
 import { Facts, Parts, Sender } from './journal/mailRow.tsx';
 import { Confirm } from './modal.tsx';
 import type { Undelivered } from './model.ts';
-import { useNow } from './polled.ts';
+import { useLoaded, useNow } from './polled.ts';
 import { hrefOf } from './route.ts';
 import { useShell } from './shell.ts';
+import { Opener, Table } from './table.tsx';
 import { ahead, counted, exact, span } from './words.ts';
 
 interface RecordTableProps {
@@ -19,20 +19,11 @@ interface RecordTableProps {
 export function RecordTable({ records, showsConnection, reload }: RecordTableProps) {
   const nowMs = useNow(serverNow);
   return (
-    <table class={`rows undelivered${showsConnection ? '' : ' of-one'}`}>
-      <caption class="hidden">Undelivered mails, newest first</caption>
-      <thead>
-        <tr>
-          <th scope="col">Mail</th>
-          {showsConnection && <th scope="col">Connection</th>}
-          <th scope="col">Age</th>
-          <th scope="col">Tries</th>
-          <th scope="col">Next try</th>
-          <th scope="col">
-            <span class="hidden">Actions</span>
-          </th>
-        </tr>
-      </thead>
+    <Table
+      kind={`undelivered${showsConnection ? '' : ' of-one'}`}
+      caption="Undelivered mails, newest first"
+      columns={['Mail', ...(showsConnection ? ['Connection'] : []), 'Age', 'Tries', 'Next try', '']}
+    >
       {records.map((record) => (
         <RecordRow
           key={record.id}
@@ -42,7 +33,7 @@ export function RecordTable({ records, showsConnection, reload }: RecordTablePro
           reload={reload}
         />
       ))}
-    </table>
+    </Table>
   );
 }
 
@@ -74,15 +65,7 @@ function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
     <tbody class={isAbandoned ? 'failing' : ''}>
       <tr>
         <th scope="row">
-          <button
-            type="button"
-            class="opener"
-            aria-expanded={isOpen}
-            aria-controls={`record-${record.id}`}
-            onClick={() => setIsOpen(!isOpen)}
-          >
-            <bdi>{subject}</bdi>
-          </button>
+          <Opener panel={`record-${record.id}`} isOpen={isOpen} open={setIsOpen} text={subject} />
           <Sender from={record.emailFrom} date={record.emailDate} />
           <span class="sub">
             {record.partsLeft} of {counted(record.partCount, 'part')} left · queue {record.queueName}
@@ -147,14 +130,7 @@ function RecordRow({ record, nowMs, showsConnection, reload }: RecordRowProps) {
 }
 
 function RecordDetails({ record }: { record: Undelivered }) {
-  const [parts, setParts] = useState<readonly FoundPart[]>();
-  const [error, setError] = useState('');
-  useEffect(() => {
-    readUndelivered(record.id).then(
-      (read) => setParts(read.parts),
-      (caught: Error) => setError(caught.message),
-    );
-  }, [record.id]);
+  const { data, error } = useLoaded(record.id, () => readUndelivered(record.id));
   return (
     <div class="mail-details">
       <Facts
@@ -164,8 +140,8 @@ function RecordDetails({ record }: { record: Undelivered }) {
           ['Last try', record.lastTryAt && exact(record.lastTryAt)],
         ]}
       />
-      {error !== '' && <p class="field-error">{error}</p>}
-      {parts !== undefined && <Parts parts={parts} label="Parts still to be sent" />}
+      {error !== undefined && <p class="field-error">{error.message}</p>}
+      {data !== undefined && <Parts parts={data.parts} label="Parts still to be sent" />}
     </div>
   );
 }

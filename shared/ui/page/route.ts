@@ -44,12 +44,10 @@ export function useRoute(): Route {
       shown = location.hash;
       setHash(shown);
     };
-    addEventListener('hashchange', follow);
-    addEventListener(changed, follow);
-    return () => {
-      removeEventListener('hashchange', follow);
-      removeEventListener(changed, follow);
-    };
+    const over = new AbortController();
+    addEventListener('hashchange', follow, over);
+    addEventListener(changed, follow, over);
+    return () => over.abort();
   }, []);
   return parseRoute(hash);
 }

@@ -6,7 +6,6 @@ import {
   listUndelivered,
   type UndeliveredPage as RecordPage,
   resendUndelivered,
-  type UndeliveredFilter,
 } from './api.ts';
 import { OwnerChoice } from './journal/mailsPage.tsx';
 import { Waiting } from './list/connectionList.tsx';
@@ -29,41 +28,51 @@ interface UndeliveredPageProps {
   readonly changed: () => void;
 }
 
+/** What can be done with all of a filter. */
+const actions = {
+  resend: {
+    verb: 'Resend',
+    text: 'All of them are tried again within a minute, abandoned ones too. A queue with duplicate detection drops what it has already.',
+    action: 'Resend all',
+    isDangerous: false,
+    work: resendUndelivered,
+    done: 'will be sent within a minute',
+  },
+  giveUp: {
+    verb: 'Give up',
+    text: 'They are removed with what they hold, and are never sent. This can’t be taken back.',
+    action: 'Give up for good',
+    isDangerous: true,
+    work: giveUpUndelivered,
+    done: 'given up',
+  },
+} as const;
+
 /** Mails that were picked up and could not be sent: the catastrophic retry's records. */
-export function UndeliveredPage({ route: { query }, connections, changed }: UndeliveredPageProps) {
-  const [customer, connection, mail] = ['customer', 'connection', 'mail'].map(
-    (name) => query.get(name) ?? '',
-  );
-  const filter = JSON.stringify({ customer, connection, mail });
-  return (
-    <FilteredPage
-      key={filter}
-      filter={{ customer, connection }}
-      mail={mail ?? ''}
-      connections={connections}
-      changed={changed}
-    />
-  );
+export function UndeliveredPage({ route: { query }, ...rest }: UndeliveredPageProps) {
+  // Another filter is another page.
+  return <FilteredPage key={query.toString()} query={query} {...rest} />;
 }
 
-interface FilteredPageProps extends Omit<UndeliveredPageProps, 'route'> {
-  readonly filter: UndeliveredFilter;
-  /** The interchangeId of the only one that is meant; empty: all of the filter. */
-  readonly mail: string;
-}
-
-function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps) {
+function FilteredPage({
+  query,
+  connections,
+  changed,
+}: Omit<UndeliveredPageProps, 'route'> & { query: Route['query'] }) {
   const shell = useShell();
   const { notify, fail } = shell;
+  const filter = { customer: query.get('customer') ?? '', connection: query.get('connection') ?? '' };
+  /** The interchangeId of the only one that is meant; empty: all of the filter. */
+  const mail = query.get('mail') ?? '';
   const [pages, setPages] = useState(1);
-  const [asks, setAsks] = useState<'resend' | 'give up'>();
+  const [asks, setAsks] = useState<keyof typeof actions>();
   const records: Polled<RecordPage> = usePolled(async () => {
     if (mail === '') return await listUndelivered(filter, Math.min(pages * 100, 1_000));
     const all = await allUndelivered(filter, mostAtOnce);
     return { undelivered: all.filter(({ interchangeId }) => interchangeId === mail) };
   }, shell);
   const { data, error, reload } = records;
-  const all = async (work: (id: string) => Promise<void>, done: string): Promise<void> => {
+  const doAll = async ({ work, done }: (typeof actions)[keyof typeof actions]): Promise<void> => {
     try {
       const meant = mail === '' ? await allUndelivered(filter, mostAtOnce) : (data?.undelivered ?? []);
       await forEachOf(meant, atOnce, ({ id }) => work(id));
@@ -74,6 +83,7 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
     reload();
     changed();
   };
+  const asked = asks && actions[asks];
   const hasSome = data !== undefined && data.undelivered.length > 0;
   const what = filter.connection || filter.customer || mail ? 'of this filter' : 'there are';
 
@@ -87,7 +97,7 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
           </p>
         </div>
         <div class="buttons">
-          <button type="button" class="danger" disabled={!hasSome} onClick={() => setAsks('give up')}>
+          <button type="button" class="danger" disabled={!hasSome} onClick={() => setAsks('giveUp')}>
             Give all up…
           </button>
           <button type="button" class="primary" disabled={!hasSome} onClick={() => setAsks('resend')}>
@@ -96,7 +106,7 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
         </div>
       </div>
       <search class="filters">
-        <OwnerChoice {...filter} connections={connections} />
+        <OwnerChoice query={query} connections={connections} />
         {mail !== '' && (
           <p class="one-mail">
             One mail only.{' '}
@@ -144,22 +154,11 @@ function FilteredPage({ filter, mail, connections, changed }: FilteredPageProps)
           </button>
         </p>
       )}
-      {asks === 'resend' && (
+      {asked && (
         <Confirm
-          title={`Resend all that ${what}?`}
-          text="All of them are tried again within a minute, abandoned ones too. A queue with duplicate detection drops what it has already."
-          action="Resend all"
-          confirm={() => all(resendUndelivered, 'will be sent within a minute')}
-          close={() => setAsks(undefined)}
-        />
-      )}
-      {asks === 'give up' && (
-        <Confirm
-          title={`Give up all that ${what}?`}
-          text="They are removed with what they hold, and are never sent. This can’t be taken back."
-          action="Give up for good"
-          isDangerous
-          confirm={() => all(giveUpUndelivered, 'given up')}
+          {...asked}
+          title={`${asked.verb} all that ${what}?`}
+          confirm={() => doAll(asked)}
           close={() => setAsks(undefined)}
         />
       )}

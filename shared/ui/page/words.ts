@@ -50,8 +50,22 @@ export function counted(count: number, thing: string): string {
 /** The whole time, in the reader's zone. */
 export function exact(time: string | undefined): string {
   const date = new Date(time ?? Number.NaN);
-  return Number.isNaN(date.getTime()) ? '' : date.toLocaleString('en-GB', { timeZoneName: 'short' });
+  return Number.isNaN(date.getTime()) ? '' : formats.exact.format(date);
 }
+
+export function timeOfDay(timeMs: number): string {
+  return formats.timeOfDay.format(timeMs);
+}
+
+// To make one takes longer than to use it a hundred times.
+const formats = {
+  exact: new Intl.DateTimeFormat('en-GB', {
+    ...{ day: '2-digit', month: '2-digit', year: 'numeric' },
+    ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short' },
+  }),
+  timeOfDay: new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' }),
+  day: new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' }),
+};
 
 /** A size in its largest fitting unit: `850 B`, `12 KB`, `3.4 MB`. */
 export function size(bytes: number): string {
@@ -64,7 +78,7 @@ export function size(bytes: number): string {
 export function clock(time: string | undefined, nowMs: number): string {
   const date = new Date(time ?? Number.NaN);
   if (Number.isNaN(date.getTime())) return '';
-  const atDay = date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+  const atDay = timeOfDay(date.getTime());
   if (date.toDateString() === new Date(nowMs).toDateString()) return atDay;
-  return `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${atDay}`;
+  return `${formats.day.format(date)} ${atDay}`;
 }

@@ -6,10 +6,18 @@ import type { ColumnError, Connection } from '../model.ts';
 import { useLeaveGuard } from '../route.ts';
 import { useShell } from '../shell.ts';
 import { counted } from '../words.ts';
-import { type fields, toBody } from './draft.ts';
-import type { Draft, TextColumn } from './draftColumns.ts';
-import { advancedFields, advancedGroups, mainFields } from './fields.ts';
-import { FieldView, idOf } from './fieldView.tsx';
+import { toBody } from './draft.ts';
+import {
+  advancedFields,
+  advancedGroups,
+  type Draft,
+  type FormField,
+  idOf,
+  keyFields,
+  mainFields,
+  type TextColumn,
+} from './fields.ts';
+import { FieldView } from './fieldView.tsx';
 import { KeyFields } from './keyFields.tsx';
 import { ProviderChoice } from './providerChoice.tsx';
 import { isFiltered, TestReport } from './testReport.tsx';
@@ -26,7 +34,7 @@ interface ConnectionFormProps {
 type Outcome =
   | { readonly kind: 'testing' | 'saving' }
   | { readonly kind: 'tested'; readonly test: TestOutcome }
-  | { readonly kind: 'wrong'; readonly errors: readonly ColumnError[] }
+  | { readonly kind: 'wrong'; readonly errors: readonly ColumnError[]; readonly isNew: boolean }
   | { readonly kind: 'conflict' };
 
 export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormProps) {
@@ -39,25 +47,24 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
   /** What is said before mails are deleted; undefined while it is not asked. */
   const [asksDelete, setAsksDelete] = useState<string>();
   const form = useRef<HTMLFormElement>(null);
+  /** A test's answer is about the draft that it was asked for. */
+  const latest = useRef(draft);
+  latest.current = draft;
   const isNew = stored === undefined;
   const isBusy = outcome?.kind === 'testing' || outcome?.kind === 'saving';
   const errors = outcome?.kind === 'wrong' ? outcome.errors : [];
   const errorOf = (column: string) => errors.find((error) => error.column === column)?.message;
-  useLeaveGuard(
-    draft !== start && JSON.stringify(draft) !== JSON.stringify(start),
-    'Leave without saving your changes?',
-  );
+  const wrongNames = wrongKeys(draft);
+  useLeaveGuard(JSON.stringify(draft) !== JSON.stringify(start), 'Leave without saving your changes?');
 
   const reject = (wrong: readonly ColumnError[]): void => {
     if (wrong.some(({ column }) => advancedFields.some((field) => field.column === column)))
       setIsAdvanced(true);
-    setOutcome({ kind: 'wrong', errors: wrong.map(inFormWords) });
+    setOutcome({ kind: 'wrong', errors: wrong.map(inFormWords), isNew: true });
   };
   // Once they are drawn: the first wrong field is where to go on.
-  const shownErrors = useRef<unknown>(undefined);
   useLayoutEffect(() => {
-    if (outcome?.kind !== 'wrong' || shownErrors.current === outcome) return;
-    shownErrors.current = outcome;
+    if (outcome?.kind !== 'wrong' || !outcome.isNew) return;
     const first = form.current?.querySelector('[aria-invalid=true]:not(:disabled)');
     if (first instanceof HTMLElement) first.focus();
   }, [outcome]);
@@ -75,78 +82,62 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
   const save = async (): Promise<void> => {
     setAsksDelete(undefined);
     setOutcome({ kind: 'saving' });
-    const wrong = wrongKeys(draft);
     try {
       // With a name that can't be, the API says what else is wrong, and stores nothing.
-      const key = wrong.length === 0 ? draft.key : { customer: '!', connection: '!' };
+      const key = wrongNames.length === 0 ? draft.key : { customer: '!', connection: '!' };
       saved((await saveConnection(key, toBody(draft, stored?.connection), stored?.etag)).connection);
     } catch (error) {
-      if (wrong.length === 0 || !(error instanceof ApiError) || error.status === 401) return explain(error);
+      if (wrongNames.length === 0 || !(error instanceof ApiError) || error.status === 401)
+        return explain(error);
       const others = error.columns.filter(({ column }) => column !== 'customer' && column !== 'connection');
-      reject([...wrong, ...others]);
+      reject([...wrongNames, ...others]);
     }
   };
 
-  const runTest = async (): Promise<TestOutcome> => {
-    // A test needs no name yet; one that nobody has brings no stored secret into it.
-    const key =
-      wrongKeys(draft).length === 0
-        ? draft.key
-        : { customer: 'unsaved', connection: `unsaved-${Math.random().toString(36).slice(2)}` };
-    const found = await testConnection(key, toBody(draft, stored?.connection));
-    setFolders(found.folders ?? []);
-    return found;
-  };
-
-  const test = async (): Promise<void> => {
+  /** Undefined where nothing can be said, or the draft is another meanwhile. */
+  const test = async (): Promise<TestOutcome | undefined> => {
     setOutcome({ kind: 'testing' });
+    // A test needs no name yet; one that nobody has brings no stored secret into it.
+    const unsaved = { customer: 'unsaved', connection: `unsaved-${Math.random().toString(36).slice(2)}` };
+    const key = wrongNames.length === 0 ? draft.key : unsaved;
     try {
-      setOutcome({ kind: 'tested', test: await runTest() });
+      const found = await testConnection(key, toBody(draft, stored?.connection));
+      if (latest.current !== draft) return undefined;
+      setFolders(found.folders ?? []);
+      setOutcome({ kind: 'tested', test: found });
+      return found;
     } catch (error) {
-      explain(error);
+      if (latest.current === draft) explain(error);
+      return undefined;
     }
   };
 
   /** What is deleted can't be brought back: who has not deleted by this connection before is asked first. */
   const submit = async (): Promise<void> => {
-    if (!deletesAnew(draft, stored && start) || wrongKeys(draft).length > 0) return await save();
-    setOutcome({ kind: 'testing' });
-    try {
-      const found = await runTest();
-      setOutcome({ kind: 'tested', test: found });
-      setAsksDelete(
-        found.ok
-          ? `${isFiltered(found) ? `Those that the filters take, of ${counted(found.mails, 'unread mail')},` : counted(found.mails, 'mail')} will be sent and DELETED from the server at the next poll, and every one that comes after.`
-          : `How many mails wait could not be asked: ${found.error} Every mail of this mailbox will be sent and DELETED from the server.`,
-      );
-    } catch (error) {
-      explain(error);
-    }
+    if (!deletesAnew(draft, stored && start) || wrongNames.length > 0) return await save();
+    const found = await test();
+    if (found === undefined) return;
+    setAsksDelete(
+      found.ok
+        ? `${isFiltered(found) ? `Those that the filters take, of ${counted(found.mails, 'unread mail')},` : counted(found.mails, 'mail')} will be sent and DELETED from the server at the next poll, and every one that comes after.`
+        : `How many mails wait could not be asked: ${found.error} Every mail of this mailbox will be sent and DELETED from the server.`,
+    );
   };
 
   const change = (update: (draft: Draft) => Draft): void => {
     const changed = update(draft);
     setDraft(changed);
-    if (outcome?.kind === 'tested') setOutcome(undefined);
+    if (outcome?.kind === 'tested' || outcome?.kind === 'testing') setOutcome(undefined);
     if (!['host', 'username'].every((column) => isSame(draft, changed, column))) setFolders([]);
     if (outcome?.kind === 'wrong') {
       const left = outcome.errors.filter(({ column }) => isSame(draft, changed, column));
-      const still = left.length === 0 ? undefined : ({ kind: 'wrong', errors: left } as const);
-      shownErrors.current = still;
-      setOutcome(still);
+      setOutcome(left.length === 0 ? undefined : { kind: 'wrong', errors: left, isNew: false });
     }
     if (changed.texts.authType === 'oauth2' && draft.texts.authType !== 'oauth2') setIsAdvanced(true);
   };
-  const view = (field: (typeof fields)[number]) => (
-    <FieldView
-      key={field.column}
-      field={field}
-      draft={draft}
-      stored={stored?.connection}
-      error={errorOf(field.column)}
-      folders={folders}
-      change={change}
-    />
+  const common = { draft, stored: stored?.connection, folders, change };
+  const view = (field: FormField) => (
+    <FieldView key={field.column} field={field} error={errorOf(field.column)} {...common} />
   );
 
   return (
@@ -266,10 +257,7 @@ function deletesAnew(draft: Draft, stored: Draft | undefined): boolean {
 }
 
 function wrongKeys({ key }: Draft): ColumnError[] {
-  const wrong: ColumnError[] = [];
-  for (const column of ['customer', 'connection'] as const) {
-    const name = column === 'customer' ? 'Customer' : 'Connection name';
-    if (!keyPattern.test(key[column])) wrong.push({ column, message: `${name} must be ${keyRule}.` });
-  }
-  return wrong;
+  return keyFields
+    .filter(({ column }) => !keyPattern.test(key[column]))
+    .map(({ column, label }) => ({ column, message: `${label} must be ${keyRule}.` }));
 }

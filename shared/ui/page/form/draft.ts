@@ -1,57 +1,31 @@
 import { type Connection, defaultPort, textOf } from '../model.ts';
-import type { Draft, FlagColumn, TextColumn } from './draftColumns.ts';
-import { advancedFields, type Field, mainFields } from './fields.ts';
+import { type Draft, type FlagColumn, fields, mainFields, type TextColumn } from './fields.ts';
 import { type Provider, providerOf } from './providers.ts';
 
-export const fields: readonly Field[] = [...mainFields, ...advancedFields];
+const onByDefault: readonly FlagColumn[] = [
+  'enabled',
+  'useSsl',
+  'sendAttachments',
+  'sendMessageBody',
+  'unpackWinmail',
+];
 
-const defaultFlags: Readonly<Record<FlagColumn, boolean>> = {
-  enabled: true,
-  useSsl: true,
-  startTls: false,
-  sendAttachments: true,
-  sendMessageBody: true,
-  deleteMessages: false,
-  useProcessLock: false,
-  inlineAttachments: false,
-  unpackWinmail: true,
-};
+const defaultFlags = Object.fromEntries(
+  fields.flatMap(({ kind, column }) => (kind === 'flag' ? [[column, onByDefault.includes(column)]] : [])),
+) as Draft['flags'];
 
-const defaultTexts: Readonly<Record<TextColumn, string>> = {
-  host: '',
-  port: '',
+/** Others are empty. */
+const defaultTexts = {
+  ...(Object.fromEntries(fields.map(({ column }) => [column, ''])) as Draft['texts']),
   hostType: 'IMAP',
-  caCertificate: '',
-  username: '',
-  password: '',
-  passwordSetting: '',
-  passwordVaultSecret: '',
   pollingIntervalSeconds: '60',
-  cron: '',
   timeZone: 'UTC',
   folder: 'INBOX',
-  moveToFolder: '',
-  fromFilter: '',
-  toFilter: '',
-  subjectFilter: '',
   unmatchedMails: 'leave',
-  attachmentFilter: '',
   bodyFormat: 'text',
-  queueName: '',
   sessions: 'none',
   authType: 'password',
-  oauth2Grant: '',
-  oauth2TenantId: '',
-  oauth2TokenEndpoint: '',
-  oauth2ClientId: '',
-  oauth2Scope: '',
-  oauth2ClientSecret: '',
-  oauth2ClientSecretSetting: '',
-  oauth2ClientSecretVaultSecret: '',
-  oauth2RefreshToken: '',
-  oauth2RefreshTokenSetting: '',
-  oauth2RefreshTokenVaultSecret: '',
-};
+} satisfies Draft['texts'];
 
 export const emptyDraft: Draft = followPort({
   key: { customer: '', connection: '' },
@@ -77,7 +51,9 @@ export function toDraft(connection: Connection): Draft {
 
 export function setText(draft: Draft, column: TextColumn, value: string): Draft {
   const changed = { ...draft, texts: { ...draft.texts, [column]: value } };
-  if (column === 'host') return followHost(changed, value);
+  // A host that is known sets what it needs; what was typed already stays.
+  const provider = column === 'host' ? providerOf(value) : undefined;
+  if (provider !== undefined) return withProvider(changed, provider, value);
   if (column === 'port') return { ...changed, portTyped: value !== '' };
   return column === 'hostType' ? followPort(changed) : changed;
 }
@@ -85,12 +61,6 @@ export function setText(draft: Draft, column: TextColumn, value: string): Draft 
 export function setFlag(draft: Draft, column: FlagColumn, value: boolean): Draft {
   const changed = { ...draft, flags: { ...draft.flags, [column]: value } };
   return column === 'useSsl' ? followPort(changed) : changed;
-}
-
-/** A host that is known sets what it needs; what was typed already stays. */
-function followHost(draft: Draft, host: string): Draft {
-  const provider = providerOf(host);
-  return provider === undefined ? draft : withProvider(draft, provider, host);
 }
 
 /** Sets what the provider needs, its host too. */

@@ -1,12 +1,12 @@
 import { useState } from 'preact/hooks';
+import { describedBy, Field, Select } from '../field.tsx';
 import type { Connection } from '../model.ts';
 import { every } from '../words.ts';
 import { leavePort, setFlag, setText } from './draft.ts';
-import type { Draft } from './draftColumns.ts';
-import type { ChoiceField, Field, FlagField, TextField } from './fields.ts';
+import { type Draft, type FormField, idOf, type TextField } from './fields.ts';
 
 interface FieldViewProps {
-  readonly field: Field;
+  readonly field: FormField;
   readonly draft: Draft;
   readonly stored: Connection | undefined;
   /** The API's sentence for this column. */
@@ -16,10 +16,6 @@ interface FieldViewProps {
   readonly change: (update: (draft: Draft) => Draft) => void;
 }
 
-export function idOf(column: string): string {
-  return `field-${column}`;
-}
-
 /** One field with its label, its hint and what is wrong with it. */
 export function FieldView(props: FieldViewProps) {
   const { field, draft, error } = props;
@@ -27,86 +23,51 @@ export function FieldView(props: FieldViewProps) {
   const id = idOf(field.column);
   const fixed = field.fixed?.(draft);
   const hint = hintOf(props, fixed);
+  const common = { id, disabled: fixed !== undefined, ...describedBy({ id, hint, error }) };
   return (
-    <div class={`field ${field.kind} ${field.column}${error === undefined ? '' : ' wrong'}`}>
-      {field.kind === 'flag' ? (
-        <div class="check">
-          <Control {...props} fixed={fixed} />
-          <label for={id}>{field.label}</label>
-        </div>
-      ) : (
-        <>
-          <label for={id}>{field.label}</label>
-          <Control {...props} fixed={fixed} />
-        </>
-      )}
-      {hint !== undefined && (
-        <p class="hint" id={`${id}-hint`}>
-          {hint}
-        </p>
-      )}
-      {error !== undefined && (
-        <p class="field-error" id={`${id}-error`}>
-          {error}
-        </p>
-      )}
-    </div>
+    <Field id={id} label={field.label} hint={hint} error={error} kind={`${field.kind} ${field.column}`}>
+      <Control {...props} common={common} />
+    </Field>
   );
 }
 
-type ControlProps = FieldViewProps & { readonly fixed: string | undefined };
+type ControlProps = FieldViewProps & {
+  readonly common: ReturnType<typeof describedBy> & { readonly id: string; readonly disabled: boolean };
+};
 
 function Control(props: ControlProps) {
-  const { field } = props;
-  if (field.kind === 'flag') return <Flag {...props} field={field} />;
-  if (field.kind === 'choice') return <Choice {...props} field={field} />;
-  return <Text {...props} field={field} />;
-}
-
-function Flag({ field, draft, change, fixed, ...rest }: ControlProps & { field: FlagField }) {
-  const isFixed = fixed !== undefined && field.fixedTo !== undefined;
+  const { field, draft, change, common } = props;
+  if (field.kind === 'flag') {
+    const isFixed = common.disabled && field.fixedTo !== undefined;
+    return (
+      <input
+        {...common}
+        type="checkbox"
+        checked={isFixed ? field.fixedTo : draft.flags[field.column]}
+        onChange={({ currentTarget: { checked } }) =>
+          change((before) => setFlag(before, field.column, checked))
+        }
+      />
+    );
+  }
+  if (field.kind !== 'choice') return <Text {...props} field={field} />;
   return (
-    <input
-      {...commonOf({ field, draft, change, fixed, ...rest })}
-      type="checkbox"
-      checked={isFixed ? field.fixedTo : draft.flags[field.column]}
-      onChange={({ currentTarget }) => {
-        const { checked } = currentTarget;
-        change((before) => setFlag(before, field.column, checked));
-      }}
+    <Select
+      {...common}
+      value={draft.texts[field.column]}
+      options={field.options}
+      change={(chosen) => change((before) => setText(before, field.column, chosen))}
     />
   );
 }
 
-function Choice({ field, draft, change, ...rest }: ControlProps & { field: ChoiceField }) {
-  const value = draft.texts[field.column];
-  const isKnown = field.options.some(([option]) => option === value);
-  return (
-    <select
-      {...commonOf({ field, draft, change, ...rest })}
-      value={value}
-      onChange={({ currentTarget }) => {
-        const chosen = currentTarget.value;
-        change((before) => setText(before, field.column, chosen));
-      }}
-    >
-      {!isKnown && <option value={value}>{value}</option>}
-      {field.options.map(([option, label]) => (
-        <option key={option} value={option}>
-          {label}
-        </option>
-      ))}
-    </select>
-  );
-}
-
-function Text({ field, draft, change, stored, folders, ...rest }: ControlProps & { field: TextField }) {
+function Text({ field, draft, change, stored, folders, common: own }: ControlProps & { field: TextField }) {
   const common = {
-    ...commonOf({ field, draft, change, stored, folders, ...rest }),
+    ...own,
     value: draft.texts[field.column],
     spellcheck: false,
     autocapitalize: 'none' as const,
-    placeholder: field.kind === 'secret' ? placeholderOf(field, stored) : (field.placeholder ?? ''),
+    placeholder: isStored(field, stored) ? '••••••••' : (field.placeholder ?? ''),
     onInput: ({ currentTarget: { value } }: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) =>
       change((before) => setText(before, field.column, value)),
   };
@@ -114,44 +75,29 @@ function Text({ field, draft, change, stored, folders, ...rest }: ControlProps &
   if (field.kind === 'secret') return <Secret label={field.label} common={common} />;
   const isFolder = field.column === 'folder' || field.column === 'moveToFolder';
   const hasChoices = isFolder && folders.length > 0;
-  const input = (
-    <input
-      {...common}
-      inputMode={field.kind === 'number' ? 'numeric' : 'text'}
-      autocomplete="off"
-      list={hasChoices ? `${common.id}-choices` : undefined}
-      onBlur={() => field.column === 'port' && change(leavePort)}
-    />
-  );
-  if (hasChoices) {
-    return (
-      <>
-        {input}
+  return (
+    <div class={field.unit === undefined ? '' : 'with-unit'}>
+      <input
+        {...common}
+        inputMode={field.kind === 'number' ? 'numeric' : 'text'}
+        autocomplete="off"
+        list={hasChoices ? `${common.id}-choices` : undefined}
+        onBlur={() => field.column === 'port' && change(leavePort)}
+      />
+      {hasChoices && (
         <datalist id={`${common.id}-choices`}>
           {folders.map((name) => (
             <option key={name} value={name} />
           ))}
         </datalist>
-      </>
-    );
-  }
-  if (field.unit === undefined) return input;
-  return (
-    <div class="with-unit">
-      {input}
-      <span aria-hidden="true">{field.unit}</span>
+      )}
+      {field.unit !== undefined && <span aria-hidden="true">{field.unit}</span>}
     </div>
   );
 }
 
 /** What is typed is hidden until it is asked for; what is stored is never known here. */
-function Secret({
-  label,
-  common,
-}: {
-  label: string;
-  common: ReturnType<typeof commonOf> & { value: string };
-}) {
+function Secret({ label, common }: { label: string; common: ControlProps['common'] & { value: string } }) {
   const [isShown, setIsShown] = useState(false);
   return (
     <div class="secret-input">
@@ -170,24 +116,8 @@ function Secret({
   );
 }
 
-function commonOf({ field, draft, error, fixed, stored }: ControlProps) {
-  const id = idOf(field.column);
-  const hint = hintOf({ field, draft, stored }, fixed) === undefined ? '' : `${id}-hint`;
-  const described = error === undefined ? hint : `${hint} ${id}-error`.trim();
-  return {
-    id,
-    disabled: fixed !== undefined,
-    'aria-invalid': error !== undefined,
-    ...(described === '' ? {} : { 'aria-describedby': described }),
-  };
-}
-
-function isStored({ column }: Field, stored: Connection | undefined): boolean {
+function isStored({ column }: FormField, stored: Connection | undefined): boolean {
   return stored?.[`${column}Set`] === true;
-}
-
-function placeholderOf(field: Field, stored: Connection | undefined): string {
-  return isStored(field, stored) ? '••••••••' : '';
 }
 
 function hintOf(

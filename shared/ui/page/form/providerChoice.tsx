@@ -1,5 +1,6 @@
+import { describedBy, Field, Select } from '../field.tsx';
 import { chooseProvider } from './draft.ts';
-import type { Draft } from './draftColumns.ts';
+import type { Draft } from './fields.ts';
 import { providerOf, providers } from './providers.ts';
 
 interface ProviderChoiceProps {
@@ -10,30 +11,22 @@ interface ProviderChoiceProps {
 /** Sets host, port and login for a provider that is known, and says what it needs. */
 export function ProviderChoice({ draft, change }: ProviderChoiceProps) {
   const provider = providerOf(draft.texts.host);
+  const hint = provider?.needs ?? 'Sets host, port and login of one that is known.';
+  const field = { id: 'provider', label: 'Provider', hint };
   return (
     <div class="fields provider">
-      <div class="field area">
-        <label for="provider">Provider</label>
-        <select
-          id="provider"
+      <Field {...field} kind="area">
+        <Select
+          id={field.id}
+          {...describedBy(field)}
           value={provider?.name ?? ''}
-          aria-describedby="provider-hint"
-          onChange={({ currentTarget }) => {
-            const chosen = providers.find(({ name }) => name === currentTarget.value);
+          options={[['', 'Another server'], ...providers.map(({ name }) => [name, name] as const)]}
+          change={(value) => {
+            const chosen = providers.find(({ name }) => name === value);
             if (chosen !== undefined) change((before) => chooseProvider(before, chosen));
           }}
-        >
-          <option value="">Another server</option>
-          {providers.map(({ name }) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-        <p class="hint" id="provider-hint">
-          {provider?.needs ?? 'Sets host, port and login of one that is known.'}
-        </p>
-      </div>
+        />
+      </Field>
     </div>
   );
 }

@@ -1,11 +1,7 @@
 import type { ColumnError } from '../model.ts';
-import { fields } from './draft.ts';
+import { fields, keyFields } from './fields.ts';
 
-const labels = new Map<string, string>([
-  ['customer', 'Customer'],
-  ['connection', 'Connection name'],
-  ...fields.map(({ column, label }) => [column, label] as const),
-]);
+const labels = new Map<string, string>([...keyFields, ...fields].map(({ column, label }) => [column, label]));
 
 /** The API's sentence with the form's names in place of the columns'. */
 export function inFormWords({ column, message }: ColumnError): ColumnError {

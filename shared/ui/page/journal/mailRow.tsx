@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import type { FoundMail, FoundPart } from '../../../journal/found.ts';
 import { nameOf } from '../model.ts';
 import { hrefOf, hrefWith } from '../route.ts';
+import { Opener } from '../table.tsx';
 import { clock, counted, exact, size } from '../words.ts';
 
 const outcomeNames: Readonly<Record<FoundMail['outcome'], string>> = {
@@ -21,7 +22,6 @@ interface MailRowProps {
 /** A mail in one line, and opened all that is known of it. */
 export function MailRow({ mail, nowMs, showsConnection }: MailRowProps) {
   const [isOpen, setIsOpen] = useState(false);
-  const subject = subjectOf(mail);
   const panel = `mail-${mail.interchangeId}-${mail.at}`;
   return (
     <tbody class={`mail ${mail.outcome}`}>
@@ -30,15 +30,7 @@ export function MailRow({ mail, nowMs, showsConnection }: MailRowProps) {
           {clock(mail.at, nowMs)}
         </td>
         <th scope="row">
-          <button
-            type="button"
-            class="opener"
-            aria-expanded={isOpen}
-            aria-controls={panel}
-            onClick={() => setIsOpen(!isOpen)}
-          >
-            <bdi>{subject}</bdi>
-          </button>
+          <Opener panel={panel} isOpen={isOpen} open={setIsOpen} text={subjectOf(mail)} />
           <Sender from={mail.emailFrom} />
         </th>
         {showsConnection && (
@@ -65,10 +57,8 @@ export function MailRow({ mail, nowMs, showsConnection }: MailRowProps) {
   );
 }
 
-export function subjectOf({ emailSubject, emailMessageId, interchangeId }: FoundMail): string {
-  return (
-    emailSubject || (emailMessageId ? `(no subject) ${emailMessageId}` : `(no subject) ${interchangeId}`)
-  );
+function subjectOf({ emailSubject, emailMessageId, interchangeId }: FoundMail): string {
+  return emailSubject || `(no subject) ${emailMessageId || interchangeId}`;
 }
 
 interface SenderProps {
@@ -81,7 +71,7 @@ export function Sender({ from, date }: SenderProps) {
   const at = exact(date);
   return (
     <span class="sub">
-      <bdi>{from}</bdi>
+      <bdi dir="ltr">{from}</bdi>
       {from && at && ' · '}
       {at}
     </span>
@@ -99,7 +89,7 @@ export function Facts({ facts }: { facts: FactList }) {
           <div key={name}>
             <dt>{name}</dt>
             <dd>
-              <bdi>{value}</bdi>
+              <bdi dir="ltr">{value}</bdi>
             </dd>
           </div>
         ) : null,
@@ -109,6 +99,7 @@ export function Facts({ facts }: { facts: FactList }) {
 }
 
 function MailDetails({ mail, nowMs }: { mail: FoundMail; nowMs: number }) {
+  const { customer, connection } = mail;
   const facts: FactList = [
     ['From', mail.emailFrom],
     ['To', mail.emailTo],
@@ -124,23 +115,14 @@ function MailDetails({ mail, nowMs }: { mail: FoundMail; nowMs: number }) {
     <div class="mail-details">
       {mail.warning !== undefined && <p class="warning">{mail.warning}</p>}
       {mail.reason !== undefined && <p>{mail.reason}</p>}
-      {(mail.outcome === 'undelivered' || mail.outcome === 'given-up') && (
+      {mail.outcome === 'undelivered' && (
         <p>
-          {mail.outcome === 'undelivered' ? (
-            <a
-              href={hrefWith('undelivered', {
-                customer: mail.customer,
-                connection: mail.connection,
-                mail: mail.interchangeId,
-              })}
-            >
-              Its undelivered record
-            </a>
-          ) : (
-            'A person has given it up; it was not sent.'
-          )}
+          <a href={hrefWith('undelivered', { customer, connection, mail: mail.interchangeId })}>
+            Its undelivered record
+          </a>
         </p>
       )}
+      {mail.outcome === 'given-up' && <p>A person has given it up; it was not sent.</p>}
       <Facts facts={facts} />
       {mail.parts.length > 0 && <Parts parts={mail.parts} label={`Parts, ${clock(mail.at, nowMs)}`} />}
     </div>

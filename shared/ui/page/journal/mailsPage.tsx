@@ -1,9 +1,11 @@
 import type { FoundMail } from '../../../journal/found.ts';
 import { findMails, serverNow } from '../api.ts';
+import { anyOf, Field, QueryChoice, SearchField } from '../field.tsx';
 import { Waiting } from '../list/connectionList.tsx';
 import type { Connection, JournalPage } from '../model.ts';
 import { useNow } from '../polled.ts';
 import { type Route, setQuery } from '../route.ts';
+import { Table } from '../table.tsx';
 import { counted } from '../words.ts';
 import { MailRow } from './mailRow.tsx';
 import { type Search, useSearch } from './search.ts';
@@ -41,38 +43,25 @@ export function MailsPage({ route: { query }, connections }: MailsPageProps) {
         </button>
       </div>
       <search class="filters mails-filters">
-        <div class="field grow">
-          <label for="mails-q">Search</label>
-          <input
-            id="mails-q"
-            type="search"
-            value={q}
-            maxLength={256}
-            placeholder={
-              page?.journal === 'ids' ? 'A whole Message-ID' : 'Message-ID, subject, address, file name…'
-            }
-            onInput={({ currentTarget }) => setQuery({ q: currentTarget.value })}
-          />
-        </div>
-        <OwnerChoice customer={customer} connection={connection} connections={connections} />
-        <div class="field">
-          <label for="mails-window">Time</label>
-          <select
-            id="mails-window"
-            value={window.name}
-            onChange={({ currentTarget }) => setQuery({ window: currentTarget.value, from: '', to: '' })}
-          >
-            {windows.map(({ name, words }) => (
-              <option key={name} value={name}>
-                {words}
-              </option>
-            ))}
-          </select>
-        </div>
+        <SearchField
+          query={query}
+          maxLength={256}
+          placeholder={
+            page?.journal === 'ids' ? 'A whole Message-ID' : 'Message-ID, subject, address, file name…'
+          }
+        />
+        <OwnerChoice query={query} connections={connections} />
+        <QueryChoice
+          label="Time"
+          name="window"
+          query={query}
+          options={windows.map(({ name, words }) => [name, words])}
+          clears={{ from: '', to: '' }}
+        />
         {window.name === 'between' && (
           <>
-            <Moment label="From" name="from" value={query.get('from') ?? ''} />
-            <Moment label="To" name="to" value={query.get('to') ?? ''} />
+            <Moment label="From" name="from" query={query} />
+            <Moment label="To" name="to" query={query} />
           </>
         )}
       </search>
@@ -113,17 +102,11 @@ export function Mails({ search, nowMs, showsConnection, isFiltered }: MailsProps
         </div>
       )}
       {page.found.length > 0 && (
-        <table class={`rows mails${showsConnection ? '' : ' of-one'}`}>
-          <caption class="hidden">Mails, newest first</caption>
-          <thead>
-            <tr>
-              <th scope="col">Time</th>
-              <th scope="col">Mail</th>
-              {showsConnection && <th scope="col">Connection</th>}
-              <th scope="col">Size</th>
-              <th scope="col">Outcome</th>
-            </tr>
-          </thead>
+        <Table
+          kind={`mails${showsConnection ? '' : ' of-one'}`}
+          caption="Mails, newest first"
+          columns={['Time', 'Mail', ...(showsConnection ? ['Connection'] : []), 'Size', 'Outcome']}
+        >
           {page.found.map((mail) => (
             <MailRow
               key={`${mail.interchangeId} ${mail.at}`}
@@ -132,7 +115,7 @@ export function Mails({ search, nowMs, showsConnection, isFiltered }: MailsProps
               showsConnection={showsConnection}
             />
           ))}
-        </table>
+        </Table>
       )}
       {page.incomplete !== undefined && <p class="banner">{page.incomplete}</p>}
       {error !== undefined && (
@@ -151,22 +134,16 @@ export function Mails({ search, nowMs, showsConnection, isFiltered }: MailsProps
   );
 }
 
+const journalNotes = {
+  full: undefined,
+  ids: 'The app setting JOURNAL is ids: subjects, addresses and file names are not kept, and a Message-ID only as a hash. Search for a whole Message-ID.',
+  off: 'The app setting JOURNAL is off: nothing is kept of mails and runs. Older lines may still be found here.',
+};
+
 /** Why there is no subject, or no journal at all. */
 export function JournalNote({ page }: { page: JournalPage<unknown> | undefined }) {
-  if (page?.journal === 'ids') {
-    return (
-      <p class="banner">
-        The app setting JOURNAL is ids: subjects, addresses and file names are not kept, and a Message-ID only
-        as a hash. Search for a whole Message-ID.
-      </p>
-    );
-  }
-  if (page?.journal !== 'off') return null;
-  return (
-    <p class="banner">
-      The app setting JOURNAL is off: nothing is kept of mails and runs. Older lines may still be found here.
-    </p>
-  );
+  const note = page && journalNotes[page.journal];
+  return note === undefined ? null : <p class="banner">{note}</p>;
 }
 
 function summaryOf({ found, next }: JournalPage<FoundMail>, words: string): string {
@@ -175,73 +152,42 @@ function summaryOf({ found, next }: JournalPage<FoundMail>, words: string): stri
 }
 
 interface OwnerChoiceProps {
-  readonly customer?: string | undefined;
-  readonly connection?: string | undefined;
+  readonly query: Route['query'];
   readonly connections: readonly Connection[] | undefined;
 }
 
 /** Whose mails are told: a customer's, or a connection's, as the address filters them. */
-export function OwnerChoice({ customer = '', connection = '', connections = [] }: OwnerChoiceProps) {
+export function OwnerChoice({ query, connections = [] }: OwnerChoiceProps) {
+  const customer = query.get('customer') ?? '';
   const ofCustomer = connections.filter((each) => customer === '' || each.customer === customer);
-  const sorted = (names: readonly string[]) => [...new Set(names)].sort();
   return (
     <>
-      <Choice
+      <QueryChoice
         label="Customer"
         name="customer"
-        value={customer}
-        options={sorted(connections.map((each) => each.customer))}
+        query={query}
+        options={anyOf(connections.map((each) => each.customer))}
       />
-      <Choice
+      <QueryChoice
         label="Connection"
         name="connection"
-        value={connection}
-        options={sorted(ofCustomer.map((each) => each.connection))}
+        query={query}
+        options={anyOf(ofCustomer.map((each) => each.connection))}
       />
     </>
   );
 }
 
-interface ChoiceProps {
-  readonly label: string;
-  readonly name: string;
-  readonly value: string;
-  readonly options: readonly string[];
-}
-
-/** A filter of the address that is one of some names. */
-function Choice({ label, name, value, options }: ChoiceProps) {
-  const id = `choose-${name}`;
+function Moment({ label, name, query }: { label: string; name: string; query: Route['query'] }) {
+  const id = `filter-${name}`;
   return (
-    <div class="field">
-      <label for={id}>{label}</label>
-      <select
-        id={id}
-        value={value}
-        onChange={({ currentTarget }) => setQuery({ [name]: currentTarget.value })}
-      >
-        <option value="">All</option>
-        {value !== '' && !options.includes(value) && <option value={value}>{value}</option>}
-        {options.map((option) => (
-          <option key={option} value={option}>
-            {option}
-          </option>
-        ))}
-      </select>
-    </div>
-  );
-}
-
-function Moment({ label, name, value }: { label: string; name: string; value: string }) {
-  return (
-    <div class="field">
-      <label for={`mails-${name}`}>{label}</label>
+    <Field id={id} label={label} kind="moment">
       <input
-        id={`mails-${name}`}
+        id={id}
         type="datetime-local"
-        value={value}
+        value={query.get(name) ?? ''}
         onInput={({ currentTarget }) => setQuery({ [name]: currentTarget.value })}
       />
-    </div>
+    </Field>
   );
 }

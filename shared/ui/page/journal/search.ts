@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { hasStatus, type JournalFilter } from '../api.ts';
+import { hasStatus, type ListFilter } from '../api.ts';
 import type { JournalPage } from '../model.ts';
 import { toError } from '../polled.ts';
 import { useShell } from '../shell.ts';
@@ -19,9 +19,9 @@ export interface Search<T> {
  * and asks then for the filter, whose times may hang on the clock.
  */
 export function useSearch<T>(
-  find: (filter: JournalFilter) => Promise<JournalPage<T>>,
+  find: (filter: ListFilter) => Promise<JournalPage<T>>,
   key: string,
-  readFilter: () => JournalFilter,
+  readFilter: () => ListFilter,
 ): Search<T> {
   const { fail } = useShell();
   const [page, setPage] = useState<JournalPage<T>>();
@@ -29,11 +29,11 @@ export function useSearch<T>(
   const [isLoading, setIsLoading] = useState(true);
   const [generation, setGeneration] = useState(0);
   /** What was asked last: an answer to anything before it comes too late. */
-  const latest = useRef<JournalFilter>(undefined);
+  const latest = useRef<ListFilter>(undefined);
   const reading = useRef(readFilter);
   reading.current = readFilter;
 
-  const run = async (asked: JournalFilter, before: readonly T[]): Promise<void> => {
+  const run = async (asked: ListFilter, before: readonly T[]): Promise<void> => {
     latest.current = asked;
     setIsLoading(true);
     setError(undefined);

@@ -18,9 +18,7 @@ export function BulkBar({ chosen, connections, keep }: BulkBarProps) {
   const busy = chosen.filter(({ id }) => connections.busy.has(id)).length;
   const isBusy = busy > 0;
   const keys = chosen.map(({ connection }) => connection);
-  const act = async (action: BulkAction): Promise<void> => {
-    keep(await connections.doAll(keys, action));
-  };
+  const act = async (action: BulkAction) => keep(await connections.doAll(keys, action));
   return (
     <section class="bulk" aria-label="Selected connections">
       <p>

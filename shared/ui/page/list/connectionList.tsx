@@ -4,6 +4,7 @@ import type { Connections } from '../connections.ts';
 import { useNow } from '../polled.ts';
 import { type Route, setQuery } from '../route.ts';
 import { filterRows, type Row } from '../status.ts';
+import { Table } from '../table.tsx';
 import { exportConnections } from '../transfer/transfer.ts';
 import { counted, span } from '../words.ts';
 import { BulkBar } from './bulkBar.tsx';
@@ -37,12 +38,8 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
   const areAll = found.length > 0 && chosen.length === found.length;
   const select = (ids: readonly string[], isOn: boolean): void =>
     setSelected((before) => {
-      const after = new Set(before);
-      for (const id of ids) {
-        if (isOn) after.add(id);
-        else after.delete(id);
-      }
-      return after;
+      const changed = new Set(ids);
+      return isOn ? new Set([...before, ...ids]) : new Set([...before].filter((id) => !changed.has(id)));
     });
 
   return (
@@ -75,15 +72,15 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
           </a>
         </div>
       </div>
-      <FilterBar rows={rows ?? []} filter={filter} />
+      <FilterBar rows={rows ?? []} query={route.query} />
       <CauseList causes={causes} chosen={filter.cause ?? ''} nowMs={nowMs} />
-      {connections.error !== undefined && rows !== undefined && (
+      {connections.error && rows && (
         <p class="banner trouble" role="alert">
           What you see is not up to date: {connections.error.message}
         </p>
       )}
       {chosen.length > 0 && <BulkBar chosen={chosen} connections={connections} keep={setSelected} />}
-      {rows !== undefined && found.length > 0 && (
+      {found.length > 0 && (
         <p class="select-all">
           <label class="check">
             <input
@@ -100,23 +97,12 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
           </label>
         </p>
       )}
-      {rows !== undefined && found.length > 0 && (
-        <table class="rows connections">
-          <caption class="hidden">Connections, failing ones first</caption>
-          <thead>
-            <tr>
-              <th scope="col">Connection</th>
-              <th scope="col">Status</th>
-              <th scope="col">Schedule</th>
-              <th scope="col">Last run</th>
-              <th scope="col">Last mail</th>
-              <th scope="col">Next run</th>
-              <th scope="col">Last day</th>
-              <th scope="col">
-                <span class="hidden">Actions</span>
-              </th>
-            </tr>
-          </thead>
+      {found.length > 0 && (
+        <Table
+          kind="connections"
+          caption="Connections, failing ones first"
+          columns={['Connection', 'Status', 'Schedule', 'Last run', 'Last mail', 'Next run', 'Last day', '']}
+        >
           {shown.map((row) => (
             <ConnectionRow
               key={row.id}
@@ -127,7 +113,7 @@ export function ConnectionList({ route, rows, connections }: ConnectionListProps
               select={(isOn) => select([row.id], isOn)}
             />
           ))}
-        </table>
+        </Table>
       )}
       {pages > 1 && <Pager page={page} pages={pages} />}
       {rows === undefined && <Waiting error={connections.error} retry={connections.reload} />}

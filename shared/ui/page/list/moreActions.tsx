@@ -1,8 +1,9 @@
-import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { listUndelivered } from '../api.ts';
 import type { Connections } from '../connections.ts';
 import { Confirm } from '../modal.tsx';
 import type { Connection } from '../model.ts';
+import { useLoaded } from '../polled.ts';
 import { hrefOf } from '../route.ts';
 import type { Row } from '../status.ts';
 import { counted } from '../words.ts';
@@ -32,14 +33,11 @@ export function MoreActions({ row: { connection, status, id }, connections, askD
       setIsOpen(false);
       button.current?.focus();
     };
-    document.addEventListener('pointerdown', closeOutside);
-    document.addEventListener('focusin', closeOutside);
-    document.addEventListener('keydown', closeByKey);
-    return () => {
-      document.removeEventListener('pointerdown', closeOutside);
-      document.removeEventListener('focusin', closeOutside);
-      document.removeEventListener('keydown', closeByKey);
-    };
+    const closed = new AbortController();
+    document.addEventListener('pointerdown', closeOutside, closed);
+    document.addEventListener('focusin', closeOutside, closed);
+    document.addEventListener('keydown', closeByKey, closed);
+    return () => closed.abort();
   }, [isOpen]);
   const act = (action: () => unknown) => () => {
     setIsOpen(false);
@@ -88,17 +86,17 @@ interface DeleteDialogProps {
 
 /** Says how many of its mails still wait to be sent. */
 export function DeleteDialog({ connection: { customer, connection }, remove, close }: DeleteDialogProps) {
-  const [waiting, setWaiting] = useState('');
-  useEffect(() => {
-    listUndelivered({ customer, connection }, 1_000).then(
-      ({ undelivered, next }) => {
-        const count = `${next === undefined ? '' : 'more than '}${counted(undelivered.length, 'mail')}`;
-        const still = undelivered.length === 1 ? 'still waits' : 'still wait';
-        if (undelivered.length > 0) setWaiting(` ${count} of it ${still} to be sent, and will be.`);
-      },
-      () => setWaiting(' Whether mails of it still wait to be sent could not be asked.'),
-    );
-  }, [customer, connection]);
+  const { data, error } = useLoaded(`${customer}/${connection}`, () =>
+    listUndelivered({ customer, connection }, 1_000),
+  );
+  const waits = data?.undelivered.length ?? 0;
+  const count = `${data?.next === undefined ? '' : 'more than '}${counted(waits, 'mail')}`;
+  const waiting =
+    error !== undefined
+      ? ' Whether mails of it still wait to be sent could not be asked.'
+      : waits > 0
+        ? ` ${count} of it ${waits === 1 ? 'still waits' : 'still wait'} to be sent, and will be.`
+        : '';
   return (
     <Confirm
       title={`Delete ${customer}/${connection}?`}

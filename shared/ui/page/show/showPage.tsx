@@ -1,10 +1,11 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { FoundRun } from '../../../journal/found.ts';
 import {
-  ApiError,
   findMails,
   findRuns,
-  type JournalFilter,
+  hasStatus,
+  type ListFilter,
   listUndelivered,
   readConnection,
   serverNow,
@@ -12,14 +13,14 @@ import {
 import { type Connections, isDisabled } from '../connections.ts';
 import { JournalNote, Mails } from '../journal/mailsPage.tsx';
 import { type Search, useSearch } from '../journal/search.ts';
+import { Chart } from '../list/chart.tsx';
 import { Waiting } from '../list/connectionList.tsx';
-import { DayChart } from '../list/dayChart.tsx';
 import { lastDay, lastMail, totalsOf } from '../list/lastDay.ts';
 import { DeleteDialog } from '../list/moreActions.tsx';
 import { lastRun, serverOf } from '../list/row.tsx';
 import { StatusMark } from '../list/statusMark.tsx';
 import { type Connection, type JournalPage, type Key, nameOf } from '../model.ts';
-import { useNow, usePolled } from '../polled.ts';
+import { useLoaded, useNow, usePolled } from '../polled.ts';
 import { RecordTable } from '../recordTable.tsx';
 import { hrefOf, hrefWith } from '../route.ts';
 import { useShell } from '../shell.ts';
@@ -35,23 +36,10 @@ interface ShowPageProps {
 
 /** A connection's own page: how it fares, what its runs did, its mails and those that wait. */
 export function ShowPage({ shown, connections, isReady }: ShowPageProps) {
-  const { customer, connection: name } = shown;
-  const [read, setRead] = useState<Connection>();
-  const [error, setError] = useState<Error>();
-  const [tries, setTries] = useState(0);
+  const read = useLoaded(isReady ? nameOf(shown) : undefined, () => readConnection(shown));
   const listed = connections.data?.find((each) => nameOf(each) === nameOf(shown));
-
-  useEffect(() => {
-    if (!isReady || tries < 0) return;
-    setError(undefined);
-    readConnection({ customer, connection: name }).then(
-      (found) => setRead(found.connection),
-      (caught: Error) => setError(caught),
-    );
-  }, [customer, name, tries, isReady]);
-
-  const connection = listed ?? read;
-  const isMissing = connection === undefined && error instanceof ApiError && error.status === 404;
+  const connection = listed ?? read.data?.connection;
+  const isMissing = connection === undefined && hasStatus(read.error, 404);
   return (
     <>
       <p class="back">
@@ -59,8 +47,8 @@ export function ShowPage({ shown, connections, isReady }: ShowPageProps) {
       </p>
       <div class="heading">
         <h1 tabIndex={-1}>
-          <span class="customer">{customer}/</span>
-          {name}
+          <span class="customer">{shown.customer}/</span>
+          {shown.connection}
         </h1>
         {connection !== undefined && <Actions connection={connection} connections={connections} />}
       </div>
@@ -72,9 +60,7 @@ export function ShowPage({ shown, connections, isReady }: ShowPageProps) {
           <LatestMails connection={connection} />
         </>
       )}
-      {connection === undefined && !isMissing && (
-        <Waiting error={error} retry={() => setTries((before) => before + 1)} />
-      )}
+      {connection === undefined && !isMissing && <Waiting error={read.error} retry={read.reload} />}
       {isMissing && <Missing shown={shown} />}
     </>
   );
@@ -96,47 +82,34 @@ function Health({ connection }: { connection: Connection }) {
   const nowMs = useNow(serverNow);
   const status = statusOf(connection, nowMs);
   const { state } = connection;
+  const { lastRunStartedAt, lastMailAt, nextRunAt, history } = state;
+  const facts: readonly (readonly [name: string, value: ComponentChildren, title?: string])[] = [
+    ['Status', <StatusMark key="status" status={status} />],
+    ['Last run', lastRun({ id: '', connection, status }, nowMs), exact(lastRunStartedAt)],
+    ['Last mail', lastMail(lastMailAt, history, nowMs), exact(lastMailAt)],
+    ['Next run', status.kind === 'disabled' ? '–' : ahead(nextRunAt, nowMs), exact(nextRunAt)],
+    ['Mailbox', serverOf(connection)],
+    ['Schedule', schedule(connection)],
+    [
+      'Last day',
+      <div key="day">
+        <Chart history={history} nowMs={nowMs} isLarge />
+        <p class="hint" aria-hidden="true">
+          {totalsOf(lastDay(history, nowMs)).words}
+        </p>
+      </div>,
+    ],
+  ];
   return (
     <section class={`health ${status.isFailing ? 'failing' : ''}`} aria-label="Last run">
       {status.error !== '' && <p class="why">{status.error}</p>}
       <dl>
-        <div>
-          <dt>Status</dt>
-          <dd>
-            <StatusMark status={status} />
-          </dd>
-        </div>
-        <div>
-          <dt>Last run</dt>
-          <dd title={exact(state.lastRunStartedAt)}>{lastRun({ id: '', connection, status }, nowMs)}</dd>
-        </div>
-        <div>
-          <dt>Last mail</dt>
-          <dd title={exact(state.lastMailAt)}>{lastMail(state.lastMailAt, state.history, nowMs)}</dd>
-        </div>
-        <div>
-          <dt>Next run</dt>
-          <dd title={exact(state.nextRunAt)}>
-            {status.kind === 'disabled' ? '–' : ahead(state.nextRunAt, nowMs)}
-          </dd>
-        </div>
-        <div>
-          <dt>Mailbox</dt>
-          <dd>{serverOf(connection)}</dd>
-        </div>
-        <div>
-          <dt>Schedule</dt>
-          <dd>{schedule(connection)}</dd>
-        </div>
-        <div>
-          <dt>Last day</dt>
-          <dd>
-            <DayChart history={state.history} nowMs={nowMs} />
-            <p class="hint" aria-hidden="true">
-              {totalsOf(lastDay(state.history, nowMs)).words}
-            </p>
-          </dd>
-        </div>
+        {facts.map(([name, value, title]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd title={title}>{value}</dd>
+          </div>
+        ))}
       </dl>
     </section>
   );
@@ -183,7 +156,7 @@ const shownFirst = 20;
 
 /** A search in what the connection has done, begun anew when there is more, but not while older ones are read. */
 function useOwn<T>(
-  find: (filter: JournalFilter) => Promise<JournalPage<T>>,
+  find: (filter: ListFilter) => Promise<JournalPage<T>>,
   { customer, connection, state }: Connection,
   readFrom?: () => string,
 ): Search<T> {

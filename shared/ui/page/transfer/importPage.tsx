@@ -1,7 +1,9 @@
 import { useState } from 'preact/hooks';
-import { ApiError, readConnection, saveConnection } from '../api.ts';
+import { ApiError, hasStatus, readConnection, saveConnection } from '../api.ts';
 import type { Connections } from '../connections.ts';
+import { Field } from '../field.tsx';
 import { nameOf } from '../model.ts';
+import { toError } from '../polled.ts';
 import { hrefOf } from '../route.ts';
 import { useShell } from '../shell.ts';
 import { counted } from '../words.ts';
@@ -37,10 +39,9 @@ export function ImportPage({ connections }: { connections: Connections }) {
     setIsBusy(true);
     for (const entry of all) {
       const outcome = await importOne(entry, replaces).catch((caught: unknown): Outcome => {
-        if (caught instanceof ApiError && caught.status === 401) fail(caught);
+        if (hasStatus(caught, 401)) fail(caught);
         const columns = caught instanceof ApiError ? caught.columns.map(({ message }) => message) : [];
-        const sentence = caught instanceof Error ? caught.message : String(caught);
-        return { kind: 'refused', sentences: columns.length > 0 ? columns : [sentence] };
+        return { kind: 'refused', sentences: columns.length > 0 ? columns : [toError(caught).message] };
       });
       if (outcome.kind === 'refused') taken.set(nameOf(entry), entry);
       setOutcomes((before) => new Map(before).set(nameOf(entry), outcome));
@@ -79,18 +80,19 @@ export function ImportPage({ connections }: { connections: Connections }) {
             </p>
           )}
         </div>
-        <div class="field flag">
-          <div class="check">
-            <input
-              id="import-replace"
-              type="checkbox"
-              checked={replaces}
-              onChange={({ currentTarget }) => setReplaces(currentTarget.checked)}
-            />
-            <label for="import-replace">Replace those that are there already</label>
-          </div>
-          <p class="hint">Their secrets stay, unless the server changes.</p>
-        </div>
+        <Field
+          id="import-replace"
+          label="Replace those that are there already"
+          hint="Their secrets stay, unless the server changes."
+          kind="flag"
+        >
+          <input
+            id="import-replace"
+            type="checkbox"
+            checked={replaces}
+            onChange={({ currentTarget }) => setReplaces(currentTarget.checked)}
+          />
+        </Field>
       </div>
       {entries !== undefined && (
         <>
@@ -123,23 +125,19 @@ export function ImportPage({ connections }: { connections: Connections }) {
   );
 }
 
+const outcomeWords = {
+  added: 'Added.',
+  replaced: 'Replaced.',
+  there: 'Was there already, and is left as it is.',
+};
+
 function ImportOutcome({ entry, outcome }: { entry: Exported; outcome: Outcome | undefined }) {
-  switch (outcome?.kind) {
-    case undefined:
-      return <span />;
-    case 'added':
-      return <span>Added.</span>;
-    case 'replaced':
-      return <span>Replaced.</span>;
-    case 'there':
-      return <span>Was there already, and is left as it is.</span>;
-    case 'refused':
-      return (
-        <span>
-          {outcome.sentences.join(' ')} <a href={hrefOf('take', entry)}>Open in the form</a>
-        </span>
-      );
-  }
+  if (outcome?.kind !== 'refused') return <span>{outcome && outcomeWords[outcome.kind]}</span>;
+  return (
+    <span>
+      {outcome.sentences.join(' ')} <a href={hrefOf('take', entry)}>Open in the form</a>
+    </span>
+  );
 }
 
 async function importOne(entry: Exported, replaces: boolean): Promise<Outcome> {
@@ -148,7 +146,7 @@ async function importOne(entry: Exported, replaces: boolean): Promise<Outcome> {
     await saveConnection(entry, columns, undefined);
     return { kind: 'added' };
   } catch (error) {
-    if (!(error instanceof ApiError && error.status === 412)) throw error;
+    if (!hasStatus(error, 412)) throw error;
     if (!replaces) return { kind: 'there' };
   }
   const { etag } = await readConnection({ customer, connection });
