@@ -294,6 +294,59 @@ test('the minute that a search goes up to is within it, and a window that moves 
   assert.equal(await page.locator('tbody.mail').count(), 120);
 });
 
+test('what a test says of a form that was changed meanwhile is not told, and a key that is asked for takes no change away', async (context) => {
+  const { page } = await ui.open(context);
+  await page.goto(`${ui.url}#/edit/acme/quiet`);
+  const interval = page.getByLabel('Polling Interval');
+  await interval.fill('90');
+  const held: Route[] = [];
+  await page.route('**/test?*', (route) => void held.push(route));
+  const test = page.getByRole('button', { name: 'Test connection' });
+  await Promise.all([page.waitForRequest('**/test?*'), test.click()]);
+  await interval.fill('91');
+  const [response] = await Promise.all([
+    page.waitForResponse('**/test?*'),
+    ...held.map((route) => route.continue()),
+  ]);
+  await response.finished();
+  for (let frames = 0; frames < 3; frames += 1) await page.evaluate('new Promise(requestAnimationFrame)');
+  assert.equal(await page.getByText('It works').count(), 0);
+  await page.unroute('**/test?*');
+  await page.route('**/test?*', (route) => route.fulfill({ status: 401, body: '' }));
+  await test.click();
+  await page.unroute('**/test?*');
+  await page.getByLabel('Key', { exact: true }).fill(functionKey);
+  await Promise.all([
+    page.waitForResponse('**/connections/acme/quiet'),
+    page.getByRole('button', { name: 'Continue' }).click(),
+  ]);
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  assert.equal(await interval.inputValue(), '91');
+  await test.click();
+  await page.getByText('It works').waitFor();
+  assert.equal(await interval.inputValue(), '91');
+});
+
+test('an imported connection that is there already, and needs its password again, is replaced from the form', async (context) => {
+  await ui.bed.addConnection('moves', { ...columns(), enabled: false });
+  const entry = { customer: 'acme', connection: 'moves', host: 'mail.example.com', hostType: 'IMAP' };
+  const file = JSON.stringify({ connections: [{ ...entry, username: 'anna', enabled: false }] });
+  const { page } = await ui.open(context);
+  await go(page, '#/import');
+  await page
+    .getByLabel('File')
+    .setInputFiles({ name: 'c.json', mimeType: 'application/json', buffer: Buffer.from(file) });
+  await page.getByLabel('Replace those that are there already').check();
+  await page.getByRole('button', { name: 'Import' }).click();
+  await page.getByText('password is stored for where the saved connection points').waitFor();
+  await page.getByRole('link', { name: 'Open in the form' }).click();
+  await fill(page, { Password: 'another' });
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('acme/moves is saved.').waitFor();
+  const { host, password: stored } = await ui.bed.state('moves');
+  assert.deepEqual([host, stored], ['mail.example.com', 'another']);
+});
+
 /** In the page: where the first and the last letter of some words stand. */
 function sidesOf(element: Element, words: string): { left: number; right: number } {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
