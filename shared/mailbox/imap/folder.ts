@@ -26,7 +26,8 @@ export class Folder {
   readonly #connect: () => Promise<OpenFolder>;
   /** How long a command may take, and a fetch be silent. */
   readonly commandMs: number;
-  readonly #openMs: number;
+  /** How long a command may take that goes through all of the folder. */
+  readonly openMs: number;
   readonly #uidValidity: bigint;
   readonly #lock = new Lock();
   /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
@@ -52,7 +53,7 @@ export class Folder {
     this.#uidValidity = mailbox.uidValidity;
     this.#connect = connect;
     this.commandMs = commandMs;
-    this.#openMs = openMs;
+    this.openMs = openMs;
   }
 
   /** Waits for its turn; resolves with the release, which must be called once. */
@@ -76,7 +77,6 @@ export class Folder {
     timeoutMs: number = this.commandMs,
   ): Promise<T> {
     const release = await this.enter();
-    this.connection.forgetRefusal();
     try {
       return await this.inTime(command(this.connection), timeoutMs);
     } catch (error) {
@@ -88,7 +88,7 @@ export class Folder {
 
   /** The UIDs found in all of the folder, ascending: of a large one it takes a server as long as opening it. */
   search(query: SearchObject, doing: string): Promise<readonly number[]> {
-    return this.run(doing, (connection) => connection.search(query, doing), this.#openMs);
+    return this.run(doing, (connection) => connection.search(query, doing), this.openMs);
   }
 
   /** Settles as `work` does, or rejects when the connection has failed or `timeoutMs` are over. Takes no turn. */
@@ -99,7 +99,6 @@ export class Folder {
 
   /** Which of these mails, about which the server has said nothing, are candidates all the same. Takes no turn. */
   async stillListed(mails: readonly MailRef[]): Promise<ReadonlySet<number>> {
-    this.connection.forgetRefusal();
     const listed = new Set<number>();
     for (const uid of compactUids(mails.map(({ id }) => id))) {
       const query = { uid, seen: false, deleted: false };

@@ -184,21 +184,28 @@ export class ImapConnection {
     }
   }
 
-  /** Why imapflow gave `false` for a command, refused or lost: by what it has logged since `forgetRefusal`. */
-  describeFalse(doing: string): Failure {
-    if (this.#lastRefusal !== undefined) return describeRefusal(this.#lastRefusal, doing, this.state);
-    return describeImapError(undefined, doing, this.state);
+  /**
+   * What a command gives; undefined where it was refused. For imapflow a NO that tells of removed mails is a success,
+   * such as Dovecot's to a COPY or MOVE that it has not done at all.
+   */
+  async attempt<T>(command: () => Promise<T | false | undefined>): Promise<T | undefined> {
+    this.#lastRefusal = undefined;
+    const done = await command();
+    return this.#lastRefusal === undefined && done ? done : undefined;
   }
 
-  forgetRefusal(): void {
-    this.#lastRefusal = undefined;
+  /** What a command gives; rejects where it was refused, with what imapflow has logged. */
+  async require<T>(doing: string, command: () => Promise<T | false | undefined>): Promise<T> {
+    const done = await this.attempt(command);
+    if (done !== undefined) return done;
+    if (this.#lastRefusal !== undefined) throw describeRefusal(this.#lastRefusal, doing, this.state);
+    throw describeImapError(undefined, doing, this.state);
   }
 
   /** UID SEARCH: the UIDs found, ascending. */
   async search(query: SearchObject, doing: string): Promise<readonly number[]> {
-    const found = await this.client.search(query, { uid: true });
-    if (!Array.isArray(found)) throw this.describeFalse(doing);
-    return found.sort((one, other) => one - other);
+    const found = await this.require(doing, () => this.client.search(query, { uid: true }));
+    return Array.isArray(found) ? found : [];
   }
 
   /** Sends a UID FETCH; its responses are to be taken until their end, `largestBytes` being the largest mail's size. */

@@ -37,15 +37,25 @@ export class SettleCommands {
     });
     if (!isFlagged) return [];
     for (const uid of uids) this.#leftFlagged.add(uid);
-    const flagged = await this.findDeleted();
-    // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
-    if (!flagged.every((uid) => this.#leftFlagged.has(uid)))
-      return uids.filter((uid) => flagged.includes(uid));
-    // imapflow has no EXPUNGE by itself; flagging one of ours again changes nothing.
-    await this.#inSets(flagged.slice(0, 1), 'deleting mails', ({ client }, set) =>
-      client.messageDelete(set, silently),
+    return await this.#folder.run(
+      'deleting mails',
+      (connection) => this.#expunge(connection, uids),
+      this.#folder.openMs,
     );
-    if (flagged.length > 0) this.#leftFlagged.clear();
+  }
+
+  /** In one turn: between the look for others and the EXPUNGE no other command comes, nor another connection. */
+  async #expunge(connection: ImapConnection, uids: readonly number[]): Promise<readonly number[]> {
+    const flagged = await connection.search({ deleted: true }, 'looking for mails');
+    // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
+    if (!flagged.every((uid) => this.#leftFlagged.has(uid))) {
+      const stay = new Set(flagged);
+      return uids.filter((uid) => stay.has(uid));
+    }
+    // imapflow has no EXPUNGE by itself; flagging ours again changes nothing.
+    for (const set of compactUids(flagged))
+      await connection.require('deleting mails', () => connection.client.messageDelete(set, silently));
+    this.#leftFlagged.clear();
     return [];
   }
 
@@ -95,11 +105,11 @@ export class SettleCommands {
   async #inSets(
     uids: readonly number[],
     doing: string,
-    command: (connection: ImapConnection, set: string) => Promise<unknown>,
+    command: (connection: ImapConnection, set: string) => Promise<object | boolean | undefined>,
   ): Promise<void> {
     for (const set of compactUids(uids)) {
       await this.#folder.run(doing, async (connection) => {
-        if (!(await command(connection, set))) throw connection.describeFalse(doing);
+        await connection.require(doing, () => command(connection, set));
       });
     }
   }
@@ -111,13 +121,12 @@ async function moveOrCopy(
   set: string,
   folder: string,
   command: 'messageMove' | 'messageCopy',
-): Promise<unknown> {
+): Promise<object | undefined> {
   const { client } = connection;
-  const done = await client[command](set, folder, { uid: true });
-  if (done) return done;
+  const done = await connection.attempt(() => client[command](set, folder, { uid: true }));
+  if (done !== undefined) return done;
   const name = await connection.serversName(folder);
   // One that is there already is no failure; that it can't be made is said by the next try.
   await client.mailboxCreate(name).catch(() => undefined);
-  connection.forgetRefusal();
-  return await client[command](set, name, { uid: true });
+  return await connection.attempt(() => client[command](set, name, { uid: true }));
 }

@@ -197,4 +197,25 @@ describe('mails that can not be moved', () => {
       );
     });
   });
+
+  for (const [step, capabilities] of [
+    ['UID MOVE', 'IMAP4rev1 MOVE'],
+    ['UID COPY', 'IMAP4rev1 UIDPLUS'],
+  ] as const) {
+    for (const refusals of [1, 2]) {
+      it(`since one of them was removed just before are asked for again, ${refusals} refusals of ${step}`, async () => {
+        // Dovecot's words, which come where nothing was moved or copied.
+        const refusal = 'TAG NO [EXPUNGEISSUED] Some of the requested messages no longer exist.\r\n';
+        const answer: Answer = ({ earlier }) => (earlier < refusals ? refusal : undefined);
+        await withServer({ capabilities, answers: { [step]: answer } }, async ({ port, commands }) => {
+          const drained = drain(optionsFor(port, { moveToFolder: 'Done' }));
+          if (refusals > 1) await assertFails(drained, 'protocol', /NO \[EXPUNGEISSUED\] Some of/);
+          else await drained;
+          const done = commands.filter(({ name }) => /COPY|MOVE|EXPUNGE/.test(name)).map(({ name }) => name);
+          const removes = step === 'UID COPY' && refusals === 1;
+          assert.deepEqual(done, [step, step, ...(removes ? ['UID EXPUNGE'] : [])]);
+        });
+      });
+    }
+  }
 });
