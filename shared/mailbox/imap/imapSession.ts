@@ -11,12 +11,13 @@ import type {
   MeasuredMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
+import { isStandIn } from '../standIn.ts';
 import { Candidates, filteredFields, mailRef } from './candidates.ts';
 import type { FetchItems } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
 import type { Refusal } from './imapFailure.ts';
-import { describeUnavailable, MailFetch, silence } from './mailFetch.ts';
+import { describeUnavailable, MailFetch, silence, standIn } from './mailFetch.ts';
 import { SettleCommands } from './settleCommands.ts';
 import { dataBytes, fetchByUid, type UidFetch } from './uidFetch.ts';
 
@@ -316,6 +317,7 @@ function isFolderName(name: string): boolean {
 /** Why a header that came is none. */
 function refusalOfHeader(header: Buffer): Refusal | undefined {
   if (header === nilBody) return { status: 'OK', text: 'without its header' };
+  if (isStandIn(header)) return standIn;
   return header === unreadBody ? { status: 'OK', text: 'with an endless header' } : undefined;
 }
 

@@ -11,6 +11,7 @@ import {
   type NoMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
+import { isStandIn, standInWords } from '../standIn.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import type { Folder } from './folder.ts';
 import { quoteRefusal, type Refusal } from './imapFailure.ts';
@@ -22,6 +23,8 @@ const pieceBytes = 1024 * 1024;
 
 /** What a server says that lists a mail and gives no row for it. */
 export const silence: Refusal = { status: 'OK', text: 'and says nothing about it' };
+
+export const standIn: Refusal = { status: 'OK', text: standInWords };
 
 /**
  * One fetch of mails: small ones many by a command, larger ones streamed in pieces; what comes empty, marked or not at
@@ -101,16 +104,18 @@ export class MailFetch {
       else {
         const { body = nilBody, holding = this.#held.hold() } = outcome.data;
         const state = this.#stateOf(mail, outcome.data);
-        if (state === 'mail') yield wholeMail(mail, body, this.#held.handOver(holding), buffers);
+        if (state === 'mail' && !isStandIn(body))
+          yield wholeMail(mail, body, this.#held.handOver(holding), buffers);
         else this.#held.giveBack(holding);
         if (state === 'gone') yield { kind: 'gone', mail };
+        else if (state === 'stand-in') yield this.#unavailable(mail, standIn);
         else if (state !== 'mail') again[state].push(mail);
       }
     }
   }
 
   /** What was fetched: a mail; one that is no candidate any more; nothing where there should be something; too much. */
-  #stateOf(mail: MeasuredMail, { flags, body }: FetchData): 'mail' | 'gone' | keyof Again {
+  #stateOf(mail: MeasuredMail, { flags, body }: FetchData): 'mail' | 'gone' | 'stand-in' | keyof Again {
     if (flags?.has('\\deleted')) return 'gone';
     if (!flags?.has('\\seen')) {
       if (flags !== undefined) this.#folder.peek = 'leaves unread';
@@ -118,7 +123,8 @@ export class MailFetch {
     else if (this.#folder.peek === 'unknown') return 'marked';
     if (body === unreadBody) return 'larger';
     const isEmptyMail = mail.sizeBytes === 0 && body !== nilBody;
-    return body !== undefined && (body.length > 0 || isEmptyMail) ? 'mail' : 'empty';
+    if (body === undefined || (body.length === 0 && !isEmptyMail)) return 'empty';
+    return isStandIn(body) ? 'stand-in' : 'mail';
   }
 
   /** On a server that marks what is fetched: answers for those that someone else has read, and gives the others. */
@@ -215,12 +221,11 @@ export class MailFetch {
   #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | NoMail {
     if (outcome.kind === 'missing') return { kind: 'gone', mail };
     if (outcome.kind === 'refused') return this.#unavailable(mail, outcome.refusal);
-    const { body = nilBody, flags } = outcome.data;
-    if (offset === 0 && flags !== undefined) {
-      const state = this.#stateOf(mail, outcome.data);
-      if (state === 'gone') return { kind: 'gone', mail };
-      if (state === 'marked') this.#folder.peek = 'marks read';
-    }
+    const { body = nilBody } = outcome.data;
+    const state = offset === 0 ? this.#stateOf(mail, outcome.data) : 'mail';
+    if (state === 'gone') return { kind: 'gone', mail };
+    if (state === 'stand-in') return this.#unavailable(mail, standIn);
+    if (state === 'marked') this.#folder.peek = 'marks read';
     if (body !== unreadBody) return body;
     return this.#unavailable(mail, { status: 'NO', text: `more than the ${pieceBytes} bytes asked for` });
   }

@@ -121,3 +121,33 @@ for (const [what, fault] of faults) {
     });
   });
 }
+
+/** As Exchange answers for a meeting request that it can't convert; that it names no UID then is no accident either. */
+const standIn = Buffer.from(
+  'MIME-Version: 1.0\r\nFrom: Microsoft Exchange Server 2010\r\nTo: Anna <anna@example.com>\r\nSubject: Retrieval using the IMAP4 protocol failed for the following\r\n message: 2\r\n\r\nThe server could not retrieve the following message: "Meeting"\r\n',
+);
+const received = Buffer.concat([Buffer.from('Received: from mx.example.com\r\n'), standIn]);
+const headerFilter = { fingerprint: 'all', takes: () => true };
+for (const [how, changes] of [
+  ['whole', {}],
+  ['streamed', { wholeBytes: 0 }],
+  ['behind a filter', { headerFilter, unmatchedMails: 'markRead' }],
+] as const) {
+  test(`what Exchange hands out in place of a mail is no mail, ${how}`, async () => {
+    const mails = [aMail, standIn, received];
+    const row = (uid: number, args: string) => fetchRow(uid, args, mails[uid - 1]);
+    const FETCH = rows((uid, { args }) => row(uid, args).replace(uid === 2 ? 'UID 2 ' : '', ''));
+    const HEADERS = rows((uid) => {
+      const header = `${mails[uid - 1]}`;
+      return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (FROM)] {${header.length}}\r\n${header})\r\n`;
+    });
+    await withServer({ mails, answers: { FETCH, HEADERS } }, async ({ port }) => {
+      const fetched = await fetchFrom(optionsFor(port, changes));
+      assert.deepEqual(kindsOf(fetched), ['1 mail', '2 unavailable', '3 mail']);
+      assert.match(
+        sentenceIn(fetched),
+        /UID 2 .*"Microsoft Exchange Server".* Look at it in a mail program\.$/,
+      );
+    });
+  });
+}
