@@ -16,6 +16,7 @@ import type {
   NoMail,
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
+import { isStandIn, standInWords } from '../standIn.ts';
 import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Capabilities } from './login.ts';
 import type { Pop3Body } from './multiLine.ts';
@@ -244,9 +245,14 @@ export class Pop3Session implements MailboxSession {
     }
     const { body } = answer;
     const read = isSmall ? await this.#readWhole(body, mail.sizeBytes, holding) : [];
-    if (Buffer.isBuffer(read) && read.length === 0 && mail.sizeBytes > 0) {
+    const isNothing = Buffer.isBuffer(read) && read.length === 0 && mail.sizeBytes > 0;
+    if (isNothing || (Buffer.isBuffer(read) && isStandIn(read))) {
       held.giveBack(holding);
-      yield { kind: 'unavailable', mail, sentence: this.#sentNothing(mail) };
+      yield {
+        kind: 'unavailable',
+        mail,
+        sentence: isNothing ? this.#sentNothing(mail) : this.#sentStandIn(mail),
+      };
       return;
     }
     held.handOver(holding);
@@ -341,6 +347,10 @@ export class Pop3Session implements MailboxSession {
   /** As servers do that can't read a mail: taken for an empty one it would be deleted. */
   #sentNothing({ id, sizeBytes }: MeasuredMail): string {
     return `${this.#wire.server} sent nothing of its mail ${id}, which it lists with ${sizeBytes} bytes. Look at it in a mail program.`;
+  }
+
+  #sentStandIn({ id }: MeasuredMail): string {
+    return `${this.#wire.server} answers for its mail ${id} ${standInWords}. Look at it in a mail program.`;
   }
 
   /** What is known of a mail without asking: deleted by this session, or refused when it was to be keyed. */

@@ -78,6 +78,16 @@ describe('POP3 server with hostile answers', () => {
     );
   });
 
+  it('takes the note that Exchange hands out in place of a mail for none', async () => {
+    const note =
+      'From: Microsoft Exchange Server\r\nSubject: Retrieval using the POP3 protocol failed\r\n\r\n';
+    const mails = ['one\r\n', note, `Received: x\r\n${note}`].map((text) => Buffer.from(text));
+    const { answers } = await drained({ mails });
+    assert.deepEqual(kinds(answers), ['mail', 'unavailable', 'mail']);
+    const [, second] = answers;
+    assert.match(second?.kind === 'unavailable' ? second.sentence : '', /its mail 2 with a note of its own/);
+  });
+
   it('fails a streamed mail of which nothing is sent', async () => {
     const script = { answer: { LIST: multiLine(['1 20000000']) }, mails: [Buffer.alloc(0)] };
     const { message } = await failureOf(drained(script), 'mail');
