@@ -26,7 +26,7 @@ import {
   type Refusal,
   refusalOf,
 } from './imapFailure.ts';
-import { watchCommands } from './imapflowInside.ts';
+import { boundThrottling, watchCommands } from './imapflowInside.ts';
 import { mailsIn, ResponseBudget } from './responseBudget.ts';
 
 const maxGreetingBytes = 1024;
@@ -74,6 +74,8 @@ export class ImapConnection {
       const isAboutMails = /^UID (FETCH|STORE|EXPUNGE|MOVE|COPY)$/.test(name);
       this.#budget.begin(name, isAboutMails ? mailsIn(argument) : 0);
     });
+    // A longer silence would be taken for the server's, and blamed on the mail that is asked for.
+    boundThrottling(this.client, Math.min(options.timeouts.connectMs, options.timeouts.commandMs) / 4);
     this.deferred = deferCommands(this.client, () => this.#beginLogin());
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }

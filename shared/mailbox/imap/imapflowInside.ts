@@ -73,6 +73,14 @@ export function watchCommands(client: ImapFlow, onCommand: (name: string, argume
   Object.assign(client, { exec: watched });
 }
 
+/** Before it hands on a refusal that asks it to wait, imapflow reads nothing for so long: now only where that is `mostMs` at most. */
+export function boundThrottling(client: ImapFlow, mostMs: number): void {
+  const wait: unknown = Reflect.get(client, 'throttleWait');
+  if (typeof wait !== 'function') throw unknownVersion('its wait for a server that throttles');
+  const throttleWait = (ms: number): unknown => wait.call(client, ms > mostMs ? 0 : ms);
+  Object.assign(client, { throttleWait });
+}
+
 /**
  * Sends a command and hands on its untagged responses, by their name, as imapflow parsed them, each once the last was
  * taken. Rejects as the command is refused.

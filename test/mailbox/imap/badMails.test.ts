@@ -56,6 +56,26 @@ test('a server that is out of breath in a fetch blames no mail', async () => {
   });
 });
 
+const throttled = (ms: number) =>
+  `TAG BAD Request is throttled. Suggested Backoff Time: ${ms} milliseconds\r\n`;
+for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID STORE']) {
+  test(`a server that asks to wait longer than a command may take is busy, and blames no mail, in answer to ${step}`, async () => {
+    await withServer({ mails: [aMail], answers: { [step]: throttled(92_415) } }, async ({ port }) => {
+      const timeouts = timeoutsOf(2_000);
+      await assertFails(drain(optionsFor(port, { timeouts })), 'busy', /Request is throttled/);
+    });
+  });
+}
+
+test('a server that asks to wait for a moment gets it, and the mails come', async () => {
+  const waits = [100];
+  const FETCH: Answer = () => waits.splice(0).map(throttled)[0];
+  await withServer({ mails: [aMail, aMail], answers: { FETCH } }, async ({ port }) => {
+    assert.deepEqual(await drain(optionsFor(port)), [aMail, aMail]);
+    assert.deepEqual(waits, []);
+  });
+});
+
 test('a mail for which alone a server says that it is busy does not stop the others', async () => {
   const busy = 'TAG NO [UNAVAILABLE] FETCH Server error - Please try again later\r\n';
   const FETCH: Answer = ({ args }) => (isAbout(args, 1) ? busy : undefined);
