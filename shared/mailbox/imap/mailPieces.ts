@@ -39,8 +39,8 @@ export function mailPieces(fetchPiece: (offset: number) => Promise<Buffer | NoMa
 /**
  * Joins the pieces of a mail, the next one fetched while the last is consumed. A short piece that reaches just the size
  * that the server gave proves the end, and an empty one where the last was short, or such a size was reached: so a size
- * that errs does no harm, also where the server gives less than it is asked for. An empty piece behind a full one is
- * what a server gives that can't read on: rejects then.
+ * that errs does no harm. Short is what is less than was asked for, and than the shortest piece that was not the last:
+ * some servers always give less. An empty piece behind a full one is what a server gives that can't read on: rejects then.
  */
 export async function* joinPieces(
   sizeBytes: number,
@@ -48,19 +48,21 @@ export async function* joinPieces(
   fetchPiece: (offset: number) => Promise<Buffer>,
 ): AsyncGenerator<Buffer, void, undefined> {
   let offset = 0;
-  let wasFull = false;
+  let lastBytes = pieceBytes;
+  let fullBytes = pieceBytes;
   for (let coming = fetchPiece(0); ; ) {
     const piece = await coming;
     if (piece.length === 0) {
-      if (!wasFull || offset >= sizeBytes) return;
+      if (lastBytes < fullBytes || offset >= sizeBytes) return;
       throw new Failure(
         'mail',
         `The mail server sent ${offset} of the ${sizeBytes} bytes of a mail, and no more.`,
       );
     }
     offset += piece.length;
-    wasFull = piece.length === pieceBytes;
-    const isLast = !wasFull && offset === sizeBytes;
+    fullBytes = Math.min(fullBytes, lastBytes);
+    lastBytes = piece.length;
+    const isLast = lastBytes < fullBytes && offset === sizeBytes;
     if (!isLast) {
       coming = fetchPiece(offset);
       // It may fail while the consumer is busy, and is awaited only after.

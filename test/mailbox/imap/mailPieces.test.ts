@@ -38,6 +38,8 @@ test('nothing behind a whole piece, short of the size, is an error and no end', 
   const upTo = (end: number) => async (offset: number) => mail.subarray(offset, Math.min(offset + 4, end));
   await assert.rejects(buffer(joinPieces(10, 4, upTo(4))), /sent 4 of the 10 bytes/);
   assert.deepEqual(await buffer(joinPieces(8, 4, upTo(8))), mail.subarray(0, 8));
+  const stingy = async (offset: number) => mail.subarray(offset, Math.min(offset + 3, 6));
+  await assert.rejects(buffer(joinPieces(10, 4, stingy)), /sent 6 of the 10 bytes/);
 });
 
 test('a piece that can not be fetched is an error and never an end', async () => {
