@@ -203,11 +203,15 @@ export class MailFetch {
       largestBytes: pieceBytes,
       memory: { hold: () => holding, giveBack() {} },
     });
-    let piece: Buffer | NoMail = { kind: 'gone', mail };
+    let piece: Buffer | NoMail | undefined;
     try {
       for await (const outcome of outcomes) {
         piece = this.#pieceOf(mail, offset, outcome);
         break;
+      }
+      if (piece === undefined) {
+        const listed = await this.#folder.stillListed([mail]);
+        return listed.has(mail.id) ? this.#unavailable(mail, silence) : { kind: 'gone', mail };
       }
       const isShort = Buffer.isBuffer(piece) && piece.length === 0 && offset > 0 && offset < mail.sizeBytes;
       // The size may err, or the mail be expunged.
@@ -218,8 +222,13 @@ export class MailFetch {
     }
   }
 
-  #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | NoMail {
-    if (outcome.kind === 'missing') return { kind: 'gone', mail };
+  /** Undefined where nothing was said. */
+  #pieceOf(
+    mail: MeasuredMail,
+    offset: number,
+    outcome: FetchOutcome<MeasuredMail>,
+  ): Buffer | NoMail | undefined {
+    if (outcome.kind === 'missing') return undefined;
     if (outcome.kind === 'refused') return this.#unavailable(mail, outcome.refusal);
     const { body = nilBody } = outcome.data;
     const state = offset === 0 ? this.#stateOf(mail, outcome.data) : 'mail';

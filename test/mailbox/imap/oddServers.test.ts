@@ -84,18 +84,21 @@ for (const [what, found, kind] of [
   ['which is still listed, is unavailable', '1 2 3', 'unavailable'],
   ['which is not listed any more, is gone', '', 'gone'],
 ] as const) {
-  test(`a mail about which nothing is said, and ${what}, and the others come`, async () => {
-    const answers: Record<string, Answer> = {
-      FETCH: rows((uid) => (uid === 2 ? '' : body(uid))),
-      'UID SEARCH': ({ earlier }) => (earlier > 0 ? `* SEARCH ${found}\r\nTAG OK done\r\n` : undefined),
-    };
-    await withServer({ mails: threeMails, answers }, async ({ port }) => {
-      const fetched = await fetchFrom(optionsFor(port));
-      assert.deepEqual(sourcesOf(fetched), [threeMails[0], threeMails[2]]);
-      assert.deepEqual(kindsOf(fetched), ['1 mail', `2 ${kind}`, '3 mail']);
-      if (kind === 'unavailable') assert.match(sentenceIn(fetched), /UID 2 .* says nothing about it/);
+  for (const wholeBytes of [1_000_000, 0]) {
+    const how = wholeBytes === 0 ? 'streamed' : 'whole';
+    test(`a mail about which nothing is said, and ${what}, and the others come (${how})`, async () => {
+      const answers: Record<string, Answer> = {
+        FETCH: rows((uid, { args }) => (uid === 2 ? '' : fetchRow(uid, args, threeMails[uid - 1]))),
+        'UID SEARCH': ({ earlier }) => (earlier > 0 ? `* SEARCH ${found}\r\nTAG OK done\r\n` : undefined),
+      };
+      await withServer({ mails: threeMails, answers }, async ({ port }) => {
+        const fetched = await fetchFrom(optionsFor(port, { wholeBytes }));
+        assert.deepEqual(sourcesOf(fetched), [threeMails[0], threeMails[2]]);
+        assert.deepEqual(kindsOf(fetched), ['1 mail', `2 ${kind}`, '3 mail']);
+        if (kind === 'unavailable') assert.match(sentenceIn(fetched), /UID 2 .* says nothing about it/);
+      });
     });
-  });
+  }
 }
 
 /** A server that sets \Seen when a mail is fetched, PEEK or not, and says so in the same row. */
