@@ -16,7 +16,7 @@ const maxKeptHeaderBytes = 16 * 1024;
 /** So many were left out since they were last taken: the next ones are given before any more are looked at. */
 const maxLeftOut = 1_000;
 /** Mails that stay though the filter takes them, and that a mark names; it ends before further ones. */
-const maxNamed = 20;
+const maxNamed = 100;
 
 export interface CandidateCommands {
   /** The UIDs of all unread mails, ascending. */
@@ -46,14 +46,15 @@ export class Candidates {
   readonly #filter: HeaderFilter | undefined;
   readonly #marksLeftOut: boolean;
   readonly #lookedAtBefore: string;
-  /** Found and not looked at, ascending; undefined before the SEARCH. */
+  /** To be looked at, ascending, from `#next` on; undefined before the SEARCH. */
   #ahead: readonly number[] | undefined;
+  #next = 0;
   /** Taken by the filter and not listed yet. */
   #taken: number[] = [];
   /** Listed or to be listed, and not settled; or such that could not be looked at. */
   readonly #open = new Set<number>();
   /** Looked at and left unread. */
-  readonly #left = new Set<number>();
+  #left: number[] = [];
   #leftOut: LeftOutMail[] = [];
   #lookedUpTo = 0;
 
@@ -74,15 +75,15 @@ export class Candidates {
     const filter = this.#filter;
     this.#ahead ??= this.#leaveLookedAt(await this.#commands.search());
     if (filter === undefined) {
-      const page = this.#ahead.slice(0, Math.max(0, limit));
-      this.#ahead = this.#ahead.slice(page.length);
+      const page = this.#ahead.slice(this.#next, this.#next + Math.max(0, limit));
+      this.#next += page.length;
       return page;
     }
-    while (this.#taken.length < limit && this.#ahead.length > 0 && this.#leftOut.length < maxLeftOut) {
-      if (!mayLook()) break;
-      const uids = this.#ahead.slice(0, headersAtOnce);
+    const isDone = () => this.#taken.length >= limit || this.#leftOut.length >= maxLeftOut;
+    while (this.#next < this.#ahead.length && !isDone() && mayLook()) {
+      const uids = this.#ahead.slice(this.#next, this.#next + headersAtOnce);
       await this.#lookAt(uids, filter);
-      this.#ahead = this.#ahead.slice(uids.length);
+      this.#next += uids.length;
     }
     return this.#taken.splice(0, Math.max(0, limit));
   }
@@ -103,14 +104,9 @@ export class Candidates {
     const open = [...this.#open].sort((one, other) => one - other);
     const uid = Math.min(this.#lookedUpTo, (open[maxNamed] ?? Number.POSITIVE_INFINITY) - 1);
     const named = open.slice(0, maxNamed).filter((one) => one <= uid);
-    const left = [...this.#left].filter((one) => one <= uid);
-    return [
-      this.#mailbox,
-      [uid, ...named].join(','),
-      left.length,
-      hashOfUids(left),
-      this.#filter.fingerprint,
-    ].join(':');
+    const left = this.#left.filter((one) => one <= uid);
+    const parts = [this.#mailbox, [uid, ...named].join(','), left.length, hashOfUids(left)];
+    return [...parts, this.#filter.fingerprint].join(':');
   }
 
   /** Gives what has to be looked at, of all that was found. */
@@ -122,11 +118,10 @@ export class Candidates {
     const open = new Set(named);
     const left = found.filter((uid) => uid <= last && !open.has(uid));
     if (`${left.length}` !== count || hashOfUids(left) !== hash) return found;
-    for (const uid of left) this.#left.add(uid);
-    const ahead = found.filter((uid) => !this.#left.has(uid));
-    for (const uid of ahead) if (uid <= last) this.#open.add(uid);
+    this.#left = left;
+    for (const uid of found) if (open.has(uid)) this.#open.add(uid);
     this.#lookedUpTo = last;
-    return ahead;
+    return found.filter((uid) => uid > last || open.has(uid));
   }
 
   async #lookAt(uids: readonly number[], filter: HeaderFilter): Promise<void> {
@@ -139,7 +134,7 @@ export class Candidates {
       if (filter.takes(header)) taken.push(uid);
       else if (this.#marksLeftOut) {
         leftOut.push({ mail: mailRef(uid), header: Buffer.from(header.subarray(0, maxKeptHeaderBytes)) });
-      } else this.#left.add(uid);
+      } else this.#left.push(uid);
     });
     // Gone, or to be looked at by the next session.
     for (const uid of unseen) this.#open.add(uid);
@@ -170,9 +165,9 @@ export function mailRef(uid: number): MailRef {
 }
 
 function hashOfUids(uids: readonly number[]): string {
-  return hashOf([...uids].sort((one, other) => one - other).join(','));
+  return hashOf(Uint32Array.from(uids).sort());
 }
 
-function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+function hashOf(content: string | Uint32Array): string {
+  return createHash('sha256').update(content).digest('base64url').slice(0, 22);
 }
