@@ -44,7 +44,7 @@ const protocolCodes = new Set([
 /** Response codes of a server that would take the same command at another time. */
 const busyCodes = new Set(['LIMIT', 'UNAVAILABLE', 'INUSE', 'OVERQUOTA', 'THROTTLED']);
 const busyText =
-  /too many|maximum number of connections|connections? limit|rate limit|throttl|try again|temporar(y|ily)/i;
+  /too many|maximum number of connections|(connections?|rate|bandwidth) limit|throttl|try again|temporar(y|ily)|serv(er|ice) unavailable/i;
 
 /** Reads a tagged NO or BAD out of what imapflow threw or logged. */
 export function refusalOf(error: unknown): Refusal | undefined {

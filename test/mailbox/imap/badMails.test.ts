@@ -49,12 +49,18 @@ test('a mail with no size to be had is still fetched', async () => {
   });
 });
 
-test('a server that is out of breath in a fetch blames no mail', async () => {
-  const script = { mails: [aMail, aMail], answers: { FETCH: 'TAG NO [UNAVAILABLE] Try later\r\n' } };
-  await withServer(script, async ({ port }) => {
-    await assertFails(drain(optionsFor(port)), 'busy', /\[UNAVAILABLE\] Try later/);
+for (const words of [
+  '[UNAVAILABLE] Try later',
+  'Server Unavailable. 15',
+  'Account exceeded bandwidth limits.',
+]) {
+  test(`a server that is out of breath in a fetch blames no mail: ${words}`, async () => {
+    const script = { mails: [aMail, aMail], answers: { FETCH: `TAG NO ${words}\r\n` } };
+    await withServer(script, async ({ port }) => {
+      await assertFails(drain(optionsFor(port)), 'busy', /Try later|Server Unavailable|bandwidth limits/);
+    });
   });
-});
+}
 
 const throttled = (ms: number) =>
   `TAG BAD Request is throttled. Suggested Backoff Time: ${ms} milliseconds\r\n`;

@@ -35,6 +35,8 @@ const refusals: readonly [string, 'login' | 'busy', RegExp][] = [
   ['NO [LIMIT] Too many simultaneous connections', 'busy', /put off by the server: NO \[LIMIT\] Too many/],
   ['NO [ALERT] Too many simultaneous connections. (Failure)', 'busy', /Too many simultaneous/],
   ['NO [UNAVAILABLE] Temporary authentication failure.', 'busy', /\[UNAVAILABLE\]/],
+  ['NO [ALERT] Account exceeded command or bandwidth limits. (Failure)', 'busy', /bandwidth limits/],
+  ['NO Server Unavailable. 15', 'busy', /Server Unavailable\. 15/],
   ['NO Maximum number of connections from user+IP exceeded', 'busy', /Maximum number of connections/],
   ['NO wrong password pass-7391-word for you', 'login', /wrong password \*\*\* for you/],
   [`NO ${'x'.repeat(5_000)}`, 'login', /refused: x{199}…\. Check/],
