@@ -1,7 +1,7 @@
 import type { ImapFlow } from 'imapflow';
 import type { FetchMemory } from '../fetchedMail.ts';
 import type { Holding } from '../mailbox.ts';
-import { type FetchData, readParsedResponse, unreadBody } from './fetchResponse.ts';
+import type { FetchData } from './fetchResponse.ts';
 import type { FetchTap } from './fetchTap.ts';
 import { type ImapToken, runCommand } from './imapflowInside.ts';
 
@@ -19,12 +19,10 @@ export type LiteralMemory = Pick<FetchMemory, 'hold' | 'giveBack'>;
 
 /** What is read ahead, in bytes. With 1 MiB a drain takes 6 % longer: a mail that waits leaves the cache. */
 const aheadBytes = 192 * 1024;
-/** What a response takes on the wire beside its mail, about. */
-const responseBytes = 512;
 
 /**
- * The responses of one UID FETCH, from the tap or from imapflow. Sent in place of imapflow's own command, which makes
- * up an MD5 id for each response and compiles each name anew. A server's wish to slow down is a refusal.
+ * The responses of one UID FETCH. Sent in place of imapflow's own command, which makes up an MD5 id for each response
+ * and compiles each name anew. A server's wish to slow down is a refusal.
  */
 export class FetchCommand {
   readonly #memory: LiteralMemory;
@@ -136,18 +134,8 @@ export class FetchCommand {
   }
 
   async #run(client: ImapFlow, uids: string, items: FetchItems): Promise<void> {
-    const onUntagged = async (response: unknown): Promise<void> => {
-      let data = readParsedResponse(response);
-      const bodyBytes = data.body?.length ?? 0;
-      // Its bytes are here already, within imapflow's own limits, and are counted now.
-      const holding = bodyBytes === 0 ? undefined : await this.holdLiteral(bodyBytes, undefined);
-      if (holding !== undefined) data = { ...data, holding };
-      else if (bodyBytes > 0) data = { ...data, body: unreadBody };
-      this.add(data, responseBytes + (data.body?.length ?? 0));
-      if (this.isFull) await new Promise<void>((resume) => this.whenRoom(resume));
-    };
     const args = [{ type: 'SEQUENCE', value: uids } as const, tokensOf(items)];
-    await runCommand(client, 'UID FETCH', args, { FETCH: onUntagged });
+    await runCommand(client, 'UID FETCH', args);
   }
 }
 

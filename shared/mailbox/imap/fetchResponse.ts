@@ -1,5 +1,4 @@
 import type { Holding } from '../mailbox.ts';
-import { fetchItemsOf, memberOf } from './imapflowInside.ts';
 
 /** What one FETCH response (RFC 3501, 7.4.2) says about a mail, of what this app asks for. */
 export interface FetchData {
@@ -26,10 +25,11 @@ export const nilBody: Buffer = Buffer.alloc(0);
 /** The body of a mail that turned out larger than what is taken whole: its literal was read away. */
 export const unreadBody: Buffer = Buffer.alloc(0);
 
-const start = /^\* (\d{1,10}) FETCH \(/i;
+/** Some servers put NULs before it. */
+const start = /^\0*\* +(\d{1,10}) +FETCH +\(/i;
 const spaces = / */y;
-const itemName = /([A-Z0-9.-]+)(\[[^\]]*\])?(?:<\d+>)? /iy;
-const literalMark = /~?\{\d+\}\r?\n/y;
+const itemName = /([A-Z0-9.-]+)(\[[^\]]*\])?(?:<\d+>)? */iy;
+const literalMark = /~?\{\d+\+?\}\r?\n/y;
 const quotedString = /"((?:[^"\\]|\\.)*)"/sy;
 const atom = /[^\s()"{]+/y;
 
@@ -76,6 +76,7 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
     case 'INTERNALDATE':
       return value.kind === 'bytes' ? { internalDate: value.bytes.toString('latin1') } : {};
     case 'BODY':
+    case 'BODY.PEEK':
       if (/^\[HEADER\.FIELDS/i.test(section ?? ''))
         return { header: value.kind === 'bytes' ? value.bytes : nilBody };
       return section === '[]' ? { body: value.kind === 'bytes' ? value.bytes : nilBody } : {};
@@ -87,28 +88,6 @@ function itemOf(name: string, section: string | undefined, value: Value): Partia
 function numberIn(value: Value, otherwise = 0): number {
   const text = value.kind === 'atom' ? value.text : value.kind === 'bytes' ? `${value.bytes}` : '';
   return /^\d{1,15}$/.test(text) ? Number(text) : otherwise;
-}
-
-/** A FETCH response as imapflow parsed it. */
-export function readParsedResponse(response: unknown): FetchData {
-  let data: FetchData = { sequence: numberIn(parsedValue(response, 'command')), uid: 0 };
-  for (const { name, value } of fetchItemsOf(response)) {
-    const key = memberOf(name, 'value');
-    const section = memberOf(name, 'section');
-    const part = Array.isArray(section) ? `[${memberOf(section[0], 'value') ?? ''}]` : undefined;
-    if (typeof key === 'string') data = { ...data, ...itemOf(key, part, parsedValue(value, 'value')) };
-  }
-  return data;
-}
-
-function parsedValue(token: unknown, member: string): Value {
-  if (Array.isArray(token)) {
-    const texts: unknown[] = token.map((one: unknown) => memberOf(one, 'value'));
-    return { kind: 'list', atoms: texts.filter((text) => typeof text === 'string') };
-  }
-  const content = memberOf(token, member);
-  if (typeof content === 'string') return { kind: 'bytes', bytes: Buffer.from(content) };
-  return Buffer.isBuffer(content) ? { kind: 'bytes', bytes: content } : { kind: 'atom', text: 'NIL' };
 }
 
 class ResponseReader {

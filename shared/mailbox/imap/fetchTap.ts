@@ -17,13 +17,11 @@ const LF = 0x0a;
 const maxTextBytes = 64 * 1024;
 /** A mail is one literal. Small ones take far more memory than they have on the wire. */
 const maxLiterals = 16;
-const literalMark = /\{(\d{1,15})\}\r?\n$/;
-const longestMark = 20;
+const literalMark = /\{(\d+)\+?\}\r?\n$/;
 
 /**
  * Reads FETCH responses out of what comes from the server before imapflow does, which makes most of what a mail costs.
- * All else, and any response that is not quite as expected, goes on to imapflow as it came, and so in order. See
- * docs/decisions/0003-fetch-tap.md.
+ * All else goes on to imapflow as it came, and so in order. See docs/decisions/0003-fetch-tap.md.
  */
 export class FetchTap {
   readonly #parser: ImapParser;
@@ -60,11 +58,12 @@ export class FetchTap {
 
   /** Goes through `chunk` from `start` on. Every way out calls `next`, or hands it to who will. */
   #consume(chunk: Buffer, start: number, next: TransformCallback): void {
-    const nothingHeld = this.#heldBytes === 0 && this.#response === undefined;
-    if (nothingHeld && (this.#sink === undefined || !this.#isParserIdle())) {
-      this.#pass([chunk.subarray(start)], next);
+    const begunEnd = start + this.#begunBytes(chunk, start);
+    if (begunEnd > start) {
+      this.#pass(chunk.subarray(start, begunEnd), () => this.#consume(chunk, begunEnd, next));
       return;
     }
+    const sink = this.#sink;
     let at = start;
     while (at < chunk.length) {
       if (this.#response?.isInLiteral === true) {
@@ -74,55 +73,65 @@ export class FetchTap {
         continue;
       }
       const lineEnd = chunk.indexOf(LF, at) + 1;
-      this.#hold(chunk.subarray(at, lineEnd === 0 ? chunk.length : lineEnd));
-      at = lineEnd === 0 ? chunk.length : lineEnd;
+      const piece = chunk.subarray(at, lineEnd === 0 ? chunk.length : lineEnd);
+      this.#held.push(piece);
+      this.#heldBytes += piece.length;
+      at += piece.length;
       if (lineEnd === 0 && this.#heldBytes <= maxTextBytes) break;
-      const taken = lineEnd === 0 ? 'not ours' : this.#takeLine();
-      if (taken === 'not ours' && this.#response?.isPartlyUnread === true) {
-        // imapflow can't be given what was read away, so nothing behind it could be read either.
-        this.#sink?.fail(Object.assign(new Error('A response is too long'), { code: 'ResponseTooLarge' }));
-        return;
-      }
-      if (taken === 'not ours') {
-        this.#pass(this.#takeAll(), () => this.#consume(chunk, at, next));
-        return;
-      }
+      const line = this.#takeHeld();
+      const taken = this.#takeLine(line.toString('latin1'));
       if (taken === 'complete') continue;
-      const sink = this.#sink;
-      this.#beginLiteral(taken.response, taken.literalBytes)
-        .then(() => this.#consume(chunk, at, next))
-        .catch((error: unknown) => sink?.fail(error));
+      if (taken === 'too much') {
+        sink?.fail(Object.assign(new Error('A response is too long'), { code: 'ResponseTooLarge' }));
+      } else if (taken === 'not ours') {
+        this.#pass(line, () => this.#consume(chunk, at, next));
+      } else {
+        this.#beginLiteral(taken.response, taken.literalBytes)
+          .then(() => this.#consume(chunk, at, next))
+          .catch((error: unknown) => sink?.fail(error));
+      }
       return;
     }
-    const sink = this.#sink;
     if (sink?.isFull === true) sink.whenRoom(() => next());
     else next();
   }
 
-  #hold(piece: Buffer): void {
-    this.#held.push(piece);
-    this.#heldBytes += piece.length;
+  /** What belongs to a response that imapflow has begun to read, and without a sink all. */
+  #begunBytes(chunk: Buffer, start: number): number {
+    if (this.#heldBytes > 0 || this.#response !== undefined) return 0;
+    if (this.#sink === undefined) return chunk.length - start;
+    const { state, literalWaiting, lineBytes, inputBuffer } = this.#parser;
+    if (state === 1 && lineBytes === 0 && inputBuffer.length === 0) return 0;
+    const end = literalWaiting > 0 ? start + literalWaiting : chunk.indexOf(LF, start) + 1 || chunk.length;
+    return Math.min(end, chunk.length) - start;
   }
 
-  /** Adds the line that is held to the response, which is complete with it or goes on with a literal. */
-  #takeLine(): 'not ours' | 'complete' | { readonly response: OpenResponse; readonly literalBytes: number } {
+  #takeHeld(): Buffer {
     const [only, second] = this.#held;
-    const line = only !== undefined && second === undefined ? only : Buffer.concat(this.#held);
-    this.#held = [line];
-    const text = line.toString('latin1');
-    if (this.#response === undefined && !(this.#sink !== undefined && beginsFetchResponse(text)))
-      return 'not ours';
-    const response = this.#response ?? new OpenResponse();
-    const mark = literalMark.exec(text.slice(-longestMark));
-    const literalBytes = mark === null ? undefined : Number(mark[1]);
-    if (!this.#mayTake(response, line.length, literalBytes ?? 0)) return 'not ours';
-    this.#response = response;
-    response.addLine(line, text);
-    this.#parser.readBytesCounter += line.length;
+    const held = only !== undefined && second === undefined ? only : Buffer.concat(this.#held);
     this.#held = [];
     this.#heldBytes = 0;
+    return held;
+  }
+
+  /** Adds a line to the response, which is complete with it or goes on with a literal. */
+  #takeLine(
+    line: string,
+  ): 'not ours' | 'too much' | 'complete' | { response: OpenResponse; literalBytes: number } {
+    if (this.#response === undefined && !(this.#sink !== undefined && beginsFetchResponse(line)))
+      return 'not ours';
+    const response = this.#response ?? new OpenResponse();
+    const mark = literalMark.exec(line);
+    const literalBytes = mark === null ? undefined : Number(mark[1]);
+    if (!this.#mayTake(response, line.length, literalBytes ?? 0))
+      return this.#response === undefined ? 'not ours' : 'too much';
+    this.#response = response;
+    response.text += line;
+    response.sizeBytes += line.length;
+    this.#parser.readBytesCounter += line.length;
     if (literalBytes !== undefined) return { response, literalBytes };
-    return this.#endResponse(response) ? 'complete' : 'not ours';
+    this.#endResponse(response);
+    return 'complete';
   }
 
   async #beginLiteral(response: OpenResponse, sizeBytes: number): Promise<void> {
@@ -139,43 +148,16 @@ export class FetchTap {
     );
   }
 
-  #endResponse(response: OpenResponse): boolean {
-    const data = parseFetchResponse(response.text, response.literals);
-    // What was read away can't go on to imapflow: then it is as if the server had said nothing.
-    if (data === undefined && !response.isPartlyUnread) return false;
+  /** One that can't be read is as if the server had said nothing. */
+  #endResponse({ text, literals, holding, sizeBytes }: OpenResponse): void {
     this.#response = undefined;
-    if (data === undefined) this.#giveBack(response);
-    else {
-      const { holding } = response;
-      this.#sink?.add(holding === undefined ? data : { ...data, holding }, response.sizeBytes);
-    }
-    return true;
+    const data = parseFetchResponse(text, literals);
+    if (data !== undefined) this.#sink?.add(holding === undefined ? data : { ...data, holding }, sizeBytes);
+    else if (holding !== undefined) this.#sink?.giveBack(holding);
   }
 
-  /** All that was kept from imapflow so far. */
-  #takeAll(): readonly Buffer[] {
-    const pieces = [...(this.#response?.pieces ?? []), Buffer.concat(this.#held)];
-    if (this.#response !== undefined) this.#giveBack(this.#response);
-    this.#response = undefined;
-    this.#held = [];
-    this.#heldBytes = 0;
-    return pieces;
-  }
-
-  #giveBack({ holding }: OpenResponse): void {
-    if (holding !== undefined) this.#sink?.giveBack(holding);
-  }
-
-  #pass(pieces: readonly Buffer[], done: TransformCallback): void {
-    const [first, ...rest] = pieces;
-    if (first === undefined) done();
-    else if (this.#mayPass(first)) this.#passOn(first, 'latin1', () => this.#pass(rest, done));
-  }
-
-  /** Between two responses: what comes next begins one. */
-  #isParserIdle(): boolean {
-    const { state, lineBytes, inputBuffer, literals } = this.#parser;
-    return state === 1 && lineBytes === 0 && inputBuffer.length === 0 && literals.length === 0;
+  #pass(chunk: Buffer, done: TransformCallback): void {
+    if (this.#mayPass(chunk)) this.#passOn(chunk, 'latin1', done);
   }
 }
 
@@ -184,25 +166,14 @@ class OpenResponse {
   text = '';
   sizeBytes = 0;
   readonly literals: Buffer[] = [];
-  /** As it came. */
-  readonly pieces: Buffer[] = [];
   /** What its literals hold of the memory budget. */
   holding: Holding | undefined;
-  /** Whether a literal of it was read away. */
-  isPartlyUnread = false;
   isInLiteral = false;
   #literal: Buffer | undefined;
   #unfilledBytes = 0;
 
-  addLine(line: Buffer, text: string): void {
-    this.text += text;
-    this.pieces.push(line);
-    this.sizeBytes += line.length;
-  }
-
   /** The next bytes go into `literal`, or are read away where there is none. */
   beginLiteral(sizeBytes: number, literal: Buffer | undefined): void {
-    if (literal === undefined) this.isPartlyUnread = true;
     this.#literal = literal;
     this.sizeBytes += sizeBytes;
     this.#unfilledBytes = sizeBytes;
@@ -222,9 +193,7 @@ class OpenResponse {
 
   #endLiteral(): void {
     this.isInLiteral = false;
-    const literal = this.#literal ?? unreadBody;
-    this.literals.push(literal);
-    this.pieces.push(literal);
+    this.literals.push(this.#literal ?? unreadBody);
     this.#literal = undefined;
   }
 }

@@ -12,10 +12,9 @@ export interface ImapParser extends Transform {
   /** 1 between and in lines, 2 in a literal. */
   readonly state: number;
   readonly lineBytes: number;
+  /** What is still to come of a literal, in bytes. */
+  readonly literalWaiting: number;
   readonly inputBuffer: readonly unknown[];
-  readonly literals: readonly unknown[];
-  readonly maxLiteralSize: number;
-  readonly maxResponseSize: number;
   readBytesCounter: number;
 }
 
@@ -81,17 +80,13 @@ export function boundThrottling(client: ImapFlow, mostMs: number): void {
   Object.assign(client, { throttleWait });
 }
 
-/**
- * Sends a command and hands on its untagged responses, by their name, as imapflow parsed them, each once the last was
- * taken. Rejects as the command is refused.
- */
+/** Sends a command. Rejects as it is refused. */
 export async function runCommand(
   client: ImapFlow,
   command: string,
   args: readonly ImapToken[],
-  untagged: Readonly<Record<string, (response: unknown) => Promise<void>>> = {},
 ): Promise<void> {
-  const response: unknown = await execOf(client)(command, args, { untagged });
+  const response: unknown = await execOf(client)(command, args, {});
   // Until then imapflow reads nothing more.
   const next = memberOf(response, 'next');
   if (typeof next === 'function') next();
@@ -101,18 +96,6 @@ function execOf(client: ImapFlow): (name: unknown, args: unknown, options: unkno
   const exec: unknown = Reflect.get(client, 'exec');
   if (typeof exec !== 'function') throw unknownVersion('its way to send a command');
   return (...given) => exec.apply(client, given);
-}
-
-/** The items of a FETCH response (RFC 3501, 7.4.2) as imapflow parsed it: names, as they stand, and values. */
-export function fetchItemsOf(
-  response: unknown,
-): readonly { readonly name: unknown; readonly value: unknown }[] {
-  const list = memberOf(memberOf(response, 'attributes'), 1);
-  if (!Array.isArray(list)) return [];
-  return Array.from({ length: Math.floor(list.length / 2) }, (_, index) => ({
-    name: list[2 * index],
-    value: list[2 * index + 1],
-  }));
 }
 
 /** The response code of a refusal, which some commands leave where the parser put it. */
@@ -128,11 +111,11 @@ export function memberOf(value: unknown, name: string | number): unknown {
 }
 
 function isParser(value: unknown): value is ImapParser {
-  const numbers = ['state', 'lineBytes', 'maxLiteralSize', 'maxResponseSize', 'readBytesCounter'];
+  const numbers = ['state', 'lineBytes', 'literalWaiting', 'readBytesCounter'];
   return (
     typeof memberOf(value, '_transform') === 'function' &&
     numbers.every((name) => typeof memberOf(value, name) === 'number') &&
-    ['inputBuffer', 'literals'].every((name) => Array.isArray(memberOf(value, name)))
+    Array.isArray(memberOf(value, 'inputBuffer'))
   );
 }
 

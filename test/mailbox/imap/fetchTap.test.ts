@@ -128,30 +128,43 @@ test('without a sink imapflow reads everything', async () => {
   assert.equal(passed.filter((text) => text.includes('FETCH')).length, 4);
 });
 
-test('what is too large or no FETCH response after all is left to imapflow, whole', async () => {
-  const large = 'x'.repeat(9 * 1024 * 1024);
-  const strange = ['* 4 FETCH (UID 4 BODY[] {3}\r\nabc BODY[', 'y'.repeat(70_000), ']\r\n'].join('');
-  for (const response of [
-    row(4, large),
-    `* 4 FETCH (UID 4 X {3}\r\nabc BODY[] {${large.length}}\r\n${large})\r\n`,
-    '* 4 FETCH (UID 4 BODY[] {3}\r\nabc FLAGS)\r\n',
-    '* 4 FETCH (UID 4 BODY[] "no end)\r\n',
-    strange,
-    `* 4 FETCH (UID 4 X (${'{1}\r\nx '.repeat(100)}))\r\n`,
-  ]) {
-    const { rows, passed } = await read([
-      Buffer.from(row(1, 'one')),
-      Buffer.from(response),
-      Buffer.from(row(5, 'five')),
-    ]);
+const large = 'x'.repeat(9 * 1024 * 1024);
+for (const [what, response, isPassed] of [
+  ['what is too large is left to imapflow', row(4, large), true],
+  ['what has no end of its literal is none', '* 4 FETCH (UID 4 BODY[] {3}\r\nabc FLAGS)\r\n', false],
+  ['what has no end of its string is none', '* 4 FETCH (UID 4 BODY[] "no end)\r\n', false],
+] as const) {
+  test(`${what}, and its neighbours are read`, async () => {
+    const responses = [row(1, 'one'), response, row(5, 'five')];
+    const { rows, passed } = await read(responses.map((one) => Buffer.from(one)));
     assert.deepEqual(
       rows.map(({ uid }) => uid),
       [1, 5],
     );
-    assert.equal(passed.length, 1);
-    assert.ok(passed[0]?.startsWith('* 4 FETCH (UID 4'));
-  }
-});
+    assert.equal(passed.length, isPassed ? 1 : 0);
+  });
+}
+
+for (const [what, rest] of [
+  ['literal', `BODY[] {${large.length}}\r\n`],
+  ['literal mark', `BODY[] {${'9'.repeat(99)}}\r\n`],
+  ['line', `BODY[${'y'.repeat(70_000)}]\r\n`],
+  ['line without end', `BODY[${'y'.repeat(70_000)}`],
+  ['list of literals', '{1}\r\nx '.repeat(100)],
+] as const) {
+  test(`too large a ${what} behind a literal ends the fetch`, async () => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
+    const tap = new FetchTap(client, newBuffers);
+    tap.largestResponseBytes = 8 * 1024 * 1024;
+    const add = () => assert.fail('a row');
+    tap.attach({ ...aSink, add, isFull: false, whenRoom: setImmediate, fail: resolve });
+    const parser = Reflect.get(client, 'streamer') as Duplex;
+    parser.write(Buffer.from(`* 4 FETCH (UID 4 X {3}\r\nabc ${rest}`));
+    assert.match(String(await promise), /too long/);
+    parser.destroy();
+  });
+}
 
 test('while the sink is full nothing more is read', async () => {
   let resume: (() => void) | undefined;

@@ -58,6 +58,11 @@ const strangeFetches: readonly (readonly [string, (uid: number) => string])[] = 
     'flags apart, in the middle',
     (uid) => `* ${uid} FETCH (UID ${uid} FLAGS ())\r\n${body(uid).replace(' FLAGS ()', '')}`,
   ],
+  ['too many blanks', (uid) => body(uid).replaceAll(' F', '  F').replace('UID', ' UID ')],
+  ['too few blanks', (uid) => body(uid).replace('[] {', '[]{').replace('FLAGS (', 'FLAGS(')],
+  ['NULs before a row', (uid) => `\0\0${body(uid)}`],
+  ['BODY.PEEK, as it was asked for', (uid) => body(uid).replace('BODY[]', 'BODY.PEEK[]')],
+  ['literals as clients mark them', (uid) => body(uid).replace('}', '+}')],
 ];
 for (const [what, row] of strangeFetches) {
   test(`each mail is delivered as itself by a server that sends ${what}`, async () => {
