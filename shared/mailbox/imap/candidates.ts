@@ -50,12 +50,12 @@ export class Candidates {
   #ahead: readonly number[] | undefined;
   #next = 0;
   /** Taken by the filter and not listed yet. */
-  #taken: number[] = [];
+  readonly #taken: number[] = [];
   /** Listed or to be listed, and not settled; or such that could not be looked at. */
   readonly #open = new Set<number>();
   /** Looked at and left unread. */
   #left: number[] = [];
-  #leftOut: LeftOutMail[] = [];
+  readonly #leftOut: LeftOutMail[] = [];
   #lookedUpTo = 0;
 
   constructor(
@@ -89,9 +89,7 @@ export class Candidates {
   }
 
   takeLeftOut(): readonly LeftOutMail[] {
-    const leftOut = this.#leftOut;
-    this.#leftOut = [];
-    return leftOut;
+    return this.#leftOut.splice(0);
   }
 
   settled(uids: readonly number[]): void {

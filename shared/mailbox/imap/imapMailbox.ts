@@ -37,13 +37,8 @@ async function connect(options: MailboxOptions): Promise<OpenFolder> {
 
 /** What would end a command line, or the credentials in it, never gets near a server. */
 function refuseUnsafeOptions({ username, folder, credential, host }: MailboxOptions): void {
-  const values: readonly (readonly [string, string])[] = [
-    ['host', host],
-    ['username', username],
-    ['folder', folder],
-    ...(credential.kind === 'password' ? ([['password', credential.password]] as const) : []),
-  ];
-  for (const [column, value] of values) {
+  const password = credential.kind === 'password' ? { password: credential.password } : {};
+  for (const [column, value] of Object.entries({ host, username, folder, ...password })) {
     if (value === '') throw new Failure('config', `Column ${column} is empty. Set it.`);
     if (/[\r\n\0]/.test(value)) {
       throw new Failure(

@@ -127,8 +127,11 @@ export class ImapSession implements MailboxSession {
     const request: UidFetch<MailRef> = { mails, items: { names: ['FLAGS', 'INTERNALDATE', 'RFC822.SIZE'] } };
     for await (const { mail, data } of this.#fetchInTurn(request, 'measuring mails')) {
       // Without data it is there all the same; that it can't be handed over is said by the fetch.
-      measured.set(mail.id, { ...mail, ...(data ? measureOf(data) : { sizeBytes: unknownSizeBytes }) });
-      const isDone = data?.flags?.has('\\seen') || data?.flags?.has('\\deleted');
+      const { flags, sizeBytes = unknownSizeBytes, internalDate = '' } = data ?? {};
+      const receivedAt = new Date(internalDate);
+      const isDated = !Number.isNaN(receivedAt.getTime());
+      measured.set(mail.id, { ...mail, sizeBytes, ...(isDated ? { receivedAt } : {}) });
+      const isDone = flags?.has('\\seen') || flags?.has('\\deleted');
       if (!isDone) this.#folder.unread.add(mail.id);
     }
     return mails.flatMap((mail) => measured.get(mail.id) ?? []);
@@ -319,14 +322,6 @@ function refusalOfHeader(header: Buffer): Refusal | undefined {
   if (header === nilBody) return { status: 'OK', text: 'without its header' };
   if (isStandIn(header)) return standIn;
   return header === unreadBody ? { status: 'OK', text: 'with an endless header' } : undefined;
-}
-
-function measureOf({
-  sizeBytes = 0,
-  internalDate,
-}: FetchData): Pick<MeasuredMail, 'sizeBytes' | 'receivedAt'> {
-  const receivedAt = new Date(internalDate ?? '');
-  return { sizeBytes, ...(Number.isNaN(receivedAt.getTime()) ? {} : { receivedAt }) };
 }
 
 /** Not every type that imapflow declares is what a server sends. */

@@ -241,8 +241,7 @@ export class MailFetch {
 
   /** An empty body is sent for a mail that the server can't read, and for an expunged one, then unknown to it. */
   async *#explainEmpty(mails: readonly MeasuredMail[]): AsyncGenerator<NoMail> {
-    const known = this.#ask({ mails, items: { names: ['FLAGS'] }, answers: () => true });
-    for await (const { kind, mail } of known) {
+    for await (const { kind, mail } of this.#ask({ mails, items: {} })) {
       const refusal = { status: 'NO', text: `0 of ${mail.sizeBytes} bytes were sent` } as const;
       yield kind === 'missing' ? { kind: 'gone', mail } : this.#unavailable(mail, refusal);
     }

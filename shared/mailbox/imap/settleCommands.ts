@@ -18,7 +18,9 @@ export class SettleCommands {
 
   /** One STORE for all, or a few when the command line would get too long. */
   async markRead(uids: readonly number[]): Promise<void> {
-    await this.#flag(uids, ['\\Seen']);
+    await this.#inSets(uids, 'flagging mails', ({ client }, set) =>
+      client.messageFlagsAdd(set, ['\\Seen'], silently),
+    );
   }
 
   async markUnread(uids: readonly number[]): Promise<void> {
@@ -64,7 +66,7 @@ export class SettleCommands {
    * made where it is missing. Mails that are flagged \Deleted already were copied, and are only deleted.
    */
   async move(uids: readonly number[], folder: string): Promise<readonly number[]> {
-    await this.#flag(uids, ['\\Seen']);
+    await this.markRead(uids);
     let isMoved = true;
     for (const wasCopied of [false, true]) {
       const alike = uids.filter((uid) => this.#foundDeleted.has(uid) === wasCopied);
@@ -78,24 +80,12 @@ export class SettleCommands {
     return isMoved ? [] : await this.delete(uids);
   }
 
-  /** The UIDs of all mails that are flagged \Deleted, by whomever. */
-  async findDeleted(): Promise<readonly number[]> {
-    const found = await this.#folder.search({ deleted: true }, 'looking for mails');
-    for (const uid of found) this.#foundDeleted.add(uid);
-    return found;
-  }
-
-  /** The UIDs of all mails that are \Seen or flagged \Deleted. */
+  /** The UIDs of all mails that are \Seen or flagged \Deleted, by whomever. */
   async findReadOrDeleted(): Promise<readonly number[]> {
-    const deleted = await this.findDeleted();
+    const deleted = await this.#folder.search({ deleted: true }, 'looking for mails');
+    for (const uid of deleted) this.#foundDeleted.add(uid);
     const read = await this.#folder.search({ seen: true }, 'looking for mails');
     return [...new Set([...deleted, ...read])].sort((one, other) => one - other);
-  }
-
-  #flag(uids: readonly number[], flags: string[]): Promise<void> {
-    return this.#inSets(uids, 'flagging mails', ({ client }, set) =>
-      client.messageFlagsAdd(set, flags, silently),
-    );
   }
 
   /**

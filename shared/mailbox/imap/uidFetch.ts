@@ -29,8 +29,6 @@ export type FetchOutcome<M extends MailRef> =
 export interface UidFetch<M extends MailRef> {
   readonly mails: readonly M[];
   readonly items: FetchItems;
-  /** Whether a response holds what was asked for; absent: `holdsItems`. */
-  readonly answers?: (data: FetchData) => boolean;
   /** The largest mail taken, in bytes, and what may be on the wire before the next response; absent: `dataBytes`. */
   readonly largestBytes?: number;
   /** Absent: no memory is counted for what is not a mail. */
@@ -45,10 +43,10 @@ const uncounted: LiteralMemory = {
 };
 
 /** A server may also send responses of its own about flags. Of a body NIL counts, as the server's answer. */
-function holdsItems({ body, header, names }: FetchItems, data: FetchData): boolean {
+function holdsItems({ body, header, names = [] }: FetchItems, data: FetchData): boolean {
   if (body !== undefined) return data.body !== undefined;
   if (header !== undefined) return data.header !== undefined;
-  return (names?.includes('RFC822.SIZE') ? data.sizeBytes : data.flags) !== undefined;
+  return names.length === 0 || (names.includes('RFC822.SIZE') ? data.sizeBytes : data.flags) !== undefined;
 }
 
 /**
@@ -62,7 +60,7 @@ export async function* fetchByUid<M extends MailRef>(
   request: UidFetch<M>,
 ): AsyncGenerator<FetchOutcome<M>, void, undefined> {
   const { items, memory = uncounted } = request;
-  const answers = request.answers ?? ((data) => holdsItems(items, data));
+  const answers = (data: FetchData): boolean => holdsItems(items, data);
   // In the order in which a server goes through them.
   const ascending = [...request.mails].sort((one, other) => one.id - other.id);
   const waiting = new Map(ascending.map((mail) => [mail.id, mail]));
