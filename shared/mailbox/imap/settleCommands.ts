@@ -10,6 +10,7 @@ export class SettleCommands {
   readonly #folder: Folder;
   /** Flagged \Deleted here and not seen expunged, on a server without UIDPLUS. */
   readonly #leftFlagged = new Set<number>();
+  #hasFlagged = false;
   readonly #foundDeleted = new Set<number>();
 
   constructor(folder: Folder) {
@@ -31,53 +32,53 @@ export class SettleCommands {
 
   /** Expunges just these (UIDPLUS, RFC 4315), else flags them; gives those that stay, others being flagged too. */
   async delete(uids: readonly number[]): Promise<readonly number[]> {
-    let isFlagged = false;
-    await this.#inSets(uids, 'deleting mails', ({ client }, set) => {
-      if (client.capabilities.has('UIDPLUS')) return client.messageDelete(set, silently);
-      isFlagged = true;
-      return client.messageFlagsAdd(set, ['\\Deleted', '\\Seen'], silently);
-    });
-    if (!isFlagged) return [];
-    for (const uid of uids) this.#leftFlagged.add(uid);
-    return await this.#folder.run(
-      'deleting mails',
-      (connection) => this.#expunge(connection, uids),
-      this.#folder.openMs,
-    );
-  }
-
-  /** In one turn: between the look for others and the EXPUNGE no other command comes, nor another connection. */
-  async #expunge(connection: ImapConnection, uids: readonly number[]): Promise<readonly number[]> {
-    const flagged = await connection.search({ deleted: true }, 'looking for mails');
-    // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
-    if (!flagged.every((uid) => this.#leftFlagged.has(uid))) {
-      const stay = new Set(flagged);
-      return uids.filter((uid) => stay.has(uid));
-    }
-    // imapflow has no EXPUNGE by itself; flagging ours again changes nothing.
-    for (const set of compactUids(flagged))
-      await connection.require('deleting mails', () => connection.client.messageDelete(set, silently));
-    this.#leftFlagged.clear();
-    return [];
+    await this.#inSets(uids, 'deleting mails', (connection, set) => this.#remove(connection, set));
+    return await this.#expungeFlagged(uids);
   }
 
   /**
-   * Marks mails as read and moves them: MOVE (RFC 6851), else COPY, then `delete`; gives those that stay. The folder is
-   * made where it is missing. Mails that are flagged \Deleted already were copied, and are only deleted.
+   * Marks mails as read and moves them: MOVE (RFC 6851), else COPY and, in the same turn, so that a run that breaks off
+   * copies few of them twice, as `delete` does; gives those that stay. The folder is made where it is missing. Mails
+   * that are flagged \Deleted already were copied, and are only deleted.
    */
   async move(uids: readonly number[], folder: string): Promise<readonly number[]> {
     await this.markRead(uids);
-    let isMoved = true;
     for (const wasCopied of [false, true]) {
       const alike = uids.filter((uid) => this.#foundDeleted.has(uid) === wasCopied);
-      await this.#inSets(alike, `moving mails to folder "${folder}"`, async (connection, set) => {
+      const moveSet = async (connection: ImapConnection, set: string) => {
         if (connection.client.capabilities.has('MOVE'))
           return moveOrCopy(connection, set, folder, 'messageMove');
-        isMoved = false;
-        return wasCopied || moveOrCopy(connection, set, folder, 'messageCopy');
-      });
+        const isCopied = wasCopied || (await moveOrCopy(connection, set, folder, 'messageCopy'));
+        return isCopied && this.#remove(connection, set);
+      };
+      await this.#inSets(alike, `moving mails to folder "${folder}"`, moveSet, this.#folder.openMs);
     }
-    return isMoved ? [] : await this.delete(uids);
+    return await this.#expungeFlagged(uids);
+  }
+
+  #remove({ client }: ImapConnection, set: string): Promise<boolean> {
+    if (client.capabilities.has('UIDPLUS')) return client.messageDelete(set, silently);
+    this.#hasFlagged = true;
+    return client.messageFlagsAdd(set, ['\\Deleted', '\\Seen'], silently);
+  }
+
+  /** In one turn: between the look for others and the EXPUNGE no other command comes, nor another connection. */
+  async #expungeFlagged(uids: readonly number[]): Promise<readonly number[]> {
+    if (!this.#hasFlagged) return [];
+    for (const uid of uids) this.#leftFlagged.add(uid);
+    const doing = 'deleting mails';
+    const expunge = async (connection: ImapConnection): Promise<readonly number[]> => {
+      const flagged = await connection.search({ deleted: true }, doing);
+      const stay = new Set(flagged);
+      // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
+      if (!flagged.every((uid) => this.#leftFlagged.has(uid))) return uids.filter((uid) => stay.has(uid));
+      // imapflow has no EXPUNGE by itself; flagging ours again changes nothing.
+      for (const set of compactUids(flagged))
+        await connection.require(doing, () => connection.client.messageDelete(set, silently));
+      this.#leftFlagged.clear();
+      return [];
+    };
+    return await this.#folder.run(doing, expunge, this.#folder.openMs);
   }
 
   /** The UIDs of all mails that are \Seen or flagged \Deleted, by whomever. */
@@ -96,11 +97,11 @@ export class SettleCommands {
     uids: readonly number[],
     doing: string,
     command: (connection: ImapConnection, set: string) => Promise<object | boolean | undefined>,
+    timeoutMs?: number,
   ): Promise<void> {
     for (const set of compactUids(uids)) {
-      await this.#folder.run(doing, async (connection) => {
-        await connection.require(doing, () => command(connection, set));
-      });
+      const run = (connection: ImapConnection) => connection.require(doing, () => command(connection, set));
+      await this.#folder.run(doing, run, timeoutMs);
     }
   }
 }

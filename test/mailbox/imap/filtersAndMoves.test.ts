@@ -193,7 +193,7 @@ describe('mails that can not be moved', () => {
       });
       assert.deepEqual(
         commands.flatMap(({ name, args }) => (/COPY|EXPUNGE/.test(name) ? [`${name} ${args}`] : [])),
-        ['UID COPY 1 Done', 'UID EXPUNGE 1:2'],
+        ['UID COPY 1 Done', 'UID EXPUNGE 1', 'UID EXPUNGE 2'],
       );
     });
   });

@@ -131,28 +131,34 @@ for (const [name, changes, capabilities] of [
   });
 }
 
-test('no fetch, which may connect anew, comes between the look for what is flagged and its EXPUNGE', async () => {
-  let fetching: Promise<unknown> | undefined;
-  let session: MailboxSession | undefined;
-  const answers: Record<string, Answer> = {
-    LOGIN: ({ earlier }) => `TAG OK [CAPABILITY IMAP4rev1${earlier === 0 ? '' : ' UIDPLUS'}] logged in\r\n`,
-    'UID SEARCH': ({ args }) => {
-      if (/\bDELETED/.test(args))
-        fetching = session && fetchAll(session, [{ key: '2', id: 2, sizeBytes: 20 }]);
-      return undefined;
-    },
-    FETCH: ({ earlier }, wire) => {
-      if (earlier === 0) wire.reset();
-      return undefined;
-    },
-  };
-  await withServer({ capabilities: 'IMAP4rev1', answers }, async ({ port, commands }) => {
-    await withSession(optionsFor(port, { deleteMails: true }), async (opened) => {
-      session = opened;
-      assert.deepEqual(await opened.settle(await opened.list(10)), []);
-      await fetching;
+for (const [step, capabilities, changes, order] of [
+  ['UID SEARCH', '', { deleteMails: true }, ['EXPUNGE', 'UID FETCH']],
+  ['UID COPY', ' UIDPLUS', { moveToFolder: 'Done' }, ['UID EXPUNGE', 'UID FETCH']],
+] as const) {
+  test(`no fetch, which may connect anew, comes between ${step} and EXPUNGE`, async () => {
+    let fetching: Promise<unknown> | undefined;
+    let session: MailboxSession | undefined;
+    const answers: Record<string, Answer> = {
+      LOGIN: ({ earlier }) =>
+        `TAG OK [CAPABILITY IMAP4rev1${earlier === 0 ? capabilities : ' UIDPLUS'}] logged in\r\n`,
+      [step]: ({ args }) => {
+        if (/\bDELETED|Done/.test(args))
+          fetching = session && fetchAll(session, [{ key: '2', id: 2, sizeBytes: 20 }]);
+        return undefined;
+      },
+      FETCH: ({ earlier }, wire) => {
+        if (earlier === 0) wire.reset();
+        return undefined;
+      },
+    };
+    await withServer({ capabilities: 'IMAP4rev1', answers }, async ({ port, commands }) => {
+      await withSession(optionsFor(port, changes), async (opened) => {
+        session = opened;
+        assert.deepEqual(await opened.settle(await opened.list(10)), []);
+        await fetching;
+      });
+      const done = commands.filter(({ name }) => /EXPUNGE|FETCH/.test(name)).map(({ name }) => name);
+      assert.deepEqual(done.slice(0, 2), order);
     });
-    const done = commands.filter(({ name }) => /EXPUNGE|FETCH/.test(name)).map(({ name }) => name);
-    assert.deepEqual(done.slice(0, 2), ['EXPUNGE', 'UID FETCH']);
   });
-});
+}
