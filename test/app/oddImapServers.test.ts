@@ -94,6 +94,7 @@ test('a run that can not log in does not begin the counting of a mail anew', asy
 
 const withholding = {
   'header-silent': '',
+  'header-empty': headerRow(2, ''),
   'header-nil': '* 2 FETCH (UID 2 BODY[HEADER.FIELDS (SUBJECT)] NIL)\r\n',
   'header-endless': headerRow(2, `Subject: ${'x'.repeat(5 * 1024 * 1024)}\r\n\r\n`),
   'header-refused': 'TAG NO [SERVERBUG] Internal error occurred.\r\n',

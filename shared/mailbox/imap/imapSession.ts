@@ -90,7 +90,10 @@ export class ImapSession implements MailboxSession {
     const uids = await this.#search();
     const mails = uids.slice(0, limit).map(mailRef);
     const heads = await this.readHeads(mails, maxBytes);
-    if (mails.length > 0) await this.#leaveUnread(mails);
+    // A server that marks what is looked at lists none of them any more.
+    const listed = await this.#stillListed(mails);
+    const isMarked = !mails.some(({ id }) => listed.has(id));
+    if (isMarked) await this.#settleCommands.markUnread(mails.map(({ id }) => id));
     return { count: uids.length, heads: mails.flatMap((mail) => heads.get(mail) ?? []) };
   }
 
@@ -205,17 +208,14 @@ export class ImapSession implements MailboxSession {
   ): Promise<readonly number[]> {
     const items: FetchItems = { names: ['FLAGS'], header: filteredFields };
     const request = { mails: uids.map(mailRef), items, largestBytes: maxHeaderBytes };
-    const withheld: number[] = [];
+    const withheld = new Map<MailRef, Refusal>();
     const marked: number[] = [];
     let isEachMarked = true;
     for await (const { mail, data, refusal } of this.#fetchInTurn(request, 'reading headers')) {
       const { header = nilBody } = data ?? {};
       const why = refusal ?? refusalOfHeader(header);
       if (why === undefined) take(mail.id, header);
-      else {
-        withheld.push(mail.id);
-        this.#withheld.set(mail.id, describeUnavailable(this.#folder, mail.id, why));
-      }
+      else withheld.set(mail, why);
       if (data?.flags?.has('\\seen')) marked.push(mail.id);
       else if (data?.flags) isEachMarked = false;
     }
@@ -227,14 +227,15 @@ export class ImapSession implements MailboxSession {
         this.#folder.markedHere.add(uid);
       }
     }
-    return withheld;
+    // Dovecot gives no header of a mail that was removed just now.
+    const listed = await this.#stillListed([...withheld.keys()]);
+    for (const [mail, why] of withheld)
+      if (listed.has(mail.id)) this.#withheld.set(mail.id, describeUnavailable(this.#folder, mail.id, why));
+    return uids.filter((uid) => this.#withheld.has(uid));
   }
 
-  /** After a look at these: a server that marks what is looked at lists none of them any more. */
-  async #leaveUnread(mails: readonly MailRef[]): Promise<void> {
-    const listed = await this.#folder.run('looking for mails', () => this.#folder.stillListed(mails));
-    if (mails.some(({ id }) => listed.has(id))) return;
-    await this.#settleCommands.markUnread(mails.map(({ id }) => id));
+  #stillListed(mails: readonly MailRef[]): Promise<ReadonlySet<number>> {
+    return this.#folder.run('looking for mails', () => this.#folder.stillListed(mails));
   }
 
   /**
@@ -319,9 +320,9 @@ function isFolderName(name: string): boolean {
 
 /** Why a header that came is none. */
 function refusalOfHeader(header: Buffer): Refusal | undefined {
-  if (header === nilBody) return { status: 'OK', text: 'without its header' };
-  if (isStandIn(header)) return standIn;
-  return header === unreadBody ? { status: 'OK', text: 'with an endless header' } : undefined;
+  if (header === unreadBody) return { status: 'OK', text: 'with an endless header' };
+  if (header.length === 0) return { status: 'OK', text: 'without its header' };
+  return isStandIn(header) ? standIn : undefined;
 }
 
 /** Not every type that imapflow declares is what a server sends. */

@@ -250,3 +250,18 @@ test('a server that goes away while mails come is a lost connection, and after i
     await own.stop();
   }
 });
+
+test('a mail that is removed as its header is read for a filter is none that the server withholds', async () => {
+  const user = await newUser(smallMails(702), server);
+  const headerFilter = { fingerprint: 'all', takes: () => true };
+  const options = optionsOn(server, user, { headerFilter });
+  await withSession(options, async (session) => {
+    // The headers of the first 700 are read for it.
+    await session.list(700);
+    await withMailProgram(options, async (program) => {
+      await program.mailboxOpen('INBOX');
+      await program.messageDelete('701', { uid: true });
+    });
+    assert.deepEqual(await session.list(700), [{ key: '702', id: 702 }]);
+  });
+});
