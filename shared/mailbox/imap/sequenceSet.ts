@@ -10,15 +10,12 @@ export function compactUids(uids: readonly number[], maxCharacters = maxSetChara
     else ranges.push({ first: uid, last: uid });
   }
   const sets: string[] = [];
-  let set = '';
   for (const { first, last } of ranges) {
     const range = first === last ? `${first}` : `${first}:${last}`;
-    if (set !== '' && set.length + 1 + range.length > maxCharacters) {
-      sets.push(set);
-      set = '';
-    }
-    set = set === '' ? range : `${set},${range}`;
+    const set = sets.at(-1);
+    const fits = set !== undefined && set.length + 1 + range.length <= maxCharacters;
+    if (fits) sets[sets.length - 1] = `${set},${range}`;
+    else sets.push(range);
   }
-  if (set !== '') sets.push(set);
   return sets;
 }
