@@ -194,8 +194,10 @@ for (const [how, answer] of [
       onCommand: ({ name, args, tag }, wire) => {
         const isAboutIt = name === 'UID FETCH' && /^1\b(?!:)/.test(args);
         isRemoved ||= isAboutIt && args.includes('<1048576.');
-        if (!isAboutIt || !isRemoved) return false;
-        wire.send((args.includes('BODY') ? answer : 'TAG OK done\r\n').replaceAll('TAG', tag));
+        const isSearch = name === 'UID SEARCH';
+        if (!isRemoved || !(isAboutIt || isSearch)) return false;
+        const other = isSearch ? '* SEARCH 2\r\nTAG OK done\r\n' : 'TAG OK done\r\n';
+        wire.send((args.includes('BODY') ? answer : other).replaceAll('TAG', tag));
         return true;
       },
     });
