@@ -1,8 +1,9 @@
 import type { Folder } from './folder.ts';
 import type { ImapConnection } from './imapConnection.ts';
+import { runCommand } from './imapflowInside.ts';
 import { compactUids } from './sequenceSet.ts';
 
-/** SILENT (RFC 3501, 6.4.6): no row for each mail in answer. imapflow hands it on to the STORE that deletes. */
+/** SILENT (RFC 3501, 6.4.6): no row for each mail in answer. */
 const silently = { uid: true, silent: true } as const;
 
 /** STORE and EXPUNGE: marks mails as read, or deletes and expunges them without touching anyone else's. */
@@ -56,10 +57,12 @@ export class SettleCommands {
     return await this.#expungeFlagged(uids);
   }
 
-  #remove({ client }: ImapConnection, set: string): Promise<boolean> {
-    if (client.capabilities.has('UIDPLUS')) return client.messageDelete(set, silently);
-    this.#hasFlagged = true;
-    return client.messageFlagsAdd(set, ['\\Deleted', '\\Seen'], silently);
+  /** Read as well: a server that keeps what it was told to expunge, as Gmail in All Mail, must not list it again. */
+  async #remove({ client }: ImapConnection, set: string): Promise<boolean> {
+    const isFlagged = await client.messageFlagsAdd(set, ['\\Deleted', '\\Seen'], silently);
+    if (!client.capabilities.has('UIDPLUS')) this.#hasFlagged = true;
+    else if (isFlagged) await runCommand(client, 'UID EXPUNGE', [{ type: 'SEQUENCE', value: set }]);
+    return isFlagged;
   }
 
   /** In one turn: between the look for others and the EXPUNGE no other command comes, nor another connection. */
@@ -72,9 +75,7 @@ export class SettleCommands {
       const stay = new Set(flagged);
       // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
       if (!flagged.every((uid) => this.#leftFlagged.has(uid))) return uids.filter((uid) => stay.has(uid));
-      // imapflow has no EXPUNGE by itself; flagging ours again changes nothing.
-      for (const set of compactUids(flagged))
-        await connection.require(doing, () => connection.client.messageDelete(set, silently));
+      if (flagged.length > 0) await runCommand(connection.client, 'EXPUNGE', []);
       this.#leftFlagged.clear();
       return [];
     };

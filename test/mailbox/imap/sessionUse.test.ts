@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertFails, drain, failureOf, fetched, listAndMeasure, withSession } from './drain.ts';
-import { faultAt, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
+import { type Answer, faultAt, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 test('a refused STORE fails, in the words of the server', async () => {
   const answers = { 'UID STORE': 'TAG NO [NOPERM] Not yours\r\n' };
@@ -31,9 +31,25 @@ test('deleting asks for no row for each mail', async () => {
     await withSession(optionsFor(port, { deleteMails: true }), async (session) => {
       await session.settle([{ id: 1, key: '1' }]);
       const stores = commands.filter(({ name }) => name === 'UID STORE').map(({ args }) => args);
-      assert.ok(stores.includes('1 +FLAGS.SILENT (\\Deleted)'), stores.join());
-      assert.ok(!stores.includes('1 +FLAGS (\\Deleted)'), stores.join());
+      assert.deepEqual(stores, ['1 +FLAGS.SILENT (\\Deleted \\Seen)']);
     });
+  });
+});
+
+test('what a server keeps though it was told to expunge it, and unflags, is no candidate any more', async () => {
+  let unread = '1 2';
+  const answers: Record<string, Answer> = {
+    'UID SEARCH': () => `* SEARCH ${unread}\r\nTAG OK done\r\n`,
+    'UID STORE': ({ args }) => {
+      if (args.includes('\\Seen')) unread = '';
+      return undefined;
+    },
+  };
+  await withServer({ answers }, async ({ port, commands }) => {
+    const options = optionsFor(port, { deleteMails: true });
+    assert.equal((await drain(options)).length, 2);
+    assert.deepEqual(await drain(options), []);
+    assert.equal(commands.filter(({ name }) => name === 'UID EXPUNGE').length, 1);
   });
 });
 
