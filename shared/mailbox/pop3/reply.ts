@@ -39,11 +39,13 @@ export async function ask(wire: Pop3Wire, command: string, deadline?: Deadline):
 
 /** The failure for a line that should have been an answer. */
 export function notPop3(wire: Pop3Wire, line: string): Failure {
-  const quoted = wire.quote(line);
   const spoken = protocolOf(line);
   const advice =
     spoken === undefined || spoken === 'POP3' ? 'Check host and port.' : adviceForProtocol(spoken);
-  return new Failure('protocol', `${wire.server} answered "${quoted}", which is not POP3. ${advice}`);
+  return new Failure(
+    'protocol',
+    `${wire.server} answered ${wire.quoteOdd(line)}, which is not POP3. ${advice}`,
+  );
 }
 
 /** Whether a server refuses a mail because it is not there (any more). */

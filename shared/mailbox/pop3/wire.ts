@@ -68,6 +68,12 @@ export class Pop3Wire {
     return quoteServerText(text, this.secrets);
   }
 
+  /** A line that is no answer, or to nothing that was asked, but no text that may be of a mail. */
+  quoteOdd(line: string): string {
+    const mayBeOfMail = this.contact.phase === 'session' && !/^[+-](ok|err)\b/i.test(line);
+    return mayBeOfMail ? 'text that may be of a mail' : `"${this.quote(line)}"`;
+  }
+
   /** Waits until TCP, or after `secure` TLS, is set up. */
   async connected(deadline: Deadline): Promise<void> {
     while (!this.#connected) {
@@ -102,12 +108,12 @@ export class Pop3Wire {
   expectSilence(): void {
     if (this.#unreadBytes === 0) return;
     const text = Buffer.concat(this.#unread).subarray(0, maxLineBytes).toString('utf8');
-    const quoted = this.quote(text.split('\n', 1)[0] ?? '');
+    const line = text.split('\n', 1)[0] ?? '';
     this.#unread = [];
     this.#unreadBytes = 0;
-    const [reason, sentence] = quoted.startsWith('-ERR')
-      ? (['connection-lost', `ended the session: ${quoted}. The next run tries again.`] as const)
-      : (['protocol', `sent what nobody asked for: "${quoted}". Check the server.`] as const);
+    const [reason, sentence] = line.startsWith('-ERR')
+      ? (['connection-lost', `ended the session: ${this.quote(line)}. The next run tries again.`] as const)
+      : (['protocol', `sent what nobody asked for: ${this.quoteOdd(line)}. Check the server.`] as const);
     throw this.fail(new Failure(reason, `${this.server} ${sentence}`));
   }
 

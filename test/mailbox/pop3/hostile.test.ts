@@ -94,6 +94,13 @@ describe('POP3 server with hostile answers', () => {
     assert.match(message, /sent nothing of its mail 1, which it lists with 20000000 bytes/);
   });
 
+  it('quotes no line of a mail, though it comes where an answer should', async () => {
+    const mails = [Buffer.from('one\r\n')];
+    const answer = { 'DELE 1': 'of the mail\r\n', QUIT: 'of the mail\r\n' };
+    const { message } = await failureOf(drained({ mails, answer }), 'protocol');
+    assert.match(message, /answered text that may be of a mail, which is not POP3\./);
+  });
+
   const longAnswers: readonly (readonly [string, string, number])[] = [
     ['LIST', `1 1${' '.repeat(4_000)}x`, 200],
     ['CAPA', `X${' A'.repeat(250)}`, 990],
