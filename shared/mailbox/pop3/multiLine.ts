@@ -37,8 +37,13 @@ export class Pop3Body {
     this.#deadline.earn(chunk.length);
     if (this.#readBytes > this.#maxBytes) throw this.#wire.fail(this.#tooLong());
     if (end !== -1) {
+      const next = chunk.subarray(end);
+      if (!/^([+-]|\+o|-e)?$/i.test(next.toString('latin1', 0, 2))) {
+        const sentence = `${this.#wire.server} went on behind the end of a mail with what is no answer: it leaves dots at the start of lines as they are, or mixes up its answers. Ask its operator.`;
+        throw this.#wire.fail(new Failure('protocol', sentence));
+      }
       this.ended = true;
-      this.#wire.putBack(chunk.subarray(end));
+      this.#wire.putBack(next);
     }
     return pieces;
   }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
-import { multiLine } from './scriptedServer.ts';
+import { type Fetched, fetched } from '../memory.ts';
+import { fullCapabilities, multiLine } from './scriptedServer.ts';
 import { drained, failureOf, kinds, measured, sources, threeMails, withSession } from './sessions.ts';
 
 describe('POP3 server with hostile answers', () => {
@@ -93,6 +94,25 @@ describe('POP3 server with hostile answers', () => {
     const { message } = await failureOf(drained(script), 'mail');
     assert.match(message, /sent nothing of its mail 1, which it lists with 20000000 bytes/);
   });
+
+  for (const capa of [fullCapabilities, ['UIDL', 'USER']]) {
+    it(`takes no mail whose end comes before its end, and blames no other for it (CAPA: ${capa.join()})`, async () => {
+      // No dot is doubled: what looks like the end is a line of the mail.
+      const answer = { 'RETR 2': '+OK\r\ntwo\r\n.\r\nof the mail\r\n.\r\n' };
+      await withSession({ capa, answer }, async (session) => {
+        const answers: Fetched[] = [];
+        const fetching = async () => {
+          for await (const one of fetched(session, await measured(session))) answers.push(one);
+        };
+        const { message } = await failureOf(fetching(), 'protocol');
+        assert.match(message, /went on behind the end of a mail/);
+        assert.deepEqual(
+          answers.map(({ mail }) => mail.id),
+          [1],
+        );
+      });
+    });
+  }
 
   it('quotes no line of a mail, though it comes where an answer should', async () => {
     const mails = [Buffer.from('one\r\n')];
