@@ -73,7 +73,8 @@ async function open(
       ? await readCapabilities(wire, deadline)
       : new Map();
     isAsking = false;
-    wire.pipelining = capabilities.has('PIPELINING');
+    wire.pipelining = capabilities.has('PIPELINING') && maySendAhead(wire);
+    if (wire.pipelining) void wire.over.then(() => options.signal?.aborted || noteEnd(wire));
     // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
     if (capabilities.has('UTF8')) await ask(wire, 'UTF8', deadline);
     await logIn(wire, capabilities, username, secret, deadline);
@@ -86,6 +87,27 @@ async function open(
     if (isAsking && failure.reason === 'connection-lost') return await open(options, deadline, secret, false);
     throw failure;
   }
+}
+
+/** Servers with which sessions went wrong that sent commands ahead of the answers: how often in a row, and when. */
+const wentWrong = new Map<string, { readonly times: number; readonly at: number }>();
+const maxRemembered = 1_000;
+const distrustMs = 3_600_000;
+
+/** Whether this server is to be believed that it takes several commands at once. */
+function maySendAhead({ server }: Pop3Wire): boolean {
+  const { times = 0, at = 0 } = wentWrong.get(server) ?? {};
+  return times < 2 || performance.now() - at > distrustMs;
+}
+
+/** A connection that is lost says nothing of its server, but two in a row do, and so does an answer out of step. */
+function noteEnd({ server, failure }: Pop3Wire): void {
+  const { times = 0 } = wentWrong.get(server) ?? {};
+  const reason = failure?.reason ?? '';
+  if (reason === 'internal') wentWrong.delete(server);
+  if (!['protocol', 'timeout', 'connection-lost'].includes(reason)) return;
+  if (wentWrong.size >= maxRemembered) wentWrong.clear();
+  wentWrong.set(server, { times: times + (reason === 'protocol' ? 2 : 1), at: performance.now() });
 }
 
 /** Connects to the first of these that answers, as Node does with the addresses of a name that it looks up. */

@@ -200,7 +200,7 @@ export class Pop3Session implements MailboxSession {
       clearInterval(timer);
     }
     if (confirmed) wire.finish();
-    else wire.fail(new Failure('connection-lost', `The session with ${wire.server} is over.`));
+    else wire.fail(new Failure('internal', `The session with ${wire.server} is over.`));
     return confirmed || this.#deleted.size === 0;
   }
 

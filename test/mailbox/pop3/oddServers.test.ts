@@ -3,10 +3,13 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ContentHash } from '../../../shared/mailbox/pop3/contentHash.ts';
 import { DotDecoder } from '../../../shared/mailbox/pop3/multiLine.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { fetched } from '../memory.ts';
 import { fullCapabilities, multiLine, stuff } from './scriptedServer.ts';
 import {
   drained,
   failureOf,
+  measured,
   openAndDrain,
   pop3Options,
   sources,
@@ -117,6 +120,64 @@ describe('POP3 servers of odd manners', () => {
         end,
       );
     }
+  });
+});
+
+/** What a server answers that has something else for what comes before the answer to the last command. */
+function answersTooSoon(soon: (line: string) => string | undefined): (line: string) => string | undefined {
+  let isBusy = false;
+  return (line) => {
+    if (isBusy) return soon(line);
+    isBusy = true;
+    setImmediate(() => {
+      isBusy = false;
+    });
+    return undefined;
+  };
+}
+
+describe('A POP3 server that takes several commands at once only in words', () => {
+  const odd: readonly (readonly [string, number, (line: string) => string | undefined])[] = [
+    ['drops all but the first', 2, () => 'silence'],
+    ['hangs up', 2, () => 'fin'],
+    ['mixes up its answers', 1, (line) => (line.startsWith('RETR') ? 'of a mail\r\n' : undefined)],
+  ];
+  for (const [how, failures, soon] of odd) {
+    it(`is asked for one at a time from then on (it ${how})`, () =>
+      withServer({ answer: answersTooSoon(soon) }, async ({ port, deleted }) => {
+        const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
+        for (let run = 0; run < failures; run += 1) {
+          await failureOf(openAndDrain(pop3Options(port, { timeouts })));
+        }
+        const { answers, confirmed } = await openAndDrain(pop3Options(port));
+        assert.deepEqual([sources(answers), confirmed, deleted()], [threeMails, true, threeMails.length]);
+      }));
+  }
+
+  it('is none for one connection that was lost, nor for a run that was cut', () => {
+    let isFirst = true;
+    const answer = (line: string) => {
+      const isLost = isFirst && line === 'RETR 2';
+      if (isLost) isFirst = false;
+      return isLost ? 'rst' : undefined;
+    };
+    return withServer({ answer }, async ({ port, commands }) => {
+      await failureOf(openAndDrain(pop3Options(port)), 'connection-lost');
+      await openAndDrain(pop3Options(port));
+      for (let run = 0; run < 3; run += 1) {
+        const cut = new AbortController();
+        const session = await openPop3Mailbox(pop3Options(port, { signal: cut.signal }));
+        cut.abort();
+        await failureOf(session.list(1));
+      }
+      const before = commands.length;
+      const session = await openPop3Mailbox(pop3Options(port));
+      for await (const _ of fetched(session, await measured(session))) {
+        assert.ok(commands.slice(before).includes('RETR 3'), 'all were asked for before the first came');
+        break;
+      }
+      await session.close();
+    });
   });
 });
 
