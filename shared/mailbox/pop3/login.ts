@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { Failure } from '../../failure/failure.ts';
+import { encryptAdvice } from '../networkFailure.ts';
 import { readLines } from './multiLine.ts';
 import { ask, describeLoginRefusal, notPop3, type Pop3Reply, parseReply, readReply } from './reply.ts';
 import type { Deadline, Pop3Wire } from './wire.ts';
@@ -34,18 +35,23 @@ export async function logInWithPassword(
   password: string,
   deadline: Deadline,
 ): Promise<void> {
+  const hasUser = capabilities.has('USER');
+  const wantsTls = !hasUser && capabilities.has('STLS') && wire.contact.security === 'plain';
+  const advice = wantsTls ? encryptAdvice.trim() : 'Check username and password.';
   const requireOk = (reply: Pop3Reply): void => {
-    if (!reply.ok) throw describeLoginRefusal(wire, reply, username, 'Check username and password.');
+    if (!reply.ok) throw describeLoginRefusal(wire, reply, username, advice);
   };
-  if (!capabilities.has('USER') && capabilities.get('SASL')?.includes('PLAIN')) {
+  if (!hasUser && capabilities.get('SASL')?.includes('PLAIN')) {
     requireOk(await authenticate(wire, 'PLAIN', `\0${username}\0${password}`, '*', deadline));
     return;
   }
   const [user, pass] = [`USER ${username}\r\n`, `PASS ${password}\r\n`];
+  // A server without USER refuses it, maybe since TLS is missing: the password must not be on its way by then.
+  const isAhead = wire.pipelining && hasUser;
   wire.expectSilence();
-  wire.write(wire.pipelining ? user + pass : user);
+  wire.write(isAhead ? user + pass : user);
   requireOk(await readReply(wire, deadline));
-  if (!wire.pipelining) wire.write(pass);
+  if (!isAhead) wire.write(pass);
   requireOk(await readReply(wire, deadline));
 }
 

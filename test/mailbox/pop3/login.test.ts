@@ -79,6 +79,16 @@ describe('POP3 login with a password', () => {
       assert.deepEqual(commands, ['CAPA', 'USER x']);
     }));
 
+  it('sends no password to a server that offers no login before TLS, and says what to do', () => {
+    const answer = { USER: '-ERR Command is not valid in this state\r\n' };
+    const script = { capa: ['UIDL', 'PIPELINING', 'SASL', 'STLS'], answer };
+    return withServer(script, async ({ port, commands }) => {
+      const { message } = await failureOf(openPop3Mailbox(pop3Options(port)), 'login');
+      assert.match(message, /not valid in this state\. Set useSsl or startTls to true:/);
+      assert.deepEqual(commands, ['CAPA', 'USER x']);
+    });
+  });
+
   it('uses AUTH PLAIN where the server has no USER', () => {
     const response = Buffer.from(`\0x\0${password}`).toString('base64');
     const answer = { 'AUTH PLAIN': '+ \r\n', [response]: '+OK\r\n' };
