@@ -107,10 +107,12 @@ const leniently = { lineStart: '\n.', bytes: Buffer.from('\n.'), mayEnd: /^[ \t\
  * Undoes the dot-stuffing of a POP3 multi-line reply (RFC 1939, 3) and finds its end. Only CRLF ends a line.
  *
  * The lenient one is for servers seen to end lines in LF alone, or to put blanks behind the dot that ends a reply: in a
- * mail of a better server that would be content.
+ * mail of a better server that would be content. A mail whose first line ends so is read leniently too: that line is the
+ * server's own mostly, and so are the ends of the others.
  */
 export class DotDecoder {
-  readonly #way: typeof strictly;
+  #way: typeof strictly;
+  #isFirstLine = true;
   /** What the text ends in so far, as far as a line's end may begin there. */
   #tail = '\r\n';
   /** What came since a dot at the start of a line, as long as that may be the end of the reply. */
@@ -123,6 +125,7 @@ export class DotDecoder {
   /** Appends views on what is decoded to `pieces`. Returns the index behind the reply's end, -1 when it goes on. */
   decode(chunk: Buffer, pieces: Buffer[]): number {
     let from = 0;
+    if (this.#isFirstLine) this.#lookForLineEnd(chunk);
     for (;;) {
       for (; this.#afterDot !== undefined; from += 1) {
         if (from === chunk.length) return -1;
@@ -147,6 +150,14 @@ export class DotDecoder {
       this.#tail = '';
       this.#afterDot = '';
     }
+  }
+
+  #lookForLineEnd(chunk: Buffer): void {
+    const end = chunk.indexOf(lineFeed);
+    if (end === -1) return;
+    this.#isFirstLine = false;
+    const before = end === 0 ? this.#tail.charCodeAt(1) : chunk[end - 1];
+    if (before !== carriageReturn) this.#way = leniently;
   }
 
   /** The place of the next dot at the start of a line; -1 when there is none. */

@@ -4,7 +4,7 @@ import { fullCapabilities } from './scriptedServer.ts';
 import { drained, sources } from './sessions.ts';
 import { variedMails } from './variedMails.ts';
 
-const mails = ['.\r\n', 'a\r\n..b\r\n.\r\n', 'no line end after the first\n.\r\nc\0\r\n'].map((text) =>
+const mails = ['.\r\n', 'a\r\n..b\r\n.\r\n', 'first\r\nno line end\n.\r\nc\0\r\n'].map((text) =>
   Buffer.from(text),
 );
 

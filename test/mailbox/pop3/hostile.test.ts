@@ -159,7 +159,7 @@ describe('POP3 server with hostile answers', () => {
 
   for (const [what, text] of [
     ['an empty mail that is listed as empty', ''],
-    ['bare LF and NUL in a mail, and a bare LF before what looks like the end', 'a\n.\nb\0c\n.\r\nd\r\r\n'],
+    ['bare LF and NUL in a mail, and a bare LF before what looks like the end', 'a\r\n.\nb\0c\n.\r\nd\r\r\n'],
   ] as const) {
     it(`keeps ${what}`, async () => {
       const mails = [Buffer.from(text)];

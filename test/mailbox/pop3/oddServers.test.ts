@@ -82,6 +82,29 @@ describe('POP3 servers of odd manners', () => {
     assert.equal(confirmed, true);
   });
 
+  it('may give mails as they lie there, with lines that end in LF alone, though their answers end in CRLF', async () => {
+    // As hMailServer does with what a program has put into a folder so, and Mailtrap with all mails.
+    const answer = {
+      'RETR 1': '+OK\r\nSubject: one\n\n..hello\n.\r\n',
+      'RETR 2': '+OK\r\nSubject: two\n\n..hello\n\r\n.\r\n',
+      'RETR 3': '+OK\r\nSubject: three\r\n\r\n.\n.\r\n..\n\r\n.\r\n',
+    };
+    for (const chunkBytes of [1, 2, 3, 1_000]) {
+      const { answers, confirmed } = await drained({ answer, delivery: { chunkBytes } });
+      assert.deepEqual(
+        [sources(answers).map(String), confirmed],
+        [
+          [
+            'Subject: one\n\n.hello\n',
+            'Subject: two\n\n.hello\n\r\n',
+            'Subject: three\r\n\r\n\n.\r\n.\n\r\n',
+          ],
+          true,
+        ],
+      );
+    }
+  });
+
   it('may put a blank behind the dot that ends a reply', async () => {
     const answer = spelling(threeMails, (reply) => `${reply.slice(0, -3)}. \r\n`);
     const { answers, confirmed } = await drained({ answer });
