@@ -105,22 +105,24 @@ function serverAt(url: URL): oauth.AuthorizationServer {
 /**
  * What the library is to see of an answer. Challenges are left out, for which it would drop the error
  * response; and so is what it would refuse and nobody asks for: ID tokens, which it would check against an issuer
- * that nobody has named, scopes, members that are there but empty, and the content type.
+ * that nobody has named, scopes, members that are there but empty, a life that is none, and the content type.
  */
 function toResponse({ status, body }: Extract<TokenAnswer, { kind: 'answer' }>): Response {
-  const headers = { 'content-type': 'application/json' };
-  return new Response(withoutUnasked(body), { status, headers });
+  const members = membersOf(new TextDecoder().decode(body));
+  const seconds = Number.parseFloat(String(members.expires_in));
+  const life = Number.isFinite(seconds) && seconds >= 0 ? seconds : null;
+  const asked = Object.entries<unknown>({ ...members, id_token: null, scope: null, expires_in: life });
+  const json = Object.fromEntries(asked.filter(([, value]) => value !== null && value !== ''));
+  return Response.json(json, { status });
 }
 
-function withoutUnasked(body: Buffer): string {
-  const text = body.toString('utf8');
+/** None where it is no JSON object: the library then says the same of it. */
+function membersOf(text: string): Readonly<Record<string, unknown>> {
   try {
     const json: unknown = JSON.parse(text);
-    if (typeof json !== 'object' || json === null) return text;
-    const asked = Object.entries({ ...json, id_token: null, scope: null });
-    return JSON.stringify(Object.fromEntries(asked.filter(([, value]) => value !== null && value !== '')));
+    return { ...(json as object) };
   } catch {
-    return text;
+    return {};
   }
 }
 

@@ -92,13 +92,15 @@ test('answers that real providers give are taken', async (context) => {
     { access_token: 'at', token_type: 'Bearer' },
     { access_token: 'at', token_type: 'Bearer', expires_in: null, refresh_token: null, scope: ['mail'] },
     { access_token: 'at', token_type: 'Bearer', refresh_token: '', id_token: null },
+    { access_token: 'at', token_type: 'Bearer', expires_in: -1 },
+    { access_token: 'at', token_type: 'Bearer', expires_in: 'never' },
   ];
   const endpoint = await startEndpoint(context, (response, _request, number) =>
     sendJson(response, 200, answers[number - 1] ?? {}, { 'content-type': 'application/json; charset=utf-8' }),
   );
   const lives: number[] = [];
   for (const _ of answers) lives.push((await ask(refreshGrant(endpoint.url))).expiresAt - 1_000_000);
-  assert.deepEqual(lives, [3_599_000, 3_599_000, 300_000, 300_000, 300_000]);
+  assert.deepEqual(lives, [3_599_000, 3_599_000, 300_000, 300_000, 300_000, 300_000, 300_000]);
 });
 
 test('JSON is taken for what it is, whatever type it is sent as', async (context) => {
@@ -116,6 +118,12 @@ test('JSON is taken for what it is, whatever type it is sent as', async (context
     sendJson(response, 400, { error: 'invalid_scope' }, { 'content-type': 'text/plain' }),
   );
   assert.match(message, /: invalid_scope\. Check oauth2Scope\.$/);
+});
+
+test('JSON behind a byte order mark is read', async (context) => {
+  const json = { access_token: 'at', token_type: 'bearer', id_token: 'not.a.jwt' };
+  const endpoint = await startEndpoint(context, (response) => response.end(`\ufeff${JSON.stringify(json)}`));
+  assert.equal((await ask(clientCredentials(endpoint.url))).accessToken, 'at');
 });
 
 test('a refusal names client, code and remedy, never the secret', async (context) => {
@@ -196,8 +204,6 @@ test('what claims success and holds no usable bearer token is refused', async (c
     { access_token: 'at-1' },
     { access_token: 'at-1', token_type: 'mac' },
     { access_token: 'at-1', token_type: 'DPoP' },
-    { access_token: 'at-1', token_type: 'Bearer', expires_in: -1 },
-    { access_token: 'at-1', token_type: 'Bearer', expires_in: 'soon' },
     { access_token: 'at-1\r\nA1 LOGOUT', token_type: 'Bearer' },
     { access_token: 'at-1\x01auth', token_type: 'Bearer' },
     { access_token: 'at-1 x', token_type: 'Bearer' },
