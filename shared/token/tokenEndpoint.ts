@@ -113,7 +113,9 @@ function toResponse({ status, body }: Extract<TokenAnswer, { kind: 'answer' }>):
   const life = Number.isFinite(seconds) && seconds >= 0 ? seconds : null;
   const asked = Object.entries<unknown>({ ...members, id_token: null, scope: null, expires_in: life });
   const json = Object.fromEntries(asked.filter(([, value]) => value !== null && value !== ''));
-  return Response.json(json, { status });
+  // Zoho refuses with 200.
+  const isRefusal = status === 200 && 'error' in json && !('access_token' in json);
+  return Response.json(json, { status: isRefusal ? 400 : status });
 }
 
 /** None where it is no JSON object: the library then says the same of it. */

@@ -146,6 +146,13 @@ test('the error code is read even beside a WWW-Authenticate challenge', async (c
   assert.match(message, /refused client client-1: invalid_client\./);
 });
 
+test('a refusal that comes with HTTP 200 is one, as Zoho gives it', async (context) => {
+  const { message } = await refusal(context, (response) =>
+    sendJson(response, 200, { error: 'invalid_client' }),
+  );
+  assert.match(message, /refused client client-1: invalid_client\. Check oauth2ClientId/);
+});
+
 test('each kind of refusal says what to do', async (context) => {
   const cases: [object, RegExp][] = [
     [{ error: 'invalid_scope' }, /: invalid_scope\. Check oauth2Scope\.$/],
