@@ -16,47 +16,44 @@ export class GrantRefused extends Failure {
   }
 }
 
-/** Why an exchange brought nothing that could be a token response or a refusal; undefined when it did. */
-export function describeExchange(
+/** What an exchange brought that can be a token response or a refusal; else throws why it is none. */
+export function requireAnswer(
   answer: TokenAnswer,
   url: URL,
-  grant: EndpointGrant,
+  { authority }: EndpointGrant,
   limits: RequestLimits,
-): Failure | undefined {
-  const endpoint = nameOf(url);
-  const check =
-    grant.authority.kind === 'tenant' ? 'Check the network.' : 'Check oauth2TokenEndpoint and network.';
-  const fail = (sentence: string) => new Failure('token', sentence);
-  if (answer.kind === 'unreachable') {
-    return fail(`${endpoint} could not be reached (${answer.code}). ${check}`);
-  }
+): Extract<TokenAnswer, { kind: 'answer' }> {
+  const check = authority.kind === 'tenant' ? 'Check the network.' : 'Check oauth2TokenEndpoint and network.';
+  const fail = (sentence: string) => new Failure('token', `${nameOf(url)} ${sentence}`);
+  if (answer.kind === 'unreachable') throw fail(`could not be reached (${answer.code}). ${check}`);
   if (answer.kind === 'timeout') {
     const within = `${limits.tryTimeoutMs / 1000} s in ${limits.tries} tries`;
-    return fail(`${endpoint} did not answer within ${within}. ${check}`);
+    throw fail(`did not answer within ${within}. ${check}`);
   }
   if (answer.kind === 'oversized') {
-    return fail(`${endpoint} answered with more than a token response may hold. Check oauth2TokenEndpoint.`);
+    throw fail('answered with more than a token response may hold. Check oauth2TokenEndpoint.');
   }
   const { status } = answer;
-  if (status === 429) return fail(`${endpoint} is asked too often (HTTP 429). The next run asks again.`);
-  if (status === 200 || (status >= 400 && status < 500)) return undefined;
-  if (status >= 300 && status < 400) {
-    return fail(
-      `${endpoint} answered with a redirect (HTTP ${status}), which is not followed. Set oauth2TokenEndpoint to the address that issues tokens.`,
+  if (status === 429) throw fail('is asked too often (HTTP 429). The next run asks again.');
+  if (status >= 500) throw fail(`failed (HTTP ${status}). The next run asks again.`);
+  if (status === 200 || status >= 400) return answer;
+  if (status >= 300) {
+    throw fail(
+      `answered with a redirect (HTTP ${status}), which is not followed. Set oauth2TokenEndpoint to the address that issues tokens.`,
     );
   }
-  if (status >= 500) return fail(`${endpoint} failed (HTTP ${status}). The next run asks again.`);
-  return fail(`${endpoint} gave an answer that is none to a token request (HTTP ${status}). ${check}`);
+  throw fail(`gave an answer that is none to a token request (HTTP ${status}). ${check}`);
 }
 
 /** The refusal of a grant, from the error response's members or, when it has none, from the HTTP status. */
 export function describeRefusal(
-  refusal: { readonly status: number; readonly error?: string; readonly description?: string },
+  status: number,
+  { error, error_description }: Readonly<Record<string, unknown>>,
   url: URL,
   grant: EndpointGrant,
 ): GrantRefused {
-  const code = errorCode(refusal.error, grant) ?? `HTTP ${refusal.status}`;
-  const detail = /\bAADSTS\d{4,10}\b/.exec(refusal.description ?? '')?.[0];
+  const code = errorCode(error, grant) ?? `HTTP ${status}`;
+  const detail = /\bAADSTS\d{4,10}\b/.exec(String(error_description))?.[0];
   const client = quoteServerText(grant.clientId, secretsOf(grant));
   const why = detail === undefined ? code : `${code} (${detail})`;
   return new GrantRefused(
@@ -74,8 +71,8 @@ export function describeUnusable(url: URL, what: string): Failure {
 }
 
 /** Only what looks like a code is quoted: an endpoint may send anything back, also the secret. */
-function errorCode(error: string | undefined, grant: EndpointGrant): string | undefined {
-  if (error === undefined || !/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(error)) return undefined;
+function errorCode(error: unknown, grant: EndpointGrant): string | undefined {
+  if (typeof error !== 'string' || !/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(error)) return undefined;
   return secretsOf(grant).some((secret) => secret.includes(error) || error.includes(secret))
     ? undefined
     : error;

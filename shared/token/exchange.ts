@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import { lookUpAs } from '../mailbox/connecting.ts';
+import { codeOf } from '../mailbox/networkFailure.ts';
 
 /** How often and how long a token is asked for. */
 export interface RequestLimits {
@@ -66,7 +67,8 @@ function exchangeOnce(
     outgoing.destroy();
   };
   const timer = setTimeout(() => end({ kind: 'timeout' }), timeoutMs);
-  const onError = (error: unknown): void => end({ kind: 'unreachable', code: codeOf(error) });
+  const onError = (error: unknown): void =>
+    end({ kind: 'unreachable', code: codeOf(error) || 'no connection' });
   outgoing.on('error', onError);
   outgoing.on('response', (incoming) => {
     const pieces: Buffer[] = [];
@@ -84,9 +86,4 @@ function exchangeOnce(
   });
   outgoing.end(body);
   return promise;
-}
-
-function codeOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && /^\w{1,64}$/.test(code) ? code : 'no connection';
 }

@@ -24,6 +24,7 @@ export async function requestIdentityToken(
   limits: RequestLimits = defaultLimits,
 ): Promise<IssuedToken> {
   const quotedScope = quoteServerText(scope);
+  const fail = (sentence: string, cause?: Error) => new Failure('token', sentence, cause);
   if (!mailScope.test(scope)) {
     throw new Failure(
       'config',
@@ -33,28 +34,23 @@ export async function requestIdentityToken(
   const identity =
     clientId === undefined ? "the app's managed identity" : `managed identity ${quoteServerText(clientId)}`;
   const timeout = AbortSignal.timeout(limits.tries * limits.tryTimeoutMs);
-  try {
-    const credential = await getCredential({
-      kind: 'managedIdentity',
-      ...(clientId === undefined ? {} : { clientId }),
-    });
+  const ask = async () => {
+    const named = clientId === undefined ? {} : { clientId };
+    const credential = await getCredential({ kind: 'managedIdentity', ...named });
     const asked = credential.getToken(scope, { abortSignal: timeout });
-    const token = await unlessAborted(asked, timeout, () => timeout.reason);
-    if (token !== null && checkAccessToken(token.token)) {
-      return { accessToken: token.token, expiresAt: token.expiresOnTimestamp };
-    }
-  } catch (error) {
+    return await unlessAborted(asked, timeout, () => timeout.reason);
+  };
+  const token = await ask().catch((error: unknown) => {
     if (error instanceof IdentityFailure) {
-      throw new Failure('token', `No mail can be read by ${identity}. ${error.message}`, error);
+      throw fail(`No mail can be read by ${identity}. ${error.message}`, error);
     }
     const why = timeout.aborted ? 'timeout' : error instanceof Error ? quoteServerText(error.name) : 'error';
-    throw new Failure(
-      'token',
+    throw fail(
       `No token for ${quotedScope} from ${identity} (${why}). Check that the function app has this identity and oauth2ClientId.`,
     );
+  });
+  if (token !== null && checkAccessToken(token.token)) {
+    return { accessToken: token.token, expiresAt: token.expiresOnTimestamp };
   }
-  throw new Failure(
-    'token',
-    `The token for ${quotedScope} from ${identity} is malformed. Check oauth2ClientId.`,
-  );
+  throw fail(`The token for ${quotedScope} from ${identity} is malformed. Check oauth2ClientId.`);
 }

@@ -27,7 +27,7 @@ export interface TokenState {
   /** The request under way, which everyone who asks meanwhile shares. */
   renewing?: Promise<string> | undefined;
   /** The refresh token that has taken the place of the config's. */
-  rotated?: string;
+  rotated?: string | undefined;
   /** The refresh token that the connection's column holds instead of `rotated`, until that is written. */
   unsavedSince?: string | undefined;
 }

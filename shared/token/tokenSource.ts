@@ -67,7 +67,9 @@ async function renew(
   const askedAt = now();
   const issued = await issueToken(grant, state.rotated, deps, askedAt).catch((error: unknown) => {
     // The config's own refresh token is then the only hope left.
-    if (error instanceof GrantRefused && error.code === 'invalid_grant') forgetRotated(state);
+    if (error instanceof GrantRefused && error.code === 'invalid_grant') {
+      state.rotated = state.unsavedSince = undefined;
+    }
     throw toFailure(error, 'getting an access token');
   });
   const { accessToken, expiresAt } = issued;
@@ -133,9 +135,4 @@ async function saveRotated(grant: OAuth2Grant, state: TokenState, deps: TokenSou
       { customer, connection },
     );
   }
-}
-
-function forgetRotated(state: TokenState): void {
-  delete state.rotated;
-  state.unsavedSince = undefined;
 }
