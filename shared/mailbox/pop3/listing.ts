@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { MeasuredMail } from '../mailbox.ts';
 import { ContentHash } from './contentHash.ts';
 import { type Pop3Body, readLines } from './multiLine.ts';
-import { describeRefusal, type Pop3Reply, readReply } from './reply.ts';
-import { describeUnavailable, isGone, Retrieval } from './retrieval.ts';
+import { describeRefusal, isGone, type Pop3Reply, readReply } from './reply.ts';
+import { describeUnavailable, Retrieval } from './retrieval.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** A mail as LIST and UIDL give it; without `uidl` where the server gives none that can serve as a key. */

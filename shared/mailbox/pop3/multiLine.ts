@@ -18,7 +18,7 @@ export class Pop3Body {
     this.#deadline = deadline;
     this.#maxBytes = maxBytes;
     this.#tooLong = tooLong;
-    this.#decoder = new DotDecoder(wire.isLenient);
+    this.#decoder = new DotDecoder(wire.endsWithOddDot);
   }
 
   /** The next bytes, maybe none, as views on what came; undefined at the end. Rejects once it was discarded. */

@@ -20,8 +20,8 @@ import { isStandIn, standInWords } from '../standIn.ts';
 import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Capabilities } from './login.ts';
 import type { Pop3Body } from './multiLine.ts';
-import { ask, describeRefusal, type Pop3Reply, readReply, saysGone } from './reply.ts';
-import { describeUnavailable, isGone, Retrieval, readHeader } from './retrieval.ts';
+import { ask, describeRefusal, isGone, type Pop3Reply, readReply } from './reply.ts';
+import { describeUnavailable, Retrieval, readHeader } from './retrieval.ts';
 import type { Pop3Wire } from './wire.ts';
 
 const deletesInFlight = 1_000;
@@ -221,7 +221,7 @@ export class Pop3Session implements MailboxSession {
     const doubtful = new Map<number, Failure>();
     for (const id of ids) {
       const reply = await readReply(wire);
-      if (!reply.ok && !saysGone(reply)) doubtful.set(id, describeRefusal(wire, `DELE ${id}`, reply));
+      if (!reply.ok && !isGone(reply)) doubtful.set(id, describeRefusal(wire, `DELE ${id}`, reply));
     }
     if (doubtful.size === 0) return undefined;
     const listed = this.#quitSent ? undefined : await listNumbers(wire);

@@ -49,7 +49,8 @@ export function notPop3(wire: Pop3Wire, line: string): Failure {
 }
 
 /** Whether a server refuses a mail because it is not there (any more). */
-export function saysGone({ text }: Pop3Reply): boolean {
+export function isGone({ ok, code, text }: Pop3Reply): boolean {
+  if (ok || code !== undefined) return false;
   return /\b(no such (message|mail|msg)|(message|mail|msg)\b.*\b(not found|not exist|deleted|expunged|removed)|already (deleted|expunged)|(doesn't|does not) exist|(invalid|bad|unknown|non-?existent) (message|msg|mail)|(is|was|been|marked) (deleted|expunged|removed)|no (message|mail) \d+|out of range)/i.test(
     text,
   );

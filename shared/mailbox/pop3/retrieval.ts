@@ -1,7 +1,7 @@
 import { Failure } from '../../failure/failure.ts';
 import type { MeasuredMail } from '../mailbox.ts';
 import { Pop3Body } from './multiLine.ts';
-import { ask, type Pop3Reply, readReply, saysGone } from './reply.ts';
+import { ask, type Pop3Reply, readReply } from './reply.ts';
 import { mailDeadline, type Pop3Wire } from './wire.ts';
 
 const windowMails = 256;
@@ -159,9 +159,4 @@ export async function readHeader(
 export function describeUnavailable(wire: Pop3Wire, { id }: Retrievable, reply: Pop3Reply): string {
   const answer = wire.quote(reply.text) || 'no reason given';
   return `${wire.server} would not hand over its mail ${id}: ${answer}`;
-}
-
-/** Whether what was answered to a RETR means that the mail is there no more. */
-export function isGone(reply: Pop3Reply): boolean {
-  return !reply.ok && reply.code === undefined && saysGone(reply);
 }

@@ -33,7 +33,6 @@ export class Pop3Wire {
   readBytes = 0;
   /** Whether this server was seen to end a reply with more than a dot, CR and LF. */
   endsWithOddDot = false;
-  #lastLineIsBare = false;
   readonly #over = Promise.withResolvers<void>();
   /** Resolves when the connection is over. */
   readonly over: Promise<void> = this.#over.promise;
@@ -139,11 +138,6 @@ export class Pop3Wire {
     this.#unreadBytes += rest.length;
   }
 
-  /** Whether the reply whose status line was read last may end its lines, or itself, in another way than RFC 1939's. */
-  get isLenient(): boolean {
-    return this.#lastLineIsBare || this.endsWithOddDot;
-  }
-
   /** The next line, without its end (CRLF; a bare LF is let pass). */
   async line(deadline: Deadline): Promise<string> {
     const parts: Buffer[] = [];
@@ -159,9 +153,7 @@ export class Pop3Wire {
       }
       if (end === -1) continue;
       this.putBack(piece.subarray(end + 1));
-      const line = Buffer.concat(parts).toString('utf8');
-      this.#lastLineIsBare = !line.endsWith('\r');
-      return line.endsWith('\r') ? line.slice(0, -1) : line;
+      return Buffer.concat(parts).toString('utf8').replace(/\r$/, '');
     }
   }
 
