@@ -13,12 +13,18 @@ export class Pop3Body {
   #isDiscarded = false;
 
   /** To be made when its status line was read. More than `maxBytes` end the connection, for what `tooLong` makes. */
-  constructor(wire: Pop3Wire, deadline: Deadline, maxBytes: number, tooLong: () => Failure) {
+  constructor(
+    wire: Pop3Wire,
+    deadline: Deadline,
+    maxBytes: number,
+    tooLong: () => Failure,
+    decoder = new DotDecoder(wire.endsWithOddDot),
+  ) {
     this.#wire = wire;
     this.#deadline = deadline;
     this.#maxBytes = maxBytes;
     this.#tooLong = tooLong;
-    this.#decoder = new DotDecoder(wire.endsWithOddDot);
+    this.#decoder = decoder;
   }
 
   /** The next bytes, maybe none, as views on what came; undefined at the end. Rejects once it was discarded. */
@@ -39,7 +45,7 @@ export class Pop3Body {
     if (end !== -1) {
       const next = chunk.subarray(end);
       if (!/^([+-]|\+o|-e)?$/i.test(next.toString('latin1', 0, 2))) {
-        const sentence = `${this.#wire.server} went on behind the end of a mail with what is no answer: it leaves dots at the start of lines as they are, or mixes up its answers. Ask its operator.`;
+        const sentence = `${this.#wire.server} went on behind the end of an answer with what is none: it leaves dots at the start of lines as they are, or mixes up its answers. Ask its operator.`;
         throw this.#wire.fail(new Failure('protocol', sentence));
       }
       this.ended = true;
@@ -66,33 +72,20 @@ export async function readLines(
   take: (line: string) => void,
 ): Promise<void> {
   const tooLong = () =>
-    wire.fail(
-      new Failure('protocol', `${wire.server} gave an endless answer to ${command}. Check the server.`),
-    );
+    new Failure('protocol', `${wire.server} gave an endless answer to ${command}. Check the server.`);
+  const decoder = new DotDecoder(true);
+  const body = new Pop3Body(wire, deadline, maxLines * meanLineBytes, tooLong, decoder);
   let begun = '';
   let count = 0;
-  let readBytes = 0;
-  for (;;) {
-    const piece = await wire.piece(deadline);
-    deadline.earn(piece.length);
-    readBytes += piece.length;
-    let at = 0;
-    for (let end = piece.indexOf(lineFeed); end !== -1; end = piece.indexOf(lineFeed, at)) {
-      const line = begun + piece.toString('latin1', at, end);
-      begun = '';
-      at = end + 1;
-      if (/^\.[ \t]*\r?$/.test(line)) {
-        if (line !== '.\r') wire.endsWithOddDot = true;
-        wire.putBack(piece.subarray(at));
-        return;
-      }
-      count += 1;
-      if (count > maxLines || line.length > maxLineCharacters) throw tooLong();
-      take(line.replace(/^\.|\r$/g, ''));
-    }
-    begun += piece.toString('latin1', at);
-    if (begun.length > maxLineCharacters || readBytes > maxLines * meanLineBytes) throw tooLong();
+  for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
+    const lines = (begun + Buffer.concat(pieces).toString('latin1')).split('\n');
+    count += lines.length - 1;
+    if (count > maxLines || lines.some(({ length }) => length > maxLineCharacters))
+      throw wire.fail(tooLong());
+    begun = lines.pop() ?? '';
+    for (const line of lines) take(line.replace(/\r$/, ''));
   }
+  wire.endsWithOddDot ||= decoder.endedOddly;
 }
 
 const carriageReturn = 0x0d;
@@ -113,6 +106,7 @@ const leniently = { lineStart: '\n.', bytes: Buffer.from('\n.'), mayEnd: /^[ \t\
 export class DotDecoder {
   #way: typeof strictly;
   #isFirstLine = true;
+  endedOddly = false;
   /** What the text ends in so far, as far as a line's end may begin there. */
   #tail = '\r\n';
   /** What came since a dot at the start of a line, as long as that may be the end of the reply. */
@@ -131,7 +125,10 @@ export class DotDecoder {
         if (from === chunk.length) return -1;
         const line = this.#afterDot + String.fromCharCode(chunk[from] ?? 0);
         const mayEnd = line.length < mostBlanks && this.#way.mayEnd.test(line);
-        if (mayEnd && line.endsWith('\n')) return from + 1;
+        if (mayEnd && line.endsWith('\n')) {
+          this.endedOddly = line !== '\r\n';
+          return from + 1;
+        }
         if (!mayEnd) break;
         this.#afterDot = line;
       }

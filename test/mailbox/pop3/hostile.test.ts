@@ -105,7 +105,7 @@ describe('POP3 server with hostile answers', () => {
           for await (const one of fetched(session, await measured(session))) answers.push(one);
         };
         const { message } = await failureOf(fetching(), 'protocol');
-        assert.match(message, /went on behind the end of a mail/);
+        assert.match(message, /went on behind the end of an answer/);
         assert.deepEqual(
           answers.map(({ mail }) => mail.id),
           [1],
