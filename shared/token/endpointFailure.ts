@@ -1,7 +1,7 @@
 import type { OAuth2Grant } from '../connection/config.ts';
 import { Failure } from '../failure/failure.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
-import type { RequestLimits, TokenAnswer } from './exchange.ts';
+import type { HttpAnswer, RequestLimits, TokenAnswer } from './exchange.ts';
 
 /** A grant that goes to a token endpoint. */
 export type EndpointGrant = Exclude<OAuth2Grant, { kind: 'managedIdentity' }>;
@@ -22,7 +22,7 @@ export function requireAnswer(
   url: URL,
   { authority }: EndpointGrant,
   limits: RequestLimits,
-): Extract<TokenAnswer, { kind: 'answer' }> {
+): HttpAnswer {
   const check = authority.kind === 'tenant' ? 'Check the network.' : 'Check oauth2TokenEndpoint and network.';
   const fail = (sentence: string) => new Failure('token', `${nameOf(url)} ${sentence}`);
   if (answer.kind === 'unreachable') throw fail(`could not be reached (${answer.code}). ${check}`);

@@ -22,8 +22,14 @@ export interface TokenRequest {
   readonly addresses?: readonly string[];
 }
 
+export interface HttpAnswer {
+  readonly kind: 'answer';
+  readonly status: number;
+  readonly body: Buffer;
+}
+
 export type TokenAnswer =
-  | { readonly kind: 'answer'; readonly status: number; readonly body: Buffer }
+  | HttpAnswer
   | { readonly kind: 'unreachable'; readonly code: string }
   | { readonly kind: 'timeout' }
   | { readonly kind: 'oversized' };
@@ -37,14 +43,10 @@ const maxAnswerBytes = 256 * 1024;
 export async function exchange(request: TokenRequest, limits: RequestLimits): Promise<TokenAnswer> {
   for (let tried = 1; ; tried += 1) {
     const answer = await exchangeOnce(request, limits.tryTimeoutMs);
-    if (tried >= limits.tries || !isPassing(answer)) return answer;
+    const isPassing = answer.kind === 'answer' ? answer.status >= 500 : answer.kind !== 'oversized';
+    if (tried >= limits.tries || !isPassing) return answer;
     await wait(limits.retryDelayMs);
   }
-}
-
-function isPassing(answer: TokenAnswer): boolean {
-  if (answer.kind === 'answer') return answer.status >= 500;
-  return answer.kind !== 'oversized';
 }
 
 function exchangeOnce(

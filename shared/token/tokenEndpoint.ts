@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi';
 import type { HostRules } from '../mailbox/hostGuard.ts';
 import { describeRefusal, describeUnusable, type EndpointGrant, requireAnswer } from './endpointFailure.ts';
 import { guardEndpoint } from './endpointGuard.ts';
-import { defaultLimits, exchange, type RequestLimits } from './exchange.ts';
+import { defaultLimits, exchange, type HttpAnswer, type RequestLimits } from './exchange.ts';
 import { checkAccessToken, type IssuedToken } from './tokenCache.ts';
 
 /** For a response without `expires_in`, which RFC 6749 only recommends. */
@@ -21,18 +21,30 @@ export async function requestToken(
 ): Promise<IssuedToken> {
   const url = endpointUrl(grant);
   const ruled = grant.authority.kind === 'tenant' ? {} : await guardEndpoint(url, rules, limits.tryTimeoutMs);
-  const response = await send(grant, url, async (body, headers) => {
-    const answer = await exchange({ url, headers, body: body.toString(), ...ruled }, limits);
-    const { status, body: bytes } = requireAnswer(answer, url, grant, limits);
-    const members = readMembers(bytes);
-    // Zoho refuses with 200.
-    if (status === 200 && (members.error === undefined || members.access_token !== undefined)) {
-      return Response.json(members);
-    }
-    throw describeRefusal(status, members, url, grant);
-  });
+  const server = { issuer: url.origin, token_endpoint: url.href };
   const client = { client_id: grant.clientId };
-  const reading = oauth.processGenericTokenEndpointResponse(serverAt(url), client, response);
+  const { clientSecret, scope } = grant;
+  const isRefresh = grant.kind === 'refreshToken';
+  const parameters = {
+    ...(scope === undefined ? {} : { scope }),
+    ...(isRefresh ? { refresh_token: grant.refreshToken } : {}),
+  };
+  const response = await oauth.genericTokenEndpointRequest(
+    server,
+    client,
+    // Sent in the body, as every provider of mailboxes takes it.
+    clientSecret === undefined ? oauth.None() : oauth.ClientSecretPost(clientSecret),
+    isRefresh ? 'refresh_token' : 'client_credentials',
+    parameters,
+    {
+      [oauth.customFetch]: async (_url: string, { body, headers }: Posted) => {
+        const answer = await exchange({ url, headers, body: body.toString(), ...ruled }, limits);
+        return toResponse(requireAnswer(answer, url, grant, limits), url, grant);
+      },
+      [oauth.allowInsecureRequests]: url.protocol === 'http:',
+    },
+  );
+  const reading = oauth.processGenericTokenEndpointResponse(server, client, response);
   const issued = await reading.catch(() => {
     // The library's errors hold the whole answer, so none is kept as a cause.
     throw describeUnusable(url, 'no bearer token');
@@ -53,33 +65,15 @@ function endpointUrl({ authority }: EndpointGrant): URL {
   return new URL(`https://login.microsoftonline.com/${tenant}/oauth2/v2.0/token`);
 }
 
-type Exchange = (body: URLSearchParams, headers: Readonly<Record<string, string>>) => Promise<Response>;
+type Posted = oauth.CustomFetchOptions<'POST', URLSearchParams>;
 
-function send(grant: EndpointGrant, url: URL, post: Exchange): Promise<Response> {
-  const { clientId, clientSecret, scope } = grant;
-  const isRefresh = grant.kind === 'refreshToken';
-  return oauth.genericTokenEndpointRequest(
-    serverAt(url),
-    { client_id: clientId },
-    // Sent in the body, as every provider of mailboxes takes it.
-    clientSecret === undefined ? oauth.None() : oauth.ClientSecretPost(clientSecret),
-    isRefresh ? 'refresh_token' : 'client_credentials',
-    {
-      ...(scope === undefined ? {} : { scope }),
-      ...(isRefresh ? { refresh_token: grant.refreshToken } : {}),
-    },
-    {
-      [oauth.customFetch]: (
-        _url: string,
-        { body, headers }: oauth.CustomFetchOptions<'POST', URLSearchParams>,
-      ) => post(body, headers),
-      [oauth.allowInsecureRequests]: url.protocol === 'http:',
-    },
-  );
-}
-
-function serverAt(url: URL): oauth.AuthorizationServer {
-  return { issuer: url.origin, token_endpoint: url.href };
+/** What the library is to check of an answer; throws the refusal that it is. */
+function toResponse({ status, body }: HttpAnswer, url: URL, grant: EndpointGrant): Response {
+  const members = readMembers(body);
+  // Zoho refuses with 200.
+  const isGrant = status === 200 && (members.error === undefined || members.access_token !== undefined);
+  if (isGrant) return Response.json(members);
+  throw describeRefusal(status, members, url, grant);
 }
 
 /**

@@ -2,7 +2,7 @@ import { Failure } from '../../failure/failure.ts';
 import type { MeasuredMail } from '../mailbox.ts';
 import { Pop3Body } from './multiLine.ts';
 import { ask, type Pop3Reply, readReply } from './reply.ts';
-import { mailDeadline, type Pop3Wire } from './wire.ts';
+import { Deadline, type Pop3Wire } from './wire.ts';
 
 const windowMails = 256;
 /** Half of it is asked for in advance: what 1 Gbit/s carries in 60 ms. What is not read yet stays with the server. */
@@ -131,7 +131,9 @@ function mailBody(wire: Pop3Wire, { id, sizeBytes }: Retrievable): Pop3Body {
       'protocol',
       `${wire.server} sent far more for its mail ${id} than the ${sizeBytes} bytes it had listed. Check that mail on the server.`,
     );
-  const deadline = mailDeadline(wire.timeouts.commandMs);
+  const { commandMs } = wire.timeouts;
+  // For a mail of any size: so much for each silence, and an end even for a server that trickles for ever.
+  const deadline = new Deadline(2 * commandMs, commandMs);
   return new Pop3Body(wire, deadline, 2 * sizeBytes + endlessBytes, endlessMail);
 }
 

@@ -259,8 +259,3 @@ export class Deadline {
 
 /** What a server has to send, on average, in each `silenceMs`. */
 const slowestBytesPerSilence = 64 * 1024;
-
-/** For a mail of any size: `commandMs` for each silence, and an end even for a server that trickles for ever. */
-export function mailDeadline(commandMs: number): Deadline {
-  return new Deadline(2 * commandMs, commandMs);
-}

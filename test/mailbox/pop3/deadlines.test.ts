@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
-import { mailDeadline } from '../../../shared/mailbox/pop3/wire.ts';
+import { Deadline } from '../../../shared/mailbox/pop3/wire.ts';
 import { listening } from '../../testbed/listening.ts';
 import { CountedMemory, fetchAll, fetched } from '../memory.ts';
 import type { Script } from './scriptedServer.ts';
@@ -143,7 +143,7 @@ describe('POP3 server that stalls', () => {
 describe('POP3 deadline', () => {
   it('ends a mail that trickles for ever, by the slowest rate that a network may have', () => {
     const waitedMs = (bytesAMinute: number, minutes: number) => {
-      const deadline = mailDeadline(60_000);
+      const deadline = new Deadline(120_000, 60_000);
       for (let minute = 0; minute < minutes; minute += 1) {
         if (deadline.waitMs === 0) return minute * 60_000;
         assert.ok(deadline.waitMs <= 60_000);
