@@ -91,10 +91,11 @@ export async function readLines(
 const carriageReturn = 0x0d;
 const lineFeed = 0x0a;
 const dot = 0x2e;
+const blank = 0x20;
 const mostBlanks = 64;
-/** `mayEnd`: what a dot at the start of a line may be followed by, up to the LF, where it ends the reply. */
-const strictly = { lineStart: '\r\n.', bytes: Buffer.from('\r\n.'), mayEnd: /^\r?$|^\r\n$/ };
-const leniently = { lineStart: '\n.', bytes: Buffer.from('\n.'), mayEnd: /^[ \t\r]*\n?$/ };
+/** What a dot stands behind at the start of a line, and what may follow it where it ends the reply. */
+const strictly = { lineStart: Buffer.from('\r\n.'), end: /^\r\n/, mayEnd: /^\r?$/ };
+const leniently = { lineStart: Buffer.from('\n.'), end: /^[ \t\r]*\n/, mayEnd: /^[ \t\r]*$/ };
 
 /**
  * Undoes the dot-stuffing of a POP3 multi-line reply (RFC 1939, 3) and finds its end. Only CRLF ends a line.
@@ -104,13 +105,13 @@ const leniently = { lineStart: '\n.', bytes: Buffer.from('\n.'), mayEnd: /^[ \t\
  * server's own mostly, and so are the ends of the others.
  */
 export class DotDecoder {
+  /** Whether the reply ended in more, or less, than a dot, CR and LF. */
+  endedOddly = false;
   #way: typeof strictly;
   #isFirstLine = true;
-  endedOddly = false;
-  /** What the text ends in so far, as far as a line's end may begin there. */
-  #tail = '\r\n';
-  /** What came since a dot at the start of a line, as long as that may be the end of the reply. */
-  #afterDot: string | undefined;
+  #isStart = true;
+  /** What came last, as far as what follows decides whether a line starts or the reply ends there. */
+  #undecided: Buffer = Buffer.alloc(0);
 
   constructor(isLenient = false) {
     this.#way = isLenient ? leniently : strictly;
@@ -118,53 +119,44 @@ export class DotDecoder {
 
   /** Appends views on what is decoded to `pieces`. Returns the index behind the reply's end, -1 when it goes on. */
   decode(chunk: Buffer, pieces: Buffer[]): number {
+    const data = this.#undecided.length === 0 ? chunk : Buffer.concat([this.#undecided, chunk]);
+    if (this.#isFirstLine) this.#lookForLineEnd(data);
+    const { lineStart, end, mayEnd } = this.#way;
     let from = 0;
-    if (this.#isFirstLine) this.#lookForLineEnd(chunk);
+    const take = (to: number): void => {
+      if (to > from) pieces.push(data.subarray(from, to));
+    };
     for (;;) {
-      for (; this.#afterDot !== undefined; from += 1) {
-        if (from === chunk.length) return -1;
-        const line = this.#afterDot + String.fromCharCode(chunk[from] ?? 0);
-        const mayEnd = line.length < mostBlanks && this.#way.mayEnd.test(line);
-        if (mayEnd && line.endsWith('\n')) {
-          this.endedOddly = line !== '\r\n';
-          return from + 1;
-        }
-        if (!mayEnd) break;
-        this.#afterDot = line;
-      }
-      if (this.#afterDot) pieces.push(Buffer.from(this.#afterDot));
-      this.#afterDot = undefined;
-      const dotAt = this.#findDot(chunk, from);
-      const end = dotAt === -1 ? chunk.length : dotAt;
-      if (end > from) pieces.push(chunk.subarray(from, end));
-      if (dotAt === -1) {
-        this.#tail = (this.#tail + chunk.toString('latin1', Math.max(from, end - 2))).slice(-2);
+      const lineAt = this.#isStart && data[0] === dot ? 0 : data.indexOf(lineStart, from);
+      if (lineAt === -1) break;
+      const dotAt = data[lineAt] === dot ? lineAt : lineAt + lineStart.length - 1;
+      const isText = (data[dotAt + 1] ?? blank) > blank;
+      const behind = isText ? 'text' : data.toString('latin1', dotAt + 1, dotAt + 1 + mostBlanks);
+      const ended = end.exec(behind)?.[0];
+      if (ended === undefined && behind.length < mostBlanks && mayEnd.test(behind)) {
+        take(lineAt);
+        this.#undecided = data.subarray(lineAt);
         return -1;
       }
+      take(dotAt);
       from = dotAt + 1;
-      // Nearly each reply ends so.
-      if (chunk[from] === carriageReturn && chunk[from + 1] === lineFeed) return from + 2;
-      this.#tail = '';
-      this.#afterDot = '';
+      this.#isStart = false;
+      if (ended === undefined) continue;
+      this.endedOddly = ended !== '\r\n';
+      return from + ended.length - this.#undecided.length;
     }
+    this.#isStart &&= data.length === 0;
+    let open = Math.min(lineStart.length - 1, data.length - from);
+    while (open > 0 && !data.subarray(-open).equals(lineStart.subarray(0, open))) open -= 1;
+    take(data.length - open);
+    this.#undecided = data.subarray(data.length - open);
+    return -1;
   }
 
-  #lookForLineEnd(chunk: Buffer): void {
-    const end = chunk.indexOf(lineFeed);
+  #lookForLineEnd(data: Buffer): void {
+    const end = data.indexOf(lineFeed);
     if (end === -1) return;
     this.#isFirstLine = false;
-    const before = end === 0 ? this.#tail.charCodeAt(1) : chunk[end - 1];
-    if (before !== carriageReturn) this.#way = leniently;
-  }
-
-  /** The place of the next dot at the start of a line; -1 when there is none. */
-  #findDot(chunk: Buffer, from: number): number {
-    const { lineStart, bytes } = this.#way;
-    if (from === 0 && (chunk[0] === dot || chunk[0] === lineFeed)) {
-      const hit = (this.#tail + chunk.toString('latin1', 0, 2)).indexOf(lineStart);
-      if (hit !== -1) return hit + lineStart.length - 1 - this.#tail.length;
-    }
-    const hit = chunk.indexOf(bytes, from);
-    return hit === -1 ? -1 : hit + lineStart.length - 1;
+    if (data[end - 1] !== carriageReturn) this.#way = leniently;
   }
 }
