@@ -15,16 +15,15 @@ export async function logInWithFreshToken<T>(
   logIn: (token: string) => Promise<T>,
 ): Promise<T> {
   const contact = { protocol, host, port, security, phase: 'login' } as const;
-  const tokenInTime = async (fresh: boolean): Promise<string> => {
-    try {
-      const token = unlessAborted(getToken(fresh), signal, () => describeAbort(signal, contact));
-      return await withDeadline(token, leftMs(), () => {
-        const { message } = describeTimeout(contact, timeouts.connectMs);
-        return new Failure('timeout', `No OAuth2 token came in time. ${message}`);
-      });
-    } catch (error) {
+  const late = (): Failure => {
+    const { message } = describeTimeout(contact, timeouts.connectMs);
+    return new Failure('timeout', `No OAuth2 token came in time. ${message}`);
+  };
+  const tokenInTime = (fresh: boolean): Promise<string> => {
+    const token = unlessAborted(getToken(fresh), signal, () => describeAbort(signal, contact));
+    return withDeadline(token, leftMs(), late).catch((error: unknown) => {
       throw toFailure(error, 'getting an OAuth2 token');
-    }
+    });
   };
   const token = await tokenInTime(false);
   try {

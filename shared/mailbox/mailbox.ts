@@ -110,7 +110,7 @@ export interface MailboxSession {
    * How far this session and those before it have looked with this filter, to be given to the next one when this one
    * has ended. What the filter takes and was not settled is looked at again. Undefined without a filter or `list`.
    */
-  readonly lookedAt: string | undefined;
+  readonly lookedAt?: string | undefined;
 
   /**
    * How many mails wait, and the first `maxBytes` of each of the first `limit`; marks and retrieves none. POP3 gives

@@ -46,7 +46,7 @@ async function open(
   options: MailboxOptions,
   deadline: Deadline,
   secret: string,
-  asksCapabilities = true,
+  assumed?: Pop3Capabilities,
 ): Promise<MailboxSession> {
   const { username, credential } = options;
   const logIn = credential.kind === 'password' ? logInWithPassword : logInWithToken;
@@ -54,7 +54,7 @@ async function open(
   const trust = tlsOptions(options.host, options.caCertificate);
   const wire = await reach(options, options.addresses ?? [options.host], deadline);
   wire.secrets = [secret];
-  let isAsking = false;
+  let capabilities = assumed;
   try {
     if (options.security === 'tls') await wire.secure(trust, deadline);
     wire.contact.phase = 'greeting';
@@ -62,11 +62,7 @@ async function open(
     if (!greeting.ok) throw describeGreetingRefusal(wire, greeting);
     wire.contact.phase = 'login';
     if (options.security === 'starttls') await startTls(wire, trust, deadline);
-    isAsking = asksCapabilities;
-    const capabilities: Pop3Capabilities = asksCapabilities
-      ? await readCapabilities(wire, deadline)
-      : new Map();
-    isAsking = false;
+    capabilities ??= await readCapabilities(wire, deadline);
     wire.pipelining = capabilities.has('PIPELINING') && maySendAhead(wire);
     if (wire.pipelining) void wire.over.then(() => options.signal?.aborted || noteEnd(wire));
     // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
@@ -78,8 +74,9 @@ async function open(
     const failure = toFailure(error, 'opening a POP3 session');
     wire.fail(failure);
     // Some servers hang up on what they don't know.
-    if (isAsking && failure.reason === 'connection-lost') return await open(options, deadline, secret, false);
-    throw failure;
+    const isAsking = capabilities === undefined && wire.contact.phase === 'login';
+    if (!isAsking || failure.reason !== 'connection-lost') throw failure;
+    return await open(options, deadline, secret, new Map());
   }
 }
 

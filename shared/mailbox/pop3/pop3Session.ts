@@ -44,8 +44,6 @@ export class Pop3Session implements MailboxSession {
   readonly #refusedIds = new Set<number>();
   readonly #lock = new Lock();
   hasMore = false;
-  /** There are no filters by POP3. */
-  readonly lookedAt = undefined;
   #isListed = false;
   #settling: Promise<unknown> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
