@@ -36,7 +36,8 @@ export function createMailBuffers(maxIdleBytes: number): MailBuffers {
 
   return {
     take(sizeBytes) {
-      const memory = takeIdle(sizeBytes) ?? newMemory(sizeBytes);
+      const wholePages = Math.ceil(sizeBytes / pageBytes) * pageBytes;
+      const memory = takeIdle(sizeBytes) ?? Buffer.allocUnsafeSlow(wholePages).buffer;
       lent.add(memory);
       return Buffer.from(memory, 0, sizeBytes);
     },
@@ -47,9 +48,4 @@ export function createMailBuffers(maxIdleBytes: number): MailBuffers {
       while (idle.length > maxIdle || idleBytes > maxIdleBytes) idleBytes -= idle.shift()?.byteLength ?? 0;
     },
   };
-}
-
-function newMemory(sizeBytes: number): ArrayBuffer {
-  const { buffer } = Buffer.allocUnsafeSlow(Math.ceil(sizeBytes / pageBytes) * pageBytes);
-  return buffer;
 }

@@ -105,17 +105,15 @@ function toResponse({ status, body }: HttpAnswer, url: URL, grant: EndpointGrant
  * and a life that is none.
  */
 function readMembers(body: Buffer): Readonly<Record<string, unknown>> {
-  let members: Readonly<Record<string, unknown>> = {};
   try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(body));
-    members = { ...(json as object) };
+    const members: Readonly<Record<string, unknown>> = { ...JSON.parse(new TextDecoder().decode(body)) };
+    const seconds = Number.parseFloat(String(members.expires_in));
+    const life = Number.isFinite(seconds) && seconds >= 0 ? seconds : null;
+    const asked = Object.entries<unknown>({ ...members, id_token: null, scope: null, expires_in: life });
+    return Object.fromEntries(asked.filter(([, value]) => value !== null && value !== ''));
   } catch {
     return {};
   }
-  const seconds = Number.parseFloat(String(members.expires_in));
-  const life = Number.isFinite(seconds) && seconds >= 0 ? seconds : null;
-  const asked = Object.entries<unknown>({ ...members, id_token: null, scope: null, expires_in: life });
-  return Object.fromEntries(asked.filter(([, value]) => value !== null && value !== ''));
 }
 
 function isStorable(refreshToken: string): boolean {
