@@ -44,7 +44,8 @@ export async function listMails(wire: Pop3Wire, uidlPromised: boolean): Promise<
   // Some refuse it for want of mails.
   if (sizes.size === 0) return [];
   // A server that has UIDL and fails to give them now must not make the same mails look new under other keys.
-  if (!uidlReply.ok && (uidlReply.code !== undefined || (uidlPromised && !saysUnknown(uidlReply)))) {
+  const { ok, code, text } = uidlReply;
+  if (!ok && (code !== undefined || (uidlPromised && !unknownCommand.test(text)))) {
     throw describeRefusal(wire, 'UIDL', uidlReply);
   }
   return [...sizes]
@@ -66,11 +67,8 @@ export async function listNumbers(wire: Pop3Wire): Promise<ReadonlySet<number>> 
   return numbers;
 }
 
-function saysUnknown({ text }: Pop3Reply): boolean {
-  return /\b(unknown|unrecogni[sz]ed|unsupported|unimplemented|not (supported|implemented|available|recogni[sz]ed)|(invalid|bad) command)\b/i.test(
-    text,
-  );
-}
+const unknownCommand =
+  /\b(unknown|unrecogni[sz]ed|unsupported|unimplemented|not (supported|implemented|available|recogni[sz]ed)|(invalid|bad) command)\b/i;
 
 async function readList(
   wire: Pop3Wire,

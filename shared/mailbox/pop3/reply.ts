@@ -42,18 +42,16 @@ export function notPop3(wire: Pop3Wire, line: string): Failure {
   const spoken = protocolOf(line);
   const advice =
     spoken === undefined || spoken === 'POP3' ? 'Check host and port.' : adviceForProtocol(spoken);
-  return new Failure(
-    'protocol',
-    `${wire.server} answered ${wire.quoteOdd(line)}, which is not POP3. ${advice}`,
-  );
+  const sentence = `${wire.server} answered ${wire.quoteOdd(line)}, which is not POP3. ${advice}`;
+  return new Failure('protocol', sentence);
 }
+
+const gone =
+  /\b(no such (message|mail|msg)|(message|mail|msg)\b.*\b(not found|not exist|deleted|expunged|removed)|already (deleted|expunged)|(doesn't|does not) exist|(invalid|bad|unknown|non-?existent) (message|msg|mail)|(is|was|been|marked) (deleted|expunged|removed)|no (message|mail) \d+|out of range)/i;
 
 /** Whether a server refuses a mail because it is not there (any more). */
 export function isGone({ ok, code, text }: Pop3Reply): boolean {
-  if (ok || code !== undefined) return false;
-  return /\b(no such (message|mail|msg)|(message|mail|msg)\b.*\b(not found|not exist|deleted|expunged|removed)|already (deleted|expunged)|(doesn't|does not) exist|(invalid|bad|unknown|non-?existent) (message|msg|mail)|(is|was|been|marked) (deleted|expunged|removed)|no (message|mail) \d+|out of range)/i.test(
-    text,
-  );
+  return !ok && code === undefined && gone.test(text);
 }
 
 const tooManyConnections =
@@ -118,10 +116,8 @@ export function describeGreetingRefusal(wire: Pop3Wire, reply: Pop3Reply): Failu
 /** Why a server refused a command that it must know. */
 export function describeRefusal(wire: Pop3Wire, command: string, reply: Pop3Reply): Failure {
   const isPassing = ['SYS/TEMP', 'IN-USE', 'LOGIN-DELAY'].includes(reply.code ?? '');
-  return new Failure(
-    isPassing ? 'busy' : 'protocol',
-    `${wire.server} refused ${command}: ${answerOf(wire, reply)} The next run tries again; ask the server's operator if it stays.`,
-  );
+  const sentence = `${wire.server} refused ${command}: ${answerOf(wire, reply)} The next run tries again; ask the server's operator if it stays.`;
+  return new Failure(isPassing ? 'busy' : 'protocol', sentence);
 }
 
 /** The server's words as a sentence of their own. */
