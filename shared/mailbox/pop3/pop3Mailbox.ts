@@ -63,7 +63,9 @@ async function open(
     wire.contact.phase = 'login';
     if (options.security === 'starttls') await startTls(wire, trust, deadline);
     capabilities ??= await readCapabilities(wire, deadline);
-    wire.pipelining = capabilities.has('PIPELINING') && maySendAhead(wire);
+    // WildDuck writes the mails of RETRs that come together into each other, up to January 2026.
+    const isMixing = capabilities.get('IMPLEMENTATION')?.[0]?.startsWith('WILDDUCK') === true;
+    wire.pipelining = capabilities.has('PIPELINING') && !isMixing && maySendAhead(wire);
     if (wire.pipelining) void wire.over.then(() => options.signal?.aborted || noteEnd(wire));
     // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
     if (capabilities.has('UTF8')) await ask(wire, 'UTF8', deadline);

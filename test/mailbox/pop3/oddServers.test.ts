@@ -177,6 +177,12 @@ describe('A POP3 server that takes several commands at once only in words', () =
       }));
   }
 
+  it('is asked for one at a time at once when it says that it is WildDuck, which may mix up the mails themselves', async () => {
+    const capa = [...fullCapabilities, 'IMPLEMENTATION WildDuck-v1.45.8'];
+    const { answers, confirmed } = await drained({ capa, answer: answersTooSoon(() => 'rst') });
+    assert.deepEqual([sources(answers), confirmed], [threeMails, true]);
+  });
+
   it('is none for one connection that was lost, nor for a run that was cut', () => {
     let isFirst = true;
     const answer = (line: string) => {
