@@ -113,10 +113,7 @@ export class Pop3Session implements MailboxSession {
   }
 
   async measure(mails: readonly MailRef[]): Promise<readonly MeasuredMail[]> {
-    return mails
-      .map((mail) => this.#known(mail))
-      .filter(({ id }) => !this.#deleted.has(id))
-      .map(({ key, id, sizeBytes }) => ({ key, id, sizeBytes }));
+    return mails.map((mail) => this.#known(mail)).filter(({ id }) => !this.#deleted.has(id));
   }
 
   async *fetch(
