@@ -114,3 +114,12 @@ test('LIST may ignore its argument: what DELE refused is said at once, and the o
   assert.deepEqual(arrived('list').toSorted(), names.toSorted());
   assert.equal(server.deleted(), 2);
 });
+
+test('a mail whose dots are not doubled is not sent cut short, and keeps no other from its queue', async (t) => {
+  const answer = { 'RETR 2': '+OK\r\nSubject: two\r\n\r\ntwo\r\n.\r\nand more\r\n.\r\n' };
+  const server = await addServer(t, 'dots', { answer });
+  for (let run = 0; run < 3; run += 1) await pollFails('dots', /went on behind the end of an answer/);
+  await pollFails('dots', /^Mail 2 could not be fetched in 3 runs in a row and was left on the server/);
+  assert.deepEqual(arrived('dots').toSorted(), ['one', 'three']);
+  assert.equal(server.deleted(), 2);
+});
