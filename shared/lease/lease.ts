@@ -45,11 +45,9 @@ export function leasesIn(container: ContainerClient, times: LeaseTimes = default
   return async (customer, connection) => {
     const blob = container.getBlockBlobClient(`${customer}/${connection}`);
     const client = blob.getBlobLeaseClient();
-    let askedAt = times.clock.read();
-    const acquire = async () => {
-      askedAt = times.clock.read();
+    const askedAt = times.clock.read();
+    const acquire = async () =>
       await client.acquireLease(times.leaseSeconds, { abortSignal: AbortSignal.timeout(15_000) });
-    };
     try {
       await acquire().catch(async (error: unknown) => {
         if (codeOf(error) !== 'BlobNotFound' && codeOf(error) !== 'ContainerNotFound') throw error;
@@ -86,7 +84,6 @@ class HeldLease implements Lease {
   #isReleased = false;
   #renewTimer: NodeJS.Timeout | undefined;
   #lapseTimer: NodeJS.Timeout | undefined;
-  #renewing: Promise<void> | undefined;
 
   constructor(client: BlobLeaseClient, askedAt: Moment, times: LeaseTimes) {
     this.#client = client;
@@ -100,7 +97,7 @@ class HeldLease implements Lease {
   }
 
   isHeld(): boolean {
-    if (!this.#lost.signal.aborted && this.#leftMs() <= 0) this.#lost.abort();
+    if (this.#leftMs() <= 0) this.#lost.abort();
     return !this.#lost.signal.aborted;
   }
 
@@ -108,7 +105,6 @@ class HeldLease implements Lease {
     this.#isReleased = true;
     clearTimeout(this.#renewTimer);
     clearTimeout(this.#lapseTimer);
-    await this.#renewing;
     await this.#client.releaseLease({ abortSignal: AbortSignal.timeout(10_000) }).catch(() => undefined);
   }
 
@@ -138,10 +134,8 @@ class HeldLease implements Lease {
 
   #schedule(): void {
     clearTimeout(this.#lapseTimer);
-    if (this.#isReleased || !this.isHeld()) return;
-    this.#renewTimer = setTimeout(() => {
-      this.#renewing = this.#renew();
-    }, this.#times.renewMs).unref();
+    if (this.#isReleased) return;
+    this.#renewTimer = setTimeout(() => void this.#renew(), this.#times.renewMs).unref();
     this.#lapseTimer = setTimeout(() => this.isHeld(), this.#leftMs() + 1).unref();
   }
 }

@@ -128,6 +128,25 @@ test('it is renewed as long as the run lasts, and no more after the release', as
   assert.equal(lease.lost.aborted, false, 'a release is no loss');
 });
 
+test('its release waits for no renewal that storage keeps waiting', async (t) => {
+  const { mock } = t.mock.method(BlobLeaseClient.prototype, 'renewLease');
+  const { container, proxy } = await behindProxy(t);
+  const lease = await takeFrom(container, { renewMs: 1_000 });
+  proxy.silenceNew(true);
+  proxy.dropAll('rst');
+  await until('a renewal', () => mock.callCount() === 1);
+  await proxy.restore();
+  let isAnswered = false;
+  const [renewal] = mock.calls;
+  const answered = renewal?.result?.catch(() => {
+    isAnswered = true;
+  });
+  await lease.release();
+  assert.equal(isAnswered, false);
+  assert.equal(await leaseStateOf(container), 'available');
+  await answered;
+});
+
 for (const which of ['monotonic', 'wall'] as const) {
   test(`when the ${which} clock alone has gone as far as the lease lasts, it is not held any more`, async () => {
     const clock = movedClock();
@@ -155,6 +174,7 @@ test('a lapsed lease stays lost, whatever the clocks say later and though the se
     await renewals.answered();
     assert.equal(lease.isHeld(), false);
   }
+  assert.equal(renewals.count, 0, 'nor is it kept from the next run');
   assert.equal(await leaseStateOf(container), 'leased');
   await lease.release();
   assert.equal(await leaseStateOf(container), 'available');
