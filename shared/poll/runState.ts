@@ -25,7 +25,6 @@ export class RunState {
   #etag: string;
   #hasBegun = false;
   #isAfterAnother = false;
-  #isOurs = true;
   #writing: Promise<unknown> = Promise.resolve();
 
   constructor({ store, entity, runId, lease }: RunStateOptions) {
@@ -59,13 +58,18 @@ export class RunState {
       const { key, columns: before } = this.#entity;
       const columns = writeState({ ...change, runId: this.#runId });
       let merged = await this.#store.merge(key, columns, this.#etag);
-      if (merged.kind === 'changed') {
-        const current = (await this.#store.read(key))?.columns.runId;
+      while (merged.kind === 'changed') {
+        const now = await this.#store.read(key);
+        if (!this.#lease.isHeld()) throw leaseLost();
+        const current = now?.columns.runId;
         // Its own stands there when the answer to this very write was lost.
-        this.#isAfterAnother = current !== before.runId && current !== this.#runId;
-        merged = await this.#store.merge(key, columns);
+        this.#isAfterAnother ||= current !== before.runId && current !== this.#runId;
+        merged = await this.#store.merge(key, columns, now?.etag);
       }
-      if (merged.kind !== 'merged') throw this.#removed();
+      if (merged.kind !== 'merged') {
+        const { customer, connection } = key;
+        throw new Failure('config', `Connection ${customer}/${connection} was removed while its run began.`);
+      }
       this.#hasBegun = true;
       this.#etag = merged.etag;
     });
@@ -73,38 +77,29 @@ export class RunState {
 
   /** Merges a change unless another run has taken the columns over, or the connection is gone. */
   write(change: Partial<ConnectionState>): Promise<void> {
-    return this.#inTurn(() => this.#write(change));
-  }
-
-  async #write(change: Partial<ConnectionState>): Promise<void> {
-    if (!this.#isOurs) return;
-    const { key, columns: before } = this.#entity;
-    let columns = writeState({ ...change, runId: this.#runId });
-    let merged = await this.#store.merge(key, columns, this.#etag);
-    if (merged.kind === 'changed') {
-      // The operator has edited the config, a run was skipped, or another one has begun.
-      const current = (await this.#store.read(key))?.columns.runId;
-      if (current !== this.#runId && (this.#hasBegun || current !== before.runId)) {
-        this.#isOurs = !this.#hasBegun && current !== undefined && this.#lease.isHeld();
-        if (!this.#isOurs) return;
-        // That run has ended. What it left is the next one's to look for.
-        columns = { ...columns, ...writeState({ cleanMailbox: '' }) };
+    return this.#inTurn(async () => {
+      const { key, columns: before } = this.#entity;
+      let columns = writeState({ ...change, runId: this.#runId });
+      let merged = await this.#store.merge(key, columns, this.#etag);
+      while (merged.kind === 'changed') {
+        // The operator has edited the config, a run was skipped, or another one has begun.
+        const now = await this.#store.read(key);
+        const current = now?.columns.runId;
+        if (current !== this.#runId && (this.#hasBegun || current !== before.runId)) {
+          if (this.#hasBegun || current === undefined || !this.#lease.isHeld()) return;
+          // That run has ended. What it left is the next one's to look for.
+          columns = { ...columns, ...writeState({ cleanMailbox: '' }) };
+        }
+        merged = await this.#store.merge(key, columns, now?.etag);
       }
-      merged = await this.#store.merge(key, columns);
-    }
-    if (merged.kind === 'merged') this.#etag = merged.etag;
-    else this.#isOurs = false;
-    this.#hasBegun = true;
+      if (merged.kind === 'merged') this.#etag = merged.etag;
+      this.#hasBegun = true;
+    });
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
     const written = this.#writing.then(work);
     this.#writing = written.catch(() => undefined);
     return written;
-  }
-
-  #removed(): Failure {
-    const { customer, connection } = this.#entity.key;
-    return new Failure('config', `Connection ${customer}/${connection} was removed while its run began.`);
   }
 }

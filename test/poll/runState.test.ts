@@ -40,6 +40,20 @@ function runOf(entity: ConnectionEntity, runId: string, isHeld = true): RunState
   return new RunState({ store, entity, runId, lease: { isHeld: () => isHeld } });
 }
 
+/** A run that loses its lease, to a run `next` that begins, between its first look at the row and its next word. */
+function overtaken(entity: ConnectionEntity, runId: string): RunState {
+  const lease = { isHeld: () => isHeld };
+  let isHeld = true;
+  const next = runOf(entity, 'next');
+  const read: ConnectionStore['read'] = async (key) => {
+    const found = await store.read(key);
+    await next.begin({ lastStatus: 'running', cleanMailbox: '' });
+    isHeld = false;
+    return found;
+  };
+  return new RunState({ store: { ...store, read }, entity, runId, lease });
+}
+
 const columns = async (name: string) => (await read(name)).columns;
 
 test('a run that outlived its lease leaves the columns to the newer run, from whatever moment on', async () => {
@@ -54,6 +68,19 @@ test('a run that outlived its lease leaves the columns to the newer run, from wh
   const { runId, lastStatus, lastMailCount, lastError, heartbeatAt } = await columns('overlapping');
   assert.deepEqual([runId, lastStatus, lastMailCount, lastError], ['next', 'ok', 7, undefined]);
   assert.equal(heartbeatAt, time.toISOString());
+});
+
+test('nor does it take them when the newer one begins between its look at the row and its word', async () => {
+  for (const [name, word] of [
+    ['at its end', (run: RunState) => run.write({ lastStatus: 'ok', cleanMailbox: 'clean' })],
+    ['at its beginning', (run: RunState) => assert.rejects(run.begin({ lastStatus: 'running' }), /lease/)],
+  ] as const) {
+    const entity = await connection(name);
+    await store.merge(entity.key, { lastStatus: 'skipped' });
+    await word(overtaken(entity, 'old'));
+    const { runId, lastStatus, cleanMailbox } = await columns(name);
+    assert.deepEqual([runId, lastStatus, cleanMailbox], ['next', 'running', ''], name);
+  }
 });
 
 test('an operator who edits the config in the middle does not cost the run its state', async () => {
@@ -154,6 +181,11 @@ test('a connection that was made anew meanwhile gets no outcome of the old one',
   await table.deleteEntity('acme', 'anew');
   await connection('anew');
   await run.write({ lastStatus: 'failed' });
+  const begun = runOf(await read('anew'), 'begun');
+  await begun.begin({ lastStatus: 'running' });
+  await table.deleteEntity('acme', 'anew');
+  await connection('anew');
+  await begun.write({ lastStatus: 'failed' });
   const { runId, lastStatus } = await columns('anew');
   assert.deepEqual({ runId, lastStatus }, { runId: undefined, lastStatus: undefined });
 });
