@@ -101,10 +101,8 @@ async function readAndLease(key: ConnectionKey, dependencies: PollDependencies, 
   const [reading, leasing] = both;
   const isTaken = leasing.status === 'fulfilled' && leasing.value === 'taken';
   if (isRepeat || !isTaken || reading.status === 'rejected') return both;
-  const now = dependencies.now();
-  const { columns = {} } = reading.value ?? {};
-  const endedMs = now.getTime() - (readState(columns).lastRunEndedAt?.getTime() ?? 0);
-  if (hasLiveRun(columns, now) || Math.abs(endedMs) > justEndedMs) return both;
+  const { lastRunEndedAt } = readState(reading.value?.columns ?? {});
+  if (dependencies.now().getTime() - (lastRunEndedAt?.getTime() ?? 0) > justEndedMs) return both;
   await delay(releaseMs);
   return await readAndLease(key, dependencies, true);
 }
@@ -233,6 +231,8 @@ async function carryOut(
     heartbeatAt: startedAt,
     nextRunAt: next.nextRunAt,
     scheduleAnchor: next.anchor,
+    // From its first fetch on the run may leave something to settle.
+    cleanMailbox: '',
   } as const;
   const tries = new FetchTries(before.unfetchable, startedAt);
   const risks = new RiskTries(before.riskyMails, (riskyMails) => state.write({ riskyMails }));
@@ -244,10 +244,8 @@ async function carryOut(
     ownTimeEndsAt: async (firstFetchAt) =>
       useProcessLock ? undefined : await leaseEndsAt(schedule, firstFetchAt),
   });
-  // From its first fetch on the run may leave something to settle.
   const begin = async () => {
-    if (state.hasBegun) await state.write({ cleanMailbox: '' });
-    else await state.begin({ ...first, cleanMailbox: '' });
+    await state.begin(first);
     return { isAfterAnother: state.isAfterAnother };
   };
   const sayAtWork = setTimeout(() => void state.begin(first).catch(() => undefined), quietMs).unref();
@@ -282,7 +280,7 @@ async function carryOut(
     ),
     ...(risks.changedColumn === undefined ? {} : { riskyMails: risks.changedColumn }),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
-    ...(result.cleanMailbox === undefined ? {} : { cleanMailbox: isOutdated ? '' : result.cleanMailbox }),
+    ...(isOutdated || result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
   });
   return result;
 }

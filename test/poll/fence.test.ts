@@ -231,6 +231,16 @@ test('since when a lease is held lies in no future', async () => {
   assert.ok(new Date(String(skippedSince)).getTime() <= Date.now(), String(skippedSince));
 });
 
+test('a run that its tick ordered a moment early is due next at the time after, and not twice', async (t) => {
+  await bed.addMailbox('ahead', 'IMAP', []);
+  const { scheduleAnchor } = await bed.poll('ahead');
+  const dueAt = Math.ceil(Date.now() / 60_000) * 60_000;
+  await bed.setColumns('ahead', { nextRunAt: new Date(dueAt).toISOString(), scheduleAnchor });
+  t.mock.timers.enable({ apis: ['Date'], now: dueAt - 3 });
+  const { nextRunAt } = await bed.poll('ahead');
+  assert.equal(nextRunAt, new Date(dueAt + 60_000).toISOString());
+});
+
 test('told to go while its queue is being opened, a run ends ok within four seconds', async () => {
   bed.broker.createQueue({ name: 'silent', maxMessageSizeBytes: 1_048_576 });
   await bed.addMailbox('opening', 'IMAP', mailsOf('opening', 1), { queueName: 'silent' });
