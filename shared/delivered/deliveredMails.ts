@@ -38,7 +38,7 @@ export class DeliveredMails {
   readonly #partitionKey: string;
   /** The hash of the mailbox, which begins the key of each of its rows. */
   readonly #mailbox: string;
-  readonly #rows = new Map<string, Row>();
+  /** By the ids of the mails in it. */
   readonly #rowOf = new Map<string, Row>();
   #written = 0;
 
@@ -53,10 +53,6 @@ export class DeliveredMails {
     return this.#rowOf.size === 0;
   }
 
-  has(identity: MailIdentity): boolean {
-    return this.#rowOf.has(identity.id);
-  }
-
   /** When the mail was recorded; undefined where it is not. */
   recordedAt(identity: MailIdentity): Date | undefined {
     return this.#rowOf.get(identity.id)?.recordedAt;
@@ -64,7 +60,7 @@ export class DeliveredMails {
 
   /** The hashes of the keys of all these mails. */
   keyHashes(): ReadonlySet<string> {
-    return new Set([...this.#rows.values()].flatMap(({ mails }) => [...mails.values()]));
+    return new Set([...new Set(this.#rowOf.values())].flatMap(({ mails }) => [...mails.values()]));
   }
 
   /** Reads what earlier runs have left; for a run after one that did not end cleanly. Removes what is too old. */
@@ -113,20 +109,16 @@ export class DeliveredMails {
       touched.add(row);
     }
     const empty = [...touched].filter(({ mails }) => mails.size === 0).map(({ rowKey }) => rowKey);
-    for (const rowKey of empty) this.#rows.delete(rowKey);
     await deleteAll(this.#options.table, this.#partitionKey, empty);
   }
 
   /** Forgets the mails whose key is none of these: a complete list no longer has them. */
   async keepOnly(keyHashes: ReadonlySet<string>): Promise<void> {
-    const gone = [...this.#rows.values()].flatMap(({ mails }) =>
-      [...mails].filter(([, keyHash]) => !keyHashes.has(keyHash)).map(([id]) => id),
-    );
-    await this.forget(gone);
+    const all = [...this.#rowOf].map(([id, { mails }]) => ({ id, keyHash: mails.get(id) ?? '' }));
+    await this.forget(all.filter(({ keyHash }) => !keyHashes.has(keyHash)).map(({ id }) => id));
   }
 
   #remember(row: Row): void {
-    this.#rows.set(row.rowKey, row);
     for (const id of row.mails.keys()) this.#rowOf.set(id, row);
   }
 }

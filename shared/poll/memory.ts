@@ -111,13 +111,12 @@ export class ProcessMemory {
     this.#grant();
   }
 
-  /** The holder wants nothing more that it still waits for. */
-  drop(holder: Holder): void {
+  /** The holder gives back all that it has, and wants nothing more that it still waits for. */
+  drop(holder: Holder, bytes: number): void {
     const dropped = this.#waiting.filter((request) => request.holder === holder);
-    if (dropped.length === 0) return;
     this.#waiting = this.#waiting.filter((request) => request.holder !== holder);
     for (const { end } of dropped) end();
-    this.#grant();
+    this.giveBack(holder, bytes);
   }
 
   #give(holder: Holder, bytes: number): void {
@@ -138,24 +137,18 @@ export class ProcessMemory {
    */
   #grant(): void {
     const full = new Set<string>();
-    for (let index = 0; index < this.#waiting.length; ) {
-      const next = this.#waiting[index];
-      if (!next) return;
+    for (const next of this.#waiting) {
       const { holder, bytes } = next;
       const fullShare = this.#fullShareOf(holder, bytes);
       if (fullShare !== undefined) full.add(fullShare);
-      if (sharesOf(holder).some((share) => full.has(share))) {
-        index += 1;
-      } else if (this.#hasRoom(bytes)) {
-        this.#waiting.splice(index, 1);
-        this.#give(holder, bytes);
-        next.end();
-        // With one fewer waiting, those that were passed over may have more.
-        full.clear();
-        index = 0;
-      } else {
-        return;
-      }
+      if (sharesOf(holder).some((share) => full.has(share))) continue;
+      if (!this.#hasRoom(bytes)) return;
+      this.#waiting = this.#waiting.filter((other) => other !== next);
+      this.#give(holder, bytes);
+      next.end();
+      // With one fewer waiting, those that were passed over may have more.
+      this.#grant();
+      return;
     }
   }
 
@@ -265,13 +258,14 @@ class ProcessHolding implements Holding, StreamHolding, Holder {
   shrink(sizeBytes: number): void {
     const bytes = Math.min(sizeBytes, this.#bytes);
     this.#bytes -= bytes;
-    if (bytes > 0) this.#memory.giveBack(this, bytes);
+    this.#memory.giveBack(this, bytes);
   }
 
   release(): void {
     this.#isReleased = true;
-    this.#memory.drop(this);
-    this.shrink(this.#bytes);
+    const bytes = this.#bytes;
+    this.#bytes = 0;
+    this.#memory.drop(this, bytes);
   }
 }
 

@@ -33,7 +33,6 @@ export class SettledMails {
     const hash = hashOf(identity);
     const before = this.#before.get(hash);
     const count = before === undefined ? 0 : before + 1;
-    this.#now.delete(hash);
     this.#now.set(hash, count);
     if (count >= 2) {
       this.#sentence ??= `The server lists mail ${name} again, which was settled in ${count} runs before: it keeps what it is told to mark or delete. Look at the mailbox's rights and quota.`;

@@ -115,8 +115,7 @@ export class FetchTries {
 
   /** The state column for the next run. */
   toColumn(): string {
-    const untried = [...this.#untried].filter(([id]) => !this.#next.has(id));
-    const next = [...untried, ...this.#next].slice(-maxRemembered);
+    const next = [...new Map([...this.#untried, ...this.#next])].slice(-maxRemembered);
     return next.length === 0 ? '' : JSON.stringify(Object.fromEntries(next));
   }
 
@@ -181,13 +180,10 @@ export class RiskTries {
   async begin(identityId: string): Promise<void> {
     if (this.#begun.has(identityId)) return;
     this.#begun.add(identityId);
-    this.end(identityId);
-    const oldest = this.#counts.keys().next();
-    if (this.#counts.size >= maxRemembered && !oldest.done) this.#counts.delete(oldest.value);
     this.#counts.set(identityId.slice(0, 32), this.countOf(identityId) + 1);
-    const next = this.toColumn();
-    this.#written = next;
-    await this.#write(next);
+    // Before its answer: a write that fails may have been done.
+    this.#written = this.toColumn();
+    await this.#write(this.#written);
   }
 
   /** It did not bring anything down. */
@@ -202,7 +198,8 @@ export class RiskTries {
   }
 
   toColumn(): string {
-    return this.#counts.size === 0 ? '' : JSON.stringify(Object.fromEntries(this.#counts));
+    const last = [...this.#counts].slice(-maxRemembered);
+    return last.length === 0 ? '' : JSON.stringify(Object.fromEntries(last));
   }
 }
 

@@ -46,6 +46,9 @@ test('delivered and stored mails are found by the next run, each as what it is',
   const storedAt = await storeMail(storage, 3);
   first.noteStored(mail(3), storedAt);
   assert.deepEqual(first.find(mail(3)), { kind: 'stored', at: storedAt });
+  await first.forget([mail(1).id, mail(2).id]);
+  assert.equal(first.isEmpty, false, 'the stored one is still to be settled');
+  await Promise.all([first.record(mail(1)), first.record(mail(2))]);
   const next = await readKnown(storage);
   assert.equal(next.isEmpty, false);
   assert.deepEqual(

@@ -126,6 +126,24 @@ test('whoever waits is told why when the run is to end, and those behind go on',
   assert.equal(memory.usedBytes, 0);
 });
 
+test('a run that was ended while it waited knows it; one that had waited before does not think so', async () => {
+  const { memory, ask } = bed();
+  const first = ask('first', 100);
+  const ending = new AbortController();
+  const run = memory.of({ mailbox: 'b', queueName: 'inbound', signal: ending.signal });
+  const holding = run.hold();
+  const grown = holding.grow(60);
+  first.holding.release();
+  await grown;
+  const other = new AbortController();
+  const waiting = memory.of({ mailbox: 'c', queueName: 'inbound', signal: other.signal });
+  const refused = assert.rejects(waiting.hold().grow(60));
+  ending.abort();
+  other.abort();
+  await refused;
+  assert.deepEqual([run.wasCutWaiting, waiting.wasCutWaiting], [false, true]);
+});
+
 test('a signal that fires after the grant takes nothing back', async () => {
   const { memory, ask } = bed();
   const ending = new AbortController();

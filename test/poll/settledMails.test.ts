@@ -53,6 +53,15 @@ test('the last hundred are remembered, those of this run before those of earlier
   );
 });
 
+test('one that is settled again in every run is not forgotten for those that are new', () => {
+  let column = settling(undefined, [0]);
+  for (let run = 0; run < 3; run += 1) {
+    const others = Array.from({ length: 60 }, (_, n) => 1 + 60 * run + n);
+    column = settling(column, [0, ...others]);
+    assert.equal(new SettledMails(column).has(mail(0)), true, `run ${run}`);
+  }
+});
+
 test('a mail settled twice in a run is there once', () => {
   assert.equal(settling(undefined, [1, 1, 2, 1])?.split(',').length, 2);
 });

@@ -39,6 +39,11 @@ const cases: readonly (readonly [string, DueColumns, boolean])[] = [
     { nextRunAt: minutesAhead(65), pollingIntervalSeconds: '3600' },
     false,
   ],
+  [
+    'a due time as far ahead as its interval, which an editor stored as a long',
+    { nextRunAt: minutesAhead(65), pollingIntervalSeconds: 3_600n },
+    false,
+  ],
   ['a due time far ahead with cron', { nextRunAt: minutesAhead(9_999), cron: '0 6 1 * *' }, false],
   ['a due time far ahead with an empty cron', { nextRunAt: minutesAhead(9_999), cron: ' ' }, true],
   ['an interval that can not be read', { nextRunAt: minutesAhead(9), pollingIntervalSeconds: 'often' }, true],
