@@ -44,9 +44,6 @@ export interface PollDependencies {
 
 const noLease: Pick<Lease, 'isHeld'> = { isHeld: () => false };
 
-const heartbeatMs = 20_000;
-/** A run that found no mail by then says that it is at work; a shorter one writes once, at its end. */
-const quietMs = 3_000;
 /** So long ago a run has just ended, also by another instance's clock; and how long its lease's release may take. */
 const justEndedMs = 10_000;
 const releaseMs = 500;
@@ -248,13 +245,8 @@ async function carryOut(
     await state.begin(first);
     return { isAfterAnother: state.isAfterAnother };
   };
-  const sayAtWork = setTimeout(() => void state.begin(first).catch(() => undefined), quietMs).unref();
-  const heartbeat = setInterval(() => {
-    const beat = { heartbeatAt: now() };
-    const saying = state.hasBegun ? state.write(beat) : state.begin({ ...first, ...beat });
-    saying.catch(() => undefined);
-  }, heartbeatMs).unref();
-
+  const over = new AbortController();
+  void state.sayAtWork(first, now, over.signal);
   const result = await run({
     ...{ runId, trace, config, journal, limits, tries, risks, settled, begin },
     // The last run's, which has written its journal before its outcome.
@@ -263,21 +255,14 @@ async function carryOut(
     lookedAt: before.lookedAt || undefined,
     log: invocation.log,
   });
-  clearTimeout(sayAtWork);
-  clearInterval(heartbeat);
+  over.abort();
   limits.end();
   await writeJournal(result);
   const isOutdated = state.isAfterAnother && !result.hasLooked;
   await state.write({
     ...(state.hasBegun ? {} : first),
     ...outcomeOf(result, entity, now()),
-    ...changed(
-      {
-        unfetchable: tries.toColumn(),
-        lookedAt: result.lookedAt ?? before.lookedAt ?? '',
-      },
-      before,
-    ),
+    ...changed({ unfetchable: tries.toColumn(), lookedAt: result.lookedAt ?? '' }, before),
     ...(risks.changedColumn === undefined ? {} : { riskyMails: risks.changedColumn }),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
     ...(isOutdated || result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),

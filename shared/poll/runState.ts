@@ -1,8 +1,13 @@
+import timers from 'node:timers/promises';
 import type { ConnectionEntity, ConnectionStore } from '../connection/connectionStore.ts';
 import { type ConnectionState, writeState } from '../connection/state.ts';
 import { Failure } from '../failure/failure.ts';
 import type { Lease } from '../lease/lease.ts';
 import { leaseLost } from './runLimits.ts';
+
+/** A run that found no mail by then says that it is at work; a shorter one writes once, at its end. */
+const quietMs = 3_000;
+const heartbeatMs = 20_000;
 
 export interface RunStateOptions {
   readonly store: ConnectionStore;
@@ -95,6 +100,19 @@ export class RunState {
       if (merged.kind === 'merged') this.#etag = merged.etag;
       this.#hasBegun = true;
     });
+  }
+
+  /**
+   * Says that the run is at work, and goes on saying so until it is over: one word after the other, so that the
+   * outcome waits for one at most.
+   */
+  async sayAtWork(first: Partial<ConnectionState>, now: () => Date, over: AbortSignal): Promise<void> {
+    for (let waitMs = quietMs; ; waitMs = heartbeatMs) {
+      await timers.setTimeout(waitMs, undefined, { signal: over, ref: false }).catch(() => undefined);
+      if (over.aborted) return;
+      const beat = { heartbeatAt: now() };
+      await (this.#hasBegun ? this.write(beat) : this.begin({ ...first, ...beat })).catch(() => undefined);
+    }
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -382,7 +382,7 @@ test('a run whose first word that it is at work could not be written says so wit
     const polling = poll('unheard');
     await until('it was refused', () => refused > 0);
     assert.equal((await bed.state('unheard')).lastStatus, undefined);
-    await until('it says so', async () => (await bed.state('unheard')).lastStatus === 'running', 25_000);
+    await until('it says so', async () => (await bed.state('unheard')).lastStatus === 'running', 30_000);
     const { heartbeatAt } = await bed.state('unheard');
     assert.ok(Date.now() - new Date(String(heartbeatAt)).getTime() < 10_000, String(heartbeatAt));
     mail.dropAll('rst');

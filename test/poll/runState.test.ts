@@ -165,6 +165,31 @@ test('one that begins tells whether another run has written since its row was re
   assert.deepEqual([runId, cleanMailbox], ['second', 'clean']);
 });
 
+test('an outcome waits for one heartbeat at most, however long storage has kept it waiting', async (t) => {
+  const entity = await connection('waiting');
+  const answer = Promise.withResolvers<void>();
+  const merged: unknown[] = [];
+  const merge: ConnectionStore['merge'] = async (_key, { lastStatus }) => {
+    merged.push(lastStatus);
+    await answer.promise;
+    return { kind: 'merged', etag: 'next' };
+  };
+  const lease = { isHeld: () => true };
+  const run = new RunState({ store: { ...store, merge }, entity, runId: 'run', lease });
+  const over = new AbortController();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const saying = run.sayAtWork({ lastStatus: 'running' }, () => time, over.signal);
+  for (let minute = 0; minute < 10; minute += 1) {
+    t.mock.timers.tick(60_000);
+    await new Promise(setImmediate);
+  }
+  over.abort();
+  const ending = run.write({ lastStatus: 'ok' });
+  answer.resolve();
+  await Promise.all([saying, ending]);
+  assert.deepEqual(merged, ['running', 'ok']);
+});
+
 test('a run whose first write had its answer lost does not take itself for another', async () => {
   const entity = await connection('lost');
   const run = runOf(entity, 'run');
