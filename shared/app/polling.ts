@@ -31,6 +31,7 @@ const idleBufferBytes = 4 * mebibyte;
 
 /** Lines about single mails that one run leaves in the log. */
 const maxMailLines = 10;
+const furtherMails = 'Further warnings about mails of this run are left out.';
 
 /** What `pollMailbox` works with, made once a process. */
 export async function createPolling(
@@ -86,7 +87,7 @@ export async function createPolling(
       queueName,
       openSession: (lookedAt) =>
         openSession(config, log, { signal: limits.signal, ...(lookedAt === undefined ? {} : { lookedAt }) }),
-      warn: boundedWarnings(log, maxMailLines, { customer, connection, runId }),
+      warn: boundedWarnings(log, maxMailLines, furtherMails, { customer, connection, runId }),
     });
   };
 

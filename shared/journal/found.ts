@@ -10,18 +10,18 @@ export interface FoundMail {
   readonly connection: string;
   readonly interchangeId: string;
   readonly outcome: (typeof outcomes)[number];
-  readonly reason?: string;
-  readonly emailMessageId?: string;
-  readonly emailSubject?: string;
-  readonly emailFrom?: string;
-  readonly emailTo?: string;
-  readonly emailDate?: string;
+  readonly reason?: string | undefined;
+  readonly emailMessageId?: string | undefined;
+  readonly emailSubject?: string | undefined;
+  readonly emailFrom?: string | undefined;
+  readonly emailTo?: string | undefined;
+  readonly emailDate?: string | undefined;
   readonly receivedAt?: string;
   readonly sizeBytes: number;
   readonly queueName: string;
   readonly parts: readonly FoundPart[];
   /** A sentence without mail content. */
-  readonly warning?: string;
+  readonly warning?: string | undefined;
 }
 
 /** One part of a mail, as its message says. */
@@ -50,7 +50,7 @@ export interface FoundRun {
   readonly messages: number;
   readonly bytes: number;
   readonly durationMs: number;
-  readonly error?: string;
+  readonly error?: string | undefined;
 }
 
 export interface JournalPage<T> {

@@ -28,7 +28,7 @@ export type MailLine = MailFate &
      */
     readonly at: Date;
     /** When the server got it; POP3 does not say. */
-    readonly receivedAt?: Date;
+    readonly receivedAt?: Date | undefined;
     readonly parts: readonly JournalPart[];
   };
 

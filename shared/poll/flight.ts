@@ -63,7 +63,8 @@ export class Flight {
   #settledAtMs = performance.now();
   /** Settled, and not forgotten before the session has ended well. */
   #unconfirmed: string[] = [];
-  #progress = 0;
+  /** Mails that are no candidates any more. */
+  progress = 0;
 
   constructor(options: FlightOptions) {
     this.#options = options;
@@ -71,11 +72,6 @@ export class Flight {
 
   get way(): Way {
     return this.#options.way;
-  }
-
-  /** Mails that are no candidates any more. */
-  get progress(): number {
-    return this.#progress;
   }
 
   /** Sends a mail on its way; resolves when the next one may be fetched. */
@@ -140,7 +136,7 @@ export class Flight {
       await way.known.record(identity).catch((error: unknown) => this.#fail(error, 'recording deliveries'));
     }
     this.#journal(apart, fate);
-    this.#progress += 1;
+    this.progress += 1;
     this.#unsettled.push({ mail, identity, isLeftOut: fate.kind === 'left-out' });
     const waitedMs = performance.now() - this.#settledAtMs;
     if (this.#unsettled.length < settleMails && waitedMs < settleEveryMs) return;
@@ -166,7 +162,7 @@ export class Flight {
   #noteGone(mail: MailRef): void {
     const { way, passedOver } = this.#options;
     way.tries.addGone(mail);
-    this.#progress += 1;
+    this.progress += 1;
     // A server that lists it again in this run's next session would be asked again and again.
     passedOver.add(mail.key);
   }
@@ -256,10 +252,8 @@ function mailLine(
   const { sizeBytes, receivedAt } = mail.mail;
   return {
     ...fate,
-    ...{ at, interchangeId, sizeBytes, queueName: way.queueName },
+    ...{ at, interchangeId, sizeBytes, receivedAt, queueName: way.queueName, warning: split.warning },
     ...envelopeLine(split.envelope),
-    ...(receivedAt === undefined ? {} : { receivedAt }),
-    ...(split.warning === undefined ? {} : { warning: split.warning }),
     parts: parts.map(({ partNumber, head, content }) => ({
       partNumber,
       messageId: head.messageId,
@@ -277,13 +271,7 @@ type EnvelopeLine = Pick<MailLine, 'emailMessageId' | 'emailSubject' | 'emailFro
 
 /** What the journal says of a mail's envelope. */
 export function envelopeLine({ messageId, subject, from, to, date }: MailEnvelope): EnvelopeLine {
-  return {
-    ...(messageId === undefined ? {} : { emailMessageId: messageId }),
-    ...(subject === undefined ? {} : { emailSubject: subject }),
-    ...(from === undefined ? {} : { emailFrom: from }),
-    ...(to === undefined ? {} : { emailTo: to }),
-    ...(date === undefined ? {} : { emailDate: date }),
-  };
+  return { emailMessageId: messageId, emailSubject: subject, emailFrom: from, emailTo: to, emailDate: date };
 }
 
 function unconfirmed(mails: number): Failure {

@@ -14,22 +14,11 @@ export interface RunMemory extends MailMemory {
   readonly wasCutWaiting: boolean;
 }
 
-type HoldingKind = 'whole' | 'stream';
-
 interface Request {
-  readonly holder: Holder;
+  readonly holder: ProcessHolding;
   readonly bytes: number;
   /** It was granted, or its holder wants it no more. */
   readonly end: () => void;
-}
-
-interface Holder {
-  readonly share: MemoryShare;
-  readonly kind: HoldingKind;
-  /** Told in the same turn in which it is granted. */
-  noteGranted(bytes: number): void;
-  /** Its run was ended while it waited. */
-  noteCut(): void;
 }
 
 /**
@@ -55,16 +44,11 @@ export class ProcessMemory {
   }
 
   of(share: MemoryShare): RunMemory {
-    let wasCutWaiting = false;
-    const onCut = () => {
-      wasCutWaiting = true;
+    const noteCut = () => {
+      run.wasCutWaiting = true;
     };
-    return {
-      hold: () => new ProcessHolding(this, share, 'whole', onCut),
-      get wasCutWaiting() {
-        return wasCutWaiting;
-      },
-    };
+    const run = { wasCutWaiting: false, hold: () => new ProcessHolding(this, share, 'whole', noteCut) };
+    return run;
   }
 
   /** What the parts of a streamed mail may take while it is read; what is not granted goes to files. */
@@ -76,7 +60,7 @@ export class ProcessMemory {
    * Resolves when so many bytes may be held, or the holder was dropped; rejects with the signal's reason when it fires
    * before.
    */
-  take(holder: Holder, bytes: number): Promise<void> {
+  take(holder: ProcessHolding, bytes: number): Promise<void> {
     const { signal } = holder.share;
     if (signal.aborted) return Promise.reject(signal.reason);
     if (this.tryTake(holder, bytes)) return Promise.resolve();
@@ -99,32 +83,32 @@ export class ProcessMemory {
   }
 
   /** Whether so many bytes are to be had at once; nobody who waits is passed over. */
-  tryTake(holder: Holder, bytes: number): boolean {
+  tryTake(holder: ProcessHolding, bytes: number): boolean {
     const isRoom =
       this.#waiting.length === 0 && this.#hasRoom(bytes) && this.#fullShareOf(holder, bytes) === undefined;
     if (isRoom) this.#give(holder, bytes);
     return isRoom;
   }
 
-  giveBack(holder: Holder, bytes: number): void {
+  giveBack(holder: ProcessHolding, bytes: number): void {
     this.#add(holder, -bytes);
     this.#grant();
   }
 
   /** The holder gives back all that it has, and wants nothing more that it still waits for. */
-  drop(holder: Holder, bytes: number): void {
+  drop(holder: ProcessHolding, bytes: number): void {
     const dropped = this.#waiting.filter((request) => request.holder === holder);
     this.#waiting = this.#waiting.filter((request) => request.holder !== holder);
     for (const { end } of dropped) end();
     this.giveBack(holder, bytes);
   }
 
-  #give(holder: Holder, bytes: number): void {
+  #give(holder: ProcessHolding, bytes: number): void {
     this.#add(holder, bytes);
     holder.noteGranted(bytes);
   }
 
-  #add({ share, kind }: Holder, bytes: number): void {
+  #add({ share, kind }: ProcessHolding, bytes: number): void {
     this.#usedBytes += bytes;
     if (kind === 'stream') this.#streamBytes += bytes;
     addTo(this.#byMailbox, share.mailbox, bytes);
@@ -157,7 +141,7 @@ export class ProcessMemory {
   }
 
   /** Which of its shares has no room for so many bytes more; undefined where all have. */
-  #fullShareOf(holder: Holder, bytes: number): string | undefined {
+  #fullShareOf(holder: ProcessHolding, bytes: number): string | undefined {
     const { mailbox, queueName } = holder.share;
     const [ofMailbox, ofQueue, ofStreams] = sharesOf(holder);
     const exceeds = (heldBytes: number, part: number) =>
@@ -206,7 +190,7 @@ export class TextTurns {
 }
 
 /** The names of the shares that a holder has a part of: its mailbox's, its queue's, and that of streams. */
-function sharesOf({ share, kind }: Holder): readonly string[] {
+function sharesOf({ share, kind }: ProcessHolding): readonly string[] {
   const named = [`mailbox ${share.mailbox}`, `queue ${share.queueName}`];
   return kind === 'stream' ? [...named, 'streams'] : named;
 }
@@ -218,24 +202,25 @@ export interface StreamHolding {
   release(): void;
 }
 
-class ProcessHolding implements Holding, StreamHolding, Holder {
+class ProcessHolding implements Holding, StreamHolding {
   readonly share: MemoryShare;
-  readonly kind: HoldingKind;
+  readonly kind: 'whole' | 'stream';
+  /** Its run was ended while it waited. */
+  readonly noteCut: () => void;
   readonly #memory: ProcessMemory;
   #bytes = 0;
-  readonly #onCut: () => void;
   #isReleased = false;
 
   constructor(
     memory: ProcessMemory,
     share: MemoryShare,
-    kind: HoldingKind,
-    onCut: () => void = () => undefined,
+    kind: 'whole' | 'stream',
+    noteCut: () => void = () => undefined,
   ) {
     this.#memory = memory;
     this.share = share;
     this.kind = kind;
-    this.#onCut = onCut;
+    this.noteCut = noteCut;
   }
 
   /** Once it was released it holds nothing more. */
@@ -247,10 +232,7 @@ class ProcessHolding implements Holding, StreamHolding, Holder {
     return !this.#isReleased && this.#memory.tryTake(this, sizeBytes);
   }
 
-  noteCut(): void {
-    this.#onCut();
-  }
-
+  /** Told in the same turn in which it is granted. */
   noteGranted(bytes: number): void {
     this.#bytes += bytes;
   }

@@ -307,8 +307,8 @@ function runLine(
   at: Date,
 ): RunLine | undefined {
   if (mails === 0 && !failure) return undefined;
-  const counts = { at, mails, messages, bytes, durationMs };
-  return failure ? { ...counts, status: 'failed', error: failure.message } : { ...counts, status: 'ok' };
+  const status = failure ? 'failed' : 'ok';
+  return { at, mails, messages, bytes, durationMs, status, error: failure?.message };
 }
 
 /** The one line that a run leaves in the log. */

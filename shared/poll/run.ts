@@ -62,7 +62,7 @@ export async function runMailbox(run: Run): Promise<RunResult> {
   try {
     do await drain.inSession();
     while (drain.hasMore && drain.mayTakeMore());
-    for (const key of drain.alone) {
+    for (const key of [...drain.alone].slice(0, maxAlone)) {
       if (!drain.mayTakeMore() || run.limits.hasStoppedLooking) break;
       run.tries.noteTried(key);
       await drain.inSession(key);
@@ -87,9 +87,11 @@ class Drain {
   readonly #passedOver = new Set<string>();
   /** Keys of mails that this run has settled. */
   readonly #settledKeys = new Set<string>();
-  readonly #alone = new Set<string>();
+  /** The keys of mails that are to be tried in a session of their own. */
+  readonly alone = new Set<string>();
   #mailbox: { readonly id: string; readonly known: KnownMails; isRead: boolean } | undefined;
-  #hasMore = false;
+  /** Whether the mailbox has candidates that only another session can reach. */
+  hasMore = false;
   /** Why what an earlier run left half settled could not be brought to its end. */
   #halfSettledFailure: Failure | undefined;
   #lookedAt: string | undefined;
@@ -97,16 +99,6 @@ class Drain {
   constructor(run: Run) {
     this.#run = run;
     this.#lookedAt = run.lookedAt;
-  }
-
-  /** Whether the mailbox has candidates that only another session can reach. */
-  get hasMore(): boolean {
-    return this.#hasMore;
-  }
-
-  /** The keys of mails that are to be tried in a session of their own. */
-  get alone(): readonly string[] {
-    return [...this.#alone].slice(0, maxAlone);
   }
 
   mayTakeMore(): boolean {
@@ -126,7 +118,7 @@ class Drain {
     const isClean = this.#mailbox?.known.isEmpty === true;
     return {
       ...{ mails, messages, bytes },
-      unfinished: limits.isTimeOver || limits.hasStoppedLooking || this.#hasMore,
+      unfinished: limits.isTimeOver || limits.hasStoppedLooking || this.hasMore,
       ...(failure ? { failure } : {}),
       ...(isClean && this.#mailbox ? { cleanMailbox: shortHash(this.#mailbox.id) } : {}),
       ...(this.#mailbox?.isRead ? { hasLooked: true } : {}),
@@ -151,7 +143,7 @@ class Drain {
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
       // What can't be moved must not keep the others from their queue: another session goes on with them.
       if (wasRead && this.#halfSettledFailure !== undefined) {
-        this.#hasMore = true;
+        this.hasMore = true;
         return;
       }
       for (;;) {
@@ -170,7 +162,7 @@ class Drain {
       if (wasRead && isComplete) await this.#untilCut(known.keepOnly(keys));
       // The next list reaches past those that are passed over.
       const hasProgressed = flight ? flight.progress > 0 : this.#passedOver.size > passedOver;
-      if (!onlyKey) this.#hasMore = session.hasMore && hasProgressed;
+      if (!onlyKey) this.hasMore = session.hasMore && hasProgressed;
     } finally {
       // Those, too, that were marked before the list failed.
       this.#tellOfLeftOut(session);
@@ -328,7 +320,7 @@ class Drain {
     if (this.#passedOver.has(mail.key)) return false;
     const choice = this.#run.tries.choose(mail);
     if (choice !== 'fetch') this.#passedOver.add(mail.key);
-    if (choice === 'fetch alone') this.#alone.add(mail.key);
+    if (choice === 'fetch alone') this.alone.add(mail.key);
     return choice === 'fetch';
   }
 }

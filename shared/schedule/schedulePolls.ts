@@ -1,7 +1,7 @@
 import { isStorableKey } from '../connection/columns.ts';
 import type { ConnectionEntity, ConnectionKey, ConnectionStore } from '../connection/connectionStore.ts';
 import { type Failure, toFailure } from '../failure/failure.ts';
-import type { Log } from '../telemetry/log.ts';
+import { boundedWarnings, type Log } from '../telemetry/log.ts';
 import { clockToleranceMs, earlyTickMs, readTime } from '../time/time.ts';
 import { forEachOf } from '../wait/parallel.ts';
 import { dueColumns, isDue, readNextRunAt, staleHeartbeatMs } from './due.ts';
@@ -51,7 +51,7 @@ export function createScheduler(dependencies: SchedulerDependencies): Scheduler 
       const time = now();
       const hour = Math.floor((time.getTime() + earlyTickMs) / hourMs);
       const isFull = hour !== lastFullHour;
-      const warn = firstLines(log);
+      const warn = boundedWarnings(log, maxRowLines, 'Further rows of this kind are left out.');
       const dueKeys = async function* (): AsyncIterable<ConnectionKey> {
         for await (const entity of connections.find(isFull ? undefined : dueFilter(time), dueColumns)) {
           const trouble = isFull ? troubleOf(entity, time) : undefined;
@@ -98,16 +98,6 @@ async function putOrders(
     if (due > 0) log.info(`Ordered ${due - failed} of ${due} due polls.`, { due, failed });
   }
   return failure;
-}
-
-/** Says the first few lines of a tick about single rows. */
-function firstLines(log: Log): (sentence: string) => void {
-  let lines = 0;
-  return (sentence) => {
-    lines += 1;
-    if (lines <= maxRowLines) log.warn(sentence);
-    if (lines === maxRowLines) log.warn('Further rows of this kind are left out.');
-  };
 }
 
 /** What a person should know of a row. */

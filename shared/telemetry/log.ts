@@ -7,12 +7,17 @@ export interface Log {
 
 export type LogFields = Readonly<Record<string, string | number | boolean>>;
 
-/** Warnings of one run, of which the first `maxLines` are logged: a mailbox full of odd mail must not fill the log. */
-export function boundedWarnings(log: Log, maxLines: number, fields: LogFields): Log['warn'] {
+/** The first `maxLines` warnings are logged, then `last`: a mailbox full of odd mail must not fill the log. */
+export function boundedWarnings(
+  log: Log,
+  maxLines: number,
+  last: string,
+  fields?: LogFields,
+): (sentence: string) => void {
   let lines = 0;
-  return (sentence, more) => {
+  return (sentence) => {
     lines += 1;
-    if (lines <= maxLines) log.warn(sentence, { ...fields, ...more });
-    if (lines === maxLines) log.warn('Further warnings about mails of this run are left out.', fields);
+    if (lines <= maxLines) log.warn(sentence, fields);
+    if (lines === maxLines) log.warn(last, fields);
   };
 }

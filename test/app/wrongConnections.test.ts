@@ -58,6 +58,8 @@ test('a connection with any wrong value fails alone, with its sentence, and is d
     assert.match(String(state.lastError), sentence, name);
     assert.doesNotMatch(String(state.lastError), /horse/, name);
     assert.equal(state.consecutiveFailures, 1, name);
+    const lines = (await bed.journal(name)).map(({ kind, status, error }) => ({ kind, status, error }));
+    assert.deepEqual(lines, [{ kind: 'run', status: 'failed', error: state.lastError }], name);
     const endedAt = Date.parse(String(state.lastRunEndedAt));
     assert.equal(Date.parse(String(state.nextRunAt)), (Math.floor(endedAt / 60_000) + 1) * 60_000, name);
   }
