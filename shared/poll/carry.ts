@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ContainerClient } from '@azure/storage-blob';
 import { MailPayloads, PayloadConflict } from '../destination/claimCheck.ts';
 import { fixedMemory, MailContents } from '../destination/contentStore.ts';
-import { FencedOff, type QueueSender } from '../destination/destination.ts';
+import type { QueueSender } from '../destination/destination.ts';
 import { sendParts } from '../destination/sendParts.ts';
 import { type Failure, toFailure } from '../failure/failure.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
@@ -119,7 +119,7 @@ async function push(apart: ApartMail, way: Way): Promise<Fate> {
     if (!failed) return { kind: 'delivered', messages: accepted.length };
     const { failure, unsent } = failed;
     // A run that was fenced off stores nothing.
-    if (failure instanceof FencedOff || !limits.mayWrite()) return { kind: 'left', failure, atFault: 'run' };
+    if (!limits.mayWrite()) return { kind: 'left', failure, atFault: 'run' };
     const storedAt = await store(apart, unsent, failure, way);
     way.known.noteStored(identity, storedAt);
     return { kind: 'stored', messages: accepted.length, failure, storedAt };

@@ -62,7 +62,7 @@ export class Flight {
   #settling: Promise<void> = Promise.resolve();
   #settledAtMs = performance.now();
   /** Settled, and not forgotten before the session has ended well. */
-  #unconfirmed: string[] = [];
+  readonly #unconfirmed: string[] = [];
   /** Mails that are no candidates any more. */
   progress = 0;
 
@@ -104,16 +104,11 @@ export class Flight {
     await this.#settling;
     const settling = this.#settle(this.#takeUnsettled());
     const [isConfirmed] = await Promise.all([session.close(), settling]);
-    const settled = this.#unconfirmed;
-    this.#unconfirmed = [];
-    if (isConfirmed) await this.#forget(settled);
-    else if (settled.length > 0) tally.fail(this.#whyUnconfirmed(settled.length));
-  }
-
-  /** A session that was cut with its run is no fault of the server. */
-  #whyUnconfirmed(mails: number): Failure {
-    const { signal } = this.#options.way.limits;
-    return signal.aborted ? toFailure(signal.reason, 'ending the session') : unconfirmed(mails);
+    if (isConfirmed) return await this.#forget(this.#unconfirmed);
+    // A session that was cut with its run is no fault of the server.
+    const { signal } = way.limits;
+    if (signal.aborted) tally.fail(toFailure(signal.reason, 'ending the session'));
+    else if (this.#unconfirmed.length > 0) tally.fail(unconfirmed(this.#unconfirmed.length));
   }
 
   async #end(apart: ApartMail, fate: Fate): Promise<void> {
