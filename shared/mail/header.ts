@@ -29,6 +29,7 @@ const hiddenLine = /\r[!-9;-~]+[ \t]*:|(?<!\r)\r\r+[^\r\n]/;
 
 /** A text may begin with one line that looks like a field. */
 const minFields = 2;
+const maxTopBytes = 64 * 1024;
 
 export type HeaderReading =
   | { readonly kind: 'fields'; readonly fields: readonly HeaderField[] }
@@ -104,11 +105,21 @@ export function mayBeText(fields: readonly HeaderField[]): boolean {
   return !fields.some(isContentField) && fields.some(({ key }) => key !== '' && !isOfHeader(key));
 }
 
-/** Whether a text begins with the fields of a mail's header. */
+/** Whether a text begins with the fields of a mail's header, perhaps below empty lines. */
 export function beginsAsHeader(text: Buffer): boolean {
-  const top = /^\s*((?:.+\r?\n)*)/.exec(text.toString('latin1'))?.[1] ?? '';
-  const { fields } = readHeaderBlock(Buffer.from(top, 'latin1'), true);
+  const fields = fieldsOnTop(text.toString('latin1').trimStart());
   return fields.filter(({ key }) => knownOnce.test(key) || knownOften.test(key)).length >= minFields;
+}
+
+/** Whether bytes begin with the header of a MIME entity, which says what they are. */
+export function beginsAsEntity(bytes: Buffer): boolean {
+  const fields = fieldsOnTop(bytes.toString('latin1', 0, maxTopBytes));
+  return fields.some((field) => isContentField(field) || field.key === 'mime-version');
+}
+
+function fieldsOnTop(text: string): readonly HeaderField[] {
+  const top = /^(?:.+\r?\n)*/.exec(text)?.[0] ?? '';
+  return readHeaderBlock(Buffer.from(top, 'latin1'), true).fields;
 }
 
 export function isContentField({ key }: HeaderField): boolean {

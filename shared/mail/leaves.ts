@@ -1,9 +1,9 @@
 import type { TextBranch, TextTree } from './body.ts';
-import { isBlank } from './bytes.ts';
 import { ContentSink, HeldBody } from './contentSink.ts';
 import type { Entity } from './entity.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { safeFileName } from './fileName.ts';
+import { beginsAsEntity } from './header.ts';
 import { findShownIds } from './html.ts';
 import {
   beginsAsMultipart,
@@ -261,7 +261,9 @@ export class LeafCollector {
     const bytes = await held.end();
     if (role === 'signed') {
       const inner = this.signatures < maxSignatures ? openSignedData(bytes) : undefined;
-      if (inner !== undefined && !isBlank(inner)) return this.#takeSigned(inner);
+      if (inner === undefined) this.warnings.add('A signed mail could not be opened.');
+      // A file may be signed in the same way and named the same: `invoice.xml.p7m`.
+      else if (beginsAsEntity(inner)) return this.#takeSigned(inner);
     } else {
       const winmail = await unpackTnef(bytes);
       if (winmail !== undefined) {
@@ -269,10 +271,8 @@ export class LeafCollector {
         if (winmail.holdsMore) await this.#attach(++this.count, entity, bytes);
         return;
       }
+      this.warnings.add('A winmail.dat could not be unpacked.');
     }
-    this.warnings.add(
-      role === 'tnef' ? 'A winmail.dat could not be unpacked.' : 'A signed mail could not be opened.',
-    );
     await this.#attach(order, entity, bytes);
   }
 

@@ -307,6 +307,28 @@ describe('a mail that S/MIME signs as a whole', () => {
     }
   });
 
+  test('is no signed file: that keeps its bytes and its name, however it is declared', async () => {
+    for (const content of [
+      '<?xml version="1.0"?>\n<invoice/>\n',
+      '%PDF-1.7\n\x00',
+      'Dear Sir: no mail.\n\nx',
+      '',
+    ]) {
+      const file = signedData(Buffer.from(content, 'latin1'));
+      for (const type of ['application/pkcs7-mime', 'application/pkcs7-mime; smime-type=signed-data']) {
+        const more = `${inBase64}Content-Disposition: attachment; filename="invoice.xml.p7m"\r\n`;
+        const mail = await split(mixed(part('text/plain', 'see'), part(type, base64Lines(file), more)));
+        assert.deepEqual(
+          seen(mail).map(({ fileName, bytes }) => [fileName, bytes.equals(file)]),
+          [
+            ['body.txt', false],
+            ['invoice.xml.p7m', true],
+          ],
+        );
+      }
+    }
+  });
+
   test('stays as it is when its content comes in more pieces than any signer makes', async () => {
     const pieces = Buffer.alloc(2_000_000, Buffer.from([0x04, 0x00]));
     const octets = (count: number) => streamed(0x24, ber(0x04, inner), pieces.subarray(0, 2 * count));
