@@ -33,9 +33,9 @@ const asciiNames = new Set(
   ),
 );
 
-export const utf8: Charset = { kind: 'utf-8' };
+const utf8: Charset = { kind: 'utf-8' };
 const table = (codec: string): Charset => ({ kind: 'table', codec });
-export const windows1252: Charset = table('windows-1252');
+const windows1252: Charset = table('windows-1252');
 const shifted = (form: ShiftedForm): Charset => ({ kind: 'shifted', form });
 const utf16 = (order: ByteOrder): Charset => ({ kind: 'utf-16', order });
 const utf32 = (order: ByteOrder): Charset => ({ kind: 'utf-32', order });

@@ -1,6 +1,5 @@
-import { isUtf8 } from 'node:buffer';
 import iconv from 'iconv-lite';
-import { type Charset, findCharset, type ShiftedForm, utf8, windows1252 } from './charset.ts';
+import { type Charset, chooseCharset, findCharset, type ShiftedForm } from './charset.ts';
 import { Unsplittable } from './unsplittable.ts';
 
 /** So much is decoded at a time. */
@@ -34,7 +33,7 @@ export function* decodePieces(bytes: Buffer, charset: Charset, takesDamage = fal
 /** Decodes what is short, as a header's value; bytes in an unknown charset are read as undeclared text is. */
 export function decodeBytes(bytes: Buffer, name: string | undefined): string {
   const found = findCharset(name);
-  const charset = found === 'undeclared' ? (isUtf8(bytes) ? utf8 : windows1252) : found;
+  const charset = found === 'undeclared' ? chooseCharset(bytes, undefined, false).charset : found;
   return [...decodePieces(bytes, charset, true)].join('');
 }
 

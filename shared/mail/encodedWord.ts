@@ -2,8 +2,8 @@ import { Base64Decoder } from './base64.ts';
 import { unescapeHex } from './bytes.ts';
 import { decodeBytes } from './charsetDecoder.ts';
 
-/** RFC 2047, 2; and with question marks in it, which some senders forget to encode. */
-const encodedWord = /=\?([\w*.:()+-]+)\?([QqBb])\?((?:[^?=]|\?(?!=)|=(?!\?(?!=)))*)\?=/g;
+/** RFC 2047, 2; and with question marks in it, which some senders forget to encode, or without a charset. */
+const encodedWord = /=\?([\w*.:()+-]*)\?([QqBb])\?((?:[^?=]|\?(?!=)|=(?!\?(?!=)))*)\?=/g;
 
 /** Decodes RFC 2047 encoded words; neighbours in one charset are joined first, since senders cut characters. */
 export function decodeWords(text: string): string {

@@ -196,13 +196,13 @@ export function valuesOf(fields: readonly HeaderField[], key: string): string[] 
 const wordInCharset = /=\?(?!utf-?8[?*])[\w*.:()+-]+\?q\?[^?]*\?=/gi;
 
 /**
- * The unfolded value; bytes beyond ASCII are read as UTF-8 (RFC 6532), or as windows-1252 if they aren't, and in an
+ * The unfolded value; bytes beyond ASCII are read as undeclared text is, as UTF-8 (RFC 6532) first of all, and in an
  * encoded word encoded as they should have been.
  */
 export function unfoldedValue(field: HeaderField): string {
   const raw = field.line.slice(field.line.indexOf(':') + 1);
   const unfolded = raw.replace(/(?:\r?\n|\r)[ \t]*/g, ' ').trim();
-  if (!/[\x80-\xff]/.test(unfolded)) return unfolded;
+  if (!/[\x1b\x80-\xff]/.test(unfolded)) return unfolded;
   const encoded = unfolded.replace(wordInCharset, (word) =>
     word.replace(/[\x80-\xff]/g, (byte) => `=${byte.charCodeAt(0).toString(16)}`),
   );

@@ -29,12 +29,13 @@ test('encoded words are decoded as libmime does', () => {
   );
 });
 
-test('encoded words may hold question marks that should be encoded', () => {
+test('encoded words may hold question marks that should be encoded, and name no charset', () => {
   const words: [string, string][] = [
     ['=?utf-8?Q?Was_ist_das??=', 'Was ist das?'],
     ['=?utf-8?Q?a?b_=C3=BC?= =?utf-8?Q?c?=', 'a?b üc'],
     ['=?utf-8?Q?never ended =?utf-8?Q?=C3=BC?=', '=?utf-8?Q?never ended ü'],
     ['=?utf-8?B?w7w=?= ?=', 'ü ?='],
+    ['=??Q?Gr=C3=BC=C3=9Fe?= =??B?w7w=?=', 'Grüßeü'],
   ];
   for (const [word, text] of words) assert.equal(decodeWords(word), text);
 });
@@ -164,6 +165,14 @@ describe('the envelope', () => {
       const header = Buffer.from(`Subject: ${word}\r\n`, 'latin1');
       assert.equal(readEnvelopeStart(header).subject, subject);
     }
+  });
+
+  test('reads what stands unencoded in the shifts of ISO-2022-JP', () => {
+    const { subject, from } = envelopeOf(
+      'Subject: Re: \x1b$B$3$s\x1b(B =?iso-2022-jp?B?GyRCJDMbKEI=?=\r\n 17\r\nFrom: "\x1b$B"!$s\x1b(B" <a@b>\r\n',
+    );
+    assert.equal(subject, 'Re: こん こ 17');
+    assert.equal(from, '◆ん <a@b>');
   });
 
   test('is read behind a byte order mark, and of a mail that has no end of its header', () => {
