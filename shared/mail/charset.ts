@@ -141,9 +141,10 @@ function lookUpBare(bare: string): Charset | 'undeclared' | undefined {
 }
 
 /**
- * The charset that a text is decoded from: the declared one. Undeclared text is UTF-8 where it is valid, else
- * what its HTML says, else windows-1252, and so is what is declared as UTF-8 and isn't. A byte order mark says more
- * than all of these. Undeclared text in the shifts of ISO-2022-JP is that: as ASCII it would be nothing.
+ * The charset that a text is decoded from: the declared one. Undeclared text is UTF-8 where it is valid, else what
+ * its HTML says, else windows-1252, and so is what is declared as UTF-8 and isn't; valid UTF-8 is that where it can't
+ * be what it declares. A byte order mark says more than all of these. Undeclared text in the shifts of ISO-2022-JP is
+ * that: as ASCII it would be nothing.
  */
 export function chooseCharset(
   bytes: Buffer,
@@ -154,7 +155,7 @@ export function chooseCharset(
   const marked = markedCharset(bytes);
   if (marked && (found === 'undeclared' || (found.kind !== 'utf-16' && found.kind !== 'utf-32')))
     return { charset: marked, misdeclared: found !== 'undeclared' && found.kind !== marked.kind };
-  if (found !== 'undeclared' && found.kind === 'shifted' && isUtf8(bytes) && !isAscii(bytes))
+  if (found !== 'undeclared' && isUtf8(bytes) && !isAscii(bytes) && cantBe(found, bytes))
     return { charset: utf8, misdeclared: true };
   if (found !== 'undeclared' && found.kind !== 'utf-8') return { charset: found, misdeclared: false };
   if (found === 'undeclared' && isIso2022Jp(bytes))
@@ -167,6 +168,12 @@ export function chooseCharset(
   const misdeclared = found !== 'undeclared';
   if (meta !== 'undeclared' && meta.kind !== 'utf-8') return { charset: meta, misdeclared };
   return { charset: valid ? utf8 : windows1252, misdeclared };
+}
+
+/** Whether bytes beyond ASCII are none of the charset, so that decoding them would lose them. */
+function cantBe(charset: Charset, bytes: Buffer): boolean {
+  if (charset.kind !== 'table') return charset.kind === 'shifted';
+  return iconv.decode(bytes.subarray(0, sampleBytes), charset.codec).includes('\ufffd');
 }
 
 /** RFC 1468: seven bits, no other escapes, pairs between them, and ASCII at the end. In one pass, for any text. */

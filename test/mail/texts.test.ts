@@ -204,6 +204,16 @@ describe('a text', () => {
     assert.match(warning ?? '', /charset/);
   });
 
+  test('that is UTF-8 and can’t be in the charset that it declares is UTF-8, with a warning', async () => {
+    for (const charset of ['gb2312', 'big5', 'euc-kr', 'shift_jis', 'windows-1252', 'iso-2022-jp']) {
+      const read = await textOf(`text/plain; charset=${charset}`, Buffer.from('你好，Ángela 😀 あ'));
+      assert.equal(read.text, '你好，Ángela 😀 あ', charset);
+      assert.match(read.warning ?? '', /charset/);
+    }
+    const { text } = await textOf('text/plain; charset=gbk', Buffer.from('c1aacda8', 'hex'));
+    assert.equal(text, '联通');
+  });
+
   test('that begins with a byte order mark is what that says', async () => {
     const wide = Buffer.from('\ufeffGrüße\r\nan alle', 'utf16le');
     for (const bytes of [wide, Buffer.from(wide).swap16(), Buffer.from('\ufeffGrüße\r\nan alle')])
