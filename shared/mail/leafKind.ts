@@ -37,10 +37,11 @@ export function textRole(entity: Entity, rules: SplitRules, before: TextsBefore)
 /** What is unpacked into what it holds: a winmail.dat, or a mail that is signed opaquely (RFC 8551, 3.5.2). */
 export function containerOf(entity: Entity, rules: SplitRules): 'tnef' | 'signed' | undefined {
   const { mediaType, fileName = '', smimeType } = entity;
-  const isTnef = mediaType === 'application/ms-tnef' || mediaType === 'application/vnd.ms-tnef';
-  const isWinmail = mediaType === 'application/octet-stream' && /^winmail\.dat$/i.test(fileName);
-  if (isTnef || isWinmail) return (rules.unpackWinmail ?? true) ? 'tnef' : undefined;
-  if (!/^application\/(?:x-)?pkcs7-mime$/.test(mediaType)) return undefined;
+  // RFC 8551, 3.10: gateways that know neither type declare octets.
+  const kind = mediaType === 'application/octet-stream' ? fileName.toLowerCase() : mediaType;
+  if (/^(?:application\/(?:vnd\.)?ms-tnef|winmail\.dat)$/.test(kind))
+    return (rules.unpackWinmail ?? true) ? 'tnef' : undefined;
+  if (!/^(?:application\/(?:x-)?pkcs7-mime|smime\.p7m)$/.test(kind)) return undefined;
   return smimeType === 'signed-data' || (smimeType === undefined && /\.p7m$/i.test(fileName))
     ? 'signed'
     : undefined;

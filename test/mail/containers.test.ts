@@ -284,9 +284,13 @@ describe('a mail that S/MIME signs as a whole', () => {
     ['streamed', streamed],
   ] as const)
     test(`gives the mail inside, unverified, and says so: ${name}`, async () => {
-      const mail = await split(`${head}${smime(signedData(inner, element))}`);
-      assert.deepEqual(shown(mail), [body('signed'), 'attachment application/pdf a.pdf "PDF"']);
-      assert.equal(mail.unverifiedSignature, true);
+      const declared = smime(signedData(inner, element));
+      const asOctets = declared.replace(/application[^;]*; smime-type[^;]*/, 'application/octet-stream');
+      for (const each of [declared, asOctets]) {
+        const mail = await split(`${head}${each}`);
+        assert.deepEqual(shown(mail), [body('signed'), 'attachment application/pdf a.pdf "PDF"']);
+        assert.equal(mail.unverifiedSignature, true);
+      }
     });
 
   test('stays as it is when it is encrypted, has no content, or is damaged', async () => {
