@@ -135,11 +135,13 @@ export class Base64Decoder {
     const bare = line.replace(/^=*\s*/, '').trimEnd();
     this.#behindPadding = [];
     if (bare === '') return start;
-    const isPure = /^[A-Za-z0-9+/=]+$/.test(bare) && line.length < maxLineBehindPadding;
-    const isData = bare.length >= minLineBehindPadding;
-    if (this.hasTrailer || !isPure) {
+    // What is beyond ASCII in data got there by damage.
+    const ascii = bare.replace(/[\x80-\xff]+/g, '');
+    const isBase64 = /^[A-Za-z0-9+/=]+$/.test(ascii) && line.length < maxLineBehindPadding;
+    const isData = ascii.length >= minLineBehindPadding;
+    if (this.hasTrailer || !isBase64 || ascii !== bare) {
       this.#trailerBytes += line.length;
-      const hides = (isPure && (isData || bare.endsWith('='))) || partField.test(bare);
+      const hides = (isBase64 && (isData || ascii.endsWith('='))) || partField.test(bare);
       if (!this.#skipsText && (hides || this.#trailerBytes > maxTrailerBytes))
         throw new Unsplittable(damaged);
       this.hasTrailer = true;

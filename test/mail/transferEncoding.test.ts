@@ -92,6 +92,7 @@ describe('base64', () => {
     'unsubscribe here\r\n',
     '________\r\n',
     '(confidential)',
+    'Grüße, Müller',
   ])
     test(`ends at its padding: ${JSON.stringify(behind)} is no part of it`, () => {
       const encoded = Buffer.from(`${base64Lines(Buffer.alloc(100, 7))}\r\n${behind}\r\n`);
@@ -108,6 +109,7 @@ describe('base64', () => {
       `${'QUJD'.repeat(10)}Q`,
       'a footer\r\nQUJDRA==',
       'footer\r\nContent-Type: x',
+      `${'QUJD'.repeat(5)}ü${'QUJD'.repeat(5)}`,
     ])
       assert.throws(
         () => decode('base64', [Buffer.from(`${encoded}\r\n${behind}\r\n`)]),
