@@ -45,8 +45,11 @@ function createDecoder(
   switch (charset.kind) {
     case 'utf-8':
       return { write: (piece) => piece.toString('utf8') };
-    case 'table':
-      return { write: (piece) => iconv.decode(piece, charset.codec, { stripBOM: false }) };
+    case 'table': {
+      const { codec } = charset;
+      const write = (piece: Buffer) => iconv.decode(piece, codec, { stripBOM: false });
+      return { write: codec === 'windows-1252' ? (piece) => withControls(write(piece), piece) : write };
+    }
     case 'utf-16':
     case 'utf-32': {
       const order = charset.order === 'by mark' ? byteOrder(bytes, charset.kind) : charset.order;
@@ -72,6 +75,11 @@ function createDecoder(
     case 'utf-7':
       return { write: decodeUtf7 };
   }
+}
+
+/** The Encoding Standard's windows-1252 has a control character for the five bytes that have no letter. */
+function withControls(text: string, bytes: Buffer): string {
+  return text.replace(/\ufffd/g, (_, at: number) => String.fromCharCode(bytes[at] ?? 0));
 }
 
 /** Cuts a text where no character can be unfinished: behind what is no second byte of any, nor base64 in UTF-7. */

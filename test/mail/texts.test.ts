@@ -198,6 +198,14 @@ describe('a text', () => {
       assert.equal(findCharset(none), 'undeclared');
   });
 
+  test('in windows-1252 loses no byte: what has no letter is as the Encoding Standard has it', async () => {
+    for (const type of ['text/plain', 'text/plain; charset=iso-8859-1'])
+      assert.equal(
+        (await textOf(type, Buffer.from('\x80\x81 \x8d\x8f\x90\x9d', 'latin1'))).text,
+        '€\x81 \x8d\x8f\x90\x9d',
+      );
+  });
+
   test('that is declared UTF-8 and isn’t is read as undeclared text, with a warning', async () => {
     const { text, warning } = await textOf('text/plain; charset=utf-8', Buffer.from('Gr\xfc\xdfe', 'latin1'));
     assert.equal(text, 'Grüße');
