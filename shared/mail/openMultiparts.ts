@@ -144,10 +144,13 @@ export class OpenMultiparts {
   #noteBoundaries(): void {
     this.#boundaries = new Map();
     for (const [index, { boundary }] of [...this.#levels.entries()].reverse()) {
-      if (boundary === undefined) continue;
-      const indexes = this.#boundaries.get(boundary) ?? [];
-      indexes.push(index);
-      this.#boundaries.set(boundary, indexes);
+      // RFC 2045, 5.1: these are no quotes, but there are senders that take them for some.
+      for (const each of new Set([boundary, boundary?.replace(/^'(.+)'$/, '$1')])) {
+        if (each === undefined) continue;
+        const indexes = this.#boundaries.get(each) ?? [];
+        indexes.push(index);
+        this.#boundaries.set(each, indexes);
+      }
     }
     const lengths = [...this.#boundaries.keys()].map((boundary) => boundary.length + maxDelimiterExtra);
     this.maxDelimiterBytes = Math.max(0, ...lengths);

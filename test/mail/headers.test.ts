@@ -267,6 +267,11 @@ describe('delimiters where nobody expects them', () => {
       [body('a\n--o--b\nc'), pdf],
     ],
     [
+      'of a boundary in quotes that are none, which it has, or has not',
+      `${head}Content-Type: multipart/mixed; boundary='o'\r\n\r\n--o\r\n${text}--'o'\r\n${pdfPart}--o--\r\n`,
+      both,
+    ],
+    [
       'that begin with those of an outer one',
       `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=o--x\r\n\r\n--o--x\r\n${text}--o--x--\r\n--o\r\n${pdfPart}--o--\r\n`,
       both,
