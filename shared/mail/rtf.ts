@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { decodeBytes } from './charsetDecoder.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { tableOf } from './table.ts';
@@ -104,7 +105,9 @@ export async function readRtf(rtf: Buffer): Promise<{
     pieces = [];
   };
   const flush = () => {
-    if (held > 0) add(decodeBytes(bytes.subarray(0, held), codePage));
+    const shown = bytes.subarray(0, held);
+    // Decoding takes longer, and there may be millions of them.
+    if (held > 0) add(isAscii(shown) ? shown.toString('latin1') : decodeBytes(shown, codePage));
     held = 0;
   };
   const show = (text: string) => {
@@ -126,13 +129,15 @@ export async function readRtf(rtf: Buffer): Promise<{
     } else if (sign === '}') {
       state = outer.pop() ?? state;
       toSkip = 0;
-    } else if (hex !== undefined) {
-      if (toSkip > 0) toSkip--;
-      else if (!state.hidden && !state.htmlRtf) bytes[held++] = Number.parseInt(hex, 16);
+    } else if (toSkip > 0 && word === undefined && sign.startsWith('\\')) {
+      toSkip--;
+    } else if (hex !== undefined || (symbol !== undefined && '\\{}'.includes(symbol))) {
+      // These may be the second byte of a character.
+      const byte = hex === undefined ? sign.charCodeAt(1) : Number.parseInt(hex, 16);
+      if (!state.hidden && !state.htmlRtf) bytes[held++] = byte;
     } else if (symbol !== undefined) {
       if (symbol === '~') show('\u00a0');
       else if (symbol === '_') show('\u2011');
-      else if ('\\{}'.includes(symbol)) show(symbol);
       else if (symbol === '\n' || symbol === '\r') show('\n');
     } else if (word !== undefined) {
       if (starred) {

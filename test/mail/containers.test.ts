@@ -205,6 +205,8 @@ describe('compressed RTF', () => {
     const rtf =
       "{\\rtf1\\ansi\\ansicpg1251{\\fonttbl{\\f0 x;}}\\f0\\'cf\\'f0\\par \\u1090?\\tab{\\*\\hidden y}z}";
     assert.deepEqual(await readRtf(Buffer.from(rtf)), { mediaType: 'text/plain', text: 'Пр\nт\tz' });
+    const pairs = "{\\rtf1\\ansicpg932 \\'83\\\\\\'83\\{ \\uc2\\u8364 \\~ab\\u8364\\{\\'80c}";
+    assert.equal((await readRtf(Buffer.from(pairs))).text, 'ソボ €b€c');
   });
 
   for (const [what, filler] of [
