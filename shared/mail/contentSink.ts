@@ -14,14 +14,11 @@ const noBytes = Buffer.alloc(0);
 export class ContentSink {
   readonly #store: ContentStore;
   readonly #decoder: TransferDecoder;
-  /** Uuencoded data is decoded as it comes: whether it is sent may hang on its name. */
-  readonly #waits: boolean;
   #first: Buffer | undefined;
   #writer: ContentWriter | undefined;
 
   constructor(store: ContentStore, encoding: TransferEncoding) {
     this.#store = store;
-    this.#waits = encoding !== 'uuencode';
     this.#decoder = createTransferDecoder(encoding);
   }
 
@@ -30,12 +27,8 @@ export class ContentSink {
     return this.#decoder.hasTrailer === true;
   }
 
-  get fileName(): string | undefined {
-    return this.#decoder.fileName;
-  }
-
   async write(piece: Buffer): Promise<void> {
-    if (this.#waits && !this.#writer && !this.#first) {
+    if (!this.#writer && !this.#first) {
       this.#first = piece;
       return;
     }
@@ -82,6 +75,11 @@ export class HeldBody {
 
   get hasTrailer(): boolean {
     return this.#decoder.hasTrailer === true;
+  }
+
+  /** What it calls itself, once it was decoded. */
+  get fileName(): string | undefined {
+    return this.#decoder.fileName;
   }
 
   write(bytes: Buffer): void {

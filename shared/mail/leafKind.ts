@@ -34,9 +34,13 @@ export function textRole(entity: Entity, rules: SplitRules, before: TextsBefore)
   return plainOrHtml && mayBeBody && !before.namedText && !before.hasBodyText ? 'named' : undefined;
 }
 
-/** What is unpacked into what it holds: a winmail.dat, or a mail that is signed opaquely (RFC 8551, 3.5.2). */
-export function containerOf(entity: Entity, rules: SplitRules): 'tnef' | 'signed' | undefined {
-  const { mediaType, fileName = '', smimeType } = entity;
+/**
+ * What is unpacked into what it holds: a winmail.dat, or a mail that is signed opaquely (RFC 8551, 3.5.2).
+ * Uuencoded data without a name, which it says itself, may be either.
+ */
+export function containerOf(entity: Entity, rules: SplitRules): 'tnef' | 'signed' | 'uuencoded' | undefined {
+  const { mediaType, fileName = '', smimeType, encoding } = entity;
+  if (encoding === 'uuencode' && isNameless(fileName)) return 'uuencoded';
   // RFC 8551, 3.10: gateways that know neither type declare octets.
   const kind = mediaType === 'application/octet-stream' ? fileName.toLowerCase() : mediaType;
   if (/^(?:application\/(?:vnd\.)?ms-tnef|winmail\.dat)$/.test(kind))

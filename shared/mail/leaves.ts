@@ -36,7 +36,7 @@ export interface Attachment {
 interface HeldLeaf {
   readonly order: number;
   readonly entity: Entity;
-  readonly role: TextRole | 'tnef' | 'signed';
+  readonly role: TextRole | 'container';
   readonly held: HeldBody;
 }
 
@@ -134,7 +134,7 @@ export class LeafCollector {
 
   #begin(entity: Entity): Promise<void> | void {
     const order = ++this.count;
-    const role = textRole(entity, this.#rules, this) ?? containerOf(entity, this.#rules);
+    const role = textRole(entity, this.#rules, this) ?? (containerOf(entity, this.#rules) && 'container');
     if (role !== 'body' && entity.mediaType.startsWith('text/') && isNameless(entity.fileName))
       this.#open.at(-1)?.children.push({ kind: 'other' });
     if (entity.encoding === 'unknown' && !this.#rules.sendAttachments && isUnmarked(entity))
@@ -192,10 +192,10 @@ export class LeafCollector {
     const { held, role } = leaf;
     held.write(bytes);
     this.#heldBytes += bytes.length;
-    if (!isContainer(role)) this.#textBytes += bytes.length;
+    if (role !== 'container') this.#textBytes += bytes.length;
     if (this.#textBytes > maxTextBytes) throw new Unsplittable('its text is larger than 16 MiB');
     const maxText = role === 'other' ? maxOtherTextBytes : maxTextBytes;
-    if (held.encodedBytes > (isContainer(role) ? maxContainerBytes : maxText))
+    if (held.encodedBytes > (role === 'container' ? maxContainerBytes : maxText))
       return this.#giveUpHolding(leaf);
     if (this.#heldBytes > riskyBytes) return this.#announceRisk();
   }
@@ -208,7 +208,7 @@ export class LeafCollector {
 
   /** It is too large to be looked into: an attachment like others. */
   async #giveUpHolding({ order, entity, role, held }: HeldLeaf): Promise<void> {
-    if (!isContainer(role)) this.#textBytes -= held.encodedBytes;
+    if (role !== 'container') this.#textBytes -= held.encodedBytes;
     await this.#beginAttachment(order, entity);
     const turn = new EventLoopTurn();
     for (const piece of held.takeEncoded()) {
@@ -222,7 +222,7 @@ export class LeafCollector {
     this.#leaf = undefined;
     if (leaf === undefined) return;
     if ('sink' in leaf) return this.#endAttachment(leaf);
-    return isContainer(leaf.role) ? this.#endContainer(leaf) : this.#endText(leaf);
+    return leaf.role === 'container' ? this.#endContainer(leaf) : this.#endText(leaf);
   }
 
   async #endAttachment({ order, entity, sink, pictureId, waits }: AttachmentLeaf): Promise<void> {
@@ -230,8 +230,7 @@ export class LeafCollector {
     const body = waits ? sink : await sink.end();
     if (!waits && sink.hasTrailer)
       this.warnings.add('What stood behind the end of an attachment’s data was left out.');
-    const fileName = isNameless(entity.fileName) ? sink.fileName : entity.fileName;
-    this.attachments.push({ order, contentType, fileName, body, pictureId });
+    this.attachments.push({ order, contentType, fileName: entity.fileName, body, pictureId });
   }
 
   async #endText({ order, entity, role, held }: HeldLeaf): Promise<void> {
@@ -256,15 +255,18 @@ export class LeafCollector {
   }
 
   /** Takes what is in a container in its place, or the container where it can't be opened. */
-  async #endContainer({ order, entity, role, held }: HeldLeaf): Promise<void> {
+  async #endContainer({ order, entity: declared, held }: HeldLeaf): Promise<void> {
     await this.#announceRisk();
     const bytes = await held.end();
-    if (role === 'signed') {
+    const fileName = isNameless(declared.fileName) && held.fileName;
+    const entity: Entity = { ...declared, encoding: 'identity', ...(fileName && { fileName }) };
+    const kind = containerOf(entity, this.#rules);
+    if (kind === 'signed') {
       const inner = this.signatures < maxSignatures ? openSignedData(bytes) : undefined;
       if (inner === undefined) this.warnings.add('A signed mail could not be opened.');
       // A file may be signed in the same way and named the same: `invoice.xml.p7m`.
       else if (beginsAsEntity(inner)) return this.#takeSigned(inner);
-    } else {
+    } else if (kind === 'tnef') {
       const winmail = await unpackTnef(bytes);
       if (winmail !== undefined) {
         await this.#takeWinmail(winmail);
@@ -277,7 +279,7 @@ export class LeafCollector {
   }
 
   async #attach(order: number, entity: Entity, bytes: Buffer): Promise<void> {
-    await this.#beginAttachment(order, { ...entity, encoding: 'identity' });
+    await this.#beginAttachment(order, entity);
     await this.#write(bytes);
     await this.#end();
   }
@@ -310,10 +312,6 @@ export class LeafCollector {
 /** Whether nothing says that it is an attachment. */
 function isUnmarked({ fileName, disposition }: Entity): boolean {
   return isNameless(fileName) && disposition !== 'attachment';
-}
-
-function isContainer(role: HeldLeaf['role']): boolean {
-  return role === 'tnef' || role === 'signed';
 }
 
 function entityOf({ bytes, ...said }: WinmailPart, disposition: Entity['disposition']): Entity {

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { decompressRtf, readRtf } from '../../shared/mail/rtf.ts';
 import { openSignedData } from '../../shared/mail/signedData.ts';
 import { unpackTnef } from '../../shared/mail/tnef.ts';
-import { base64Lines } from './encode.ts';
+import { base64Lines, uuencode } from './encode.ts';
 import { body, head, htmlBody, mixed, multipart, part, seen, shown, split } from './support.ts';
 
 /** An attribute of a TNEF file ([MS-OXTNEF], 2.1.3). */
@@ -117,6 +117,17 @@ describe('a winmail.dat', () => {
       );
       assert.ok(second?.bytes.equals(appointment), name);
     }
+  });
+
+  test('is known by the name that uuencoded data says of itself', async () => {
+    const uuencoded = part(
+      'application/octet-stream',
+      uuencode(tnef(file('Rechnung.pdf', Buffer.from('PDF'))), 'winmail.dat'),
+      'Content-Transfer-Encoding: x-uuencode\r\n',
+    );
+    assert.deepEqual(shown(await split(`${head}${uuencoded}`)), [
+      'attachment application/pdf Rechnung.pdf "PDF"',
+    ]);
   });
 
   test('is filtered and left out as other attachments are', async () => {

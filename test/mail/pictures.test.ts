@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { findShownIds } from '../../shared/mail/html.ts';
+import { uuencode } from './encode.ts';
 import { head, multipart, part, seen, split } from './support.ts';
 
 const picture = part('image/png; name=a.png', 'PNG', 'Content-ID: <a@x>\r\n');
@@ -47,6 +48,14 @@ describe('a picture is left out', () => {
       await attachments(
         html('<img src="cid:a@x">'),
         picture.replace('image/png', 'application/octet-stream'),
+      ),
+      [],
+    );
+    const uuencoded = 'Content-ID: <a@x>\r\nContent-Transfer-Encoding: x-uuencode\r\n';
+    assert.deepEqual(
+      await attachments(
+        html('<img src="cid:a@x">'),
+        part('application/octet-stream', uuencode(Buffer.from('PNG'), 'a.png'), uuencoded),
       ),
       [],
     );
