@@ -81,7 +81,7 @@ function addressText(address: Address): string {
 }
 
 /** The value, cut between words, since half an encoded word can't be decoded. */
-function boundedValue(field: HeaderField): string {
+export function boundedValue(field: HeaderField): string {
   if (field.line.length <= maxFieldLength) return unfoldedValue(field);
   const cut = field.line.slice(0, maxFieldLength);
   const end = Math.max(cut.lastIndexOf(' '), cut.lastIndexOf(','));

@@ -1,5 +1,6 @@
 import addressparser from 'nodemailer/lib/addressparser';
 import { decodeWords } from './encodedWord.ts';
+import { boundedValue } from './envelope.ts';
 import { type HeaderField, readHeaderBlock, unfoldedValue } from './header.ts';
 
 /** Decides by the values of a header: all addresses, or the one subject. */
@@ -16,8 +17,8 @@ export interface HeaderFilterRules {
 }
 
 const recipients = new Set(['to', 'cc', 'delivered-to', 'x-original-to']);
-/** What is read of a field: a list of more addresses is looked at up to here. */
-const maxFieldLength = 256 * 1024;
+/** A list of more addresses is looked at up to here. */
+const maxListLength = 256 * 1024;
 
 /** A filter on whole headers (RFC 5322, RFC 2047) that takes what every one of its rules takes. */
 export function createHeaderFilter({ from, to, subject, fingerprint }: HeaderFilterRules): {
@@ -40,16 +41,13 @@ export function createHeaderFilter({ from, to, subject, fingerprint }: HeaderFil
 
 function subjectOf(fields: readonly HeaderField[]): string {
   const field = fields.find(({ key }) => key === 'subject');
-  return field === undefined ? '' : decodeWords(bounded(field)).trim();
+  return field === undefined ? '' : decodeWords(boundedValue(field)).trim();
 }
 
 function addressesIn(fields: readonly HeaderField[], isOne: (key: string) => boolean): readonly string[] {
   return fields
     .filter(({ key }) => isOne(key))
-    .flatMap((field) => addressparser(bounded(field), { flatten: true }))
+    .map(({ key, line }) => unfoldedValue({ key, line: line.slice(0, maxListLength) }))
+    .flatMap((list) => addressparser(list, { flatten: true }))
     .flatMap(({ address }) => (address ? [decodeWords(address)] : []));
-}
-
-function bounded({ key, line }: HeaderField): string {
-  return unfoldedValue({ key, line: line.slice(0, maxFieldLength) });
 }
