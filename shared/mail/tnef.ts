@@ -48,6 +48,8 @@ const property = {
 const type = { object: 0x000d, string8: 0x001e, unicode: 0x001f, binary: 0x0102, multiple: 0x1000 };
 /** Classes of messages, by either of their names, that are more than a text with attachments. */
 const moreThanText = /^IPM\.(?:Appointment|(?:Microsoft )?Schedule|Contact|DistList|Task|Activity)/i;
+/** What is shorter got behind the last one on its way. */
+const minAttributeBytes = 11;
 const maxProperties = 10_000;
 const maxAttachments = 1000;
 /** An embedded object begins with the id of its interface. */
@@ -84,7 +86,7 @@ async function readFile(cursor: Cursor): Promise<Winmail | undefined> {
   let messageClass: Value | undefined;
   let message: ReadonlyMap<number, Value> = new Map();
   const attachments: OpenAttachment[] = [];
-  while (cursor.left > 0) {
+  while (cursor.left >= minAttributeBytes) {
     cursor.uint8();
     const id = cursor.uint32() & 0xffff;
     const data = cursor.take(cursor.uint32());

@@ -130,6 +130,13 @@ describe('a winmail.dat', () => {
     ]);
   });
 
+  test('is unpacked with a line end behind it', async () => {
+    const bytes = Buffer.concat([tnef(file('a.pdf', Buffer.from('PDF'))), Buffer.from('\r\n')]);
+    assert.deepEqual(shown(await split(`${head}${winmail(bytes)}`)), [
+      'attachment application/pdf a.pdf "PDF"',
+    ]);
+  });
+
   test('is filtered and left out as other attachments are', async () => {
     const mail = mixed(part('text/plain', 'text'), winmail(whole));
     assert.equal((await split(mail, { attachmentFilter: (name) => !name.endsWith('.pdf') })).parts.length, 1);
