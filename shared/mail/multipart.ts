@@ -3,7 +3,7 @@ import { byteOrderMarkLength, isBlank } from './bytes.ts';
 import { type Entity, readEntity } from './entity.ts';
 import { beginsAsHeader, type HeaderField, isContentField, mayBeText, readHeaderBlock } from './header.ts';
 import { type Delimiter, OpenMultiparts } from './openMultiparts.ts';
-import { type GluedDelimiter, Unsplittable } from './unsplittable.ts';
+import { Unsplittable } from './unsplittable.ts';
 
 /** What the scanner finds, in the order of the mail. A `part` is a leaf; `body` bytes are still encoded. */
 export type MimeEvent =
@@ -39,8 +39,6 @@ const maxAttachedHead = 64 * 1024;
 const partOutside = 'a part in it stands outside of its multipart';
 
 export interface ScanOptions {
-  /** Places at which a close delimiter with text behind it is one. */
-  readonly gluedDelimiters?: ReadonlySet<number>;
   /** How many entities there were, counted on. */
   readonly count: { entities: number };
   /** What is read is no mail but a part: of a multipart whose header was read, its body. */
@@ -56,13 +54,11 @@ export class MultipartScanner {
   /** The fields of the mail's own header, once it was read. */
   rootFields: readonly HeaderField[] = [];
   readonly #count: { entities: number };
-  readonly #open: OpenMultiparts;
+  readonly #open = new OpenMultiparts();
   #buffer: Buffer = noBytes;
   /** All before this place is done with. */
   #at = 0;
-  /** How many bytes came before the buffer. */
-  #offset = 0;
-  #state: 'start' | 'head' | 'leaf' | 'between' | 'undecided' | 'encoded' = 'start';
+  #state: 'start' | 'head' | 'leaf' | 'between' | 'encoded' = 'start';
   /** A delimiter may stand right at `#at`. */
   #atLineStart = true;
   /** The header that is read stands in an epilogue. */
@@ -82,8 +78,7 @@ export class MultipartScanner {
   #undecided: Entity | undefined;
   #encoded: EncodedMultipart | undefined;
 
-  constructor({ gluedDelimiters, count, part }: ScanOptions) {
-    this.#open = new OpenMultiparts(gluedDelimiters);
+  constructor({ count, part }: ScanOptions) {
     this.#count = count;
     if (part !== undefined) this.#state = 'head';
     if (typeof part === 'object') this.#openMultipart(part.bodyOf);
@@ -91,7 +86,6 @@ export class MultipartScanner {
 
   *push(block: Buffer): Generator<MimeEvent> {
     const rest = this.#buffer.length - this.#at;
-    this.#offset += this.#at;
     this.#buffer = rest > 0 ? Buffer.concat([this.#buffer.subarray(this.#at), block]) : block;
     this.#at = 0;
     yield* this.#run(false);
@@ -101,11 +95,6 @@ export class MultipartScanner {
     yield* this.#run(true);
     yield* this.#endLeaf();
     yield* this.#closeFrom(0);
-  }
-
-  /** What may be a delimiter with text right behind it, if there is such a place in base64. */
-  gluedDelimiter(): GluedDelimiter | undefined {
-    return this.#open.gluedDelimiter();
   }
 
   *#run(final: boolean): Generator<MimeEvent> {
@@ -222,7 +211,6 @@ export class MultipartScanner {
     yield { kind: 'multipart', entity };
     if (entity.encoding === 'base64' && entity.boundary !== undefined) {
       this.#undecided = entity;
-      this.#state = 'undecided';
       return;
     }
     this.#openMultipart(entity);
@@ -259,8 +247,7 @@ export class MultipartScanner {
         return yield* this.#giveUpTo(bodyEnd);
       }
       const delimiter =
-        this.#open.match(buffer, start, next) ??
-        this.#open.matchGlued(buffer, start, next, this.#offset + start, this.#inBase64);
+        this.#open.match(buffer, start, next) ?? this.#open.matchGlued(buffer, start, next, this.#inBase64);
       if (delimiter) {
         yield* this.#giveUpTo(bodyEnd);
         this.#at = next;

@@ -1,5 +1,5 @@
 import type { Entity } from './entity.ts';
-import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
+import { Unsplittable } from './unsplittable.ts';
 
 /** A multipart that is open at this place of the mail. */
 interface Level {
@@ -8,8 +8,8 @@ interface Level {
   hasParts: boolean;
   /** Whether only white space stood in it outside its parts. */
   blank: boolean;
-  /** A close delimiter with text right behind it, if no other delimiter came after; within base64 it is no text. */
-  glued: { readonly at: number; readonly inBase64: boolean } | undefined;
+  /** A close delimiter with text right behind it was seen, and no other delimiter since. */
+  glued: boolean;
 }
 
 export interface Delimiter {
@@ -36,12 +36,6 @@ export class OpenMultiparts {
   readonly #levels: Level[] = [];
   /** The levels that have it, the innermost first. */
   #boundaries = new Map<string, number[]>();
-  readonly #gluedDelimiters: ReadonlySet<number>;
-
-  /** Given the places at which a close delimiter with text behind it is one. */
-  constructor(gluedDelimiters: ReadonlySet<number> = new Set()) {
-    this.#gluedDelimiters = gluedDelimiters;
-  }
 
   get innermost(): Level | undefined {
     return this.#levels.at(-1);
@@ -49,7 +43,7 @@ export class OpenMultiparts {
 
   open({ boundary, mediaType }: Entity): void {
     const digest = mediaType === 'multipart/digest';
-    this.#levels.push({ boundary, digest, hasParts: false, blank: true, glued: undefined });
+    this.#levels.push({ boundary, digest, hasParts: false, blank: true, glued: false });
     this.#noteBoundaries();
   }
 
@@ -57,7 +51,6 @@ export class OpenMultiparts {
   closeFrom(level: number): number {
     const closed = this.#levels.splice(level).reverse();
     for (const { glued, hasParts, blank } of closed) {
-      if (glued?.inBase64) throw new GluedDelimiter(glued.at);
       if (glued) throw new Unsplittable('text stands right behind a close delimiter in it');
       if (!hasParts && !blank) throw new Unsplittable('a multipart in it shows no parts');
     }
@@ -68,7 +61,7 @@ export class OpenMultiparts {
   /** Takes note that a delimiter was passed; gives the boundary. */
   pass({ level: index }: Delimiter): string | undefined {
     const level = this.#levels[index];
-    if (level) level.glued = undefined;
+    if (level) level.glued = false;
     return level?.boundary;
   }
 
@@ -103,34 +96,22 @@ export class OpenMultiparts {
 
   /**
    * RFC 2046, 5.1.1 lets a boundary be compared as a prefix, and lists append footers to a mail whose last line
-   * has no end. Whether a close delimiter with text behind it is one shows at the end of the mail only: when no
-   * other delimiter of the same multipart has come. `at` is the line's place in the mail.
+   * has no end. In base64 a close delimiter with text behind it can be nothing else. In a text, whether it is one
+   * shows at the end of the mail only: when no other delimiter of the same multipart has come.
    */
-  matchGlued(
-    buffer: Buffer,
-    start: number,
-    next: number,
-    at: number,
-    inBase64: boolean,
-  ): Delimiter | undefined {
+  matchGlued(buffer: Buffer, start: number, next: number, inBase64: boolean): Delimiter | undefined {
     const lowest = Math.max(0, this.#levels.length - maxGluedLevels);
     for (let index = this.#levels.length - 1; index >= lowest; index--) {
       const level = this.#levels[index];
-      if (!level?.boundary || level.glued !== undefined) continue;
+      if (!level?.boundary || level.glued) continue;
       const delimiter = `--${level.boundary}--`;
       const end = start + delimiter.length;
       if (end >= next || buffer.toString('latin1', start, end) !== delimiter) continue;
-      if (this.#gluedDelimiters.has(at)) return { level: index, closes: true };
-      if (!(this.inEpilogue && index === this.#levels.length - 1)) level.glued = { at, inBase64 };
-      return undefined;
+      if (this.inEpilogue && index === this.#levels.length - 1) return undefined;
+      level.glued = !inBase64;
+      return inBase64 ? { level: index, closes: true } : undefined;
     }
     return undefined;
-  }
-
-  /** What may be a delimiter with text right behind it, if there is such a place in base64. */
-  gluedDelimiter(): GluedDelimiter | undefined {
-    const place = this.#levels.find((level) => level.glued?.inBase64)?.glued?.at;
-    return place === undefined ? undefined : new GluedDelimiter(place);
   }
 
   /** Whether a line begins with the delimiter of one of them and goes on. */

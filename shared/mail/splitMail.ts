@@ -18,12 +18,10 @@ import type {
 import { type MimeEvent, MultipartScanner } from './multipart.ts';
 import { SourceAndStore } from './sourceAndStore.ts';
 import { type MailText, storeText } from './text.ts';
-import { GluedDelimiter, Unsplittable } from './unsplittable.ts';
+import { Unsplittable } from './unsplittable.ts';
 
 /** How much of a mail is scanned at a time, and read for its envelope where it is not scanned. */
 const blockBytes = 64 * 1024;
-/** How often a mail is read again since a delimiter in it was not seen as one. */
-const maxGluedDelimiters = 4;
 
 /**
  * Takes a mail apart (RFC 5322, RFC 2045 to 2049) into what `rules` say is sent, its content going to
@@ -41,18 +39,15 @@ export async function splitMail(
   store: ContentStore,
   options: SplitOptions = {},
 ): Promise<SplitMail> {
-  const gluedDelimiters = new Set<number>();
-  let why = source.sizeBytes > rules.maxMailBytes ? tooLarge(rules) : undefined;
-  while (why === undefined) {
+  let why = tooLarge(rules);
+  if (source.sizeBytes <= rules.maxMailBytes) {
     const watched = new SourceAndStore(source, store);
     try {
-      return await split(watched, rules, options, gluedDelimiters);
+      return await split(watched, rules, options);
     } catch (error) {
       await watched.abortWriters();
       if (watched.failure) throw watched.failure.error;
-      const again = error instanceof GluedDelimiter && gluedDelimiters.size < maxGluedDelimiters;
-      if (again && !gluedDelimiters.has(error.offset)) gluedDelimiters.add(error.offset);
-      else why = whyRaw(error);
+      why = whyRaw(error);
     }
   }
   const warning = `The mail was not taken apart and goes whole, as message/rfc822, because ${why}.`;
@@ -77,16 +72,11 @@ function whyRaw(error: unknown): string {
   return `taking it apart failed in this app (${name}), which is worth a report`;
 }
 
-async function split(
-  watched: SourceAndStore,
-  rules: SplitRules,
-  options: SplitOptions,
-  gluedDelimiters: ReadonlySet<number>,
-): Promise<SplitMail> {
+async function split(watched: SourceAndStore, rules: SplitRules, options: SplitOptions): Promise<SplitMail> {
   const wantsRaw = rules.sendBody && rules.bodyFormat === 'eml';
   if (!rules.sendAttachments && wantsRaw) return copyWhole(watched, 'body', rules.maxMailBytes);
   const count = { entities: 0 };
-  const scanner = new MultipartScanner({ gluedDelimiters, count });
+  const scanner = new MultipartScanner({ count });
   const leaves = new LeafCollector(rules, watched.store, count, () =>
     watched.watch(async () => options.beforeRisk?.()),
   );
@@ -100,18 +90,13 @@ async function split(
     await turn.giveWay();
   };
   let bytes = 0;
-  try {
-    for await (const block of watched.readBlocks(options.blockBytes ?? blockBytes)) {
-      bytes += block.length;
-      if (bytes > rules.maxMailBytes) throw new Unsplittable(tooLarge(rules));
-      await raw?.write(block);
-      await takeAll(scanner.push(block));
-    }
-    await takeAll(scanner.end());
-  } catch (error) {
-    // Text behind a delimiter that is none yet may be why a part can't be decoded.
-    throw error instanceof Unsplittable ? (scanner.gluedDelimiter() ?? error) : error;
+  for await (const block of watched.readBlocks(options.blockBytes ?? blockBytes)) {
+    bytes += block.length;
+    if (bytes > rules.maxMailBytes) throw new Unsplittable(tooLarge(rules));
+    await raw?.write(block);
+    await takeAll(scanner.push(block));
   }
+  await takeAll(scanner.end());
   const { parts, omissions } = await makeParts(leaves, await raw?.end(), rules, watched.store);
   const leftOut = parts.length === 0 ? reasonFor(omissions) : undefined;
   if (parts.length === 0 && leftOut === undefined)

@@ -2,13 +2,3 @@
 export class Unsplittable extends Error {
   override readonly name = 'Unsplittable';
 }
-
-/** As `Unsplittable`, but the mail can be split once it is known that this is a delimiter. */
-export class GluedDelimiter extends Unsplittable {
-  readonly offset: number;
-
-  constructor(offset: number) {
-    super('text stands right behind a close delimiter in it');
-    this.offset = offset;
-  }
-}
