@@ -12,18 +12,14 @@ const maxFieldLength = 16 * 1024;
 
 /** The envelope (RFC 5322, RFC 2047): values of at most 1,024 UTF-16 units, well-formed, no control characters. */
 export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
-  const messageId = readMessageId(readText(fields, 'message-id') ?? '');
-  const subject = readText(fields, 'subject');
-  const from = readAddresses(fields, 'from');
-  const to = readAddresses(fields, 'to');
-  const date = readDate(readText(fields, 'date') ?? '');
-  return {
-    ...(messageId && { messageId }),
-    ...(subject && { subject }),
-    ...(from && { from }),
-    ...(to && { to }),
-    ...(date && { date }),
+  const values = {
+    messageId: readMessageId(readText(fields, 'message-id') ?? ''),
+    subject: readText(fields, 'subject'),
+    from: readAddresses(fields, 'from'),
+    to: readAddresses(fields, 'to'),
+    date: readDate(readText(fields, 'date') ?? ''),
   };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value));
 }
 
 /** As far as it can be read from the first bytes of a mail, which may end within its header. */

@@ -32,13 +32,18 @@ export interface Part {
   readonly content: Content;
 }
 
-/** The rule by which something that a mail holds is in none of its parts. */
-export type OmissionReason =
-  | 'sendMessageBody'
-  | 'sendAttachments'
-  | 'attachmentFilter'
-  | 'inlineAttachments'
-  | 'bodyFormat';
+/**
+ * The rules by which something that a mail holds is in none of its parts; of several that leave out all of a mail,
+ * the first is named, which was set for the least of it.
+ */
+export const omissionReasons = [
+  'attachmentFilter',
+  'inlineAttachments',
+  'sendAttachments',
+  'sendMessageBody',
+  'bodyFormat',
+] as const;
+export type OmissionReason = (typeof omissionReasons)[number];
 
 /** A leaf of a mail that a rule leaves out, by its place among the leaves. */
 export interface Omission {

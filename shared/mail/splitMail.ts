@@ -4,16 +4,17 @@ import { readEnvelope, readEnvelopeStart } from './envelope.ts';
 import { EventLoopTurn } from './eventLoop.ts';
 import { fallbackFileName, safeFileName } from './fileName.ts';
 import { type Attachment, LeafCollector } from './leaves.ts';
-import type {
-  Content,
-  ContentStore,
-  MailSource,
-  Omission,
-  OmissionReason,
-  Part,
-  SplitMail,
-  SplitOptions,
-  SplitRules,
+import {
+  type Content,
+  type ContentStore,
+  type MailSource,
+  type Omission,
+  type OmissionReason,
+  omissionReasons,
+  type Part,
+  type SplitMail,
+  type SplitOptions,
+  type SplitRules,
 } from './mail.ts';
 import { type MimeEvent, MultipartScanner } from './multipart.ts';
 import { SourceAndStore } from './sourceAndStore.ts';
@@ -98,7 +99,8 @@ async function split(watched: SourceAndStore, rules: SplitRules, options: SplitO
   }
   await takeAll(scanner.end());
   const { parts, omissions } = await makeParts(leaves, await raw?.end(), rules, watched.store);
-  const leftOut = parts.length === 0 ? reasonFor(omissions) : undefined;
+  const isOmitted = (reason: OmissionReason) => omissions.some((omission) => omission.reason === reason);
+  const leftOut = parts.length === 0 ? omissionReasons.find(isOmitted) : undefined;
   if (parts.length === 0 && leftOut === undefined)
     throw new Unsplittable('nothing that could be sent was found in it');
   return {
@@ -199,18 +201,6 @@ function wholeMail(kind: 'body' | 'raw', content: Content): Part {
 /** A text that is no part of the body goes as it stands in the mail. */
 function asAttachment({ order, entity: { declaredType, fileName }, bytes }: MailText): Attachment {
   return { order, contentType: declaredType, fileName, body: bytes };
-}
-
-/** Of several rules that leave out all of a mail, the one that was set for the least of it. */
-function reasonFor(omissions: readonly Omission[]): OmissionReason | undefined {
-  const order: readonly OmissionReason[] = [
-    'attachmentFilter',
-    'inlineAttachments',
-    'sendAttachments',
-    'sendMessageBody',
-    'bodyFormat',
-  ];
-  return order.find((reason) => omissions.some((omission) => omission.reason === reason));
 }
 
 function tooLarge(rules: SplitRules): string {
