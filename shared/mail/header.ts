@@ -154,20 +154,10 @@ function splitLines(text: string): HeaderLine[] {
 }
 
 function joinFields(lines: readonly HeaderLine[], root: boolean): HeaderField[] {
-  const fields: HeaderField[] = [];
-  let current: string[] = [];
-  const close = () => {
-    const line = current.join('\r\n');
-    if (current.length > 0 && !(root && fields.length === 0 && topLine.test(line)))
-      fields.push({ key: nameOf(line), line });
-    current = [];
-  };
-  for (const { line, folded } of lines) {
-    if (!folded) close();
-    current.push(line);
-  }
-  close();
-  return fields;
+  const joined: string[] = [];
+  for (const { line, folded } of lines) joined.push(folded ? `${joined.pop() ?? ''}\r\n${line}` : line);
+  const first = root ? joined.findIndex((line) => !topLine.test(line)) : 0;
+  return joined.slice(first < 0 ? joined.length : first).map((line) => ({ key: nameOf(line), line }));
 }
 
 function nameOf(line: string): string {

@@ -95,9 +95,8 @@ export class LeafCollector {
   #heldBytes = 0;
   #textBytes = 0;
   #waiting = 0;
-  #isRisky = false;
 
-  /** `entities` are counted by the scanner, and go on in the mails within the mail. */
+  /** `entities` are counted by the scanner, and go on in the mails within it; `beforeRisk` is called often. */
   constructor(
     rules: SplitRules,
     store: ContentStore,
@@ -197,13 +196,7 @@ export class LeafCollector {
     const maxText = role === 'other' ? maxOtherTextBytes : maxTextBytes;
     if (held.encodedBytes > (role === 'container' ? maxContainerBytes : maxText))
       return this.#giveUpHolding(leaf);
-    if (this.#heldBytes > riskyBytes) return this.#announceRisk();
-  }
-
-  async #announceRisk(): Promise<void> {
-    if (this.#isRisky) return;
-    this.#isRisky = true;
-    await this.#beforeRisk();
+    if (this.#heldBytes > riskyBytes) return this.#beforeRisk();
   }
 
   /** It is too large to be looked into: an attachment like others. */
@@ -256,7 +249,7 @@ export class LeafCollector {
 
   /** Takes what is in a container in its place, or the container where it can't be opened. */
   async #endContainer({ order, entity: declared, held }: HeldLeaf): Promise<void> {
-    await this.#announceRisk();
+    await this.#beforeRisk();
     const bytes = await held.end();
     const fileName = isNameless(declared.fileName) && held.fileName;
     const entity: Entity = { ...declared, encoding: 'identity', ...(fileName && { fileName }) };

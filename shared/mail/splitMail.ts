@@ -78,9 +78,9 @@ async function split(watched: SourceAndStore, rules: SplitRules, options: SplitO
   if (!rules.sendAttachments && wantsRaw) return copyWhole(watched, 'body', rules.maxMailBytes);
   const count = { entities: 0 };
   const scanner = new MultipartScanner({ count });
-  const leaves = new LeafCollector(rules, watched.store, count, () =>
-    watched.watch(async () => options.beforeRisk?.()),
-  );
+  let announced: Promise<void> | undefined;
+  const beforeRisk = () => (announced ??= watched.watch(async () => options.beforeRisk?.()));
+  const leaves = new LeafCollector(rules, watched.store, count, beforeRisk);
   const raw = wantsRaw ? new ContentSink(watched.store, 'identity') : undefined;
   const turn = new EventLoopTurn();
   const takeAll = async (events: Iterable<MimeEvent>) => {
