@@ -1,6 +1,6 @@
 import { Base64Decoder } from './base64.ts';
 import { isBlank, join } from './bytes.ts';
-import { EventLoopTurn } from './eventLoop.ts';
+import { giveWay } from './eventLoop.ts';
 import type { Content, ContentStore, ContentWriter } from './mail.ts';
 import { createTransferDecoder, type TransferDecoder, type TransferEncoding } from './transferEncoding.ts';
 import { Unsplittable } from './unsplittable.ts';
@@ -40,11 +40,10 @@ export class ContentSink {
   }
 
   async #pass(writer: ContentWriter, piece: Buffer): Promise<void> {
-    const turn = new EventLoopTurn();
     const slices = this.#decoder.isIdentity ? [piece] : slicesOf([piece]);
     for (const slice of slices) {
       await writer.write(this.#decoder.decode(slice));
-      await turn.giveWay();
+      await giveWay();
     }
   }
 
@@ -121,10 +120,9 @@ async function decodeWhole(decoder: TransferDecoder, pieces: readonly Buffer[]):
       throw new Unsplittable('a part of it grows when it is decoded');
     length += isBase64 ? decoded.length : decoded.copy(whole, length);
   };
-  const turn = new EventLoopTurn();
   for (const slice of slicesOf(pieces)) {
     add(decoder.decode(slice, whole.subarray(length)));
-    await turn.giveWay();
+    await giveWay();
   }
   add(decoder.end(whole.subarray(length)));
   return whole.subarray(0, length);

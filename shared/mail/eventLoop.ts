@@ -1,17 +1,16 @@
 const longestTurnMs = 20;
+let startedAt = performance.now();
 
-/** Lets others have their turn. When it does so hangs on the clock; what is found in a mail never does. */
-export class EventLoopTurn {
-  #startedAt = performance.now();
-
-  /** Ends this turn of the event loop if it was long enough. */
-  giveWay(): Promise<void> | undefined {
-    if (performance.now() - this.#startedAt < longestTurnMs) return undefined;
-    return new Promise((resolve) => {
-      setImmediate(() => {
-        this.#startedAt = performance.now();
-        resolve();
-      });
+/**
+ * Ends this turn of the event loop, so that others have theirs, if it was long enough, whoever has used it. When it
+ * does so hangs on the clock; what is found in a mail never does.
+ */
+export function giveWay(): Promise<void> | undefined {
+  if (performance.now() - startedAt < longestTurnMs) return undefined;
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      startedAt = performance.now();
+      resolve();
     });
-  }
+  });
 }

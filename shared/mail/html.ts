@@ -1,4 +1,4 @@
-import { EventLoopTurn } from './eventLoop.ts';
+import { giveWay } from './eventLoop.ts';
 import { tableOf } from './table.ts';
 
 /** What is looked at of a tag or a comment; a data URL in it may be megabytes. */
@@ -103,10 +103,9 @@ export function isInvisible(text: string): boolean {
 
 /** Whether an HTML text shows nothing, neither words nor a picture or a control. */
 export async function isInvisibleHtml(pieces: Iterable<string>): Promise<boolean> {
-  const turn = new EventLoopTurn();
   let within = '';
   for (const { kind, source } of readTokens(pieces)) {
-    if (kind === 'pause') await turn.giveWay();
+    if (kind === 'pause') await giveWay();
     else if (kind === 'tag') {
       const name = tagName(source);
       if (within === '') {
@@ -120,7 +119,6 @@ export async function isInvisibleHtml(pieces: Iterable<string>): Promise<boolean
 
 /** The content ids (RFC 2392) that an HTML text shows: by `src` or `background` of a tag, or `url()` in its CSS. */
 export async function findShownIds(pieces: Iterable<string>): Promise<ReadonlySet<string>> {
-  const turn = new EventLoopTurn();
   const ids = new Set<string>();
   let within = '';
   let css = '';
@@ -135,7 +133,7 @@ export async function findShownIds(pieces: Iterable<string>): Promise<ReadonlySe
     }
   };
   for (const { kind, source } of readTokens(pieces)) {
-    if (kind === 'pause') await turn.giveWay();
+    if (kind === 'pause') await giveWay();
     else if (within !== '') {
       if (kind === 'tag' && tagName(source) === `/${within}`) {
         for (const url of cssUrls(css)) take(url);

@@ -1,7 +1,7 @@
 import type { TextBranch, TextTree } from './body.ts';
 import { ContentSink, HeldBody } from './contentSink.ts';
 import type { Entity } from './entity.ts';
-import { EventLoopTurn } from './eventLoop.ts';
+import { giveWay } from './eventLoop.ts';
 import { safeFileName } from './fileName.ts';
 import { beginsAsEntity } from './header.ts';
 import { findShownIds } from './html.ts';
@@ -203,10 +203,9 @@ export class LeafCollector {
   async #giveUpHolding({ order, entity, role, held }: HeldLeaf): Promise<void> {
     if (role !== 'container') this.#textBytes -= held.encodedBytes;
     await this.#beginAttachment(order, entity);
-    const turn = new EventLoopTurn();
     for (const piece of held.takeEncoded()) {
       await this.#write(piece);
-      await turn.giveWay();
+      await giveWay();
     }
   }
 

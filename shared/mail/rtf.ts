@@ -1,6 +1,6 @@
 import { isAscii } from 'node:buffer';
 import { decodeBytes } from './charsetDecoder.ts';
-import { EventLoopTurn } from './eventLoop.ts';
+import { giveWay } from './eventLoop.ts';
 import { tableOf } from './table.ts';
 
 /** What a compressed RTF may grow to. */
@@ -115,11 +115,10 @@ export async function readRtf(rtf: Buffer): Promise<{
     flush();
     add(text);
   };
-  const turn = new EventLoopTurn();
   let signs = 0;
   for (const [sign, word, parameter, hex, symbol] of source.matchAll(controlSign)) {
     signs += 1;
-    if (signs % signsAtOnce === 0) await turn.giveWay();
+    if (signs % signsAtOnce === 0) await giveWay();
     const first = isNewGroup;
     const starred = isStarred;
     isNewGroup = sign === '{';

@@ -1,7 +1,7 @@
 import { type Body, bodyPieces, chooseBody } from './body.ts';
 import { ContentSink } from './contentSink.ts';
 import { readEnvelope, readEnvelopeStart } from './envelope.ts';
-import { EventLoopTurn } from './eventLoop.ts';
+import { giveWay } from './eventLoop.ts';
 import { fallbackFileName, safeFileName } from './fileName.ts';
 import { type Attachment, LeafCollector } from './leaves.ts';
 import {
@@ -82,13 +82,12 @@ async function split(watched: SourceAndStore, rules: SplitRules, options: SplitO
   const beforeRisk = () => (announced ??= watched.watch(async () => options.beforeRisk?.()));
   const leaves = new LeafCollector(rules, watched.store, count, beforeRisk);
   const raw = wantsRaw ? new ContentSink(watched.store, 'identity') : undefined;
-  const turn = new EventLoopTurn();
   const takeAll = async (events: Iterable<MimeEvent>) => {
     for (const event of events) {
-      const taken = leaves.take(event) ?? turn.giveWay();
+      const taken = leaves.take(event) ?? giveWay();
       if (taken) await taken;
     }
-    await turn.giveWay();
+    await giveWay();
   };
   let bytes = 0;
   for await (const block of watched.readBlocks(options.blockBytes ?? blockBytes)) {

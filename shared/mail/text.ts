@@ -3,7 +3,7 @@ import { chooseCharset } from './charset.ts';
 import { decodePieces } from './charsetDecoder.ts';
 import { ContentSink } from './contentSink.ts';
 import type { Entity } from './entity.ts';
-import { EventLoopTurn } from './eventLoop.ts';
+import { giveWay } from './eventLoop.ts';
 import { isInvisible, isInvisibleHtml } from './html.ts';
 import type { Content, ContentStore } from './mail.ts';
 
@@ -47,21 +47,19 @@ export function readText(order: number, entity: Entity, bytes: Buffer): MailText
 /** Whether it shows a reader nothing at all. */
 export async function showsNothing(text: MailText): Promise<boolean> {
   if (text.form === 'html') return isInvisibleHtml(text.pieces());
-  const turn = new EventLoopTurn();
   for (const piece of text.pieces()) {
     if (!isInvisible(piece)) return false;
-    await turn.giveWay();
+    await giveWay();
   }
   return true;
 }
 
 /** Puts a text that comes in pieces into the store, as UTF-8. */
 export async function storeText(store: ContentStore, pieces: Iterable<string>): Promise<Content> {
-  const turn = new EventLoopTurn();
   const sink = new ContentSink(store, 'identity');
   for (const chunk of inChunks(pieces)) {
     await sink.write(Buffer.from(chunk));
-    await turn.giveWay();
+    await giveWay();
   }
   return sink.end();
 }

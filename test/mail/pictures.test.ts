@@ -91,3 +91,17 @@ test('a tag with a large data URL hides no other', async () => {
   const pieces = [0, 1, 2, 3, 4].map((n) => text.slice(n * 65_536, (n + 1) * 65_536));
   assert.deepEqual([...(await findShownIds(pieces))], ['a@x']);
 });
+
+test('many HTML texts are looked at in short turns, as one long one is', async () => {
+  const text = '<img src="cid:b@x">'.repeat(1_000);
+  let turns = 0;
+  let isOver = false;
+  const nextTurn = () => {
+    turns += 1;
+    if (!isOver) setImmediate(nextTurn);
+  };
+  setImmediate(nextTurn);
+  for (let texts = 0; texts < 200; texts++) await findShownIds([text]);
+  isOver = true;
+  assert.ok(turns > 2, `${turns} turns`);
+});
