@@ -76,11 +76,6 @@ export class HeldBody {
     return this.#decoder.hasTrailer === true;
   }
 
-  /** What it calls itself, once it was decoded. */
-  get fileName(): string | undefined {
-    return this.#decoder.fileName;
-  }
-
   write(bytes: Buffer): void {
     this.encodedBytes += bytes.length;
     this.isBlank &&= isBlank(bytes);
@@ -89,9 +84,9 @@ export class HeldBody {
     this.#encoded.push(this.#encoded.length > 0 || isSmall ? Buffer.from(bytes) : bytes);
   }
 
-  /** One character a byte. */
-  encodedText(): string {
-    return join(this.#encoded).toString('latin1');
+  /** So many bytes of it at most, as they stand in the mail, one character a byte. */
+  encodedStart(maxBytes: number): string {
+    return Buffer.concat(this.#encoded, Math.min(this.encodedBytes, maxBytes)).toString('latin1');
   }
 
   takeEncoded(): Buffer[] {

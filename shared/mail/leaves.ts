@@ -19,6 +19,7 @@ import { type MimeEvent, MultipartScanner } from './multipart.ts';
 import { openSignedData } from './signedData.ts';
 import { type MailText, readText } from './text.ts';
 import { unpackTnef, type Winmail, type WinmailPart } from './tnef.ts';
+import { readUuName } from './transferEncoding.ts';
 import { Unsplittable } from './unsplittable.ts';
 
 /** An attachment as it stands in the mail. */
@@ -63,6 +64,8 @@ const maxWaiting = 64;
 const maxSignatures = 8;
 /** Longer base64 has line ends or blanks in it if it is none. */
 const maxWordBytes = 80;
+/** Behind these no file has a name. */
+const maxNameBytes = 4096;
 
 /**
  * Sorts the leaves of a mail into texts, which it holds, and attachments, which it stores as they come. What
@@ -200,9 +203,10 @@ export class LeafCollector {
   }
 
   /** It is too large to be looked into: an attachment like others. */
-  async #giveUpHolding({ order, entity, role, held }: HeldLeaf): Promise<void> {
+  async #giveUpHolding(leaf: HeldLeaf): Promise<void> {
+    const { order, role, held } = leaf;
     if (role !== 'container') this.#textBytes -= held.encodedBytes;
-    await this.#beginAttachment(order, entity);
+    await this.#beginAttachment(order, withOwnName(leaf));
     for (const piece of held.takeEncoded()) {
       await this.#write(piece);
       await giveWay();
@@ -226,7 +230,7 @@ export class LeafCollector {
   }
 
   async #endText({ order, entity, role, held }: HeldLeaf): Promise<void> {
-    const encoded = held.encodedBytes <= maxWordBytes ? held.encodedText() : undefined;
+    const encoded = held.encodedBytes <= maxWordBytes ? held.encodedStart(maxWordBytes) : undefined;
     const bytes = await held.end();
     if (held.hasTrailer || (encoded !== undefined && isNoise(encoded, bytes, entity)))
       throw new Unsplittable('a text in it is not encoded as it says');
@@ -247,11 +251,11 @@ export class LeafCollector {
   }
 
   /** Takes what is in a container in its place, or the container where it can't be opened. */
-  async #endContainer({ order, entity: declared, held }: HeldLeaf): Promise<void> {
+  async #endContainer(leaf: HeldLeaf): Promise<void> {
+    const { order, held } = leaf;
     await this.#beforeRisk();
+    const entity: Entity = { ...withOwnName(leaf), encoding: 'identity' };
     const bytes = await held.end();
-    const fileName = isNameless(declared.fileName) && held.fileName;
-    const entity: Entity = { ...declared, encoding: 'identity', ...(fileName && { fileName }) };
     const kind = containerOf(entity, this.#rules);
     if (kind === 'signed') {
       const inner = this.signatures < maxSignatures ? openSignedData(bytes) : undefined;
@@ -304,6 +308,13 @@ export class LeafCollector {
 /** Whether nothing says that it is an attachment. */
 function isUnmarked({ fileName, disposition }: Entity): boolean {
   return isNameless(fileName) && disposition !== 'attachment';
+}
+
+/** With the name that uuencoded data says of itself, where its header says none. */
+function withOwnName({ entity, held }: HeldLeaf): Entity {
+  const isUnnamed = entity.encoding === 'uuencode' && isNameless(entity.fileName);
+  const fileName = isUnnamed ? readUuName(held.encodedStart(maxNameBytes)) : undefined;
+  return fileName ? { ...entity, fileName } : entity;
 }
 
 function entityOf({ bytes, ...said }: WinmailPart, disposition: Entity['disposition']): Entity {

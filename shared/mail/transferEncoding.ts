@@ -18,8 +18,6 @@ export interface TransferDecoder {
   readonly isIdentity?: boolean;
   /** There was more behind its end, which is no part of it. */
   readonly hasTrailer?: boolean;
-  /** What it calls itself, once that was read. */
-  readonly fileName?: string | undefined;
 }
 
 const LF = 0x0a;
@@ -106,9 +104,16 @@ function tidySoftBreaks(lines: Buffer): string {
   return text.includes('\r\r') ? text.replace(/=[ \t]*\r+\n/g, '=\n') : text;
 }
 
+const uuBegin = /^\s*begin [0-7]{3,4} ([^\r\n]*)/;
+
+/** What uuencoded data calls itself. */
+export function readUuName(encoded: string): string | undefined {
+  const name = uuBegin.exec(encoded)?.[1];
+  return name && decodeBytes(Buffer.from(name, 'latin1'), undefined);
+}
+
 /** POSIX uuencode: what stands between `begin` and `end`. Text or another file beside it is refused. */
 class UuDecoder implements TransferDecoder {
-  fileName: string | undefined;
   readonly #lines = new WholeLines();
   #state: 'before' | 'within' | 'behind' = 'before';
 
@@ -128,9 +133,8 @@ class UuDecoder implements TransferDecoder {
       if (this.#state === 'within') {
         if (/^end\s*$/.test(line)) this.#state = 'behind';
         else if (line !== '') lines.push(line);
-      } else if (this.#state === 'before' && /^begin [0-7]{3,4} /.test(line)) {
+      } else if (this.#state === 'before' && uuBegin.test(line)) {
         this.#state = 'within';
-        this.fileName = decodeBytes(Buffer.from(line.replace(/^begin \d+ /, ''), 'latin1'), undefined);
       } else if (line.trim() !== '') {
         throw new Unsplittable('in a part of it more stands beside its uuencoded data');
       }

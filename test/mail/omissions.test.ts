@@ -60,6 +60,11 @@ describe('the attachment filter', () => {
     const names = ['body.txt', 'ä b.pdf', 'a.txt', 'c.pdf', 'attachment-5.bin'];
     assert.deepEqual((await sent(mail, {})).names, names);
     assert.deepEqual((await sent(mail, onlyPdf)).names, ['body.txt', 'ä b.pdf', 'c.pdf']);
+    const large = uuencoded('large.pdf').replace(
+      'end\r\n',
+      `${`M${'A'.repeat(60)}\r\n`.repeat(540_000)}end\r\n`,
+    );
+    assert.deepEqual((await sent(mixed(text, large), onlyPdf)).names, ['body.txt', 'large.pdf']);
   });
 
   test('stores nothing of what it leaves out, and leaves no writer open', async () => {
