@@ -25,8 +25,6 @@ const noBytes = Buffer.alloc(0);
 const maxHeadBytes = 1024 * 1024;
 const maxHeadLines = maxHeadBytes / 64;
 const maxEntities = 1000;
-/** So many lines of a header with two dashes in front are looked at: they may be its own delimiter. */
-const maxDashLinesInHead = 20;
 /** So much of a mail that begins with an empty line is looked at for its header. */
 const belowBytes = 2048;
 const linesBetweenPauses = 512;
@@ -71,7 +69,8 @@ export class MultipartScanner {
   #attachedMail: string | undefined;
   #headScanned = 0;
   #headLines = 0;
-  #dashLines = 0;
+  /** That of the header that is read, from its first line with two dashes on; empty where it has none. */
+  #ownBoundary: string | undefined;
   /** The end of the text between parts that was passed over. */
   #between = '';
   /** A multipart that says that it is encoded as a whole, and may not be. */
@@ -149,18 +148,19 @@ export class MultipartScanner {
   /** A delimiter right below a header: of a multipart that is open, or of the one whose header this is. */
   #endsHead(line: number, next: number): boolean {
     if (this.#open.match(this.#buffer, line, next)) return true;
-    if (++this.#dashLines > maxDashLinesInHead) return false;
+    if (this.#ownBoundary === undefined) {
+      const reading = readHeaderBlock(this.#buffer.subarray(this.#at, line), this.#count.entities === 0);
+      const fields = reading.kind === 'unclear' ? [] : reading.fields;
+      this.#ownBoundary = readEntity(fields, 'multipart').boundary ?? '';
+    }
     const text = this.#buffer.toString('latin1', line + 2, Math.min(next, line + 1024)).trimEnd();
-    const reading = readHeaderBlock(this.#buffer.subarray(this.#at, line), this.#count.entities === 0);
-    if (reading.kind === 'unclear') return false;
-    const { boundary } = readEntity(reading.fields, 'multipart');
-    return boundary !== undefined && (text === boundary || text === `${boundary}--`);
+    return this.#ownBoundary !== '' && [text, text.replace(/--$/, '')].includes(this.#ownBoundary);
   }
 
   #leaveHead(at: number): void {
     this.#headScanned = 0;
     this.#headLines = 0;
-    this.#dashLines = 0;
+    this.#ownBoundary = undefined;
     this.#open.inEpilogue = this.#isTentative;
     this.#isTentative = false;
     this.#atLineStart = true;

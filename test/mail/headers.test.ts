@@ -199,6 +199,11 @@ describe('delimiters where nobody expects them', () => {
       `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
       both,
     ],
+    [
+      'that are none, below a header that has no boundary',
+      `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n----\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`,
+      [body('----\ntext'), pdf],
+    ],
     ['twice', `${mixed}\r\n--o\r\n--o\r\n${text}--o\r\n--o\r\n${pdfPart}--o--\r\n`, both],
     [
       'behind the close delimiter, with a header',

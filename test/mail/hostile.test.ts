@@ -177,6 +177,11 @@ describe('time grows no faster than the mail', () => {
       (size) =>
         `${inMixed}${lines('--b', `Content-Disposition: attachment; filename="${'=?a?Q?x?= =?b?Q?x?= '.repeat(size / 20_000)}"`, '', 'x').repeat(900)}`,
     ],
+    [
+      'lines that may be delimiters, below many fields',
+      (size) =>
+        `${inMixed}${`--b\r\nContent-Type: text/plain\r\n${'X-a:\r\n'.repeat(16_000)}${'--c\r\n'.repeat(20)}\r\nx\r\n`.repeat(size / 100_000)}`,
+    ],
     ['folded header lines', (size) => `${head}X: y${'\r\n '.repeat(Math.min(size, 40_000) / 3)}\r\n\r\nx`],
     [
       'parameters',
