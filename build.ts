@@ -28,6 +28,32 @@ const seldomUsed: Readonly<Record<string, readonly string[]>> = {
   xml: ['fast-xml-parser/src/fxp.js'],
 };
 
+const mainModule = 'functions/main.ts';
+/**
+ * What is needed together, by the modules that are loaded by themselves. With all that they import they are one file,
+ * and one more for what several of these need: finding and opening a file takes longer than reading most chunks.
+ */
+const neededTogether: Readonly<Record<string, readonly string[]>> = {
+  start: [mainModule],
+  rows: ['shared/connection/connectionStore.ts', 'shared/storage/tables.ts'],
+  orders: ['shared/schedule/schedulePolls.ts', 'shared/schedule/orderQueue.ts', 'shared/storage/queues.ts'],
+  blobs: ['shared/storage/blobs.ts'],
+  polls: [
+    'shared/app/polling.ts',
+    'shared/app/sessions.ts',
+    'shared/delivered/deliveredMails.ts',
+    'shared/journal/journal.ts',
+  ],
+  imap: ['shared/mailbox/imap/imapMailbox.ts'],
+  queue: ['shared/destination/destinations.ts'],
+};
+const registry = `const chunks={},made={};
+module.exports=(name)=>{
+  if(made[name]===undefined)chunks[name]((made[name]={exports:{}}),made[name].exports);
+  return made[name].exports;
+};
+`;
+
 const inAll = {
   bundle: true,
   platform: 'node',
@@ -50,7 +76,7 @@ const seldom = await build({
 
 const bundle = await build({
   ...inAll,
-  entryPoints: [join(root, 'functions', 'main.ts')],
+  entryPoints: [join(root, mainModule)],
   splitting: true,
   format: 'esm',
   chunkNames: 'chunk-[name]-[hash]',
@@ -64,7 +90,7 @@ const bundle = await build({
   write: false,
 });
 
-await Promise.all(
+const chunks = await Promise.all(
   bundle.outputFiles.map(async (file) => {
     const { code } = await transform(keepClassNamesOnly(renameImports(file.text)), {
       format: 'cjs',
@@ -73,23 +99,79 @@ await Promise.all(
       minifyWhitespace: true,
       supported: { 'dynamic-import': false },
       define: { 'import.meta.url': '__fileUrl' },
-      banner: 'const __fileUrl=require("node:url").pathToFileURL(__filename).href;',
     });
-    await writeFile(join(outDir, toCjs(basename(file.path))), code);
+    const url = 'const __fileUrl=require("node:url").pathToFileURL(__filename).href;';
+    const name = toCjs(basename(file.path));
+    return { name, code: code.includes('__fileUrl') ? `${url}${code}` : code };
   }),
 );
+const files = joinChunks(chunks);
+await Promise.all([...files].map(([name, code]) => writeFile(join(outDir, name), code)));
 
 await copyFile(join(root, 'host.json'), join(outDir, 'host.json'));
 await writeFile(join(outDir, 'package.json'), await publishedPackage());
 
 const written = new Set([
   ...Object.keys(seldom.metafile.outputs).map((path) => basename(path)),
-  ...bundle.outputFiles.map((file) => toCjs(basename(file.path))),
+  ...files.keys(),
   'host.json',
   'package.json',
 ]);
 const stale = (await readdir(outDir)).filter((name) => !written.has(name));
 await Promise.all(stale.map((name) => rm(join(outDir, name), { recursive: true })));
+
+/** The file that a chunk goes into, by its name: that of all who need it; none of those that nobody here needs. */
+function sharedFiles(): ReadonlyMap<string, string> {
+  const { outputs } = bundle.metafile;
+  const pathOf = new Map(Object.entries(outputs).map(([path, { entryPoint }]) => [entryPoint, path]));
+  const needs = Object.entries(neededTogether).map(([need, modules]) => {
+    const reached = new Set<string>();
+    for (const module of modules) reach(pathOf.get(module) ?? unknownModule(module), reached);
+    return { need, reached };
+  });
+  const files = new Map<string, string>();
+  for (const path of Object.keys(outputs)) {
+    const [first, ...others] = needs.filter(({ reached }) => reached.has(path)).map(({ need }) => need);
+    if (first === undefined || outputs[path]?.entryPoint === mainModule) continue;
+    const all = first === 'start' ? [first] : [first, ...others];
+    files.set(toCjs(basename(path)), `together-${all.join('-')}.cjs`);
+  }
+  return files;
+}
+
+/** Adds a chunk, and all that are loaded with it. */
+function reach(path: string, reached: Set<string>): void {
+  if (reached.has(path)) return;
+  reached.add(path);
+  for (const { path: imported, kind, external } of bundle.metafile.outputs[path]?.imports ?? [])
+    if (kind === 'import-statement' && !external) reach(imported, reached);
+}
+
+function unknownModule(path: string): never {
+  throw new Error(
+    `${path} is not loaded by itself, so it can't be put into a file with others. See neededTogether.`,
+  );
+}
+
+/** The files to write: a chunk alone, or as a function that is called when it is first asked for. */
+function joinChunks(chunks: readonly { name: string; code: string }[]): ReadonlyMap<string, string> {
+  const fileOfChunk = sharedFiles();
+  const files = new Map<string, string>();
+  for (const { name, code: alone } of chunks) {
+    const code = alone.replace(/\brequire\("\.\/(chunk-[\w.-]+)"\)/g, (whole, chunk: string) => {
+      const file = fileOfChunk.get(chunk);
+      return file === undefined ? whole : `require("./${file}")("${chunk}")`;
+    });
+    const file = fileOfChunk.get(name);
+    if (file === undefined) files.set(name, code);
+    else
+      files.set(
+        file,
+        `${files.get(file) ?? registry}chunks["${name}"]=(function(module,exports){${code}});\n`,
+      );
+  }
+  return files;
+}
 
 /** Says where the functions are, and nothing that a build in Azure would install or run. */
 async function publishedPackage(): Promise<string> {
