@@ -23,7 +23,8 @@ export interface Batch {
 export interface BatchLimits {
   /** As the link says that is open now. */
   readonly maxBytes: () => number;
-  readonly maxMessages: number;
+  /** Of one batch; 1 where the queue takes none. */
+  readonly maxMessages: () => number;
   /** A message of more goes alone: a batch would spare it nothing, and encode and copy it twice. */
   readonly maxSharingBytes: number;
   /** How many full batches without a session may be out at a time. */
@@ -58,7 +59,9 @@ export class Lanes {
   add(waiting: Waiting): void {
     const { message } = waiting;
     const bytes = bytesInBatch(message, message.body.length);
-    const key = message.sessionId ?? (bytes > this.#limits.maxSharingBytes ? alone : shared);
+    const { maxSharingBytes, maxMessages } = this.#limits;
+    const goesAlone = bytes > maxSharingBytes || maxMessages() === 1;
+    const key = message.sessionId ?? (goesAlone ? alone : shared);
     const lane = this.#lanes.get(key) ?? { waiting: [], out: 0 };
     lane.waiting.push({ ...waiting, bytes });
     this.#lanes.set(key, lane);
@@ -108,7 +111,7 @@ export class Lanes {
 
   #cut(key: LaneKey, lane: readonly Weighed[]): (Batch & { readonly full: boolean }) | undefined {
     const maxBytes = this.#limits.maxBytes();
-    const maxMessages = key === alone ? 1 : this.#limits.maxMessages;
+    const maxMessages = key === alone ? 1 : this.#limits.maxMessages();
     const [first] = lane;
     if (first === undefined) return undefined;
     let bytes = batchEnvelopeBytes(first.message);

@@ -37,6 +37,7 @@ export class LinkedSender implements QueueSender {
   #link: Linking | undefined;
   #linkBytes = Number.POSITIVE_INFINITY;
   #bytesInFlight = 0;
+  #takesBatches = true;
   #lastAcceptedAtMs = 0;
   /** Messages since then that were refused for no known reason until their time was over. */
   #unexplained = 0;
@@ -50,7 +51,7 @@ export class LinkedSender implements QueueSender {
     this.#maxMessageBytes = maxMessageBytes;
     this.#lanes = new Lanes({
       maxBytes: () => Math.min(maxBatchBytes, this.#linkBytes),
-      maxMessages: maxBatchMessages,
+      maxMessages: () => (this.#takesBatches ? maxBatchMessages : 1),
       maxSharingBytes,
       maxSharedOut: maxSharedBatchesOut,
     });
@@ -177,7 +178,8 @@ export class LinkedSender implements QueueSender {
     const { left, problem } = await this.#sendInTime(members);
     if (problem === undefined) {
       for (const { accept } of left) accept();
-    } else if (problem.scope === 'message' && left.length > 1) {
+    } else if (problem.scope !== 'queue' && left.length > 1) {
+      this.#takesBatches &&= problem.scope !== 'batch';
       await this.#deliverSingly(left);
     } else {
       for (const { refuse } of left) refuse(problem.failure);
@@ -185,7 +187,7 @@ export class LinkedSender implements QueueSender {
     }
   }
 
-  /** One message of a batch was refused, and the batch with it: its neighbours pass alone, in their order. */
+  /** One message of a batch was refused, or the batch itself: its members pass alone, in their order. */
   async #deliverSingly(members: readonly Waiting[]): Promise<void> {
     let outage: Failure | undefined;
     for (const member of members) {
@@ -208,7 +210,7 @@ export class LinkedSender implements QueueSender {
    * itself be at fault. What would meet the same fate does not get a minute of its own, one after the other.
    */
   #noteProblem({ scope, retry, failure }: DeliveryProblem, startedAtMs: number): boolean {
-    if (scope === 'message' && retry === 'no') return false;
+    if (scope !== 'queue' && retry === 'no') return false;
     if (scope === 'message') this.#unexplained += 1;
     const isAway = scope === 'queue' || this.#unexplained > 1;
     if (isAway && this.#lastAcceptedAtMs <= startedAtMs) this.#refuseWaiting(failure);

@@ -13,8 +13,8 @@ export interface QueueName {
 export interface DeliveryProblem {
   /** `retry`: on the same link; `reconnect`: on a new one; `no`: it would only be refused again. */
   readonly retry: 'no' | 'retry' | 'reconnect';
-  /** Whether one message is at fault, so that its neighbours in a batch may pass, or everything sent there. */
-  readonly scope: 'message' | 'queue';
+  /** Whether one message is at fault, so that its neighbours in a batch may pass, or any batch, or all that is sent there. */
+  readonly scope: 'message' | 'batch' | 'queue';
   readonly failure: Failure;
 }
 
@@ -88,6 +88,13 @@ const rules = {
     ...unfit,
     sentence: (queue) =>
       `${inNamespace(queue)} refused a message as too large. Set EMAIL_MAX_MESSAGE_BYTES to what the queue takes.`,
+  },
+  'no-batches': {
+    retry: 'no',
+    scope: 'batch',
+    reason: 'delivery',
+    sentence: (queue) =>
+      `${inNamespace(queue)} took no message, for its partitions and duplicate detection. Make it without partitioning.`,
   },
   'session-missing': {
     ...misconfigured,
@@ -216,7 +223,9 @@ function kindOf(error: unknown): Kind {
   // What the SDK finds wrong with a message by itself has no code.
   const isFromWire = 'code' in error || error.name === 'MessagingError' || error.name === 'ServiceBusError';
   if (!isFromWire) return 'unfit';
-  // For a message without a session on a queue that requires one there is no code of its own.
+  // What follows has no code of its own: a batch for several partitions of a queue with duplicate detection, ...
+  if (/\bbatch.*\bpartition/i.test(error.message)) return 'no-batches';
+  // ... and a message without a session on a queue that requires one.
   return /sessionId/i.test(error.message) ? 'session-missing' : 'unexpected';
 }
 

@@ -15,13 +15,15 @@ function waiting(id: string, size = 10, sessionId?: string) {
   return { message, fence: mayWrite, accept: ignore, refuse: ignore };
 }
 
+type LimitValues = { readonly [Name in keyof BatchLimits]?: number };
+
 /** Lanes with these limits in which these wait. */
 function lanesWith(
-  { maxBytes = 100_000, ...limits }: Partial<Omit<BatchLimits, 'maxBytes'>> & { maxBytes?: number },
+  { maxBytes = 100_000, maxMessages = 100, ...limits }: LimitValues,
   ...all: readonly (string | readonly [id: string, size: number, sessionId?: string])[]
 ): Lanes {
-  const defaults = { maxMessages: 100, maxSharingBytes: 50_000, maxSharedOut: 10 };
-  const lanes = new Lanes({ maxBytes: () => maxBytes, ...defaults, ...limits });
+  const values = { maxBytes: () => maxBytes, maxMessages: () => maxMessages };
+  const lanes = new Lanes({ ...values, maxSharingBytes: 50_000, maxSharedOut: 10, ...limits });
   for (const each of all) lanes.add(typeof each === 'string' ? waiting(each) : waiting(...each));
   return lanes;
 }
@@ -87,11 +89,16 @@ test('while a batch is out, one that could grow waits, and a full one goes', () 
 });
 
 test('no more shared batches are out than may be', () => {
-  const lanes = lanesWith({ maxMessages: 1, maxSharedOut: 2 }, '1', '2', '3');
+  const lanes = lanesWith({ maxMessages: 2, maxSharedOut: 2 }, '1', '2', '3', '4', '5', '6');
   const [first] = takeOut(lanes);
   assert.ok(first);
   lanes.release(first);
-  assert.deepEqual(takeOut(lanes).map(idsOf), [['3']]);
+  assert.deepEqual(takeOut(lanes).map(idsOf), [['5', '6']]);
+});
+
+test('where no batches are taken each message goes alone, and any number is out; a session keeps its order', () => {
+  const lanes = lanesWith({ maxMessages: 1, maxSharedOut: 1 }, '1', '2', ['a1', 10, 'a'], ['a2', 10, 'a']);
+  assert.deepEqual(takeOut(lanes).map(idsOf).sort(), [['1'], ['2'], ['a1']]);
 });
 
 test('sessions are never mixed in a batch, take turns, and have one batch out at most', () => {
@@ -127,7 +134,7 @@ test('drained lanes are gone: of sessions that never come back nothing is left t
     looks += 1;
     return 100_000;
   };
-  const lanes = new Lanes({ maxBytes, maxMessages: 1, maxSharingBytes: 50_000, maxSharedOut: 10 });
+  const lanes = new Lanes({ maxBytes, maxMessages: () => 2, maxSharingBytes: 50_000, maxSharedOut: 10 });
   for (let n = 0; n < 100; n += 1) lanes.add(waiting(`${n}`, 10, `session ${n}`));
   const out = lanes.peek();
   assert.ok(out);
@@ -141,7 +148,7 @@ test('drained lanes are gone: of sessions that never come back nothing is left t
 
 test('a batch is cut to what the link takes that is open now', () => {
   let maxBytes = 100_000;
-  const limits = { maxMessages: 100, maxSharingBytes: 50_000, maxSharedOut: 10 };
+  const limits = { maxMessages: () => 100, maxSharingBytes: 50_000, maxSharedOut: 10 };
   const lanes = new Lanes({ maxBytes: () => maxBytes, ...limits });
   for (const id of ['1', '2', '3']) lanes.add(waiting(id, 1_000));
   maxBytes = 1_500;

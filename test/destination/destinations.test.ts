@@ -8,6 +8,7 @@ import {
 } from '../../shared/destination/destination.ts';
 import { defaultRetryLimits } from '../../shared/destination/endpointRetry.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import type { QueueOptions } from '../testbed/broker/queue.ts';
 import {
   assertAmqpNumberTypes,
   bytesOf,
@@ -32,7 +33,7 @@ after(async () => {
 let queues = 0;
 
 async function using(
-  options: { maxMessageSizeBytes?: number; requiresSession?: boolean; maxMessageBytes?: number },
+  options: Omit<QueueOptions, 'name'> & { readonly maxMessageBytes?: number },
   work: (sender: QueueSender, queueName: string) => Promise<void>,
 ): Promise<void> {
   const { maxMessageBytes = 4_194_304, ...queueOptions } = options;
@@ -212,6 +213,26 @@ test('sessions keep their order, each in batches of its own', async () => {
     const bySession = (all: readonly { sessionId?: string | undefined; messageId?: unknown }[]) =>
       [0, 1, 2].map((n) => idsIn({ messages: all.filter(({ sessionId }) => sessionId === `session-${n}`) }));
     assert.deepEqual(bySession(broker.queue(name).messages), bySession(messages));
+  });
+});
+
+test('a queue that takes no batches, as with partitions and duplicate detection, gets each message alone', async () => {
+  await using({ isPartitioned: true, duplicateDetectionWindowMs: 60_000 }, async (sender, name) => {
+    const queue = broker.queue(name);
+    await sendAll(sender, many(20, 10));
+    assert.equal(queue.accepted, 20);
+    const refused = queue.transfers - 20;
+    await sendAll(sender, many(20, 10));
+    assert.deepEqual([queue.accepted, queue.transfers - refused], [40, 40], 'no batch is tried again');
+  });
+});
+
+test('sessions are still sent in batches to a queue with partitions and duplicate detection', async () => {
+  const options = { isPartitioned: true, duplicateDetectionWindowMs: 60_000, requiresSession: true };
+  await using(options, async (sender, name) => {
+    const messages = Array.from({ length: 20 }, () => messageOf(bytesOf(10), { sessionId: 'a' }));
+    await sendAll(sender, messages);
+    assert.deepEqual([broker.queue(name).accepted, broker.queue(name).transfers], [20, 1]);
   });
 });
 

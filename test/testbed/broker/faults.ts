@@ -72,6 +72,12 @@ export const conditions = {
   /** InvalidOperationError */
   sessionMissing: (queue: string) =>
     amqpError('amqp:not-allowed', `'${queue}' requires sessions, and a message has no sessionId.`),
+  /** InvalidOperationError */
+  batchAcrossPartitions: (queue: string) =>
+    amqpError(
+      'amqp:not-allowed',
+      `Batching messages of more than one SessionId, PartitionKey, or MessageId is not supported for '${queue}', an entity with partitioning and duplicate detection.`,
+    ),
   /** A receiver without a session on a queue that requires sessions, or the other way round. */
   sessionMismatch: (queue: string) =>
     amqpError('amqp:not-allowed', `The receiver does not fit '${queue}': one of the two uses sessions.`),

@@ -17,6 +17,8 @@ export interface QueueOptions {
   readonly maxMessageSizeBytes?: number;
   /** Messages with an id seen within this time are dropped, and their sender is told they were accepted. Default off. */
   readonly duplicateDetectionWindowMs?: number;
+  /** With duplicate detection it then takes no batch whose messages would lie in several partitions. */
+  readonly isPartitioned?: boolean;
   readonly requiresSession?: boolean;
   /** Default 30,000. */
   readonly lockDurationMs?: number;
@@ -141,6 +143,10 @@ export class BrokerQueue implements Entity {
     const arrivals = encoded.map((raw) => ({ raw, routing: readRouting(raw) }));
     if (this.requiresSession && arrivals.some(({ routing }) => routing.sessionId === undefined)) {
       return conditions.sessionMissing(this.name);
+    }
+    if (this.#options.isPartitioned && this.#options.duplicateDetectionWindowMs !== undefined) {
+      const partitions = new Set(arrivals.map(({ routing }) => routing.sessionId ?? routing.messageId));
+      if (partitions.size > 1) return conditions.batchAcrossPartitions(this.name);
     }
     const sequenceNumbers = arrivals.map(({ raw, routing }) => {
       if (this.#seen.isRepeat(routing.messageId, nowMs)) {
