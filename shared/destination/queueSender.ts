@@ -7,6 +7,7 @@ import { type Fence, FencedOff, type OutboundMessage, type QueueSender } from '.
 import { type RetryLimits, waitForRetry, wireMs } from './endpointRetry.ts';
 import type { Namespace, QueueLink } from './namespace.ts';
 import { type DeliveryProblem, type QueueName, TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
+import { firedToo } from './serviceBusInside.ts';
 
 /** Past this a batch gains nothing on the wire, and one lost batch costs more to repeat. */
 const maxBatchBytes = 512 * 1_024;
@@ -244,7 +245,8 @@ export class LinkedSender implements QueueSender {
             // A link may take as long to open as a lease to lapse.
             left = refuseFencedOff(left);
             const messages = left.map(({ message }) => message);
-            if (messages.length > 0) await link.send(messages, trySignal);
+            const wireSignal = firedToo(trySignal, () => left.some(isFencedOff));
+            if (messages.length > 0) await link.send(messages, wireSignal);
           },
           () => new TryTimedOut(),
           signal,
@@ -256,6 +258,8 @@ export class LinkedSender implements QueueSender {
         if (signal.aborted) {
           return { left, problem: { retry: 'no', scope: 'queue', failure: this.#closedFailure() } };
         }
+        // One was fenced off while the link had no credit: nothing was sent.
+        if (error instanceof Error && error.name === 'AbortError' && left.some(isFencedOff)) continue;
         const problem = toDeliveryProblem(error, this.#queue);
         if (problem.retry === 'reconnect') this.#loseLink(used, error, triedAtMs);
         // A batch refused for no known reason may hold one bad message: no minute is spent on the whole.
@@ -293,9 +297,13 @@ export class LinkedSender implements QueueSender {
 }
 
 function refuseFencedOff(members: readonly Waiting[]): readonly Waiting[] {
-  return members.filter(({ fence, refuse }) => {
-    const mayWrite = fence.mayWrite();
-    if (!mayWrite) refuse(new FencedOff());
-    return mayWrite;
+  return members.filter((member) => {
+    const isFree = !isFencedOff(member);
+    if (!isFree) member.refuse(new FencedOff());
+    return isFree;
   });
+}
+
+function isFencedOff({ fence }: Waiting): boolean {
+  return !fence.mayWrite();
 }

@@ -72,6 +72,16 @@ export class LinkWatch {
   }
 }
 
+/**
+ * The signal, which looks as if it had fired while `isOver`, too: the SDK may wait a second for a link's credit, and
+ * looks at its signal once more as it writes.
+ */
+export function firedToo(signal: AbortSignal, isOver: () => boolean): AbortSignal {
+  return Object.defineProperty(AbortSignal.any([signal]), 'aborted', {
+    get: () => signal.aborted || isOver(),
+  });
+}
+
 function lost(): LinkLost {
   return new LinkLost('The link is no longer open.');
 }

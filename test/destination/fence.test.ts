@@ -47,10 +47,19 @@ const noMore: Fence = { mayWrite: () => false };
 /** A fence that lets messages pass until it is closed. */
 function closingFence() {
   let isOpen = true;
-  const close = () => {
-    isOpen = false;
+  let asked = 0;
+  return {
+    mayWrite() {
+      asked += 1;
+      return isOpen;
+    },
+    close() {
+      isOpen = false;
+    },
+    get asked() {
+      return asked;
+    },
   };
-  return { mayWrite: () => isOpen, close };
 }
 
 /** Calls back when so many transfers have come. */
@@ -105,6 +114,23 @@ test('it is asked once the link is open that the message waits for', async (t) =
   proxy.onConnection(fence.close);
   assert.ok((await failureOf(toQueue.send(messageOf(bytesOf(10)), fence))) instanceof FencedOff);
   assert.equal(queue.transfers, 0);
+});
+
+test('it is asked as the wire gets the messages, which may have waited for the link’s credit', async (t) => {
+  broker.faults.creditDelayMs = 500;
+  const slow = broker.createQueue({ name: 'without-credit' });
+  const own = destinationsFor(broker.connectionString, { retry: { ...quickRetry, tryMs: 3_000 } });
+  t.after(() => own.close());
+  const toSlow = await own.open(slow.name);
+  await toSlow.send(messageOf(bytesOf(10), { messageId: 'first' }), mayWrite);
+  const fence = closingFence();
+  const fenced = failureOf(toSlow.send(messageOf(bytesOf(10), { messageId: 'fenced' }), fence));
+  const passing = toSlow.send(messageOf(bytesOf(10), { messageId: 'passing' }), mayWrite);
+  await until('it is on its way', () => fence.asked >= 2);
+  fence.close();
+  assert.ok((await fenced) instanceof FencedOff);
+  await passing;
+  assert.deepEqual([idsIn(slow), slow.transfers], [['first', 'passing'], 2]);
 });
 
 test('in a batch each message has its own: the others of the batch pass, in one transfer', async () => {

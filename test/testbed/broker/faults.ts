@@ -20,6 +20,8 @@ export function noFaults() {
     dropOnTransfer: undefined as number | undefined,
     /** Links to queues are never answered. */
     silentAttach: false,
+    /** A link that is opened may send one transfer at a time, and the next one so many milliseconds later. */
+    creditDelayMs: 0,
     /** Transfers are taken in, neither stored nor answered. */
     silentTransfers: false,
     /** Transfers are rejected as `amqp:resource-limit-exceeded` (SDK: QuotaExceeded). */

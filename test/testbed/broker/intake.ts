@@ -1,7 +1,14 @@
 import type { Delivery, EventContext, Receiver } from 'rhea';
 import { type AmqpCondition, type BrokerFaults, conditions } from './faults.ts';
 import type { Entity } from './queue.ts';
-import { announceMaxMessageSize, cut, echoSettleMode, isAlive, rawFormat } from './rheaInternals.ts';
+import {
+  announceMaxMessageSize,
+  cut,
+  echoSettleMode,
+  isAlive,
+  rawFormat,
+  withholdCredit,
+} from './rheaInternals.ts';
 import { splitBatch } from './wireMessage.ts';
 
 const batchFormat = 0x8001_3700;
@@ -12,6 +19,10 @@ export function openIntake(receiver: Receiver, entity: Entity, faults: BrokerFau
   echoSettleMode(receiver);
   receiver.set_source({ address: receiver.source?.address ?? '' });
   receiver.set_target({ address: receiver.target.address });
+  if (faults.creditDelayMs > 0) {
+    const grantOne = withholdCredit(receiver);
+    receiver.on('message', () => setTimeout(grantOne, faults.creditDelayMs).unref());
+  }
   receiver.on('message', (context: EventContext) => {
     const { delivery } = context;
     const transfer: unknown = context.message;

@@ -51,6 +51,15 @@ export function answerAttach(of: link): void {
   of.open();
 }
 
+/** Leaves a link that opens the credit for one transfer, and takes over from rhea to grant more: each call grants one. */
+export function withholdCredit(of: Receiver): () => void {
+  const grant = of.add_credit.bind(of);
+  Object.assign(of, { credit: 1, flow: () => {} });
+  return () => {
+    if (isAlive(of.connection)) grant(1);
+  };
+}
+
 /** Whether our attach has been written: rhea would write transfers before it. */
 export function isAttached(of: link): boolean {
   const { state } = internals(of);
