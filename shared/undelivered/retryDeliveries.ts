@@ -55,7 +55,7 @@ const maxLeftovers = 1_000;
  * hangs keeps no more from the others.
  */
 const maxReadBytesOfQueue = maxReadBytesInFlight;
-/** All queues together; beside it one body of more than `maxReadBytesOfQueue` at a time. */
+/** All queues together; as much beside it of bodies of more than `maxReadBytesOfQueue`, or one that is larger. */
 const maxReadBytes = 64 * 1_024 * 1_024;
 /** Abandoned mails named one by one in the log of a tick. */
 const maxNamed = 50;
@@ -77,7 +77,7 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
     isTimeUp: () => told.aborted || performance.now() - startedAtMs >= budgetMs,
     leftMs: () => budgetMs - (performance.now() - startedAtMs),
     readBytes: new Limit(maxReadBytes),
-    largeBody: new Limit(maxReadBytesOfQueue),
+    largeReadBytes: new Limit(maxReadBytes),
     summary,
     delivered: [],
   };
@@ -107,7 +107,7 @@ interface Tick extends RetryOptions {
   readonly isTimeUp: () => boolean;
   readonly leftMs: () => number;
   readonly readBytes: Limit;
-  readonly largeBody: Limit;
+  readonly largeReadBytes: Limit;
   readonly delivered: UndeliveredRecord[];
   readonly summary: RetrySummary;
 }
@@ -237,15 +237,19 @@ class QueueRetry {
 
   /** Of the queue first: while others of its records wait there, they hold nothing of what all share. */
   async #takeRoom(bytes: number, fence: Fence): Promise<() => void> {
-    const { readBytes, largeBody, leftMs } = this.#tick;
-    const amount = Math.min(bytes, maxReadBytesOfQueue);
-    const entered: Limit[] = [];
+    const { readBytes, largeReadBytes, leftMs } = this.#tick;
+    const ofAll = bytes > maxReadBytesOfQueue ? largeReadBytes : readBytes;
+    const entered: (() => void)[] = [];
     const giveBack = () => {
-      for (const limit of entered.splice(0)) limit.leave(amount);
+      for (const leave of entered.splice(0)) leave();
     };
-    for (const limit of [this.#readBytes, bytes > amount ? largeBody : readBytes]) {
-      if (await limit.enter(Math.max(0, leftMs()), amount)) entered.push(limit);
-      else break;
+    for (const [limit, most] of [
+      [this.#readBytes, maxReadBytesOfQueue],
+      [ofAll, maxReadBytes],
+    ] as const) {
+      const amount = Math.min(bytes, most);
+      if (!(await limit.enter(Math.max(0, leftMs()), amount))) break;
+      entered.push(() => limit.leave(amount));
     }
     if (entered.length === 2 && fence.mayWrite()) return giveBack;
     giveBack();

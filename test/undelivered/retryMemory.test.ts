@@ -111,7 +111,23 @@ test('a queue that hangs holds no more than 8 MiB of bodies, and the others pass
   assert.ok(counts.mostMiB <= 16, `${counts.mostMiB} MiB`);
 });
 
-test('of bodies that are larger one is held at a time; small ones pass it, and one that waits too long stays due', async () => {
+test('a queue that hangs with a larger body does not keep those of others from theirs', async () => {
+  const { counts, taking, tick } = await heavy({
+    hanging: { records: 1, weights: [16] },
+    healthy: { records: 2, weights: [16] },
+    another: { records: 2, weights: [32] },
+  });
+  const { promise, resolve: letGo } = Promise.withResolvers<void>();
+  const ticking = tick({
+    destinations: taking(async (name) => await (name === 'hanging' ? promise : undefined)),
+  });
+  await until('the others passed', () => counts.delivered.size === 2 && counts.heldMiB === 16);
+  letGo();
+  assert.equal((await ticking).delivered, 5);
+  assert.ok(counts.mostMiB <= 64, `${counts.mostMiB} MiB`);
+});
+
+test('of bodies of more than 64 MiB one is held at a time; small ones pass it, and one that waits too long stays due', async () => {
   const { storage, counts, taking, tick } = await heavy({
     large: { records: 1, weights: [100] },
     another: { records: 1, weights: [100] },
