@@ -2,6 +2,7 @@ import { createHash, hash } from 'node:crypto';
 import type { Content, ContentStore, ContentWriter } from '../mail/mail.ts';
 import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
 import { type ContentMemory, labelOf, type MailPayloads, type PayloadUpload } from './claimCheck.ts';
+import type { UnreadBody } from './destination.ts';
 import type { PartContents } from './sendParts.ts';
 import { readPieces, readWhole, type SpillFile, SpillFolder } from './spillFolder.ts';
 
@@ -88,10 +89,10 @@ export class MailContents implements ContentStore, PartContents<Content> {
     );
   }
 
-  async read(content: Content): Promise<Buffer> {
+  async read(content: Content): Promise<Buffer | UnreadBody> {
     if (content.kind === 'bytes') return content.bytes;
     if (content.kind === 'blob') return noBytes;
-    return await readWhole(content.path);
+    return { length: content.sizeBytes, read: () => readWhole(content.path) };
   }
 
   async toClaimCheck(part: PartMessage): Promise<PartMessage<ClaimChecked>> {

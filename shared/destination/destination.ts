@@ -3,7 +3,18 @@ import type { MessageHead } from '../message/message.ts';
 
 /** A message for the queue, built from one part of one mail. */
 export interface OutboundMessage extends MessageHead {
-  readonly body: Buffer;
+  readonly body: Buffer | UnreadBody;
+}
+
+/** Bytes that come into memory when the message goes to the wire, and not while it waits for its turn. */
+export interface UnreadBody {
+  readonly length: number;
+  read(): Promise<Buffer>;
+}
+
+/** The bytes of a message, wherever they are. */
+export async function readBody(body: OutboundMessage['body']): Promise<Buffer> {
+  return Buffer.isBuffer(body) ? body : await body.read();
 }
 
 /**

@@ -4,13 +4,17 @@ import type { MessageHead } from '../message/message.ts';
 import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
 import { inTime, withDeadline } from '../wait/deadline.ts';
-import type { OutboundMessage } from './destination.ts';
 import { TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
 import { LinkWatch, sendWithoutDelay, withAmqpTypes } from './serviceBusInside.ts';
 
 /** Standard tier's limit, for a link that states none. */
 const unstatedLimitBytes = 262_144;
 const closeTimeoutMs = 3_000;
+
+/** A message whose body is in memory. */
+export interface ReadMessage extends MessageHead {
+  readonly body: Buffer;
+}
 
 /** One AMQP connection, and how it has fared. */
 interface Connection {
@@ -127,7 +131,7 @@ export class QueueLink {
   }
 
   /** Sends one message, or several as one batch; rejects with what the SDK throws. */
-  async send(messages: readonly OutboundMessage[], signal: AbortSignal): Promise<void> {
+  async send(messages: readonly ReadMessage[], signal: AbortSignal): Promise<void> {
     await this.#watch.guard(() => send(this.#sender, messages, signal));
     this.#events.accepted();
   }
@@ -192,7 +196,7 @@ function createSender(client: ServiceBusClient, queueName: string): ServiceBusSe
 
 async function send(
   sender: ServiceBusSender,
-  messages: readonly OutboundMessage[],
+  messages: readonly ReadMessage[],
   signal: AbortSignal,
 ): Promise<void> {
   const [first, second] = messages;
@@ -208,7 +212,7 @@ async function send(
   await sender.sendMessages(batch, { abortSignal: signal });
 }
 
-function toSdkMessage(message: OutboundMessage): ServiceBusMessage {
+function toSdkMessage(message: ReadMessage): ServiceBusMessage {
   return { ...toSdkHead(message), body: message.body };
 }
 

@@ -3,9 +3,9 @@ import type { MessageHead } from '../message/message.ts';
 import { inTime } from '../wait/deadline.ts';
 import { encodedBytes } from './amqpSize.ts';
 import { type Batch, Lanes, type Waiting } from './batches.ts';
-import { type Fence, FencedOff, type OutboundMessage, type QueueSender } from './destination.ts';
+import { type Fence, FencedOff, type OutboundMessage, type QueueSender, readBody } from './destination.ts';
 import { type RetryLimits, waitForRetry, wireMs } from './endpointRetry.ts';
-import type { Namespace, QueueLink } from './namespace.ts';
+import type { Namespace, QueueLink, ReadMessage } from './namespace.ts';
 import { type DeliveryProblem, type QueueName, TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
 import { firedToo } from './serviceBusInside.ts';
 
@@ -18,6 +18,8 @@ const maxSharedBatchesOut = 4;
 const maxSendsInFlight = 32;
 /** The SDK holds an encoded copy of what is in flight; one message that is larger goes alone. */
 export const maxBytesInFlight = 8 * 1_024 * 1_024;
+
+type Ready = Waiting & { readonly message: ReadMessage };
 
 /** A link that is open, or being opened. */
 type Linking = Promise<QueueLink>;
@@ -174,7 +176,8 @@ export class LinkedSender implements QueueSender {
   }
 
   /** Tells every member its fate; never rejects. */
-  async #deliver({ members }: Batch): Promise<void> {
+  async #deliver(batch: Batch): Promise<void> {
+    const members = await readBodies(batch.members);
     const startedAtMs = performance.now();
     const { left, problem } = await this.#sendInTime(members);
     if (problem === undefined) {
@@ -189,7 +192,7 @@ export class LinkedSender implements QueueSender {
   }
 
   /** One message of a batch was refused, or the batch itself: its members pass alone, in their order. */
-  async #deliverSingly(members: readonly Waiting[]): Promise<void> {
+  async #deliverSingly(members: readonly Ready[]): Promise<void> {
     let outage: Failure | undefined;
     for (const member of members) {
       if (outage) {
@@ -223,8 +226,8 @@ export class LinkedSender implements QueueSender {
    * no further are refused before each try, and are not among those that are left.
    */
   async #sendInTime(
-    members: readonly Waiting[],
-  ): Promise<{ readonly left: readonly Waiting[]; readonly problem?: DeliveryProblem }> {
+    members: readonly Ready[],
+  ): Promise<{ readonly left: readonly Ready[]; readonly problem?: DeliveryProblem }> {
     const { signal } = this.#closing;
     const bytes = members.reduce((sum, { message }) => sum + message.body.length, 0);
     const deadlineMs = performance.now() + this.#retry.sendTotalMs + wireMs(bytes);
@@ -296,7 +299,21 @@ export class LinkedSender implements QueueSender {
   }
 }
 
-function refuseFencedOff(members: readonly Waiting[]): readonly Waiting[] {
+/** Refuses those whose body can't be read, each for itself. */
+async function readBodies(members: readonly Waiting[]): Promise<readonly Ready[]> {
+  const read = members.map(async (member): Promise<readonly Ready[]> => {
+    const { message } = member;
+    try {
+      return [{ ...member, message: { ...message, body: await readBody(message.body) } }];
+    } catch (error) {
+      member.refuse(error);
+      return [];
+    }
+  });
+  return (await Promise.all(read)).flat();
+}
+
+function refuseFencedOff(members: readonly Ready[]): readonly Ready[] {
   return members.filter((member) => {
     const isFree = !isFencedOff(member);
     if (!isFree) member.refuse(new FencedOff());

@@ -1,11 +1,11 @@
 import { type Failure, toFailure } from '../failure/failure.ts';
 import type { ClaimChecked, PartMessage, PlacedContent } from '../message/message.ts';
-import { type Fence, MessageTooLarge, type QueueSender } from './destination.ts';
+import { type Fence, MessageTooLarge, type OutboundMessage, type QueueSender } from './destination.ts';
 
 /** Where the bytes of one mail's parts are, whether it was just taken apart or stored for the retry. */
 export interface PartContents<Place extends PlacedContent> {
   /** The bytes that the part's message carries: none with a claim check. */
-  read(content: Place | ClaimChecked): Promise<Buffer>;
+  read(content: Place | ClaimChecked): Promise<OutboundMessage['body']>;
   /** Moves the part to a blob, or makes its blob visible; gives it with its claim check. */
   toClaimCheck(part: PartMessage<Place | ClaimChecked>): Promise<PartMessage<ClaimChecked>>;
 }
@@ -21,9 +21,6 @@ export interface PartsSent<Place extends PlacedContent> {
   };
 }
 
-/** Parts whose bytes are not in memory are read when they are sent, no more at a time of one mail than this. */
-export const maxReadBytesInFlight = 8 * 1_024 * 1_024;
-
 /** Resolves when so many bytes may be read into memory, to what gives their room back; rejects where they may not. */
 export type TakeRoom = (bytes: number) => Promise<() => void>;
 
@@ -32,8 +29,7 @@ const boundless: TakeRoom = async () => () => undefined;
 /**
  * Sends all parts of a mail, given to the sender in part order, and waits for the fate of each. A part that doesn't
  * fit a message goes by claim check. Never rejects: it says which parts were accepted and which were not. When a part
- * fails, parts not yet given to the sender stay unsent. `takeRoom` is asked before bytes are read, beside the bound
- * that each mail has.
+ * fails, parts not yet given to the sender stay unsent. `takeRoom` is asked before bytes are read.
  */
 export async function sendParts<Place extends PlacedContent>(
   sender: QueueSender,
@@ -44,9 +40,8 @@ export async function sendParts<Place extends PlacedContent>(
 ): Promise<PartsSent<Place>> {
   const accepted: number[] = [];
   const unsent: PartMessage<Place | ClaimChecked>[] = [];
-  const sends = new Set<Promise<void>>();
+  const sends: Promise<void>[] = [];
   let failure: Failure | undefined;
-  let readBytesInFlight = 0;
 
   const note = (part: PartMessage<Place | ClaimChecked>, outcome: Failure | undefined): void => {
     if (outcome === undefined) accepted.push(part.partNumber);
@@ -55,31 +50,24 @@ export async function sendParts<Place extends PlacedContent>(
   };
 
   for (const part of parts) {
-    const { content, head } = part;
-    const fits = content.kind !== 'blob' && sender.fits(head, content.sizeBytes);
-    // What comes into memory for its message: nothing where it is there, or goes by claim check.
-    const readBytes = fits && content.kind !== 'bytes' ? content.sizeBytes : 0;
-    while (readBytesInFlight > 0 && readBytesInFlight + readBytes > maxReadBytesInFlight) {
-      await Promise.race(sends);
-    }
     if (failure !== undefined) {
       unsent.push(part);
       continue;
     }
+    const { content, head } = part;
+    const fits = content.kind !== 'blob' && sender.fits(head, content.sizeBytes);
     let giveBack: () => void = () => undefined;
     try {
       // One after the other, so that the sends begin in part order.
       const fitting = fits ? part : await contents.toClaimCheck(part);
-      if (readBytes > 0) giveBack = await takeRoom(readBytes);
+      // With a claim check nothing comes into memory.
+      if (fits && content.sizeBytes > 0) giveBack = await takeRoom(content.sizeBytes);
       const body = await contents.read(fitting.content);
-      readBytesInFlight += readBytes;
       const send = sendPart(sender, fence, fitting, body, contents).then(([sent, outcome]) => {
-        readBytesInFlight -= readBytes;
         giveBack();
-        sends.delete(send);
         note(sent, outcome);
       });
-      sends.add(send);
+      sends.push(send);
     } catch (error) {
       giveBack();
       note(part, toFailure(error, 'preparing a message'));
@@ -97,7 +85,7 @@ async function sendPart<Place extends PlacedContent>(
   sender: QueueSender,
   fence: Fence,
   part: PartMessage<Place | ClaimChecked>,
-  body: Buffer,
+  body: OutboundMessage['body'],
   contents: PartContents<Place>,
 ): Promise<readonly [PartMessage<Place | ClaimChecked>, Failure | undefined]> {
   try {

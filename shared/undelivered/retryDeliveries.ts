@@ -5,7 +5,7 @@ import {
   MessageTooLarge,
   type QueueSender,
 } from '../destination/destination.ts';
-import { maxReadBytesInFlight, sendParts } from '../destination/sendParts.ts';
+import { sendParts } from '../destination/sendParts.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
 import { forEachOf, Limit } from '../wait/parallel.ts';
@@ -54,7 +54,7 @@ const maxLeftovers = 1_000;
  * What the records of one queue hold of bodies that were read for the wire, or one that is larger: so a queue that
  * hangs keeps no more from the others.
  */
-const maxReadBytesOfQueue = maxReadBytesInFlight;
+const maxReadBytesOfQueue = 8 * 1_024 * 1_024;
 /** All queues together; as much beside it of bodies of more than `maxReadBytesOfQueue`, or one that is larger. */
 const maxReadBytes = 64 * 1_024 * 1_024;
 /** Abandoned mails named one by one in the log of a tick. */

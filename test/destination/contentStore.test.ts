@@ -8,6 +8,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type ContentMemory, MailPayloads } from '../../shared/destination/claimCheck.ts';
 import { fixedMemory, MailContents } from '../../shared/destination/contentStore.ts';
+import { readBody } from '../../shared/destination/destination.ts';
 import { openTemporaryFolder } from '../../shared/destination/spillFolder.ts';
 import type { Content, Part } from '../../shared/mail/mail.ts';
 import { buildMessages, type PartMessage } from '../../shared/message/message.ts';
@@ -114,7 +115,7 @@ test('many small parts of one mail do not stay in memory together, and their fil
   assert.deepEqual(kindsOf(contents), ['bytes', 'bytes', 'file', 'file', 'file', 'file']);
   for (const [n, content] of contents.entries()) {
     await assertHolds(content, bytesOf(100, n));
-    assert.ok((await store.read(content)).equals(bytesOf(100, n)));
+    assert.ok((await readBody(await store.read(content))).equals(bytesOf(100, n)));
   }
   assert.equal(readdirSync(spillFolder).length, 4);
   assert.equal(statSync(spillFolder).mode & 0o077, 0);

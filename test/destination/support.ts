@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { hash, randomUUID } from 'node:crypto';
 import type { ContainerClient } from '@azure/storage-blob';
-import type { Destinations, Fence, OutboundMessage } from '../../shared/destination/destination.ts';
+import type { Destinations, Fence } from '../../shared/destination/destination.ts';
 import { createDestinations, type DestinationOptions } from '../../shared/destination/destinations.ts';
 import type { RetryLimits } from '../../shared/destination/endpointRetry.ts';
+import type { ReadMessage } from '../../shared/destination/namespace.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Content } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
@@ -44,7 +45,7 @@ export const mail: MailOrigin = {
   endpoint: 'imaps://mail.example.com:993/INBOX',
 };
 
-export function messageOf(body: Buffer, head: Partial<MessageHead> = {}): OutboundMessage {
+export function messageOf(body: Buffer, head: Partial<MessageHead> = {}): ReadMessage {
   return {
     messageId: randomUUID(),
     correlationId: randomUUID(),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { BlobClient, BlockBlobClient } from '@azure/storage-blob';
+import { readBody } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import { shortHash } from '../../shared/message/identity.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
@@ -30,7 +31,7 @@ async function takeDue(storage: Storage) {
 async function bodiesOf(storage: Storage, id: string): Promise<Buffer[]> {
   const parts = await storage.parts.read(id);
   const contents = storage.parts.contentsOf({ customer: 'acme', connection: 'orders', interchangeId: 'x' });
-  return await Promise.all(parts.map(({ content }) => contents.read(content)));
+  return await Promise.all(parts.map(async ({ content }) => await readBody(await contents.read(content))));
 }
 
 test('what is stored comes back as the very same messages, byte for byte', async () => {
