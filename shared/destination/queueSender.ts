@@ -117,7 +117,9 @@ export class LinkedSender implements QueueSender {
   async #openWithRetry(): Linking {
     const deadlineMs = performance.now() + this.#retry.openTotalMs;
     for (let attempt = 1; ; attempt += 1) {
-      const linking = this.#replaceLink(Math.min(this.#retry.tryMs, deadlineMs - performance.now()));
+      // A send that waited less may have begun to open one.
+      const linking =
+        this.#link ?? this.#openLink(Math.min(this.#retry.tryMs, deadlineMs - performance.now()));
       try {
         return await linking;
       } catch (error) {
@@ -128,7 +130,7 @@ export class LinkedSender implements QueueSender {
     }
   }
 
-  #replaceLink(tryMs: number): Linking {
+  #openLink(tryMs: number): Linking {
     const linking = this.#namespace.openLink(this.#queue.queueName, tryMs).then((link) => {
       this.#linkBytes = link.maxMessageBytes;
       return link;
@@ -243,7 +245,7 @@ export class LinkedSender implements QueueSender {
         await inTime(
           tryMs,
           async (trySignal) => {
-            used = this.#link ?? this.#replaceLink(this.#retry.tryMs);
+            used = this.#link ?? this.#openLink(this.#retry.tryMs);
             const link = await used;
             // A link may take as long to open as a lease to lapse.
             left = refuseFencedOff(left);

@@ -128,6 +128,31 @@ test('links that were lost, and tries to open one that failed, leave nothing beh
   });
 });
 
+test('an open and sends that try a queue anew side by side leave one link', async (t) => {
+  const retry = { ...quickRetry, openTotalMs: 4_000, firstDelayMs: 100, maxDelayMs: 200 };
+  const [destinations, links, { name }] = [
+    destinationsFor(broker.connectionString, { retry }),
+    watchLinks(t),
+    newQueue(),
+  ];
+  t.after(() => destinations.close());
+  const sender = await destinations.open(name);
+  for (let outage = 0; outage < 3; outage += 1) {
+    await broker.stop();
+    const sends = Array.from({ length: 4 }, (_, n) => sender.send(messageOf(bytesOf(70_000, n)), mayWrite));
+    const triedAnew = async () => {
+      const before = links.opened;
+      await until('it is tried anew', () => links.opened > before + 1);
+    };
+    await triedAnew();
+    const opening = destinations.open(name);
+    await triedAnew();
+    await broker.restart();
+    await Promise.all([opening, ...sends]);
+  }
+  await until('one link', () => links.open === 1);
+});
+
 test('a queue that is deleted is named by the next open, and found again when it was made anew', async (t) => {
   const { destinations, name } = await behindProxy(t);
   await send(destinations, name);
