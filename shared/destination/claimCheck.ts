@@ -181,8 +181,9 @@ export class PayloadUpload {
         }),
       );
     } catch (error) {
-      const code = codeOf(error);
-      if (code !== 'BlobAlreadyExists' && code !== 'ConditionNotMet') throw storageFailure(error, doing);
+      if (!/^(BlobAlreadyExists|ConditionNotMet|BlobImmutable.*)$/.test(codeOf(error) ?? '')) {
+        throw storageFailure(error, doing);
+      }
       await this.#takeOver(sha256);
     }
   }
@@ -201,7 +202,7 @@ export class PayloadUpload {
     try {
       const { metadata } = await this.#blob.getProperties();
       if (metadata?.sha256 !== sha256) throw new PayloadConflict(this.claimCheck, this.#number, sha256);
-      await this.#blob.setMetadata({ sha256 });
+      await this.#blob.setMetadata({ sha256 }).catch(unlessImmutable);
     } catch (error) {
       throw storageFailure(error, doing);
     }
@@ -229,7 +230,9 @@ export class PayloadUpload {
   async #send(id: string, bytes: Buffer): Promise<void> {
     const abortSignal = this.#aborting.signal;
     try {
-      await withMade(this.#container, () => this.#blob.stageBlock(id, bytes, bytes.length, { abortSignal }));
+      await withMade(this.#container, () =>
+        this.#blob.stageBlock(id, bytes, bytes.length, { abortSignal }).catch(unlessImmutable),
+      );
     } catch (error) {
       this.#error ??= error;
     }
@@ -238,4 +241,9 @@ export class PayloadUpload {
   #throwIfFailed(): void {
     if (this.#error !== undefined) throw storageFailure(this.#error, doing);
   }
+}
+
+/** For `catch`: a blob under a retention policy or a legal hold takes nothing more, and no lifecycle rule removes it. */
+function unlessImmutable(error: unknown): void {
+  if (!codeOf(error)?.startsWith('BlobImmutable')) throw error;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import type { ContainerClient } from '@azure/storage-blob';
+import { BlobClient, BlockBlobClient, type ContainerClient, RestError } from '@azure/storage-blob';
 import { type ContentMemory, MailPayloads, PayloadConflict } from '../../shared/destination/claimCheck.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { blobNames, bytesOf, failureOf, freshContainer, payloadOf, until } from './support.ts';
@@ -196,6 +196,32 @@ test('two writers of the same bytes leave one blob that both point to', async ()
   assert.equal(new Set(claimChecks).size, 1);
   assert.equal((await blobNames(container)).length, 1);
   assert.ok((await payloadOf(container, claimChecks[0])).equals(bytes));
+});
+
+test('a blob that nobody may change any more (a retention policy, a legal hold) is used by a repeat, and other bytes pass it', async (t) => {
+  const container = await freshContainer(azurite);
+  const bytes = bytesOf(1_000_000);
+  const first = await uploadPart(new MailPayloads(container, owner), bytes);
+  // Azurite has no such policies.
+  const guarded = new Set([container.getBlobClient(`${folder}/part-1`).url]);
+  for (const [prototype, name] of [
+    [BlobClient.prototype, 'setMetadata'],
+    [BlockBlobClient.prototype, 'stageBlock'],
+    [BlockBlobClient.prototype, 'commitBlockList'],
+  ] as const) {
+    const change: (...change: unknown[]) => Promise<unknown> = Reflect.get(prototype, name);
+    const guard = async function (this: BlobClient, ...args: unknown[]) {
+      if (!guarded.has(this.url)) return await change.apply(this, args);
+      throw new RestError('It is immutable.', { code: 'BlobImmutableDueToPolicy', statusCode: 409 });
+    };
+    Reflect.set(prototype, name, guard);
+    t.after(() => Reflect.set(prototype, name, change));
+  }
+  assert.equal(await uploadPart(new MailPayloads(container, owner), bytes), first);
+  const others = bytesOf(1_000_000, 2);
+  const second = await uploadPart(new MailPayloads(container, owner), others);
+  assert.notEqual(second, first);
+  assert.ok((await payloadOf(container, second)).equals(others));
 });
 
 test('storage that is away fails the upload with a sentence, and what the error holds stays out of it', async () => {
