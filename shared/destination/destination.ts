@@ -32,8 +32,6 @@ export interface Fence {
 export interface QueueSender {
   /** What one message may weigh, properties included, in bytes. */
   readonly maxMessageBytes: number;
-  /** Whether the message, encoded with its properties and a body of `bodyBytes`, fits `maxMessageBytes`. */
-  fits(head: MessageHead, bodyBytes: number): boolean;
   /**
    * Resolves when Service Bus has accepted the message. Rejects with a `Failure` after the endpoint retry,
    * or at once where a retry can't help; with a `MessageTooLarge` when only this message is at fault, and a

@@ -1,7 +1,8 @@
 import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
+import { wireMs } from '../wait/deadline.ts';
 import type { Destinations } from './destination.ts';
-import { defaultRetryLimits, type RetryLimits, wireMs } from './endpointRetry.ts';
+import { defaultRetryLimits, type RetryLimits } from './endpointRetry.ts';
 import { Namespace } from './namespace.ts';
 import { LinkedSender, maxBytesInFlight } from './queueSender.ts';
 

@@ -20,13 +20,6 @@ export const defaultRetryLimits: RetryLimits = {
   maxDelayMs: 5_000,
 };
 
-const slowestBytesPerMs = 500;
-
-/** The whole milliseconds that so many bytes need on a slow uplink, 0.5 MB/s: no retry counts it. */
-export function wireMs(bytes: number): number {
-  return Math.ceil(bytes / slowestBytesPerMs);
-}
-
 /** Waits, twice as long each time; gives false, at once, when there is no time left for another try. */
 export async function waitForRetry(
   attempt: number,

@@ -1,10 +1,8 @@
 import { Failure } from '../failure/failure.ts';
-import type { MessageHead } from '../message/message.ts';
-import { inTime } from '../wait/deadline.ts';
-import { encodedBytes } from './amqpSize.ts';
+import { inTime, wireMs } from '../wait/deadline.ts';
 import { type Batch, Lanes, type Waiting } from './batches.ts';
 import { type Fence, FencedOff, type OutboundMessage, type QueueSender, readBody } from './destination.ts';
-import { type RetryLimits, waitForRetry, wireMs } from './endpointRetry.ts';
+import { type RetryLimits, waitForRetry } from './endpointRetry.ts';
 import type { Namespace, QueueLink, ReadMessage } from './namespace.ts';
 import { type DeliveryProblem, type QueueName, TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
 import { firedToo } from './serviceBusInside.ts';
@@ -83,10 +81,6 @@ export class LinkedSender implements QueueSender {
       this.#lastUsedAtMs = performance.now();
     });
     await this.#opening;
-  }
-
-  fits(head: MessageHead, bodyBytes: number): boolean {
-    return encodedBytes(head, bodyBytes) <= this.maxMessageBytes;
   }
 
   send(message: OutboundMessage, fence: Fence): Promise<void> {

@@ -1,5 +1,6 @@
 import { type Failure, toFailure } from '../failure/failure.ts';
 import type { ClaimChecked, PartMessage, PlacedContent } from '../message/message.ts';
+import { encodedBytes } from './amqpSize.ts';
 import { type Fence, MessageTooLarge, type OutboundMessage, type QueueSender } from './destination.ts';
 
 /** Where the bytes of one mail's parts are, whether it was just taken apart or stored for the retry. */
@@ -55,7 +56,7 @@ export async function sendParts<Place extends PlacedContent>(
       continue;
     }
     const { content, head } = part;
-    const fits = content.kind !== 'blob' && sender.fits(head, content.sizeBytes);
+    const fits = content.kind !== 'blob' && encodedBytes(head, content.sizeBytes) <= sender.maxMessageBytes;
     let giveBack: () => void = () => undefined;
     try {
       // One after the other, so that the sends begin in part order.

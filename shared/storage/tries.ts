@@ -2,7 +2,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RequestPolicyFactory, WebResource } from '@azure/storage-blob';
-import { inTime } from '../wait/deadline.ts';
+import { inTime, wireMs } from '../wait/deadline.ts';
 import { Limit } from '../wait/parallel.ts';
 import { codeOf, field, statusOf } from './storageFailure.ts';
 
@@ -57,9 +57,6 @@ class StorageTimedOut extends Error {
   }
 }
 
-/** An uplink that is slower has its uploads cut off. */
-const slowestBytesPerMs = 500;
-
 /** Requests to one service that the process has under way at a time; more of them wait. */
 const maxRequests = 64;
 
@@ -80,14 +77,15 @@ export async function sendInTries<Answer extends StorageAnswer>(
   limits: CallLimits,
 ): Promise<Answer> {
   const given = request.abortSignal;
-  const uploadMs = bodyBytes(request) / slowestBytesPerMs;
+  const uploadMs = wireMs(bodyBytes(request));
   const endMs = performance.now() + limits.callMs + uploadMs;
   const limit = limitOf(request.url);
   // A proxy's agent is there already.
   request.agent ??= request.url.startsWith('https:') ? agents['https:'] : agents['http:'];
   for (let tried = 1; ; tried += 1) {
     // Waiting for others is no silence of the service, and costs no try.
-    if (!(await limit.enter(endMs - performance.now()))) throw new StorageTimedOut(request.url);
+    const leave = await limit.enter(endMs - performance.now());
+    if (!leave) throw new StorageTimedOut(request.url);
     const tryMs = Math.min(limits.tryMs + uploadMs, endMs - performance.now());
     const sending = inTime(
       tryMs,
@@ -98,7 +96,7 @@ export async function sendInTries<Answer extends StorageAnswer>(
       () => new StorageTimedOut(request.url),
     );
     const [sent] = await Promise.allSettled([sending]);
-    limit.leave();
+    leave();
     request.abortSignal = given;
     const waitMs = waitBefore(sent, tried, limits);
     const isLast = waitMs === undefined || tried >= limits.tries || performance.now() + waitMs >= endMs;

@@ -247,9 +247,9 @@ class QueueRetry {
       [this.#readBytes, maxReadBytesOfQueue],
       [ofAll, maxReadBytes],
     ] as const) {
-      const amount = Math.min(bytes, most);
-      if (!(await limit.enter(Math.max(0, leftMs()), amount))) break;
-      entered.push(() => limit.leave(amount));
+      const leave = await limit.enter(Math.max(0, leftMs()), Math.min(bytes, most));
+      if (!leave) break;
+      entered.push(leave);
     }
     if (entered.length === 2 && fence.mayWrite()) return giveBack;
     giveBack();

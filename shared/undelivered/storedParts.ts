@@ -2,13 +2,13 @@ import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { ContainerClient } from '@azure/storage-blob';
 import { labelOf, MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
-import { wireMs } from '../destination/endpointRetry.ts';
 import type { PartContents } from '../destination/sendParts.ts';
 import { Failure } from '../failure/failure.ts';
 import type { Content } from '../mail/mail.ts';
 import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
 import { withMade } from '../storage/firstUse.ts';
 import { failing, isMissing, storageFailure } from '../storage/storageFailure.ts';
+import { wireMs } from '../wait/deadline.ts';
 import { forEachOf } from '../wait/parallel.ts';
 import { type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
 

@@ -1,3 +1,10 @@
+const slowestBytesPerMs = 500;
+
+/** The whole milliseconds that so many bytes need on a slow uplink, 0.5 MB/s: no time for a try or a retry counts it. */
+export function wireMs(bytes: number): number {
+  return Math.ceil(bytes / slowestBytesPerMs);
+}
+
 /**
  * Runs `work`, whose signal fires after `timeoutMs` or with `stop`. Settles as `work` does, or rejects then with what
  * `onTimeout` makes, also where the work heeds no signal; what it comes to later is ignored.

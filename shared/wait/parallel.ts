@@ -37,19 +37,27 @@ export class Limit {
     this.#free = atOnce;
   }
 
-  /** Resolves when there is room, which `leave` must give back; to false where the time is over before. */
-  async enter(timeoutMs?: number, amount = 1): Promise<boolean> {
+  /** How many wait for room. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Resolves when there is room, to what gives it back, to be called once; to nothing where the time is over before. */
+  enter(): Promise<() => void>;
+  enter(timeoutMs: number | undefined, amount?: number): Promise<(() => void) | undefined>;
+  async enter(timeoutMs?: number, amount = 1): Promise<(() => void) | undefined> {
+    const leave = () => this.#giveBack(amount);
     if (this.#waiting.size === 0 && this.#free >= amount) {
       this.#free -= amount;
-      return true;
+      return leave;
     }
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const waiting = { amount, enter: () => resolve(true) };
+    const { promise, resolve } = Promise.withResolvers<(() => void) | undefined>();
+    const waiting = { amount, enter: () => resolve(leave) };
     this.#waiting.add(waiting);
     const giveUp = () => {
       this.#waiting.delete(waiting);
-      resolve(false);
-      this.leave(0);
+      resolve(undefined);
+      this.#giveBack(0);
     };
     const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
     const entered = await promise;
@@ -57,22 +65,22 @@ export class Limit {
     return entered;
   }
 
-  leave(amount = 1): void {
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    const leave = await this.enter();
+    try {
+      return await work();
+    } finally {
+      leave();
+    }
+  }
+
+  #giveBack(amount: number): void {
     this.#free += amount;
     for (const next of this.#waiting) {
       if (this.#free < next.amount) return;
       this.#free -= next.amount;
       this.#waiting.delete(next);
       next.enter();
-    }
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    await this.enter();
-    try {
-      return await work();
-    } finally {
-      this.leave();
     }
   }
 }

@@ -64,7 +64,6 @@ function messagesOf(contents: readonly Content[], sessions: 'none' | 'connection
 function scripted(send: QueueSender['send'], maxMessageBytes = 1_000_000): QueueSender {
   return {
     maxMessageBytes,
-    fits: (head, bodyBytes) => encodedBytes(head, bodyBytes) <= maxMessageBytes,
     send,
   };
 }

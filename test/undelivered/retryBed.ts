@@ -102,7 +102,6 @@ export function retryBed(): RetryBed {
         const real = await destinations.open(queueName);
         return {
           maxMessageBytes: real.maxMessageBytes,
-          fits: (head, bytes) => real.fits(head, bytes),
           send: (message, fence) => change((sent) => real.send(sent, fence), message),
         };
       },
@@ -110,7 +109,7 @@ export function retryBed(): RetryBed {
     }),
     failingBy: (isTaken) => ({
       open: async () => ({
-        ...{ maxMessageBytes: 1_000_000, fits: () => true },
+        maxMessageBytes: 1_000_000,
         async send() {
           if (!(await isTaken())) throw new Failure('queue', 'The queue is full.');
         },
@@ -149,7 +148,7 @@ export const refusing: Destinations = {
 
 /** Destinations that take everything. */
 export const accepting: Destinations = {
-  open: async () => ({ maxMessageBytes: 1_000_000, fits: () => true, send: async () => undefined }),
+  open: async () => ({ maxMessageBytes: 1_000_000, send: async () => undefined }),
   close: async () => undefined,
 };
 

@@ -59,7 +59,7 @@ async function heavy(queues: Queues) {
   /** Queues that take a message once `mayTake` resolves. */
   const taking = (mayTake: (queueName: string) => Promise<unknown>): Destinations => ({
     open: async (queueName) => ({
-      ...{ maxMessageBytes: 200 * mebibyte, fits: () => true },
+      maxMessageBytes: 200 * mebibyte,
       async send({ messageId }) {
         await mayTake(queueName);
         counts.delivered.add(queueName);

@@ -106,10 +106,10 @@ test('what comes while others wait and one ends does not overtake, nor exceed th
 
 test('whoever may wait no longer gets no room, and takes none from others', async () => {
   const limit = new Limit(1);
-  assert.equal(await limit.enter(), true);
-  assert.equal(await limit.enter(5), false);
-  limit.leave();
-  assert.equal(await limit.enter(0), true);
+  const leave = await limit.enter();
+  assert.equal(await limit.enter(5), undefined);
+  leave();
+  assert.ok(await limit.enter(0));
 });
 
 test('work that fails gives its place back', async () => {
@@ -128,14 +128,17 @@ test('what many hold together is bounded too, and the larger is not overtaken by
   const limit = new Limit(10);
   const order: string[] = [];
   const enter = async (name: string, amount: number, timeoutMs?: number) => {
-    if (await limit.enter(timeoutMs, amount)) order.push(name);
+    const leave = await limit.enter(timeoutMs, amount);
+    if (leave) order.push(name);
+    return leave;
   };
-  await enter('first', 6);
+  const leaveFirst = await enter('first', 6);
   const large = enter('large', 8);
   const small = enter('small', 2);
   await enter('in vain', 1, 0);
   assert.deepEqual(order, ['first']);
-  limit.leave(6);
+  assert.equal(limit.waiting, 2);
+  leaveFirst?.();
   await Promise.all([large, small]);
   assert.deepEqual(order, ['first', 'large', 'small']);
   const [waiting, behind] = [enter('in vain', 9, 5), enter('behind', 0)];

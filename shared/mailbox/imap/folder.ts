@@ -1,7 +1,7 @@
 import type { MailboxObject, SearchObject } from 'imapflow';
 import type { Failure } from '../../failure/failure.ts';
 import { withDeadline } from '../../wait/deadline.ts';
-import { Lock } from '../../wait/lock.ts';
+import { Limit } from '../../wait/parallel.ts';
 import type { MailboxTimeouts, MailRef } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import type { ImapConnection } from './imapConnection.ts';
@@ -29,7 +29,7 @@ export class Folder {
   /** How long a command may take that goes through all of the folder. */
   readonly openMs: number;
   readonly #uidValidity: bigint;
-  readonly #lock = new Lock();
+  readonly #lock = new Limit(1);
   /** Whether BODY.PEEK[] leaves a mail unread, as it must; some servers mark it, and say so in the same response. */
   peek: 'unknown' | 'leaves unread' | 'marks read' = 'unknown';
   /** UIDs of mails that were unread when this session measured them, and that it has not settled. */
@@ -58,7 +58,7 @@ export class Folder {
 
   /** Waits for its turn; resolves with the release, which must be called once. */
   async enter(): Promise<() => void> {
-    const release = await this.#lock.acquire();
+    const release = await this.#lock.enter();
     if (this.connection.failure !== undefined) {
       release();
       throw this.connection.failure;

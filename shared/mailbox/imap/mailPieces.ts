@@ -1,12 +1,12 @@
 import { Failure } from '../../failure/failure.ts';
-import { Lock } from '../../wait/lock.ts';
+import { Limit } from '../../wait/parallel.ts';
 import type { NoMail } from '../mailbox.ts';
 
 export type MailPieces = ReturnType<typeof mailPieces>;
 
 /** The pieces of one mail, one on the wire at a time. */
 export function mailPieces(fetchPiece: (offset: number) => Promise<Buffer | NoMail>) {
-  const wire = new Lock();
+  const wire = new Limit(1);
   let unread: Promise<Buffer | NoMail> | undefined;
   let isOver = false;
 

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { Failure, toFailure } from '../../failure/failure.ts';
-import { Lock } from '../../wait/lock.ts';
+import { Limit } from '../../wait/parallel.ts';
 import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import type {
@@ -42,7 +42,7 @@ export class Pop3Session implements MailboxSession {
   readonly #retrieved = new Set<number>();
   /** Asked for, and not handed over. */
   readonly #refusedIds = new Set<number>();
-  readonly #lock = new Lock();
+  readonly #lock = new Limit(1);
   hasMore = false;
   #isListed = false;
   #settling: Promise<unknown> = Promise.resolve();
@@ -376,7 +376,7 @@ export class Pop3Session implements MailboxSession {
 
   /** Waits until the connection is free. Rejects when it is lost meanwhile. */
   async #takeTurn(): Promise<() => void> {
-    const turn = this.#lock.acquire();
+    const turn = this.#lock.enter();
     const endTurn = await Promise.race([turn, this.#wire.over]);
     const { failure } = this.#wire;
     if (failure === undefined && endTurn !== undefined) return endTurn;
