@@ -67,25 +67,21 @@ export class Lanes {
     this.#lanes.set(key, lane);
   }
 
-  /** The batch that would leave next; the lanes take turns. It stays until `take`. */
-  peek(): Batch | undefined {
+  /** Takes out the batch that is to leave next, unless it may not; the lanes take turns. `release` must follow. */
+  next(mayStart: (batch: Batch) => boolean): Batch | undefined {
     for (const [key, lane] of this.#lanes) {
       if (lane.out >= this.#maxOut(key)) continue;
       const batch = this.#cut(key, lane.waiting);
       // While another is out it grows until it is full, which costs less than several small ones.
-      if (batch !== undefined && (lane.out === 0 || batch.full)) return batch;
+      if (batch === undefined || (lane.out > 0 && !batch.full)) continue;
+      if (!mayStart(batch)) return undefined;
+      lane.waiting.splice(0, batch.members.length);
+      lane.out += 1;
+      this.#lanes.delete(key);
+      this.#lanes.set(key, lane);
+      return batch;
     }
     return undefined;
-  }
-
-  /** Takes out the batch that `peek` gave. `release` must follow. */
-  take(batch: Batch): void {
-    const lane = this.#lanes.get(batch.lane);
-    if (lane === undefined) return;
-    lane.waiting.splice(0, batch.members.length);
-    lane.out += 1;
-    this.#lanes.delete(batch.lane);
-    this.#lanes.set(batch.lane, lane);
   }
 
   /** The batch's fate is known: its lane may send the next one. */

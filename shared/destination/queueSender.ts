@@ -147,19 +147,14 @@ export class LinkedSender implements QueueSender {
   }
 
   #pump(): void {
-    for (let batch = this.#lanes.peek(); batch && this.#mayStart(batch); batch = this.#lanes.peek()) {
+    const mayStart = ({ bytes }: Batch) =>
+      this.#sends.size === 0 ||
+      (this.#sends.size < maxSendsInFlight && this.#bytesInFlight + bytes <= maxBytesInFlight);
+    for (let batch = this.#lanes.next(mayStart); batch; batch = this.#lanes.next(mayStart))
       this.#start(batch);
-    }
-  }
-
-  #mayStart(batch: Batch): boolean {
-    const inFlight = this.#sends.size;
-    if (inFlight === 0) return true;
-    return inFlight < maxSendsInFlight && this.#bytesInFlight + batch.bytes <= maxBytesInFlight;
   }
 
   #start(batch: Batch): void {
-    this.#lanes.take(batch);
     this.#bytesInFlight += batch.bytes;
     const send = this.#deliver(batch).finally(() => {
       this.#lanes.release(batch);

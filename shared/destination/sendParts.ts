@@ -39,20 +39,11 @@ export async function sendParts<Place extends PlacedContent>(
   contents: PartContents<Place>,
   takeRoom = boundless,
 ): Promise<PartsSent<Place>> {
-  const accepted: number[] = [];
-  const unsent: PartMessage<Place | ClaimChecked>[] = [];
-  const sends: Promise<void>[] = [];
+  const fates: Promise<PartFate<Place>>[] = [];
   let failure: Failure | undefined;
-
-  const note = (part: PartMessage<Place | ClaimChecked>, outcome: Failure | undefined): void => {
-    if (outcome === undefined) accepted.push(part.partNumber);
-    else unsent.push(part);
-    failure ??= outcome;
-  };
-
   for (const part of parts) {
     if (failure !== undefined) {
-      unsent.push(part);
+      fates.push(Promise.resolve([part, failure]));
       continue;
     }
     const { content, head } = part;
@@ -64,22 +55,29 @@ export async function sendParts<Place extends PlacedContent>(
       // With a claim check nothing comes into memory.
       if (fits && content.sizeBytes > 0) giveBack = await takeRoom(content.sizeBytes);
       const body = await contents.read(fitting.content);
-      const send = sendPart(sender, fence, fitting, body, contents).then(([sent, outcome]) => {
+      const noted = sendPart(sender, fence, fitting, body, contents).then((fate) => {
         giveBack();
-        note(sent, outcome);
+        failure ??= fate[1];
+        return fate;
       });
-      sends.push(send);
+      fates.push(noted);
     } catch (error) {
       giveBack();
-      note(part, toFailure(error, 'preparing a message'));
+      failure ??= toFailure(error, 'preparing a message');
+      fates.push(Promise.resolve([part, failure]));
     }
   }
-  await Promise.all(sends);
-
-  accepted.sort((a, b) => a - b);
-  unsent.sort((a, b) => a.partNumber - b.partNumber);
+  const done = await Promise.all(fates);
+  const accepted = done.flatMap(([part, why]) => (why === undefined ? [part.partNumber] : []));
+  const unsent = done.flatMap(([part, why]) => (why === undefined ? [] : [part]));
   return failure === undefined ? { accepted } : { accepted, failed: { failure, unsent } };
 }
+
+/** Not accepted for this failure, or accepted. */
+type PartFate<Place extends PlacedContent> = readonly [
+  PartMessage<Place | ClaimChecked>,
+  Failure | undefined,
+];
 
 /** Sends one part; never rejects. One that the queue refuses for its size, against its word, goes by claim check. */
 async function sendPart<Place extends PlacedContent>(
@@ -88,7 +86,7 @@ async function sendPart<Place extends PlacedContent>(
   part: PartMessage<Place | ClaimChecked>,
   body: OutboundMessage['body'],
   contents: PartContents<Place>,
-): Promise<readonly [PartMessage<Place | ClaimChecked>, Failure | undefined]> {
+): Promise<PartFate<Place>> {
   try {
     await sender.send({ ...part.head, body }, fence);
     return [part, undefined];

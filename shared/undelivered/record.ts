@@ -2,7 +2,11 @@ import type { ConnectionKey } from '../connection/connectionStore.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
 import { clockToleranceMs, minuteMs, readTime } from '../time/time.ts';
 
-/** `waiting` for its next try; `abandoned` after the age limit, kept for a person to resend or give up. */
+/**
+ * `waiting` for its next try; `abandoned` after the age limit, kept for a person to resend or give up. In the table a
+ * record begins as `storing`, while its blobs are written, and ends as `removing`, until they are gone: so every blob
+ * has a row that leads to it, whatever dies in between.
+ */
 export type UndeliveredStatus = 'waiting' | 'abandoned';
 
 /** How each column of a record is read, save those by which it is known for one. */
@@ -45,13 +49,6 @@ export interface RecordChange {
   readonly lastTryAt?: Date;
   readonly lastError?: string;
 }
-
-/**
- * A record's life in table `EmailUndelivered`: `storing` while its blobs are written, then `waiting` or
- * `abandoned`, then `removing` until its blobs are gone. So every blob has a row that leads to it, whatever
- * dies in between.
- */
-export type RowStatus = 'storing' | 'removing' | UndeliveredStatus;
 
 export type RowColumns = Readonly<Record<string, string | number>>;
 
@@ -109,7 +106,7 @@ export function storingRow(mail: NewRecord, now: Date): RowColumns {
     value ? [[name, cut(value, maxEnvelopeCharacters)] as const] : [],
   );
   return {
-    status: 'storing' satisfies RowStatus,
+    status: 'storing',
     ...{ customer, connection, protocol, queueName, interchangeId, partCount, partsLeft },
     ...Object.fromEntries(present),
     storedAt: now.toISOString(),

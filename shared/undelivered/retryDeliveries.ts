@@ -200,7 +200,9 @@ class QueueRetry {
     try {
       const record = await store.take(due);
       if (!record) return;
-      const parts = await readParts(record.id, store);
+      const parts = await store.parts
+        .read(record.id)
+        .catch((error: unknown) => toFailure(error, 'reading an undelivered mail'));
       if (parts instanceof Failure) {
         // Of this record alone, unless that can't be written either.
         await this.#keepFailed(record, parts);
@@ -277,11 +279,7 @@ class QueueRetry {
         return [due, this.#changeAfter(aged, outage)] as const;
       });
       await this.#tick.store.putOff(changes);
-      for (const [due, { status }] of changes) {
-        const isNamed = status === 'abandoned' && this.#tick.summary.abandoned < maxNamed;
-        const record = isNamed ? await this.#tick.store.get(due.id) : undefined;
-        this.#noteFailed(status, outage, record && { ...record, tries: due.tries });
-      }
+      for (const [due, { status }] of changes) this.#noteFailed(status, outage, due);
     } catch (error) {
       this.#storageFailure ??= toFailure(error, 'writing the table EmailUndelivered');
     }
@@ -300,29 +298,23 @@ class QueueRetry {
     this.#noteFailed(isWritten ? change.status : 'waiting', failure, record);
   }
 
-  /** `record` as it was before it failed; not needed where it isn't named in the log. */
-  #noteFailed(status: UndeliveredStatus, failure: Failure, record: UndeliveredRecord | undefined): void {
+  /** `record` as it was before it failed. */
+  #noteFailed(
+    status: UndeliveredStatus,
+    failure: Failure,
+    { id, customer, connection, tries }: DueRecord | TakenRecord,
+  ): void {
     const { log, summary } = this.#tick;
     summary.failed += 1;
     this.#failed += 1;
     this.#lastFailure = failure;
     if (status !== 'abandoned') return;
     summary.abandoned += 1;
-    if (!record || summary.abandoned > maxNamed) return;
+    if (summary.abandoned > maxNamed) return;
     log.error(
-      `Undelivered mail ${record.id} of ${record.customer}/${record.connection} was abandoned after ${record.tries + 1} tries: ${failure.message} It is kept; resend it by POST /api/undelivered/${record.id}/resend.`,
-      { customer: record.customer, connection: record.connection, id: record.id, tries: record.tries + 1 },
+      `Undelivered mail ${id} of ${customer}/${connection} was abandoned after ${tries + 1} tries: ${failure.message} It is kept; resend it by POST /api/undelivered/${id}/resend.`,
+      { customer, connection, id, tries: tries + 1 },
     );
-  }
-}
-
-async function readParts(id: string, store: UndeliveredStore): Promise<readonly StoredPart[] | Failure> {
-  try {
-    const parts = await store.parts.read(id);
-    // Else nothing left to send would pass for everything sent.
-    return parts.length > 0 ? parts : new Failure('storage', `Undelivered mail ${id} names no part.`);
-  } catch (error) {
-    return toFailure(error, 'reading an undelivered mail');
   }
 }
 

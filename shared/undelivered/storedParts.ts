@@ -49,7 +49,10 @@ export class StoredParts {
   async read(id: string): Promise<readonly StoredPart[]> {
     const text = await this.#download(manifestName(id), 'the heads of an undelivered mail');
     const { readManifest } = await import('./readManifest.ts');
-    return readManifest(text.toString(), id);
+    const parts = readManifest(text.toString(), id);
+    // Else nothing left to send would pass for everything sent.
+    if (parts.length === 0) throw new Failure('storage', `Undelivered mail ${id} names no part.`);
+    return parts;
   }
 
   /** Writes that only these parts are still to be sent. */

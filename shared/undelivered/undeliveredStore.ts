@@ -39,17 +39,8 @@ export interface UndeliveredMail extends Omit<NewRecord, 'partsLeft'> {
   readonly parts: readonly PartMessage[];
 }
 
-/** Says that a mail was stored for the retry, whatever became of its record since. */
-export interface StoredMark {
-  readonly identityId: string;
-  /** The `shortHash` of its mailbox. */
-  readonly mailbox: string;
-  readonly keyHash: string;
-  readonly storedAt: Date;
-}
-
 /** What a tick of the retry knows of a record before it takes it. */
-export interface DueRecord {
+export interface DueRecord extends ConnectionKey {
   readonly id: string;
   readonly queueName: string;
   readonly storedAt: string;
@@ -64,14 +55,19 @@ export interface TakenRecord extends UndeliveredRecord {
   readonly taker: string;
 }
 
+type Row = Readonly<Record<string, unknown>>;
+
 /** How long a record stays with who has taken it: longer than any tick can take. */
 export const takenMs = 600_000;
 
 /** How many mails one process stores at a time: a queue that refuses may have thousands on their way. */
 const storesAtOnce = 8;
 const maxConflicts = 5;
+const conflict = Symbol('another has changed the row meanwhile');
 const maxActions = 100;
-const dueColumns = ['PartitionKey', 'RowKey', 'queueName', 'storedAt', 'tries', 'status'];
+const dueColumns = [
+  ...['PartitionKey', 'RowKey', 'customer', 'connection', 'queueName', 'storedAt', 'tries', 'status'],
+];
 
 /**
  * What was picked up and could not be pushed: table `EmailUndelivered`, one row a mail, and container
@@ -132,14 +128,16 @@ export class UndeliveredStore {
     return storedAt;
   }
 
-  /** The mails of a connection that were stored and may not be settled yet. */
-  async readMarks(customer: string, connection: string): Promise<readonly StoredMark[]> {
-    const marks: StoredMark[] = [];
+  /**
+   * The mails of a connection that were stored, whatever became of their records since, and may not be settled yet.
+   * `mailbox` is the `shortHash` of its mailbox.
+   */
+  async readMarks(customer: string, connection: string) {
     const prefix = markKey(customer, connection, '');
+    const marks = [];
     for await (const { rowKey, mailbox, keyHash, storedAt } of this.#find(marksOf(customer, connection))) {
-      if (typeof rowKey !== 'string') continue;
       marks.push({
-        identityId: rowKey.slice(prefix.length),
+        identityId: String(rowKey).slice(prefix.length),
         mailbox: String(mailbox),
         keyHash: String(keyHash),
         storedAt: readTime(storedAt) ?? new Date(0),
@@ -192,8 +190,7 @@ export class UndeliveredStore {
 
   /** Makes the record due now, also an abandoned one; false where there is none of that id. */
   async resend(id: string): Promise<boolean> {
-    for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
-      const row = await this.#read(id);
+    return await this.#change(id, async (row) => {
       if (row === undefined || !readRecord(row)) return false;
       const now = this.#now();
       const due = {
@@ -201,36 +198,35 @@ export class UndeliveredStore {
         nextTryAt: wholeMinute(now).toISOString(),
         resendAskedAt: now.toISOString(),
       };
-      if (await this.#merge(id, due, etagOf(row))) return true;
-    }
-    throw changedByOthers(id);
+      return (await this.#merge(id, due, etagOf(row))) || conflict;
+    });
   }
 
   /** Removes the record for good, with its blobs; gives what it was, or undefined where there is none of that id. */
   async giveUp(id: string): Promise<UndeliveredRecord | undefined> {
     const remover = randomUUID();
-    for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
-      const row = await this.#read(id);
+    return await this.#change(id, async (row) => {
       const record = row && readRecord(row);
       if (!record) return undefined;
       const isBegun = await this.#beginRemoving(id, etagOf(row), remover);
       // A repeated request is refused where the first one's answer was lost.
-      if (!isBegun && (await this.#read(id))?.remover !== remover) continue;
+      if (!isBegun && (await this.#read(id))?.remover !== remover) return conflict;
       // It is decided: what can't be cleared now is cleared by the next tick.
       await this.#clear(id).catch(() => undefined);
       return record;
-    }
-    throw changedByOthers(id);
+    });
   }
 
   /** Records whose time has come and that nobody has taken, the newest first; only what a choice among them needs. */
   async *findDue(): AsyncIterable<DueRecord> {
     const filter = `PartitionKey eq '${recordPartition}' and RowKey lt '${afterRecords}' and ${isDue(this.#now())}`;
     for await (const entity of this.#find(filter, dueColumns)) {
-      const { rowKey, queueName, storedAt, tries, status } = entity;
+      const { rowKey, customer, connection, queueName, storedAt, tries, status } = entity;
       if (typeof rowKey !== 'string') continue;
       yield {
         id: rowKey,
+        customer: String(customer),
+        connection: String(connection),
         queueName: String(queueName),
         storedAt: String(storedAt),
         tries: Number(tries) || 0,
@@ -264,17 +260,15 @@ export class UndeliveredStore {
     const isTaker = unsent !== undefined && (await this.#read(id))?.taker === taker;
     if (isTaker) await this.parts.keepOnly(id, unsent);
     const columns = { ...changeColumns(change), ...(unsent ? { partsLeft: unsent.length } : {}) };
-    for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
-      const row = await this.#read(id);
+    return await this.#change(id, async (row) => {
       if (!row || !readRecord(row)) {
         if (unsent) await this.parts.remove(id);
         return false;
       }
       if (row.taker !== taker) return false;
       const asked = row.resendAskedAt ? { status: 'waiting', nextTryAt: String(row.nextTryAt) } : {};
-      if (await this.#merge(id, { ...columns, ...asked }, etagOf(row))) return !row.resendAskedAt;
-    }
-    throw changedByOthers(id);
+      return (await this.#merge(id, { ...columns, ...asked }, etagOf(row))) ? !row.resendAskedAt : conflict;
+    });
   }
 
   /** Writes the same kind of outcome to many records that nobody has taken. */
@@ -319,13 +313,22 @@ export class UndeliveredStore {
     }
   }
 
-  async #read(id: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  /** Does it anew, with the row as it then is, where another has changed it meanwhile. */
+  async #change<T>(id: string, change: (row: Row | undefined) => Promise<T | typeof conflict>): Promise<T> {
+    for (let conflicts = 0; conflicts < maxConflicts; conflicts += 1) {
+      const changed = await change(await this.#read(id));
+      if (changed !== conflict) return changed;
+    }
+    throw new Failure('storage', `Undelivered mail ${id} is being changed by others. Try again.`);
+  }
+
+  async #read(id: string): Promise<Row | undefined> {
     if (!isRecordId(id)) return undefined;
     const reading = this.#table.getEntity<Record<string, unknown>>(recordPartition, id);
     return await reading.catch(unlessMissing(`reading the record of undelivered mail ${id}`));
   }
 
-  #find(filter: string, select?: string[]): AsyncIterable<Readonly<Record<string, unknown>>> {
+  #find(filter: string, select?: string[]): AsyncIterable<Row> {
     return findEntities(this.#table, 'reading the table EmailUndelivered', filter, select);
   }
 
@@ -366,10 +369,6 @@ function keysOf(rowKey: string): { readonly partitionKey: string; readonly rowKe
   return { partitionKey: recordPartition, rowKey };
 }
 
-function etagOf(entity: Readonly<Record<string, unknown>>): string {
+function etagOf(entity: Row): string {
   return typeof entity.etag === 'string' ? entity.etag : '*';
-}
-
-function changedByOthers(id: string): Failure {
-  return new Failure('storage', `Undelivered mail ${id} is being changed by others. Try again.`);
 }
