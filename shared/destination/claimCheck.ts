@@ -1,24 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { BlockBlobClient, ContainerClient } from '@azure/storage-blob';
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { Failure } from '../failure/failure.ts';
 import type { PartMessage, PlacedContent } from '../message/message.ts';
 import { withMade } from '../storage/firstUse.ts';
 import { codeOf, storageFailure } from '../storage/storageFailure.ts';
 
 /** Whose payloads these are: the folders of each blob's name. */
-export interface PayloadOwner {
-  readonly customer: string;
-  readonly connection: string;
-  readonly interchangeId: string;
-}
+export type PayloadOwner = ConnectionKey & { readonly interchangeId: string };
 
-/** What the blob says of its content, for whoever opens it by hand. */
-export interface PayloadLabel {
-  readonly contentType: string;
-  readonly fileName: string;
-  /** Hex, of the whole content. */
-  readonly sha256: string;
-}
+/** What the blob says of its content, for whoever opens it by hand, is taken from these. */
+export type Labelled = Pick<PartMessage<PlacedContent>, 'head' | 'content'>;
 
 /** Memory that a mail's parts, and their uploads beside what they need at the least, may take. */
 export interface ContentMemory {
@@ -29,18 +21,10 @@ export interface ContentMemory {
 
 type Pieces = Iterable<Buffer> | AsyncIterable<Buffer>;
 
-/** What the blob of a part says. */
-export function labelOf({ head, content }: PartMessage<PlacedContent>): PayloadLabel {
-  const fileName = String(head.applicationProperties.inboundFileName);
-  return { contentType: head.contentType, fileName, sha256: content.sha256 };
-}
-
 /** One is in flight, or two where memory allows, and one is being filled. With the small ones a blob holds 12 GB. */
 const largeBlockBytes = 2 * 1_024 * 1_024;
 const smallBlockBytes = 256 * 1_024;
 const doing = 'storing a payload in email-payloads';
-
-const noMemory: ContentMemory = { tryGrow: () => false, shrink: () => undefined };
 
 /** The name is taken by other bytes, which stay. */
 export class PayloadConflict extends Failure {
@@ -86,22 +70,22 @@ export class MailPayloads {
   }
 
   /** Uploads bytes that are there already, under this name in the mail's folder. Gives the claim check. */
-  async upload(fileName: string, label: PayloadLabel, read: () => Pieces): Promise<string> {
+  async upload(fileName: string, part: Labelled, read: () => Pieces): Promise<string> {
     const name = `${this.#folder}/${fileName}`;
     try {
-      return await this.#uploadAs(name, label, read);
+      return await this.#uploadAs(name, part, read);
     } catch (error) {
       if (!(error instanceof PayloadConflict)) throw error;
-      return await this.#uploadAs(`${name}-${label.sha256}`, label, read);
+      return await this.#uploadAs(`${name}-${part.content.sha256}`, part, read);
     }
   }
 
-  async #uploadAs(name: string, label: PayloadLabel, read: () => Pieces): Promise<string> {
-    const upload = new PayloadUpload(this.#container, name, 0, noMemory);
+  async #uploadAs(name: string, part: Labelled, read: () => Pieces): Promise<string> {
+    const upload = new PayloadUpload(this.#container, name, 0);
     try {
       for await (const piece of read()) await upload.write(piece);
       await upload.end();
-      await upload.commit(label);
+      await upload.commit(part);
       return upload.claimCheck;
     } catch (error) {
       await upload.abort();
@@ -131,14 +115,14 @@ export class PayloadUpload {
   #filledBytes = 0;
   #error: unknown;
 
-  constructor(container: ContainerClient, name: string, uploadNumber: number, memory: ContentMemory) {
+  constructor(container: ContainerClient, name: string, uploadNumber: number, memory?: ContentMemory) {
     this.#container = container;
     this.#blob = container.getBlockBlobClient(name);
     this.#number = uploadNumber;
     this.claimCheck = `${container.containerName}/${name}`;
-    const hasRoom = memory.tryGrow(3 * largeBlockBytes);
+    const hasRoom = memory?.tryGrow(3 * largeBlockBytes) === true;
     this.#releaseMemory = () => {
-      if (hasRoom) memory.shrink(3 * largeBlockBytes);
+      if (hasRoom) memory?.shrink(3 * largeBlockBytes);
       this.#releaseMemory = () => undefined;
     };
     this.#blockBytes = hasRoom ? largeBlockBytes : smallBlockBytes;
@@ -166,15 +150,15 @@ export class PayloadUpload {
   }
 
   /** Makes the blob visible, whole; rejects with a `PayloadConflict` where the name has other bytes already. */
-  async commit(label: PayloadLabel): Promise<void> {
-    const { contentType, fileName, sha256 } = label;
+  async commit({ head, content: { sha256 } }: Labelled): Promise<void> {
+    const fileName = String(head.applicationProperties.inboundFileName);
     try {
       await withMade(this.#container, () =>
         this.#blob.commitBlockList(this.#blockIds, {
           abortSignal: this.#aborting.signal,
           conditions: { ifNoneMatch: '*' },
           blobHTTPHeaders: {
-            blobContentType: contentType,
+            blobContentType: head.contentType,
             blobContentDisposition: `attachment; filename*=UTF-8''${encodeURIComponent(fileName)}`,
           },
           metadata: { sha256 },

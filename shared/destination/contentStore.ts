@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import type { Content, ContentStore, ContentWriter } from '../mail/mail.ts';
 import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
-import { type ContentMemory, labelOf, type MailPayloads, type PayloadUpload } from './claimCheck.ts';
+import type { ContentMemory, MailPayloads, PayloadUpload } from './claimCheck.ts';
 import type { UnreadBody } from './destination.ts';
 import type { PartContents } from './sendParts.ts';
 import { readPieces, readWhole, type SpillFile, SpillFolder } from './spillFolder.ts';
@@ -18,17 +18,9 @@ export interface ContentStoreOptions {
 
 /** Memory of a fixed size, for a mail whose own bytes are in memory already. */
 export function fixedMemory(limitBytes: number): ContentMemory {
-  let heldBytes = 0;
-  return {
-    tryGrow(sizeBytes) {
-      if (heldBytes + sizeBytes > limitBytes) return false;
-      heldBytes += sizeBytes;
-      return true;
-    },
-    shrink(sizeBytes) {
-      heldBytes -= sizeBytes;
-    },
-  };
+  const isRoom = (sizeBytes: number): boolean => memory.heldBytes + sizeBytes <= limitBytes;
+  const memory = counted({ tryGrow: isRoom, shrink: () => undefined });
+  return memory;
 }
 
 /** The same memory, which tells how much of it is held through this. */
@@ -84,9 +76,7 @@ export class MailContents implements ContentStore, PartContents<Content> {
   }
 
   begin(): ContentWriter {
-    return new SpillingWriter(this.#options, this.#files, (upload) =>
-      this.#uploads.set(upload.claimCheck, upload),
-    );
+    return new SpillingWriter(this.#options, this.#files, this.#uploads);
   }
 
   async read(content: Content): Promise<Buffer | UnreadBody> {
@@ -98,12 +88,12 @@ export class MailContents implements ContentStore, PartContents<Content> {
   async toClaimCheck(part: PartMessage): Promise<PartMessage<ClaimChecked>> {
     const { content, partNumber } = part;
     if (content.kind === 'blob') {
-      await this.#uploads.get(content.claimCheck)?.commit(labelOf(part));
+      await this.#uploads.get(content.claimCheck)?.commit(part);
       this.#uploads.delete(content.claimCheck);
       return { ...part, content };
     }
     const pieces = () => (content.kind === 'bytes' ? [content.bytes] : readPieces(content.path));
-    const claimCheck = await this.#options.payloads.upload(`part-${partNumber}`, labelOf(part), pieces);
+    const claimCheck = await this.#options.payloads.upload(`part-${partNumber}`, part, pieces);
     return withClaimCheck(part, claimCheck);
   }
 
@@ -125,16 +115,16 @@ type Stage =
 class SpillingWriter implements ContentWriter {
   readonly #options: ContentStoreOptions;
   readonly #files: SpillFolder;
-  readonly #uploaded: (upload: PayloadUpload) => void;
+  readonly #uploads: Map<string, PayloadUpload>;
   readonly #hash = createHash('sha256');
   #sizeBytes = 0;
   #heldBytes = 0;
   #stage: Stage = { kind: 'memory', pieces: [] };
 
-  constructor(options: ContentStoreOptions, files: SpillFolder, uploaded: (upload: PayloadUpload) => void) {
+  constructor(options: ContentStoreOptions, files: SpillFolder, uploads: Map<string, PayloadUpload>) {
     this.#options = options;
     this.#files = files;
-    this.#uploaded = uploaded;
+    this.#uploads = uploads;
   }
 
   write(piece: Buffer): Promise<void> | void {
@@ -157,7 +147,7 @@ class SpillingWriter implements ContentWriter {
     try {
       if (stage.kind === 'upload') {
         await stage.upload.end();
-        this.#uploaded(stage.upload);
+        this.#uploads.set(stage.upload.claimCheck, stage.upload);
         return { kind: 'blob', claimCheck: stage.upload.claimCheck, ...what };
       }
       await stage.file.close();

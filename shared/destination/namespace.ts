@@ -86,7 +86,7 @@ export class Namespace {
   async close(): Promise<void> {
     const connection = this.#current;
     this.#current = undefined;
-    if (connection) await closeClient(connection.client);
+    if (connection) await endInTime(connection.client.then((client) => client.close()));
   }
 
   #connect(): Connection {
@@ -100,7 +100,7 @@ export class Namespace {
     const isDoubtful = failedSinceMs !== undefined && connection.lastGoodAtMs <= failedSinceMs;
     if (connection.links > 0 && !isDoubtful) return;
     if (this.#current === connection) this.#current = undefined;
-    if (connection.links === 0) void closeClient(connection.client);
+    if (connection.links === 0) void endInTime(connection.client.then((client) => client.close()));
   }
 }
 
@@ -226,11 +226,6 @@ export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
     ...(head.sessionId === undefined ? {} : { sessionId: head.sessionId }),
     applicationProperties: withAmqpTypes(head.applicationProperties),
   };
-}
-
-/** Never rejects. */
-async function closeClient(client: Promise<ServiceBusClient>): Promise<void> {
-  await endInTime(client.then((made) => made.close()));
 }
 
 /** Waits for the other side, which may be gone, but not for long. Never rejects. */

@@ -22,34 +22,27 @@ export interface PartsSent<Place extends PlacedContent> {
   };
 }
 
-/** Resolves when so many bytes may be read into memory, to what gives their room back; rejects where they may not. */
-export type TakeRoom = (bytes: number) => Promise<() => void>;
-
-const boundless: TakeRoom = async () => () => undefined;
-
 /**
  * Sends all parts of a mail, given to the sender in part order, and waits for the fate of each. A part that doesn't
  * fit a message goes by claim check. Never rejects: it says which parts were accepted and which were not. When a part
- * fails, parts not yet given to the sender stay unsent. `takeRoom` is asked before bytes are read.
+ * fails, parts not yet given to the sender stay unsent. `takeRoom` is asked before bytes are read, and gives what gives
+ * their room back.
  */
 export async function sendParts<Place extends PlacedContent>(
   sender: QueueSender,
   fence: Fence,
   parts: readonly PartMessage<Place | ClaimChecked>[],
   contents: PartContents<Place>,
-  takeRoom = boundless,
+  takeRoom: (bytes: number) => Promise<() => void> = async () => () => undefined,
 ): Promise<PartsSent<Place>> {
   const fates: Promise<PartFate<Place>>[] = [];
   let failure: Failure | undefined;
   for (const part of parts) {
-    if (failure !== undefined) {
-      fates.push(Promise.resolve([part, failure]));
-      continue;
-    }
     const { content, head } = part;
     const fits = content.kind !== 'blob' && encodedBytes(head, content.sizeBytes) <= sender.maxMessageBytes;
     let giveBack: () => void = () => undefined;
     try {
+      if (failure !== undefined) throw failure;
       // One after the other, so that the sends begin in part order.
       const fitting = fits ? part : await contents.toClaimCheck(part);
       // With a claim check nothing comes into memory.

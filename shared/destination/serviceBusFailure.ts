@@ -128,13 +128,6 @@ const rules = {
     sentence: (queue, code) =>
       `The connection to ${inNamespace(queue)} was lost (${code}). Check the network; the app tries again by itself.`,
   },
-  'no-token': {
-    retry: 'reconnect',
-    scope: 'queue',
-    reason: 'token',
-    sentence: ({ namespace }, code) =>
-      `The app's identity got no token for Service Bus namespace ${namespace} (${code}). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.`,
-  },
   unfit: {
     ...unfit,
     sentence: (queue, code) => `A message for ${inNamespace(queue)} could not be built (${code}).`,
@@ -218,8 +211,6 @@ function refine(kind: Kind, error: unknown): Kind {
 
 function kindOf(error: unknown): Kind {
   if (!(error instanceof Error)) return 'unexpected';
-  // The identity library's errors are told by their names.
-  if (/Credential|Authentication/.test(error.name)) return 'no-token';
   // What the SDK finds wrong with a message by itself has no code.
   const isFromWire = 'code' in error || error.name === 'MessagingError' || error.name === 'ServiceBusError';
   if (!isFromWire) return 'unfit';

@@ -3,8 +3,8 @@ import type { PartMessage } from '../message/message.ts';
 /** A part's bytes as they are kept in container `email-undelivered`. */
 export interface StoredContent {
   readonly kind: 'stored';
-  /** Undefined where there are no bytes. */
-  readonly blobName: string | undefined;
+  /** There is none of that name where there are no bytes. */
+  readonly blobName: string;
   /** The last part of its blob's name in `email-payloads`, where it had gone there already. */
   readonly payloadName: string | undefined;
   readonly sizeBytes: number;
@@ -19,16 +19,15 @@ export function toStored(id: string, { partNumber, head, content }: PartMessage)
   const { claimCheck, ...applicationProperties } = head.applicationProperties;
   const payloadName = typeof claimCheck === 'string' ? claimCheck.split('/').at(-1) : undefined;
   const { sizeBytes, sha256 } = content;
-  const blobName = blobNameOf(id, partNumber, sizeBytes);
   return {
     partNumber,
     head: { ...head, applicationProperties },
-    content: { kind: 'stored', blobName, payloadName, sizeBytes, sha256 },
+    content: { kind: 'stored', blobName: blobNameOf(id, partNumber), payloadName, sizeBytes, sha256 },
   };
 }
 
-export function blobNameOf(id: string, partNumber: number, sizeBytes: number): string | undefined {
-  return sizeBytes === 0 ? undefined : `${id}/part-${partNumber}`;
+export function blobNameOf(id: string, partNumber: number): string {
+  return `${id}/part-${partNumber}`;
 }
 
 /**

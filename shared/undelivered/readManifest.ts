@@ -33,7 +33,7 @@ export function readManifest(text: string, id: string): readonly StoredPart[] {
       head: { ...head, applicationProperties: { ...shared, ...applicationProperties } },
       content: {
         kind: 'stored',
-        blobName: blobNameOf(id, partNumber, sizeBytes),
+        blobName: blobNameOf(id, partNumber),
         ...{ payloadName, sizeBytes, sha256 },
       },
     }));

@@ -67,15 +67,13 @@ const maxNamed = 50;
  * what is due can't be read; the rest is logged and tried again.
  */
 export async function retryDeliveries(options: RetryOptions): Promise<RetrySummary> {
-  const { store, log, told } = options;
+  const { store, log, told, budgetMs = defaultBudgetMs } = options;
   const startedAtMs = performance.now();
-  const budgetMs = options.budgetMs ?? defaultBudgetMs;
   const summary = { due: 0, delivered: 0, failed: 0, abandoned: 0, messages: 0 };
   const tick: Tick = {
     ...options,
     startedAt: options.now(),
-    isTimeUp: () => told.aborted || performance.now() - startedAtMs >= budgetMs,
-    leftMs: () => budgetMs - (performance.now() - startedAtMs),
+    leftMs: () => (told.aborted ? 0 : Math.max(0, budgetMs - (performance.now() - startedAtMs))),
     readBytes: new Limit(maxReadBytes),
     largeReadBytes: new Limit(maxReadBytes),
     summary,
@@ -104,7 +102,7 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
 
 interface Tick extends RetryOptions {
   readonly startedAt: Date;
-  readonly isTimeUp: () => boolean;
+  /** 0 also when the process is told to go. */
   readonly leftMs: () => number;
   readonly readBytes: Limit;
   readonly largeReadBytes: Limit;
@@ -158,7 +156,7 @@ class QueueRetry {
     const { log } = this.#tick;
     const left = due[Symbol.iterator]();
     try {
-      if (this.#tick.isTimeUp()) return;
+      if (this.#tick.leftMs() === 0) return;
       const sender = await this.#tick.destinations.open(this.#queueName);
       // One after the other until the queue has taken something: one that refuses is not asked a thousand times.
       await forEachOf(
@@ -187,7 +185,7 @@ class QueueRetry {
   }
 
   #hasEnded(): boolean {
-    return this.#tick.isTimeUp() || this.#outage !== undefined || this.#storageFailure !== undefined;
+    return this.#tick.leftMs() === 0 || this.#outage !== undefined || this.#storageFailure !== undefined;
   }
 
   /** Never rejects: where its outcome can't be written, the record is free again when the taking has lapsed. */
@@ -249,7 +247,7 @@ class QueueRetry {
       [this.#readBytes, maxReadBytesOfQueue],
       [ofAll, maxReadBytes],
     ] as const) {
-      const leave = await limit.enter(Math.max(0, leftMs()), Math.min(bytes, most));
+      const leave = await limit.enter(leftMs(), Math.min(bytes, most));
       if (!leave) break;
       entered.push(leave);
     }

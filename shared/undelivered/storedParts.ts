@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { ContainerClient } from '@azure/storage-blob';
-import { labelOf, MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
+import { MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
 import type { PartContents } from '../destination/sendParts.ts';
 import { Failure } from '../failure/failure.ts';
 import type { Content } from '../mail/mail.ts';
@@ -10,7 +10,7 @@ import { withMade } from '../storage/firstUse.ts';
 import { failing, isMissing, storageFailure } from '../storage/storageFailure.ts';
 import { wireMs } from '../wait/deadline.ts';
 import { forEachOf } from '../wait/parallel.ts';
-import { type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
+import { blobNameOf, type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
 
 const blockBytes = 4 * 1_024 * 1_024;
 const requestsAtOnce = 4;
@@ -38,10 +38,10 @@ export class StoredParts {
     const abortSignal = AbortSignal.timeout(writeMs + wireMs(bytes));
     const stored = parts.map((part) => toStored(id, part));
     const failed = failing('storing an undelivered mail in container email-undelivered');
-    await forEachOf(parts.entries(), requestsAtOnce, async ([index, { content }]) => {
-      const { blobName } = stored[index]?.content ?? {};
-      if (blobName !== undefined) await this.#writePart(blobName, content, abortSignal);
-    }).catch(failed);
+    const filled = parts.filter(({ content }) => content.sizeBytes > 0);
+    await forEachOf(filled, requestsAtOnce, ({ partNumber, content }) =>
+      this.#writePart(blobNameOf(id, partNumber), content, abortSignal),
+    ).catch(failed);
     await this.#writeManifest(id, stored, abortSignal).catch(failed);
   }
 
@@ -66,7 +66,7 @@ export class StoredParts {
     const payloads = new MailPayloads(this.#payloads, owner);
     return {
       read: async (content) => {
-        if (content.kind === 'blob' || content.blobName === undefined) return Buffer.alloc(0);
+        if (content.kind === 'blob' || content.sizeBytes === 0) return Buffer.alloc(0);
         const body = await this.#download(
           content.blobName,
           'a part of an undelivered mail',
@@ -130,11 +130,11 @@ export class StoredParts {
     const { content, partNumber } = part;
     if (content.kind === 'blob') return { ...part, content };
     const name = content.payloadName ?? `part-${partNumber}`;
-    return withClaimCheck(part, await payloads.upload(name, labelOf(part), () => this.#pieces(content)));
+    return withClaimCheck(part, await payloads.upload(name, part, () => this.#pieces(content)));
   }
 
   async *#pieces({ blobName, sizeBytes }: StoredContent): AsyncIterable<Buffer> {
-    if (blobName === undefined) return;
+    if (sizeBytes === 0) return;
     // The same bytes go up while they come down.
     const abortSignal = AbortSignal.timeout(writeMs + 2 * wireMs(sizeBytes));
     try {

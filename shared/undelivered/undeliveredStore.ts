@@ -94,38 +94,35 @@ export class UndeliveredStore {
   async store(mail: UndeliveredMail, run?: Fence & { readonly signal: AbortSignal }): Promise<Date> {
     return await this.#stores.run(async () => {
       run?.signal.throwIfAborted();
-      return await this.#store(mail, run);
+      const storedAt = this.#now();
+      const id = newRecordId(storedAt, randomUUID());
+      const doing = `storing undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection}`;
+      // First the row that leads to the blobs, then the blobs, then that they are whole.
+      const row = { ...keysOf(id), ...storingRow({ ...mail, partsLeft: mail.parts.length }, storedAt) };
+      const storing = withMade(this.#table, () => this.#table.upsertEntity(row, 'Replace'));
+      await storing.catch(failing(doing));
+      await this.parts.write(id, mail.parts);
+      // Another run may have sent the mail meanwhile.
+      if (run?.mayWrite() === false) throw new FencedOff();
+      const { customer, connection } = mail;
+      const mark = markKey(customer, connection, mail.identity.id);
+      const whole = { ...keysOf(id), status: 'waiting', nextTryAt: nextTryAt(0, this.#now()).toISOString() };
+      const marked = {
+        ...{ ...keysOf(mark), customer, connection, mailbox: shortHash(mail.mailboxId) },
+        ...{ keyHash: mail.identity.keyHash, storedAt: storedAt.toISOString() },
+      };
+      try {
+        await this.#table.submitTransaction([
+          ['update', whole, 'Merge'],
+          ['upsert', marked, 'Replace'],
+        ]);
+      } catch (error) {
+        // It may have been done though its answer was lost.
+        const row = await this.#read(id).catch(() => undefined);
+        if (row?.status !== 'waiting') throw storageFailure(error, doing);
+      }
+      return storedAt;
     });
-  }
-
-  async #store(mail: UndeliveredMail, run: Fence | undefined): Promise<Date> {
-    const storedAt = this.#now();
-    const id = newRecordId(storedAt, randomUUID());
-    const doing = `storing undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection}`;
-    // First the row that leads to the blobs, then the blobs, then that they are whole.
-    const row = { ...keysOf(id), ...storingRow({ ...mail, partsLeft: mail.parts.length }, storedAt) };
-    const storing = withMade(this.#table, () => this.#table.upsertEntity(row, 'Replace'));
-    await storing.catch(failing(doing));
-    await this.parts.write(id, mail.parts);
-    // Another run may have sent the mail meanwhile.
-    if (run?.mayWrite() === false) throw new FencedOff();
-    const mark = markKey(mail.customer, mail.connection, mail.identity.id);
-    const actions: TransactionAction[] = [
-      [
-        'update',
-        { ...keysOf(id), status: 'waiting', nextTryAt: nextTryAt(0, this.#now()).toISOString() },
-        'Merge',
-      ],
-      ['upsert', { ...keysOf(mark), ...markColumns(mail, storedAt) }, 'Replace'],
-    ];
-    try {
-      await this.#table.submitTransaction(actions);
-    } catch (error) {
-      // It may have been done though its answer was lost.
-      const row = await this.#read(id).catch(() => undefined);
-      if (row?.status !== 'waiting') throw storageFailure(error, doing);
-    }
-    return storedAt;
   }
 
   /**
@@ -355,14 +352,6 @@ function isDue(now: Date): string {
   );
   const isTime = `(nextTryAt le '${time}' or (nextTryAt gt '${latestTry}' and status ne 'storing'))`;
   return `status ne 'abandoned' and ${isTime} and (takenUntil le '${time}' or takenUntil gt '${latestTaking}')`;
-}
-
-function markColumns(
-  { customer, connection, mailboxId, identity }: UndeliveredMail,
-  storedAt: Date,
-): RowColumns {
-  const { keyHash } = identity;
-  return { customer, connection, mailbox: shortHash(mailboxId), keyHash, storedAt: storedAt.toISOString() };
 }
 
 function keysOf(rowKey: string): { readonly partitionKey: string; readonly rowKey: string } {

@@ -4,7 +4,16 @@ import { after, before, test } from 'node:test';
 import { BlobClient, BlockBlobClient, type ContainerClient, RestError } from '@azure/storage-blob';
 import { type ContentMemory, MailPayloads, PayloadConflict } from '../../shared/destination/claimCheck.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
-import { blobNames, bytesOf, failureOf, freshContainer, payloadOf, until } from './support.ts';
+import {
+  blobNames,
+  bytesOf,
+  contentOf,
+  failureOf,
+  freshContainer,
+  messageOf,
+  payloadOf,
+  until,
+} from './support.ts';
 
 let azurite: Azurite;
 before(async () => {
@@ -17,10 +26,9 @@ const folder = 'acme/in.box/0f-1';
 const roomy: ContentMemory = { tryGrow: () => true, shrink: () => undefined };
 const tight: ContentMemory = { tryGrow: () => false, shrink: () => undefined };
 
-const labelOf = (bytes: Buffer, fileName = 'part.bin') => ({
-  contentType: 'application/octet-stream',
-  fileName,
-  sha256: hash('sha256', bytes, 'hex'),
+const labelOf = (bytes: Buffer, fileName = 'part.bin', contentType = 'application/octet-stream') => ({
+  head: messageOf(bytes, { contentType, applicationProperties: { inboundFileName: fileName } }),
+  content: contentOf(bytes),
 });
 
 async function* piecesOf(bytes: Buffer, pieceBytes = 700_001): AsyncGenerator<Buffer> {
@@ -93,7 +101,7 @@ test('a piece as large as several blocks is cut up, in small blocks where memory
 test('the blob says what it holds, to whoever opens it by hand', async () => {
   const container = await freshContainer(azurite);
   const bytes = bytesOf(10);
-  const label = { ...labelOf(bytes, 'Rechnung "5" – ä.pdf'), contentType: 'application/pdf' };
+  const label = labelOf(bytes, 'Rechnung "5" – ä.pdf', 'application/pdf');
   await new MailPayloads(container, owner).upload('part-3', label, () => piecesOf(bytes));
   const blob = await container.getBlobClient(`${folder}/part-3`).getProperties();
   assert.equal(blob.contentType, 'application/pdf');
@@ -101,7 +109,7 @@ test('the blob says what it holds, to whoever opens it by hand', async () => {
     blob.contentDisposition,
     "attachment; filename*=UTF-8''Rechnung%20%225%22%20%E2%80%93%20%C3%A4.pdf",
   );
-  assert.equal(blob.metadata?.sha256, label.sha256);
+  assert.equal(blob.metadata?.sha256, label.content.sha256);
 });
 
 test('nobody sees a payload before it is whole, and an aborted one leaves no blob', async () => {

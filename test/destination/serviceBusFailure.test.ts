@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
 import type { FailureReason } from '../../shared/failure/failure.ts';
+import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type BrokerFaults, noFaults } from '../testbed/broker/faults.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
@@ -225,9 +226,9 @@ const errors: readonly (readonly [what: string, error: unknown, meaning: string,
   ],
   [
     'an identity that gets no token, which is not one that is refused',
-    Object.assign(new Error('secret'), { name: 'CredentialUnavailableError' }),
+    new IdentityFailure('No token for the identity id-1: the identity endpoint is throttling (HTTP 429).'),
     'token reconnect queue',
-    "The app's identity got no token for Service Bus namespace ns.example (CredentialUnavailableError). Check that the identity is assigned, and ServiceBusConnection__clientId where it is a user-assigned one.",
+    'Service Bus namespace ns.example could not be used. No token for the identity id-1: the identity endpoint is throttling (HTTP 429).',
   ],
   [
     'the errors of all tries, as the SDK bundles them, by their last',
