@@ -26,9 +26,9 @@ const shape = new RegExp(
   'i',
 );
 
-/** As C's asctime and the command `date` write it: month, day, time, perhaps the zone, year. */
+/** As C's asctime, the command `date` and browsers write it, and people in the USA: the month first, the year anywhere. */
 const monthFirst =
-  /^(?:[a-z]{2,9},? )?([a-z]{3,9})\.? (\d{1,2}),? (\d{1,2}:\d{2}(?::\d{2})?) ?([a-z]{0,5}|[+-]\d{4}) ?(\d{4})((?: [+-]\d{4})?)$/i;
+  /^(?:[a-z]{2,9}\.?,? )?([a-z]{3,9})\.? (\d{1,2}),? (?:(\d{1,2}:\d{2}(?::\d{2})?) ?([a-z]{0,5}|[+-]\d{4}) ?)?(\d{4})\b,?(?: at)?(.*)$/i;
 
 /**
  * A mail's date (RFC 5322, 3.3 and 4.3) as ISO 8601 in UTC; without a zone, or with a military one, it is taken for

@@ -126,6 +126,11 @@ describe('the envelope', () => {
       ['Mon, January 1 10:00 +0100 2024', '2024-01-01T09:00:00.000Z'],
       ['Mon Feb 31 10:00:00 2024', undefined],
       ['Mon Jan  1 10:00:00 EST 2024 +0100', undefined],
+      ['Thursday, April 09, 2003 9:00 AM', '2003-04-09T09:00:00.000Z'],
+      ['Apr. 9, 2003 at 9:00 pm -0400', '2003-04-10T01:00:00.000Z'],
+      ['Fri Mar 10 2006 13:40:00 GMT+0100 (CET)', '2006-03-10T12:40:00.000Z'],
+      ['Fri Mar 10 2006', undefined],
+      ['Fri Mar 10 20061:30', undefined],
       ['nonsense 1', undefined],
       ['', undefined],
     ];
