@@ -39,33 +39,30 @@ export function readDate(text: string): string | undefined {
   const bare = written.replace(monthFirst, '$2 $1 $5 $3 $4$6');
   const found = shape.exec(bare)?.groups;
   if (!found) return readIsoDate(bare);
-  const month = months.indexOf((found.month ?? '').toLowerCase());
+  const month = months.indexOf((found.month ?? '').toLowerCase()) / 3;
   const hour = hourOf(Number(found.hour), found.half);
-  const offset = zoneMinutes(found);
-  if (month < 0 || month % 3 !== 0 || hour === undefined || offset === undefined) return undefined;
   const [day, minute, second] = [Number(found.day), Number(found.minute), Number(found.second ?? 0)];
-  const midnight = new Date(Date.UTC(fullYear(found.year ?? ''), month / 3, day));
-  if (midnight.getUTCDate() !== day || minute > 59 || second > 60) return undefined;
-  return toIso(midnight.getTime() + ((hour * 60 + minute - offset) * 60 + second) * 1000);
+  const midnight = new Date(Date.UTC(fullYear(found.year ?? ''), month, day));
+  if (!Number.isInteger(month) || midnight.getUTCDate() !== day || minute > 59 || second > 60)
+    return undefined;
+  return toIso(midnight.getTime() + ((hour * 60 + minute - zoneMinutes(found)) * 60 + second) * 1000);
 }
 
-function hourOf(hour: number, half: string | undefined): number | undefined {
-  if (half === undefined) return hour > 23 ? undefined : hour;
-  if (hour < 1 || hour > 12) return undefined;
+function hourOf(hour: number, half: string | undefined): number {
+  if (half === undefined) return hour > 23 ? Number.NaN : hour;
+  if (hour < 1 || hour > 12) return Number.NaN;
   return (hour % 12) + (/^p/i.test(half) ? 12 : 0);
 }
 
-function zoneMinutes(found: Record<string, string | undefined>): number | undefined {
+function zoneMinutes(found: Record<string, string | undefined>): number {
   if (found.sign !== undefined) {
     const [hours, minutes] = [Number(found.zoneHours), Number(found.zoneMinutes)];
     const offset = hours * 60 + minutes;
-    if (minutes > 59 || offset > maxZoneMinutes) return undefined;
+    if (minutes > 59 || offset > maxZoneMinutes) return Number.NaN;
     return found.sign === '-' ? -offset : offset;
   }
   const name = (found.zone ?? '').toUpperCase();
-  if (name.length < 2) return 0;
-  const hours = zoneHours.get(name);
-  return hours === undefined ? undefined : Number(hours) * 60;
+  return name.length < 2 ? 0 : Number(zoneHours.get(name)) * 60;
 }
 
 function readIsoDate(text: string): string | undefined {
