@@ -24,9 +24,11 @@ export function readEnvelope(fields: readonly HeaderField[]): MailEnvelope {
 
 /** As far as it can be read from the first bytes of a mail, which may end within its header. */
 export function readEnvelopeStart(start: Buffer): MailEnvelope {
-  const bare = start.subarray(byteOrderMarkLength(start));
-  const end = /(?<!\r)\r*\n\r*\n/.exec(bare.toString('latin1'));
-  return readEnvelope(readHeaderBlock(bare.subarray(0, end?.index ?? bare.length), true).fields);
+  const text = start.toString('latin1', byteOrderMarkLength(start));
+  // Old systems end a line in a CR alone.
+  const bare = /^[^\r\n]*\r(?!\r*\n)/.test(text) ? text.replace(/\r(?!\n)/g, '\n') : text;
+  const header = Buffer.from(bare.replace(/(?<!\r)\r*\n\r*\n.*/s, ''), 'latin1');
+  return readEnvelope(readHeaderBlock(header, true).fields);
 }
 
 function readText(fields: readonly HeaderField[], key: string): string | undefined {

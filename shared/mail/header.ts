@@ -300,8 +300,7 @@ function readPairs(text: string): Pair[] {
       const last = pairs.at(-1);
       // `filename=a;b.pdf`: what stands behind an unquoted semicolon and is no parameter.
       const isMore = last && namesAFile.test(last.name) && piece !== '' && text[at - 1] === ';';
-      const before = text.slice(0, at - 1).trimEnd();
-      if (isMore && !before.endsWith('"')) last.value += `;${piece}`;
+      if (isMore) last.value += `;${piece}`;
       at = next < 0 ? text.length : next + 1;
       continue;
     }
@@ -316,8 +315,7 @@ function readPairs(text: string): Pair[] {
       // RFC 5322, 3.2.4; but a backslash before a letter or a digit is one of a Windows path.
       const value = text.slice(start + 1, valueEnd).replace(/\\([^A-Za-z0-9\x80-\uffff])/g, '$1');
       pairs.push({ name, value });
-      at = close ? valueEnd + 1 : valueEnd;
-      if (text[at] === ';') at++;
+      at = valueEnd + 1;
     } else {
       const semicolon = text.indexOf(';', start);
       const valueEnd = semicolon < 0 ? text.length : semicolon;

@@ -112,6 +112,7 @@ describe('the envelope', () => {
       ['Mon, 1 Jan 2024 12:05 AM +0000', '2024-01-01T00:05:00.000Z'],
       ['1 Jan 2024 3:05:07 p.m. -0000', '2024-01-01T15:05:07.000Z'],
       ['1 Jan 2024 13:05 PM +0000', undefined],
+      ['1 Jan 2024 10:60 +0000', undefined],
       ['Sat, 31 Feb 2024 10:00:00 +0000', undefined],
       ['Thu, 29 Feb 2024 10:00:00 GMT', '2024-02-29T10:00:00.000Z'],
       ['Wed, 29 Feb 2023 10:00:00 GMT', undefined],
@@ -187,5 +188,7 @@ describe('the envelope', () => {
       subject: 'x',
     });
     assert.deepEqual(readEnvelopeStart(Buffer.from(`${head}text of it`)), { from: 'a@b', subject: 'x' });
+    const old = 'From: a@b\rSubject: x\r y\r\rTo: text';
+    assert.deepEqual(readEnvelopeStart(Buffer.from(old)), { from: 'a@b', subject: 'x y' });
   });
 });

@@ -377,6 +377,8 @@ describe('parameters', () => {
   const kinds: [string, string, string][] = [
     ['attachment; filename="a "quoted" b.pdf"; size=3', 'filename', 'a "quoted" b.pdf'],
     ['attachment; filename=a;b.pdf; size=4', 'filename', 'a;b.pdf'],
+    ['attachment; filename="a;b.pdf', 'filename', 'a;b.pdf'],
+    ['attachment; filename="a";b.pdf', 'filename', 'a'],
     ['attachment; filename=my file (1).pdf', 'filename', 'my file (1).pdf'],
     ['attachment; filename="C:\\TEMP\\scan.pdf"', 'filename', 'C:\\TEMP\\scan.pdf'],
     ['attachment; filename="a\\"b.pdf"', 'filename', 'a"b.pdf'],
