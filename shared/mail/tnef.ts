@@ -144,14 +144,16 @@ async function readBody(
   codePage: string,
 ): Promise<WinmailPart[] | undefined> {
   const forms: WinmailPart[] = [];
+  const add = (mediaType: string, text = '') =>
+    forms.push({ mediaType, charset: 'utf-8', bytes: Buffer.from(text) });
   const text = textOf(message.get(property.body) ?? plain, codePage);
-  if (text) forms.push({ mediaType: 'text/plain', charset: 'utf-8', bytes: Buffer.from(text) });
+  if (text) add('text/plain', text);
   const html = message.get(property.bodyHtml);
   if (html && html.bytes.length > 0) {
     const declared = message.get(property.internetCodePage);
-    const charset =
-      html.type === type.unicode ? 'utf-16le' : declared && `cp${declared.bytes.readUInt32LE(0)}`;
-    forms.push({ mediaType: 'text/html', bytes: html.bytes, ...(charset && { charset }) });
+    const charset = declared && `cp${declared.bytes.readUInt32LE(0)}`;
+    if (html.type !== type.binary) add('text/html', textOf(html, charset ?? codePage));
+    else forms.push({ mediaType: 'text/html', bytes: html.bytes, ...(charset && { charset }) });
     return forms;
   }
   const packed = message.get(property.rtfCompressed);
@@ -159,8 +161,7 @@ async function readBody(
   const rtf = decompressRtf(packed.bytes);
   if (rtf === undefined) return forms.length > 0 ? forms : undefined;
   const read = await readRtf(rtf);
-  if (read.mediaType === 'text/html' || forms.length === 0)
-    forms.push({ mediaType: read.mediaType, charset: 'utf-8', bytes: Buffer.from(read.text) });
+  if (read.mediaType === 'text/html' || forms.length === 0) add(read.mediaType, read.text);
   return forms;
 }
 

@@ -154,6 +154,23 @@ describe('a winmail.dat', () => {
     assert.equal(unpacked?.attachments[0]?.fileName, 'Счет.pdf');
   });
 
+  test('gives its text from whichever property holds it, in the charset that it says', async () => {
+    const [plain, html] = [Buffer.from('d1f7e5f2', 'hex'), Buffer.from('3c703ed1f7e5f2', 'hex')];
+    const codePage = Buffer.from('0300de3f', 'hex');
+    const binary = properties([[0x0102, 0x1013, html]]).subarray(4);
+    const bodies: [Buffer, string][] = [
+      [attribute(1, 0x800c, plain), body('Счет')],
+      [attribute(1, 0x9003, properties([[0x001f, 0x1000, unicode('Счет')]])), body('Счет')],
+      [attribute(1, 0x9003, properties([[0x001f, 0x1013, unicode('<p>Счет')]])), htmlBody('<p>Счет')],
+      [attribute(1, 0x9003, Buffer.concat([uint32(2), codePage, uint32(1251), binary])), htmlBody('<p>Счет')],
+    ];
+    bodies.push([withRtf(rtfOf('{\\rtf1}')), body('')]);
+    for (const [attributes, sent] of bodies) {
+      const bytes = tnef(attribute(1, 0x9007, Buffer.concat([uint32(1251), uint32(0)])), attributes);
+      assert.deepEqual(shown(await split(`${head}${winmail(bytes)}`)), [sent]);
+    }
+  });
+
   test('keeps an embedded message as it is', async () => {
     const inner = tnef(file('a.pdf', Buffer.from('x')));
     const outer = tnef(
