@@ -166,7 +166,8 @@ export function chooseCharset(
   if (valid && !mayShift) return { charset: utf8, misdeclared: false };
   const meta = html ? findCharset(metaCharset(bytes)) : 'undeclared';
   const misdeclared = found !== 'undeclared';
-  if (meta !== 'undeclared' && meta.kind !== 'utf-8') return { charset: meta, misdeclared };
+  // A text in which an ASCII meta tag can be read is not UTF-16; and a page must not turn itself into UTF-7.
+  if (meta !== 'undeclared' && !meta.kind.startsWith('utf')) return { charset: meta, misdeclared };
   return { charset: valid ? utf8 : windows1252, misdeclared };
 }
 
@@ -213,7 +214,5 @@ function isMostlyUtf8(bytes: Buffer): boolean {
 
 function metaCharset(bytes: Buffer): string | undefined {
   const head = bytes.toString('latin1', 0, Math.min(metaBytes, bytes.length));
-  const found = /<meta[^>]{1,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})/i.exec(head)?.[1];
-  // A text in which an ASCII meta tag can be read is not UTF-16; and a page must not turn itself into UTF-7.
-  return found === undefined || /^utf-?(?:7|16|32)/i.test(found) ? undefined : found;
+  return /<meta[^>]{1,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})/i.exec(head)?.[1];
 }

@@ -335,3 +335,11 @@ describe('flowed text', () => {
     assert.equal(await flowed(`${text}end\n`), `${'word '.repeat(100_000)}end\n`);
   });
 });
+
+test('HTML in which a meta tag can be read is in no charset of wide characters, whatever the tag says', async () => {
+  for (const name of ['unicode', 'ucs-2', 'utf-16', 'utf-7']) {
+    const text = `<meta charset="${name}">Gr\xfcn +AGE- x`;
+    const mail = Buffer.from(`${head}Content-Type: text/html\r\n\r\n${text}`, 'latin1');
+    assert.deepEqual(shown(await split(mail)), [htmlBody(text)]);
+  }
+});
