@@ -7,6 +7,8 @@ const metaBytes = 1024;
 /** How much of a text that is no UTF-8 is looked at, and how many whole characters outweigh a broken one. */
 const sampleBytes = 256 * 1024;
 const wholePerBroken = 8;
+/** Some Chinese words in UTF-16 are ASCII too, but not a line of them. */
+const minNarrowBytes = 16;
 
 /** A charset that we can decode. */
 export type Charset =
@@ -155,7 +157,7 @@ export function chooseCharset(
   const marked = markedCharset(bytes);
   if (marked && (found === 'undeclared' || (found.kind !== 'utf-16' && found.kind !== 'utf-32')))
     return { charset: marked, misdeclared: found !== 'undeclared' && found.kind !== marked.kind };
-  if (found !== 'undeclared' && isUtf8(bytes) && !isAscii(bytes) && cantBe(found, bytes))
+  if (found !== 'undeclared' && isUtf8(bytes) && cantBe(found, bytes))
     return { charset: utf8, misdeclared: true };
   if (found !== 'undeclared' && found.kind !== 'utf-8') return { charset: found, misdeclared: false };
   if (found === 'undeclared' && isIso2022Jp(bytes))
@@ -171,8 +173,11 @@ export function chooseCharset(
   return { charset: valid ? utf8 : windows1252, misdeclared };
 }
 
-/** Whether bytes beyond ASCII are none of the charset, so that decoding them would lose them. */
+/** Whether decoding what is valid UTF-8 would lose it: bytes beyond ASCII are none of the charset, or it has wider ones. */
 function cantBe(charset: Charset, bytes: Buffer): boolean {
+  if (charset.kind === 'utf-16' || charset.kind === 'utf-32')
+    return bytes.length > minNarrowBytes && !bytes.includes(0);
+  if (isAscii(bytes)) return false;
   if (charset.kind !== 'table') return charset.kind === 'shifted';
   return iconv.decode(bytes.subarray(0, sampleBytes), charset.codec).includes('\ufffd');
 }

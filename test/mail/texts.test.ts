@@ -343,3 +343,14 @@ test('HTML in which a meta tag can be read is in no charset of wide characters, 
     assert.deepEqual(shown(await split(mail)), [htmlBody(text)]);
   }
 });
+
+test('a text without a zero is in no charset of wide characters, although it declares one', async () => {
+  for (const charset of ['utf-16', 'unicode', 'utf-32']) {
+    const mail = await split(`${head}${part(`text/plain; charset=${charset}`, 'Grüße, all of you!')}`);
+    assert.deepEqual(shown(mail), [body('Grüße, all of you!')]);
+    assert.match(mail.warning ?? '', /charset/);
+  }
+  const wide = Buffer.from('你好', 'utf16le').swap16().toString('base64');
+  const inBase64 = 'Content-Transfer-Encoding: base64\r\n';
+  assert.deepEqual(await parts(part('text/plain; charset=utf-16be', wide, inBase64)), [body('你好')]);
+});
