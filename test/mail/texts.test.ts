@@ -110,6 +110,9 @@ describe('which text is the body', () => {
     assert.deepEqual(await parts(multipart('mixed', html('<p>b'), plain('a&b'))), [
       htmlBody('<p>b<br/>\n<pre style="white-space: pre-wrap">a&amp;b</pre>'),
     ]);
+    assert.deepEqual(await parts(multipart('mixed', plain('a&b'), html('<p>b')), { bodyFormat: 'html' }), [
+      htmlBody('<pre style="white-space: pre-wrap">a&amp;b</pre><br/>\n<p>b'),
+    ]);
   });
 });
 
