@@ -61,7 +61,7 @@ const rtfOf = (text: string) => {
 };
 const withRtf = (rtf: Buffer) => attribute(1, 0x9003, properties([[0x0102, 0x1009, rtf]]));
 const encapsulated =
-  "{\\rtf1\\ansi\\ansicpg1252\\fromhtml1 {\\fonttbl{\\f0 Arial;}}\r\n{\\*\\htmltag64 <p>}\\htmlrtf {\\b \\htmlrtf0 Gr\\'fc\\u223 ?e \\{x\\}{\\*\\htmltag84 &nbsp;}\\htmlrtf }\\htmlrtf0 {\\*\\htmltag72 </p>}}";
+  "{\\rtf1\\ansi\\ansicpg1252\\fromhtml1 {\\fonttbl{\\f0 \\'fcArial;}}\r\n{\\*\\htmltag64 <p>}\\htmlrtf {\\b \\htmlrtf0 Gr\\'fc\\u223 ?e \\{x\\}{\\*\\htmltag84 &nbsp;}\\htmlrtf }\\htmlrtf0 {\\*\\htmltag72 </p>}}";
 
 const inBase64 = 'Content-Transfer-Encoding: base64\r\n';
 const winmail = (bytes: Buffer, type = 'application/ms-tnef') =>

@@ -29,12 +29,13 @@ test('encoded words are decoded as libmime does', () => {
   );
 });
 
-test('encoded words may hold question marks that should be encoded, and name no charset', () => {
+test('encoded words may hold what should not stand in them, and name no charset', () => {
   const words: [string, string][] = [
     ['=?utf-8?Q?Was_ist_das??=', 'Was ist das?'],
     ['=?utf-8?Q?a?b_=C3=BC?= =?utf-8?Q?c?=', 'a?b üc'],
     ['=?utf-8?Q?never ended =?utf-8?Q?=C3=BC?=', '=?utf-8?Q?never ended ü'],
     ['=?utf-8?B?w7w=?= ?=', 'ü ?='],
+    ['=?utf-8?B?w7zD-vA==?=', 'üü'],
     ['=??Q?Gr=C3=BC=C3=9Fe?= =??B?w7w=?=', 'Grüßeü'],
   ];
   for (const [word, text] of words) assert.equal(decodeWords(word), text);

@@ -73,7 +73,7 @@ test('a header of any bytes and any length is decided in time', () => {
 });
 
 test('what no person reads to its end costs little, whatever the patterns', () => {
-  const { takesWhole, takesPart } = parsePatterns('*?z*,'.repeat(819)) ?? assert.fail();
+  const { takesWhole, takesPart } = parsePatterns('*z,'.repeat(1365)) ?? assert.fail();
   for (const [name, value, rules] of [
     ['Subject', 'x'.repeat(250_000), { subject: takesPart }],
     ['To', 'a@b, '.repeat(52_000), { to: takesWhole }],
