@@ -284,7 +284,7 @@ export class LeafCollector {
   async #takeSigned(inner: Buffer): Promise<void> {
     this.signatures++;
     this.count--;
-    const scanner = new MultipartScanner({ part: 'whole', count: this.#entities });
+    const scanner = new MultipartScanner({ count: this.#entities });
     const depth = this.#open.length;
     for (const event of scanner.push(inner)) await this.take(event);
     for (const event of scanner.end()) await this.take(event);

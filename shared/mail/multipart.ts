@@ -39,8 +39,8 @@ const partOutside = 'a part in it stands outside of its multipart';
 export interface ScanOptions {
   /** How many entities there were, counted on. */
   readonly count: { entities: number };
-  /** What is read is no mail but a part: of a multipart whose header was read, its body. */
-  readonly part?: 'whole' | { readonly bodyOf: Entity };
+  /** What is read is the body of a multipart whose header was read. */
+  readonly bodyOf?: Entity;
 }
 
 /**
@@ -77,10 +77,9 @@ export class MultipartScanner {
   #undecided: Entity | undefined;
   #encoded: EncodedMultipart | undefined;
 
-  constructor({ count, part }: ScanOptions) {
+  constructor({ count, bodyOf }: ScanOptions) {
     this.#count = count;
-    if (part !== undefined) this.#state = 'head';
-    if (typeof part === 'object') this.#openMultipart(part.bodyOf);
+    if (bodyOf) this.#openMultipart(bodyOf);
   }
 
   *push(block: Buffer): Generator<MimeEvent> {
@@ -366,7 +365,7 @@ class EncodedMultipart {
   readonly #scanner: MultipartScanner;
 
   constructor(multipart: Entity, count: { entities: number }) {
-    this.#scanner = new MultipartScanner({ part: { bodyOf: multipart }, count });
+    this.#scanner = new MultipartScanner({ bodyOf: multipart, count });
   }
 
   push(bytes: Buffer): Generator<MimeEvent> {

@@ -53,6 +53,7 @@ const file = (name: string, data: Buffer) =>
         [0x001e, 0x370e, Buffer.from('application/pdf\0')],
       ]),
     ),
+    attribute(2, 0x8012, Buffer.alloc(14)),
   ]);
 
 const rtfOf = (text: string) => {

@@ -154,6 +154,8 @@ describe('a text', () => {
   test('is decoded by every name of its charset', () => {
     const kinds: [string[], string, string][] = [
       [['iso-2022-jp', 'csISO2022JP', 'cp50221', 'ISO-2022-JP-1'], '1b2442243324731b2842', 'こん'],
+      [['iso-2022-jp-1'], '1b24284430211b2842', '丂'],
+      [['iso-2022-jp', 'cp50221'], '1b2849311b2842', 'ｱ'],
       [['iso-2022-kr', 'csISO2022KR'], '1b2429430e4751315b0f', '한글'],
       [['hz-gb-2312', 'hz'], '7e7b44633a437e7d', '你好'],
       [['uhc', 'ks_c_5601-1987', 'windows-949'], 'c7d1b1db', '한글'],
