@@ -63,8 +63,6 @@ export class Flight {
   #settledAtMs = performance.now();
   /** Settled, and not forgotten before the session has ended well. */
   readonly #unconfirmed: string[] = [];
-  /** Mails that are no candidates any more. */
-  progress = 0;
 
   constructor(options: FlightOptions) {
     this.#options = options;
@@ -131,7 +129,6 @@ export class Flight {
       await way.known.record(identity).catch((error: unknown) => this.#fail(error, 'recording deliveries'));
     }
     this.#journal(apart, fate);
-    this.progress += 1;
     this.#unsettled.push({ mail, identity, isLeftOut: fate.kind === 'left-out' });
     const waitedMs = performance.now() - this.#settledAtMs;
     if (this.#unsettled.length < settleMails && waitedMs < settleEveryMs) return;
@@ -157,7 +154,6 @@ export class Flight {
   #noteGone(mail: MailRef): void {
     const { way, passedOver } = this.#options;
     way.tries.addGone(mail);
-    this.progress += 1;
     // A server that lists it again in this run's next session would be asked again and again.
     passedOver.add(mail.key);
   }

@@ -137,7 +137,7 @@ class Drain {
       throw error;
     });
     let flight: Flight | undefined;
-    const passedOver = this.#passedOver.size;
+    const done = this.#settledKeys.size + this.#passedOver.size;
     try {
       const { known, wasRead } = await this.#untilCut(this.#openMailbox(session));
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
@@ -160,9 +160,6 @@ class Drain {
       const isComplete = !session.hasMore && !limits.hasStoppedLooking;
       if (!onlyKey && isComplete) this.#run.tries.noteAllListed();
       if (wasRead && isComplete) await this.#untilCut(known.keepOnly(keys));
-      // The next list reaches past those that are passed over.
-      const hasProgressed = flight ? flight.progress > 0 : this.#passedOver.size > passedOver;
-      if (!onlyKey) this.hasMore = session.hasMore && hasProgressed;
     } finally {
       // Those, too, that were marked before the list failed.
       this.#tellOfLeftOut(session);
@@ -171,6 +168,9 @@ class Drain {
       this.tally.fail(session.leftRead);
       this.#lookedAt = session.lookedAt ?? this.#lookedAt;
     }
+    // The next list reaches past those that are passed over.
+    const hasProgressed = this.#settledKeys.size + this.#passedOver.size > done;
+    if (!onlyKey) this.hasMore = session.hasMore && hasProgressed;
   }
 
   /** Mails that the filters leave out, and that were marked as read; gives how many. */

@@ -181,6 +181,25 @@ test('of a server that keeps what it was told to delete a run sends each mail on
   }
 });
 
+for (const [index, answer] of ['-ERR no such message', '-ERR can not read it'].entries()) {
+  test(`a first page of mails that a server lists and can't hand over (${answer}) keeps none behind it`, async () => {
+    const name = `refused-${index}`;
+    const isRefused = (command: string) => /^RETR \d+/.test(command) && Number(command.slice(5)) <= 2_000;
+    const server = await startScriptedServer({
+      mails: twoPartMails(name, 2_001, 10),
+      answer: (command) => (isRefused(command) ? `${answer}\r\n` : undefined),
+    });
+    try {
+      await bed.addConnection(name, serverColumns('POP3', server.port));
+      const poll = await bed.openInstance(undefined, { POLL_TIME_BUDGET_SECONDS: '60' });
+      await poll(name);
+      assert.deepEqual(arrived(bed, name), [`${name} 2000: 1 2`]);
+    } finally {
+      await server.stop();
+    }
+  });
+}
+
 for (const [how, answer] of [
   ['is not known any more', 'TAG OK done\r\n'],
   ['is told to be expunged', 'TAG NO [EXPUNGEISSUED] gone\r\n'],
