@@ -86,9 +86,7 @@ export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
     if (mail.whole && !sharesMemory(apart.parts, mail.whole)) mail.freeBytes();
     return { kind: 'apart', mail, identity, known, memory, ...apart };
   } catch (error) {
-    memory?.release();
-    mail.release();
-    if (identity) way.risks.end(identity.id);
+    letGo({ mail, memory, identity }, way);
     const failure = toFailure(error, 'taking a mail apart');
     return { kind: 'left', failure, atFault: faultOf(failure, mail) };
   }
@@ -98,12 +96,20 @@ export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
 export async function bring(apart: ApartMail, way: Way): Promise<Fate> {
   const fate: Fate = apart.known ?? (await push(apart, way));
   apart.pushing.end('failure' in fate ? fate.failure : undefined);
-  way.risks.end(apart.identity.id);
   await apart.contents.dispose();
   // Before the settle, which may wait for the fetch, which waits for memory.
-  apart.memory?.release();
-  apart.mail.release();
+  letGo(apart, way);
   return fate;
+}
+
+/** Nothing of the mail is in memory any more, and it has brought nothing down. */
+function letGo(
+  { mail, memory, identity }: Pick<ApartMail, 'mail' | 'memory'> & { identity: MailIdentity | undefined },
+  { risks }: Way,
+): void {
+  memory?.release();
+  mail.release();
+  if (identity) risks.end(identity.id);
 }
 
 async function push(apart: ApartMail, way: Way): Promise<Fate> {
