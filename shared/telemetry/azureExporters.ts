@@ -23,12 +23,6 @@ export interface ExporterOptions {
  */
 const retryOptions = { maxRetries: 0 };
 
-/** The exporter can be told these by the environment only, which it reads when it is made. */
-const quiet = {
-  APPLICATION_INSIGHTS_NO_STATSBEAT: 'true',
-  APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true',
-};
-
 /** The exporters to the ingestion endpoint of a resource, without the library's own statistics about itself. */
 export function createExporters({ connectionString, credential, requestMs, onRefusal }: ExporterOptions) {
   const options: AzureMonitorExporterOptions = {
@@ -38,11 +32,14 @@ export function createExporters({ connectionString, credential, requestMs, onRef
     ...(credential === undefined ? {} : { credential: reporting(credential, onRefusal) }),
     ...localEndpoint(connectionString),
   };
-  return withEnvironment(quiet, () => ({
+  // They can be told so by the environment only, which they read when they are made.
+  process.env.APPLICATION_INSIGHTS_NO_STATSBEAT ??= 'true';
+  process.env.APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED ??= 'true';
+  return {
     spans: new AzureMonitorTraceExporter(options),
     metrics: new AzureMonitorMetricExporter(options),
     logs: new AzureMonitorLogExporter(options),
-  }));
+  };
 }
 
 /** The exporter makes https of any http; a server on this machine, for tests, is taken at its word. */
@@ -93,14 +90,4 @@ function refusalOf(status: number, hasIdentity: boolean): string {
       : `${refused} If the resource takes no telemetry without an identity, set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD.`;
   }
   return `${refused} Copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource.`;
-}
-
-function withEnvironment<T>(values: Readonly<Record<string, string>>, make: () => T): T {
-  const added = Object.entries(values).filter(([name]) => process.env[name] === undefined);
-  for (const [name, value] of added) process.env[name] = value;
-  try {
-    return make();
-  } finally {
-    for (const [name] of added) delete process.env[name];
-  }
 }

@@ -83,6 +83,14 @@ test('what is sent arrives at the ingestion endpoint and says which app it is fr
   assert.deepEqual([...roles], ['mail-app']);
 });
 
+test('no metric but the app’s own is sent', () => {
+  const names = ingestion.ofType('MetricData').flatMap(({ data }) => data.baseData.metrics ?? []);
+  assert.deepEqual(
+    names.filter(({ name }) => !name.startsWith('email.')),
+    [],
+  );
+});
+
 test('mails, messages and bytes are counted by customer, connection and protocol', () => {
   assert.equal(total('email.mails', imapOf('anna')), 3);
   assert.equal(total('email.messages', imapOf('anna')), 3);

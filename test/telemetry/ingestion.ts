@@ -65,11 +65,11 @@ export async function startIngestion(
   const authorizations: (string | undefined)[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     paths.add(`${request.method} ${request.url}`);
-    authorizations.push(request.headers.authorization);
     const body = await readBody(request);
+    authorizations.push(request.headers.authorization);
     if (ingestion.mode === 'silent') return;
     if (ingestion.mode !== 'answering') {
-      response.writeHead(ingestion.mode);
+      response.writeHead(ingestion.mode, ingestion.mode === 429 ? { 'retry-after': '600' } : {});
       return void response.end();
     }
     const items = JSON.parse(body) as Envelope[];

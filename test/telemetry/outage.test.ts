@@ -54,8 +54,9 @@ test('an endpoint that was silent for a while costs neither what comes after it 
   const before = await usedMiB(ingestion);
 
   ingestion.mode = 'silent';
+  const asked = ingestion.authorizations.length;
   poll(telemetry, 6_000, 'during');
-  await wait(1_000);
+  await until('requests are given up for others', () => ingestion.authorizations.length > asked + 4);
   const during = await usedMiB(ingestion);
   ingestion.mode = 'answering';
   poll(telemetry, 1, 'after');
@@ -66,6 +67,19 @@ test('an endpoint that was silent for a while costs neither what comes after it 
   );
   assert.ok(during > before + 10, 'the outage was felt');
   assert.ok(afterwards < before + 8, `${before} MiB before, ${afterwards} MiB after`);
+});
+
+test('an endpoint that asks for ten minutes of rest holds up nothing that comes after it', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context, 429);
+  const errors: string[] = [];
+  const log: Log = { ...quiet, error: (sentence) => errors.push(sentence) };
+  poll(telemetry, 100, 'throttled');
+  await until('it was asked', () => ingestion.authorizations.length > 0);
+  ingestion.mode = 'answering';
+  poll(telemetry, 100, 'after');
+  await until('what comes after it', () => ingestion.ofType('RequestData').length > 0);
+  telemetry.follow(log, undefined);
+  assert.deepEqual(errors, [], 'the setting is not to blame');
 });
 
 async function sentenceAfter(telemetry: Telemetry): Promise<readonly string[]> {
@@ -88,6 +102,7 @@ for (const [status, advice] of [
     401,
     'If the resource takes no telemetry without an identity, set APPLICATIONINSIGHTS_AUTHENTICATION_STRING to Authorization=AAD.',
   ],
+  [402, "The resource's daily cap is reached: raise it, or send less."],
   [400, 'Copy APPLICATIONINSIGHTS_CONNECTION_STRING anew from the resource.'],
 ] as const) {
   test(`ingestion that refuses with ${status} is said once in the log`, async (context) => {
