@@ -262,7 +262,7 @@ async function carryOut(
   await state.write({
     ...(state.hasBegun ? {} : first),
     ...outcomeOf(result, entity, now()),
-    ...changed({ unfetchable: tries.toColumn(), lookedAt: result.lookedAt ?? '' }, before),
+    ...{ unfetchable: tries.toColumn(), lookedAt: result.lookedAt ?? '' },
     ...(risks.changedColumn === undefined ? {} : { riskyMails: risks.changedColumn }),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
     ...(isOutdated || result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
@@ -272,13 +272,6 @@ async function carryOut(
 
 function hasOutcome({ lastStatus }: ConnectionState): boolean {
   return lastStatus === 'ok' || lastStatus === 'failed';
-}
-
-/** The columns of `next` that are not as they were. */
-function changed(next: Partial<ConnectionState>, before: ConnectionState): Partial<ConnectionState> {
-  return Object.fromEntries(
-    Object.entries(next).filter(([name, value]) => value !== (Reflect.get(before, name) ?? '')),
-  );
 }
 
 function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Partial<ConnectionState> {
