@@ -73,7 +73,7 @@ export function createAdapter(env: Env) {
     sendsTelemetry: read.ok && sendsTelemetry(read.settings),
 
     schedulePolls: (call: HostCall) =>
-      carryOut(call, 'scheduling polls', async ({ log }) => (await scheduling()).tick(log)),
+      carryOut(call, 'scheduling polls', async ({ log }) => (await scheduling())(log)),
 
     pollMailbox: (order: unknown, call: HostCall) =>
       carryOut(call, 'polling a mailbox', async (invocation) => {

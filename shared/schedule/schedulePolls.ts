@@ -18,15 +18,6 @@ export interface SchedulerDependencies {
   readonly now: () => Date;
 }
 
-/** Looks for the connections that are due, at each tick. */
-export interface Scheduler {
-  /**
-   * Orders a poll of each connection that is due. The table is read in one pass, while orders are put already.
-   * An order that can't be put doesn't stop the others; the tick rejects with a `Failure` in the end.
-   */
-  tick(log: Log): Promise<void>;
-}
-
 /** An order lives for 60 s, so a tick must have put all of them long before. */
 const putsInFlight = 48;
 
@@ -36,40 +27,40 @@ const maxRowLines = 10;
 const hourMs = 3_600_000;
 
 /**
- * A process's scheduler. What is not due the service leaves out of its answer; at the first tick of the process
- * and of each hour all rows are read, so that one whose state can't be (a time from a clock that was fast, or no
- * time at all) is found as well. The queue is made at the first tick, due or not: until it is there, the host
- * that waits for orders logs an error every two seconds.
+ * A process's scheduler, to be called at each tick: it orders a poll of each connection that is due. The table is read
+ * in one pass, while orders are put already; an order that can't be put doesn't stop the others, and the tick rejects
+ * with a `Failure` in the end. What is not due the service leaves out of its answer; at the first tick of the process
+ * and of each hour all rows are read, so that one whose state can't be (a time from a clock that was fast, or no time
+ * at all) is found as well. The queue is made at the first tick, due or not: until it is there, the host that waits for
+ * orders logs an error every two seconds.
  */
-export function createScheduler(dependencies: SchedulerDependencies): Scheduler {
+export function createScheduler(dependencies: SchedulerDependencies): (log: Log) => Promise<void> {
   const { connections, openOrders, makeOrderQueue, now } = dependencies;
   let lastFullHour: number | undefined;
   let isQueueMade = false;
 
-  return {
-    async tick(log) {
-      const time = now();
-      const hour = Math.floor((time.getTime() + earlyTickMs) / hourMs);
-      const isFull = hour !== lastFullHour;
-      const warn = boundedWarnings(log, maxRowLines, 'Further rows of this kind are left out.');
-      const dueKeys = async function* (): AsyncIterable<ConnectionKey> {
-        for await (const entity of connections.find(isFull ? undefined : dueFilter(time), dueColumns)) {
-          const trouble = isFull ? troubleOf(entity, time) : undefined;
-          if (trouble !== undefined) warn(trouble);
-          const { customer, connection } = entity.key;
-          const isNamed = isStorableKey(customer) && isStorableKey(connection);
-          if (isNamed && isDue(entity.columns, time)) yield entity.key;
-        }
-      };
-      const [put, made] = await Promise.allSettled([
-        putOrders(dueKeys(), openOrders, log),
-        isQueueMade ? undefined : makeOrderQueue(),
-      ]);
-      for (const end of [put, made]) if (end.status === 'rejected') throw end.reason;
-      if (put.status === 'fulfilled' && put.value !== undefined) throw put.value;
-      isQueueMade = true;
-      lastFullHour = hour;
-    },
+  return async (log) => {
+    const time = now();
+    const hour = Math.floor((time.getTime() + earlyTickMs) / hourMs);
+    const isFull = hour !== lastFullHour;
+    const warn = boundedWarnings(log, maxRowLines, 'Further rows of this kind are left out.');
+    const dueKeys = async function* (): AsyncIterable<ConnectionKey> {
+      for await (const entity of connections.find(isFull ? undefined : dueFilter(time), dueColumns)) {
+        const trouble = isFull ? troubleOf(entity, time) : undefined;
+        if (trouble !== undefined) warn(trouble);
+        const { customer, connection } = entity.key;
+        const isNamed = isStorableKey(customer) && isStorableKey(connection);
+        if (isNamed && isDue(entity.columns, time)) yield entity.key;
+      }
+    };
+    const [put, made] = await Promise.allSettled([
+      putOrders(dueKeys(), openOrders, log),
+      isQueueMade ? undefined : makeOrderQueue(),
+    ]);
+    for (const end of [put, made]) if (end.status === 'rejected') throw end.reason;
+    if (put.status === 'fulfilled' && put.value !== undefined) throw put.value;
+    isQueueMade = true;
+    lastFullHour = hour;
   };
 }
 

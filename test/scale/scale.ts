@@ -111,7 +111,7 @@ async function withAccount(count: number, work: (env: Env) => Promise<void>): Pr
 async function startTicks(storage: Storage): Promise<(nowMs: number) => Promise<number>> {
   let ordered = 0;
   let timeMs = 0;
-  const scheduler = createScheduler({
+  const tick = createScheduler({
     connections: await storage.connections(),
     openOrders: async () => {
       const put = await storage.orders();
@@ -126,7 +126,7 @@ async function startTicks(storage: Storage): Promise<(nowMs: number) => Promise<
   return async (nowMs) => {
     ordered = 0;
     timeMs = nowMs;
-    await scheduler.tick(quiet);
+    await tick(quiet);
     return ordered;
   };
 }

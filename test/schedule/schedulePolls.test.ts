@@ -8,7 +8,6 @@ import { makeOrderQueue, ordersOn } from '../../shared/schedule/orderQueue.ts';
 import {
   createScheduler,
   type PutOrder,
-  type Scheduler,
   type SchedulerDependencies,
 } from '../../shared/schedule/schedulePolls.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
@@ -40,7 +39,7 @@ const hourMs = 3_600_000;
 let warnings: string[] = [];
 const log: Log = { info() {}, warn: (sentence) => warnings.push(sentence), error() {} };
 
-function schedulerAt(clock: { now: Date }, change: Partial<SchedulerDependencies> = {}): Scheduler {
+function schedulerAt(clock: { now: Date }, change: Partial<SchedulerDependencies> = {}) {
   warnings = [];
   return createScheduler({
     connections: openConnectionStore(table),
@@ -75,39 +74,39 @@ test('a tick 3 ms early finds what is due at its second, in a pass over all and 
   await addRow('at-noon', { nextRunAt: noon });
   await addRow('a-minute-later', { nextRunAt: '2026-01-01T12:01:00.000Z' });
   const clock = { now: early };
-  const scheduler = schedulerAt(clock);
-  await scheduler.tick(log);
+  const tick = schedulerAt(clock);
+  await tick(log);
   assert.deepEqual(await ordered(), ['at-noon']);
   clock.now = new Date('2026-01-01T12:00:59.997Z');
   await addRow('at-noon', { nextRunAt: '2026-01-01T12:02:00.000Z' });
-  await scheduler.tick(log);
+  await tick(log);
   assert.deepEqual(await ordered(), ['a-minute-later']);
 });
 
 test('the first tick makes the queue of orders, whatever is due', async () => {
   await addRow('idle', { nextRunAt: '2026-01-01T12:03:00.000Z' });
   assert.equal(await queue.exists(), false);
-  const scheduler = schedulerAt({ now: early });
-  await scheduler.tick(log);
+  const tick = schedulerAt({ now: early });
+  await tick(log);
   assert.equal(await queue.exists(), true);
   await queue.delete();
-  await scheduler.tick(log);
+  await tick(log);
   assert.equal(await queue.exists(), false, 'and no later one does, which would be a request a minute');
 });
 
 test('a due time from a clock that was a day fast is found at the next hour, and said', async () => {
   const clock = { now: new Date('2026-01-01T12:10:00Z') };
-  const scheduler = schedulerAt(clock);
-  await scheduler.tick(log);
+  const tick = schedulerAt(clock);
+  await tick(log);
   await addRow('a-day-fast', { nextRunAt: '2026-01-02T12:10:00.000Z' });
   await addRow('daily', { nextRunAt: '2026-01-02T12:10:00.000Z', pollingIntervalSeconds: 86_400 });
   for (let minute = 11; minute <= 59; minute += 16) {
     clock.now = new Date(`2026-01-01T12:${minute}:00Z`);
-    await scheduler.tick(log);
+    await tick(log);
   }
   assert.deepEqual(await ordered(), [], 'the service leaves it out of what it answers');
   clock.now = new Date('2026-01-01T12:59:59.997Z');
-  await scheduler.tick(log);
+  await tick(log);
   assert.deepEqual(await ordered(), ['a-day-fast']);
   assert.deepEqual(warnings, [
     'Connection acme/a-day-fast had a nextRunAt further ahead than its interval, from a clock that was fast or edited by hand. It is polled now.',
@@ -116,21 +115,21 @@ test('a due time from a clock that was a day fast is found at the next hour, and
 
 test('a process that has just started reads all rows at its first tick', async () => {
   await addRow('a-day-fast', { nextRunAt: '2026-01-02T12:10:00.000Z' });
-  await schedulerAt({ now: new Date('2026-01-01T12:31:00Z') }).tick(log);
+  await schedulerAt({ now: new Date('2026-01-01T12:31:00Z') })(log);
   assert.deepEqual(await ordered(), ['a-day-fast']);
 });
 
 test('a pass that failed is made again at the next tick', async () => {
   const clock = { now: new Date('2026-01-01T12:31:00Z') };
   let isAway = true;
-  const scheduler = schedulerAt(clock, {
+  const tick = schedulerAt(clock, {
     makeOrderQueue: () => (isAway ? Promise.reject(new Error('away')) : makeOrderQueue(queue)),
   });
-  await assert.rejects(scheduler.tick(log), /away/);
+  await assert.rejects(tick(log), /away/);
   await addRow('a-day-fast', { nextRunAt: '2026-01-02T12:10:00.000Z' });
   isAway = false;
   clock.now = new Date(clock.now.getTime() + 60_000);
-  await scheduler.tick(log);
+  await tick(log);
   assert.deepEqual(await ordered(), ['a-day-fast']);
 });
 
@@ -142,10 +141,10 @@ test('an order that can’t be put stops no other, is counted, and fails the tic
     const put = ordersOn(queue);
     return (key) => (key.connection === 'b' ? Promise.reject(new Failure('storage', 'Full.')) : put(key));
   };
-  const scheduler = schedulerAt({ now: early }, { openOrders });
+  const tick = schedulerAt({ now: early }, { openOrders });
   const lines: unknown[] = [];
   const info: Log['info'] = (...line) => lines.push(line);
-  await assert.rejects(scheduler.tick({ ...log, info }), { message: 'Full.' });
+  await assert.rejects(tick({ ...log, info }), { message: 'Full.' });
   assert.deepEqual(await ordered(), ['a', 'c']);
   assert.deepEqual(lines, [['Ordered 2 of 3 due polls.', { due: 3, failed: 1 }]]);
   assert.equal(opened, 1);
@@ -153,13 +152,13 @@ test('an order that can’t be put stops no other, is counted, and fails the tic
 
 test('a run with a heartbeat from the future is ordered at the next tick, in a filtered pass too', async () => {
   const clock = { now: early };
-  const scheduler = schedulerAt(clock);
-  await scheduler.tick(log);
+  const tick = schedulerAt(clock);
+  await tick(log);
   const running = { lastStatus: 'running', nextRunAt: '2026-01-01T12:04:00.000Z', useProcessLock: true };
   await addRow('from-the-future', { ...running, heartbeatAt: '2026-01-01T13:00:00.000Z' });
   await addRow('at-work', { ...running, heartbeatAt: '2026-01-01T12:01:00.000Z' });
   clock.now = new Date(early.getTime() + 60_000);
-  await scheduler.tick(log);
+  await tick(log);
   assert.deepEqual(await ordered(), ['from-the-future']);
 });
 
@@ -167,17 +166,17 @@ test('a row with an empty key is named once an hour and ordered never', async ()
   await addRow('', {});
   await addRow('orders', {}, '');
   const clock = { now: early };
-  const scheduler = schedulerAt(clock);
-  await scheduler.tick(log);
+  const tick = schedulerAt(clock);
+  await tick(log);
   clock.now = new Date(early.getTime() + 60_000);
-  await scheduler.tick(log);
+  await tick(log);
   assert.deepEqual(await ordered(), []);
   assert.deepEqual(warnings.toSorted(), [
     'A row of EmailConnections (PartitionKey "acme") has an empty RowKey and is not polled. Add it anew, with both keys.',
     'A row of EmailConnections (RowKey "orders") has an empty PartitionKey and is not polled. Add it anew, with both keys.',
   ]);
   clock.now = new Date(early.getTime() + hourMs);
-  await scheduler.tick(log);
+  await tick(log);
   assert.equal(warnings.length, 4);
 });
 
@@ -185,7 +184,7 @@ test('of a thousand rows that can’t be, the first ten are named', async () => 
   await Promise.all(
     Array.from({ length: 30 }, (_, index) => addRow(`row-${index}`, { nextRunAt: '2027-01-01T00:00:00Z' })),
   );
-  await schedulerAt({ now: early }).tick(log);
+  await schedulerAt({ now: early })(log);
   assert.equal(warnings.length, 11);
   assert.equal(warnings.at(-1), 'Further rows of this kind are left out.');
   assert.equal((await ordered()).length, 30);
