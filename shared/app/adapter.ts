@@ -82,14 +82,13 @@ export function createAdapter(env: Env) {
       }),
 
     retryDeliveries: (call: HostCall) =>
-      carryOut(call, 'retrying deliveries', async ({ log }) => {
+      carryOut(call, 'retrying deliveries', async (invocation) => {
         const { reportBacklog, retry } = await import('./retrying.ts');
         const process = await wired();
-        const { settings, storage } = process;
         try {
-          await tracked(retry(process, log));
+          await tracked(retry(process, invocation.log));
         } finally {
-          await reportBacklog(process, await telemetry.open(settings, storage.getCredential, log), log);
+          await reportBacklog(process, invocation);
         }
       }),
 

@@ -1,7 +1,7 @@
 import { toFailure } from '../failure/failure.ts';
 import { addLaterOutcomes } from '../journal/journal.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { Backlog, Telemetry, UndeliveredCount } from '../telemetry/telemetry.ts';
+import type { Backlog, Invocation, UndeliveredCount } from '../telemetry/telemetry.ts';
 import { retryDeliveries } from '../undelivered/retryDeliveries.ts';
 import type { Process } from './process.ts';
 
@@ -28,16 +28,16 @@ export async function retry({ settings, storage, destinations, told }: Process, 
 }
 
 /** Counts the undelivered mails and the orders that the host has given up, for the alerts on them. */
-export async function reportBacklog(process: Process, telemetry: Telemetry, log: Log): Promise<void> {
-  if (!telemetry.isOn) return;
+export async function reportBacklog(process: Process, invocation: Invocation): Promise<void> {
+  if (invocation.reportBacklog === undefined) return;
   try {
     const [undelivered, poisonedOrders] = await Promise.all([
       countUndelivered(process),
       process.storage.countPoisonedOrders(),
     ]);
-    telemetry.reportBacklog({ undelivered, poisonedOrders });
+    invocation.reportBacklog({ undelivered, poisonedOrders });
   } catch (error) {
-    log.warn(toFailure(error, 'counting what is undelivered').message);
+    invocation.log.warn(toFailure(error, 'counting what is undelivered').message);
   }
 }
 

@@ -95,7 +95,6 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
   };
 
   return {
-    isOn: true,
     follow: (log, traceparent) => {
       if (refusal !== undefined && !isRefusalSaid) log.error(refusal, { reason: 'setting' });
       isRefusalSaid = refusal !== undefined;
@@ -108,9 +107,9 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
           return watch(spans, labels);
         },
         skipPoll: (labels) => meters.countSkip(labels),
+        reportBacklog: (backlog) => meters.reportBacklog(backlog),
       } satisfies Invocation;
     },
-    reportBacklog: (backlog) => meters.reportBacklog(backlog),
     async shutdown(timeoutMs) {
       const stopped = Promise.allSettled([outbox.stop(), meterProvider.shutdown(), loggers.shutdown()]);
       await Promise.allSettled([withDeadline(stopped, timeoutMs, () => new Error('late'))]);

@@ -43,6 +43,8 @@ export interface Invocation {
   startPoll(labels: ConnectionLabels, runId: string): PollTrace;
   /** A poll that did not take place, since another run holds the lease. */
   skipPoll(labels: ConnectionLabels): void;
+  /** Absent where nobody listens, so that nobody counts in vain. */
+  reportBacklog?(backlog: Backlog): void;
 }
 
 /** How much waits for a person or for a retry. */
@@ -60,11 +62,8 @@ export interface UndeliveredCount {
 
 /** Where the process says how it fares. */
 export interface Telemetry {
-  /** Whether anything is done with what is reported, so that nobody counts in vain. */
-  readonly isOn: boolean;
   /** `traceparent` is the host's, W3C Trace Context. */
   follow(log: Log, traceparent: string | undefined): Invocation;
-  reportBacklog(backlog: Backlog): void;
   /** Sends what is still here and stops. Resolves after `timeoutMs` at the latest; never rejects. */
   shutdown(timeoutMs: number): Promise<void>;
 }
@@ -76,9 +75,7 @@ const noTrace: PollTrace = { startStep: () => noStep, pickUp() {}, end() {} };
 
 /** Without Application Insights: costs nothing, the host has the log. */
 export const noTelemetry: Telemetry = {
-  isOn: false,
   follow: (log) => ({ log, startPoll: () => noTrace, skipPoll() {} }),
-  reportBacklog() {},
   shutdown: async () => undefined,
 };
 
