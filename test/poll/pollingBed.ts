@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { createPolling } from '../../shared/app/polling.ts';
 import { createProcess, type Process } from '../../shared/app/process.ts';
 import type { Clock, LeaseTimes } from '../../shared/lease/lease.ts';
@@ -68,6 +69,8 @@ export async function startPollingBed(
     async stop() {
       await Promise.all(processes.map(({ destinations }) => destinations.close()));
       await parts.stop();
+      const listeners = processes.flatMap((process) => getEventListeners(process.told, 'abort'));
+      assert.equal(listeners.length, 0, 'a run that has ended still listens to its process');
     },
   };
 }
