@@ -84,10 +84,10 @@ test('a file of connections has no secret and no state, and comes back as it was
   ]);
   assert.equal(fromFile('{'), 'This is not a JSON file.');
   assert.match(String(fromFile('{}')), /has no list of connections/);
-  assert.match(
-    String(fromFile('{"connections": [{"customer": "a"}]}')),
-    /^1 entries of this file have no customer/,
-  );
+  const other = { customer: 'acme', connection: 'b' };
+  const fileOf = (...connections: readonly object[]) => fromFile(JSON.stringify({ connections }));
+  assert.equal(fileOf(other, { customer: 'a' }), 'Entry 2 of this file has no customer and connection.');
+  assert.match(String(fileOf(connection, other, connection)), /^acme\/a stands more than once in this file;/);
 });
 
 test('errors are told in the words of the form', () => {

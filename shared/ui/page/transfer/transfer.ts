@@ -1,5 +1,5 @@
 import { configColumnNames, isSecretColumn } from '../../../connection/columns.ts';
-import type { Connection, Key } from '../model.ts';
+import { type Connection, type Key, nameOf } from '../model.ts';
 
 /** A connection as it stands in a file: its columns, and no secret. */
 export type Exported = Key & Readonly<Record<string, unknown>>;
@@ -28,11 +28,15 @@ export function fromFile(text: string): readonly Exported[] | string {
   }
   const { connections } = Object(value) as { connections?: unknown };
   if (!Array.isArray(connections)) return 'This file has no list of connections: {"connections": [...]}.';
-  const all = connections.filter(isExported);
-  if (all.length < connections.length) {
-    return `${connections.length - all.length} entries of this file have no customer and connection.`;
+  const names = new Set<string>();
+  for (const [index, each] of connections.entries()) {
+    if (!isExported(each)) return `Entry ${index + 1} of this file has no customer and connection.`;
+    const name = nameOf(each);
+    if (names.has(name))
+      return `${name} stands more than once in this file; leave only the one that is meant.`;
+    names.add(name);
   }
-  return all;
+  return connections;
 }
 
 function isExported(value: unknown): value is Exported {
