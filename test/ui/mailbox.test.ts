@@ -78,7 +78,8 @@ test('a mailbox is added, tested, polled, broken and mended from the page alone'
   assert.equal(await secret.inputValue(), '');
   await secret.fill('wrong horse');
   await page.getByRole('button', { name: 'Test connection' }).click();
-  await says(status(page), /IMAP login to 127\.0\.0\.1:\d+ as bert was refused/);
+  await says(status(page), /IMAP login to 127\.0\.0\.1:\d+ as bert was refused.*✗.*Login/s);
+  assert.equal((await status(page).textContent())?.match(/was refused/g)?.length, 1, 'it is said once');
   await page.getByRole('button', { name: 'Save' }).click();
   await says(page.locator('.toast.trouble'), 'acme/bert could not be polled.');
   await says(

@@ -27,7 +27,8 @@ export function TestReport({ test }: { test: TestOutcome }) {
               <span aria-hidden="true">{marks[result]}</span>
               <span class="hidden">{markWords[result]}: </span>
               <b>{stepNames[step]}</b>
-              <span>{text}</span>
+              {/* That of a step that failed stands above. */}
+              {result !== 'failed' && <span>{text}</span>}
             </li>
           ))}
         </ol>
