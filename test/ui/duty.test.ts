@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { TransactionAction } from '@azure/data-tables';
@@ -140,8 +141,13 @@ test('filters, search and page of the list stand in the address', async (context
 test('undelivered mails are filtered and given up; deleting their connection says how many still wait', async (context) => {
   const record = { partCount: 1, partsLeft: 1, tries: 1, error: 'Away.', from: 'x@example.org' };
   const times = { storedAt: new Date(), nextTryAt: new Date(Date.now() + 60_000) };
-  for (const connection of ['waits', 'waits', 'elsewhere']) {
-    await addRecord(ui.bed, { ...record, ...times, connection, subject: `For ${connection}` });
+  const interchangeId = randomUUID();
+  await addRecord(ui.bed, {
+    ...{ ...record, ...times, interchangeId },
+    ...{ connection: 'elsewhere', subject: 'For elsewhere' },
+  });
+  for (const subject of ['For waits', 'For waits']) {
+    await addRecord(ui.bed, { ...record, ...times, connection: 'waits', subject });
   }
   await ui.bed.addConnection('waits', { ...mailboxColumns(ui.bed.dovecot, 'IMAP', 'bert'), enabled: false });
   const { page } = await ui.open(context);
@@ -154,6 +160,17 @@ test('undelivered mails are filtered and given up; deleting their connection say
 
   await page.getByRole('link', { name: 'All of them' }).click();
   await page.getByText('2 mails').first().waitFor();
+  await go(page, `#/undelivered?mail=${interchangeId}`);
+  const only = page.locator('tbody').filter({ hasText: 'For elsewhere' });
+  await page.getByText('1 mail', { exact: true }).waitFor();
+  const [asked] = await Promise.all([
+    // Not that of the number beside the page's name.
+    page.waitForRequest(/\/undelivered\?(?!limit=100$)/),
+    only.getByRole('button', { name: 'Resend' }).click(),
+  ]);
+  await only.getByText('now', { exact: true }).waitFor();
+  assert.equal(new URL(asked.url()).searchParams.get('limit'), '1', 'it is looked for once');
+  await go(page, '#/undelivered?customer=acme&connection=waits');
   const first = page.locator('tbody').filter({ hasText: 'For waits' }).first();
   await first.filter({ hasText: 'x@example.org' }).getByRole('button', { name: 'Give up…' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Give up for good' }).click();

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { forEachOf } from '../../wait/parallel.ts';
 import {
   allUndelivered,
@@ -10,7 +10,7 @@ import {
 import { OwnerChoice } from './journal/mailsPage.tsx';
 import { Waiting } from './list/connectionList.tsx';
 import { Confirm } from './modal.tsx';
-import type { Connection } from './model.ts';
+import type { Connection, Undelivered } from './model.ts';
 import { type Polled, usePolled } from './polled.ts';
 import { RecordTable } from './recordTable.tsx';
 import { type Route, setQuery } from './route.ts';
@@ -66,10 +66,19 @@ function FilteredPage({
   const mail = query.get('mail') ?? '';
   const [pages, setPages] = useState(1);
   const [asks, setAsks] = useState<keyof typeof actions>();
+  /** The ids of its records: to find them all are read, once. */
+  const found = useRef<readonly string[]>(undefined);
   const records: Polled<RecordPage> = usePolled(async () => {
     if (mail === '') return await listUndelivered(filter, Math.min(pages * 100, 1_000));
-    const all = await allUndelivered(filter, mostAtOnce);
-    return { undelivered: all.filter(({ interchangeId }) => interchangeId === mail) };
+    const isMeant = ({ interchangeId }: Undelivered) => interchangeId === mail;
+    if (found.current === undefined) {
+      const undelivered = (await allUndelivered(filter, mostAtOnce)).filter(isMeant);
+      found.current = undelivered.map(({ id }) => id);
+      return { undelivered };
+    }
+    // An id without its end sorts just before it.
+    const again = found.current.map((id) => listUndelivered({ after: id.slice(0, -1) }, 1));
+    return { undelivered: (await Promise.all(again)).flatMap((page) => page.undelivered).filter(isMeant) };
   }, shell);
   const { data, error, reload } = records;
   const doAll = async ({ work, done }: (typeof actions)[keyof typeof actions]): Promise<void> => {
