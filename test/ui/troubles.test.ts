@@ -253,6 +253,24 @@ test('a button says what is being done, and nothing else', async (context) => {
   await page.getByText('The app can’t be reached.').waitFor();
 });
 
+test('while a form is saved nothing in it can be changed, and afterwards it can', async (context) => {
+  const { page } = await ui.open(context);
+  await page.goto(`${ui.url}#/edit/acme/quiet`);
+  const interval = page.getByLabel('Polling Interval');
+  await interval.fill('90');
+  const held: Route[] = [];
+  await page.route('**/connections/acme/quiet', (route) => void held.push(route));
+  await Promise.all([
+    page.waitForRequest('**/connections/acme/quiet'),
+    page.getByRole('button', { name: 'Save' }).click(),
+  ]);
+  assert.equal(await interval.isDisabled(), true);
+  await Promise.all(held.map(refuse('Not now.')));
+  await page.getByText('Not now.').waitFor();
+  assert.equal(await interval.isDisabled(), false);
+  assert.equal(await interval.inputValue(), '90');
+});
+
 test('in forced colours the page that one is on is marked, and the chart is seen', async (context) => {
   const { page } = await ui.open(context, { forcedColors: 'active' });
   const nav = page.getByRole('navigation', { name: 'Pages' });

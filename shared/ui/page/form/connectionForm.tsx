@@ -151,18 +151,21 @@ export function ConnectionForm({ start, stored, saved, reload }: ConnectionFormP
         if (!isBusy) submit();
       }}
     >
-      {isNew && <KeyFields draft={draft} errorOf={errorOf} change={change} />}
-      <ProviderChoice draft={draft} change={change} />
-      <div class="fields">{mainFields.map(view)}</div>
-      <details open={isAdvanced} onToggle={({ currentTarget }) => setIsAdvanced(currentTarget.open)}>
-        <summary>Advanced</summary>
-        {advancedGroups.map(({ title, fields: ofGroup }) => (
-          <fieldset key={title} class="fields">
-            <legend>{title}</legend>
-            {ofGroup.map(view)}
-          </fieldset>
-        ))}
-      </details>
+      {/* What is changed while it is saved would be in no save. */}
+      <fieldset class="all" disabled={outcome?.kind === 'saving'}>
+        {isNew && <KeyFields draft={draft} errorOf={errorOf} change={change} />}
+        <ProviderChoice draft={draft} change={change} />
+        <div class="fields">{mainFields.map(view)}</div>
+        <details open={isAdvanced} onToggle={({ currentTarget }) => setIsAdvanced(currentTarget.open)}>
+          <summary>Advanced</summary>
+          {advancedGroups.map(({ title, fields: ofGroup }) => (
+            <fieldset key={title} class="fields">
+              <legend>{title}</legend>
+              {ofGroup.map(view)}
+            </fieldset>
+          ))}
+        </details>
+      </fieldset>
       <div class="bar">
         <div role="status" class="outcome">
           {outcome !== undefined && <OutcomeView outcome={outcome} reload={reload} />}
