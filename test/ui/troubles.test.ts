@@ -271,6 +271,22 @@ test('while a form is saved nothing in it can be changed, and afterwards it can'
   assert.equal(await interval.inputValue(), '90');
 });
 
+test('a connection that somebody else deletes is no longer shown as one that there is', async (context) => {
+  await ui.bed.addConnection('leaves', { ...columns(), enabled: false });
+  const { page } = await ui.open(context);
+  await page.clock.install();
+  await go(page, '#/show/acme/leaves');
+  await page.getByRole('region', { name: 'Last run' }).waitFor();
+  await ui.bed.connections.deleteEntity('acme', 'leaves');
+  const missing = page.getByText('There is no connection acme/leaves');
+  // It is told by the list as a whole, which comes once a minute.
+  for (let loads = 0; loads < 200 && (await missing.count()) === 0; loads += 1) {
+    await page.clock.runFor(5_000);
+  }
+  await missing.waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Poll now' }).count(), 0);
+});
+
 test('in forced colours the page that one is on is marked, and the chart is seen', async (context) => {
   const { page } = await ui.open(context, { forcedColors: 'active' });
   const nav = page.getByRole('navigation', { name: 'Pages' });

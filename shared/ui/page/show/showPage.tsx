@@ -38,8 +38,15 @@ interface ShowPageProps {
 export function ShowPage({ shown, connections, isReady }: ShowPageProps) {
   const read = useLoaded(isReady ? nameOf(shown) : undefined, () => readConnection(shown));
   const listed = connections.data?.find((each) => nameOf(each) === nameOf(shown));
-  const connection = listed ?? read.data?.connection;
-  const isMissing = connection === undefined && hasStatus(read.error, 404);
+  const isListed = listed !== undefined;
+  const isMissing = !isListed && hasStatus(read.error, 404);
+  const connection = isMissing ? undefined : (listed ?? read.data?.connection);
+  const wasListed = useRef(isListed);
+  // One that is no longer listed is asked for again: it may have been deleted.
+  useEffect(() => {
+    if (wasListed.current && !isListed) read.reload();
+    wasListed.current = isListed;
+  }, [isListed]);
   return (
     <>
       <p class="back">
