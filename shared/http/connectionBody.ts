@@ -10,7 +10,7 @@ import type { ColumnError, ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, StoredColumns } from '../connection/connectionStore.ts';
 import { decodeConnection } from '../connection/decode.ts';
 import type { SecretSources } from '../connection/secret.ts';
-import { readCertificates, toPem } from '../mailbox/pem.ts';
+import { toPem } from '../mailbox/pem.ts';
 import { refuseColumns } from './answer.ts';
 import { secretFlags } from './representation.ts';
 import type { JsonObject } from './request.ts';
@@ -92,12 +92,8 @@ function toStored(all: JsonObject): StoredColumns {
   const columns: Record<string, string | number | boolean> = {};
   for (const name of configColumnNames) {
     const value = Object.hasOwn(all, name) ? normalizeColumn(name, all[name]) : undefined;
-    const certificates =
-      name === 'caCertificate' && typeof value === 'string' ? readCertificates(value) : undefined;
-    if (certificates !== undefined) columns[name] = toPem(certificates);
-    else if (typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') {
-      columns[name] = value;
-    }
+    if (typeof value === 'string') columns[name] = (name === 'caCertificate' && toPem(value)) || value;
+    else if (typeof value === 'boolean' || typeof value === 'number') columns[name] = value;
   }
   return columns;
 }

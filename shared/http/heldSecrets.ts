@@ -6,8 +6,7 @@ import {
 } from '../connection/columns.ts';
 import { type ColumnError, type ConnectionConfig, defaultPort, securityOf } from '../connection/config.ts';
 import type { ConnectionEntity, StoredColumns } from '../connection/connectionStore.ts';
-import { toHost } from '../connection/syntax.ts';
-import { readCertificates } from '../mailbox/pem.ts';
+import { toPem } from '../mailbox/pem.ts';
 import { refuseColumns } from './answer.ts';
 import type { ConnectionBody } from './connectionBody.ts';
 
@@ -32,8 +31,7 @@ export function keepSecrets(
       message: `${secret} is stored for where the saved connection points (${targetNames(secret)}) and is not kept for another target; enter it again.`,
     }));
   if (errors.length > 0) refuseColumns(errors);
-  const names = new Set<string>(moved);
-  return Object.fromEntries(Object.entries(columns).filter(([name]) => !names.has(name)));
+  return Object.fromEntries(Object.entries(columns).filter(([name]) => !moved.some((each) => each === name)));
 }
 
 /**
@@ -119,10 +117,10 @@ function mailboxTarget(columns: Columns): string {
   const certificates = columnOf(columns, 'caCertificate');
   return JSON.stringify([
     hostType,
-    typeof host === 'string' ? (toHost(host) ?? host).toLowerCase() : host,
+    typeof host === 'string' ? host.toLowerCase() : host,
     columnOf(columns, 'port') ?? defaultPort(hostType === 'POP3' ? 'pop3' : 'imap', useSsl === true),
     securityOf(useSsl === true, columnOf(columns, 'startTls') === true),
-    typeof certificates === 'string' ? (readCertificates(certificates) ?? certificates) : certificates,
+    typeof certificates === 'string' ? (toPem(certificates) ?? certificates) : certificates,
     columnOf(columns, 'username'),
   ]);
 }

@@ -12,7 +12,7 @@ import {
 import type { ConnectionEntity } from '../connection/connectionStore.ts';
 import { innerColumns, readState } from '../connection/state.ts';
 import { isTokenEndpoint } from '../connection/syntax.ts';
-import { readCertificates, toPem } from '../mailbox/pem.ts';
+import { toPem } from '../mailbox/pem.ts';
 
 /** A new one is written when a secret changes over HTTP, so that the ETag tells that too. */
 export const secretsVersionColumn = 'secretsVersion';
@@ -62,11 +62,8 @@ function toJsonValue(name: ConfigColumnName, value: unknown): unknown {
   const text = typeof value === 'string' ? value : '';
   if (isSecretReference(name)) return /^\w[\w.:-]{0,255}$/.test(text) ? text : undefined;
   if (name === 'oauth2TokenEndpoint') return isTokenEndpoint(text) ? text : undefined;
-  if (name === 'caCertificate') {
-    // What stands around the certificates may be anything.
-    const certificates = readCertificates(text);
-    return certificates && toPem(certificates);
-  }
+  // What stands around the certificates may be anything.
+  if (name === 'caCertificate') return toPem(text);
   const { type }: ConfigColumn = configColumns[name];
   const fits = type === 'integer' ? Number.isSafeInteger(value) : typeof value === type;
   return fits ? value : String(value);

@@ -34,6 +34,8 @@ export function readCertificates(text: string): readonly string[] | undefined {
 }
 
 /** The same as one text, in which a list of certificates is stored and handed on. */
-export function toPem(certificates: readonly string[]): string {
-  return certificates.map((certificate) => `${certificate.trim()}\n`).join('');
+export function toPem(text: string): string | undefined {
+  return readCertificates(text)
+    ?.map((certificate) => `${certificate.trim()}\n`)
+    .join('');
 }
