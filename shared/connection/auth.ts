@@ -14,7 +14,7 @@ import { toHost } from './syntax.ts';
 
 /** What the rules over several columns see and say. */
 export interface Findings {
-  /** Keeps the first sentence of a column. */
+  /** Keeps one sentence a column. */
   readonly report: (column: string, message: string) => undefined;
   /** Whether the column was given, right or wrong. */
   readonly has: (column: ConfigColumnName) => boolean;
@@ -53,23 +53,18 @@ function decodeGrant(
   const authority = decodeAuthority(columns, findings, need);
   const secretNeed = kind === 'clientCredentials' ? need : undefined;
   const secret = decodeSecret('oauth2ClientSecret', secretNeed, columns, findings, sources);
-  const scope = oauth2Scope ?? (authority?.kind === 'tenant' ? exchangeScope : undefined);
-  const scopes = scope === undefined ? {} : { scope };
-  if (kind === 'clientCredentials') {
-    if (clientId === undefined || authority === undefined || secret === undefined) return undefined;
-    return { kind, authority, clientId, clientSecret: secret.value, ...scopes };
-  }
-  const token = decodeSecret('oauth2RefreshToken', need, columns, findings, sources);
-  if (clientId === undefined || authority === undefined || token === undefined) return undefined;
-  return {
-    kind,
-    authority,
-    clientId,
-    ...(secret === undefined ? {} : { clientSecret: secret.value }),
-    refreshToken: token.value,
-    refreshTokenFrom: token.from,
-    ...scopes,
-  };
+  const clientSecret = secret && { clientSecret: secret.value };
+  const token =
+    kind === 'refreshToken'
+      ? decodeSecret('oauth2RefreshToken', need, columns, findings, sources)
+      : undefined;
+  if (clientId === undefined || authority === undefined) return undefined;
+  const scope = oauth2Scope ?? (authority.kind === 'tenant' ? exchangeScope : undefined);
+  const client = { authority, clientId, ...(scope === undefined ? {} : { scope }) };
+  if (kind === 'clientCredentials') return clientSecret && { kind, ...client, ...clientSecret };
+  return (
+    token && { kind, ...client, ...clientSecret, refreshToken: token.value, refreshTokenFrom: token.from }
+  );
 }
 
 /** Microsoft's own mail servers, in its clouds. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readCertificates, toPem } from '../mailbox/pem.ts';
+import { toPem } from '../mailbox/pem.ts';
 import { checkCron } from '../time/cron.ts';
 import { decodeAuth, type Findings } from './auth.ts';
 import {
@@ -39,11 +39,8 @@ export function decodeConnection(
   const raw = normalize(entity);
   const columns = parseColumns(raw, errors, strict);
   const findings: Findings = {
-    // One sentence a column: the first one, since what is wrong by itself is wrong in any company.
-    report: (column, message) => {
-      if (!errors.has(column)) errors.set(column, message);
-      return undefined;
-    },
+    // One sentence a column.
+    report: (column, message) => void errors.set(column, message),
     has: (column) => raw[column] !== undefined,
   };
   for (const name of required) {
@@ -72,15 +69,10 @@ export function decodeConnection(
 }
 
 function normalize(entity: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const raw: Record<string, unknown> = {
-    PartitionKey: entity.PartitionKey,
-    RowKey: entity.RowKey,
-  };
-  for (const name of configColumnNames) {
-    const value = Object.hasOwn(entity, name) ? normalizeColumn(name, entity[name]) : undefined;
-    if (value !== undefined) raw[name] = value;
-  }
-  return raw;
+  const { PartitionKey, RowKey } = entity;
+  const given = configColumnNames.filter((name) => Object.hasOwn(entity, name));
+  const columns = given.map((name) => [name, normalizeColumn(name, entity[name])]);
+  return { PartitionKey, RowKey, ...Object.fromEntries(columns) };
 }
 
 /** The columns that are right by themselves, with their defaults; the others are reported. */
@@ -202,11 +194,12 @@ function configOf(
   protocol: ConnectionConfig['protocol'],
 ): Omit<ConnectionConfig, 'customer' | 'connection' | 'protocol' | 'host' | 'username' | 'auth'> {
   const { useSsl, cron, timeZone, pollingIntervalSeconds = 60, moveToFolder, queueName } = columns;
+  const caCertificate = toPem(columns.caCertificate ?? '');
   return {
     enabled: columns.enabled,
     port: columns.port ?? defaultPort(protocol, useSsl),
     security: securityOf(useSsl, columns.startTls),
-    ...caCertificate(columns),
+    ...(caCertificate === undefined ? {} : { caCertificate }),
     rules: {
       sendBody: columns.sendMessageBody,
       sendAttachments: columns.sendAttachments,
@@ -228,11 +221,6 @@ function configOf(
     ...(queueName === undefined ? {} : { queueName }),
     sessions: columns.sessions,
   };
-}
-
-function caCertificate({ caCertificate: text = '' }: Columns): Pick<ConnectionConfig, 'caCertificate'> {
-  const certificates = readCertificates(text);
-  return certificates === undefined ? {} : { caCertificate: toPem(certificates) };
 }
 
 function mailFilters({ fromFilter, toFilter, subjectFilter }: Columns): Pick<ConnectionConfig, 'filters'> {

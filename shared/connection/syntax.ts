@@ -16,11 +16,10 @@ export function toHost(text: string): string | undefined {
   // domainToASCII drops line breaks and tabs silently.
   if (/[\s\x00-\x1f\x7f]/.test(text)) return undefined;
   const ascii = /^[\x21-\x7e]+$/.test(text) ? text : domainToASCII(text);
-  if (ascii === '' || ascii.length > 253) return undefined;
   const labels = ascii.split('.');
   const last = labels.at(-1) ?? '';
   if (/^(\d+|0x[0-9a-f]*)$/i.test(last)) return undefined;
-  return labels.every((part) => label.test(part)) ? ascii : undefined;
+  return ascii.length <= 253 && labels.every((part) => label.test(part)) ? ascii : undefined;
 }
 
 /** Whether the zone is an IANA name that this Node knows. */

@@ -33,7 +33,6 @@ export async function openWithSecrets<T>(
     return await open(first);
   } catch (error) {
     if (!isRefusedLogin(error)) throw error;
-    if (used.size === 0) throw hinted(error, username, first);
     const second = await resolveAuth(auth, read);
     if (isDeepStrictEqual(first, second)) throw hinted(error, username, second);
     return await open(second).catch((again: unknown) => {

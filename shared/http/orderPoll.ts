@@ -13,8 +13,6 @@ import type { ApiRequest } from './request.ts';
 const maxWaitSeconds = 60;
 /** Calls that wait at a time in one process; any more are answered at once, as if their time were up. */
 const maxWaiting = 64;
-/** Between two looks at the state; the first is most likely to find a quick run's end. */
-const looksMs = [250, 250, 500] as const;
 let waiting = 0;
 
 /**
@@ -59,7 +57,8 @@ async function endOfRun(
   for (let look = 0; ; look += 1) {
     const leftMs = deadlineMs - performance.now();
     if (leftMs <= 0) return undefined;
-    await delay(Math.min(looksMs[look] ?? 1_000, leftMs));
+    // The first looks are most likely to find a quick run's end.
+    await delay(Math.min(250 * 2 ** look, 1_000, leftMs));
     const entity = await store.read(key);
     if (entity === undefined) return undefined;
     const { lastStatus, lastRunStartedAt } = readState(entity.columns);

@@ -37,11 +37,8 @@ export function readLimit(request: Query, usual: number): number {
 
 /** Which page of a list is asked for, and whose mails. */
 export function readPage(request: Query): PageQuery {
-  const names = ['customer', 'connection', 'after'] as const;
-  const given = names.flatMap((name) => {
-    const text = queryText(request, name);
-    return text === undefined ? [] : [[name, text] as const];
-  });
+  const texts = ['customer', 'connection', 'after'].map((name) => [name, queryText(request, name)]);
+  const given = texts.filter(([, text]) => text !== undefined);
   return { limit: readLimit(request, 100), ...Object.fromEntries(given) };
 }
 

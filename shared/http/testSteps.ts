@@ -66,10 +66,10 @@ export async function testInSteps(
   }
   const { session } = opened;
   if (config.protocol === 'imap') all.push(ok('folder', `${config.folder} is open.`));
-  let isQueueReached = false;
+  let step: TestStepName = 'queue';
   try {
     const queueName = await dependencies.openQueue(config.queueName);
-    isQueueReached = true;
+    step = 'mails';
     all.push(ok('queue', `${queueName} is reached.`));
     const limit = config.filters === undefined ? previewMails : filteredPreviewMails;
     const sample = await session.sample(limit, previewBytes);
@@ -77,9 +77,8 @@ export async function testInSteps(
     const steps = [...all, ok('mails', describeMails(sample.count, preview))];
     return { ok: true, mails: sample.count, steps, preview, ...(await foldersOf(session)) };
   } catch (error) {
-    return isQueueReached
-      ? failedAt('mails', all, toFailure(error, 'testing the connection'))
-      : failedAt('queue', all, toFailure(error, 'reaching the queue'));
+    const doing = step === 'queue' ? 'reaching the queue' : 'testing the connection';
+    return failedAt(step, all, toFailure(error, doing));
   } finally {
     await session.close();
   }
