@@ -204,6 +204,7 @@ test('user name and password keep the white space around them', () => {
 test('hosts may be names, also international ones, and IP addresses', () => {
   for (const [text, host] of [
     ['localhost', 'localhost'],
+    ['mail1', 'mail1'],
     ['192.0.2.1', '192.0.2.1'],
     ['[2001:db8::1]', '2001:db8::1'],
     ['::1', '::1'],
@@ -353,6 +354,7 @@ const refused: readonly Refused[] = [
     ],
   ),
   [{ moveToFolder: 'inbox' }, sameFolder],
+  [{ moveToFolder: 'INBOX', folder: 'inbox' }, sameFolder],
   [{ moveToFolder: 'Done', folder: 'Done' }, sameFolder],
   [{ host: '' }, `host is missing; it must be ${hostRule}.`],
   [{ hostType: undefined }, 'hostType is missing; it must be IMAP or POP3.'],
@@ -423,15 +425,18 @@ const refused: readonly Refused[] = [
     { ...entra, oauth2ClientSecretSetting: 'MAILBOX_PW' },
     'oauth2ClientSecretSetting is given together with oauth2ClientSecret; only one of them may be given.',
   ],
-  [
-    { ...entra, oauth2TenantId: '../common' },
-    'oauth2TenantId is "../common"; it must be an Entra tenant: its id or one of its domain names.',
-  ],
+  ...['../common', 'common/oauth2'].map(
+    (oauth2TenantId): Refused => [
+      { ...entra, oauth2TenantId },
+      `oauth2TenantId is "${oauth2TenantId}"; it must be an Entra tenant: its id or one of its domain names.`,
+    ],
+  ),
   ...[
     'http://id.example.com/token',
     'http://127.0.0.1.example.com/',
     'ftp://localhost/',
     'https://user:pw@id.example.com/',
+    'https://user@id.example.com/',
     'x',
   ].map(
     (oauth2TokenEndpoint): Refused => [

@@ -158,6 +158,8 @@ test('a secret that the new config does not use is kept with its target, and is 
   const oauth2 = { ...client, ...password, authType: 'oauth2', oauth2ClientSecret: 'typed' };
   assert.deepEqual(kept(oauth2, saved), { password: 'stored', oauth2ClientSecret: 'typed' });
   assert.deepEqual(kept({ ...oauth2, host: 'thief.example' }, saved), { oauth2ClientSecret: 'typed' });
+  const identity = { ...mailbox, oauth2Grant: 'managedIdentity', host: 'outlook.office.com' };
+  assert.deepEqual(kept(identity, { ...client, ...secret }), {});
   const thief = { ...password, password: 'typed', oauth2TokenEndpoint: 'https://thief.example/token' };
   assert.deepEqual(kept(thief, saved), { password: 'typed' });
 });
