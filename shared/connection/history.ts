@@ -43,10 +43,9 @@ export function readHistory(value: unknown): RunHistory | undefined {
   try {
     const { since, mails, failures } = JSON.parse(value) as Record<string, unknown>;
     const isTime = typeof since === 'string' && /^\d{4}-\d\d-\d\dT\d\d:00:00\.000Z$/.test(since);
-    if (!isTime || Number.isNaN(Date.parse(since)) || !areCounts(mails) || !areCounts(failures)) {
-      return undefined;
-    }
-    return mails.length === failures.length ? { since, mails, failures } : undefined;
+    if (!isTime || Number.isNaN(Date.parse(since))) return undefined;
+    const isWhole = areCounts(mails) && areCounts(failures) && mails.length === failures.length;
+    return isWhole ? { since, mails, failures } : undefined;
   } catch {
     return undefined;
   }

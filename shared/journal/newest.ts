@@ -56,7 +56,7 @@ export class Newest {
     let bytes = 0;
     const tooMany = sorted.findIndex(({ line }, index) => {
       bytes += line.length;
-      return index >= this.#limit || (index > 0 && bytes > maxPageBytes);
+      return index >= this.#limit || bytes > maxPageBytes;
     });
     this.#candidates = tooMany < 0 ? sorted : sorted.slice(0, tooMany);
     this.#bytes = this.#candidates.reduce((sum, { line }) => sum + line.length, 0);

@@ -129,7 +129,7 @@ async function searchDays<T>(
       const laters = await fill(portion, query, sought, page, scan);
       readBytes += sizeBytes;
       const candidates = page.take();
-      if (sought.kind === 'mail') await addNewerLaters(portion, candidates, laters, scan);
+      await addNewerLaters(portion, candidates, laters, scan);
       for (const { line, id, name } of candidates) {
         const read = sought.read(line, laters.get(id), name);
         if (read !== undefined) found.push(read);
