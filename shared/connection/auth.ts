@@ -14,7 +14,7 @@ import { toHost } from './syntax.ts';
 
 /** What the rules over several columns see and say. */
 export interface Findings {
-  /** Keeps one sentence a column. */
+  /** Keeps the first sentence of a column. */
   readonly report: (column: string, message: string) => undefined;
   /** Whether the column was given, right or wrong. */
   readonly has: (column: ConfigColumnName) => boolean;

@@ -39,8 +39,8 @@ export function decodeConnection(
   const raw = normalize(entity);
   const columns = parseColumns(raw, errors, strict);
   const findings: Findings = {
-    // One sentence a column.
-    report: (column, message) => void errors.set(column, message),
+    // One sentence a column: the first one, since what is wrong by itself is wrong in any company.
+    report: (column, message) => void (errors.has(column) || errors.set(column, message)),
     has: (column) => raw[column] !== undefined,
   };
   for (const name of required) {

@@ -474,6 +474,11 @@ test('each of several wrong columns gets its own sentence', () => {
   ]);
 });
 
+test('of a column that is wrong by itself and in its company, the first is said', () => {
+  const { cron } = wrong({ ...base, cron: 'z', pollingIntervalSeconds: 60 });
+  assert.match(cron ?? '', /^cron is "z"; /);
+});
+
 test('a password comes from the app setting that passwordSetting names', () => {
   const config = good({ ...base, password: '', passwordSetting: 'MAILBOX_PW' });
   assert.deepEqual(config.auth, { kind: 'password', password: 'pw from a setting' });
