@@ -1,6 +1,6 @@
 const sender = 'Microsoft Exchange Server';
 /** No stand-in has more. */
-const mostBytes = 16 * 1024;
+export const largestStandInBytes = 16 * 1024;
 
 /** What is said of a mail in whose place a stand-in came. */
 export const standInWords = `with a note of its own ("${sender}") in the mail's place`;
@@ -11,7 +11,7 @@ export const standInWords = `with a note of its own ("${sender}") in the mail's 
  * neither the Message-ID of every mail in Exchange nor a Received field, as whatever came by SMTP has one.
  */
 export function isStandIn(mail: Buffer): boolean {
-  if (mail.length > mostBytes || !mail.includes(sender)) return false;
+  if (mail.length > largestStandInBytes || !mail.includes(sender)) return false;
   const [header = ''] = mail.toString('latin1').split(/\r?\n\r?\n/, 1);
   const isFromExchange = new RegExp(`^From: *"?${sender}[^@\\r\\n]*$`, 'im').test(header);
   return isFromExchange && !/^(Message-ID|Received):/im.test(header);

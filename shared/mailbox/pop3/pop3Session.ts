@@ -16,7 +16,7 @@ import type {
   NoMail,
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
-import { isStandIn, standInWords } from '../standIn.ts';
+import { isStandIn, largestStandInBytes, standInWords } from '../standIn.ts';
 import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Capabilities } from './login.ts';
 import type { Pop3Body } from './multiLine.ts';
@@ -230,8 +230,12 @@ export class Pop3Session implements MailboxSession {
   ): AsyncGenerator<FetchAnswer, void, undefined> {
     const { wholeBytes, buffers = newBuffers } = this.#options;
     const isSmall = mail.sizeBytes <= wholeBytes;
+    // Of a larger one the beginning: a stand-in may be listed with the size of the mail that it stands for.
+    const [bytes, mostBytes] = isSmall
+      ? [mail.sizeBytes, wholeBytes + wholeBytes / 4]
+      : [largestStandInBytes, largestStandInBytes];
     const holding = held.hold();
-    if (isSmall) await holding.grow(mail.sizeBytes);
+    await holding.grow(bytes);
     const answer = await retrieval.next();
     if (answer === undefined || answer.body === undefined) {
       held.giveBack(holding);
@@ -239,31 +243,32 @@ export class Pop3Session implements MailboxSession {
       return;
     }
     const { body } = answer;
-    const read = isSmall ? await this.#readWhole(body, mail.sizeBytes, holding) : [];
-    const isNothing = Buffer.isBuffer(read) && read.length === 0 && mail.sizeBytes > 0;
-    if (isNothing || (Buffer.isBuffer(read) && isStandIn(read))) {
+    const read = await this.#readWhole(body, bytes, mostBytes, holding);
+    const sentence = Buffer.isBuffer(read) ? this.#whyNone(mail, read) : undefined;
+    if (sentence !== undefined) {
       held.giveBack(holding);
-      yield {
-        kind: 'unavailable',
-        mail,
-        sentence: isNothing ? this.#sentNothing(mail) : this.#sentStandIn(mail),
-      };
+      yield { kind: 'unavailable', mail, sentence };
       return;
     }
     held.handOver(holding);
-    if (Buffer.isBuffer(read)) yield wholeMail(mail, read, holding, buffers);
-    else yield* this.#stream(mail, body, read, retrieval, holding);
+    if (isSmall && Buffer.isBuffer(read)) yield wholeMail(mail, read, holding, buffers);
+    else yield* this.#stream(mail, body, [read].flat(), retrieval, holding);
   }
 
-  /** Reads a mail into memory of its own; one that turns out too large is given back as the pieces that were read. */
-  async #readWhole(body: Pop3Body, sizeBytes: number, holding: Holding): Promise<Buffer | readonly Buffer[]> {
-    const { buffers = newBuffers, wholeBytes } = this.#options;
+  /** Reads a mail into memory of its own; one of more than `mostBytes` is given back as the pieces that were read. */
+  async #readWhole(
+    body: Pop3Body,
+    sizeBytes: number,
+    mostBytes: number,
+    holding: Holding,
+  ): Promise<Buffer | readonly Buffer[]> {
+    const { buffers = newBuffers } = this.#options;
     let mail = buffers.take(sizeBytes);
     let filledBytes = 0;
     for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
       for (const [index, piece] of pieces.entries()) {
         const neededBytes = filledBytes + piece.length;
-        if (neededBytes > wholeBytes + wholeBytes / 4) {
+        if (neededBytes > mostBytes) {
           return [mail.subarray(0, filledBytes), ...pieces.slice(index)];
         }
         if (neededBytes > mail.length) {
@@ -344,8 +349,11 @@ export class Pop3Session implements MailboxSession {
     return `${this.#wire.server} sent nothing of its mail ${id}, which it lists with ${sizeBytes} bytes. Look at it in a mail program.`;
   }
 
-  #sentStandIn({ id }: MeasuredMail): string {
-    return `${this.#wire.server} answers for its mail ${id} ${standInWords}. Look at it in a mail program.`;
+  /** Why what came in a mail's place is none. */
+  #whyNone(mail: MeasuredMail, bytes: Buffer): string | undefined {
+    if (bytes.length === 0 && mail.sizeBytes > 0) return this.#sentNothing(mail);
+    if (!isStandIn(bytes)) return undefined;
+    return `${this.#wire.server} answers for its mail ${mail.id} ${standInWords}. Look at it in a mail program.`;
   }
 
   /** What is known of a mail without asking: deleted by this session, or refused when it was to be keyed. */

@@ -83,16 +83,23 @@ describe('POP3 server with hostile answers', () => {
     const note =
       'From: Microsoft Exchange Server\r\nSubject: Retrieval using the POP3 protocol failed\r\n\r\n';
     const mails = ['one\r\n', note, `Received: x\r\n${note}`].map((text) => Buffer.from(text));
-    const { answers } = await drained({ mails });
-    assert.deepEqual(kinds(answers), ['mail', 'unavailable', 'mail']);
-    const [, second] = answers;
-    assert.match(second?.kind === 'unavailable' ? second.sentence : '', /its mail 2 with a note of its own/);
+    // It may be announced with the size of the mail that it stands for.
+    for (const answer of [{}, { LIST: multiLine(['1 5', '2 20000000', '3 20000000']) }]) {
+      const { answers } = await drained({ mails, answer });
+      assert.deepEqual(kinds(answers), ['mail', 'unavailable', 'mail']);
+      const [, second] = answers;
+      assert.match(
+        second?.kind === 'unavailable' ? second.sentence : '',
+        /its mail 2 with a note of its own/,
+      );
+    }
   });
 
-  it('fails a streamed mail of which nothing is sent', async () => {
+  it('takes a large mail of which nothing is sent for none', async () => {
     const script = { answer: { LIST: multiLine(['1 20000000']) }, mails: [Buffer.alloc(0)] };
-    const { message } = await failureOf(drained(script), 'mail');
-    assert.match(message, /sent nothing of its mail 1, which it lists with 20000000 bytes/);
+    const [answer] = (await drained(script)).answers;
+    const sentence = answer?.kind === 'unavailable' ? answer.sentence : '';
+    assert.match(sentence, /sent nothing of its mail 1, which it lists with 20000000 bytes/);
   });
 
   for (const capa of [fullCapabilities, ['UIDL', 'USER']]) {
