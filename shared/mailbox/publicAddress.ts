@@ -34,10 +34,7 @@ privateV6.addSubnet('3fff::', 20, 'ipv6');
  * count as that. False for what is no IP address.
  */
 export function isPublicAddress(address: string): boolean {
-  const family = isIP(address);
-  if (family === 4) return !privateV4.check(address, 'ipv4');
-  // A zone is for link-local addresses only.
-  if (family !== 6 || address.includes('%')) return false;
+  if (isIP(address) === 4) return !privateV4.check(address, 'ipv4');
   if (mappedV4.check(address, 'ipv6')) return !privateV4.check(address, 'ipv6');
   return globalV6.check(address, 'ipv6') && !privateV6.check(address, 'ipv6');
 }
