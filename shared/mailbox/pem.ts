@@ -19,7 +19,7 @@ const maxPemLength = 32_768;
 export function readCertificates(text: string): readonly string[] | undefined {
   if (text.length > maxPemLength || /PRIVATE\s*KEY/.test(text)) return undefined;
   const blocks = [...text.matchAll(block)];
-  if (blocks.length === 0 || blocks.length !== text.match(begin)?.length) return undefined;
+  if (blocks.length !== text.match(begin)?.length) return undefined;
   const certificates: string[] = [];
   for (const [, body = ''] of blocks) {
     const content = body.replace(filling, '');
