@@ -163,6 +163,9 @@ export interface MailboxSession {
    */
   close(): Promise<boolean>;
 
+  /** After `close`: the words with which the server refused QUIT, and so the deletions. */
+  readonly quitRefusal?: string | undefined;
+
   /**
    * After `close`: that mails which were not settled stay marked as read, on a server that marks what is fetched, so
    * that nobody would look for them again.

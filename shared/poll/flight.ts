@@ -106,7 +106,8 @@ export class Flight {
     // A session that was cut with its run is no fault of the server.
     const { signal } = way.limits;
     if (signal.aborted) tally.fail(toFailure(signal.reason, 'ending the session'));
-    else if (this.#unconfirmed.length > 0) tally.fail(unconfirmed(this.#unconfirmed.length));
+    else if (this.#unconfirmed.length > 0)
+      tally.fail(unconfirmed(this.#unconfirmed.length, session.quitRefusal));
   }
 
   async #end(apart: ApartMail, fate: Fate): Promise<void> {
@@ -265,10 +266,11 @@ export function envelopeLine({ messageId, subject, from, to, date }: MailEnvelop
   return { emailMessageId: messageId, emailSubject: subject, emailFrom: from, emailTo: to, emailDate: date };
 }
 
-function unconfirmed(mails: number): Failure {
+function unconfirmed(mails: number, refusal: string | undefined): Failure {
   const which = mails === 1 ? '1 delivered mail may' : `${mails} delivered mails may`;
+  const words = refusal === undefined ? '' : ` ("${refusal}")`;
   return new Failure(
     'connection-lost',
-    `The mail server did not confirm the end of the session, so ${which} still lie there; the next run removes them without sending them again.`,
+    `The mail server did not confirm the end of the session${words}, so ${which} still lie there; the next run removes them without sending them again.`,
   );
 }

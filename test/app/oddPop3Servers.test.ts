@@ -62,6 +62,14 @@ test('"EXPIRE 0": a session in which a mail was retrieved and not delivered is l
   assert.equal(server.deleted(), 3);
 });
 
+test('what a server says that refuses QUIT is told: it keeps what was deleted', async (t) => {
+  await addServer(t, 'full', { answer: { QUIT: '-ERR [SYS/TEMP] disk is full\r\n' } });
+  await pollFails(
+    'full',
+    /did not confirm the end of the session \("\[SYS\/TEMP\] disk is full"\), so 3 delivered mails may still lie there;/,
+  );
+});
+
 test('the connection test retrieves nothing, with UIDL and without: it counts', async (t) => {
   for (const [name, uidls] of [
     ['tested', undefined],

@@ -44,6 +44,7 @@ export class Pop3Session implements MailboxSession {
   readonly #refusedIds = new Set<number>();
   readonly #lock = new Limit(1);
   hasMore = false;
+  quitRefusal: string | undefined;
   #isListed = false;
   #settling: Promise<unknown> = Promise.resolve();
   #closed: Promise<boolean> | undefined;
@@ -187,7 +188,9 @@ export class Pop3Session implements MailboxSession {
       if (!this.#mustNotQuit()) {
         const endTurn = await this.#takeTurn();
         const quitting = this.#quitSent ? readReply(wire) : ask(wire, 'QUIT');
-        confirmed = (await quitting.finally(endTurn)).ok;
+        const { ok, text } = await quitting.finally(endTurn);
+        confirmed = ok;
+        if (!ok) this.quitRefusal = wire.quote(text);
       }
     } catch {
       // Not confirmed: that is all there is to know.
