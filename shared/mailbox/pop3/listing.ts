@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { MeasuredMail } from '../mailbox.ts';
 import { ContentHash } from './contentHash.ts';
+import { Distrust } from './distrust.ts';
 import { type Pop3Body, readLines } from './multiLine.ts';
 import { describeRefusal, isGone, type Pop3Reply, readReply } from './reply.ts';
 import { describeUnavailable, Retrieval } from './retrieval.ts';
@@ -102,16 +103,22 @@ export interface KeyedMail extends MeasuredMail {
   readonly unavailable?: string;
 }
 
+/** Mails whose retrieval for their key did not come to its end. */
+const retrieving = new Distrust();
+
 /**
  * Gives each mail its key: the UIDL, or the SHA-256 of its content, which is not kept, and its number among equal ones;
- * where the content is withheld its size, so that it is known again and can be reported. Mails that are gone are left
- * out.
+ * where the content is withheld, or ended the session twice, its size, so that it is known again and can be reported.
+ * Mails that are gone are left out.
  */
-export async function keyMails(wire: Pop3Wire, mails: readonly ListedMail[]): Promise<readonly KeyedMail[]> {
-  const retrieval = new Retrieval(
-    wire,
-    mails.filter(({ uidl }) => uidl === undefined),
-  );
+export async function keyMails(
+  wire: Pop3Wire,
+  mails: readonly ListedMail[],
+  mailboxId: string,
+): Promise<readonly KeyedMail[]> {
+  const nameOf = ({ id, sizeBytes }: ListedMail) => `${mailboxId} ${id} ${sizeBytes}`;
+  const asked = new Set(mails.filter((mail) => mail.uidl === undefined && retrieving.mayTry(nameOf(mail))));
+  const retrieval = new Retrieval(wire, [...asked]);
   const counts = new Map<string, number>();
   const keyed: KeyedMail[] = [];
   for (const mail of mails) {
@@ -120,15 +127,20 @@ export async function keyMails(wire: Pop3Wire, mails: readonly ListedMail[]): Pr
       keyed.push({ key: uidl, id, sizeBytes });
       continue;
     }
-    const answer = await retrieval.next();
-    if (answer === undefined || isGone(answer.reply)) continue;
-    const sha256 = answer.body
-      ? await hashOf(answer.body)
-      : createHash('sha256').update(`withheld ${sizeBytes}`).digest('hex');
+    let sha256 = createHash('sha256').update(`withheld ${sizeBytes}`).digest('hex');
+    let unavailable: string | undefined =
+      `${wire.server} ended the session whenever it was asked for its mail ${id}. Look at it in a mail program.`;
+    if (asked.has(mail)) {
+      retrieving.noteWrong(nameOf(mail));
+      const answer = await retrieval.next();
+      if (answer?.body) sha256 = await hashOf(answer.body);
+      retrieving.forget(nameOf(mail));
+      if (answer === undefined || isGone(answer.reply)) continue;
+      unavailable = answer.body ? undefined : describeUnavailable(wire, mail, answer.reply);
+    }
     const number = (counts.get(sha256) ?? 0) + 1;
     counts.set(sha256, number);
-    const unavailable = answer.reply.ok ? {} : { unavailable: describeUnavailable(wire, mail, answer.reply) };
-    keyed.push({ key: `sha256:${sha256}:${number}`, id, sizeBytes, ...unavailable });
+    keyed.push({ key: `sha256:${sha256}:${number}`, id, sizeBytes, ...(unavailable && { unavailable }) });
   }
   return keyed;
 }

@@ -3,6 +3,7 @@ import { addressMs, tlsOptions } from '../connecting.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
 import { describeNetworkFailure } from '../networkFailure.ts';
+import { Distrust } from './distrust.ts';
 import {
   logInWithPassword,
   logInWithToken,
@@ -65,7 +66,7 @@ async function open(
     capabilities ??= await readCapabilities(wire, deadline);
     // WildDuck writes the mails of RETRs that come together into each other, up to January 2026.
     const isMixing = capabilities.get('IMPLEMENTATION')?.[0]?.startsWith('WILDDUCK') === true;
-    wire.pipelining = capabilities.has('PIPELINING') && !isMixing && maySendAhead(wire);
+    wire.pipelining = capabilities.has('PIPELINING') && !isMixing && sendingAhead.mayTry(wire.server);
     if (wire.pipelining) void wire.over.then(() => options.signal?.aborted || noteEnd(wire));
     // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
     if (capabilities.has('UTF8')) await ask(wire, 'UTF8', deadline);
@@ -82,25 +83,15 @@ async function open(
   }
 }
 
-/** Servers with which sessions went wrong that sent commands ahead of the answers: how often in a row, and when. */
-const wentWrong = new Map<string, { readonly times: number; readonly at: number }>();
-const maxRemembered = 1_000;
-const distrustMs = 3_600_000;
-
-/** Whether this server is to be believed that it takes several commands at once. */
-function maySendAhead({ server }: Pop3Wire): boolean {
-  const { times = 0, at = 0 } = wentWrong.get(server) ?? {};
-  return times < 2 || performance.now() - at > distrustMs;
-}
+/** Servers with which sessions went wrong that sent commands ahead of the answers. */
+const sendingAhead = new Distrust();
 
 /** A connection that is lost says nothing of its server, but two in a row do, and so does an answer out of step. */
 function noteEnd({ server, failure }: Pop3Wire): void {
-  const { times = 0 } = wentWrong.get(server) ?? {};
-  const reason = failure?.reason ?? '';
-  if (reason === 'internal') wentWrong.delete(server);
-  if (!['protocol', 'timeout', 'connection-lost'].includes(reason)) return;
-  if (wentWrong.size >= maxRemembered) wentWrong.clear();
-  wentWrong.set(server, { times: times + (reason === 'protocol' ? 2 : 1), at: performance.now() });
+  if (failure?.reason === 'internal') sendingAhead.forget(server);
+  else if (failure?.reason === 'protocol') sendingAhead.noteWrong(server, 2);
+  else if (failure?.reason === 'timeout' || failure?.reason === 'connection-lost')
+    sendingAhead.noteWrong(server);
 }
 
 /** Connects to the first of these that answers, as Node does with the addresses of a name that it looks up. */

@@ -73,7 +73,7 @@ export class Pop3Session implements MailboxSession {
       this.#isListed = true;
       this.hasMore = mails.length < all.length;
       for (const { id, uidl } of mails) if (uidl === undefined) this.#retrieved.add(id);
-      const keyed = await keyMails(this.#wire, mails);
+      const keyed = await keyMails(this.#wire, mails, this.mailboxId);
       for (const mail of keyed) this.#listed.set(mail.id, mail);
       const isRefused = (id: number) => this.#listed.get(id)?.unavailable !== undefined;
       for (const { id } of mails) if (!this.#listed.has(id) || isRefused(id)) this.#refusedIds.add(id);

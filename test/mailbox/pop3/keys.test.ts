@@ -3,7 +3,17 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { fetchAll } from '../memory.ts';
 import { fullCapabilities, type Script } from './scriptedServer.ts';
-import { drained, failureOf, measured, sources, withSession } from './sessions.ts';
+import {
+  drained,
+  failureOf,
+  kinds,
+  measured,
+  openAndDrain,
+  pop3Options,
+  sources,
+  withServer,
+  withSession,
+} from './sessions.ts';
 
 const mails = ['same\r\n', 'other\r\n.\r\n', 'same\r\n', 'last\r\n'].map((text) => Buffer.from(text));
 const hashKey = (index: number, number: number) =>
@@ -80,6 +90,25 @@ describe('POP3 keys', () => {
       });
     }
     assert.match([...seen].join(), /^sha256:[0-9a-f]{64}:1$/);
+  });
+
+  it('of other mails are made though one ends each session in which it is retrieved', () => {
+    const some = ['first\r\n', 'of a size of its own\r\n', 'of a size of its own\r\n'].map((text) =>
+      Buffer.from(text),
+    );
+    const script = { mails: some, uidls: false, capa: ['USER'], answer: { 'RETR 2': 'rst' } } as const;
+    return withServer(script, async ({ port }) => {
+      for (let run = 0; run < 2; run += 1)
+        await failureOf(openAndDrain(pop3Options(port)), 'connection-lost');
+      const { answers, confirmed } = await openAndDrain(pop3Options(port));
+      assert.deepEqual([kinds(answers), confirmed], [['mail', 'unavailable', 'mail'], true]);
+      const [, second] = answers;
+      const sentence = second?.kind === 'unavailable' ? second.sentence : '';
+      assert.match(
+        sentence,
+        /ended the session whenever it was asked for its mail 2\. Look at it in a mail program\.$/,
+      );
+    });
   });
 
   it('of another session are refused, since numbers mean other mails there', () =>
