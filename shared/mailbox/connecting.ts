@@ -1,6 +1,7 @@
 import * as net from 'node:net';
 import * as tls from 'node:tls';
 import { Failure } from '../failure/failure.ts';
+import type { MailboxOptions } from './mailbox.ts';
 import { certificateRefusal, readCertificates } from './pem.ts';
 
 /**
@@ -41,4 +42,14 @@ export function tlsOptions(host: string, caCertificate = ''): tls.ConnectionOpti
     minVersion: 'TLSv1.2',
     rejectUnauthorized: true,
   };
+}
+
+/** What would end a command line, or the credentials in it, never gets near a server. Throws a `Failure` (config). */
+export function refuseUnsafe({ host, username, folder, credential }: MailboxOptions): void {
+  const password = credential.kind === 'password' ? { password: credential.password } : {};
+  for (const [column, value] of Object.entries({ host, username, folder, ...password })) {
+    if (/^[^\r\n\0]+$/.test(value)) continue;
+    const sentence = `Column ${column} is empty, or holds a line break or NUL, which no login can carry. Correct it.`;
+    throw new Failure('config', sentence);
+  }
 }

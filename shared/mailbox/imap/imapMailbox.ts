@@ -1,4 +1,4 @@
-import { Failure } from '../../failure/failure.ts';
+import { refuseUnsafe } from '../connecting.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
 import type { LoginSecret } from './clientOptions.ts';
@@ -11,7 +11,7 @@ import { ImapSession } from './imapSession.ts';
  * `connectMs`. A refused OAuth2 token is fetched anew once, within the same deadline. Rejects with a `Failure`.
  */
 export const openImapMailbox: OpenMailbox = async (options): Promise<MailboxSession> => {
-  refuseUnsafeOptions(options);
+  refuseUnsafe(options);
   const first = await connect(options);
   try {
     return new ImapSession(options, first, () => connect(options));
@@ -33,18 +33,4 @@ async function connect(options: MailboxOptions): Promise<OpenFolder> {
   return await logInWithFreshToken('IMAP', options, credential.getToken, leftMs, (accessToken) =>
     connectWith({ accessToken }),
   );
-}
-
-/** What would end a command line, or the credentials in it, never gets near a server. */
-function refuseUnsafeOptions({ username, folder, credential, host }: MailboxOptions): void {
-  const password = credential.kind === 'password' ? { password: credential.password } : {};
-  for (const [column, value] of Object.entries({ host, username, folder, ...password })) {
-    if (value === '') throw new Failure('config', `Column ${column} is empty. Set it.`);
-    if (/[\r\n\0]/.test(value)) {
-      throw new Failure(
-        'config',
-        `Column ${column} holds a line break or NUL, which IMAP does not allow. Remove it.`,
-      );
-    }
-  }
 }

@@ -1,5 +1,5 @@
-import { Failure, toFailure } from '../../failure/failure.ts';
-import { addressMs, tlsOptions } from '../connecting.ts';
+import { toFailure } from '../../failure/failure.ts';
+import { addressMs, refuseUnsafe, tlsOptions } from '../connecting.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
 import { describeNetworkFailure } from '../networkFailure.ts';
@@ -21,14 +21,10 @@ import { Deadline, Pop3Wire } from './wire.ts';
  * refused OAuth2 token is fetched anew once. Rejects with a `Failure`.
  */
 export const openPop3Mailbox: OpenMailbox = async (options) => {
-  const { username, credential } = options;
-  refuseLineBreaks(options, 'username', username);
+  refuseUnsafe(options);
+  const { credential } = options;
   const deadline = new Deadline(options.timeouts.connectMs);
-  if (credential.kind === 'password') {
-    const { password } = credential;
-    refuseLineBreaks(options, 'password', password);
-    return await open(options, deadline, password);
-  }
+  if (credential.kind === 'password') return await open(options, deadline, credential.password);
   const getToken = async (fresh: boolean): Promise<string> => {
     const startedAt = performance.now();
     return await credential.getToken(fresh).finally(() => deadline.spend(performance.now() - startedAt));
@@ -120,13 +116,4 @@ async function reach(
     if (!isLast) deadline.spend(performance.now() - startedAt);
   }
   return await reach(options, others, deadline);
-}
-
-/** A line break would end the command and begin another one, of the config's choice. */
-function refuseLineBreaks({ host, port }: MailboxOptions, column: string, value: string): void {
-  if (!/[\r\n\0]/.test(value)) return;
-  throw new Failure(
-    'config',
-    `The ${column} for POP3 server ${host}:${port} holds a line break or a NUL character, which no login can carry. Check ${column}.`,
-  );
 }

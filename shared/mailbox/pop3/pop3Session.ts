@@ -197,8 +197,7 @@ export class Pop3Session implements MailboxSession {
     } finally {
       clearInterval(timer);
     }
-    if (confirmed) wire.finish();
-    else wire.fail(new Failure('internal', `The session with ${wire.server} is over.`));
+    wire.fail(new Failure('internal', `The session with ${wire.server} is over.`));
     return confirmed || this.#deleted.size === 0;
   }
 

@@ -174,12 +174,6 @@ export class Pop3Wire {
     void this.over.then(() => signal.removeEventListener('abort', onAbort));
   }
 
-  /** Ends the connection in order, after the server's last answer. */
-  finish(): void {
-    this.#end(new Failure('internal', `The session with ${this.server} is closed already.`));
-    this.#socket.destroySoon();
-  }
-
   #listen(socket: Socket, connectEvent: 'connect' | 'secureConnect'): void {
     // The listeners stay for good: an error without one would end the process. Under TLS the plain socket's
     // events say nothing that the TLS socket's don't.

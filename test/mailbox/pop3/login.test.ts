@@ -108,7 +108,7 @@ describe('POP3 login with a password', () => {
         const changes: Partial<MailboxOptions> =
           column === 'username' ? { username: value } : { credential: { kind: 'password', password: value } };
         const failure = await failureOf(openPop3Mailbox(pop3Options(server.port, changes)), 'config');
-        assert.match(failure.message, new RegExp(`^The ${column} for POP3 server`));
+        assert.match(failure.message, new RegExp(`^Column ${column} `));
         assert.equal(server.connections(), 0);
       }));
   }
