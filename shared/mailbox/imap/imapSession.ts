@@ -17,7 +17,7 @@ import type { FetchItems } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
 import { Folder, type OpenFolder } from './folder.ts';
 import type { Refusal } from './imapFailure.ts';
-import { describeUnavailable, MailFetch, silence, standIn } from './mailFetch.ts';
+import { describeUnavailable, MailFetch, standIn } from './mailFetch.ts';
 import { SettleCommands } from './settleCommands.ts';
 import { dataBytes, fetchByUid, type UidFetch } from './uidFetch.ts';
 
@@ -238,10 +238,7 @@ export class ImapSession implements MailboxSession {
     return this.#folder.run('looking for mails', () => this.#folder.stillListed(mails));
   }
 
-  /**
-   * A fetch that is read to its end, as a command of its own: what the server says about each mail that is there, its
-   * silence about one that it lists, also when asked for that alone, too.
-   */
+  /** A fetch that is read to its end, as a command of its own: what the server says about each mail that is there. */
   async *#fetchInTurn(
     request: UidFetch<MailRef>,
     doing: string,
@@ -249,16 +246,8 @@ export class ImapSession implements MailboxSession {
     if (request.mails.length === 0) return;
     const release = await this.#folder.enter();
     try {
-      const silent: MailRef[] = [];
       for await (const outcome of fetchByUid(this.#folder, request)) {
-        if (outcome.kind === 'missing') silent.push(outcome.mail);
-        else yield outcome;
-      }
-      const listed = await this.#folder.stillListed(silent);
-      for (const mail of silent.filter(({ id }) => listed.has(id))) {
-        // What comes without a UID is known to be its only where nothing else is asked for.
-        for await (const outcome of fetchByUid(this.#folder, { ...request, mails: [mail] }))
-          yield outcome.kind === 'missing' ? { mail, refusal: silence } : outcome;
+        if (outcome.kind !== 'missing') yield outcome;
       }
     } catch (error) {
       throw this.#folder.connection.fail(error, doing);

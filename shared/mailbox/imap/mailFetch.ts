@@ -21,9 +21,6 @@ import { type FetchOutcome, fetchByUid, type UidFetch } from './uidFetch.ts';
 /** A piece of a streamed mail: a round trip each, and two of them in memory. */
 const pieceBytes = 1024 * 1024;
 
-/** What a server says that lists a mail and gives no row for it. */
-export const silence: Refusal = { status: 'OK', text: 'and says nothing about it' };
-
 export const standIn: Refusal = { status: 'OK', text: standInWords };
 
 /**
@@ -69,7 +66,7 @@ export class MailFetch {
 
   /** One command for all of them, and what it takes to ask for those that it brought no answer for. */
   async *#fetchWhole(mails: readonly MeasuredMail[]): AsyncGenerator<FetchAnswer, void, undefined> {
-    const again: Again = { silent: [], empty: [], larger: [], marked: [] };
+    const again: Again = { empty: [], larger: [], marked: [] };
     const asked = this.#folder.peek === 'marks read' ? yield* this.#leaveOutRead(mails) : mails;
     try {
       yield* this.#fetchBatch(asked, again);
@@ -79,7 +76,6 @@ export class MailFetch {
     }
     if (this.#folder.peek === 'leaves unread') for (const mail of again.marked) yield { kind: 'gone', mail };
     else if (again.marked.length > 0) yield* this.#fetchBatch(again.marked.splice(0), again);
-    yield* this.#explainSilence(again.silent, again);
     yield* this.#explainEmpty(again.empty);
     for (const mail of again.larger) yield* this.#fetchStreamed(mail);
   }
@@ -99,7 +95,7 @@ export class MailFetch {
     });
     for await (const outcome of outcomes) {
       const { mail } = outcome;
-      if (outcome.kind === 'missing') again.silent.push(mail);
+      if (outcome.kind === 'missing') yield { kind: 'gone', mail };
       else if (outcome.kind === 'refused') yield this.#unavailable(mail, outcome.refusal);
       else {
         const { body = nilBody, holding = this.#held.hold() } = outcome.data;
@@ -141,24 +137,6 @@ export class MailFetch {
       } else unread.push(outcome.mail);
     }
     return unread;
-  }
-
-  /** Mails of which the server said nothing are expunged, unless it still lists them: then each is asked for alone. */
-  async *#explainSilence(
-    mails: readonly MeasuredMail[],
-    again: Again,
-  ): AsyncGenerator<FetchAnswer, void, undefined> {
-    if (mails.length === 0) return;
-    const listed = await this.#folder.stillListed(mails);
-    for (const mail of mails) {
-      if (!listed.has(mail.id)) {
-        yield { kind: 'gone', mail };
-        continue;
-      }
-      const alone: Again = { ...again, silent: [] };
-      yield* this.#fetchBatch([mail], alone);
-      if (alone.silent.length > 0) yield this.#unavailable(mail, silence);
-    }
   }
 
   async *#fetchStreamed(mail: MeasuredMail): AsyncGenerator<FetchAnswer, void, undefined> {
@@ -203,15 +181,11 @@ export class MailFetch {
       largestBytes: pieceBytes,
       memory: { hold: () => holding, giveBack() {} },
     });
-    let piece: Buffer | NoMail | undefined;
+    let piece: Buffer | NoMail = { kind: 'gone', mail };
     try {
       for await (const outcome of outcomes) {
         piece = this.#pieceOf(mail, offset, outcome);
         break;
-      }
-      if (piece === undefined) {
-        const listed = await this.#folder.stillListed([mail]);
-        return listed.has(mail.id) ? this.#unavailable(mail, silence) : { kind: 'gone', mail };
       }
       const isShort = Buffer.isBuffer(piece) && piece.length === 0 && offset > 0 && offset < mail.sizeBytes;
       // The size may err, or the mail be expunged.
@@ -222,13 +196,8 @@ export class MailFetch {
     }
   }
 
-  /** Undefined where nothing was said. */
-  #pieceOf(
-    mail: MeasuredMail,
-    offset: number,
-    outcome: FetchOutcome<MeasuredMail>,
-  ): Buffer | NoMail | undefined {
-    if (outcome.kind === 'missing') return undefined;
+  #pieceOf(mail: MeasuredMail, offset: number, outcome: FetchOutcome<MeasuredMail>): Buffer | NoMail {
+    if (outcome.kind === 'missing') return { kind: 'gone', mail };
     if (outcome.kind === 'refused') return this.#unavailable(mail, outcome.refusal);
     const { body = nilBody } = outcome.data;
     const state = offset === 0 ? this.#stateOf(mail, outcome.data) : 'mail';
@@ -262,8 +231,6 @@ export class MailFetch {
 
 /** Mails that one command brought no mail for, and that need another one. */
 interface Again {
-  /** Nothing was said about them. */
-  readonly silent: MeasuredMail[];
   readonly empty: MeasuredMail[];
   readonly larger: MeasuredMail[];
   /** They came marked as read, and were unread when they were measured. */

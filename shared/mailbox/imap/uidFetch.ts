@@ -21,9 +21,9 @@ export const dataBytes = 1024 * 1024;
 /** What the server said about one mail. */
 export type FetchOutcome<M extends MailRef> =
   | { readonly kind: 'data'; readonly mail: M; readonly data: FetchData }
-  /** The command that asked for this mail alone got a NO or BAD, or cost the connection. */
+  /** The command that asked for this mail alone got a NO or BAD, cost the connection, or said nothing about it. */
   | { readonly kind: 'refused'; readonly mail: M; readonly refusal: Refusal }
-  /** The commands that asked for it went well and said nothing about it: expunged. */
+  /** The commands that asked for it went well and said nothing about it, and it is no candidate any more: expunged. */
   | { readonly kind: 'missing'; readonly mail: M };
 
 export interface UidFetch<M extends MailRef> {
@@ -36,6 +36,9 @@ export interface UidFetch<M extends MailRef> {
   /** Gets the promise of the end of a command that a consumer, which ended early, has left on the wire. */
   readonly onAbandoned?: (ended: Promise<void>) => void;
 }
+
+/** What a server says that lists a mail and gives no row for it. */
+const silence: Refusal = { status: 'OK', text: 'and says nothing about it' };
 
 const uncounted: LiteralMemory = {
   hold: () => ({ grow: async () => {}, release() {} }),
@@ -118,7 +121,13 @@ export async function* fetchByUid<M extends MailRef>(
     if (busy !== undefined) yield { kind: 'refused', ...busy };
     busy = undefined;
   }
-  for (const mail of missing) yield { kind: 'missing', mail };
+  const listed = await folder.stillListed(missing);
+  for (const mail of missing) {
+    if (!listed.has(mail.id)) yield { kind: 'missing', mail };
+    else if (request.mails.length === 1) yield { kind: 'refused', mail, refusal: silence };
+    // What comes without a UID is known to be its only where nothing else is asked for.
+    else yield* fetchByUid(folder, { ...request, mails: [mail] });
+  }
 }
 
 /** The responses of one command in bursts, with an answer in each, and the refusal or lost connection that ends it. */

@@ -113,6 +113,7 @@ test('a mail with an empty body that the server then does not know any more was 
   const answers: Record<string, Answer> = {
     MEASURE: ({ args }) => (args.includes('SIZE') ? undefined : 'TAG OK done\r\n'),
     FETCH: rows((uid, { args }) => (uid === 1 ? nil : fetchRow(uid, args, aMail))),
+    'UID SEARCH': ({ args }) => (args.includes('UID') ? '* SEARCH\r\nTAG OK done\r\n' : undefined),
   };
   await withServer({ mails: [aMail, aMail], answers }, async ({ port }) => {
     for (const wholeBytes of [1_000, 0]) {
