@@ -80,17 +80,15 @@ async function readList(
   const reply = await readReply(wire, deadline);
   if (!reply.ok) return reply;
   await readLines(wire, deadline, { maxLines, command }, (line) => {
-    const match = /^\s*(\d{1,9})[ \t]+(.*)$/.exec(line);
-    const id = Number(match?.[1] ?? 0);
-    if (match !== null && id > 0) take(id, (match[2] ?? '').trimEnd());
+    const [, id, value = ''] = /^\s*0*([1-9]\d{0,8})[ \t]+(.*)$/.exec(line) ?? [];
+    if (id !== undefined) take(Number(id), value.trimEnd());
   });
   return reply;
 }
 
 /** Zero for a size that is none: the mail is there all the same. */
 function parseSize(value: string): number {
-  const digits = /^\d{1,15}(?=$|[ \t])/.exec(value)?.[0];
-  return digits === undefined ? 0 : Number(digits);
+  return Number(/^\d{1,15}(?=$|[ \t])/.exec(value)?.[0] ?? 0);
 }
 
 /** RFC 1939 allows 70 characters; some servers use file names, which are longer. One that looks like a hash is none. */

@@ -39,8 +39,6 @@ export class Pop3Wire {
   /** Why it is over. */
   failure: Failure | undefined;
   #socket: Socket;
-  /** What TLS runs over. */
-  #plainSocket: Socket | undefined;
   #connected = false;
   #unread: Buffer[] = [];
   #unreadBytes = 0;
@@ -92,7 +90,6 @@ export class Pop3Wire {
     this.#connected = false;
     const plain = this.#socket;
     plain.removeAllListeners('data');
-    this.#plainSocket = plain;
     this.#socket = tls.connect({ ...options, socket: plain });
     this.#listen(this.#socket, 'secureConnect');
     await this.connected(deadline);
@@ -161,7 +158,6 @@ export class Pop3Wire {
   fail(failure: Failure): Failure {
     this.#end(failure);
     this.#socket.destroy();
-    this.#plainSocket?.destroy();
     return this.failure ?? failure;
   }
 
