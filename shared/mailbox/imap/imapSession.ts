@@ -11,7 +11,7 @@ import type {
   MeasuredMail,
 } from '../mailbox.ts';
 import { quoteServerText } from '../serverText.ts';
-import { isStandIn } from '../standIn.ts';
+import { isStandIn, largestStandInBytes } from '../standIn.ts';
 import { Candidates, filteredFields, mailRef } from './candidates.ts';
 import type { FetchItems } from './fetchCommand.ts';
 import { type FetchData, nilBody, unreadBody } from './fetchResponse.ts';
@@ -226,6 +226,13 @@ export class ImapSession implements MailboxSession {
         this.#folder.unread.add(uid);
         this.#folder.markedHere.add(uid);
       }
+    }
+    // Whether it has a Received field, which nobody asked for and no stand-in has, its beginning tells.
+    const doubtful = [...withheld.keys()].filter((mail) => withheld.get(mail) === standIn);
+    for (const [mail, head] of await this.readHeads(doubtful, largestStandInBytes)) {
+      if (isStandIn(head)) continue;
+      withheld.delete(mail);
+      take(mail.id, head);
     }
     // Dovecot gives no header of a mail that was removed just now.
     const listed = await this.#stillListed([...withheld.keys()]);

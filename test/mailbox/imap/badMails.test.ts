@@ -165,7 +165,7 @@ for (const [how, changes] of [
     const row = (uid: number, args: string) => fetchRow(uid, args, mails[uid - 1]);
     const FETCH = rows((uid, { args }) => row(uid, args).replace(uid === 2 ? 'UID 2 ' : '', ''));
     const HEADERS = rows((uid) => {
-      const header = `${mails[uid - 1]}`;
+      const header = `${mails[uid - 1]}`.replace(/^Received.*\r\n/, '');
       return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (FROM)] {${header.length}}\r\n${header})\r\n`;
     });
     await withServer({ mails, answers: { FETCH, HEADERS } }, async ({ port }) => {
