@@ -48,7 +48,8 @@ export class FetchCommand {
     this.#memory = memory;
     this.#largestBytes = largestBytes;
     const detach = tap.attach(this);
-    this.#run(client, uids, items)
+    const args = [{ type: 'SEQUENCE', value: uids } as const, tokensOf(items)];
+    runCommand(client, 'UID FETCH', args)
       .then(
         () => this.#end({}),
         (error: unknown) => this.fail(error),
@@ -131,11 +132,6 @@ export class FetchCommand {
   #end(ended: { readonly error?: unknown }): void {
     this.#ended ??= ended;
     this.#wake();
-  }
-
-  async #run(client: ImapFlow, uids: string, items: FetchItems): Promise<void> {
-    const args = [{ type: 'SEQUENCE', value: uids } as const, tokensOf(items)];
-    await runCommand(client, 'UID FETCH', args);
   }
 }
 

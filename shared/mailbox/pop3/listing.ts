@@ -28,7 +28,8 @@ export async function listMails(wire: Pop3Wire, uidlPromised: boolean): Promise<
   wire.write(pipelining ? 'LIST\r\nUIDL\r\n' : 'LIST\r\n');
   const sizes = new Map<number, number>();
   const listReply = await readList(wire, 'LIST', (id, value) => {
-    const sizeBytes = parseSize(value);
+    // Zero for a size that is none: the mail is there all the same.
+    const sizeBytes = Number(/^\d{1,15}(?=$|[ \t])/.exec(value)?.[0] ?? 0);
     if (!sizes.has(id) && sizes.size < maxMails) sizes.set(id, sizeBytes);
   });
   if (!pipelining && !listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
@@ -84,11 +85,6 @@ async function readList(
     if (id !== undefined) take(Number(id), value.trimEnd());
   });
   return reply;
-}
-
-/** Zero for a size that is none: the mail is there all the same. */
-function parseSize(value: string): number {
-  return Number(/^\d{1,15}(?=$|[ \t])/.exec(value)?.[0] ?? 0);
 }
 
 /** RFC 1939 allows 70 characters; some servers use file names, which are longer. One that looks like a hash is none. */

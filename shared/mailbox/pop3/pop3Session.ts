@@ -233,9 +233,8 @@ export class Pop3Session implements MailboxSession {
     const { wholeBytes, buffers = newBuffers } = this.#options;
     const isSmall = mail.sizeBytes <= wholeBytes;
     // Of a larger one the beginning: a stand-in may be listed with the size of the mail that it stands for.
-    const [bytes, mostBytes] = isSmall
-      ? [mail.sizeBytes, wholeBytes + wholeBytes / 4]
-      : [largestStandInBytes, largestStandInBytes];
+    const mostBytes = isSmall ? wholeBytes + wholeBytes / 4 : largestStandInBytes;
+    const bytes = Math.min(mail.sizeBytes, mostBytes);
     const holding = held.hold();
     await holding.grow(bytes);
     const answer = await retrieval.next();

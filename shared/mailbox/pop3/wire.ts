@@ -28,7 +28,7 @@ export class Pop3Wire {
   secrets: readonly string[] = [];
   /** Whether the server takes several commands at once (RFC 2449, 6.6). */
   pipelining = false;
-  readonly timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'>;
+  readonly timeouts: MailboxTimeouts;
   /** How many bytes were read of it, by whomever: as long as this grows, the session goes on. */
   readBytes = 0;
   /** Whether this server was seen to end a reply with more than a dot, CR and LF. */
@@ -45,11 +45,7 @@ export class Pop3Wire {
   #wake: (() => void) | undefined;
 
   /** Takes over a socket that connects; it must have no other reader. */
-  constructor(
-    socket: Socket,
-    contact: Omit<MailServerContact, 'phase'>,
-    timeouts: Pick<MailboxTimeouts, 'openMs' | 'commandMs'>,
-  ) {
+  constructor(socket: Socket, contact: Omit<MailServerContact, 'phase'>, timeouts: MailboxTimeouts) {
     this.contact = { ...contact, phase: 'connect' };
     this.timeouts = timeouts;
     this.#socket = socket;
