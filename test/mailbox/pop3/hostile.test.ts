@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
-import { type Fetched, fetched } from '../memory.ts';
+import { type Fetched, fetchAll, fetched } from '../memory.ts';
 import { fullCapabilities, multiLine } from './scriptedServer.ts';
 import { drained, failureOf, kinds, measured, sources, threeMails, withSession } from './sessions.ts';
 
@@ -92,6 +92,18 @@ describe('POP3 server with hostile answers', () => {
         second?.kind === 'unavailable' ? second.sentence : '',
         /its mail 2 with a note of its own/,
       );
+    }
+  });
+
+  it('takes nothing for a mail that came before it was asked for', async () => {
+    const UIDL = `${multiLine(['1 a', '2 b', '3 c'])}+OK\r\nof nobody\r\n.\r\n`;
+    for (const capa of [fullCapabilities, ['UIDL', 'USER']]) {
+      await withSession({ capa, answer: { UIDL } }, async (session) => {
+        const [first] = await measured(session);
+        assert.ok(first);
+        const { message } = await failureOf(fetchAll(session, [first]), 'protocol');
+        assert.match(message, /sent what nobody asked for/);
+      });
     }
   });
 
