@@ -8,6 +8,7 @@ import {
 import { sendParts } from '../destination/sendParts.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { Log } from '../telemetry/log.ts';
+import { GroupCommit } from '../wait/groupCommit.ts';
 import { forEachOf, Limit } from '../wait/parallel.ts';
 import type { StoredPart } from './manifest.ts';
 import {
@@ -59,6 +60,8 @@ const maxReadBytesOfQueue = 8 * 1_024 * 1_024;
 const maxReadBytes = 64 * 1_024 * 1_024;
 /** Abandoned mails named one by one in the log of a tick. */
 const maxNamed = 50;
+/** Between two writes to the journal, each of which takes all that has been delivered since the last. */
+const journalRestMs = 1_000;
 
 /**
  * The catastrophic retry: one tick. Sends what is due, in order of age within each queue, puts off what fails,
@@ -77,7 +80,10 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
     readBytes: new Limit(maxReadBytes),
     largeReadBytes: new Limit(maxReadBytes),
     summary,
-    delivered: [],
+    delivered: new GroupCommit(Number.POSITIVE_INFINITY, journalRestMs, async (records) => {
+      const unwritten = await options.journal(records);
+      if (unwritten !== undefined) log.warn(unwritten);
+    }),
   };
   const { byQueue, leftovers, count } = await chooseDue(store);
   if (count === 0 && leftovers.length === 0) return summary;
@@ -86,8 +92,7 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
   await forEachOf(leftovers, recordsAtOnce, ({ id }) => store.remove(id)).catch((error: unknown) =>
     log.warn(toFailure(error, 'clearing the table EmailUndelivered').message),
   );
-  const unwritten = await options.journal(tick.delivered);
-  if (unwritten !== undefined) log.warn(unwritten);
+  await tick.delivered.end();
   const { due, delivered, failed, abandoned } = summary;
   const left = due - delivered - failed;
   if (due > 0) {
@@ -106,7 +111,7 @@ interface Tick extends RetryOptions {
   readonly leftMs: () => number;
   readonly readBytes: Limit;
   readonly largeReadBytes: Limit;
-  readonly delivered: UndeliveredRecord[];
+  readonly delivered: GroupCommit<UndeliveredRecord>;
   readonly summary: RetrySummary;
 }
 
@@ -216,7 +221,7 @@ class QueueRetry {
         this.#failuresInARow = 0;
         summary.delivered += 1;
         // First: it was delivered, whatever becomes of its record.
-        this.#tick.delivered.push(record);
+        void this.#tick.delivered.add(record);
         await store.remove(record.id);
         return;
       }

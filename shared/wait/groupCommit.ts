@@ -22,6 +22,12 @@ export class GroupCommit<T> {
     this.#endRest();
   }
 
+  /** Resolves when all that was added is committed, or has failed. */
+  async end(): Promise<void> {
+    this.hurry();
+    await this.#running;
+  }
+
   /** Resolves when the group with `item` is committed; rejects with what its commit rejected with. */
   add(item: T): Promise<void> {
     const committed = new Promise<void>((done, failed) => this.#pending.push({ item, done, failed }));

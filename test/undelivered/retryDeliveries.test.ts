@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Destinations } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
-import { assertAmqpNumberTypes, bytesOf, contentOf, idsIn, partNumbersIn } from '../destination/support.ts';
+import {
+  assertAmqpNumberTypes,
+  bytesOf,
+  contentOf,
+  idsIn,
+  partNumbersIn,
+  until,
+} from '../destination/support.ts';
 import {
   accepting,
   countRequests,
@@ -250,21 +258,42 @@ test('told to go in the middle of a mail, only what was not accepted is sent lat
   assert.deepEqual(partNumbersIn(queue), [1, 2, 3]);
 });
 
-test('what was delivered goes into the journal, in one call; a failure there is logged and costs nothing', async () => {
-  const { storage } = await bed.withDue(3);
-  await storeMails(storage, 'away', 2, 10);
+test('what was delivered goes into the journal while another queue is waited for, in few calls; a failure there is logged and costs nothing', async () => {
+  const { storage } = await bed.withDue(12);
+  await storeMails(storage, 'away', 2, 40);
   passMinutes(storage, 1);
-  const calls: number[] = [];
+  const written = new Set<string>();
+  const open: Destinations['open'] = async (queueName) => {
+    if (queueName !== 'away') return await accepting.open(queueName);
+    await until('all are in the journal', () => written.size === 12);
+    return await refusing.open(queueName);
+  };
   const { log, lines } = recordingLog();
-  const { delivered } = await bed.tick(storage, {
+  let calls = 0;
+  const { delivered, failed } = await bed.tick(storage, {
     log,
+    destinations: { ...accepting, open },
     journal: async (records) => {
-      calls.push(records.length);
+      calls += 1;
+      for (const { id } of records) written.add(id);
       return 'The journal could not be written.';
     },
   });
-  assert.deepEqual([delivered, calls], [3, [3]]);
+  assert.deepEqual([delivered, failed, written.size], [12, 2, 12]);
+  assert.ok(calls < 12, `${calls} calls`);
   assert.ok(lines.some((line) => line.startsWith('warn The journal could not be written.')));
+});
+
+test('the journal is written to the end before a tick ends', async () => {
+  const { storage } = await bed.withDue(3);
+  let written = 0;
+  const journal = async (records: readonly unknown[]) => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    written += records.length;
+    return undefined;
+  };
+  await bed.tick(storage, { destinations: accepting, journal });
+  assert.equal(written, 3);
 });
 
 test('one mail that failed again is counted as one', async () => {
