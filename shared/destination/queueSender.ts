@@ -259,8 +259,9 @@ export class LinkedSender implements QueueSender {
         // A batch refused for no known reason may hold one bad message: no minute is spent on the whole.
         const isFinal = problem.retry === 'no' || (problem.scope === 'message' && left.length > 1);
         if (!isFinal && (await waitForRetry(attempt, this.#retry, deadlineMs, signal))) continue;
-        // The next run proves the queue anew before it fetches anything.
-        if (problem.scope === 'queue') this.#loseLink(used, error, undefined);
+        // The next run proves the queue anew before it fetches anything; for one message, only where no other waits.
+        if (problem.scope === 'queue' || (problem.retry === 'retry' && this.#sends.size === 1))
+          this.#loseLink(used, error, undefined);
         return { left, problem };
       }
     }

@@ -133,7 +133,7 @@ const rules = {
     sentence: (queue, code) => `A message for ${inNamespace(queue)} could not be built (${code}).`,
   },
   unexpected: {
-    retry: 'reconnect',
+    retry: 'retry',
     scope: 'message',
     reason: 'delivery',
     sentence: (queue, code) => `${inNamespace(queue)} took no message (${code}).`,

@@ -188,8 +188,8 @@ test('a link with a message on its way is not idle', async (t) => {
   assert.deepEqual([broker.queue(name).transfers, links.opened], [1, 1]);
 });
 
-for (const fault of ['quotaExceeded', 'entityDisabled'] as const) {
-  test(`after a send that failed for the queue's sake (${fault}) the next open proves the queue anew`, async (t) => {
+for (const fault of ['quotaExceeded', 'entityDisabled', 'internalErrors'] as const) {
+  test(`after a send that failed for the queue's sake, or for no known reason (${fault}), the next open proves the queue anew`, async (t) => {
     const { destinations, links, name } = await behindProxy(t);
     const sender = await destinations.open(name);
     broker.faults[fault] = true;
@@ -208,6 +208,19 @@ test('a message refused for its own sake does not cost the link', async (t) => {
   await failureOf(sender.send(messageOf(bytesOf(10), { messageId: 'x'.repeat(200) }), mayWrite));
   await send(destinations, name);
   assert.equal(links.opened, 1);
+});
+
+test('a message refused for no known reason costs the others on its link nothing: none of them is repeated', async (t) => {
+  const { destinations, links, queue, name } = await behindProxy(t, {
+    retry: { ...quickRetry, tryMs: 3_000 },
+  });
+  const sender = await destinations.open(name);
+  Object.assign(broker.faults, { internalErrors: true, acceptDelayMs: 1_000 });
+  const refused = sender.send(messageOf(bytesOf(100_000)), mayWrite);
+  await until('it is on the wire', () => queue.transfers === 1);
+  broker.faults.internalErrors = false;
+  await Promise.all([refused, ...[1, 2, 3, 4].map(() => sender.send(messageOf(bytesOf(100_000)), mayWrite))]);
+  assert.deepEqual([queue.accepted, queue.transfers, links.opened], [5, 6, 1]);
 });
 
 test('a queue that hangs costs no other queue its link, and no message of theirs is repeated', async (t) => {

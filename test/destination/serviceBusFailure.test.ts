@@ -239,13 +239,13 @@ const errors: readonly (readonly [what: string, error: unknown, meaning: string,
   [
     'an error that nobody foresaw, by its code',
     coded('GeneralError', 'SharedAccessKey=secret and a mail'),
-    'delivery reconnect message',
+    'delivery retry message',
     'Service Bus queue orders in namespace ns.example took no message (GeneralError).',
   ],
   [
     'an error that the SDK has no code for, by the name that it puts in front',
     coded('GeneralError', 'InternalServerError: a mail'),
-    'delivery reconnect message',
+    'delivery retry message',
     'Service Bus queue orders in namespace ns.example took no message (InternalServerError).',
   ],
   [
@@ -260,7 +260,7 @@ const errors: readonly (readonly [what: string, error: unknown, meaning: string,
   [
     'what is no error',
     'oops',
-    'delivery reconnect message',
+    'delivery retry message',
     'Service Bus queue orders in namespace ns.example took no message (unknown error).',
   ],
 ];
