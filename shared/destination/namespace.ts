@@ -117,6 +117,7 @@ export class QueueLink {
   readonly #sender: ServiceBusSender;
   readonly #watch: LinkWatch;
   readonly #events: LinkEvents;
+  readonly #sends = new Set<Promise<void>>();
   #isClosed = false;
 
   constructor(sender: ServiceBusSender, maxMessageBytes: number, events: LinkEvents) {
@@ -132,8 +133,16 @@ export class QueueLink {
 
   /** Sends one message, or several as one batch; rejects with what the SDK throws. */
   async send(messages: readonly ReadMessage[], signal: AbortSignal): Promise<void> {
-    await this.#watch.guard(() => send(this.#sender, messages, signal));
+    const sending = this.#watch.guard(() => send(this.#sender, messages, signal));
+    this.#sends.add(sending);
+    await sending.finally(() => this.#sends.delete(sending));
     this.#events.accepted();
+  }
+
+  /** Closes it when all that was sent over it has its answer: what is accepted is not to be sent again. */
+  async retire(): Promise<void> {
+    while (this.#sends.size > 0) await Promise.allSettled(this.#sends);
+    await this.close();
   }
 
   /**

@@ -74,7 +74,7 @@ export class LinkedSender implements QueueSender {
       const linking = this.#link;
       const link = await linking.catch(() => undefined);
       if (await link?.isOpen()) return;
-      this.#loseLink(linking, undefined, undefined);
+      this.#loseLink(linking);
     }
     this.#opening ??= this.#openWithRetry().finally(() => {
       this.#opening = undefined;
@@ -255,25 +255,23 @@ export class LinkedSender implements QueueSender {
         // One was fenced off while the link had no credit: nothing was sent.
         if (error instanceof Error && error.name === 'AbortError' && left.some(isFencedOff)) continue;
         const problem = toDeliveryProblem(error, this.#queue);
-        if (problem.retry === 'reconnect') this.#loseLink(used, error, triedAtMs);
+        if (problem.retry === 'reconnect') this.#loseLink(used, { because: error, sinceMs: triedAtMs });
         // A batch refused for no known reason may hold one bad message: no minute is spent on the whole.
         const isFinal = problem.retry === 'no' || (problem.scope === 'message' && left.length > 1);
         if (!isFinal && (await waitForRetry(attempt, this.#retry, deadlineMs, signal))) continue;
-        // The next run proves the queue anew before it fetches anything; for one message, only where no other waits.
-        if (problem.scope === 'queue' || (problem.retry === 'retry' && this.#sends.size === 1))
-          this.#loseLink(used, error, undefined);
+        // The next run proves the queue anew before it fetches anything.
+        if (problem.scope === 'queue' || problem.retry === 'retry') this.#loseLink(used);
         return { left, problem };
       }
     }
   }
 
   /** Only if it is still the current one: several sends fail together when a connection is lost. */
-  #loseLink(linking: Linking | undefined, because: unknown, sinceMs: number | undefined): void {
+  #loseLink(linking: Linking | undefined, lost?: Parameters<QueueLink['close']>[0]): void {
     if (linking === undefined || this.#link !== linking) return;
     this.#link = undefined;
-    const lost = sinceMs === undefined ? undefined : { because, sinceMs };
     void linking.then(
-      (link) => link.close(lost),
+      (link) => (lost ? link.close(lost) : link.retire()),
       () => undefined,
     );
   }

@@ -223,6 +223,18 @@ test('a message refused for no known reason costs the others on its link nothing
   assert.deepEqual([queue.accepted, queue.transfers, links.opened], [5, 6, 1]);
 });
 
+test('a queue that is full meanwhile takes what was on the wire once, and says so', async (t) => {
+  const { destinations, queue, name } = await behindProxy(t, { retry: { ...quickRetry, tryMs: 3_000 } });
+  const sender = await destinations.open(name);
+  broker.faults.acceptDelayMs = 1_000;
+  const taken = Promise.all([1, 2, 3, 4].map(() => sender.send(messageOf(bytesOf(100_000)), mayWrite)));
+  await until('they are on the wire', () => queue.transfers === 4);
+  Object.assign(broker.faults, { quotaExceeded: true, acceptDelayMs: 0 });
+  await failureOf(sender.send(messageOf(bytesOf(100_000)), mayWrite));
+  await taken;
+  assert.deepEqual([queue.accepted, queue.transfers], [4, 5]);
+});
+
 test('a queue that hangs costs no other queue its link, and no message of theirs is repeated', async (t) => {
   const { destinations, proxy, links, queue: hanging } = await behindProxy(t);
   const healthy = newQueue();
