@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import {
-  type Destinations,
-  type Fence,
-  FencedOff,
-  type QueueSender,
-} from '../../shared/destination/destination.ts';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { afterEach, beforeEach, test } from 'node:test';
+import { type Fence, FencedOff, type QueueSender } from '../../shared/destination/destination.ts';
+import type { Broker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import type { BrokerQueue } from '../testbed/broker/queue.ts';
 import { startProxy } from '../testbed/proxy.ts';
@@ -18,29 +13,19 @@ import {
   mayWrite,
   messageOf,
   quickRetry,
+  startSending,
   until,
 } from './support.ts';
 
 let broker: Broker;
-let destinations: Destinations;
 let queue: BrokerQueue;
 let sender: QueueSender;
-let queues = 0;
+let stop: () => Promise<void>;
 
-before(async () => {
-  broker = await startBroker();
-});
-after(() => broker.stop());
 beforeEach(async () => {
-  queues += 1;
-  queue = broker.createQueue({ name: `fenced-${queues}` });
-  destinations = destinationsFor(broker.connectionString);
-  sender = await destinations.open(queue.name);
+  ({ broker, queue, sender, stop } = await startSending());
 });
-afterEach(async () => {
-  Object.assign(broker.faults, noFaults());
-  await destinations.close();
-});
+afterEach(() => stop());
 
 const noMore: Fence = { mayWrite: () => false };
 

@@ -1,37 +1,29 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { Destinations, QueueSender } from '../../shared/destination/destination.ts';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
-import { type BrokerFaults, noFaults } from '../testbed/broker/faults.ts';
+import type { QueueSender } from '../../shared/destination/destination.ts';
+import type { Broker } from '../testbed/broker/broker.ts';
+import type { BrokerFaults } from '../testbed/broker/faults.ts';
 import { onClientSocket } from '../testbed/clientSockets.ts';
 import {
   bytesOf,
-  destinationsFor,
   failureOf,
   idsIn,
   mayWrite,
   messageOf,
   quickRetry,
+  startSending,
   until,
 } from './support.ts';
 
 let broker: Broker;
-let destinations: Destinations;
 let sender: QueueSender;
+let stop: () => Promise<void>;
 
 beforeEach(async () => {
-  broker = await startBroker({
-    queues: [{ name: 'orders', maxMessageSizeBytes: 1_048_576, duplicateDetectionWindowMs: 600_000 }],
-  });
-  destinations = destinationsFor(broker.connectionString);
-  sender = await destinations.open('orders');
+  const options = { maxMessageSizeBytes: 1_048_576, duplicateDetectionWindowMs: 600_000 };
+  ({ broker, sender, stop } = await startSending(options));
 });
-
-afterEach(async () => {
-  Object.assign(broker.faults, noFaults());
-  await destinations.close();
-  await broker.stop();
-});
+afterEach(() => stop());
 
 const many = (count: number, size = 3_000) =>
   Array.from({ length: count }, (_, n) => messageOf(bytesOf(size, n)));

@@ -11,7 +11,9 @@ import { identifyMail } from '../../shared/message/identity.ts';
 import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import type { Azurite } from '../testbed/azurite.ts';
-import type { BrokerQueue } from '../testbed/broker/queue.ts';
+import { startBroker } from '../testbed/broker/broker.ts';
+import { noFaults } from '../testbed/broker/faults.ts';
+import type { BrokerQueue, QueueOptions } from '../testbed/broker/queue.ts';
 
 /** As in production, but all within seconds. */
 export const quickRetry: RetryLimits = {
@@ -31,6 +33,20 @@ export function destinationsFor(
     { kind: 'connectionString', connectionString, transport: 'tcp' },
     { getCredential: noCredential, retry: quickRetry, maxMessageBytes: 4_194_304, ...options },
   );
+}
+
+/** A broker of its own with one queue, and its sender. */
+export async function startSending(options: Omit<QueueOptions, 'name'> = {}) {
+  const broker = await startBroker();
+  const queue = broker.createQueue({ name: 'orders', ...options });
+  const destinations = destinationsFor(broker.connectionString);
+  const sender = await destinations.open(queue.name);
+  const stop = async () => {
+    Object.assign(broker.faults, noFaults());
+    await destinations.close();
+    await broker.stop();
+  };
+  return { broker, queue, sender, stop };
 }
 
 export const noCredential = () => Promise.reject(new Error('A connection string needs no credential.'));

@@ -71,8 +71,8 @@ for (const protocol of protocols) {
   test(`${protocol}: a run whose lease was broken picks up no more mail, and the next one goes on`, async () => {
     const name = userOf('broken', protocol);
     await bed.addMailbox(name, protocol, mailsOf(name));
-    bed.broker.faults.acceptDelayMs = 800;
-    const polling = bed.poll(name, { leaseSeconds: 60, renewMs: 100, clock: new SettableClock() });
+    bed.broker.faults.acceptDelayMs = 2_000;
+    const polling = bed.poll(name, { leaseSeconds: 60, renewMs: 1_000, clock: new SettableClock() });
     await until('the run is at work', () => messagesOf(bed, name).length > 0);
     await bed.lease(name).breakLease(0);
     const state = await polling;
@@ -141,8 +141,8 @@ test('what a run was storing when its lease lapsed is no record: the run after i
 
 test('a fenced run leaves the columns of the run that came after it alone', async () => {
   await bed.addMailbox('columns', 'IMAP', mailsOf('columns'));
-  bed.broker.faults.acceptDelayMs = 300;
-  const polling = bed.poll('columns', { leaseSeconds: 60, renewMs: 100, clock: new SettableClock() });
+  bed.broker.faults.acceptDelayMs = 2_000;
+  const polling = bed.poll('columns', { leaseSeconds: 60, renewMs: 1_000, clock: new SettableClock() });
   await until('the run is at work', () => messagesOf(bed, 'columns').length > 0);
   await bed.setColumns('columns', { runId: 'another', lastStatus: 'running' });
   await bed.lease('columns').breakLease(0);
