@@ -1,14 +1,13 @@
 import type { TableClient } from '@azure/data-tables';
+import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import { withMade } from '../storage/firstUse.ts';
 import { failing, isMissing, storageFailure } from '../storage/storageFailure.ts';
 import { findEntities } from '../storage/tables.ts';
 import { readTime } from '../time/time.ts';
 
-export interface DeliveredMailsOptions {
+export interface DeliveredMailsOptions extends ConnectionKey {
   readonly table: TableClient;
-  readonly customer: string;
-  readonly connection: string;
   /** Which mailbox the connection points to now. */
   readonly mailboxId: string;
   readonly runId: string;

@@ -33,8 +33,7 @@ export function encodedBytes(head: MessageHead, bodyBytes: number): number {
  * properties in the batch's envelope; `batchEnvelopeBytes` is that.)
  */
 export function bytesInBatch(head: MessageHead, bodyBytes: number): number {
-  const message = encodedBytes(head, bodyBytes);
-  return sectionBytes + variableBytes(message);
+  return sectionBytes + variableBytes(encodedBytes(head, bodyBytes));
 }
 
 /** The envelope of a batch whose first message has this head. */

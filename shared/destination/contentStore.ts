@@ -81,7 +81,7 @@ export class MailContents implements ContentStore, PartContents<Content> {
 
   async read(content: Content): Promise<Buffer | UnreadBody> {
     if (content.kind === 'bytes') return content.bytes;
-    if (content.kind === 'blob') return noBytes;
+    if (content.kind === 'blob') return Buffer.alloc(0);
     return { length: content.sizeBytes, read: () => readWhole(content.path) };
   }
 
@@ -217,5 +217,3 @@ function joined(pieces: readonly Buffer[]): Buffer {
   const [only, second] = pieces;
   return only !== undefined && second === undefined ? only : Buffer.concat(pieces);
 }
-
-const noBytes = Buffer.alloc(0);

@@ -156,7 +156,8 @@ export class LinkedSender implements QueueSender {
 
   #start(batch: Batch): void {
     this.#bytesInFlight += batch.bytes;
-    const send = this.#deliver(batch).finally(() => {
+    const delivering = readBodies(batch.members).then((members) => this.#deliver(members));
+    const send = delivering.then(() => {
       this.#lanes.release(batch);
       this.#bytesInFlight -= batch.bytes;
       this.#lastUsedAtMs = performance.now();
@@ -166,38 +167,27 @@ export class LinkedSender implements QueueSender {
     this.#sends.add(send);
   }
 
-  /** Tells every member its fate; never rejects. */
-  async #deliver(batch: Batch): Promise<void> {
-    const members = await readBodies(batch.members);
+  /** Tells every member its fate; gives why the queue is away, if it is. Never rejects. */
+  async #deliver(members: readonly Ready[]): Promise<Failure | undefined> {
     const startedAtMs = performance.now();
     const { left, problem } = await this.#sendInTime(members);
     if (problem === undefined) {
       for (const { accept } of left) accept();
-    } else if (problem.scope !== 'queue' && left.length > 1) {
-      this.#takesBatches &&= problem.scope !== 'batch';
-      await this.#deliverSingly(left);
-    } else {
-      for (const { refuse } of left) refuse(problem.failure);
-      this.#noteProblem(problem, startedAtMs);
+      return undefined;
     }
-  }
-
-  /** One message of a batch was refused, or the batch itself: its members pass alone, in their order. */
-  async #deliverSingly(members: readonly Ready[]): Promise<void> {
+    const { scope, failure } = problem;
+    if (scope === 'queue' || left.length <= 1) {
+      for (const { refuse } of left) refuse(failure);
+      return this.#noteProblem(problem, startedAtMs) ? failure : undefined;
+    }
+    // One message of a batch was refused, or the batch itself: its members pass alone, in their order.
+    this.#takesBatches &&= scope !== 'batch';
     let outage: Failure | undefined;
-    for (const member of members) {
-      if (outage) {
-        member.refuse(outage);
-        continue;
-      }
-      const startedAtMs = performance.now();
-      const { left, problem } = await this.#sendInTime([member]);
-      if (problem && this.#noteProblem(problem, startedAtMs)) outage = problem.failure;
-      for (const { accept, refuse } of left) {
-        if (problem) refuse(problem.failure);
-        else accept();
-      }
+    for (const member of left) {
+      if (outage) member.refuse(outage);
+      else outage = await this.#deliver([member]);
     }
+    return outage;
   }
 
   /**

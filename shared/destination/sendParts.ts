@@ -90,10 +90,8 @@ async function sendPart<Place extends PlacedContent>(
   }
   try {
     const moved = await contents.toClaimCheck(part);
-    return await sendPart(sender, fence, moved, noBytes, contents);
+    return await sendPart(sender, fence, moved, await contents.read(moved.content), contents);
   } catch (error) {
     return [part, toFailure(error, 'storing a payload')];
   }
 }
-
-const noBytes = Buffer.alloc(0);

@@ -1,5 +1,5 @@
 import { Failure, type FailureReason } from '../failure/failure.ts';
-import { IdentityFailure } from '../storage/identityFailure.ts';
+import { IdentityFailure } from '../storage/storageFailure.ts';
 import { MessageTooLarge } from './destination.ts';
 
 /** Where a message was to go; what every sentence names. */
@@ -20,16 +20,14 @@ export interface DeliveryProblem {
 
 /** The link is no longer open; the SDK does not say so to those who wait for an answer on it. */
 export class LinkLost extends Error {
+  override readonly message = 'The link is no longer open.';
   readonly code = 'ServiceCommunicationProblem';
 }
 
 /** Our own deadline has passed; the SDK's own time-out has the code ServiceTimeout. */
 export class TryTimedOut extends Error {
+  override readonly message = 'No answer in time.';
   readonly code = 'ServiceTimeout';
-
-  constructor() {
-    super('No answer in time.');
-  }
 }
 
 interface Rule extends Omit<DeliveryProblem, 'failure'> {

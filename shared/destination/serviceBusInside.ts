@@ -33,7 +33,7 @@ export class LinkWatch {
   /** Runs `send` if the link is open; rejects with `LinkLost` as soon as it is seen not to be. */
   async guard(send: () => Promise<void>): Promise<void> {
     // Before each send too: the SDK would reopen the link for it, and the loss be hidden from the others.
-    if (!(await this.isOpen())) throw lost();
+    if (!(await this.isOpen())) throw new LinkLost();
     this.#timer ??= setInterval(() => void this.isOpen(), checkEveryMs);
     const { promise: lostMeanwhile, reject: lose } = Promise.withResolvers<never>();
     this.#waiting.add(lose);
@@ -41,7 +41,10 @@ export class LinkWatch {
       await Promise.race([send(), lostMeanwhile]);
     } finally {
       this.#waiting.delete(lose);
-      if (this.#waiting.size === 0) this.#stopTimer();
+      if (this.#waiting.size === 0) {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      }
     }
   }
 
@@ -52,8 +55,7 @@ export class LinkWatch {
   }
 
   /** The link is lost or being closed: whoever still waits on it is told why. */
-  stop(because: unknown = lost()): void {
-    this.#stopTimer();
+  stop(because: unknown = new LinkLost()): void {
     this.#isLost = true;
     for (const lose of this.#waiting) lose(because);
   }
@@ -65,11 +67,6 @@ export class LinkWatch {
     );
     return await Promise.race([made, endOfTurn(false)]);
   }
-
-  #stopTimer(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
 }
 
 /**
@@ -80,10 +77,6 @@ export function firedToo(signal: AbortSignal, isOver: () => boolean): AbortSigna
   return Object.defineProperty(AbortSignal.any([signal]), 'aborted', {
     get: () => signal.aborted || isOver(),
   });
-}
-
-function lost(): LinkLost {
-  return new LinkLost('The link is no longer open.');
 }
 
 /**

@@ -9,7 +9,7 @@ import {
 import type { Identity } from '../settings/account.ts';
 import { withDeadline } from '../wait/deadline.ts';
 import type { GetCredential } from './access.ts';
-import { IdentityFailure } from './identityFailure.ts';
+import { IdentityFailure } from './storageFailure.ts';
 
 /** How long a token may take. */
 export interface TokenLimits {

@@ -1,5 +1,11 @@
 import { Failure } from '../failure/failure.ts';
-import { IdentityFailure } from './identityFailure.ts';
+
+/** The app's identity got no token. The sentence says why and can stand at the end of another. */
+export class IdentityFailure extends Failure {
+  constructor(sentence: string, cause?: unknown) {
+    super('token', sentence, cause);
+  }
+}
 
 /** The HTTP status of a storage SDK's error; undefined for anything else. */
 export function statusOf(error: unknown): number | undefined {

@@ -1,3 +1,4 @@
+import type { PipelinePolicy } from '@azure/core-rest-pipeline';
 import {
   AzureNamedKeyCredential,
   AzureSASCredential,
@@ -52,16 +53,9 @@ export async function* findEntities(
 }
 
 function optionsOf(limits: CallLimits): TableServiceClientOptions {
-  return {
-    retryOptions: { maxRetries: 0 },
-    additionalPolicies: [
-      {
-        position: 'perCall',
-        policy: {
-          name: 'tries',
-          sendRequest: (request, next) => sendInTries(request, () => next(request), limits),
-        },
-      },
-    ],
+  const policy: PipelinePolicy = {
+    name: 'tries',
+    sendRequest: (request, next) => sendInTries(request, () => next(request), limits),
   };
+  return { retryOptions: { maxRetries: 0 }, additionalPolicies: [{ position: 'perCall', policy }] };
 }

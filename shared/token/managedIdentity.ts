@@ -2,7 +2,7 @@ import type { OAuth2Grant } from '../connection/config.ts';
 import { Failure } from '../failure/failure.ts';
 import { quoteServerText } from '../mailbox/serverText.ts';
 import type { GetCredential } from '../storage/access.ts';
-import { IdentityFailure } from '../storage/identityFailure.ts';
+import { IdentityFailure } from '../storage/storageFailure.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import { defaultLimits, type RequestLimits } from './exchange.ts';
 import { checkAccessToken, type IssuedToken } from './tokenCache.ts';

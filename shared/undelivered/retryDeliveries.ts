@@ -36,13 +36,7 @@ export interface RetryOptions {
 }
 
 /** What one tick did; counts of mails, save `messages`. */
-export interface RetrySummary {
-  due: number;
-  delivered: number;
-  failed: number;
-  abandoned: number;
-  messages: number;
-}
+export type RetrySummary = Record<'due' | 'delivered' | 'failed' | 'abandoned' | 'messages', number>;
 
 const defaultBudgetMs = 120_000;
 const queuesAtOnce = 32;
@@ -206,19 +200,18 @@ class QueueRetry {
       const parts = await store.parts
         .read(record.id)
         .catch((error: unknown) => toFailure(error, 'reading an undelivered mail'));
-      if (parts instanceof Failure) {
-        // Of this record alone, unless that can't be written either.
-        await this.#keepFailed(record, parts);
-        return;
-      }
+      // Of this record alone, unless that can't be written either.
+      if (parts instanceof Failure) return await this.#keepFailed(record, parts);
       const contents = store.parts.contentsOf(record);
       const { accepted, failed } = await sendParts(sender, fence, parts, contents, (bytes) =>
         this.#takeRoom(bytes, fence),
       );
       summary.messages += accepted.length;
-      if (!failed) {
+      if (accepted.length > 0) {
         this.#hasAccepted = true;
         this.#failuresInARow = 0;
+      }
+      if (!failed) {
         summary.delivered += 1;
         // First: it was delivered, whatever becomes of its record.
         void this.#tick.delivered.add(record);
@@ -233,7 +226,7 @@ class QueueRetry {
         await store.keep(record, dueNow, unsent);
         return;
       }
-      this.#noteHealth(sent.size > 0, failed.failure);
+      this.#noteHealth(failed.failure);
       await this.#keepFailed(record, failed.failure, unsent);
     } catch (error) {
       this.#storageFailure ??= toFailure(error, 'retrying an undelivered mail');
@@ -244,19 +237,13 @@ class QueueRetry {
   async #takeRoom(bytes: number, fence: Fence): Promise<() => void> {
     const { readBytes, largeReadBytes, leftMs } = this.#tick;
     const ofAll = bytes > maxReadBytesOfQueue ? largeReadBytes : readBytes;
-    const entered: (() => void)[] = [];
+    const leaveQueue = await this.#readBytes.enter(leftMs(), Math.min(bytes, maxReadBytesOfQueue));
+    const leaveAll = leaveQueue && (await ofAll.enter(leftMs(), Math.min(bytes, maxReadBytes)));
     const giveBack = () => {
-      for (const leave of entered.splice(0)) leave();
+      leaveQueue?.();
+      leaveAll?.();
     };
-    for (const [limit, most] of [
-      [this.#readBytes, maxReadBytesOfQueue],
-      [ofAll, maxReadBytes],
-    ] as const) {
-      const leave = await limit.enter(leftMs(), Math.min(bytes, most));
-      if (!leave) break;
-      entered.push(leave);
-    }
-    if (entered.length === 2 && fence.mayWrite()) return giveBack;
+    if (leaveAll && fence.mayWrite()) return giveBack;
     giveBack();
     throw new FencedOff();
   }
@@ -265,11 +252,7 @@ class QueueRetry {
    * Two records that fail in a row, neither for its size nor for want of storage, mean that the queue is away:
    * one alone may itself be at fault.
    */
-  #noteHealth(somePassed: boolean, failure: Failure): void {
-    if (somePassed) {
-      this.#hasAccepted = true;
-      this.#failuresInARow = 0;
-    }
+  #noteHealth(failure: Failure): void {
     if (failure instanceof MessageTooLarge || failure.reason === 'storage') return;
     this.#failuresInARow += 1;
     if (this.#failuresInARow >= 2) this.#outage ??= failure;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { registerHooks } from 'node:module';
 import { type TestContext, test } from 'node:test';
 import { openSecretsVault, type SecretsVaultOptions } from '../../shared/connection/secretsVault.ts';
-import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
+import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import { type LocalVault, startLocalVault, vaultHost } from './localVault.ts';
 
 const minute = 60_000;

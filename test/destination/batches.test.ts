@@ -46,6 +46,15 @@ function takeOut(lanes: Lanes, isReleased = false): Batch[] {
 
 const takeAll = (lanes: Lanes) => takeOut(lanes, true).map(idsOf);
 
+test('a batch that may not leave yet stays whole', () => {
+  const lanes = lanesWith({}, '1', '2');
+  assert.equal(
+    lanes.next(() => false),
+    undefined,
+  );
+  assert.deepEqual(takeAll(lanes), [['1', '2']]);
+});
+
 test('a batch takes what fits its bytes, exactly, and not one more', () => {
   const first = waiting('1');
   const exact =

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
 import type { FailureReason } from '../../shared/failure/failure.ts';
-import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
+import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type BrokerFaults, noFaults } from '../testbed/broker/faults.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';

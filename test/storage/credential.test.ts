@@ -4,8 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
 import type { Identity } from '../../shared/settings/account.ts';
 import { createGetCredential, type TokenLimits } from '../../shared/storage/credential.ts';
-import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
-import { failing } from '../../shared/storage/storageFailure.ts';
+import { failing, IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import {
   type IdentityAnswer,

@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import tls from 'node:tls';
 import v8 from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
+import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import type { ConnectionLabels, Telemetry } from '../../shared/telemetry/telemetry.ts';
 import { until } from '../reliability/mails.ts';

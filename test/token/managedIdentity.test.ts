@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import type { GetCredential } from '../../shared/storage/access.ts';
 import { createGetCredential } from '../../shared/storage/credential.ts';
-import { IdentityFailure } from '../../shared/storage/identityFailure.ts';
+import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import { requestIdentityToken } from '../../shared/token/managedIdentity.ts';
 import { createTokenSource } from '../../shared/token/tokenSource.ts';
 import { listening } from '../testbed/listening.ts';
