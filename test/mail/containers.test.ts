@@ -7,7 +7,7 @@ import { decompressRtf, readRtf } from '../../shared/mail/rtf.ts';
 import { openSignedData } from '../../shared/mail/signedData.ts';
 import { unpackTnef } from '../../shared/mail/tnef.ts';
 import { base64Lines, uuencode } from './encode.ts';
-import { body, head, htmlBody, mixed, multipart, part, seen, shown, split } from './support.ts';
+import { body, head, htmlBody, mixed, multipart, part, seen, shown, split, turnsDuring } from './support.ts';
 
 /** An attribute of a TNEF file ([MS-OXTNEF], 2.1.3). */
 function attribute(level: 1 | 2, id: number, data: Buffer): Buffer {
@@ -264,15 +264,7 @@ describe('compressed RTF', () => {
     });
 
   test('lets others have their turn while it is read', async () => {
-    let turns = 0;
-    let isOver = false;
-    const nextTurn = () => {
-      turns += 1;
-      if (!isOver) setImmediate(nextTurn);
-    };
-    setImmediate(nextTurn);
-    await readRtf(Buffer.alloc(1_048_576, 'aa\\~'));
-    isOver = true;
+    const turns = await turnsDuring(() => readRtf(Buffer.alloc(1_048_576, 'aa\\~')));
     assert.ok(turns > 2, `${turns} turns`);
   });
 });

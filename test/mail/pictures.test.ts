@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { findShownIds } from '../../shared/mail/html.ts';
 import { uuencode } from './encode.ts';
-import { head, multipart, part, seen, split } from './support.ts';
+import { head, multipart, part, seen, split, turnsDuring } from './support.ts';
 
 const picture = part('image/png; name=a.png', 'PNG', 'Content-ID: <a@x>\r\n');
 const html = (text: string) => part('text/html; charset=utf-8', text);
@@ -94,14 +94,8 @@ test('a tag with a large data URL hides no other', async () => {
 
 test('many HTML texts are looked at in short turns, as one long one is', async () => {
   const text = '<img src="cid:b@x">'.repeat(1_000);
-  let turns = 0;
-  let isOver = false;
-  const nextTurn = () => {
-    turns += 1;
-    if (!isOver) setImmediate(nextTurn);
-  };
-  setImmediate(nextTurn);
-  for (let texts = 0; texts < 200; texts++) await findShownIds([text]);
-  isOver = true;
+  const turns = await turnsDuring(async () => {
+    for (let texts = 0; texts < 200; texts++) await findShownIds([text]);
+  });
   assert.ok(turns > 2, `${turns} turns`);
 });

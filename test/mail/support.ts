@@ -27,6 +27,20 @@ export function split(mail: Buffer | string, rules: Partial<SplitRules> = {}): P
   return splitMail(sourceOf(mail), { ...defaultRules, ...rules }, memoryStore());
 }
 
+/** Does the work; gives how often others had their turn meanwhile. */
+export async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let isOver = false;
+  const nextTurn = () => {
+    turns += 1;
+    if (!isOver) setImmediate(nextTurn);
+  };
+  setImmediate(nextTurn);
+  await work();
+  isOver = true;
+  return turns;
+}
+
 /** A part, easy to compare. */
 export interface SeenPart {
   readonly kind: string;
