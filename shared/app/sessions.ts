@@ -14,6 +14,7 @@ import {
 import type { Settings } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createTokenCache } from '../token/tokenCache.ts';
+import { lazily } from '../wait/lazy.ts';
 import { createVaultReader, hostRules } from './secrets.ts';
 import type { Storage } from './storage.ts';
 
@@ -40,6 +41,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
   const tokens = createTokenCache();
   const vaultReader = createVaultReader(settings, storage.getCredential);
   const rules = hostRules(settings);
+  const pop3 = lazily(async () => (await import('../mailbox/pop3/pop3Mailbox.ts')).createPop3Opener());
 
   const oauth2 = async (config: ConnectionConfig, grant: OAuth2Grant, log: Log): Promise<MailCredential> => {
     const { createTokenSource } = await import('../token/tokenSource.ts');
@@ -71,8 +73,7 @@ export function createSessions(settings: Settings, storage: Storage, buffers?: M
         const { openImapMailbox } = await import('../mailbox/imap/imapMailbox.ts');
         return await openImapMailbox(options);
       }
-      const { openPop3Mailbox } = await import('../mailbox/pop3/pop3Mailbox.ts');
-      return await openPop3Mailbox(options);
+      return await (await pop3())(options);
     });
   };
 }

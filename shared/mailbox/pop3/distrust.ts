@@ -1,14 +1,24 @@
 const maxRemembered = 1_000;
 const distrustMs = 3_600_000;
 
-/** What went wrong in this process, by name: twice in a row, and for an hour it is not to be tried. */
+/** What went wrong, by name: twice in a row, and for an hour it is not to be tried. */
 export class Distrust {
-  readonly #wrong = new Map<string, { readonly times: number; readonly at: number }>();
+  readonly #wrong = new Map<string, { readonly times: number; readonly atMs: number }>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
 
   noteWrong(name: string, more = 1): void {
-    const { times = 0 } = this.#wrong.get(name) ?? {};
+    const times = this.#timesOf(name) + more;
     if (this.#wrong.size >= maxRemembered) this.#wrong.clear();
-    this.#wrong.set(name, { times: times + more, at: performance.now() });
+    this.#wrong.set(name, { times, atMs: this.#nowMs() });
+  }
+
+  /** It went wrong without that, too: one time less is held against it. */
+  noteWrongWithout(name: string): void {
+    if (!this.mayTry(name)) this.noteWrong(name, -1);
   }
 
   forget(name: string): void {
@@ -16,7 +26,19 @@ export class Distrust {
   }
 
   mayTry(name: string): boolean {
-    const { times = 0, at = 0 } = this.#wrong.get(name) ?? {};
-    return times < 2 || performance.now() - at > distrustMs;
+    return this.#timesOf(name) < 2;
   }
+
+  #timesOf(name: string): number {
+    const { times = 0, atMs = 0 } = this.#wrong.get(name) ?? {};
+    return this.#nowMs() - atMs > distrustMs ? 0 : times;
+  }
+}
+
+/** What POP3 servers were found not to bear, by the process whose sessions went wrong. */
+export class Pop3Distrusts {
+  /** Servers with which sessions went wrong that sent commands ahead of the answers. */
+  readonly sendingAhead = new Distrust();
+  /** Mails whose retrieval for their key did not come to its end. */
+  readonly retrieving = new Distrust();
 }

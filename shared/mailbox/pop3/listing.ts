@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { MeasuredMail } from '../mailbox.ts';
 import { ContentHash } from './contentHash.ts';
-import { Distrust } from './distrust.ts';
+import type { Distrust } from './distrust.ts';
 import { type Pop3Body, readLines } from './multiLine.ts';
 import { describeRefusal, isGone, type Pop3Reply, readReply } from './reply.ts';
 import { describeUnavailable, Retrieval } from './retrieval.ts';
@@ -97,9 +97,6 @@ export interface KeyedMail extends MeasuredMail {
   readonly unavailable?: string;
 }
 
-/** Mails whose retrieval for their key did not come to its end. */
-const retrieving = new Distrust();
-
 /**
  * Gives each mail its key: the UIDL, or the SHA-256 of its content, which is not kept, and its number among equal ones;
  * where the content is withheld, or ended the session twice, its size, so that it is known again and can be reported.
@@ -109,6 +106,7 @@ export async function keyMails(
   wire: Pop3Wire,
   mails: readonly ListedMail[],
   mailboxId: string,
+  retrieving: Distrust,
 ): Promise<readonly KeyedMail[]> {
   const nameOf = ({ id, sizeBytes }: ListedMail) => `${mailboxId} ${id} ${sizeBytes}`;
   const asked = new Set(mails.filter((mail) => mail.uidl === undefined && retrieving.mayTry(nameOf(mail))));

@@ -3,7 +3,7 @@ import { addressMs, refuseUnsafe, tlsOptions } from '../connecting.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
 import { describeNetworkFailure } from '../networkFailure.ts';
-import { Distrust } from './distrust.ts';
+import { type Distrust, Pop3Distrusts } from './distrust.ts';
 import {
   logInWithPassword,
   logInWithToken,
@@ -20,27 +20,32 @@ import { Deadline, Pop3Wire } from './wire.ts';
  * Opens a POP3 session (RFC 1939): connects, sets up TLS as `security` says, and logs in, all within `connectMs`. A
  * refused OAuth2 token is fetched anew once. Rejects with a `Failure`.
  */
-export const openPop3Mailbox: OpenMailbox = async (options) => {
+export async function openPop3Mailbox(
+  options: MailboxOptions,
+  distrusts = new Pop3Distrusts(),
+): Promise<MailboxSession> {
   refuseUnsafe(options);
   const { credential } = options;
   const deadline = new Deadline(options.timeouts.connectMs);
-  if (credential.kind === 'password') return await open(options, deadline, credential.password);
+  const logInWith = (secret: string) => open(options, distrusts, deadline, secret);
+  if (credential.kind === 'password') return await logInWith(credential.password);
   const getToken = async (fresh: boolean): Promise<string> => {
     const startedAt = performance.now();
     return await credential.getToken(fresh).finally(() => deadline.spend(performance.now() - startedAt));
   };
   // Each time on a new connection: many servers close the one on which a login was refused.
-  return await logInWithFreshToken(
-    'POP3',
-    options,
-    getToken,
-    () => deadline.waitMs,
-    (token) => open(options, deadline, token),
-  );
-};
+  return await logInWithFreshToken('POP3', options, getToken, () => deadline.waitMs, logInWith);
+}
+
+/** Opens POP3 sessions that learn from each other what servers don't bear. */
+export function createPop3Opener(): OpenMailbox {
+  const distrusts = new Pop3Distrusts();
+  return (options) => openPop3Mailbox(options, distrusts);
+}
 
 async function open(
   options: MailboxOptions,
+  distrusts: Pop3Distrusts,
   deadline: Deadline,
   secret: string,
   assumed?: Pop3Capabilities,
@@ -62,32 +67,35 @@ async function open(
     capabilities ??= await readCapabilities(wire, deadline);
     // WildDuck writes the mails of RETRs that come together into each other, up to January 2026.
     const isMixing = capabilities.get('IMPLEMENTATION')?.[0]?.startsWith('WILDDUCK') === true;
-    wire.pipelining = capabilities.has('PIPELINING') && !isMixing && sendingAhead.mayTry(wire.server);
-    if (wire.pipelining) void wire.over.then(() => options.signal?.aborted || noteEnd(wire));
+    const canPipeline = capabilities.has('PIPELINING') && !isMixing;
+    wire.pipelining = canPipeline && distrusts.sendingAhead.mayTry(wire.server);
+    if (canPipeline)
+      void wire.over.then(() => options.signal?.aborted || noteEnd(wire, distrusts.sendingAhead));
     // RFC 6856: without it some servers hand out a stand-in for a mail whose header has 8-bit text. Refused or not.
     if (capabilities.has('UTF8')) await ask(wire, 'UTF8', deadline);
     await logIn(wire, capabilities, username, secret, deadline);
     wire.contact.phase = 'session';
-    return new Pop3Session(wire, options, capabilities);
+    return new Pop3Session(wire, options, capabilities, distrusts);
   } catch (error) {
     const failure = toFailure(error, 'opening a POP3 session');
     wire.fail(failure);
     // Some servers hang up on what they don't know.
     const isAsking = capabilities === undefined && wire.contact.phase === 'login';
     if (!isAsking || failure.reason !== 'connection-lost') throw failure;
-    return await open(options, deadline, secret, new Map());
+    return await open(options, distrusts, deadline, secret, new Map());
   }
 }
 
-/** Servers with which sessions went wrong that sent commands ahead of the answers. */
-const sendingAhead = new Distrust();
-
-/** A connection that is lost says nothing of its server, but two in a row do, and so does an answer out of step. */
-function noteEnd({ server, failure }: Pop3Wire): void {
-  if (failure?.reason === 'internal') sendingAhead.forget(server);
-  else if (failure?.reason === 'protocol') sendingAhead.noteWrong(server, 2);
-  else if (failure?.reason === 'timeout' || failure?.reason === 'connection-lost')
-    sendingAhead.noteWrong(server);
+/**
+ * An answer out of step says at once that commands must not be sent ahead; a connection that is lost says so only where
+ * one more is lost, and none without it: a network that loses them all is no fault of the server.
+ */
+function noteEnd({ server, failure, pipelining }: Pop3Wire, sendingAhead: Distrust): void {
+  const isLost = failure?.reason === 'timeout' || failure?.reason === 'connection-lost';
+  if (!pipelining && isLost) sendingAhead.noteWrongWithout(server);
+  else if (pipelining && isLost) sendingAhead.noteWrong(server);
+  else if (pipelining && failure?.reason === 'internal') sendingAhead.forget(server);
+  else if (pipelining && failure?.reason === 'protocol') sendingAhead.noteWrong(server, Infinity);
 }
 
 /** Connects to the first of these that answers, as Node does with the addresses of a name that it looks up. */

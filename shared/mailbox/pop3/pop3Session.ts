@@ -17,6 +17,7 @@ import type {
 } from '../mailbox.ts';
 import { describeTimeout } from '../networkFailure.ts';
 import { isStandIn, largestStandInBytes, standInWords } from '../standIn.ts';
+import type { Pop3Distrusts } from './distrust.ts';
 import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Capabilities } from './login.ts';
 import type { Pop3Body } from './multiLine.ts';
@@ -33,6 +34,7 @@ export class Pop3Session implements MailboxSession {
   readonly #wire: Pop3Wire;
   readonly #options: MailboxOptions;
   readonly #capabilities: Pop3Capabilities;
+  readonly #distrusts: Pop3Distrusts;
   /** Whether QUIT hides from later sessions what was retrieved, deleted or not: to this app that would be lost. */
   readonly #hidesRetrieved: boolean;
   /** The mails listed in this session, by number. */
@@ -51,7 +53,12 @@ export class Pop3Session implements MailboxSession {
   /** QUIT went out together with the last DELE. */
   #quitSent = false;
 
-  constructor(wire: Pop3Wire, options: MailboxOptions, capabilities: Pop3Capabilities) {
+  constructor(
+    wire: Pop3Wire,
+    options: MailboxOptions,
+    capabilities: Pop3Capabilities,
+    distrusts: Pop3Distrusts,
+  ) {
     const { host, port, security, username } = options;
     const scheme = security === 'tls' ? 'pop3s' : 'pop3';
     this.endpoint = `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
@@ -59,6 +66,7 @@ export class Pop3Session implements MailboxSession {
     this.#wire = wire;
     this.#options = options;
     this.#capabilities = capabilities;
+    this.#distrusts = distrusts;
     const isGmail = /(^|\.)(gmail|googlemail)\.com$/i.test(host);
     // RFC 2449, 6.7; also written in one word.
     const expiresAtOnce = capabilities.has('EXPIRE0') || capabilities.get('EXPIRE')?.[0] === '0';
@@ -73,7 +81,7 @@ export class Pop3Session implements MailboxSession {
       this.#isListed = true;
       this.hasMore = mails.length < all.length;
       for (const { id, uidl } of mails) if (uidl === undefined) this.#retrieved.add(id);
-      const keyed = await keyMails(this.#wire, mails, this.mailboxId);
+      const keyed = await keyMails(this.#wire, mails, this.mailboxId, this.#distrusts.retrieving);
       for (const mail of keyed) this.#listed.set(mail.id, mail);
       const isRefused = (id: number) => this.#listed.get(id)?.unavailable !== undefined;
       for (const { id } of mails) if (!this.#listed.has(id) || isRefused(id)) this.#refusedIds.add(id);

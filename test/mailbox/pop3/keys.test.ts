@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { createPop3Opener } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { fetchAll } from '../memory.ts';
 import { fullCapabilities, type Script } from './scriptedServer.ts';
 import {
@@ -98,9 +99,10 @@ describe('POP3 keys', () => {
     );
     const script = { mails: some, uidls: false, capa: ['USER'], answer: { 'RETR 2': 'rst' } } as const;
     return withServer(script, async ({ port }) => {
+      const open = createPop3Opener();
       for (let run = 0; run < 2; run += 1)
-        await failureOf(openAndDrain(pop3Options(port)), 'connection-lost');
-      const { answers, confirmed } = await openAndDrain(pop3Options(port));
+        await failureOf(openAndDrain(pop3Options(port), open), 'connection-lost');
+      const { answers, confirmed } = await openAndDrain(pop3Options(port), open);
       assert.deepEqual([kinds(answers), confirmed], [['mail', 'unavailable', 'mail'], true]);
       const [, second] = answers;
       const sentence = second?.kind === 'unavailable' ? second.sentence : '';

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ContentHash } from '../../../shared/mailbox/pop3/contentHash.ts';
+import { Distrust } from '../../../shared/mailbox/pop3/distrust.ts';
 import { DotDecoder } from '../../../shared/mailbox/pop3/multiLine.ts';
-import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { createPop3Opener } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { fetched } from '../memory.ts';
 import { fullCapabilities, multiLine, stuff } from './scriptedServer.ts';
 import {
@@ -169,10 +170,11 @@ describe('A POP3 server that takes several commands at once only in words', () =
     it(`is asked for one at a time from then on (it ${how})`, () =>
       withServer({ answer: answersTooSoon(soon) }, async ({ port, deleted }) => {
         const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
+        const open = createPop3Opener();
         for (let run = 0; run < failures; run += 1) {
-          await failureOf(openAndDrain(pop3Options(port, { timeouts })));
+          await failureOf(openAndDrain(pop3Options(port, { timeouts }), open));
         }
-        const { answers, confirmed } = await openAndDrain(pop3Options(port));
+        const { answers, confirmed } = await openAndDrain(pop3Options(port), open);
         assert.deepEqual([sources(answers), confirmed, deleted()], [threeMails, true, threeMails.length]);
       }));
   }
@@ -183,30 +185,60 @@ describe('A POP3 server that takes several commands at once only in words', () =
     assert.deepEqual([sources(answers), confirmed], [threeMails, true]);
   });
 
-  it('is none for one connection that was lost, nor for a run that was cut', () => {
-    let isFirst = true;
-    const answer = (line: string) => {
-      const isLost = isFirst && line === 'RETR 2';
-      if (isLost) isFirst = false;
-      return isLost ? 'rst' : undefined;
-    };
-    return withServer({ answer }, async ({ port, commands }) => {
-      await failureOf(openAndDrain(pop3Options(port)), 'connection-lost');
-      await openAndDrain(pop3Options(port));
-      for (let run = 0; run < 3; run += 1) {
-        const cut = new AbortController();
-        const session = await openPop3Mailbox(pop3Options(port, { signal: cut.signal }));
-        cut.abort();
-        await failureOf(session.list(1));
-      }
-      const before = commands.length;
-      const session = await openPop3Mailbox(pop3Options(port));
-      for await (const _ of fetched(session, await measured(session))) {
-        assert.ok(commands.slice(before).includes('RETR 3'), 'all were asked for before the first came');
-        break;
-      }
-      await session.close();
+  const looses: readonly (readonly [string, readonly boolean[]])[] = [
+    ['a connection was lost now and then', [true, false, true]],
+    ['three were lost in a row, the third without any command ahead', [true, true, true]],
+  ];
+  for (const [what, runs] of looses) {
+    it(`is none of which ${what}, nor one with runs that were cut`, () => {
+      let isLost = false;
+      const answer = (line: string) => (isLost && line === 'RETR 2' ? 'rst' : undefined);
+      return withServer({ answer }, async ({ port, commands }) => {
+        const open = createPop3Opener();
+        for (const loses of runs) {
+          isLost = loses;
+          const draining = openAndDrain(pop3Options(port), open);
+          await (loses ? failureOf(draining, 'connection-lost') : draining);
+        }
+        isLost = false;
+        for (let run = 0; run < 3; run += 1) {
+          const cut = new AbortController();
+          const session = await open(pop3Options(port, { signal: cut.signal }));
+          cut.abort();
+          await failureOf(session.list(1));
+        }
+        const before = commands.length;
+        const session = await open(pop3Options(port));
+        for await (const _ of fetched(session, await measured(session))) {
+          assert.ok(commands.slice(before).includes('RETR 3'), 'all were asked for before the first came');
+          break;
+        }
+        await session.close();
+      });
     });
+  }
+});
+
+describe('what went wrong twice in a row', () => {
+  it('is not tried for an hour, and then has both tries anew', () => {
+    let nowMs = 0;
+    const distrust = new Distrust(() => nowMs);
+    const isTried = (more?: number): boolean => {
+      distrust.noteWrong('it', more);
+      return distrust.mayTry('it');
+    };
+    assert.deepEqual([isTried(), isTried()], [true, false]);
+    nowMs += 3_600_001;
+    assert.deepEqual([distrust.mayTry('it'), isTried(), isTried()], [true, true, false]);
+  });
+
+  it('is tried again when it went wrong in another way, too, unless once was enough', () => {
+    const distrust = new Distrust();
+    for (const [name, more] of [['lost', 2] as const, ['out of step', Infinity] as const]) {
+      distrust.noteWrong(name, more);
+      distrust.noteWrongWithout(name);
+    }
+    assert.deepEqual([distrust.mayTry('lost'), distrust.mayTry('out of step')], [true, false]);
   });
 });
 

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
 import { createMailBuffers } from '../../../shared/mailbox/mailBuffers.ts';
-import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
+import type {
+  MailboxOptions,
+  MailboxSession,
+  MeasuredMail,
+  OpenMailbox,
+} from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { CountedMemory, type Fetched, fetchAll } from '../memory.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
@@ -73,8 +78,11 @@ export async function drain(session: MailboxSession): Promise<Drained> {
   }
 }
 
-export async function openAndDrain(options: MailboxOptions): Promise<Drained> {
-  return drain(await openPop3Mailbox(options));
+export async function openAndDrain(
+  options: MailboxOptions,
+  open: OpenMailbox = openPop3Mailbox,
+): Promise<Drained> {
+  return drain(await open(options));
 }
 
 /** A whole session against a server of its own. */
