@@ -257,3 +257,18 @@ test('no transfer goes out before the attach, though the credit came with it', d
 test('where .NET is missing, its tests say so', () => {
   assert.ok(withoutDotnet === false || /dotnet/.test(withoutDotnet));
 });
+
+test('what comes behind the end of its session does no harm to the others', deadline, async (t) => {
+  const { connection } = await open(t);
+  const session = connection.create_session();
+  session.begin();
+  const sender = session.open_sender('q');
+  await once(sender, 'sendable');
+  session.close();
+  await once(session, 'session_close');
+  // As the .NET SDK does now and then.
+  const { local } = sender as unknown as { local: { detach: unknown } };
+  const { output } = session as unknown as { output(frame: unknown): void };
+  output.call(session, local.detach);
+  await sendTo(connection, 'q');
+});

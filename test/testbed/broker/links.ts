@@ -7,7 +7,7 @@ import type { Namespace } from './namespace.ts';
 import { openOutlet } from './outlet.ts';
 import { BrokerQueue } from './queue.ts';
 import { openReplies, type ServiceAnswer, type ServiceRequest, serveRequests } from './requests.ts';
-import { onTraffic, takeMessagesRaw, withholdAttach } from './rheaInternals.ts';
+import { onTraffic, passOverLateFrames, takeMessagesRaw, withholdAttach } from './rheaInternals.ts';
 import { acceptSession, sessionWishOf } from './sessions.ts';
 import { checkToken, entityOf, opens } from './token.ts';
 import type { Topic } from './topic.ts';
@@ -180,6 +180,7 @@ export function serveLinks({ keyName, key, faults, namespace, idleLinkMs }: Link
     held.of.close(because);
   }
 
+  container.on('connection_open', ({ connection }: EventContext) => passOverLateFrames(connection));
   container.on('session_open', ({ session }: EventContext) => {
     if (session !== undefined) takeMessagesRaw(session);
   });

@@ -22,6 +22,14 @@ interface TransferFrame {
   readonly performative: { message_format?: number };
 }
 
+interface ConnectionInternals
+  extends Record<
+    'on_detach' | 'on_flow' | 'on_disposition' | 'on_end',
+    (frame: { readonly channel: number }) => void
+  > {
+  readonly remote_channel_map: Readonly<Record<number, unknown>>;
+}
+
 /** What a raw message of AMQP's own format (0) is marked with, so that rhea hands it over undecoded. */
 export const rawFormat = 0x7261_7700;
 
@@ -37,6 +45,20 @@ export function takeMessagesRaw(session: Session): void {
     if (frame.performative.message_format === 0) frame.performative.message_format = rawFormat;
     original(frame);
   };
+}
+
+/**
+ * Passes over what comes behind the end of its session, for which rhea drops the connection: the .NET SDK now and then
+ * detaches a link there.
+ */
+export function passOverLateFrames(connection: Connection): void {
+  const inner = connection as unknown as ConnectionInternals;
+  for (const name of ['on_detach', 'on_flow', 'on_disposition', 'on_end'] as const) {
+    const original = inner[name].bind(connection);
+    inner[name] = (frame) => {
+      if (inner.remote_channel_map[frame.channel] !== undefined) original(frame);
+    };
+  }
 }
 
 /** Leaves the peer's attach unanswered until `answerAttach`; to be called while the link opens. */
