@@ -102,12 +102,13 @@ export class Flight {
     await this.#settling;
     const settling = this.#settle(this.#takeUnsettled());
     const [isConfirmed] = await Promise.all([session.close(), settling]);
-    if (isConfirmed) return await this.#forget(this.#unconfirmed);
-    // A session that was cut with its run is no fault of the server.
     const { signal } = way.limits;
-    if (signal.aborted) tally.fail(toFailure(signal.reason, 'ending the session'));
+    if (isConfirmed) await this.#forget(this.#unconfirmed);
+    // A session that was cut with its run is no fault of the server.
+    else if (signal.aborted) tally.fail(toFailure(signal.reason, 'ending the session'));
     else if (this.#unconfirmed.length > 0)
       tally.fail(unconfirmed(this.#unconfirmed.length, session.quitRefusal));
+    await way.known.land();
   }
 
   async #end(apart: ApartMail, fate: Fate): Promise<void> {

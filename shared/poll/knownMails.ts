@@ -1,3 +1,4 @@
+import timers from 'node:timers/promises';
 import type { DeliveredMails } from '../delivered/deliveredMails.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
@@ -22,6 +23,8 @@ export interface Known {
 const maxGroup = 500;
 /** A run that dies leaves so much of what was pushed unrecorded; a repeat of it is dropped by its messageId. */
 const recordEveryMs = 100;
+/** After a record that failed. */
+const recordAgainMs = 500;
 const longestMs = 7 * 86_400_000;
 
 /**
@@ -34,6 +37,10 @@ export class KnownMails {
   /** By identity id. */
   readonly #marks = new Map<string, { readonly keyHash: string; readonly storedAt: Date }>();
 
+  /** By identity id: delivered, neither recorded nor settled. */
+  readonly #unrecorded = new Map<string, MailIdentity>();
+  readonly #landed = new AbortController();
+  #recordingAgain: Promise<void> | undefined;
   #isInDoubt = false;
 
   constructor(options: KnownMailsOptions) {
@@ -75,9 +82,39 @@ export class KnownMails {
     return mark && { kind: 'stored', at: mark.storedAt };
   }
 
-  /** Resolves when it is recorded that the mail was delivered; many are recorded together. */
+  /**
+   * Resolves when it is recorded that the mail was delivered; many are recorded together. Rejects with a `Failure`; it
+   * is tried again behind the caller's back then, for as long as the mail is not settled: a run that dies meanwhile, or
+   * whose server does not carry out the settle, leaves a mail that is to be settled, and neither sent nor overlooked.
+   */
   async record(identity: MailIdentity): Promise<void> {
-    await this.#orInDoubt(this.#records.add(identity));
+    try {
+      await this.#orInDoubt(this.#records.add(identity));
+    } catch (error) {
+      this.#unrecorded.set(identity.id, identity);
+      this.#recordingAgain ??= this.#recordAgain();
+      throw error;
+    }
+  }
+
+  async #recordAgain(): Promise<void> {
+    const { signal } = this.#landed;
+    for (let isLast = false; !isLast && this.#unrecorded.size > 0; ) {
+      await timers.setTimeout(recordAgainMs, undefined, { signal, ref: false }).catch(() => undefined);
+      isLast = signal.aborted;
+      const recording = [...this.#unrecorded.values()].map(async (identity) => {
+        await this.#records.add(identity);
+        this.#unrecorded.delete(identity.id);
+      });
+      await Promise.allSettled(recording);
+    }
+    this.#recordingAgain = undefined;
+  }
+
+  /** Nothing more is settled: what is not recorded then is tried once more. */
+  async land(): Promise<void> {
+    this.#landed.abort();
+    await this.#recordingAgain;
   }
 
   /** The store has marked this mail. */
@@ -97,6 +134,7 @@ export class KnownMails {
 
   /** These mails are settled, or gone. Rejects with a `Failure`. */
   async forget(identityIds: readonly string[]): Promise<void> {
+    for (const id of identityIds) this.#unrecorded.delete(id);
     await this.#orInDoubt(this.#options.delivered.forget(identityIds));
     await this.#removeMarks(identityIds.filter((id) => this.#marks.has(id)));
   }

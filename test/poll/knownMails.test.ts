@@ -81,6 +81,39 @@ test('nor is it where a delivery could not be recorded, which may have been done
   assert.equal(known.isEmpty, false);
 });
 
+test('what could not be recorded is tried again as long as it is not settled', async (t) => {
+  const storage = await openStorage(azurite);
+  const known = await readKnown(storage);
+  const upsert = storage.delivered.upsertEntity.bind(storage.delivered);
+  let isAway = true;
+  t.mock.method(storage.delivered, 'upsertEntity', async (...args: Parameters<typeof upsert>) => {
+    if (isAway) throw new Error('Storage is away.');
+    return await upsert(...args);
+  });
+  const recorded = async () => (await readKnown(storage)).keyHashes();
+  const hashesOf = (...numbers: number[]) => new Set(numbers.map((n) => mail(n).keyHash));
+  const failing = async (...numbers: number[]) => {
+    isAway = true;
+    await Promise.all(numbers.map((n) => assert.rejects(known.record(mail(n)))));
+  };
+  await failing(1, 2);
+  await known.forget([mail(1).id]);
+  isAway = false;
+  while ((await recorded()).size === 0);
+  await failing(3);
+  isAway = false;
+  // Once more, and no longer.
+  await known.land();
+  await failing(4);
+  await known.land();
+  isAway = false;
+  assert.deepEqual(await recorded(), hashesOf(2, 3));
+  let bytes = 0;
+  for await (const { mails } of storage.delivered.listEntities())
+    bytes += Buffer.byteLength(mails as Uint8Array);
+  assert.equal(bytes, 2 * 48, 'each once');
+});
+
 test('nor is it where the record of what was settled, or is gone, could not be removed', async (t) => {
   for (const end of ['forget', 'keepOnly'] as const) {
     const storage = await openStorage(azurite);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Protocol, protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
+import { listMaildir } from '../testbed/seed.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import {
   arrived,
@@ -13,7 +14,7 @@ import {
 } from './mails.ts';
 
 const mailCount = 30;
-const users = usersOf('unsettled', 'unrecorded', 'stored', 'unsent');
+const users = usersOf('unsettled', 'unrecorded', 'late', 'stored', 'unsent');
 
 let bed: ReliabilityBed;
 before(async () => {
@@ -80,6 +81,33 @@ for (const protocol of protocols) {
       assert.equal(await takeOver(name, protocol), 2 * mailCount);
       assert.equal(bed.broker.queue(queueName).duplicates - duplicates, 2 * mailCount);
       assert.deepEqual(arrived(bed, name), eachOnce(name, mailCount));
+    });
+
+    test('while it settles what it could record a little later only: the next one settles and sends nothing', async (t) => {
+      t.after(() => bed.dovecot.resume());
+      const name = userOf('late', protocol);
+      const columns = protocol === 'IMAP' ? { moveToFolder: 'Done' } : {};
+      await bed.addMailbox(name, protocol, twoPartMails(name, 1), columns);
+      const { bytes } = bed.mail[protocol];
+      // So late that the fetch is over.
+      bed.broker.faults.acceptDelayMs = 500;
+      let toServer = Number.POSITIVE_INFINITY;
+      atFirstMessage(bed, name, () => {
+        bed.dovecot.pause();
+        void bed.storage.table.refuse(true);
+        bed.storage.table.dropAll('rst');
+        toServer = bytes.toServer;
+      });
+      await killDuringPoll(name, async () => {
+        // It is told to settle the mail, and so the record has failed.
+        if (bytes.toServer <= toServer) return false;
+        await bed.storage.table.refuse(false);
+        return (await countRecorded(name)) === 1;
+      });
+      bed.dovecot.resume();
+      assert.equal(await takeOver(name, protocol), 0);
+      assert.deepEqual(await listMaildir(bed.dovecot.maildir(name)), []);
+      assert.deepEqual(arrived(bed, name), eachOnce(name, 1));
     });
 
     test('after it stored what it could not push: the next one settles, the retry delivers, all of it once', async () => {
