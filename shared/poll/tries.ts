@@ -6,8 +6,11 @@ import { shortHash } from '../message/identity.ts';
 export const maxTries = 3;
 /** A mail that brought the process down so often is sent as it is, not taken apart. */
 export const maxRisks = 2;
-/** A mail that was left is tried again after this long: its server may have been mended. */
-const retryLeftAfterMs = 3_600_000;
+/**
+ * A mail that was left is tried again after five minutes, then after twice as long each time, up to an hour: the network
+ * may have been at fault, or its server may be mended.
+ */
+const retryLeftMs = (tries: number): number => Math.min(60, 5 * 2 ** (tries - maxTries)) * 60_000;
 const maxRemembered = 100;
 
 /** What the server may do to end a session while it hands over one certain mail. */
@@ -63,7 +66,7 @@ export class FetchTries {
     if (!known) return 'fetch';
     this.#listed.add(id);
     const isLeft = known.tries >= maxTries;
-    if (!isLeft || this.#now - known.lastTriedAt >= retryLeftAfterMs) {
+    if (!isLeft || this.#now - known.lastTriedAt >= retryLeftMs(known.tries)) {
       if (isLeft) this.#leftLong.set(id, { mail, known });
       return isLeft ? 'fetch alone' : 'fetch';
     }

@@ -26,11 +26,17 @@ test('a mail is tried in three runs in a row, then left and still reported', () 
   assert.equal(new FetchTries(tries.toColumn(), later(4)).choose(mail(1)), 'leave', 'it stays left');
 });
 
-test('an hour after its last try it is tried again, and left at once when it fails', () => {
-  const tries = new FetchTries(failing(3), later(63));
-  assert.equal(tries.choose(mail(1)), 'fetch alone', 'it may end the session of all others');
-  tries.add(mail(1), 'still not.');
-  assert.equal(new FetchTries(tries.toColumn(), later(64)).choose(mail(1)), 'leave');
+test('one that was left is tried again after a while, each time after a longer one, up to an hour', () => {
+  let column = failing(3);
+  let minute = 2;
+  for (const waitMinutes of [5, 10, 20, 40, 60, 60]) {
+    minute += waitMinutes;
+    assert.equal(new FetchTries(column, later(minute - 0.01)).choose(mail(1)), 'leave', `${waitMinutes}`);
+    const tries = new FetchTries(column, later(minute));
+    assert.equal(tries.choose(mail(1)), 'fetch alone', 'it may end the session of all others');
+    tries.add(mail(1), 'still not.');
+    column = tries.toColumn();
+  }
 });
 
 test('one that a run had no time to try again is still to be tried alone by the next', () => {

@@ -15,8 +15,8 @@ export type LetTimePass = (
 
 /**
  * Makes time pass for what killed instances have left, by editing the tables: their heartbeats are two minutes
- * old, their leases have lapsed, the records that they had taken are free. Stored mails are due at once. Nothing
- * of a live instance is touched.
+ * old, their leases have lapsed, the records that they had taken are free. Stored mails are due at once. When all
+ * is quiet, mails that were cut off in three runs in a row are tried anew. Nothing of a live instance is touched.
  */
 export function timeLapse(rig: Rig): LetTimePass {
   /** Mailboxes that were leased at the last look though no live run said that it was at work. */
@@ -36,6 +36,8 @@ export function timeLapse(rig: Rig): LetTimePass {
       const isDead = isRunning && fleet.isOfDead(row.runId);
       if (isDead && String(row.heartbeatAt) > old)
         await merge(rig.table('EmailConnections'), row, { heartbeatAt: old });
+      else if (isQuiet && row.unfetchable)
+        await merge(rig.table('EmailConnections'), row, { unfetchable: '' });
       if (isDead || isQuiet || (!isRunning && suspect.has(mailbox.name))) await rig.breakLease(mailbox);
       else if (!isRunning && fleet.kills > 0 && (await rig.isLeased(mailbox))) suspectNow.add(mailbox.name);
     }
