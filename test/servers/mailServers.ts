@@ -33,7 +33,7 @@ export const startMailServer = {
     oddFolders: [...oddFolders, 'with "quotes" and (brackets)', 'per%cent', 'back\\slash'],
   }),
   Cyrus: async ({ users, password }) => ({
-    ...(await startCyrus({ users: users.map((user) => ({ user, password })) })),
+    ...(await startCyrus(users.map((user) => ({ user, password })))),
     name: 'Cyrus',
     oddFolders: [...oddFolders, 'deep/deeper'],
   }),

@@ -8,17 +8,8 @@ import { serveLogins } from './cyrusLogins.ts';
 import type { Dovecot, DovecotUser } from './dovecot.ts';
 import { unpackDebianPackages } from './programs.ts';
 
-export interface CyrusOptions {
-  readonly users: readonly DovecotUser[];
-  /** More of imapd.conf, put last. */
-  readonly extraConfig?: string;
-}
-
 /** A second mail server that shares no code with Dovecot. Its mails lie in a format of its own: seed by IMAP. */
-export interface Cyrus extends Omit<Dovecot, 'maildir' | 'setPassword' | 'log' | 'kill' | 'restart'> {
-  /** Adds a user, or gives one another password; holds at once. The mailbox is made at the first login. */
-  setPassword(user: string, password: string): void;
-}
+export type Cyrus = Omit<Dovecot, 'maildir' | 'kill' | 'restart'>;
 
 /** Both say that there can be one IMAP server on a machine, so these are unpacked and not installed. */
 export const cyrusPackages: readonly string[] = ['cyrus-imapd', 'cyrus-pop3d'];
@@ -28,14 +19,15 @@ const killTimeoutMs = 5_000;
 
 /**
  * Starts Cyrus IMAP, 3.6 or 3.10, as a child process on free ports of 127.0.0.1; resolves when it accepts
- * connections. Nothing of the machine's own Cyrus is read or written. It ends, and its folder goes, with
- * `stop` or when this process exits; after a SIGKILL of this process the server ends by itself.
+ * connections. A mailbox is made at its user's first login. Nothing of the machine's own Cyrus is read or
+ * written. It ends, and its folder goes, with `stop` or when this process exits; after a SIGKILL of this process
+ * the server ends by itself.
  */
-export async function startCyrus(options: CyrusOptions): Promise<Cyrus> {
+export async function startCyrus(users: readonly DovecotUser[]): Promise<Cyrus> {
   const root = unpackDebianPackages(cyrusPackages);
   const certificate = await testCertificate();
   const home = mkdtempSync(join(tmpdir(), 'testbed-cyrus-'));
-  const passwords = new Map(options.users.map(({ user, password }) => [user, password]));
+  const passwords = new Map(users.map(({ user, password }) => [user, password]));
   const [imap = 0, imaps = 0, pop3 = 0, pop3s = 0] = await freePorts(4);
   const ports = { imap, imaps, pop3, pop3s };
   const configPath = join(home, 'imapd.conf');
@@ -43,7 +35,7 @@ export async function startCyrus(options: CyrusOptions): Promise<Cyrus> {
   // The server's user may not read the key where it lies.
   copyFileSync(certificate.keyPath, join(home, 'server.key'));
   copyFileSync(certificate.certificatePath, join(home, 'server.pem'));
-  writeFileSync(configPath, imapdConfig(home, options.extraConfig ?? ''));
+  writeFileSync(configPath, imapdConfig(home));
   writeFileSync(join(home, 'cyrus.conf'), servicesConfig(root, configPath, ports));
   const logins = await serveLogins(join(home, 'logins'), passwords);
   if (isRoot()) execFileSync('chown', ['-R', 'nobody:nogroup', home]);
@@ -64,9 +56,6 @@ export async function startCyrus(options: CyrusOptions): Promise<Cyrus> {
     pop3Port: pop3,
     pop3sPort: pop3s,
     caCertificate: certificate.caCertificate,
-    setPassword: (user, password) => {
-      passwords.set(user, password);
-    },
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
     stop: async () => {
@@ -81,7 +70,7 @@ export async function startCyrus(options: CyrusOptions): Promise<Cyrus> {
   };
 }
 
-function imapdConfig(home: string, extra: string): string {
+function imapdConfig(home: string): string {
   const user = isRoot() ? 'nobody' : userInfo().username;
   return `configdirectory: ${join(home, 'conf')}
 defaultpartition: default
@@ -103,7 +92,6 @@ tls_server_cert: ${join(home, 'server.pem')}
 tls_server_key: ${join(home, 'server.key')}
 tls_versions: tls1_2 tls1_3
 allowstarttls: yes
-${extra}
 `;
 }
 

@@ -7,12 +7,10 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Certificate, testCertificate } from './certificates.ts';
 import { exited, onExit, portsRefuse, serverAnswers, signalGroup, startOnFreePorts } from './child.ts';
@@ -30,8 +28,6 @@ export interface DovecotOptions {
   readonly certificate?: Certificate;
   /** `mail_max_userip_connections`; a login beyond it is refused. 1,000 when absent. */
   readonly maxConnectionsPerUser?: number;
-  /** Whether the server has TLS: STARTTLS and STLS on the plain ports, and the two TLS ports. True when absent. */
-  readonly tls?: boolean;
   /** IMAP capabilities that it does not announce, as `UIDPLUS`. */
   readonly withoutImapCapabilities?: readonly string[];
   /** More of dovecot.conf, put last. */
@@ -48,10 +44,6 @@ export interface Dovecot {
   readonly caCertificate: string;
   /** The user's Maildir; `folder` is a folder below INBOX, absent for INBOX itself. */
   maildir(user: string, folder?: string): string;
-  /** Adds a user, or gives one another password; resolves when it holds. */
-  setPassword(user: string, password: string): Promise<void>;
-  /** What the server logged. */
-  log(): string;
   /** The server goes silent, open connections and all. */
   pause(): void;
   resume(): void;
@@ -73,34 +65,24 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   const certificate = options.certificate ?? (await testCertificate());
   const home = mkdtempSync(join(tmpdir(), 'testbed-dovecot-'));
   const mailRoot = join(home, 'mail');
-  const passwords = new Map<string, string>();
   const owner = mailOwner();
-  let rewrites = 0;
   let child: ChildProcess | undefined;
 
   const maildir = (user: string, folder?: string) =>
     folder === undefined ? join(mailRoot, user) : join(mailRoot, user, `.${folder}`);
-  const writeUser = (user: string, password: string) => {
-    for (const dir of ['', 'cur', 'new', 'tmp']) {
-      mkdirSync(join(maildir(user), dir), { recursive: true });
-      chownSync(join(maildir(user), dir), owner.uid, owner.gid);
-    }
-    passwords.set(user, password);
-    const path = join(home, 'passwd');
-    writeFileSync(path, passwdFile(passwords));
-    // Dovecot reads the file again when its time has changed, in whole seconds.
-    rewrites += 1;
-    utimesSync(path, new Date(), new Date(Date.now() + rewrites * 1_000));
-  };
-
   mkdirSync(mailRoot);
   chownSync(mailRoot, owner.uid, owner.gid);
   // mkdtemp lets only its owner in, and the mail belongs to another user.
   chmodSync(home, 0o755);
-  for (const { user, password } of options.users) writeUser(user, password);
+  for (const path of options.users.map(({ user }) => maildir(user))) {
+    for (const dir of ['', 'cur', 'new', 'tmp']) {
+      mkdirSync(join(path, dir), { recursive: true });
+      chownSync(join(path, dir), owner.uid, owner.gid);
+    }
+  }
+  writeFileSync(join(home, 'passwd'), passwdFile(options.users));
 
   const version = await installedVersion();
-  const tls = options.tls ?? true;
   const configPath = join(home, 'dovecot.conf');
   const logPath = join(home, 'dovecot.log');
   let ports = { imap: 0, imaps: 0, pop3: 0, pop3s: 0 };
@@ -109,8 +91,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   const start = async (): Promise<void> => {
     const started = spawnDovecot(configPath);
     child = started;
-    const answering = tls ? Object.values(ports) : [ports.imap, ports.pop3];
-    await serverAnswers('Dovecot', started, answering, log);
+    await serverAnswers('Dovecot', started, Object.values(ports), log);
   };
   const kill = async (): Promise<void> => {
     if (child === undefined) return;
@@ -125,7 +106,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   });
   await startOnFreePorts(4, async ([imap = 0, imaps = 0, pop3 = 0, pop3s = 0]) => {
     ports = { imap, imaps, pop3, pop3s };
-    const config = { ...options, home, mailRoot, logPath, owner, certificate, tls, ports };
+    const config = { ...options, home, mailRoot, logPath, owner, certificate, ports };
     writeFileSync(configPath, dovecotConfig(version, config));
     await start();
   });
@@ -138,11 +119,6 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     pop3sPort: ports.pop3s,
     caCertificate: certificate.caCertificate,
     maildir,
-    setPassword: async (user, password) => {
-      writeUser(user, password);
-      await passwordHolds(configPath, user, password);
-    },
-    log,
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
     kill,
@@ -156,21 +132,6 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
       rmSync(home, { recursive: true, force: true, maxRetries: 3 });
     },
   };
-}
-
-/** Dovecot looks at its password file once a second at most. */
-async function passwordHolds(configPath: string, user: string, password: string): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  for (;;) {
-    const tried = spawn('doveadm', ['-c', configPath, 'auth', 'test', user, password], {
-      stdio: 'ignore',
-      env: { PATH: serverPath },
-    });
-    await exited(tried);
-    if (tried.exitCode === 0) return;
-    if (Date.now() > deadline) throw new Error(`Dovecot did not take the new password of ${user} in 5 s.`);
-    await delay(50);
-  }
 }
 
 async function installedVersion(): Promise<DovecotVersion> {
@@ -200,8 +161,8 @@ function mailOwner(): { uid: number; gid: number } {
   return uid === 0 ? { uid: 65_534, gid: 65_534 } : { uid, gid };
 }
 
-function passwdFile(passwords: ReadonlyMap<string, string>): string {
-  return [...passwords]
-    .map(([user, password]) => `${user}:{PLAIN.b64}${Buffer.from(password).toString('base64')}\n`)
+function passwdFile(users: readonly DovecotUser[]): string {
+  return users
+    .map(({ user, password }) => `${user}:{PLAIN.b64}${Buffer.from(password).toString('base64')}\n`)
     .join('');
 }

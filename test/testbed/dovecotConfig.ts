@@ -10,7 +10,6 @@ export interface DovecotConfig extends Omit<DovecotOptions, 'users'> {
   readonly logPath: string;
   readonly owner: { readonly uid: number; readonly gid: number };
   readonly certificate: Certificate;
-  readonly tls: boolean;
   readonly ports: Readonly<Record<'imap' | 'imaps' | 'pop3' | 'pop3s', number>>;
 }
 
@@ -32,14 +31,15 @@ export function dovecotConfig(version: DovecotVersion, config: DovecotConfig): s
   const { home, ports, owner } = config;
   const old = version === '2.3';
   const limit = config.maxConnectionsPerUser ?? 1_000;
-  const tlsListener = (name: string, port: number) =>
-    `inet_listener ${name} {\n    port = ${config.tls ? port : 0}\n    ssl = yes\n  }`;
   const loginService = (protocol: 'imap' | 'pop3', plainPort: number, tlsPort: number) => `
 service ${protocol}-login {
   inet_listener ${protocol} {
     port = ${plainPort}
   }
-  ${tlsListener(`${protocol}s`, tlsPort)}
+  inet_listener ${protocol}s {
+    port = ${tlsPort}
+    ssl = yes
+  }
   ${old ? 'service_count = 0' : 'restart_request_count = unlimited'}
   client_limit = 1000
   chroot =
@@ -58,7 +58,7 @@ ${internalUsers()}
 ${old ? 'disable_plaintext_auth = no' : 'auth_allow_cleartext = yes'}
 auth_mechanisms = plain login
 auth_failure_delay = 0
-${config.tls ? tlsSettings(version, config.certificate) : 'ssl = no'}
+${tlsSettings(version, config.certificate)}
 ${old ? `mail_location = maildir:${config.mailRoot}/%u` : `mail_driver = maildir\nmail_path = ${config.mailRoot}/%{user}`}
 mail_fsync = never
 first_valid_uid = 1

@@ -5,8 +5,6 @@ import { forEachOf } from '../../shared/wait/parallel.ts';
 /** A mail as it lies in a Maildir. */
 export interface MaildirMail {
   readonly file: string;
-  /** The letters after `:2,`; empty in `new/`. */
-  readonly flags: string;
   readonly seen: boolean;
   /** Flagged \Deleted and not yet expunged. */
   readonly deleted: boolean;
@@ -47,12 +45,7 @@ export async function listMaildir(dir: string): Promise<MaildirMail[]> {
   for (const folder of ['new', 'cur']) {
     for (const name of await entries(join(dir, folder))) {
       const flags = /:2,([A-Za-z]*)$/.exec(name)?.[1] ?? '';
-      mails.push({
-        file: join(dir, folder, name),
-        flags,
-        seen: flags.includes('S'),
-        deleted: flags.includes('T'),
-      });
+      mails.push({ file: join(dir, folder, name), seen: flags.includes('S'), deleted: flags.includes('T') });
     }
   }
   return mails.sort((a, b) => (basename(a.file) < basename(b.file) ? -1 : 1));
