@@ -4,20 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { endChild, exited, onExit, outputOf } from './child.ts';
+import { exited, onExit, outputOf } from './child.ts';
 
 interface AzuritePorts {
   readonly blob: number;
   readonly queue: number;
   readonly table: number;
-}
-
-export interface AzuriteOptions {
-  /**
-   * Where data is kept on disk, so that it outlives `kill` and `restart`. In memory when absent: then a
-   * restart begins empty.
-   */
-  readonly folder?: string;
 }
 
 export interface Azurite {
@@ -29,10 +21,6 @@ export interface Azurite {
   /** Storage goes silent: connections are accepted by the kernel, nothing answers. */
   pause(): void;
   resume(): void;
-  /** Storage goes away: connections are reset, then refused. */
-  kill(): Promise<void>;
-  /** Storage comes back on the same ports, after `kill` or in its place. */
-  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -43,25 +31,12 @@ const startTimeoutMs = 30_000;
 
 /**
  * Starts Azurite as a child process on this process's own Node; resolves when all three services listen. The
- * child ends with `stop`, and by itself when this process ends in any way.
+ * child ends with `stop`, and by itself when this process ends in any way. Data is kept in `folder`, or in memory.
  */
-export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurite> {
-  // Free ones at the first start.
-  let ports: AzuritePorts = { blob: 0, queue: 0, table: 0 };
-  let child: ChildProcess | undefined;
-  const start = async (): Promise<void> => {
-    const started = spawnAzurite(ports, options.folder);
-    child = started;
-    ports = await listening(started);
-  };
-  const kill = async (): Promise<void> => {
-    if (child === undefined) return;
-    const ended = exited(child);
-    child.kill('SIGKILL');
-    await ended;
-  };
-  const offExit = onExit(() => child?.kill('SIGKILL'));
-  await start();
+export async function startAzurite({ folder }: { readonly folder?: string } = {}): Promise<Azurite> {
+  const child = spawnAzurite(folder);
+  const offExit = onExit(() => child.kill('SIGKILL'));
+  const ports = await listening(child);
 
   const endpoint = (port: number) => `http://127.0.0.1:${port}/${accountName}`;
   return {
@@ -76,27 +51,18 @@ export async function startAzurite(options: AzuriteOptions = {}): Promise<Azurit
     blobPort: ports.blob,
     queuePort: ports.queue,
     tablePort: ports.table,
-    pause: () => void child?.kill('SIGSTOP'),
-    resume: () => void child?.kill('SIGCONT'),
-    kill,
-    restart: async () => {
-      await (options.folder === undefined ? kill() : stopGently(child));
-      await start();
-    },
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
     stop: async () => {
-      await kill();
+      const ended = exited(child);
+      child.kill('SIGKILL');
+      await ended;
       offExit();
     },
   };
 }
 
-/** On disk, Azurite writes its tables out at intervals and at its end: a SIGKILL would lose the last of them. */
-async function stopGently(child: ChildProcess | undefined): Promise<void> {
-  child?.kill('SIGCONT');
-  if (child !== undefined) await endChild(child);
-}
-
-function spawnAzurite(ports: AzuritePorts, folder: string | undefined): ChildProcess {
+function spawnAzurite(folder: string | undefined): ChildProcess {
   const main = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
   return spawn(
     process.execPath,
@@ -108,9 +74,8 @@ function spawnAzurite(ports: AzuritePorts, folder: string | undefined): ChildPro
       '--disableTelemetry',
       '--skipApiVersionCheck',
       ...(folder === undefined ? ['--inMemoryPersistence'] : ['--location', folder]),
-      ...['--blobPort', String(ports.blob)],
-      ...['--queuePort', String(ports.queue)],
-      ...['--tablePort', String(ports.table)],
+      // Free ones.
+      ...['--blobPort', '0', '--queuePort', '0', '--tablePort', '0'],
     ],
     {
       stdio: ['pipe', 'pipe', 'pipe'],
