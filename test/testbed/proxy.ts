@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
 import { freePorts, listenLocally } from './child.ts';
 import { type CutMode, Lane } from './proxyLane.ts';
 
@@ -19,15 +19,6 @@ export interface ProxyOptions {
    * made it. Default false: connecting costs nothing.
    */
   readonly delaysHandshake?: boolean;
-  /** Default: a free one. */
-  readonly port?: number;
-}
-
-/** One client's connection through the proxy. */
-export interface ProxiedConnection {
-  /** From 1, in the order of arrival. */
-  readonly id: number;
-  drop(how: CutMode): void;
 }
 
 /** A TCP proxy on 127.0.0.1 that delays and damages connections on demand. */
@@ -49,14 +40,17 @@ export interface TcpProxy {
    * carried the last of them. Once.
    */
   cutAfterBytes(direction: Direction, byteCount: number, how: CutMode): void;
-  /** Hands the client the stream in pieces of so many bytes; `undefined` as it comes. */
-  segmentBytes: number | undefined;
-  /** Listens again and lifts `silenceNew`, `cutAfterBytes` and `segmentBytes`; the delay stays. */
+  /** Listens again and lifts `silenceNew` and `cutAfterBytes`; the delay stays. */
   restore(): Promise<void>;
   /** Calls the listener for every new connection. Answers the way to stop that. */
-  onConnection(listener: (connection: ProxiedConnection) => void): () => void;
+  onConnection(listener: () => void): () => void;
   /** Resets every connection and stops listening. */
   stop(): Promise<void>;
+}
+
+/** One client's connection through the proxy. */
+interface ProxiedConnection {
+  drop(how: CutMode): void;
 }
 
 interface PendingCut {
@@ -67,7 +61,7 @@ interface PendingCut {
 /** Starts a proxy to the target. */
 export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
   const open = new Set<ProxiedConnection>();
-  const listeners = new Set<(connection: ProxiedConnection) => void>();
+  const listeners = new Set<() => void>();
   const bytes = { toClient: 0, toServer: 0 };
   const cuts: Record<Direction, PendingCut | undefined> = { toClient: undefined, toServer: undefined };
   const sockets = new Set<Socket>();
@@ -85,7 +79,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
   }
 
   function accept(client: Socket): void {
-    const id = ++total;
+    total += 1;
     const server = new Socket({ allowHalfOpen: true });
     for (const socket of [client, server]) {
       socket.setNoDelay(true);
@@ -94,7 +88,6 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     const lane = (from: Socket, to: Socket, direction: Direction) =>
       new Lane(from, to, {
         delayMs: () => delayMs,
-        segmentBytes: () => (direction === 'toClient' ? proxy.segmentBytes : undefined),
         admit: (byteCount) => admit(direction, byteCount),
         ended: () => {
           const how = cuts[direction]?.how ?? 'rst';
@@ -108,7 +101,6 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     const toClient = lane(server, client, 'toClient');
     let isSilent = false;
     const connection: ProxiedConnection = {
-      id,
       drop(how) {
         toServer.stop();
         toClient.stop();
@@ -140,7 +132,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     else server.connect(target);
     open.add(connection);
     if (silencesNew) connection.drop('silence');
-    for (const listener of listeners) listener(connection);
+    for (const listener of listeners) listener();
   }
 
   async function listen(port: number): Promise<Server> {
@@ -150,9 +142,8 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
   }
 
   // Not an ephemeral one, which another connection could take while the proxy refuses.
-  const [freePort] = options.port ? [options.port] : await freePorts(1);
-  let listening: Server | undefined = await listen(freePort ?? 0);
-  const { port } = listening.address() as AddressInfo;
+  const [port = 0] = await freePorts(1);
+  let listening: Server | undefined = await listen(port);
 
   async function refuse(refuses: boolean): Promise<void> {
     if (refuses) {
@@ -164,13 +155,12 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     }
   }
 
-  const proxy: TcpProxy = {
+  return {
     port,
     bytes,
     get connections() {
       return { open: open.size, total };
     },
-    segmentBytes: undefined,
     setDelay(oneWayDelayMs) {
       delayMs = oneWayDelayMs;
     },
@@ -187,7 +177,6 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     async restore() {
       cuts.toClient = undefined;
       cuts.toServer = undefined;
-      proxy.segmentBytes = undefined;
       silencesNew = false;
       await refuse(false);
     },
@@ -202,7 +191,6 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
       await Promise.all(closings);
     },
   };
-  return proxy;
 }
 
 /**

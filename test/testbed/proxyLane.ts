@@ -6,8 +6,6 @@ export type CutMode = 'fin' | 'rst' | 'silence';
 /** What a lane asks of the proxy as it forwards; read anew for every chunk. */
 export interface LaneRules {
   delayMs(): number;
-  /** Pieces to cut the stream into, in bytes; `undefined` leaves the chunks as they come. */
-  segmentBytes(): number | undefined;
   /** How many of so many bytes may pass, and whether the lane ends with them. */
   admit(byteCount: number): { admittedBytes: number; isLast: boolean };
   /** The lane has forwarded its last bytes and stopped. */
@@ -35,7 +33,6 @@ export class Lane {
   #underWayBytes = 0;
   #lastDueMs = 0;
   #timer: NodeJS.Timeout | undefined;
-  #immediate: NodeJS.Immediate | undefined;
   #blocked = true;
   #stopped = false;
 
@@ -58,7 +55,6 @@ export class Lane {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    clearImmediate(this.#immediate);
     this.#parcels.length = 0;
     this.#from.resume();
   }
@@ -82,7 +78,7 @@ export class Lane {
   }
 
   #forward(): void {
-    if (this.#timer !== undefined || this.#immediate !== undefined) return;
+    if (this.#timer !== undefined) return;
     while (!this.#blocked && !this.#stopped) {
       const [parcel] = this.#parcels;
       if (parcel === undefined) return;
@@ -99,39 +95,18 @@ export class Lane {
         this.#to.end();
         return;
       }
-      if (!this.#write(parcel.chunk, parcel.dueMs)) return;
+      this.#write(parcel.chunk);
     }
   }
 
-  /** Writes a chunk, or a first piece of it; false when the lane has to wait before it goes on. */
-  #write(chunk: Buffer, dueMs: number): boolean {
-    const segmentBytes = this.#rules.segmentBytes() ?? chunk.length;
-    let piece = chunk;
-    if (segmentBytes < chunk.length) {
-      piece = chunk.subarray(0, segmentBytes);
-      this.#parcels.unshift({ dueMs, chunk: chunk.subarray(segmentBytes) });
-    }
-    const { admittedBytes, isLast } = this.#rules.admit(piece.length);
-    this.#underWayBytes -= piece.length;
-    const flowing = admittedBytes === 0 || this.#to.write(piece.subarray(0, admittedBytes));
+  /** Writes a chunk, or what of it may pass, and stops or blocks the lane where it has to wait before it goes on. */
+  #write(chunk: Buffer): void {
+    const { admittedBytes, isLast } = this.#rules.admit(chunk.length);
+    this.#underWayBytes -= chunk.length;
+    this.#blocked = admittedBytes > 0 && !this.#to.write(chunk.subarray(0, admittedBytes));
     if (isLast) {
       this.stop();
       this.#rules.ended();
-      return false;
-    }
-    if (this.#from.isPaused() && this.#underWayBytes < this.#limitBytes() / 2) this.#from.resume();
-    if (!flowing) {
-      this.#blocked = true;
-      return false;
-    }
-    if (this.#rules.segmentBytes() === undefined) return true;
-    // A whole turn of the event loop between two pieces, or a reader in this process would get them in one chunk.
-    this.#immediate = setImmediate(() => {
-      this.#immediate = setImmediate(() => {
-        this.#immediate = undefined;
-        this.#forward();
-      });
-    });
-    return false;
+    } else if (this.#from.isPaused() && this.#underWayBytes < this.#limitBytes() / 2) this.#from.resume();
   }
 }
