@@ -76,7 +76,6 @@ test('the Functions sample in TypeScript takes bytes, payloads and nothing damag
         inputData: [{ name, data: { bytes } }],
         triggerMetadata: { applicationProperties: { json: JSON.stringify(properties) } },
       },
-      {},
       ({ category, message }) => {
         if (category === 'user') logged.push(message);
       },

@@ -47,16 +47,6 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('what the app registers is shown with its bindings', async () => {
-  await withHost({}, async (host) => {
-    assert.deepEqual(Object.keys(host.functions).sort(), ['page', 'things', 'tick', 'work']);
-    assert.equal(host.functions.tick?.type, 'timerTrigger');
-    assert.equal(host.functions.tick?.bindings[0]?.schedule, '%TICK_SCHEDULE%');
-    assert.equal(host.functions.work?.bindings[0]?.queueName, '%WORK_QUEUE%');
-    assert.equal(host.functions.things?.bindings[0]?.authLevel, 'function');
-  });
-});
-
 test('a timer never overlaps itself, and a failure reaches whoever fired it', async () => {
   await withHost({ TICK_MS: '50' }, async (host) => {
     const outcomes = await Promise.all([host.fireTimer('tick'), host.fireTimer('tick')]);
@@ -82,14 +72,6 @@ test('by schedule a timer fires once a time, six fields, every other time a litt
   }
   timer.stop();
   assert.deepEqual(ticks, [1_997, 4_000, 5_997, 8_000]);
-});
-
-test('timers fire by their schedules where the host is told so', async () => {
-  let ticks = 0;
-  const count = ({ category }: LogEntry) => {
-    if (category === 'user') ticks += 1;
-  };
-  await withHost({ TICK_SCHEDULE: '* * * * * *' }, () => waitFor(() => ticks >= 2), 'schedule', count);
 });
 
 test('a setting that a binding names and nobody set is an error that names it', async () => {
@@ -125,19 +107,6 @@ test('a message whose function fails five times, or that is not base64, goes to 
     }
     const texts = receivedMessageItems.map((item) => item.messageText).sort();
     assert.deepEqual(texts, [base64('{"fail":true}'), 'not base64!'].sort());
-  });
-});
-
-test('the listener takes messages as they come, until it is stopped', async () => {
-  await withHost({}, async (host, queue) => {
-    await queue.create();
-    host.startQueueListener();
-    await queue.sendMessage(base64('{"n":1}'));
-    await waitFor(() => userLogs(host.logs).length === 1);
-    await host.stopQueueListener();
-    await queue.sendMessage(base64('{"n":2}'));
-    assert.equal((await queue.peekMessages()).peekedMessageItems.length, 1);
-    assert.deepEqual(await host.drainQueue(), { succeeded: 1, failed: 0, poisoned: 0 });
   });
 });
 
@@ -201,21 +170,10 @@ test('settings are in the environment while the host runs, and the terminate hoo
     assert.equal(process.env.TICK_SCHEDULE, never);
     assert.equal(process.env.AzureWebJobsStorage, azurite.connectionString);
     await host.invokeHttp('GET /api/page');
-    await assert.rejects(startHost(options({ ...settings(), OTHER: '1' })), /other settings/);
+    await assert.rejects(startHost(options(settings())), /stop it first/);
   });
   assert.equal(process.env.TICK_SCHEDULE, undefined);
   assert.equal(process.env.FIXTURE_TERMINATED, 'true');
-});
-
-test('two hosts in one process share no state of the app', async () => {
-  const same = options(settings());
-  const [first, second] = await Promise.all([startHost(same), startHost(same)]);
-  await first.fireTimer('tick');
-  const ticks = async (host: Host) => (await host.invokeHttp('GET /api/things/a')).json();
-  assert.deepEqual(await ticks(first), { thing: 'a', filter: null, ticks: 1 });
-  assert.deepEqual(await ticks(second), { thing: 'a', filter: null, ticks: 0 });
-  await first.stop();
-  await second.stop();
 });
 
 test('an entry file that throws while it loads is an error', async () => {
@@ -261,12 +219,10 @@ async function withHost(
     queue: ReturnType<QueueServiceClient['getQueueClient']>,
     service: QueueServiceClient,
   ) => Promise<void>,
-  timers: 'manual' | 'schedule' = 'manual',
-  onLog: (entry: LogEntry) => void = () => undefined,
 ): Promise<void> {
   const env = { ...settings(), ...extra };
   const service = QueueServiceClient.fromConnectionString(azurite.connectionString);
-  const host = await startHost({ ...options(env), timers, onLog });
+  const host = await startHost(options(env));
   try {
     await use(host, service.getQueueClient(env.WORK_QUEUE ?? ''), service);
   } finally {

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, sep } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { onExit } from '../child.ts';
 import type {
   FunctionCallback,
@@ -27,10 +27,9 @@ export interface LoadedApp {
 type WriteLog = (level: LogLevel, category: string, message: string) => void;
 
 const coreModuleName = '@azure/functions-core';
-/** By the folder an app was loaded from: two apps in one process each have a host of their own. */
-const apiByFolder = new Map<string, object>();
-let lastApi: object | undefined;
-let hooked = false;
+const loadedFolders = new Set<string>();
+/** Of the app that was loaded last: there is one host in a process at a time. */
+let api: object | undefined;
 
 /**
  * Loads the app's entry file (CommonJS) with a `@azure/functions-core` of its own, as the Functions worker does.
@@ -38,27 +37,22 @@ let hooked = false;
  * shares no state with the first. Throws when the entry file throws or registers nothing.
  */
 export function loadApp(main: string, log: WriteLog): LoadedApp {
-  hookRequire();
+  if (api === undefined) hookRequire();
   const path = freshPath(main);
   const functions = new Map<string, RegisteredFunction>();
   const hooks = new Map<string, HookCallback[]>();
   let model: ProgrammingModel | undefined;
 
-  const api = {
+  api = {
     version: '1.0.0-testbed',
     hostVersion: '4.1000.0',
     registerFunction(metadata: FunctionMetadata, callback: FunctionCallback) {
       functions.set(metadata.name, { metadata, callback });
-      return new Disposable(() => functions.delete(metadata.name));
+      return new Disposable();
     },
     registerHook(name: string, callback: HookCallback) {
       hooks.set(name, [...(hooks.get(name) ?? []), callback]);
-      return new Disposable(() => {
-        hooks.set(
-          name,
-          (hooks.get(name) ?? []).filter((existing) => existing !== callback),
-        );
-      });
+      return new Disposable();
     },
     setProgrammingModel(given: ProgrammingModel) {
       model = given;
@@ -67,8 +61,6 @@ export function loadApp(main: string, log: WriteLog): LoadedApp {
     log,
     Disposable,
   };
-  apiByFolder.set(dirname(path) + sep, api);
-  lastApi = api;
   try {
     createRequire(path)(path);
   } catch (error) {
@@ -80,34 +72,27 @@ export function loadApp(main: string, log: WriteLog): LoadedApp {
   return { functions, model, hooks: (name) => hooks.get(name) ?? [] };
 }
 
+/** Nothing takes back what it registered. */
 class Disposable {
-  readonly dispose: () => void;
-
-  constructor(dispose: () => void) {
-    this.dispose = dispose;
-  }
+  dispose(): void {}
 }
 
 function hookRequire(): void {
-  if (hooked) return;
-  hooked = true;
   const original = Module.prototype.require;
   const replaced = function (this: NodeJS.Module, id: string): unknown {
-    return id === coreModuleName ? apiFor(this.filename) : original.call(this, id);
+    return id === coreModuleName ? api : original.call(this, id);
   };
   Module.prototype.require = Object.assign(replaced, original);
 }
 
-function apiFor(requiringFile: string): object {
-  for (const [folder, api] of apiByFolder) if (requiringFile.startsWith(folder)) return api;
-  if (lastApi === undefined) throw new Error(`${coreModuleName} was required outside a host.`);
-  return lastApi;
-}
-
 function freshPath(main: string): string {
-  if (!apiByFolder.has(dirname(main) + sep)) return main;
+  const source = dirname(main);
+  if (!loadedFolders.has(source)) {
+    loadedFolders.add(source);
+    return main;
+  }
   const folder = mkdtempSync(join(tmpdir(), 'testbed-app-'));
   onExit(() => rmSync(folder, { recursive: true, force: true }));
-  cpSync(dirname(main), folder, { recursive: true });
+  cpSync(source, folder, { recursive: true });
   return join(folder, basename(main));
 }

@@ -48,7 +48,7 @@ export interface CoreInvocationContext {
   readonly invocationId: string;
   readonly request: InvocationRequest;
   readonly metadata: FunctionMetadata;
-  state: 'preInvocationHooks' | 'invocation' | 'postInvocationHooks' | undefined;
+  readonly state: 'invocation';
   log(level: LogLevel, category: string, message: string): void;
 }
 

@@ -59,8 +59,8 @@ export interface Host {
 
 /**
  * A local Functions host for the built app: registers through the real `@azure/functions`, and fires timers,
- * queue and HTTP triggers as the Functions host does. Hosts in one process share `process.env`, so they must
- * have the same settings. Timers know nothing of other hosts, while in Azure one instance alone runs them.
+ * queue and HTTP triggers as the Functions host does. There is one in a process at a time. Timers know nothing of
+ * other hosts, while in Azure one instance alone runs them.
  */
 export async function startHost(options: HostOptions): Promise<Host> {
   const env = withStorage(options.env, options.storageConnectionString);
@@ -83,10 +83,9 @@ async function makeHost(
   const app = loadApp(options.main, (level, category, message) => log({ level, category, message }));
   await app.model.getCapabilities({});
 
-  const appHookData = {};
   const running = new Set<Promise<unknown>>();
   const run = (name: string, request: InvocationRequest): Promise<InvocationResponse> => {
-    const invocation: Promise<InvocationResponse> = invoke(app, name, request, appHookData, log)
+    const invocation: Promise<InvocationResponse> = invoke(app, name, request, log)
       .catch((error: unknown) => {
         log({ level: 'error', category: 'system', functionName: name, message: describe(error) });
         throw error;
@@ -127,7 +126,7 @@ async function makeHost(
       routes.push(httpRoute(name, bindingName, binding));
     } else throw new Error(`Function ${name} has a ${binding.type}, which this host does not fire.`);
   }
-  for (const hook of app.hooks('appStart')) await hook({ hookData: {}, appHookData });
+  for (const hook of app.hooks('appStart')) await hook({});
   if (options.timers === 'schedule') for (const timer of timers.values()) timer.start();
 
   const prefix = '/api/';
@@ -188,7 +187,7 @@ async function makeHost(
       const grace = new AbortController();
       await Promise.race([idle, delay(graceMs, undefined, { signal: grace.signal }).catch(() => undefined)]);
       grace.abort();
-      for (const hook of app.hooks('appTerminate')) await hook({ hookData: {}, appHookData });
+      for (const hook of app.hooks('appTerminate')) await hook({});
       restoreEnv();
     },
   };

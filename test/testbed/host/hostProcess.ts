@@ -12,10 +12,7 @@ export interface HostProcessOptions extends HostOptions {
 }
 
 export interface HostProcess
-  extends Pick<
-    Host,
-    'functions' | 'logs' | 'fireTimer' | 'runQueueOnce' | 'drainQueue' | 'stopQueueListener' | 'invokeHttp'
-  > {
+  extends Pick<Host, 'functions' | 'logs' | 'fireTimer' | 'drainQueue' | 'invokeHttp'> {
   readonly pid: number;
   /** What the process wrote to stdout and stderr, its last 64 KiB. */
   output(): string;
@@ -59,10 +56,8 @@ export async function startHostProcess(options: HostProcessOptions): Promise<Hos
     logs,
     output,
     fireTimer: (name) => ask('fireTimer', name),
-    runQueueOnce: () => ask('runQueueOnce'),
     drainQueue: () => ask('drainQueue'),
     startQueueListener: () => ask('startQueueListener'),
-    stopQueueListener: () => ask('stopQueueListener'),
     invokeHttp: async (target, request = {}) => {
       const { status, headers, body } = await ask('invokeHttp', target, request);
       return answer(status, headers, Buffer.from(body));

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { LoadedApp } from './coreApi.ts';
-import type { CoreInvocationContext, InvocationRequest, InvocationResponse, LogLevel } from './coreTypes.ts';
+import type { InvocationRequest, InvocationResponse, LogLevel } from './coreTypes.ts';
 
 export interface LogEntry {
   readonly level: LogLevel;
@@ -25,65 +25,27 @@ export function keepLogs(onLog: ((entry: LogEntry) => void) | undefined) {
 }
 
 /**
- * Runs one invocation as the worker does: arguments made by the library's own invocation model, hooks
- * before and after, then its answer. Rejects with what the function threw.
+ * Runs one invocation as the worker does: arguments made by the library's own invocation model, then its answer.
+ * Hooks around invocations, which the app has none of, are not called. Rejects with what the function threw.
  */
 export async function invoke(
   app: LoadedApp,
   functionName: string,
   request: InvocationRequest,
-  appHookData: object,
   log: (entry: LogEntry) => void,
 ): Promise<InvocationResponse> {
   const registered = app.functions.get(functionName);
   if (registered === undefined) throw new Error(`There is no function ${functionName}.`);
   const invocationId = randomUUID();
-  const hookData = {};
-  let invocationContext: unknown;
-  const coreContext: CoreInvocationContext = {
+  const model = app.model.getInvocationModel({
     invocationId,
     request: { traceContext: newTraceContext(), ...request },
     metadata: registered.metadata,
-    state: undefined,
-    log: (level, category, message) => {
-      for (const hook of app.hooks('log')) {
-        hook({ level, message, category, hookData, appHookData, invocationContext });
-      }
-      log({ level, category, message, functionName, invocationId });
-    },
-  };
-  const model = app.model.getInvocationModel(coreContext);
+    state: 'invocation',
+    log: (level, category, message) => log({ level, category, message, functionName, invocationId }),
+  });
   const { context, inputs } = await model.getArguments();
-  invocationContext = context;
-
-  coreContext.state = 'preInvocationHooks';
-  const before = {
-    hookData,
-    appHookData,
-    invocationContext: context,
-    functionCallback: registered.callback,
-    inputs,
-  };
-  for (const hook of app.hooks('preInvocation')) await hook(before);
-
-  coreContext.state = 'invocation';
-  const after: { result: unknown; error: unknown } & Record<string, unknown> = {
-    hookData,
-    appHookData,
-    invocationContext: context,
-    inputs: before.inputs,
-    result: null,
-    error: null,
-  };
-  try {
-    after.result = await model.invokeFunction(context, before.inputs, before.functionCallback);
-  } catch (error) {
-    after.error = error ?? new Error('The function threw nothing.');
-  }
-  coreContext.state = 'postInvocationHooks';
-  for (const hook of app.hooks('postInvocation')) await hook(after);
-  if (after.error !== null && after.error !== undefined) throw after.error;
-  return model.getResponse(context, after.result);
+  return model.getResponse(context, await model.invokeFunction(context, inputs, registered.callback));
 }
 
 /** A new W3C trace for each invocation, sampled, as the host starts one. */

@@ -3,16 +3,7 @@ import type { LogEntry } from './invoke.ts';
 
 /** What the parent asks of a host in a child process: to be started, how it is, or what a host does. */
 export interface Remote
-  extends Pick<
-    Host,
-    | 'fireTimer'
-    | 'runQueueOnce'
-    | 'drainQueue'
-    | 'startQueueListener'
-    | 'stopQueueListener'
-    | 'invokeHttp'
-    | 'stop'
-  > {
+  extends Pick<Host, 'fireTimer' | 'drainQueue' | 'startQueueListener' | 'invokeHttp' | 'stop'> {
   start(options: Omit<HostOptions, 'onLog'>): Promise<Host['functions']>;
   usage(): Usage;
 }
