@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import rhea, { type Connection, type EventContext, type Message, type Receiver, type Typed } from 'rhea';
-import { entryOf, plain, readTyped } from '../testbed/broker/amqpValues.ts';
+import { entryOf, plain, typedValues } from '../testbed/broker/amqpValues.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { sectionsOf } from '../testbed/broker/wireMessage.ts';
 import { withoutDotnet } from '../testbed/dotnet.ts';
 import { waitFor } from './brokerTest.ts';
 
@@ -102,14 +103,9 @@ async function authorise(connection: Connection, path: string, validSeconds = 60
 
 /** A section of an encoded message by its descriptor. */
 function section(raw: Buffer, code: number): Typed {
-  for (let start = 0; start < raw.length; ) {
-    const value = readTyped(raw.subarray(start)) as Typed & { descriptor: Typed };
-    if (value.descriptor.value === code) return value;
-    const next = raw.indexOf(Buffer.from([0x00, 0x53]), start + 3);
-    if (next < 0) break;
-    start = next;
-  }
-  throw new Error(`The message has no section ${code}.`);
+  const found = [...sectionsOf(raw)].find((each) => each.code === code);
+  assert.ok(found, `The message has no section ${code}.`);
+  return found.value;
 }
 
 const applicationProperties = 0x74;
@@ -132,7 +128,8 @@ test('SASL MSSBCBS is offered beside ANONYMOUS, and taken', deadline, async (t) 
   socket.write(Buffer.concat([Buffer.from([0, 0, 0, 8 + init.length, 2, 1, 0, 0]), init]));
   await waitFor(() => seen.length > before);
   assert.deepEqual([...seen.subarray(before + 8, before + 11)], [0, 0x53, 0x44]);
-  const [, , code] = (plain(readTyped(seen.subarray(before + 8))) as unknown[] | undefined) ?? [];
+  const [outcome] = typedValues(seen.subarray(before + 8));
+  const [, , code] = (plain(outcome?.value) as unknown[] | undefined) ?? [];
   assert.equal(code ?? 0, 0);
 });
 

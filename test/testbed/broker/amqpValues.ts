@@ -7,7 +7,7 @@ import rhea, { type Typed } from 'rhea';
 
 /** rhea's reader and writer, which its typings leave out. */
 interface Codec {
-  readonly Reader: new (buffer: Buffer) => { read(): Typed };
+  readonly Reader: new (buffer: Buffer) => { readonly position: number; read(): Typed };
   readonly Writer: new () => { write(value: Typed): void; toBuffer(): Buffer };
   Map32(items: readonly Typed[]): Typed;
   described(descriptor: Typed, value: Typed): Typed;
@@ -55,9 +55,15 @@ export function describedMap(code: number, entries: TypedEntries, key: (name: st
   return codec.described(rhea.types.wrap_ulong(code), codec.Map32(items));
 }
 
-/** The value that starts at the buffer's start. */
-export function readTyped(buffer: Buffer): Typed {
-  return new codec.Reader(buffer).read();
+/** The values that stand one behind the other in the buffer, and where. Binary ones are views, not copies. */
+export function* typedValues(buffer: Buffer): Generator<{ value: Typed; start: number; end: number }> {
+  const reader = new codec.Reader(buffer);
+  while (reader.position < buffer.length) {
+    const start = reader.position;
+    const value = reader.read();
+    if (reader.position > buffer.length) throw new Error('An AMQP value is cut short.');
+    yield { value, start, end: reader.position };
+  }
 }
 
 export function writeTyped(value: Typed): Buffer {

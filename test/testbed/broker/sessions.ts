@@ -1,5 +1,5 @@
 import type { Sender } from 'rhea';
-import rhea from 'rhea';
+import { long, plain } from './amqpValues.ts';
 import { conditions } from './faults.ts';
 import type { BrokerQueue } from './queue.ts';
 import { announceProperties, answerAttach, isAlive, withholdAttach } from './rheaInternals.ts';
@@ -74,13 +74,9 @@ function waitMsOf(sender: Sender): number {
   return typeof timeout === 'number' ? timeout : defaultWaitMs;
 }
 
-function plain(value: unknown): unknown {
-  return isRecord(value) && 'value' in value ? plain(value.value) : value;
-}
-
 /** .NET ticks: units of 100 ns since the year 1, as a signed 64-bit integer. */
 function ticks(timeMs: number): unknown {
   const bytes = Buffer.alloc(8);
   bytes.writeBigInt64BE(BigInt(timeMs) * 10_000n + 621_355_968_000_000_000n);
-  return rhea.types.wrap_long(bytes);
+  return long(bytes);
 }

@@ -1,22 +1,22 @@
-import rhea from 'rhea';
+import rhea, { type Typed } from 'rhea';
 import {
   describedMap,
   entriesOf,
   entryOf,
   merge,
   plain,
-  readTyped,
   symbol,
   type TypedEntries,
   text,
+  typedValues,
   writeTyped,
 } from './amqpValues.ts';
 
-/** One section of an encoded AMQP message (AMQP 1.0, 3.2): its descriptor code and where it lies. */
+/** One section of an encoded AMQP message (AMQP 1.0, 3.2): its descriptor code, its value and where it lies. */
 interface Section {
   readonly code: number;
+  readonly value: Typed;
   readonly start: number;
-  readonly valueStart: number;
   readonly end: number;
 }
 
@@ -54,8 +54,10 @@ export interface MessageContent {
 /** The encoded messages in a Service Bus batch (message format 0x80013700): one data section each. Views, not copies. */
 export function splitBatch(batch: Buffer): Buffer[] {
   const messages: Buffer[] = [];
-  for (const section of sectionsOf(batch)) {
-    if (section.code === sectionCodes.data) messages.push(binaryAt(batch, section.valueStart));
+  for (const { code, value } of sectionsOf(batch)) {
+    if (code !== sectionCodes.data) continue;
+    if (!Buffer.isBuffer(value.value)) throw new Error('A data section must hold binary.');
+    messages.push(value.value);
   }
   return messages;
 }
@@ -63,16 +65,14 @@ export function splitBatch(batch: Buffer): Buffer[] {
 /** Reads message id, group id (the Service Bus session id) and the scheduled time; nothing behind them. */
 export function readRouting(raw: Buffer): RoutingProperties {
   let scheduledFor: Date | undefined;
-  for (const section of sectionsOf(raw)) {
-    if (section.code === sectionCodes.messageAnnotations) {
-      const time = plain(
-        entryOf(readTyped(raw.subarray(section.valueStart)), 'x-opt-scheduled-enqueue-time'),
-      );
+  for (const { code, value } of sectionsOf(raw)) {
+    if (code === sectionCodes.messageAnnotations) {
+      const time = plain(entryOf(value, 'x-opt-scheduled-enqueue-time'));
       if (time instanceof Date) scheduledFor = time;
     }
-    if (section.code < sectionCodes.properties) continue;
-    const fields = section.code === sectionCodes.properties ? listFieldStarts(raw, section.valueStart) : [];
-    return { messageId: idAt(raw, fields[0]), sessionId: idAt(raw, fields[10]), scheduledFor };
+    if (code < sectionCodes.properties) continue;
+    const fields = code === sectionCodes.properties && Array.isArray(value.value) ? value.value : [];
+    return { messageId: idText(plain(fields[0])), sessionId: idText(plain(fields[10])), scheduledFor };
   }
   return { messageId: undefined, sessionId: undefined, scheduledFor };
 }
@@ -102,14 +102,13 @@ export function encodeForDelivery(raw: Buffer, deliveryCount: number, annotation
   let bareStart = raw.length;
   let sent: TypedEntries = [];
   let header: Record<string, unknown> = {};
-  for (const section of sectionsOf(raw)) {
-    if (section.code > sectionCodes.messageAnnotations) {
-      bareStart = section.start;
+  for (const { code, value, start, end } of sectionsOf(raw)) {
+    if (code > sectionCodes.messageAnnotations) {
+      bareStart = start;
       break;
     }
-    const bytes = raw.subarray(section.start, section.end);
-    if (section.code === sectionCodes.header) header = { ...rhea.message.decode(bytes) };
-    if (section.code === sectionCodes.messageAnnotations) sent = entriesOf(readTyped(bytes));
+    if (code === sectionCodes.header) header = { ...rhea.message.decode(raw.subarray(start, end)) };
+    if (code === sectionCodes.messageAnnotations) sent = entriesOf(value);
   }
   const { durable, priority, ttl } = header;
   const preamble = rhea.message.encode({ durable, priority, ttl, delivery_count: deliveryCount });
@@ -132,7 +131,7 @@ export function withApplicationProperties(raw: Buffer, properties: TypedEntries)
     end = section.start;
     if (section.code === sectionCodes.applicationProperties) {
       end = section.end;
-      before = entriesOf(readTyped(raw.subarray(start, end)));
+      before = entriesOf(section.value);
     }
     break;
   }
@@ -143,92 +142,17 @@ export function withApplicationProperties(raw: Buffer, properties: TypedEntries)
 /** The value of a message's body where that is one AMQP value, as a request to a management node has it. */
 export function readValueBody(raw: Buffer): unknown {
   for (const section of sectionsOf(raw)) {
-    if (section.code === sectionCodes.value) return readTyped(raw.subarray(section.valueStart, section.end));
+    if (section.code === sectionCodes.value) return section.value;
   }
   return undefined;
 }
 
-function* sectionsOf(raw: Buffer): Generator<Section> {
-  let position = 0;
-  while (position < raw.length) {
-    const start = position;
-    if (raw[position] !== 0) throw new Error('An AMQP message section must be a described type.');
-    const descriptor = position + 1;
-    const valueStart = skipValue(raw, descriptor);
-    const code = raw[descriptor] === 0x53 ? raw.readUInt8(descriptor + 1) : longDescriptor(raw, descriptor);
-    position = skipValue(raw, valueStart);
-    if (position > raw.length) throw new Error('An AMQP message section is cut short.');
-    yield { code, start, valueStart, end: position };
-  }
-}
-
-function longDescriptor(raw: Buffer, position: number): number {
-  if (raw[position] === 0x80) return Number(raw.readBigUInt64BE(position + 1));
-  throw new Error('Only numeric section descriptors are understood.');
-}
-
-/** Where the value after the one at `position` starts, by the format code's width (AMQP 1.0, 1.2). */
-function skipValue(raw: Buffer, position: number): number {
-  const code = raw.readUInt8(position);
-  if (code === 0) return skipValue(raw, skipValue(raw, position + 1));
-  switch (code >>> 4) {
-    case 0x4:
-      return position + 1;
-    case 0x5:
-      return position + 2;
-    case 0x6:
-      return position + 3;
-    case 0x7:
-      return position + 5;
-    case 0x8:
-      return position + 9;
-    case 0x9:
-      return position + 17;
-    case 0xa:
-    case 0xc:
-    case 0xe:
-      return position + 2 + raw.readUInt8(position + 1);
-    case 0xb:
-    case 0xd:
-    case 0xf:
-      return position + 5 + raw.readUInt32BE(position + 1);
-    default:
-      throw new Error(`Unknown AMQP format code ${code}.`);
-  }
-}
-
-function binaryAt(raw: Buffer, position: number): Buffer {
-  const code = raw[position];
-  if (code === 0xa0) return raw.subarray(position + 2, position + 2 + raw.readUInt8(position + 1));
-  if (code === 0xb0) return raw.subarray(position + 5, position + 5 + raw.readUInt32BE(position + 1));
-  throw new Error('A data section must hold binary.');
-}
-
-function listFieldStarts(raw: Buffer, position: number): number[] {
-  const code = raw[position];
-  if (code === 0x45) return [];
-  const wide = code === 0xd0;
-  const count = wide ? raw.readUInt32BE(position + 5) : raw.readUInt8(position + 2);
-  const starts: number[] = [];
-  let next = position + (wide ? 9 : 3);
-  for (let index = 0; index < count; index++) {
-    starts.push(next);
-    next = skipValue(raw, next);
-  }
-  return starts;
-}
-
-function idAt(raw: Buffer, position: number | undefined): string | undefined {
-  if (position === undefined) return undefined;
-  switch (raw[position]) {
-    case 0x40:
-      return undefined;
-    case 0xa1:
-      return raw.toString('utf8', position + 2, position + 2 + raw.readUInt8(position + 1));
-    case 0xb1:
-      return raw.toString('utf8', position + 5, position + 5 + raw.readUInt32BE(position + 1));
-    default:
-      return raw.toString('hex', position + 1, skipValue(raw, position));
+/** The sections in their order, each read when it is asked for. */
+export function* sectionsOf(raw: Buffer): Generator<Section> {
+  for (const { value, start, end } of typedValues(raw)) {
+    const code: unknown = value.descriptor?.value;
+    if (typeof code !== 'number') throw new Error('An AMQP message section has a numeric descriptor.');
+    yield { code, value, start, end };
   }
 }
 
