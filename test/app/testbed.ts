@@ -139,7 +139,10 @@ export async function startMailParts({ users = [], ...options }: MailPartsOption
 }
 
 /** What a host of the app on these parts is started with. */
-export function hostOptions({ azurite, broker }: Pick<Parts, 'azurite' | 'broker'>, settings: Settings = {}) {
+export function hostOptions(
+  { azurite, broker }: Readonly<Record<'azurite' | 'broker', { readonly connectionString: string }>>,
+  settings: Settings = {},
+) {
   const env = {
     AzureWebJobsStorage: azurite.connectionString,
     ServiceBusConnection: broker.connectionString,

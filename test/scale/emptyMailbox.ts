@@ -1,6 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
-import { listenLocally } from '../testbed/child.ts';
+import { createServer } from 'node:net';
+import { type Listening, listening } from '../testbed/listening.ts';
 
 const answers: Readonly<Record<string, string>> = {
   CAPA: '+OK\r\nUSER\r\nUIDL\r\n.\r\n',
@@ -13,12 +12,8 @@ const answers: Readonly<Record<string, string>> = {
 };
 
 /** A POP3 server whose mailboxes are all empty; it costs next to nothing, so that what is measured is the poll. */
-export async function startEmptyMailbox(): Promise<{ readonly port: number; stop(): Promise<void> }> {
-  const sockets = new Set<Socket>();
+export async function startEmptyMailbox(): Promise<Listening> {
   const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => undefined);
     socket.write('+OK\r\n');
     let text = '';
     socket.on('data', (bytes) => {
@@ -31,12 +26,5 @@ export async function startEmptyMailbox(): Promise<{ readonly port: number; stop
       }
     });
   });
-  return {
-    port: await listenLocally(server),
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
-    },
-  };
+  return await listening(server);
 }

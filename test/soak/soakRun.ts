@@ -1,17 +1,13 @@
-import { createServer } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { QueueClient } from '@azure/storage-queue';
-import { mailboxColumns, mainFile, password, queueName } from '../app/testbed.ts';
+import { hostOptions, mailboxColumns, queueName, startMailParts } from '../app/testbed.ts';
 import { twoPartMails } from '../reliability/mails.ts';
-import { connectionStringFor } from '../telemetry/ingestion.ts';
-import { startAzurite } from '../testbed/azurite.ts';
-import { startBroker } from '../testbed/broker/broker.ts';
-import { freePorts, listenLocally } from '../testbed/child.ts';
-import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
+import { startIngestion } from '../telemetry/ingestion.ts';
+import { freePorts } from '../testbed/child.ts';
+import type { Dovecot } from '../testbed/dovecot.ts';
 import { startHostProcess } from '../testbed/host/hostProcess.ts';
 import type { Usage } from '../testbed/host/ipc.ts';
 import { seedMaildir } from '../testbed/seed.ts';
-import { openTable, pollOrder } from '../testbed/storage.ts';
+import { pollOrder } from '../testbed/storage.ts';
 
 export interface SoakOptions {
   readonly durationMs: number;
@@ -81,27 +77,20 @@ function columnsOf(dovecot: Dovecot, { name, hostType, tls, columns }: Mailbox):
 
 /** Polls all mailboxes round after round, in one process, and measures that process at the begin and the end. */
 export async function soak({ durationMs, telemetry, report }: SoakOptions): Promise<SoakFigures> {
-  const queue = { maxMessageSizeBytes: mebibyte, duplicateDetectionWindowMs: 20_000 };
-  const [azurite, broker, dovecot, ingestion] = await Promise.all([
-    startAzurite(),
-    startBroker({ queues: [queueName, throttledQueue].map((name) => ({ ...queue, name })) }),
-    startDovecot({ users: mailboxes.map(({ name }) => ({ user: name, password })) }),
-    startSink(),
+  const [parts, ingestion] = await Promise.all([
+    startMailParts({ users: mailboxes.map(({ name }) => name) }),
+    startIngestion(),
   ]);
-  const connections = openTable(azurite.connectionString, 'EmailConnections');
-  const orders = new QueueClient(azurite.connectionString, 'email-polls');
-  const host = await startHostProcess({
-    main: mainFile,
-    storageConnectionString: azurite.connectionString,
-    execArgv: ['--expose-gc'],
-    env: {
-      AzureWebJobsStorage: azurite.connectionString,
-      ServiceBusConnection: broker.connectionString,
-      POLL_SCHEDULE: '0 * * * * *',
-      RETRY_SCHEDULE: '30 * * * * *',
-      ...(telemetry ? { APPLICATIONINSIGHTS_CONNECTION_STRING: connectionStringFor(ingestion.port) } : {}),
-    },
+  const { broker, dovecot, orders } = parts;
+  broker.createQueue({
+    name: throttledQueue,
+    maxMessageSizeBytes: mebibyte,
+    duplicateDetectionWindowMs: 600_000,
   });
+  const settings: Record<string, string> = telemetry
+    ? { APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString }
+    : {};
+  const host = await startHostProcess({ ...hostOptions(parts, settings), execArgv: ['--expose-gc'] });
   let messages = 0;
   let mails = 0;
   let rounds = 0;
@@ -120,15 +109,12 @@ export async function soak({ durationMs, telemetry, report }: SoakOptions): Prom
       broker.queue(name).clear();
     }
     await host.fireTimer('retryDeliveries');
+    ingestion.forget();
     await delay(pauseMs);
   };
 
   try {
-    await Promise.all([connections.createTable(), orders.createIfNotExists()]);
-    for (const mailbox of mailboxes) {
-      const entity = { partitionKey: 'acme', rowKey: mailbox.name, ...columnsOf(dovecot, mailbox) };
-      await connections.upsertEntity(entity, 'Replace');
-    }
+    for (const mailbox of mailboxes) await parts.addConnection(mailbox.name, columnsOf(dovecot, mailbox));
     const endsAtMs = performance.now() + durationMs;
     while (rounds < warmUpRounds) await round();
     const begin = await host.usage();
@@ -145,16 +131,16 @@ export async function soak({ durationMs, telemetry, report }: SoakOptions): Prom
 
     const problems = leaks(begin, end, telemetry);
     for (const { name, fails } of mailboxes) {
-      const { lastStatus, lastError } = await connections.getEntity<Record<string, unknown>>('acme', name);
+      const { lastStatus, lastError } = await parts.state(name);
       if (lastStatus !== (fails ? 'failed' : 'ok'))
         problems.push(`The last poll of ${name} was ${lastStatus}: ${lastError}`);
     }
     if (messages !== 2 * mails) problems.push(`${mails} mails of two parts came as ${messages} messages.`);
-    if (telemetry && ingestion.requests() === 0) problems.push('No telemetry came.');
+    if (telemetry && ingestion.authorizations.length === 0) problems.push('No telemetry came.');
     return { begin, end, polls: rounds * mailboxes.length, mails, messages, problems };
   } finally {
     await host.stop();
-    await Promise.all([azurite.stop(), broker.stop(), dovecot.stop(), ingestion.stop()]);
+    await Promise.all([parts.stop(), ingestion.stop()]);
   }
 }
 
@@ -170,24 +156,4 @@ function leaks(begin: Usage, end: Usage, telemetry: boolean): string[] {
   check('Sockets', sockets, end.sockets, sockets + leeway.sockets);
   check('Open files', openFiles, end.openFiles, openFiles + leeway.openFiles);
   return problems;
-}
-
-/** Takes whatever telemetry is sent, and forgets it. */
-async function startSink() {
-  let requests = 0;
-  const server = createServer((request, response) => {
-    requests += 1;
-    request.resume().on('end', () => {
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ itemsReceived: 1, itemsAccepted: 1, errors: [] }));
-    });
-  });
-  return {
-    port: await listenLocally(server),
-    requests: () => requests,
-    stop: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
 }

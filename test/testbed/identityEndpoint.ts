@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { listenLocally } from './child.ts';
+import { listening } from './listening.ts';
 
 export type IdentityAnswer =
   /** Good for an hour. */
@@ -44,7 +43,7 @@ export async function startIdentityEndpoint(): Promise<IdentityEndpoint> {
       open -= 1;
     });
   });
-  const port = await listenLocally(server);
+  const { port, stop } = await listening(server);
   const endpoint: IdentityEndpoint = {
     env: { IDENTITY_ENDPOINT: `http://127.0.0.1:${port}/msi/token`, IDENTITY_HEADER: 'header-1' },
     asked,
@@ -52,11 +51,7 @@ export async function startIdentityEndpoint(): Promise<IdentityEndpoint> {
       return open;
     },
     answer: () => ({ kind: 'token', token: 'identity-token' }),
-    async stop() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    stop,
   };
   return endpoint;
 }

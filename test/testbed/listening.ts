@@ -1,4 +1,5 @@
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { listenLocally } from './child.ts';
 
 export interface Listening {
   readonly port: number;
@@ -6,16 +7,15 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
-/** Has a server of any kind listen on a free port of 127.0.0.1. */
-export async function listening(server: Server): Promise<Listening> {
+/** Has a server of any kind listen on a port of 127.0.0.1, a free one where none is named. */
+export async function listening(server: Server, onPort?: number): Promise<Listening> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.once('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const port = await listenLocally(server, onPort);
   const stop = async () => {
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));

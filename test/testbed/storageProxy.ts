@@ -1,7 +1,6 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http';
 import type { Socket } from 'node:net';
-import { listenLocally } from './child.ts';
+import { listening } from './listening.ts';
 
 /** What becomes of one request, in place of what Azurite would make of it. */
 export type StorageFault =
@@ -64,9 +63,8 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
     sockets.add(socket);
     most = Math.max(most, sockets.size);
     socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
   });
-  const port = await listenLocally(server);
+  const { port, stop } = await listening(server);
   const proxy: StorageProxy = {
     port,
     calls,
@@ -74,11 +72,7 @@ export async function startStorageProxy(targetPort: number): Promise<StorageProx
       return { open: sockets.size, most };
     },
     fault: () => undefined,
-    async stop() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop,
   };
   return proxy;
 }

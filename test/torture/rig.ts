@@ -1,7 +1,7 @@
 import type { TableClient } from '@azure/data-tables';
 import { BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
-import { mailboxColumns, mainFile, password, queueName } from '../app/testbed.ts';
+import { hostOptions, mailboxColumns, password, queueName } from '../app/testbed.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type BrokerProcess, startBrokerProcess } from '../testbed/broker/brokerProcess.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
@@ -109,20 +109,18 @@ export async function startRig(): Promise<Rig> {
     },
     startHost: (mark) =>
       startHostProcess({
-        main: mainFile,
-        storageConnectionString: azurite.connectionString,
+        ...hostOptions(
+          { azurite, broker },
+          {
+            TORTURE_MARK: mark,
+            AzureWebJobsStorage: throughProxies(azurite.connectionString, [
+              [azurite.tablePort, storage.table.port],
+              [azurite.blobPort, storage.blob.port],
+            ]),
+            POLL_TIME_BUDGET_SECONDS: '60',
+          },
+        ),
         execArgv: ['--import', new URL('./markedIds.ts', import.meta.url).href],
-        env: {
-          TORTURE_MARK: mark,
-          AzureWebJobsStorage: throughProxies(azurite.connectionString, [
-            [azurite.tablePort, storage.table.port],
-            [azurite.blobPort, storage.blob.port],
-          ]),
-          ServiceBusConnection: broker.connectionString,
-          POLL_SCHEDULE: '0 * * * * *',
-          RETRY_SCHEDULE: '30 * * * * *',
-          POLL_TIME_BUDGET_SECONDS: '60',
-        },
       }),
     async calm() {
       azurite.resume();

@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { listenLocally } from '../child.ts';
+import { listening } from '../listening.ts';
 import type { HttpAnswer, HttpRequestOptions } from './http.ts';
 
 export interface HttpServerOptions {
@@ -34,16 +33,8 @@ export async function serveHttp(
       response.end();
     });
   });
-  const port = await listenLocally(server, options.port);
-  return {
-    url: `http://127.0.0.1:${port}`,
-    stop: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
-  };
+  const { port, stop } = await listening(server, options.port);
+  return { url: `http://127.0.0.1:${port}`, stop };
 }
 
 async function handle(
