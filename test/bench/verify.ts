@@ -63,12 +63,12 @@ export async function checkMailbox(
 }
 
 async function contentOf(
-  { body, sizeBytes, applicationProperties }: ListedMessage,
+  { bodySha256, sizeBytes, applicationProperties }: ListedMessage,
   blobs: BlobServiceClient,
 ): Promise<{ sizeBytes: number; sha256: string }> {
   const { claimCheck } = applicationProperties;
-  if (claimCheck === undefined) return { sizeBytes, sha256: body ?? '' };
-  if (body !== emptySha256) throw new Error('A message with a claim check has a body, too.');
+  if (claimCheck === undefined) return { sizeBytes, sha256: bodySha256 };
+  if (bodySha256 !== emptySha256) throw new Error('A message with a claim check has a body, too.');
   const [, container = '', name = ''] = /^([^/]+)\/(.+)$/s.exec(String(claimCheck)) ?? [];
   const bytes = await blobs.getContainerClient(container).getBlobClient(name).downloadToBuffer();
   return { sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };

@@ -109,25 +109,11 @@ test('a process of its own serves the SDK, and tells what it holds', deadline, a
   await client.createSender('q').sendMessages({ body: Buffer.from('x'), messageId: '1' });
   await broker.setFaults({ loseDispositionTransfers: 1 });
   await client.createSender('q').sendMessages({ body: Buffer.from('y'), messageId: '2', subject: 'body' });
-  assert.deepEqual(await broker.state('q'), {
-    name: 'q',
-    active: 2,
-    deadLettered: 0,
-    accepted: 2,
-    duplicates: 1,
-    transfers: 3,
-  });
-  const messages = await broker.messages('q', 'base64');
-  assert.deepEqual(
-    messages.map((message) => message.body),
-    ['eA==', 'eQ=='],
-  );
-  assert.equal(messages[1]?.subject, 'body');
-  const [hashed] = await broker.messages('q', 'sha256');
-  assert.equal(hashed?.body, '2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881');
-  await broker.createQueue({ name: 'second', maxMessageSizeBytes: 1_000 });
-  assert.equal((await client.createSender('second').createMessageBatch()).maxSizeInBytes, 1_000);
-  assert.equal((await broker.clear('q')).active, 0);
+  assert.deepEqual(await broker.state('q'), { active: 2, accepted: 2, duplicates: 1 });
+  const [hashed] = await broker.messages('q');
+  assert.equal(hashed?.bodySha256, '2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881');
+  await broker.clear('q');
+  assert.equal((await broker.state('q')).active, 0);
   assert.equal((await broker.connections()).open, 1);
   await broker.pause();
   await broker.resume();

@@ -1,5 +1,5 @@
 import { startScript } from '../child.ts';
-import type { BodyForm, ListedMessage, QueueState } from './control.ts';
+import type { ListedMessage, QueueState } from './control.ts';
 import type { BrokerFaults } from './faults.ts';
 import type { QueueOptions } from './queue.ts';
 
@@ -8,10 +8,9 @@ export interface BrokerProcess {
   readonly connectionString: string;
   readonly port: number;
   readonly pid: number;
-  createQueue(options: QueueOptions): Promise<QueueState>;
   state(queue: string): Promise<QueueState>;
-  messages(queue: string, body: BodyForm): Promise<ListedMessage[]>;
-  clear(queue: string): Promise<QueueState>;
+  messages(queue: string): Promise<ListedMessage[]>;
+  clear(queue: string): Promise<void>;
   /** Sets the faults named and leaves the others; answers all. */
   setFaults(faults: Partial<BrokerFaults>): Promise<BrokerFaults>;
   connections(): Promise<{ open: number; total: number }>;
@@ -47,9 +46,8 @@ export async function startBrokerProcess(options: {
     connectionString,
     port,
     pid,
-    createQueue: (queue) => call('POST', '/queues', queue),
     state: (queue) => call('GET', at(queue)),
-    messages: (queue, body) => call('GET', `${at(queue)}/messages?body=${body}`),
+    messages: (queue) => call('GET', `${at(queue)}/messages`),
     clear: (queue) => call('POST', `${at(queue)}/clear`),
     setFaults: (faults) => call('PATCH', '/faults', faults),
     connections: () => call('GET', '/connections'),

@@ -4,44 +4,27 @@ import { text } from 'node:stream/consumers';
 import { listenLocally } from '../child.ts';
 import type { Broker } from './broker.ts';
 import type { BrokerFaults } from './faults.ts';
-import type { BrokerQueue, QueueOptions } from './queue.ts';
+import type { BrokerQueue } from './queue.ts';
 import type { QueueMessage } from './queueMessage.ts';
 
 /** A queue's numbers, as the control interface gives them. */
 export interface QueueState {
-  readonly name: string;
   readonly active: number;
-  readonly deadLettered: number;
   readonly accepted: number;
   readonly duplicates: number;
-  readonly transfers: number;
 }
 
-/** How a listed message's body is given: its bytes in base64, or their SHA-256 in hex. */
-export type BodyForm = 'base64' | 'sha256';
-
 /** A message in the control interface's lists. */
-export interface ListedMessage
-  extends Pick<
-    QueueMessage,
-    | 'sequenceNumber'
-    | 'messageId'
-    | 'correlationId'
-    | 'subject'
-    | 'contentType'
-    | 'sessionId'
-    | 'applicationProperties'
-  > {
-  readonly enqueuedTime: string;
+export interface ListedMessage extends Pick<QueueMessage, 'messageId' | 'subject' | 'applicationProperties'> {
   readonly sizeBytes: number;
-  /** In base64 or hex, as asked for. */
-  readonly body: string;
+  /** Of the body, in hex. */
+  readonly bodySha256: string;
 }
 
 /**
  * Serves the control interface on a port of 127.0.0.1, which it gives, JSON in and out:
- * `GET /queues/{name}`, `GET /queues/{name}/messages` (`?body=base64|sha256`), `POST /queues` (QueueOptions),
- * `POST /queues/{name}/clear`, `PATCH /faults`, `GET /connections`, `POST /drop`, `POST /stop`, `POST /restart`.
+ * `GET /queues/{name}`, `GET /queues/{name}/messages`, `POST /queues/{name}/clear`, `PATCH /faults`,
+ * `GET /connections`, `POST /drop`, `POST /stop`, `POST /restart`.
  */
 export async function serveControl(broker: Broker): Promise<number> {
   const server = createServer((request, response) => {
@@ -56,20 +39,15 @@ export async function serveControl(broker: Broker): Promise<number> {
 }
 
 async function act(broker: Broker, request: IncomingMessage): Promise<unknown> {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
-  const [area, name, what = ''] = pathname.split('/').slice(1).map(decodeURIComponent);
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  const [area, name = '', what = ''] = pathname.split('/').slice(1).map(decodeURIComponent);
   const body = await text(request);
   const action = `${request.method} ${area}`;
   switch (action) {
     case 'POST queues':
-      if (name === undefined) return stateOf(broker.createQueue(JSON.parse(body) as QueueOptions));
-      broker.queue(name).clear();
-      return stateOf(broker.queue(name));
-    case 'GET queues': {
-      const queue = broker.queue(name ?? '');
-      if (what === '') return stateOf(queue);
-      return queue.messages.map((message) => list(message, searchParams.get('body') as BodyForm));
-    }
+      return broker.queue(name).clear();
+    case 'GET queues':
+      return what === '' ? stateOf(broker.queue(name)) : broker.queue(name).messages.map(list);
     case 'GET connections':
       return broker.connections;
     case 'PATCH faults':
@@ -86,26 +64,13 @@ async function act(broker: Broker, request: IncomingMessage): Promise<unknown> {
   }
 }
 
-function stateOf(queue: BrokerQueue): QueueState {
-  const { name, accepted, duplicates, transfers } = queue;
-  return {
-    name,
-    active: queue.count,
-    deadLettered: queue.deadLetterQueue?.count ?? 0,
-    accepted,
-    duplicates,
-    transfers,
-  };
+function stateOf({ count, accepted, duplicates }: BrokerQueue): QueueState {
+  return { active: count, accepted, duplicates };
 }
 
-function list(message: QueueMessage, form: BodyForm): ListedMessage {
-  const { body, enqueuedTime } = message;
-  return {
-    ...message,
-    enqueuedTime: enqueuedTime.toISOString(),
-    sizeBytes: body.length,
-    body: form === 'base64' ? body.toString('base64') : createHash('sha256').update(body).digest('hex'),
-  };
+function list({ messageId, subject, applicationProperties, body }: QueueMessage): ListedMessage {
+  const bodySha256 = createHash('sha256').update(body).digest('hex');
+  return { messageId, subject, applicationProperties, sizeBytes: body.length, bodySha256 };
 }
 
 function withoutNulls(faults: Partial<BrokerFaults>): Partial<BrokerFaults> {
