@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { mainFile } from '../demo/bundle.ts';
 import { type HostProcess, startHostProcess } from '../testbed/host/hostProcess.ts';
@@ -14,18 +13,20 @@ export type Protocol = 'IMAP' | 'POP3';
 
 export const benchFolder = join(import.meta.dirname, '..', '..', '.bench');
 
+const appUser = 'app';
+
 /** All parts and the app, whole and warm. */
 export interface Bed {
   readonly parts: Parts;
   readonly host: HostProcess;
-  readonly connections: TableClient;
   /** Empties the user's mailbox, puts these mails in, and lets the server take notice of them. */
   fill(user: string, mails: readonly StoredMail[]): Promise<void>;
-  addConnection(user: string, protocol: Protocol, columns?: Readonly<Record<string, string>>): Promise<void>;
-  /** Orders polls of these users' connections, and works them off, all at once. Answers the milliseconds. */
-  poll(users: readonly string[]): Promise<number>;
-  /** Throws unless exactly this arrived and the mailboxes are as they should be; then empties the queue. */
-  check(users: readonly string[], mails: readonly StoredMail[], protocol: Protocol): Promise<void>;
+  /** Writes the app's connection, to the mailbox of the user `app`. */
+  connect(protocol: Protocol, columns?: Readonly<Record<string, string>>): Promise<void>;
+  /** Orders a poll of it, and works it off. Answers the milliseconds. */
+  poll(): Promise<number>;
+  /** Throws unless exactly this arrived and the mailbox is as it should be; then empties the queue. */
+  check(mails: readonly StoredMail[], protocol: Protocol): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -49,52 +50,46 @@ export async function startBed(options: BedOptions): Promise<Bed> {
   const orders = new QueueClient(azurite.connectionString, 'email-polls');
   await orders.createIfNotExists();
 
-  const stateOf = (user: string) => connections.getEntity<Record<string, unknown>>('bench', user);
   return {
     parts,
     host,
-    connections,
     async fill(user, mails) {
       await clearMaildir(dovecot.maildir(user));
       await linkIntoMaildir(dovecot.maildir(user), mails);
       await options.open(dovecot.imapPort, 'IMAP', user);
       await options.open(dovecot.pop3Port, 'POP3', user);
     },
-    async addConnection(user, protocol, columns) {
+    async connect(protocol, columns) {
       await connections.upsertEntity({
         partitionKey: 'bench',
-        rowKey: user,
+        rowKey: appUser,
         host: '127.0.0.1',
         hostType: protocol,
         port: protocol === 'IMAP' ? parts.imapPort : parts.pop3Port,
         useSsl: false,
-        username: user,
+        username: appUser,
         password,
         ...columns,
       });
     },
-    async poll(users) {
-      for (const connection of users) {
-        await orders.sendMessage(pollOrder('bench', connection));
-      }
+    async poll() {
+      await orders.sendMessage(pollOrder('bench', appUser));
       const startedMs = performance.now();
       await host.drainQueue();
       return performance.now() - startedMs;
     },
-    async check(users, mails, protocol) {
-      for (const user of users) {
-        const { lastStatus, lastError, lastMailCount, lastMessageCount } = await stateOf(user);
-        const partCount = mails.reduce((sum, mail) => sum + mail.parts.length, 0);
-        const state = `${lastStatus}, ${lastMailCount} mails, ${lastMessageCount} messages`;
-        if (state !== `ok, ${mails.length} mails, ${partCount} messages`) {
-          throw new Error(`The poll of ${user} ended as ${state}: ${lastError}`);
-        }
-        await checkMailbox(dovecot.maildir(user), protocol, mails.length);
+    async check(mails, protocol) {
+      const row = await connections.getEntity<Record<string, unknown>>('bench', appUser);
+      const partCount = mails.reduce((sum, mail) => sum + mail.parts.length, 0);
+      const state = `${row.lastStatus}, ${row.lastMailCount} mails, ${row.lastMessageCount} messages`;
+      if (state !== `ok, ${mails.length} mails, ${partCount} messages`) {
+        throw new Error(`The poll ended as ${state}: ${row.lastError}`);
       }
+      await checkMailbox(dovecot.maildir(appUser), protocol, mails.length);
       const { duplicates } = await broker.state(queueName);
       if (duplicates > 0) throw new Error(`${duplicates} messages were sent twice.`);
       const messages = await broker.messages(queueName);
-      await checkArrived(messages, users, mails, azurite.connectionString);
+      await checkArrived(messages, mails, azurite.connectionString);
       await broker.clear(queueName);
     },
     async stop() {

@@ -2,7 +2,7 @@ import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type BrokerProcess, startBrokerProcess } from '../testbed/broker/brokerProcess.ts';
 import { type Script, startScript } from '../testbed/child.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
-import { startStorageProxy } from '../testbed/storageProxy.ts';
+import { type StorageProxy, startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 
 export const queueName = 'email-inbound';
 export const password = 'bench 7 password';
@@ -70,26 +70,29 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
     return proxy.said.port;
   };
   const { mailRttMs, cloudRttMs, serviceBusRttMs = cloudRttMs } = options.distances ?? {};
-  const [imapPort, pop3Port, brokerPort, ...storagePorts] = await Promise.all([
+  const [imapPort, pop3Port, brokerPort] = await Promise.all([
     through(dovecot.imapPort, mailRttMs),
     through(dovecot.pop3Port, mailRttMs),
     through(broker.port, serviceBusRttMs),
-    through(azurite.blobPort, cloudRttMs),
-    through(azurite.queuePort, cloudRttMs),
-    through(azurite.tablePort, cloudRttMs),
   ]);
-  const direct = [azurite.blobPort, azurite.queuePort, azurite.tablePort];
-  const counters =
-    options.countRequests === true ? await Promise.all(storagePorts.map(startStorageProxy)) : [];
-  const seenByApp = counters.length > 0 ? counters.map(({ port }) => port) : storagePorts;
+  const counters: StorageProxy[] = [];
+  const storagePorts = await Promise.all(
+    [azurite.blobPort, azurite.queuePort, azurite.tablePort].map(async (direct) => {
+      const port = await through(direct, cloudRttMs);
+      if (options.countRequests !== true) return [direct, port] as const;
+      const counter = await startStorageProxy(port);
+      counters.push(counter);
+      return [direct, counter.port] as const;
+    }),
+  );
   return {
     azurite,
     broker,
     dovecot,
     imapPort,
     pop3Port,
-    storageConnectionString: withPorts(azurite.connectionString, direct, seenByApp),
-    serviceBusConnectionString: withPorts(broker.connectionString, [broker.port], [brokerPort]),
+    storageConnectionString: throughProxies(azurite.connectionString, storagePorts),
+    serviceBusConnectionString: broker.connectionString.replace(`:${broker.port};`, `:${brokerPort};`),
     takeRequests() {
       const calls = counters.flatMap((counter) => counter.calls.splice(0));
       return calls.map(({ method, url }) => `${method} ${url.split('?')[0]}`);
@@ -104,12 +107,4 @@ export async function startParts(options: PartsOptions): Promise<Parts> {
       ]);
     },
   };
-}
-
-/** The connection string with other ports in its addresses. */
-function withPorts(connectionString: string, from: readonly number[], to: readonly number[]): string {
-  return connectionString.replace(/(127\.0\.0\.1|localhost):(\d+)/g, (whole, host: string, port: string) => {
-    const index = from.indexOf(Number(port));
-    return index === -1 ? whole : `${host}:${to[index]}`;
-  });
 }

@@ -3,7 +3,6 @@ import { countText, printable } from './terminal.ts';
 
 /** What a poll wrote into its connection's row. */
 export interface PollOutcome {
-  readonly connection: string;
   readonly ok: boolean;
   readonly mails: number;
   readonly messages: number;
@@ -18,7 +17,6 @@ export function readOutcome(connection: string, row: ConnectionRow): PollOutcome
   const counts = `${countText(mails, 'mail')}, ${countText(messages, 'message')}`;
   const next = String(row.nextRunAt ?? '').slice(11, 16);
   return {
-    connection,
     ok: status === 'ok',
     mails,
     messages,

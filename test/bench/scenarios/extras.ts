@@ -68,13 +68,13 @@ async function drainOnce(
   mails: readonly StoredMail[],
   columns: Readonly<Record<string, string>>,
 ): Promise<Drain> {
-  await bed.addConnection('app', 'IMAP', { fromFilter: '', subjectFilter: '', ...columns });
+  await bed.connect('IMAP', { fromFilter: '', subjectFilter: '', ...columns });
   await bed.fill('app', mails);
   const before = await bed.host.usage();
   bed.parts.takeRequests();
-  const ms = await bed.poll(['app']);
+  const ms = await bed.poll();
   const requests = bed.parts.takeRequests().length;
   const after = await bed.host.usage();
-  await bed.check(['app'], mails, 'IMAP');
+  await bed.check(mails, 'IMAP');
   return { ms, requests, cpuMs: after.cpuMs - before.cpuMs };
 }

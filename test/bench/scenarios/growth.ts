@@ -10,13 +10,13 @@ export async function measureGrowth(context: Context): Promise<ScenarioResult> {
   const samples = new Map<number, number[]>(counts.map((count) => [count, []]));
   await withStock(Math.max(...counts), mixedMail, (all) =>
     withBed(context, { name: 'growth', users: ['app'], messageLimitBytes }, async (bed) => {
-      await bed.addConnection('app', 'IMAP');
+      await bed.connect('IMAP');
       for (let round = 0; round <= rounds; round += 1) {
         for (const count of round === 0 ? [10] : counts) {
           const mails = all.slice(0, count);
           await bed.fill('app', mails);
-          const ms = await bed.poll(['app']);
-          await bed.check(['app'], mails, 'IMAP');
+          const ms = await bed.poll();
+          await bed.check(mails, 'IMAP');
           samples.get(round === 0 ? 0 : count)?.push(ms);
           if (round > 0) context.say(`  round ${round}: ${count.toLocaleString('en')} mails ${inMs(ms)}`);
         }

@@ -75,16 +75,16 @@ async function measureOnce(
       storageFolder,
     };
     return withBed(context, bedOptions, async (bed) => {
-      await bed.addConnection('app', protocol);
+      await bed.connect(protocol);
       await bed.fill('app', warm);
-      await bed.poll(['app']);
-      await bed.check(['app'], warm, protocol);
+      await bed.poll();
+      await bed.check(warm, protocol);
       await bed.fill('app', mails);
       const idleMiB = await settledMiB(bed);
       await resetPeak(bed.host.pid);
-      const ms = await bed.poll(['app']);
+      const ms = await bed.poll();
       const { peakMiB } = await readMemory(bed.host.pid);
-      await bed.check(['app'], mails, protocol);
+      await bed.check(mails, protocol);
       return { overIdleMiB: peakMiB - idleMiB, idleMiB, ms };
     });
   });

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { mainFile } from '../../demo/bundle.ts';
-import { benchFolder } from '../bed.ts';
 import { mixedMail } from '../benchMails.ts';
 import { atMost, median, ratioFigure, type ScenarioResult, times } from '../figures.ts';
 import { runFresh } from '../freshProcess.ts';
 import { password, queueName } from '../parts.ts';
 import { withStock } from '../stock.ts';
+import { buildBareApp } from './bareApps.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
 const loader = join(import.meta.dirname, '..', 'coldStart.cjs');
@@ -16,7 +15,7 @@ const distances = { mailRttMs: 0, cloudRttMs: 0, serviceBusRttMs: 20 };
 export async function measureOne(context: Context): Promise<ScenarioResult> {
   const { options, contenders, say } = context;
   const { messageLimitBytes, sizes } = options;
-  const script = await buildPlainPoll();
+  const script = await buildBareApp('plainPoll', 'script');
   const samples = {
     app: [] as number[],
     plain: [] as number[],
@@ -27,7 +26,7 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
   await withStock(1, mixedMail, (mails) =>
     withBed(context, bedOptions, async (bed) => {
       const { imapPort, broker, storageConnectionString, serviceBusConnectionString } = bed.parts;
-      await bed.addConnection('app', 'IMAP');
+      await bed.connect('IMAP');
       const login = { port: imapPort, user: 'plain', password };
       const env = {
         AzureWebJobsStorage: storageConnectionString,
@@ -38,8 +37,8 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
       const order = JSON.stringify({ customer: 'bench', connection: 'app' });
       for (let round = 0; round <= sizes.singlePolls; round += 1) {
         await bed.fill('app', mails);
-        const app = await bed.poll(['app']);
-        await bed.check(['app'], mails, 'IMAP');
+        const app = await bed.poll();
+        await bed.check(mails, 'IMAP');
         await bed.fill('plain', mails);
         const job = { do: 'plainScript', login, serviceBusConnectionString, queueName } as const;
         const plain = await contenders.perform(job);
@@ -52,7 +51,7 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
       for (let round = 0; round <= sizes.coldStarts; round += 1) {
         await bed.fill('app', mails);
         const app = await runFresh([loader, options.main ?? mainFile, 'poll', order], env);
-        await bed.check(['app'], mails, 'IMAP');
+        await bed.check(mails, 'IMAP');
         await bed.fill('plain', mails);
         const plain = await runFresh([script, String(imapPort), 'plain', password, queueName], env);
         await broker.clear(queueName);
@@ -80,20 +79,4 @@ export async function measureOne(context: Context): Promise<ScenarioResult> {
       ),
     ],
   };
-}
-
-/** As a user would run it: plain JavaScript, the libraries from node_modules. */
-async function buildPlainPoll(): Promise<string> {
-  const outfile = join(benchFolder, 'plainPoll', 'main.mjs');
-  await build({
-    entryPoints: [join(import.meta.dirname, '..', 'apps', 'plainPoll.ts')],
-    outfile,
-    bundle: true,
-    packages: 'external',
-    format: 'esm',
-    platform: 'node',
-    target: 'node22',
-    logLevel: 'error',
-  });
-  return outfile;
 }

@@ -40,7 +40,7 @@ export async function runRace(context: Context, race: Race): Promise<RaceResult>
   const samples: Record<Contender, number[]> = { raw: [], app: [], mbsync: [], plain: [], fetchmail: [] };
   await withStock(mailCount, mixedMail, (mails) =>
     withBed(context, { ...race.bed, users, messageLimitBytes }, async (bed) => {
-      await bed.addConnection('app', protocol);
+      await bed.connect(protocol);
       const warm = mails.slice(0, warmMailCount);
       for (const contender of contenders) {
         await bed.fill(contender, warm);
@@ -103,8 +103,8 @@ async function runOne(
       return ms;
     }
     case 'app': {
-      const ms = await bed.poll(['app']);
-      await bed.check(['app'], mails, protocol);
+      const ms = await bed.poll();
+      await bed.check(mails, protocol);
       return ms;
     }
     case 'mbsync':
