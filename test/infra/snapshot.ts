@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { read } from './documents.ts';
 
 /** A resource that a deployment would make, as the compiler evaluated it. */
 export interface PlannedResource {
@@ -18,8 +17,7 @@ export interface AlertRule {
   readonly splitBy: readonly string[];
 }
 
-const path = join(import.meta.dirname, '..', '..', 'infra', 'main.snapshot.json');
-const { predictedResources: resources } = JSON.parse(readFileSync(path, 'utf8')) as {
+const { predictedResources: resources } = JSON.parse(read('infra', 'main.snapshot.json')) as {
   readonly predictedResources: readonly PlannedResource[];
 };
 

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Part } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import { amqpNumberTypes, buildMessages, withClaimCheck } from '../../shared/message/message.ts';
-
-const root = join(import.meta.dirname, '../..');
+import { read } from '../infra/documents.ts';
 
 interface Row {
   readonly name: string;
@@ -27,7 +24,7 @@ function rowsOf(document: string): Row[] {
 }
 
 test('the document names each property that messages have, with its type and when it is absent', () => {
-  const rows = rowsOf(readFileSync(join(root, 'docs/consuming.md'), 'utf8'));
+  const rows = rowsOf(read('docs/consuming.md'));
   const origin = {
     customer: 'acme',
     connection: 'orders',
