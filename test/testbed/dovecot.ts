@@ -12,7 +12,7 @@ import {
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Certificate, testCertificate } from './certificates.ts';
+import { testCertificate } from './certificates.ts';
 import { exited, onExit, portsRefuse, serverAnswers, signalGroup, startOnFreePorts } from './child.ts';
 import { type DovecotVersion, dovecotConfig } from './dovecotConfig.ts';
 import { hasCommand, serverPath } from './programs.ts';
@@ -24,8 +24,6 @@ export interface DovecotUser {
 
 export interface DovecotOptions {
   readonly users: readonly DovecotUser[];
-  /** The usual testbed certificate when absent. */
-  readonly certificate?: Certificate;
   /** `mail_max_userip_connections`; a login beyond it is refused. 1,000 when absent. */
   readonly maxConnectionsPerUser?: number;
   /** IMAP capabilities that it does not announce, as `UIDPLUS`. */
@@ -62,7 +60,7 @@ const killTimeoutMs = 5_000;
  * exits; after a SIGKILL of this process the server ends by itself.
  */
 export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
-  const certificate = options.certificate ?? (await testCertificate());
+  const certificate = await testCertificate();
   const home = mkdtempSync(join(tmpdir(), 'testbed-dovecot-'));
   const mailRoot = join(home, 'mail');
   const owner = mailOwner();

@@ -49,7 +49,6 @@ export interface Entity {
 export interface StoredMessage {
   readonly sequenceNumber: number;
   readonly enqueuedTime: Date;
-  readonly messageId: string | undefined;
   readonly sessionId: string | undefined;
   state: MessageState;
   raw: Buffer;
@@ -392,10 +391,10 @@ function toStored(
   sequenceNumber: number,
   enqueuedMs: number,
   raw: Buffer,
-  { messageId, sessionId } = readRouting(raw),
+  { sessionId } = readRouting(raw),
 ): StoredMessage {
   const enqueuedTime = new Date(enqueuedMs);
-  return { sequenceNumber, enqueuedTime, messageId, sessionId, state: 'active', raw, deliveryCount: 0 };
+  return { sequenceNumber, enqueuedTime, sessionId, state: 'active', raw, deliveryCount: 0 };
 }
 
 function deadLetterProperties(reason: string, description: string): TypedEntries {

@@ -4,7 +4,6 @@
  */
 export interface BindingInfo {
   readonly type: string;
-  readonly direction: 'in' | 'out' | 'inout';
   readonly name?: string;
   readonly [property: string]: unknown;
 }
@@ -62,8 +61,6 @@ export interface InvocationModel {
 }
 
 export interface ProgrammingModel {
-  readonly name: string;
-  readonly version: string;
   getInvocationModel(context: CoreInvocationContext): InvocationModel;
   getCapabilities(capabilities: Record<string, string>): Promise<Record<string, string>>;
 }

@@ -8,7 +8,6 @@ export interface LogEntry {
   readonly category: string;
   readonly message: string;
   readonly functionName?: string;
-  readonly invocationId?: string;
 }
 
 const maxLogEntries = 20_000;
@@ -36,13 +35,12 @@ export async function invoke(
 ): Promise<InvocationResponse> {
   const registered = app.functions.get(functionName);
   if (registered === undefined) throw new Error(`There is no function ${functionName}.`);
-  const invocationId = randomUUID();
   const model = app.model.getInvocationModel({
-    invocationId,
+    invocationId: randomUUID(),
     request: { traceContext: newTraceContext(), ...request },
     metadata: registered.metadata,
     state: 'invocation',
-    log: (level, category, message) => log({ level, category, message, functionName, invocationId }),
+    log: (level, category, message) => log({ level, category, message, functionName }),
   });
   const { context, inputs } = await model.getArguments();
   return model.getResponse(context, await model.invokeFunction(context, inputs, registered.callback));
