@@ -11,9 +11,9 @@ import { createScheduler } from '../../shared/schedule/schedulePolls.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { forEachOf } from '../../shared/wait/parallel.ts';
+import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 import { openTable } from '../testbed/storage.ts';
-import { startEmptyMailbox } from './emptyMailbox.ts';
 
 const [connections = 100_000, polls = 1_000] = process.argv.slice(2).map(Number);
 const customerSize = 1_000;
@@ -89,9 +89,9 @@ async function fill(connectionString: string, count: number, port: number): Prom
 
 type Env = Readonly<Record<string, string>>;
 
-/** A storage account of its own for `work`, with so many connections: a large one slows Azurite down. */
+/** A storage account of its own for `work`, with so many connections to empty mailboxes: a large one slows Azurite down. */
 async function withAccount(count: number, work: (env: Env) => Promise<void>): Promise<void> {
-  const [azurite, mailbox] = await Promise.all([startAzurite(), startEmptyMailbox()]);
+  const [azurite, mailbox] = await Promise.all([startAzurite(), startScriptedServer({})]);
   services.clear();
   services.set(azurite.blobPort, 'blob').set(azurite.queuePort, 'queue').set(azurite.tablePort, 'table');
   try {
