@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { ServiceBusClient } from '@azure/service-bus';
-import { bodiesOf, receive, sessions, brokerTest as test, waitFor, withCode } from './brokerTest.ts';
+import { bodiesOf, receive, sessions, brokerTest as test, waitFor } from './brokerTest.ts';
 
 test('a message arrives with everything the sender set', async ({ broker, client }) => {
   const body = Buffer.from([0, 255, 13, 10, 200]);
@@ -40,19 +39,6 @@ test('a message arrives with everything the sender set', async ({ broker, client
   assert.deepEqual(received?.applicationProperties, message?.applicationProperties);
 });
 
-test('a batch is taken apart, and is one transfer', async ({ broker, client }) => {
-  const seen: unknown[] = [];
-  broker.queue('q').onMessage((message) => seen.push(message.messageId));
-  const sender = client.createSender('q');
-  const batch = await sender.createMessageBatch();
-  for (const messageId of ['1', '2', '3']) batch.tryAddMessage({ body: Buffer.from(messageId), messageId });
-  await sender.sendMessages(batch);
-  const { messages, transfers, accepted } = broker.queue('q');
-  assert.deepEqual(bodiesOf(messages).map(String), ['1', '2', '3']);
-  assert.deepEqual(seen, ['1', '2', '3']);
-  assert.deepEqual({ transfers, accepted }, { transfers: 1, accepted: 3 });
-});
-
 test('a batch with a single message works, and an empty body stays empty', async ({ broker, client }) => {
   const sender = client.createSender('q');
   await sender.sendMessages([{ body: Buffer.from('only') }]);
@@ -87,8 +73,8 @@ test('a lock that is not renewed expires, and settling is then refused', {
   const before = first.lockedUntilUtc;
   assert.ok(before && (await receiver.renewMessageLock(first)) >= before);
   assert.equal((await receive(receiver)).deliveryCount, 1);
-  await assert.rejects(receiver.completeMessage(first), withCode('MessageLockLost'));
-  await assert.rejects(receiver.renewMessageLock(first), withCode('MessageLockLost'));
+  await assert.rejects(receiver.completeMessage(first), { code: 'MessageLockLost' });
+  await assert.rejects(receiver.renewMessageLock(first), { code: 'MessageLockLost' });
 });
 
 test('a subscription drains thousands of messages, each once', async ({ broker, client }) => {
@@ -155,50 +141,6 @@ test('a messageId may come again after the window', {
   assert.equal(broker.queue('q').count, 2);
 });
 
-test("the link announces the queue's size limit, and more is refused", {
-  queues: [
-    { name: 'q', maxMessageSizeBytes: 10_000 },
-    { name: 'premium', maxMessageSizeBytes: 100_000_000 },
-  ],
-}, async ({ broker, client }) => {
-  const sender = client.createSender('q');
-  assert.equal((await sender.createMessageBatch()).maxSizeInBytes, 10_000);
-  await assert.rejects(sender.sendMessages({ body: Buffer.alloc(10_000) }), withCode('MessageSizeExceeded'));
-  assert.equal(broker.queue('q').count, 0);
-  const body = Buffer.alloc(20_000_000, 'x');
-  await client.createSender('premium').sendMessages({ body });
-  assert.ok(broker.queue('premium').messages[0]?.body.equals(body));
-});
-
-test('an unknown queue is not found', async ({ client }) => {
-  await assert.rejects(
-    client.createSender('none').sendMessages({ body: 1 }),
-    withCode('MessagingEntityNotFound'),
-  );
-  await assert.rejects(client.createReceiver('none').receiveMessages(1), withCode('MessagingEntityNotFound'));
-});
-
-test('a disabled queue refuses links, and open links what they send', async ({ broker, client }) => {
-  const sender = client.createSender('q');
-  await sender.sendMessages({ body: 1 });
-  broker.queue('q').disabled = true;
-  await assert.rejects(sender.sendMessages({ body: 2 }), withCode('MessagingEntityDisabled'));
-  await assert.rejects(client.createSender('q').createMessageBatch(), withCode('MessagingEntityDisabled'));
-});
-
-test('a wrong key or key name is refused', { key: 'rightkey' }, async ({ broker }) => {
-  const wrong = [
-    broker.connectionString.replace('SharedAccessKey=rightkey', 'SharedAccessKey=wrongkey'),
-    broker.connectionString.replace('RootManageSharedAccessKey', 'Other'),
-  ];
-  for (const connectionString of wrong) {
-    const client = new ServiceBusClient(connectionString, { retryOptions: { maxRetries: 0 } });
-    await assert.rejects(client.createSender('q').createMessageBatch(), withCode('UnauthorizedAccess'));
-    await client.close();
-  }
-  assert.equal(broker.queue('q').transfers, 0);
-});
-
 test('a queue that requires sessions refuses a message without one', sessions, async ({ broker, client }) => {
   const sender = client.createSender('s');
   await assert.rejects(sender.sendMessages([{ body: 1, sessionId: 'a' }, { body: 2 }]), /requires sessions/);
@@ -214,7 +156,7 @@ test(
     await sender.sendMessages(['a1', 'b1', 'a2'].map((body) => ({ body, sessionId: body.slice(0, 1) })));
     const a = await client.acceptSession('s', 'a');
     assert.deepEqual(bodiesOf(await a.receiveMessages(5, { maxWaitTimeInMs: 500 })), ['a1', 'a2']);
-    await assert.rejects(client.acceptSession('s', 'a'), withCode('SessionCannotBeLocked'));
+    await assert.rejects(client.acceptSession('s', 'a'), { code: 'SessionCannotBeLocked' });
     const next = await client.acceptNextSession('s');
     assert.equal(next.sessionId, 'b');
     assert.ok((await next.renewSessionLock()) > new Date());
@@ -229,14 +171,4 @@ test('acceptNextSession waits for a message', sessions, async ({ client }) => {
   const accepted = client.acceptNextSession('s');
   await client.createSender('s').sendMessages({ body: 'late', sessionId: 'x' });
   assert.equal((await accepted).sessionId, 'x');
-});
-
-test('clear empties the queue and sets the counters to zero', async ({ broker, client }) => {
-  const sender = client.createSender('q');
-  await sender.sendMessages({ body: 1 });
-  broker.queue('q').clear();
-  const { count, accepted, transfers } = broker.queue('q');
-  assert.deepEqual([count, accepted, transfers], [0, 0, 0]);
-  await sender.sendMessages({ body: 2 });
-  assert.equal(broker.queue('q').messages.length, 1);
 });

@@ -7,7 +7,6 @@ import rhea, { type Connection, type EventContext, type Message, type Receiver, 
 import { entryOf, plain, typedValues } from '../testbed/broker/amqpValues.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { sectionsOf } from '../testbed/broker/wireMessage.ts';
-import { withoutDotnet } from '../testbed/dotnet.ts';
 import { waitFor } from './brokerTest.ts';
 
 /* What clients of any language see on the wire, asked by a bare AMQP client. */
@@ -249,10 +248,6 @@ test('no transfer goes out before the attach, though the credit came with it', d
   receiver.add_credit(1);
   await waitFor(() => frames.length === 2);
   assert.deepEqual(frames, ['on_attach', 'on_transfer']);
-});
-
-test('where .NET is missing, its tests say so', () => {
-  assert.ok(withoutDotnet === false || /dotnet/.test(withoutDotnet));
 });
 
 test('what comes behind the end of its session does no harm to the others', deadline, async (t) => {

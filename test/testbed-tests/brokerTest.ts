@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import {
   ServiceBusClient,
   type ServiceBusClientOptions,
-  type ServiceBusError,
   type ServiceBusReceivedMessage,
   type ServiceBusReceiver,
 } from '@azure/service-bus';
@@ -46,11 +45,6 @@ export async function receive(receiver: ServiceBusReceiver): Promise<ServiceBusR
 
 export function bodiesOf<Body>(messages: readonly { readonly body: Body }[]): Body[] {
   return messages.map(({ body }) => body);
-}
-
-/** For `assert.rejects`: the SDK's own code for an error. */
-export function withCode(code: ServiceBusError['code'] | string): { code: string } {
-  return { code };
 }
 
 const waitLimitMs = 20_000;
