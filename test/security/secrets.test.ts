@@ -4,12 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { TableClient, TableServiceClient } from '@azure/data-tables';
-import { QueueClient } from '@azure/storage-queue';
-import { mailboxColumns, mainFile, queueName } from '../app/testbed.ts';
+import { hostOptions, mailboxColumns, type Parts, queueName, startParts } from '../app/testbed.ts';
 import { startIngestion } from '../telemetry/ingestion.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type Dovecot, startDovecot } from '../testbed/dovecot.ts';
 import { type HostProcess, startHostProcess } from '../testbed/host/hostProcess.ts';
 import { seedMaildir } from '../testbed/seed.ts';
@@ -48,17 +44,15 @@ const content = {
 const users = ['right', 'setting', 'undelivered', 'damaged', 'http'];
 const traces: Trace[] = [];
 let folder: string;
-let azurite: Azurite;
-let broker: Broker;
+let parts: Parts;
 let dovecot: Dovecot;
 let provider: IdentityProvider;
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'testbed-secrets-'));
   provider = await startIdentityProvider('right');
-  [azurite, broker, dovecot] = await Promise.all([
-    startAzurite(),
-    startBroker({ queues: [{ name: queueName, duplicateDetectionWindowMs: 600_000 }] }),
+  [parts, dovecot] = await Promise.all([
+    startParts(),
     startDovecot({
       users: users.map((user) => ({
         user,
@@ -67,13 +61,9 @@ before(async () => {
       extraConfig: oauth2Config(folder, provider, 'xoauth2 plain login'),
     }),
   ]);
-  await TableServiceClient.fromConnectionString(azurite.connectionString, {
-    allowInsecureConnection: true,
-  }).createTable('EmailConnections');
-  await new QueueClient(azurite.connectionString, 'email-polls').createIfNotExists();
 });
 after(async () => {
-  await Promise.all([azurite.stop(), broker.stop(), dovecot.stop(), provider.stop()]);
+  await Promise.all([parts.stop(), dovecot.stop(), provider.stop()]);
   rmSync(folder, { recursive: true });
 });
 
@@ -100,12 +90,6 @@ const damagedMail = Buffer.from(
   `Subject: ${content.subject}\r\nX-Note: ${content.header}\r\nContent-Type: multipart/mixed\r\n\r\n${content.body}\r\n`,
 );
 
-async function addConnection(rowKey: string, columns: Record<string, unknown>): Promise<void> {
-  const options = { allowInsecureConnection: true };
-  const table = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', options);
-  await table.upsertEntity({ partitionKey: 'acme', rowKey, ...columns }, 'Replace');
-}
-
 /** Runs the app with these settings besides the right ones, and keeps what it logged and wrote. */
 async function withApp(
   name: string,
@@ -113,21 +97,15 @@ async function withApp(
   use: (host: HostProcess) => Promise<void>,
 ): Promise<void> {
   const ingestion = await startIngestion();
-  const host = await startHostProcess({
-    main: mainFile,
-    storageConnectionString: azurite.connectionString,
-    env: {
-      AzureWebJobsStorage: azurite.connectionString,
-      ServiceBusConnection: broker.connectionString,
-      POLL_SCHEDULE: '0 * * * * *',
-      RETRY_SCHEDULE: '30 * * * * *',
+  const host = await startHostProcess(
+    hostOptions(parts, {
       EMAIL_MAX_MESSAGE_BYTES: '4096',
       APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString,
       MAILBOX_RIGHT_PASSWORD: secrets.passwordOfSetting,
       MAILBOX_WRONG_PASSWORD: secrets.wrongPasswordOfSetting,
       ...settings,
-    },
-  });
+    }),
+  );
   try {
     await use(host);
   } finally {
@@ -157,6 +135,7 @@ async function call(host: HostProcess, target: string, body?: object): Promise<n
 }
 
 test('the app works, and fails in every way it can, with secrets of its own for each', async () => {
+  const { addConnection, azurite, broker } = parts;
   const columns = (hostType: 'IMAP' | 'POP3', user: string) => ({
     ...mailboxColumns(dovecot, hostType, user),
     password: secrets.password,
@@ -290,16 +269,16 @@ test('what was meant to happen did, so that the search has something to search',
     );
   }
   assert.ok(provider.issued.length > 2);
-  assert.ok(broker.queue(queueName).messages.length >= 6);
+  assert.ok(parts.broker.queue(queueName).messages.length >= 6);
 });
 
 test('no secret is in anything that the app logged, wrote, sent or answered', () => {
   for (const [name, secret] of Object.entries(secrets)) assert.deepEqual(tracesOf(secret, traces), [], name);
   for (const token of provider.issued) assert.deepEqual(tracesOf(token, traces), [], token);
-  const key = /SharedAccessKey=([^;]+)/.exec(broker.connectionString)?.[1] ?? '';
+  const key = /SharedAccessKey=([^;]+)/.exec(parts.broker.connectionString)?.[1] ?? '';
   assert.ok(key.length > 20);
   assert.deepEqual(tracesOf(key, traces), [], 'the Service Bus key');
-  const accountKey = /AccountKey=([^;]+)/.exec(azurite.connectionString)?.[1] ?? '';
+  const accountKey = /AccountKey=([^;]+)/.exec(parts.azurite.connectionString)?.[1] ?? '';
   assert.ok(accountKey.length > 20);
   assert.deepEqual(tracesOf(accountKey, traces), [], 'the storage key');
 });

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { BlobServiceClient } from '@azure/storage-blob';
-import { QueueClient } from '@azure/storage-queue';
 import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from '../app/testbed.ts';
+import { blobNames } from '../destination/support.ts';
 import { seedMaildir } from '../testbed/seed.ts';
 
 /** Keys that are right, and as alike as right ones can be. */
@@ -55,33 +54,23 @@ const impossible = [
 ] as const;
 
 let bed: AppTestbed;
-let orders: QueueClient;
-let blobs: BlobServiceClient;
 before(async () => {
   const users = [...alike.map((_, index) => `user${index}`), 'victim'];
   // Every mail's body is then a payload.
   bed = await startAppTestbed({ users, settings: { EMAIL_MAX_MESSAGE_BYTES: '4096' } });
-  orders = new QueueClient(bed.azurite.connectionString, 'email-polls');
-  blobs = BlobServiceClient.fromConnectionString(bed.azurite.connectionString);
 });
 after(() => bed.stop());
 
 async function poll(keys: Iterable<readonly [string, string]>): Promise<void> {
   for (const [customer, connection] of keys) {
     const order = JSON.stringify({ customer, connection });
-    await orders.sendMessage(Buffer.from(order).toString('base64'));
+    await bed.orders.sendMessage(Buffer.from(order).toString('base64'));
   }
   const { failed, poisoned } = await bed.host.drainQueue();
   assert.deepEqual({ failed, poisoned }, { failed: 0, poisoned: 0 });
 }
 
-async function blobNames(container: string): Promise<string[]> {
-  const client = blobs.getContainerClient(container);
-  if (!(await client.exists())) return [];
-  const names: string[] = [];
-  for await (const { name } of client.listBlobsFlat()) names.push(name);
-  return names;
-}
+const blobsIn = (container: string) => blobNames(bed.container(container));
 
 const large = (text: string) => Buffer.from(`Subject: same\r\n\r\n${text.repeat(400)}\r\n`);
 
@@ -102,7 +91,7 @@ test('connections with names alike share no lease, payload, session or message i
   assert.equal(new Set(messages.map(({ messageId }) => messageId)).size, alike.length);
   assert.equal(new Set(messages.map(({ correlationId }) => correlationId)).size, alike.length);
   assert.deepEqual(messages.map(({ sessionId }) => sessionId).toSorted(), names);
-  assert.deepEqual((await blobNames('email-leases')).toSorted(), names);
+  assert.deepEqual((await blobsIn('email-leases')).toSorted(), names);
   for (const { sessionId, applicationProperties } of messages) {
     const claimCheck = String(applicationProperties?.claimCheck);
     assert.ok(claimCheck.startsWith(`email-payloads/${sessionId}/`), claimCheck);
@@ -122,8 +111,8 @@ test('keys outside the rule are refused with a sentence, and leave no lease, rec
       ...mailboxColumns(bed.dovecot, 'IMAP', 'victim'),
     });
   }
-  const leases = await blobNames('email-leases');
-  const payloads = await blobNames('email-payloads');
+  const leases = await blobsIn('email-leases');
+  const payloads = await blobsIn('email-payloads');
   const { transfers } = bed.broker.queue(queueName);
   await poll(hostile);
   for (const [customer, connection] of hostile) {
@@ -132,8 +121,8 @@ test('keys outside the rule are refused with a sentence, and leave no lease, rec
     assert.match(String(state.lastError), /^(PartitionKey|RowKey) is ".*"; it must be 1 to 63 letters/);
     assert.ok(String(state.lastError).length <= 1_024);
   }
-  assert.deepEqual(await blobNames('email-leases'), leases);
-  assert.deepEqual(await blobNames('email-payloads'), payloads);
+  assert.deepEqual(await blobsIn('email-leases'), leases);
+  assert.deepEqual(await blobsIn('email-payloads'), payloads);
   assert.equal(bed.broker.queue(queueName).transfers, transfers);
   for await (const { partitionKey } of bed.table('EmailDelivered').listEntities()) {
     assert.fail(`records of ${partitionKey}`);
@@ -141,10 +130,10 @@ test('keys outside the rule are refused with a sentence, and leave no lease, rec
 });
 
 test('orders for keys that no connection can have are dropped, and reach nobody else', async () => {
-  const leases = await blobNames('email-leases');
+  const leases = await blobsIn('email-leases');
   const { transfers } = bed.broker.queue(queueName);
   await poll(impossible);
-  assert.deepEqual(await blobNames('email-leases'), leases);
+  assert.deepEqual(await blobsIn('email-leases'), leases);
   assert.equal(bed.broker.queue(queueName).transfers, transfers);
   const logged = bed.host.logs.map(({ message }) => message);
   assert.ok(
