@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
 import { builtinModules } from 'node:module';
-import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { startAzurite } from '../testbed/azurite.ts';
 import { startHost } from '../testbed/host/host.ts';
+import { listening } from '../testbed/listening.ts';
 import { seedMaildir } from '../testbed/seed.ts';
 import { mainFile, queueName, startMailParts } from './testbed.ts';
 
@@ -128,7 +127,7 @@ test('neither a tick nor the poll of a plain mail loads many files, or what it h
 test('storage is reached through the proxy that HTTP_PROXY names', async () => {
   const azurite = await startAzurite();
   const asked = new Set<string>();
-  const proxy = createServer((request, response) => {
+  const server = createServer((request, response) => {
     const { host, pathname, search } = new URL(request.url ?? '');
     asked.add(host);
     const { method, headers } = request;
@@ -145,9 +144,9 @@ test('storage is reached through the proxy that HTTP_PROXY names', async () => {
     });
     request.pipe(onward);
   });
-  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  const proxy = await listening(server);
   try {
-    const HTTP_PROXY = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const HTTP_PROXY = `http://127.0.0.1:${proxy.port}`;
     const loaded = await loadedBy(['tick'], { AzureWebJobsStorage: azurite.connectionString, HTTP_PROXY });
     assert.deepEqual(loaded.seldom, ['seldom-proxies.cjs']);
     assert.deepEqual(
@@ -155,9 +154,7 @@ test('storage is reached through the proxy that HTTP_PROXY names', async () => {
       [azurite.queuePort, azurite.tablePort].map((port) => `127.0.0.1:${port}`).sort(),
     );
   } finally {
-    proxy.closeAllConnections();
-    proxy.close();
-    await azurite.stop();
+    await Promise.all([proxy.stop(), azurite.stop()]);
   }
 });
 

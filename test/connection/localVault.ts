@@ -2,6 +2,7 @@ import dns from 'node:dns';
 import { createServer } from 'node:https';
 import type { TestContext } from 'node:test';
 import { testCertificate } from '../testbed/certificates.ts';
+import { listening } from '../testbed/listening.ts';
 
 /** What the vault answers for one secret: its value, or a refusal in the service's own form. */
 export type VaultAnswer =
@@ -71,15 +72,10 @@ export async function startLocalVault(context: TestContext): Promise<LocalVault>
     const inner = answer.innerCode === undefined ? {} : { innererror: { code: answer.innerCode } };
     send(answer.status, { error: { code: answer.code, message: `No: ${answer.code}.`, ...inner } });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('The vault has no port.');
-  vault.url = `https://${vaultHost}:${address.port}`;
+  const { port, stop } = await listening(server);
+  vault.url = `https://${vaultHost}:${port}`;
   resolveLocally(context);
-  context.after(() => {
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  });
+  context.after(stop);
   return vault;
 }
 

@@ -11,12 +11,13 @@ import { promisify } from 'node:util';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { testCertificate } from '../testbed/certificates.ts';
+import { type Listening, listening } from '../testbed/listening.ts';
 
 const main = join(import.meta.dirname, 'webSocketMain.ts');
 
 let broker: Broker;
-let gateway: https.Server;
-let proxy: http.Server;
+let gateway: Listening;
+let proxy: Listening;
 let folder: string;
 const tunnels: string[] = [];
 const protocols: string[] = [];
@@ -27,8 +28,8 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'web-socket-'));
   await writeFile(join(folder, 'ca.pem'), caCertificate);
   // What Service Bus does at port 443: AMQP in the frames of a WebSocket.
-  gateway = https.createServer({ key, cert: certificate });
-  const sockets = new WebSocketServer({ server: gateway });
+  const amqpServer = https.createServer({ key, cert: certificate });
+  const sockets = new WebSocketServer({ server: amqpServer });
   sockets.on('connection', (socket, request) => {
     protocols.push(`${request.url} ${socket.protocol}`);
     const stream = createWebSocketStream(socket);
@@ -36,37 +37,23 @@ before(async () => {
     stream.pipe(upstream).pipe(stream);
     for (const each of [stream, upstream]) each.on('error', () => upstream.destroy());
   });
-  await listening(gateway);
-  proxy = http.createServer();
-  proxy.on('connect', (request, socket: net.Socket) => {
+  gateway = await listening(amqpServer);
+  const proxyServer = http.createServer();
+  proxyServer.on('connect', (request, socket: net.Socket) => {
     tunnels.push(String(request.url));
-    const upstream = net.connect(portOf(gateway), '127.0.0.1', () => {
+    const upstream = net.connect(gateway.port, '127.0.0.1', () => {
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
       socket.pipe(upstream).pipe(socket);
     });
     for (const each of [socket, upstream]) each.on('error', () => each.destroy());
   });
-  await listening(proxy);
+  proxy = await listening(proxyServer);
 });
 
 after(async () => {
-  for (const server of [gateway, proxy]) {
-    server.closeAllConnections();
-    server.close();
-  }
-  await broker.stop();
+  await Promise.all([gateway, proxy, broker].map((server) => server.stop()));
   await rm(folder, { recursive: true });
 });
-
-async function listening(server: net.Server): Promise<void> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-}
-
-function portOf(server: net.Server): number {
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  return address.port;
-}
 
 async function send(env: Readonly<Record<string, string>>): Promise<void> {
   const key = /SharedAccessKeyName=[^;]+;SharedAccessKey=[^;]+/.exec(broker.connectionString)?.[0];
@@ -75,7 +62,7 @@ async function send(env: Readonly<Record<string, string>>): Promise<void> {
     env: {
       PATH: process.env.PATH,
       NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
-      ServiceBusConnection: `Endpoint=sb://localhost:${portOf(gateway)}/;${key}`,
+      ServiceBusConnection: `Endpoint=sb://localhost:${gateway.port}/;${key}`,
       ...env,
     },
   });
@@ -90,9 +77,9 @@ test('with AmqpWebSockets messages go to port 443’s path, without a proxy', as
 
 test('through the proxy that HTTPS_PROXY names, and past it where NO_PROXY says so', async () => {
   const before = broker.queue('orders').accepted;
-  const proxyUrl = `http://127.0.0.1:${portOf(proxy)}`;
+  const proxyUrl = `http://127.0.0.1:${proxy.port}`;
   await send({ HTTPS_PROXY: proxyUrl });
-  assert.deepEqual(tunnels, [`localhost:${portOf(gateway)}`]);
+  assert.deepEqual(tunnels, [`localhost:${gateway.port}`]);
   await send({ HTTPS_PROXY: proxyUrl, NO_PROXY: 'localhost' });
   assert.equal(tunnels.length, 1);
   assert.equal(broker.queue('orders').accepted - before, 2);

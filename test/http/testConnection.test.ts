@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type AppTestbed, mailboxColumns, startAppTestbed } from '../app/testbed.ts';
+import { type Listening, listening } from '../testbed/listening.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
 import { type Api, list, object, openApi, sentences } from './api.ts';
 
 let bed: AppTestbed;
 let api: Api;
-let thief: Server;
+let thief: Listening;
 let stolen = '';
 
 before(async () => {
@@ -16,18 +16,17 @@ before(async () => {
   bed = await startAppTestbed({ users: ['anna', 'bert', 'carl'], settings });
   api = await openApi(bed.host);
   // Answers as a POP3 server does until it has the password.
-  thief = createServer((socket) => {
+  const server = createServer((socket) => {
     socket.write('+OK hello\r\n');
-    socket.on('error', () => undefined);
     socket.on('data', (bytes) => {
       stolen += bytes.toString();
       socket.write(bytes.toString().startsWith('USER') ? '+OK\r\n' : '-ERR\r\n');
     });
-  }).listen(0, '127.0.0.1');
-  await once(thief, 'listening');
+  });
+  thief = await listening(server);
 });
 after(async () => {
-  thief.close();
+  await thief.stop();
   await bed.stop();
 });
 
@@ -37,10 +36,6 @@ const outcome = async (name: string, body?: object) => {
   const answer = await run(name, body);
   assert.equal(answer.status, 200, answer.text());
   return object(answer.json());
-};
-const thiefPort = () => {
-  const address = thief.address();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 };
 
 const stepped = async (name: string, body?: object) => {
@@ -175,7 +170,7 @@ test('a stored password is used for a test of the same server, and never sent to
   await bed.addConnection('held', { ...columns, password });
   assert.deepEqual(await outcome('held', { ...columns, sendAttachments: false }), { ok: true, mails: 0 });
 
-  const elsewhere = { ...columns, port: thiefPort() };
+  const elsewhere = { ...columns, port: thief.port };
   const refused = await run('held', elsewhere);
   assert.match(String(sentences(refused).password), /enter it again/);
   assert.equal(stolen, '');
@@ -187,7 +182,7 @@ test('an app setting is used only where the saved connection has it sent already
   const { password: _, ...columns } = mailboxColumns(bed.dovecot, 'POP3', 'bert');
   const own = { ...columns, passwordSetting: 'MAILBOX_PW' };
   stolen = '';
-  const elsewhere = { ...own, port: thiefPort() };
+  const elsewhere = { ...own, port: thief.port };
   assert.match(String(sentences(await run('new', elsewhere)).passwordSetting), /save the connection first/);
   await bed.addConnection('setting', own);
   for (const body of [elsewhere, { ...own, passwordSetting: 'MAILBOX_OTHER_PW' }]) {

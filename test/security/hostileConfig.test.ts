@@ -1,28 +1,26 @@
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
-import { mailboxColumns, type RunningApp, startApp } from '../app/testbed.ts';
+import { type RunningApp, serverColumns, startApp } from '../app/testbed.ts';
+import { type Listening, listening } from '../testbed/listening.ts';
 
 /** A server that only counts who comes. */
-let trap: Server;
+let trap: Listening;
 let visits = 0;
 let allowlisted: RunningApp;
 before(async () => {
-  trap = createServer((socket) => {
+  const server = createServer((socket) => {
     visits += 1;
     socket.destroy();
   });
-  await new Promise<void>((resolve) => trap.listen(0, '127.0.0.1', resolve));
+  trap = await listening(server);
 });
 after(async () => {
   await allowlisted?.stop();
-  trap.close();
+  await trap.stop();
 });
 
-const columnsFor = (hostType: 'IMAP' | 'POP3') => {
-  const { port } = trap.address() as AddressInfo;
-  return mailboxColumns({ imapPort: port, pop3Port: port }, hostType, 'anna');
-};
+const columnsFor = (hostType: 'IMAP' | 'POP3') => serverColumns(hostType, trap.port);
 
 async function failsUntouched(app: RunningApp, columns: Record<string, unknown>, sentence: RegExp) {
   const before = visits;
@@ -68,7 +66,6 @@ test('a host that is not in MAIL_HOSTS_ALLOWED is refused', async () => {
 });
 
 test('a token endpoint inside the network is refused like a host', async () => {
-  const { port } = trap.address() as AddressInfo;
   const columns = { ...columnsFor('IMAP'), host: 'mail.example.org', password: '' };
   await failsUntouched(
     allowlisted,
@@ -76,7 +73,7 @@ test('a token endpoint inside the network is refused like a host', async () => {
       ...columns,
       authType: 'oauth2',
       oauth2Grant: 'clientCredentials',
-      oauth2TokenEndpoint: `http://127.0.0.1:${port}/token`,
+      oauth2TokenEndpoint: `http://127.0.0.1:${trap.port}/token`,
       oauth2ClientId: 'client',
       oauth2ClientSecret: 'horse-secret',
     },

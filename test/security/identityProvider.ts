@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { DovecotVersion } from '../testbed/dovecotConfig.ts';
+import { listening } from '../testbed/listening.ts';
 
 /** A token endpoint and what a mail server asks about tokens (RFC 6749, RFC 7662), on loopback. */
 export interface IdentityProvider {
@@ -26,39 +27,32 @@ export async function startIdentityProvider(username: string): Promise<IdentityP
   const requests: URLSearchParams[] = [];
   const issued: string[] = [];
   const valid = new Set<string>();
-  const server = createServer((incoming, response) => {
-    let body = '';
-    incoming.setEncoding('utf8');
-    incoming.on('data', (piece: string) => {
-      body += piece;
-    });
-    incoming.on('end', () => {
-      const send = (status: number, json: object): void => {
-        response.writeHead(status, { 'content-type': 'application/json' });
-        response.end(JSON.stringify(json));
-      };
-      const url = new URL(incoming.url ?? '/', 'http://127.0.0.1');
-      if (url.pathname === '/introspect') {
-        const active = valid.has(url.searchParams.get('token') ?? '');
-        send(200, active ? { active: true, username } : { active: false });
-        return;
-      }
-      requests.push(new URLSearchParams(body));
-      const { refuseWith, rotate } = provider;
-      if (refuseWith !== undefined) {
-        // As some do: they repeat what they were sent.
-        send(400, { error: refuseWith, error_description: `refused: ${body}` });
-        return;
-      }
-      const accessToken = `access-token-${issued.length + 1}-Zk3v`;
-      issued.push(accessToken);
-      valid.add(accessToken);
-      const refresh = rotate ? { refresh_token: `refresh-token-${issued.length + 1}-Zk3v` } : {};
-      send(200, { access_token: accessToken, token_type: 'Bearer', expires_in: 3_600, ...refresh });
-    });
+  const server = createServer(async (incoming, response) => {
+    const body = await text(incoming);
+    const send = (status: number, json: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(json));
+    };
+    const url = new URL(incoming.url ?? '/', 'http://127.0.0.1');
+    if (url.pathname === '/introspect') {
+      const active = valid.has(url.searchParams.get('token') ?? '');
+      send(200, active ? { active: true, username } : { active: false });
+      return;
+    }
+    requests.push(new URLSearchParams(body));
+    const { refuseWith, rotate } = provider;
+    if (refuseWith !== undefined) {
+      // As some do: they repeat what they were sent.
+      send(400, { error: refuseWith, error_description: `refused: ${body}` });
+      return;
+    }
+    const accessToken = `access-token-${issued.length + 1}-Zk3v`;
+    issued.push(accessToken);
+    valid.add(accessToken);
+    const refresh = rotate ? { refresh_token: `refresh-token-${issued.length + 1}-Zk3v` } : {};
+    send(200, { access_token: accessToken, token_type: 'Bearer', expires_in: 3_600, ...refresh });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const { port, stop } = await listening(server);
   const provider: IdentityProvider = {
     tokenEndpoint: `http://127.0.0.1:${port}/token`,
     introspectionUrl: `http://127.0.0.1:${port}/introspect?token=`,
@@ -67,10 +61,7 @@ export async function startIdentityProvider(username: string): Promise<IdentityP
     rotate: false,
     refuseWith: undefined,
     revokeAll: () => valid.clear(),
-    stop: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    stop,
   };
   return provider;
 }

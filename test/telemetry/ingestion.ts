@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
+import { listening } from '../testbed/listening.ts';
 
 /** One item as Application Insights takes it in. */
 export interface Envelope {
@@ -78,10 +78,8 @@ export async function startIngestion(
     response.end(JSON.stringify({ itemsReceived: items.length, itemsAccepted: items.length, errors: [] }));
   };
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { port, stop } = await listening(server);
   const ofType: Ingestion['ofType'] = (type) => envelopes.filter(({ data }) => data.baseType === type);
-  const { port } = server.address() as AddressInfo;
   const ingestion: Ingestion = {
     mode,
     connectionString:
@@ -101,18 +99,12 @@ export async function startIngestion(
         );
         return point && isAsked ? [{ ...point, dimensions: baseData.properties }] : [];
       }),
-    async stop() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    stop,
   };
   return ingestion;
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const bytes = Buffer.concat(chunks);
+  const bytes = await buffer(request);
   return (request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString('utf8');
 }

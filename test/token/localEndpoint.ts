@@ -1,4 +1,5 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { listening } from '../testbed/listening.ts';
 
@@ -23,18 +24,11 @@ export interface LocalEndpoint {
  */
 export async function startEndpoint(context: TestContext, answer: Answer): Promise<LocalEndpoint> {
   const requests: SeenRequest[] = [];
-  const server = createServer((incoming, response) => {
-    let body = '';
-    incoming.setEncoding('utf8');
-    incoming.on('data', (piece: string) => {
-      body += piece;
-    });
-    incoming.on('end', () => {
-      const { method = '', url: path = '', headers } = incoming;
-      const request = { method, path, headers, form: new URLSearchParams(body) };
-      requests.push(request);
-      answer(response, request, requests.length);
-    });
+  const server = createServer(async (incoming, response) => {
+    const { method = '', url: path = '', headers } = incoming;
+    const request = { method, path, headers, form: new URLSearchParams(await text(incoming)) };
+    requests.push(request);
+    answer(response, request, requests.length);
   });
   const { port, stop } = await listening(server);
   context.after(stop);
