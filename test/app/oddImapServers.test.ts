@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import {
   type Answer,
-  type Command,
   fetchRow,
   rows,
   type Script,
@@ -300,14 +299,4 @@ test('what lies behind thousands that a filter marks as read is delivered in the
   assert.deepEqual([lastStatus, lastError], ['ok', '']);
   assert.deepEqual(arrived('far-behind'), ['orders']);
   assert.equal(await countTold('far-behind'), mails.length);
-});
-
-test('a mailbox that takes longer to open than a connect may is polled, and searched once for 2,001 mails', async (t) => {
-  const lateMs = ({ name }: Command): number => (name === 'SELECT' ? 31_000 : 0);
-  const { commands } = await addServer(t, 'large', { mails: smallMails(2_001), lateMs });
-  const { lastStatus, lastError, lastMailCount } = await app.poll('large');
-  assert.deepEqual([lastStatus, lastError, lastMailCount], ['ok', '', 2_001]);
-  assert.equal(arrived('large').length, 2_001);
-  assert.equal(commands.filter(({ name }) => name === 'UID SEARCH').length, 1);
-  assert.equal(commands.filter(({ name }) => name === 'SELECT').length, 1);
 });

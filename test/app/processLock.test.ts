@@ -82,4 +82,5 @@ test('a lease that nobody gives back is named after ten minutes, with how to bre
   assert.equal(after.lastStatus, 'ok');
   assert.equal(after.skippedSince, '');
   assert.equal(after.lastError, '');
+  assert.equal(after.consecutiveFailures, 0);
 });

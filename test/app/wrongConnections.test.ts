@@ -70,15 +70,3 @@ test('a connection with any wrong value fails alone, with its sentence, and is d
     ['bert'],
   );
 });
-
-test('a connection that was mended works at its next poll and its error is gone', async () => {
-  await seedMaildir(bed.dovecot.maildir('anna'), [mail]);
-  const columns = mailboxColumns(bed.dovecot, 'POP3', 'anna');
-  await bed.addConnection('mended', { ...columns, password: 'wrong' });
-  assert.equal((await bed.poll('mended')).lastStatus, 'failed');
-  await bed.setColumns('mended', { password: columns.password });
-  const state = await bed.poll('mended');
-  assert.equal(state.lastStatus, 'ok');
-  assert.equal(state.lastError, '');
-  assert.equal(state.consecutiveFailures, 0);
-});

@@ -269,7 +269,7 @@ const wrongValues: readonly (readonly [column: string, value: unknown, shown: st
   ['attachmentFilter', ', ,', '", ,"', `${patternsRule} *.pdf, *.xml, !logo*`],
   ['unmatchedMails', 'delete', '"delete"', 'leave or markRead'],
   ['unpackWinmail', 'yes', '"yes"', 'true or false'],
-  ['moveToFolder', 'A\r\nB', '"A\\r\\nB"', lineRule],
+  ['moveToFolder', 'A\rB', '"A\\rB"', lineRule],
   ['username', 'u\r\nA1 LOGOUT', '"u\\r\\nA1 LOGOUT"', lineRule],
   ['folder', 'INBOX\0', '"INBOX\\u0000"', lineRule],
   ['password', 'hunter2\r\nDELE 1', 'not valid', secretRule],

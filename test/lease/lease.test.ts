@@ -29,6 +29,8 @@ async function behindProxy(t: TestContext): Promise<{ container: ContainerClient
   return { container: openContainer(through), proxy };
 }
 
+const clocks = ['monotonic', 'wall'] as const;
+
 /** Clocks that stand still until they are moved. */
 function movedClock() {
   return {
@@ -147,7 +149,7 @@ test('its release waits for no renewal that storage keeps waiting', async (t) =>
   await answered;
 });
 
-for (const which of ['monotonic', 'wall'] as const) {
+for (const which of clocks) {
   test(`when the ${which} clock alone has gone as far as the lease lasts, it is not held any more`, async () => {
     const clock = movedClock();
     const lease = await takeFrom(openContainer(), { ...rarely, clock });
@@ -213,35 +215,23 @@ test('the lapse counts from the moment it was asked for, not from the answer', a
   await lease.release();
 });
 
-test('a renewal counts from the moment it was asked for, too', async (t) => {
-  const renewals = watchRenewals(t);
-  const clock = movedClock();
-  const lease = await takeFrom(openContainer(), { clock });
-  clock.wall += 10_000;
-  t.mock.timers.tick(defaultLeaseTimes.renewMs);
-  clock.wall += 30_000;
-  await renewals.answered();
-  // Asked for at 10 s and answered at 40 s, it ends at 70 s.
-  clock.wall += 29_999;
-  assert.equal(lease.isHeld(), true);
-  clock.wall += 1;
-  assert.equal(lease.isHeld(), false);
-  await lease.release();
-});
-
-test('renewals move its end', async (t) => {
-  const renewals = watchRenewals(t);
-  const clock = movedClock();
-  const lease = await takeFrom(openContainer(), { clock });
-  for (let round = 0; round < 3; round += 1) {
-    clock.monotonic += 50_000;
-    clock.wall += 50_000;
+for (const which of clocks) {
+  test(`a renewal moves its end, and counts from the moment it was asked for, too, by the ${which} clock`, async (t) => {
+    const renewals = watchRenewals(t);
+    const clock = movedClock();
+    const lease = await takeFrom(openContainer(), { clock });
+    clock[which] += 10_000;
     t.mock.timers.tick(defaultLeaseTimes.renewMs);
+    clock[which] += 30_000;
     await renewals.answered();
+    // Asked for at 10 s and answered at 40 s, it ends at 70 s.
+    clock[which] += 29_999;
     assert.equal(lease.isHeld(), true);
-  }
-  await lease.release();
-});
+    clock[which] += 1;
+    assert.equal(lease.isHeld(), false);
+    await lease.release();
+  });
+}
 
 test('an answer that comes after the lapse gives nothing back', async (t) => {
   const renewals = watchRenewals(t);

@@ -117,19 +117,6 @@ test('a rotated refresh token is written back to its column, and used next', asy
   assert.notEqual(later.oauth2RefreshToken, second);
 });
 
-test('a token endpoint that refuses gets its sentence, without what was sent to it', async () => {
-  provider.refuseWith = 'invalid_client';
-  await app.addConnection('refused', {
-    ...columnsOn('xoauth2', 'IMAP'),
-    ...clientCredentials(),
-    oauth2ClientId: 'client-8',
-  });
-  const state = await app.poll('refused');
-  assert.equal(state.lastStatus, 'failed');
-  assert.match(String(state.lastError), /invalid_client/);
-  assert.doesNotMatch(String(state.lastError), /Zk3v/);
-});
-
 test('a token that the mail server goes on refusing is asked for twice, not more', async () => {
   const issued = provider.issued.length;
   await app.addConnection('stranger', {

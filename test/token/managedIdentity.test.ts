@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { test } from 'node:test';
 import type { GetCredential } from '../../shared/storage/access.ts';
-import { createGetCredential } from '../../shared/storage/credential.ts';
 import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import { requestIdentityToken } from '../../shared/token/managedIdentity.ts';
 import { createTokenSource } from '../../shared/token/tokenSource.ts';
-import { listening } from '../testbed/listening.ts';
 import { quickLimits, tokenDeps } from './fixtures.ts';
 
 const scope = 'https://outlook.office365.com/.default';
@@ -79,32 +76,4 @@ test('an identity that never answers ends at the deadline', async (context) => {
 
 test('a token that would break the login line is refused', async () => {
   await assert.rejects(requestIdentityToken(grant, giving('a\r\nb'), quickLimits), { reason: 'token' });
-});
-
-test('@azure/identity gets the token from the endpoint of the Functions host', async (context) => {
-  const seen: { url: string; header: unknown }[] = [];
-  const server = createServer((incoming, response) => {
-    seen.push({ url: incoming.url ?? '', header: incoming.headers['x-identity-header'] });
-    response.writeHead(200, { 'content-type': 'application/json' });
-    const expires_on = String(Math.floor(Date.now() / 1000) + 3600);
-    response.end(
-      JSON.stringify({ access_token: 'identity-token', token_type: 'Bearer', expires_on, resource: 'x' }),
-    );
-  });
-  const { port, stop } = await listening(server);
-  process.env.IDENTITY_ENDPOINT = `http://127.0.0.1:${port}/msi/token`;
-  process.env.IDENTITY_HEADER = 'header-1';
-  context.after(async () => {
-    delete process.env.IDENTITY_ENDPOINT;
-    delete process.env.IDENTITY_HEADER;
-    await stop();
-  });
-  const source = createTokenSource(grant, tokenDeps({ getCredential: createGetCredential() }));
-  assert.equal(await source.getToken(false), 'identity-token');
-  const [request] = seen;
-  assert.equal(request?.header, 'header-1');
-  assert.equal(
-    new URL(request?.url ?? '', 'http://x').searchParams.get('resource'),
-    'https://outlook.office365.com',
-  );
 });

@@ -216,16 +216,6 @@ test('no more than eight mails are stored at a time, and none is begun once its 
   assert.equal((await storage.store.readMarks('acme', 'orders')).length, 8);
 });
 
-test('a record is due on the whole minute, never later than a minute after it was stored', async () => {
-  const storage = await openStorage(azurite);
-  await storage.store.store(undeliveredMail(['x']));
-  const record = await storage.newest();
-  assert.equal(record?.nextTryAt?.toISOString(), '2026-11-20T10:01:00.000Z');
-  assert.deepEqual(await storage.due(), []);
-  storage.clock.now = new Date('2026-11-20T10:01:00.000Z');
-  assert.equal((await storage.due()).length, 1);
-});
-
 test('only the parts that were not accepted are stored', async () => {
   const storage = await openStorage(azurite);
   const mail = undeliveredMail(['a', 'b', 'c', 'd']);
@@ -274,22 +264,6 @@ test('what was stored or taken by a clock far ahead is due now, save what may be
   assert.deepEqual(await storage.due(), []);
 });
 
-test('the newest first, a page at a time', async () => {
-  const storage = await openStorage(azurite);
-  for (let uid = 1; uid <= 7; uid += 1) {
-    passMinutes(storage, 1);
-    await storage.store.store(undeliveredMail(['x'], { uid, customer: `c${uid}` }));
-  }
-  const pages: string[][] = [];
-  for (let after: string | undefined = ''; after !== undefined; ) {
-    const page = await storage.store.list({ limit: 3, after });
-    pages.push(page.records.map(({ customer }) => customer));
-    after = page.next;
-  }
-  assert.deepEqual(pages, [['c7', 'c6', 'c5'], ['c4', 'c3', 'c2'], ['c1']]);
-  assert.equal((await storage.store.list({ limit: 7 })).next, undefined);
-});
-
 test('filtered by customer and connection, also over pages; no text reaches the filter as more than a text', async () => {
   const storage = await openStorage(azurite);
   for (let uid = 1; uid <= 12; uid += 1) {
@@ -313,7 +287,8 @@ test('filtered by customer and connection, also over pages; no text reaches the 
   const first = await storage.store.list({ limit: 2, customer: 'acme' });
   const rest = await storage.store.list({ limit: 10, customer: 'acme', after: first.next ?? '' });
   assert.deepEqual([first.records.length, rest.records.length, rest.next], [2, 4, undefined]);
-  assert.deepEqual((await storage.store.list({ limit: 20, after: "' or 1 eq 1" })).records.length, 12);
+  const all = await storage.store.list({ limit: 12, after: "' or 1 eq 1" });
+  assert.deepEqual([all.records.length, all.next], [12, undefined]);
 });
 
 test('long envelope fields, keys and errors are cut, so that a row stays small', async () => {
@@ -362,20 +337,6 @@ test('a given up record goes with its blobs, and its mail stays settled', async 
   assert.equal((await storage.marks()).length, 2);
 });
 
-test('a resent record is due now, also an abandoned one', async () => {
-  const storage = await openStorage(azurite);
-  const mail = undeliveredMail(['x']);
-  await storage.store.store(mail);
-  passMinutes(storage, 1);
-  const taken = await takeDue(storage);
-  await storage.store.keep(taken, { status: 'abandoned', nextTryAt: undefined, tries: 9 });
-  assert.equal((await storage.store.get(taken.id))?.status, 'abandoned');
-  assert.equal((await storage.due()).length, 0);
-  assert.equal(await storage.store.resend(taken.id), true);
-  assert.equal((await storage.store.get(taken.id))?.status, 'waiting');
-  assert.equal((await storage.due()).length, 1);
-});
-
 test('nothing brings back a record that has been delivered and whose blobs are still to go', async () => {
   const storage = await openStorage(azurite);
   await storage.store.store(undeliveredMail(['x']));
@@ -405,20 +366,4 @@ test('a record is taken by one alone; a taker whose first request was done witho
   assert.ok(again);
   repeatUpdates(t, storage);
   assert.ok(await storage.store.take(again));
-});
-
-test('what was kept is free again, with what is left of it', async () => {
-  const storage = await openStorage(azurite);
-  await storage.store.store(undeliveredMail(['a', 'b']));
-  passMinutes(storage, 1);
-  const taken = await takeDue(storage);
-  const parts = await storage.parts.read(taken.id);
-  const nextTryAt = new Date(storage.clock.now.getTime() + 60_000);
-  const change = { status: 'waiting', nextTryAt, tries: 1, lastError: 'Still away.' } as const;
-  await storage.store.keep(taken, change, parts.slice(1));
-  const record = await storage.store.get(taken.id);
-  assert.deepEqual([record?.tries, record?.partsLeft, record?.lastError], [1, 1, 'Still away.']);
-  assert.deepEqual(await storage.due(), []);
-  passMinutes(storage, 1);
-  assert.deepEqual((await bodiesOf(storage, (await takeDue(storage)).id)).map(String), ['b']);
 });

@@ -40,19 +40,6 @@ test('after a rejection nothing more is begun, and what was begun is waited for'
   assert.ok(counts.begun <= 4, `${counts.begun} begun`);
 });
 
-test('items are taken as they are needed, so that an iterable can end early', async () => {
-  let taken = 0;
-  let isOver = false;
-  function* items() {
-    while (!isOver) yield ++taken;
-  }
-  await forEachOf(items(), 2, async (item) => {
-    await turn();
-    if (item >= 4) isOver = true;
-  });
-  assert.ok(taken <= 6, `${taken} taken`);
-});
-
 test('items that are still to come are asked for as they are needed, and end it when they can not be given', async () => {
   const { counts, work } = counting();
   async function* items() {
