@@ -70,3 +70,20 @@ test('a connection with any wrong value fails alone, with its sentence, and is d
     ['bert'],
   );
 });
+
+test('orders that name nothing, or what is gone or disabled, are dropped and logged', async () => {
+  await bed.addConnection('off', { enabled: false, host: 'mail.example.com', lastStatus: 'ok' });
+  const texts = [
+    'not json',
+    '{"customer":"acme"}',
+    '{"customer":"acme","connection":"gone"}',
+    '{"customer":"acme","connection":"off"}',
+  ];
+  for (const text of texts) await bed.orders.sendMessage(Buffer.from(text).toString('base64'));
+  const tally = await bed.host.drainQueue();
+  assert.deepEqual(tally, { succeeded: texts.length, failed: 0, poisoned: 0 });
+  const logged = bed.host.logs.map(({ message }) => message).join('\n');
+  assert.match(logged, /acme\/gone is gone/);
+  assert.match(logged, /acme\/off is disabled/);
+  assert.equal((await bed.state('off')).lastStatus, 'ok');
+});

@@ -58,17 +58,55 @@ async function addRow(
   await table.upsertEntity({ partitionKey, rowKey, ...columns }, 'Replace');
 }
 
+/** The connections of customer `acme` that were ordered since the last time. */
 async function ordered(): Promise<string[]> {
   const names: string[] = [];
   for (;;) {
     const { receivedMessageItems } = await queue.receiveMessages({ numberOfMessages: 32 });
     if (receivedMessageItems.length === 0) return names.toSorted();
-    for (const { messageId, popReceipt, messageText } of receivedMessageItems) {
-      names.push(JSON.parse(Buffer.from(messageText, 'base64').toString()).connection);
+    for (const { messageId, popReceipt, messageText, insertedOn, expiresOn } of receivedMessageItems) {
+      const { connection, ...rest } = JSON.parse(Buffer.from(messageText, 'base64').toString());
+      assert.deepEqual(rest, { customer: 'acme' });
+      assert.equal(expiresOn.getTime() - insertedOn.getTime(), 60_000);
+      names.push(connection);
       await queue.deleteMessage(messageId, popReceipt);
     }
   }
 }
+
+const running = (heartbeatAt: string) => ({ lastStatus: 'running', heartbeatAt });
+const soon = '2026-01-01T12:04:00.000Z';
+const tomorrow = '2026-01-02T12:00:00.000Z';
+
+/** Each column that decides has a case; due.test.ts has all others. */
+const due: Record<string, Record<string, unknown>> = {
+  fresh: {},
+  past: { nextRunAt: noon },
+  'too-far-ahead': { nextRunAt: tomorrow, lastStatus: 'ok' },
+  'running-again': { nextRunAt: noon, ...running(noon) },
+  dead: { nextRunAt: soon, ...running('2026-01-01T11:57:59.000Z') },
+  'wrong-config': { hostType: 'MAPI', nextRunAt: noon },
+};
+const notDue: typeof due = {
+  future: { nextRunAt: soon, lastStatus: 'ok' },
+  'far-ahead-by-interval': { nextRunAt: tomorrow, pollingIntervalSeconds: 86_400 },
+  'far-ahead-by-cron': { nextRunAt: tomorrow, cron: '0 6 * * *' },
+  disabled: { enabled: false },
+  'running-locked': { nextRunAt: noon, ...running(noon), useProcessLock: true },
+};
+
+test('a tick orders exactly the connections that are due', async () => {
+  for (const [name, columns] of Object.entries({ ...due, ...notDue })) await addRow(name, columns);
+  await schedulerAt({ now: early })(log);
+  assert.deepEqual(await ordered(), Object.keys(due).toSorted());
+});
+
+test('a missing table is made, and a tick over it orders nothing', async () => {
+  await table.deleteTable();
+  await schedulerAt({ now: early })(log);
+  assert.deepEqual(await ordered(), []);
+  await addRow('after', {});
+});
 
 test('a tick 3 ms early finds what is due at its second, in a pass over all and in a filtered one', async () => {
   await addRow('at-noon', { nextRunAt: noon });
@@ -83,7 +121,7 @@ test('a tick 3 ms early finds what is due at its second, in a pass over all and 
   assert.deepEqual(await ordered(), ['a-minute-later']);
 });
 
-test('the first tick makes the queue of orders, whatever is due', async () => {
+test('the first tick makes the queue of orders, whatever is due, and one that is deleted is made with the next order', async () => {
   await addRow('idle', { nextRunAt: '2026-01-01T12:03:00.000Z' });
   assert.equal(await queue.exists(), false);
   const tick = schedulerAt({ now: early });
@@ -92,6 +130,9 @@ test('the first tick makes the queue of orders, whatever is due', async () => {
   await queue.delete();
   await tick(log);
   assert.equal(await queue.exists(), false, 'and no later one does, which would be a request a minute');
+  await addRow('fresh', {});
+  await tick(log);
+  assert.deepEqual(await ordered(), ['fresh']);
 });
 
 test('a due time from a clock that was a day fast is found at the next hour, and said', async () => {
@@ -154,9 +195,9 @@ test('a run with a heartbeat from the future is ordered at the next tick, in a f
   const clock = { now: early };
   const tick = schedulerAt(clock);
   await tick(log);
-  const running = { lastStatus: 'running', nextRunAt: '2026-01-01T12:04:00.000Z', useProcessLock: true };
-  await addRow('from-the-future', { ...running, heartbeatAt: '2026-01-01T13:00:00.000Z' });
-  await addRow('at-work', { ...running, heartbeatAt: '2026-01-01T12:01:00.000Z' });
+  const locked = { nextRunAt: soon, useProcessLock: true };
+  await addRow('from-the-future', { ...locked, ...running('2026-01-01T13:00:00.000Z') });
+  await addRow('at-work', { ...locked, ...running('2026-01-01T12:01:00.000Z') });
   clock.now = new Date(early.getTime() + 60_000);
   await tick(log);
   assert.deepEqual(await ordered(), ['from-the-future']);

@@ -92,9 +92,9 @@ test('connections with names alike share no lease, payload, session or message i
   assert.equal(new Set(messages.map(({ correlationId }) => correlationId)).size, alike.length);
   assert.deepEqual(messages.map(({ sessionId }) => sessionId).toSorted(), names);
   assert.deepEqual((await blobsIn('email-leases')).toSorted(), names);
-  for (const { sessionId, applicationProperties } of messages) {
+  for (const { sessionId, correlationId, applicationProperties } of messages) {
     const claimCheck = String(applicationProperties?.claimCheck);
-    assert.ok(claimCheck.startsWith(`email-payloads/${sessionId}/`), claimCheck);
+    assert.ok(claimCheck.startsWith(`email-payloads/${sessionId}/${correlationId}/`), claimCheck);
   }
   for (const [customer, connection] of alike) {
     const state = await bed.connections.getEntity<Record<string, unknown>>(customer, connection);
