@@ -1,25 +1,20 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { SampleMail } from '../mail/mails.ts';
 import type { QueueMessage } from '../testbed/broker/queue.ts';
 
-export interface SentPart {
+interface SentPart {
   readonly kind: unknown;
   readonly sha256: string;
 }
 
 /** What must arrive of a mail: the hashes of its parts in order. */
 export function expectedParts({ expected }: SampleMail): SentPart[] {
-  const body =
-    expected.body === undefined ? [] : [{ kind: 'body', sha256: sha256(Buffer.from(expected.body)) }];
+  const body = expected.body === undefined ? [] : [{ kind: 'body', sha256: hash('sha256', expected.body) }];
   return [
     ...body,
-    ...expected.attachments.map(({ bytes }) => ({ kind: 'attachment', sha256: sha256(bytes) })),
+    ...expected.attachments.map(({ bytes }) => ({ kind: 'attachment', sha256: hash('sha256', bytes) })),
   ];
-}
-
-export function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** The parts of each mail that arrived, by mail, in part order; every property of theirs is checked on the way. */
@@ -32,7 +27,7 @@ export function arrivedParts(messages: readonly QueueMessage[], connection: stri
     assert.equal(properties.inboundAdapter, 'Email');
     assert.equal(properties.partKind, message.subject);
     assert.equal(properties.size, message.body.length);
-    assert.equal(properties.sha256, sha256(message.body));
+    assert.equal(properties.sha256, hash('sha256', message.body));
     assert.match(String(message.messageId), /^[0-9a-f]{64}$/);
     byMail.set(message.correlationId, [...(byMail.get(message.correlationId) ?? []), message]);
   }
@@ -45,7 +40,7 @@ export function arrivedParts(messages: readonly QueueMessage[], connection: stri
     assert.ok(
       ordered.every(({ applicationProperties }) => applicationProperties?.partCount === parts.length),
     );
-    return ordered.map((part) => ({ kind: part.subject, sha256: sha256(part.body) }));
+    return ordered.map((part) => ({ kind: part.subject, sha256: hash('sha256', part.body) }));
   });
 }
 

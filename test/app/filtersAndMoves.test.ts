@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { countUnsettled, messagesOf } from '../reliability/mails.ts';
-import { listMaildir, seedMaildir } from '../testbed/seed.ts';
+import { seedMaildir } from '../testbed/seed.ts';
 import { type AppTestbed, asPerson, queueName, startAppTestbed } from './testbed.ts';
 
 let bed: AppTestbed;
 before(async () => {
-  const users = ['filtered', 'marked', 'moved', 'interrupted', 'unreadable', 'unmovable'];
+  const users = ['filtered', 'marked', 'moved', 'interrupted', 'unmovable'];
   bed = await startAppTestbed({ users });
 });
 after(() => bed.stop());
@@ -76,20 +76,6 @@ test('with unmatchedMails=markRead the others are marked as read, sent nowhere, 
   const { mails: found } = JSON.parse(answer.text());
   assert.equal(found.length, 1);
   assert.deepEqual([found[0].outcome, found[0].reason], ['left-out', 'filters']);
-});
-
-test('a mail that the server can not read is named, though the filter can not be asked about it', async () => {
-  const mails = [1, 2, 3].map((n) => mailFrom('ann@example.com', `order ${n}`));
-  const filter = { subjectFilter: 'order', unmatchedMails: 'markRead' };
-  await bed.addMailbox('unreadable', 'IMAP', mails, filter);
-  const [, second] = await listMaildir(bed.dovecot.maildir('unreadable'));
-  assert.ok(second);
-  await chmod(second.file, 0);
-  const { lastStatus, lastError } = await bed.poll('unreadable');
-  assert.equal(lastStatus, 'failed');
-  assert.match(String(lastError), /^Mail 2 could not be fetched \(try 1 of 3;/);
-  assert.deepEqual(subjectsOf('unreadable'), ['order 1', 'order 3']);
-  assert.equal(await countUnsettled(bed, 'unreadable', 'IMAP'), 1);
 });
 
 test('moveToFolder: what was delivered is read and moved, into a folder made for it; what a rule leaves out stays', async () => {

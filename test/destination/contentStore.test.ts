@@ -71,8 +71,8 @@ function partOf(content: Content): PartMessage {
   return message;
 }
 
-test('what may fit a message stays in memory, one byte more goes to a blob', async () => {
-  const { store, assertHolds } = await bed();
+test('what may fit a message stays in memory, one byte more goes to a blob, and neither makes a folder', async () => {
+  const { store, spillFolder, assertHolds } = await bed();
   for (const [size, kind] of [
     [0, 'bytes'],
     [99, 'bytes'],
@@ -84,6 +84,7 @@ test('what may fit a message stays in memory, one byte more goes to a blob', asy
     assert.equal(put.kind, kind, `${size} bytes`);
     await assertHolds(put, bytes);
   }
+  assert.equal(existsSync(spillFolder), false);
   await store.dispose();
 });
 
@@ -121,13 +122,6 @@ test('many small parts of one mail do not stay in memory together, and their fil
   assert.equal(statSync(spillFolder).mode & 0o077, 0);
   await store.dispose();
   assert.equal(existsSync(spillFolder), false);
-});
-
-test('a mail that needs no file makes no folder', async () => {
-  const { store, spillFolder } = await bed();
-  await store.put(bytesOf(100));
-  assert.equal(existsSync(spillFolder), false);
-  await store.dispose();
 });
 
 test('content that outgrows its file moves on to a blob and leaves no file', async () => {
@@ -205,14 +199,6 @@ test('content that proved too large for a message moves to a blob from memory an
   await store.dispose();
 });
 
-test('an upload that fails says so, and leaves nothing', async () => {
-  const gone = await startAzurite();
-  const { store } = await bed({ at: gone });
-  await gone.stop();
-  assert.equal((await failureOf(store.put(bytesOf(101)))).reason, 'storage');
-  await store.dispose();
-});
-
 /** The files below `path` that this process has open. */
 function openFiles(path: string): string[] {
   return readdirSync('/proc/self/fd').flatMap((descriptor) => {
@@ -226,7 +212,7 @@ function openFiles(path: string): string[] {
   });
 }
 
-test('content whose upload fails on its way from a file leaves no file open', async () => {
+test('an upload that fails says so, and leaves no file open where it was on its way from one', async () => {
   const gone = await startAzurite();
   const { store, spillFolder } = await bed({ at: gone, maxInlineBytes: 600_000, memory: fixedMemory(0) });
   await gone.stop();
@@ -234,6 +220,7 @@ test('content whose upload fails on its way from a file leaves no file open', as
   await writer.write(bytesOf(600_000));
   assert.equal(openFiles(spillFolder).length, 1);
   await assert.rejects(async () => await writer.write(bytesOf(1)));
+  assert.equal((await failureOf(store.put(bytesOf(600_001)))).reason, 'storage');
   await writer.abort();
   assert.deepEqual(openFiles(spillFolder), []);
   await store.dispose();

@@ -53,11 +53,6 @@ async function atTransfers(count: number, act: () => void): Promise<void> {
   act();
 }
 
-test('the wire gets nothing of a run whose fence is closed', async () => {
-  assert.ok((await failureOf(sender.send(messageOf(bytesOf(10)), noMore))) instanceof FencedOff);
-  assert.equal(queue.transfers, 0);
-});
-
 test('it is asked when the message leaves, not when it was given', async () => {
   const fence = closingFence();
   const sending = failureOf(sender.send(messageOf(bytesOf(10)), fence));

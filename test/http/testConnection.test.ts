@@ -12,8 +12,7 @@ let thief: Listening;
 let stolen = '';
 
 before(async () => {
-  const settings = { MAILBOX_PW: 'a secret of another', MAILBOX_OTHER_PW: 'one more' };
-  bed = await startAppTestbed({ users: ['anna', 'bert', 'carl'], settings });
+  bed = await startAppTestbed({ users: ['anna', 'bert', 'carl'] });
   api = await openApi(bed.host);
   // Answers as a POP3 server does until it has the password.
   const server = createServer((socket) => {
@@ -176,20 +175,6 @@ test('a stored password is used for a test of the same server, and never sent to
   assert.equal(stolen, '');
   assert.equal((await outcome('held', { ...elsewhere, password: 'typed' })).ok, false);
   assert.match(stolen, /PASS typed/);
-});
-
-test('an app setting is used only where the saved connection has it sent already', async () => {
-  const { password: _, ...columns } = mailboxColumns(bed.dovecot, 'POP3', 'bert');
-  const own = { ...columns, passwordSetting: 'MAILBOX_PW' };
-  stolen = '';
-  const elsewhere = { ...own, port: thief.port };
-  assert.match(String(sentences(await run('new', elsewhere)).passwordSetting), /save the connection first/);
-  await bed.addConnection('setting', own);
-  for (const body of [elsewhere, { ...own, passwordSetting: 'MAILBOX_OTHER_PW' }]) {
-    assert.deepEqual(Object.keys(sentences(await run('setting', body))), ['passwordSetting']);
-  }
-  assert.equal(stolen, '');
-  assert.match(String((await outcome('setting', own)).error), /login .* was refused/);
 });
 
 test('all that is described of it was seen', () => {

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { createStorage } from '../../shared/app/storage.ts';
+import { route } from '../../shared/http/router.ts';
 import type { MailLine } from '../../shared/journal/lines.ts';
 import { type AppTestbed, queueName, startAppTestbed } from '../app/testbed.ts';
 import { mailLine } from '../journal/storage.ts';
-import { undeliveredMail } from '../undelivered/storage.ts';
+import { openStorage, undeliveredMail } from '../undelivered/storage.ts';
 import { type Api, list, type Operation, object, openApi } from './api.ts';
+import { dependenciesWith, requestOf } from './dependencies.ts';
 import { writeJournal } from './writeJournal.ts';
 
 let bed: AppTestbed;
@@ -145,6 +147,22 @@ test('a mail that is given up is gone, with its blobs, and the journal says so',
   assert.deepEqual(await outcome(), ['given-up']);
   const blobs = await storage().container('email-undelivered');
   for await (const { name } of blobs.listBlobsFlat()) assert.ok(!name.startsWith(id), name);
+});
+
+test('a mail that is delivered while it is looked at is not found; one whose parts can not be read is there', async (t) => {
+  const storage = await openStorage(bed.azurite);
+  await storage.store.store(undeliveredMail(['x']));
+  const { id = '' } = (await storage.newest()) ?? {};
+  const dependencies = dependenciesWith({ undelivered: async () => storage.store });
+  const read = () => route('undelivered', requestOf('GET', { id }), dependencies);
+  const readParts = storage.parts.read.bind(storage.parts);
+  await storage.undelivered.deleteBlob(`${id}/mail.json`);
+  await assert.rejects(read(), /404.* while reading the heads of an undelivered mail/);
+  t.mock.method(storage.parts, 'read', async (of: string) => {
+    await storage.store.remove(of);
+    return await readParts(of);
+  });
+  assert.equal((await read()).status, 404);
 });
 
 test('all that is described of these calls was seen', () => {

@@ -188,11 +188,6 @@ test('a failed mail leaves one line, and so does its failed run; the host has th
   }
 });
 
-test('nothing that is sent holds a password or what a mail says', () => {
-  const everything = JSON.stringify(ingestion.envelopes);
-  assert.doesNotMatch(everything, /correct horse|guess|Hello|number \d/);
-});
-
 test('each message carries the trace context of its push, so that a consumer goes on in the same trace', () => {
   const { root, spans } = traceOf('anna');
   const pushes = new Set(

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { lazyTelemetry } from '../../shared/app/telemetry.ts';
-import type { Content } from '../../shared/mail/mail.ts';
 import { buildMessages } from '../../shared/message/message.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import { noTelemetry } from '../../shared/telemetry/telemetry.ts';
-import { mail } from '../destination/support.ts';
+import { contentOf, mail } from '../destination/support.ts';
 
 function settingsWith(connectionString: string | undefined) {
   const read = readSettings({
@@ -40,8 +38,7 @@ test('a connection string that the exporter refuses costs telemetry, a line of l
 });
 
 test('the trace is in the message by both names, and changes neither its id nor what else it says', () => {
-  const bytes = Buffer.from('Hello');
-  const content: Content = { kind: 'bytes', bytes, sizeBytes: 5, sha256: hash('sha256', bytes, 'hex') };
+  const content = contentOf(Buffer.from('Hello'));
   const part = { kind: 'body', contentType: 'text/plain', fileName: 'body.txt', content } as const;
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
   const [traced] = buildMessages(mail, { envelope: {}, parts: [part] }, 'none', traceparent);

@@ -296,18 +296,13 @@ test('the journal is written to the end before a tick ends', async () => {
   assert.equal(written, 3);
 });
 
-test('one mail that failed again is counted as one', async () => {
-  const { storage } = await bed.withDueMail(['x']);
+test('one mail that failed again is logged as one, and nothing of its content or envelope', async () => {
+  const { storage } = await bed.withDueMail(['secret body']);
   const { log, lines } = recordingLog();
   await bed.tick(storage, { log, destinations: refusing });
   assert.match(lines.join('\n'), /^warn 1 undelivered mail for queue \S+ failed again: /m);
-});
-
-test('nothing of a mail’s content or envelope gets into the log', async () => {
-  const { storage } = await bed.withDueMail(['secret body']);
   passMinutes(storage, 200 * 60);
-  const { log, lines } = recordingLog();
   await bed.tick(storage, { log, destinations: refusing });
-  assert.ok(lines.length > 0);
+  assert.ok(lines.some((line) => line.startsWith('error')));
   assert.doesNotMatch(lines.join('\n'), /Order 17|secret|example\.com/);
 });
