@@ -10,12 +10,11 @@ import { startAzurite } from '../testbed/azurite.ts';
 import { startHost } from '../testbed/host/host.ts';
 import { listening } from '../testbed/listening.ts';
 import { seedMaildir } from '../testbed/seed.ts';
-import { mainFile, queueName, startMailParts } from './testbed.ts';
+import { mainFile, queueName, schedules, startMailParts } from './testbed.ts';
 
 const coldStart = join(import.meta.dirname, '..', 'bench', 'coldStart.cjs');
 const serviceBus = 'Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key';
 const offline = { main: mainFile, storageConnectionString: 'UseDevelopmentStorage=true' };
-const schedules = { POLL_SCHEDULE: '0 * * * * *', RETRY_SCHEDULE: '30 * * * * *' };
 
 test('the bundle registers exactly the functions of the contract, with their bindings', async () => {
   const host = await startHost({ ...offline, env: schedules });

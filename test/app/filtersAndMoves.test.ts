@@ -8,7 +8,7 @@ import { type AppTestbed, asPerson, queueName, startAppTestbed } from './testbed
 
 let bed: AppTestbed;
 before(async () => {
-  const users = ['filtered', 'marked', 'moved', 'interrupted', 'unmovable'];
+  const users = ['filtered', 'moved', 'interrupted', 'unmovable'];
   bed = await startAppTestbed({ users });
 });
 after(() => bed.stop());
@@ -60,22 +60,6 @@ test('only mails that every filter takes are picked up; the others stay unread, 
   await bed.setColumns('filtered', { subjectFilter: 'hello' });
   assert.equal((await bed.poll('filtered')).lastMailCount, 1);
   assert.ok(subjectsOf('filtered').includes('Hello'));
-});
-
-test('with unmatchedMails=markRead the others are marked as read, sent nowhere, and in the journal', async () => {
-  const mails = ['wanted', 'unwanted'].map((subject) => mailFrom('ann@example.com', subject));
-  const filter = { subjectFilter: '!unwanted', unmatchedMails: 'markRead' };
-  await bed.addMailbox('marked', 'IMAP', mails, filter);
-  const state = await bed.poll('marked');
-  assert.equal(state.lastError, '');
-  assert.equal(state.lastMailCount, 1);
-  assert.deepEqual(subjectsOf('marked'), ['wanted']);
-  assert.equal(await countUnsettled(bed, 'marked', 'IMAP'), 0);
-  const query = { connection: 'marked', q: 'unwanted' };
-  const answer = await bed.host.invokeHttp('GET /api/mails', { query });
-  const { mails: found } = JSON.parse(answer.text());
-  assert.equal(found.length, 1);
-  assert.deepEqual([found[0].outcome, found[0].reason], ['left-out', 'filters']);
 });
 
 test('moveToFolder: what was delivered is read and moved, into a folder made for it; what a rule leaves out stays', async () => {

@@ -9,7 +9,7 @@ import {
 } from '../mailbox/pop3/scriptedServer.ts';
 import { type ReliabilityBed, startReliabilityBed } from '../reliability/bed.ts';
 import { bodiesOf } from './arrived.ts';
-import { queueName } from './testbed.ts';
+import { queueName, serverColumns } from './testbed.ts';
 
 let bed: ReliabilityBed;
 before(async () => {
@@ -25,10 +25,7 @@ const arrived = (name: string) => bodiesOf(bed.broker.queue(queueName).messages,
 async function addServer(t: TestContext, name: string, script: Script = {}): Promise<ScriptedServer> {
   const server = await startScriptedServer({ mails, ...script });
   t.after(() => server.stop());
-  await bed.connections.upsertEntity({
-    ...{ partitionKey: 'acme', rowKey: name, hostType: 'POP3', host: '127.0.0.1', port: server.port },
-    ...{ useSsl: false, username: 'anna', password: 'pass-7391-word' },
-  });
+  await bed.addConnection(name, serverColumns('POP3', server.port));
   return server;
 }
 

@@ -12,6 +12,7 @@ import { seedMaildir } from '../testbed/seed.ts';
 export const mainFile = join(import.meta.dirname, '..', '..', 'dist', 'main.cjs');
 export const queueName = 'email-inbound';
 export const password = 'correct horse 7 Battery';
+export const schedules = { POLL_SCHEDULE: '0 * * * * *', RETRY_SCHEDULE: '30 * * * * *' };
 export const protocols = ['IMAP', 'POP3'] as const;
 export type Protocol = (typeof protocols)[number];
 
@@ -146,8 +147,7 @@ export function hostOptions(
   const env = {
     AzureWebJobsStorage: azurite.connectionString,
     ServiceBusConnection: broker.connectionString,
-    POLL_SCHEDULE: '0 * * * * *',
-    RETRY_SCHEDULE: '30 * * * * *',
+    ...schedules,
     ...settings,
   };
   return { main: mainFile, storageConnectionString: azurite.connectionString, env };

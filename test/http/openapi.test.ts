@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { configColumnNames, isSecretColumn } from '../../shared/connection/columns.ts';
-import { mainFile } from '../app/testbed.ts';
+import { mainFile, schedules } from '../app/testbed.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import { type Api, object, openApi } from './api.ts';
 
@@ -17,8 +17,7 @@ before(async () => {
     storageConnectionString: nowhere,
     env: {
       AzureWebJobsStorage: nowhere,
-      POLL_SCHEDULE: '0 * * * * *',
-      RETRY_SCHEDULE: '30 * * * * *',
+      ...schedules,
       ServiceBusConnection:
         'Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=YQ==;UseDevelopmentEmulator=true;',
     },

@@ -139,19 +139,16 @@ test('a refusal names client, code and remedy, never the secret', async (context
   });
 });
 
-test('the error code is read even beside a WWW-Authenticate challenge', async (context) => {
-  const { message } = await refusal(context, (response) =>
-    sendJson(response, 401, { error: 'invalid_client' }, { 'www-authenticate': 'Basic realm="tokens"' }),
-  );
-  assert.match(message, /refused client client-1: invalid_client\./);
-});
-
-test('a refusal that comes with HTTP 200 is one, as Zoho gives it', async (context) => {
-  const { message } = await refusal(context, (response) =>
-    sendJson(response, 200, { error: 'invalid_client' }),
-  );
-  assert.match(message, /refused client client-1: invalid_client\. Check oauth2ClientId/);
-});
+for (const [how, status, headers] of [
+  ['beside a WWW-Authenticate challenge', 401, { 'www-authenticate': 'Basic realm="tokens"' }],
+  ['where it comes with HTTP 200, as Zoho gives it', 200, {}],
+] as const) {
+  test(`the error code of a refusal is read even ${how}`, async (context) => {
+    const body = { error: 'invalid_client' };
+    const { message } = await refusal(context, (response) => sendJson(response, status, body, headers));
+    assert.match(message, /refused client client-1: invalid_client\. Check oauth2ClientId/);
+  });
+}
 
 test('each kind of refusal says what to do', async (context) => {
   const cases: [object, RegExp][] = [

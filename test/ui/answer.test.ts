@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { mainFile } from '../app/testbed.ts';
+import { mainFile, schedules } from '../app/testbed.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import type { HttpAnswer } from '../testbed/host/http.ts';
 
@@ -13,10 +13,7 @@ before(async () => {
   host = await startHost({
     main: mainFile,
     storageConnectionString: 'UseDevelopmentStorage=true',
-    env: {
-      POLL_SCHEDULE: '0 * * * * *',
-      RETRY_SCHEDULE: '30 * * * * *',
-    },
+    env: schedules,
   });
   answer = await host.invokeHttp('GET /api/ui');
 });
