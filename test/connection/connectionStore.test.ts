@@ -8,19 +8,13 @@ import { openConnectionStore } from '../../shared/connection/connectionStore.ts'
 function watchedStore() {
   const bodies: string[] = [];
   const credential = new AzureNamedKeyCredential('acme', 'YQ==');
-  const table = new TableClient('https://acme.table.core.windows.net', 'EmailConnections', credential, {
-    additionalPolicies: [
-      {
-        position: 'perCall',
-        policy: {
-          name: 'watch',
-          async sendRequest(request) {
-            bodies.push(String(request.body));
-            return { request, status: 204, headers: createHttpHeaders() };
-          },
-        },
-      },
-    ],
+  const table = new TableClient('https://acme.table.core.windows.net', 'EmailConnections', credential);
+  table.pipeline.addPolicy({
+    name: 'watch',
+    async sendRequest(request) {
+      bodies.push(String(request.body));
+      return { request, status: 204, headers: createHttpHeaders() };
+    },
   });
   return { store: openConnectionStore(table), bodies };
 }

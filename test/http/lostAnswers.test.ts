@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import type { PipelinePolicy } from '@azure/core-rest-pipeline';
 import { RestError, TableClient } from '@azure/data-tables';
 import { openConnectionStore } from '../../shared/connection/connectionStore.ts';
 import { deleteConnection, putConnection } from '../../shared/http/connections.ts';
@@ -18,26 +19,23 @@ let losses = 0;
 let meanwhile: (() => Promise<unknown>) | undefined;
 
 function openTable(): TableClient {
-  return TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
+  const table = TableClient.fromConnectionString(azurite.connectionString, 'EmailConnections', {
     allowInsecureConnection: true,
     retryOptions: { maxRetries: 2, retryDelayInMs: 10, maxRetryDelayInMs: 20 },
-    additionalPolicies: [
-      {
-        position: 'perRetry',
-        policy: {
-          name: 'loseAnswers',
-          async sendRequest(request, next) {
-            const response = await next(request);
-            if (request.method === 'GET' || request.url.endsWith('/Tables') || losses === 0) return response;
-            losses -= 1;
-            await meanwhile?.();
-            meanwhile = undefined;
-            throw new RestError('socket hang up', { code: 'ECONNRESET', request });
-          },
-        },
-      },
-    ],
   });
+  const loseAnswers: PipelinePolicy = {
+    name: 'loseAnswers',
+    async sendRequest(request, next) {
+      const response = await next(request);
+      if (request.method === 'GET' || request.url.endsWith('/Tables') || losses === 0) return response;
+      losses -= 1;
+      await meanwhile?.();
+      meanwhile = undefined;
+      throw new RestError('socket hang up', { code: 'ECONNRESET', request });
+    },
+  };
+  table.pipeline.addPolicy(loseAnswers, { afterPhase: 'Retry' });
+  return table;
 }
 
 const key = { customer: 'acme', connection: 'orders' };
