@@ -34,7 +34,6 @@ export function seededRandom(seed: number): Random {
 }
 
 export type Made = Omit<SampleMail, 'name'>;
-export type Maker = (random: Random, index: number) => Made;
 
 const words = 'order invoice pallet of the for with delivered Bremen Łódź naïve 42 € 100 – ready'.split(' ');
 

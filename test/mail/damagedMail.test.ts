@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { seededRandom } from './build.ts';
 import { base64Lines, quotedPrintable } from './encode.ts';
 import { applyDamage, damageKinds, damageTexts, findLost, tokenMail } from './law.ts';
-import { cut, places, seen, split, splitInBlocks } from './support.ts';
+import { cut, places, seen, split, splitInPieces } from './support.ts';
 
 describe('the parser', () => {
   test('never throws and loses no mail, whatever comes', async () => {
@@ -46,7 +46,7 @@ describe('the parser', () => {
       fc.asyncProperty(mail, places, async (source, at) => {
         const whole = await split(source);
         assert.ok(whole.parts.length > 0);
-        assert.deepEqual(seen(await splitInBlocks(cut(source, at), 1)), seen(whole));
+        assert.deepEqual(seen(await splitInPieces(cut(source, at))), seen(whole));
       }),
       { numRuns: 1500 },
     );
@@ -94,9 +94,7 @@ describe('the parser', () => {
         const source = Buffer.from(
           `Subject: x\r\nContent-Type: multipart/mixed; boundary="==b"\r\n\r\n${parts.join('')}--==b--\r\n`,
         );
-        const mail = seen(await splitInBlocks(cut(source, at), 1)).filter(
-          (part) => part.kind === 'attachment',
-        );
+        const mail = seen(await splitInPieces(cut(source, at))).filter((part) => part.kind === 'attachment');
         assert.deepEqual(
           mail.map((part) => part.bytes),
           attachments.map(({ bytes }) => Buffer.from(bytes)),

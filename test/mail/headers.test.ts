@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseStructured } from '../../shared/mail/header.ts';
-import { body, head, lines, seen, shown, split, splitInBlocks } from './support.ts';
+import { body, head, lines, seen, shown, split, splitInPieces } from './support.ts';
 
 const mixed = `${head}Content-Type: multipart/mixed; boundary=o\r\n`;
 const pdf = 'attachment application/pdf invoice.pdf "%PDF-1.4\\n"';
@@ -17,10 +17,7 @@ const pdfPart = lines(
 async function parts(mail: string): Promise<string[]> {
   const source = Buffer.from(mail, 'latin1');
   const whole = await split(source);
-  const cut = await splitInBlocks(
-    Array.from(source, (byte) => Buffer.of(byte)),
-    1,
-  );
+  const cut = await splitInPieces(Array.from(source, (byte) => Buffer.of(byte)));
   assert.deepEqual(shown(cut), shown(whole));
   if (shown(whole)[0] === 'raw') assert.ok(seen(whole)[0]?.bytes.equals(source));
   return shown(whole);

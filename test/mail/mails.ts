@@ -1,8 +1,7 @@
-import * as attachmentMails from './attachmentMails.ts';
-import { type Maker, type SampleMail, seededRandom } from './build.ts';
-import * as textMails from './textMails.ts';
+import { type SampleMail, seededRandom } from './build.ts';
+import * as makers from './makers.ts';
 
-export type { SampleAttachment, SampleMail } from './build.ts';
+export type { SampleMail } from './build.ts';
 
 /**
  * Varied mails, the same ones for the same seed. They pass a mail server unchanged: CRLF, no NUL, and
@@ -10,10 +9,9 @@ export type { SampleAttachment, SampleMail } from './build.ts';
  */
 export function sampleMails(count: number, seed: number): SampleMail[] {
   const random = seededRandom(seed);
+  const all = Object.values(makers);
   return Array.from({ length: count }, (_, index) => {
-    const make = makers[index % makers.length] ?? textMails.plainText;
+    const make = all[index % all.length] ?? makers.plainText;
     return { ...make(random, index), name: `${index}-${make.name}` };
   });
 }
-
-const makers: readonly Maker[] = [...Object.values(textMails), ...Object.values(attachmentMails)];

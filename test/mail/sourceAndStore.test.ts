@@ -5,7 +5,7 @@ import type { ContentStore, MailSource } from '../../shared/mail/mail.ts';
 import { splitMail } from '../../shared/mail/splitMail.ts';
 import { base64Lines } from './encode.ts';
 import { memoryStore } from './memoryStore.ts';
-import { defaultRules, lines, sourceOf, splitInBlocks } from './support.ts';
+import { defaultRules, lines, sourceOf, splitInPieces } from './support.ts';
 
 const head = lines('From: a@example.com', 'Subject: hostile', 'Message-ID: <1@x>');
 
@@ -45,17 +45,14 @@ describe('what fails outside the mail', () => {
     test(`a store that fails at ${failing} is the caller’s to handle, and its writers are aborted`, async () => {
       const { store, aborted } = failingStore(failing);
       const pieces = [Buffer.from(source.slice(0, 200_000)), Buffer.from(source.slice(200_000))];
-      await assert.rejects(splitInBlocks(pieces, 1, {}, store), (error) => error === storageFailure);
+      await assert.rejects(splitInPieces(pieces, {}, store), (error) => error === storageFailure);
       assert.equal(aborted(), 1);
     });
   }
 
   test('a store that fails to keep a small part, or the raw mail', async () => {
     for (const mail of [source, 'raw'])
-      await assert.rejects(
-        splitInBlocks([Buffer.from(mail)], 1, {}, failingStore('put').store),
-        storageFailure,
-      );
+      await assert.rejects(splitInPieces([Buffer.from(mail)], {}, failingStore('put').store), storageFailure);
   });
 
   test('a source that breaks off', async () => {

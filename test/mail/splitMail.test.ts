@@ -12,7 +12,7 @@ import {
   seen,
   shown,
   split,
-  splitInBlocks,
+  splitInPieces,
 } from './support.ts';
 
 describe('varied mails', () => {
@@ -43,14 +43,14 @@ describe('however the mail is cut into pieces', () => {
     test(`${name} gives the same parts at every split`, async () => {
       const whole = seen(await split(source));
       for (let at = 1; at < source.length; at++) {
-        const mail = await splitInBlocks([source.subarray(0, at), source.subarray(at)], 1);
+        const mail = await splitInPieces([source.subarray(0, at), source.subarray(at)]);
         assert.deepEqual(seen(mail), whole, `split at ${at}`);
       }
     });
 
     test(`${name} gives the same parts byte by byte`, async () => {
       const bytes = Array.from(source, (byte) => Buffer.of(byte));
-      assert.deepEqual(seen(await splitInBlocks(bytes, 1)), seen(await split(source)));
+      assert.deepEqual(seen(await splitInPieces(bytes)), seen(await split(source)));
     });
   }
 
@@ -65,7 +65,7 @@ describe('however the mail is cut into pieces', () => {
           pieces.push(source.subarray(at, at + length));
           at += length;
         }
-        assert.deepEqual(seen(await splitInBlocks(pieces, 1)), whole, name);
+        assert.deepEqual(seen(await splitInPieces(pieces)), whole, name);
       }
     }
   });

@@ -56,13 +56,13 @@ export function seen(mail: SplitMail): SeenPart[] {
   });
 }
 
-export async function splitInBlocks(
+/** In blocks as small as the pieces. */
+export async function splitInPieces(
   pieces: readonly Buffer[],
-  blockBytes: number,
   rules: Partial<SplitRules> = {},
   store: ContentStore = memoryStore(),
 ): Promise<SplitMail> {
-  return splitMail(sourceOf(...pieces), { ...defaultRules, ...rules }, store, { blockBytes });
+  return splitMail(sourceOf(...pieces), { ...defaultRules, ...rules }, store, { blockBytes: 1 });
 }
 
 /** Text with its lines ended by CRLF, as on the wire. */
