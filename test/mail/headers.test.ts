@@ -23,113 +23,110 @@ async function parts(mail: string): Promise<string[]> {
   return shown(whole);
 }
 
-describe('a header that is none', () => {
-  const kinds: [string, string, string[]][] = [
-    [
-      'a separator line with blanks',
-      `${head} \t\r\nOrder: ten\r\nThank you.\r\n`,
-      [body('Order: ten\nThank you.\n')],
-    ],
-    [
-      'a separator line with blanks, and a text that is indented',
-      `${head} \r\n  Order: ten\r\n\r\nThank you.\r\n`,
-      ['raw'],
-    ],
-    [
-      'separator lines with blanks, also in the text',
-      `${head} \r\nOrder: ten\r\n \r\n  Thank you.\r\n \r\n \r\nAnna\r\n`,
-      [body('Order: ten\n \n  Thank you.\n \n \nAnna\n')],
-    ],
-    [
-      'a folded line of white space within a field',
-      `Received: x\r\n \r\n by y\r\n${head}\r\ntext`,
-      [body('text')],
-    ],
-    ['a folded line of white space at its end', `${head} \r\n\r\n indented`, [body(' indented')]],
-    [
-      'no separator line',
-      `${head}Order 4711: ten\r\nThank you.\r\n`,
-      [body('Order 4711: ten\nThank you.\n')],
-    ],
-    ['no separator, and a text that looks like a field', `${head}Total: 10\r\nThank you.\r\n`, ['raw']],
-    [
-      'text, then an empty line',
-      `${head}Dear all,\r\n\r\nThank you.\r\n`,
-      [body('Dear all,\n\nThank you.\n')],
-    ],
-    [
-      'a forwarded header in the text',
-      `${head}Hello\r\nFrom: b@c\r\nSubject: y\r\n\r\nz\r\n`,
-      [body('Hello\nFrom: b@c\nSubject: y\n\nz\n')],
-    ],
-    ['CR CR LF', `${head}\r\ntext\r\n`.replaceAll('\r\n', '\r\r\n'), ['raw']],
-    ['lone CR', `${head}\r\ntext\r\n`.replaceAll('\r\n', '\r'), ['raw']],
-    [
-      'a folded line of white space only',
-      `Subject: x\r\n \r\nContent-Type: text/html\r\n\r\n<p>y`,
-      ['body text/html; charset=utf-8 body.html "<p>y"'],
-    ],
-    [
-      'a broken continuation',
-      `Subject: x\r\ngoes on here\r\nContent-Type: text/html\r\n\r\n<p>y`,
-      ['body text/html; charset=utf-8 body.html "<p>y"'],
-    ],
-    [
-      'a parameter without its indentation',
-      `${head}Content-Type: application/pdf;\r\nname="a.pdf"\r\n\r\nx`,
-      ['attachment application/pdf a.pdf "x"'],
-    ],
-    [
-      'a line of an old Exchange on top',
-      `Microsoft Mail Internet Headers Version 2.0\r\n${head}\r\nx`,
-      [body('x')],
-    ],
-    [
-      'no separator, and a line of text that looks like a field behind another',
-      `${head}Order 4711\r\nDate: tomorrow\r\n\r\nThanks\r\n`,
-      ['raw'],
-    ],
-    [
-      'no separator, and text that looks like fields up to the end',
-      `${head}Article: 4711\r\nPieces: 10\r\n`,
-      ['raw'],
-    ],
-    [
-      'no separator, and an address in front',
-      `${head}https://example.com/4711\r\n\r\nThanks`,
-      [body('https://example.com/4711\n\nThanks')],
-    ],
-    [
-      'no separator, and a time in front',
-      `${head}10:30 we meet\r\n\r\nThanks`,
-      [body('10:30 we meet\n\nThanks')],
-    ],
-    [
-      'no separator behind a subject that ends in a comma',
-      `From: a@b\r\nSubject: Dear all,\r\nten pieces\r\nThanks`,
-      [body('ten pieces\nThanks')],
-    ],
-    ['addresses without their indentation', `Subject: x\r\nTo: a@b,\r\nc@d\r\n\r\ntext`, [body('text')]],
-    [
-      'no separator behind addresses that end in a comma',
-      `Subject: x\r\nTo: a@b,\r\nOrder 4711\r\nThanks`,
-      ['raw'],
-    ],
-    ['nothing behind it', `${head}X-Own: y\r\n`, [body('')]],
-    [
-      'a boundary without its indentation',
-      `${head}Content-Type: multipart/mixed;\r\nboundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n`,
-      [pdf],
-    ],
-    ['an empty line on top', `\r\n${head}Content-Type: text/html\r\n\r\n<p>x`, ['raw']],
-    ['empty lines on top', `\r\n\n${head}`, ['raw']],
-    ['an empty line on top of text', `\r\nPriority: high\r\nhello\r\n`, [body('Priority: high\nhello\n')]],
-    ['text on top', `Dear all,\r\nhello\r\n${head}\r\nx`, ['raw']],
-    ['an mbox line on top', `From a@b Mon Nov  2 10:00:00 2026\r\n${head}\r\nx`, [body('x')]],
-  ];
-  for (const [name, mail, expected] of kinds) {
+/** A test for each of these mails, by its name: these are its parts. */
+function testEach(mails: Readonly<Record<string, string>>, expected: readonly string[]): void {
+  for (const [name, mail] of Object.entries(mails))
     test(name, async () => assert.deepEqual(await parts(mail), expected));
-  }
+}
+
+describe('a header that is none', () => {
+  const withPdf = (part: string) => `${mixed}\r\n${part}--o\r\n${pdfPart}--o--\r\n`;
+  const sentRaw: Record<string, string> = {
+    'a separator line with blanks, and a text that is indented': `${head} \r\n  Order: ten\r\n\r\nThank you.\r\n`,
+    'no separator, and a text that looks like a field': `${head}Total: 10\r\nThank you.\r\n`,
+    'CR CR LF': `${head}\r\ntext\r\n`.replaceAll('\r\n', '\r\r\n'),
+    'lone CR': `${head}\r\ntext\r\n`.replaceAll('\r\n', '\r'),
+    'no separator, and a line of text that looks like a field behind another': `${head}Order 4711\r\nDate: tomorrow\r\n\r\nThanks\r\n`,
+    'no separator, and text that looks like fields up to the end': `${head}Article: 4711\r\nPieces: 10\r\n`,
+    'no separator behind addresses that end in a comma': `Subject: x\r\nTo: a@b,\r\nOrder 4711\r\nThanks`,
+    'an empty line on top': `\r\n${head}Content-Type: text/html\r\n\r\n<p>x`,
+    'empty lines on top': `\r\n\n${head}`,
+    'of a part whose text looks like fields': withPdf(
+      lines('--o', 'Order: 4711', 'Pieces: 10', '', 'Thanks'),
+    ),
+    'of a part whose text looks like a field up to the end': withPdf(
+      lines('--o', 'Content-Type: text/plain', 'Order: 4711'),
+    ),
+    'of an encoded part without its empty line': withPdf(
+      lines('--o', 'Content-Type: image/png', 'Content-Transfer-Encoding: base64', 'some words', 'AAAA'),
+    ),
+    'text on top': `Dear all,\r\nhello\r\n${head}\r\nx`,
+  };
+  const read: Record<string, [mail: string, ...parts: string[]]> = {
+    'a separator line with blanks': [
+      `${head} \t\r\nOrder: ten\r\nThank you.\r\n`,
+      body('Order: ten\nThank you.\n'),
+    ],
+    'separator lines with blanks, also in the text': [
+      `${head} \r\nOrder: ten\r\n \r\n  Thank you.\r\n \r\n \r\nAnna\r\n`,
+      body('Order: ten\n \n  Thank you.\n \n \nAnna\n'),
+    ],
+    'a folded line of white space within a field': [
+      `Received: x\r\n \r\n by y\r\n${head}\r\ntext`,
+      body('text'),
+    ],
+    'a folded line of white space at its end': [`${head} \r\n\r\n indented`, body(' indented')],
+    'no separator line': [`${head}Order 4711: ten\r\nThank you.\r\n`, body('Order 4711: ten\nThank you.\n')],
+    'text, then an empty line': [`${head}Dear all,\r\n\r\nThank you.\r\n`, body('Dear all,\n\nThank you.\n')],
+    'a forwarded header in the text': [
+      `${head}Hello\r\nFrom: b@c\r\nSubject: y\r\n\r\nz\r\n`,
+      body('Hello\nFrom: b@c\nSubject: y\n\nz\n'),
+    ],
+    'a folded line of white space only': [
+      `Subject: x\r\n \r\nContent-Type: text/html\r\n\r\n<p>y`,
+      'body text/html; charset=utf-8 body.html "<p>y"',
+    ],
+    'a broken continuation': [
+      `Subject: x\r\ngoes on here\r\nContent-Type: text/html\r\n\r\n<p>y`,
+      'body text/html; charset=utf-8 body.html "<p>y"',
+    ],
+    'a parameter without its indentation': [
+      `${head}Content-Type: application/pdf;\r\nname="a.pdf"\r\n\r\nx`,
+      'attachment application/pdf a.pdf "x"',
+    ],
+    'a line of an old Exchange on top': [
+      `Microsoft Mail Internet Headers Version 2.0\r\n${head}\r\nx`,
+      body('x'),
+    ],
+    'no separator, and an address in front': [
+      `${head}https://example.com/4711\r\n\r\nThanks`,
+      body('https://example.com/4711\n\nThanks'),
+    ],
+    'no separator, and a time in front': [
+      `${head}10:30 we meet\r\n\r\nThanks`,
+      body('10:30 we meet\n\nThanks'),
+    ],
+    'no separator behind a subject that ends in a comma': [
+      `From: a@b\r\nSubject: Dear all,\r\nten pieces\r\nThanks`,
+      body('ten pieces\nThanks'),
+    ],
+    'addresses without their indentation': [`Subject: x\r\nTo: a@b,\r\nc@d\r\n\r\ntext`, body('text')],
+    'nothing behind it': [`${head}X-Own: y\r\n`, body('')],
+    'a boundary without its indentation': [
+      `${head}Content-Type: multipart/mixed;\r\nboundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n`,
+      pdf,
+    ],
+    'an empty line on top of text': [`\r\nPriority: high\r\nhello\r\n`, body('Priority: high\nhello\n')],
+    'an mbox line on top': [`From a@b Mon Nov  2 10:00:00 2026\r\n${head}\r\nx`, body('x')],
+    'of a part without its empty line': [
+      withPdf(lines('--o', 'Content-Type: text/plain', 'Order 4711: ten', 'Thank you.')),
+      body('Order 4711: ten\nThank you.'),
+      pdf,
+    ],
+    'of a part that begins with the address of a page': [
+      withPdf(lines('--o', 'http://x/y', '', 'see')),
+      body('http://x/y\n\nsee'),
+      pdf,
+    ],
+    'of a part with fields of its own': [withPdf(lines('--o', 'X-Own: y', '', 'text')), body('text'), pdf],
+    'of a part that has none': [
+      withPdf(lines('--o', 'just text', 'and more')),
+      body('just text\nand more'),
+      pdf,
+    ],
+  };
+  testEach(sentRaw, ['raw']);
+  for (const [name, [mail, ...expected]] of Object.entries(read)) testEach({ [name]: mail }, expected);
 
   test('a byte order mark in front is no part of the first field', async () => {
     const mail = `\xef\xbb\xbfContent-Type: multipart/mixed; boundary=o\r\n${head}\r\n--o\r\n\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`;
@@ -139,148 +136,48 @@ describe('a header that is none', () => {
       'a@example.com',
     );
   });
-
-  const partKinds: [string, string, string[]][] = [
-    [
-      'of a part without its empty line',
-      lines('--o', 'Content-Type: text/plain', 'Order 4711: ten', 'Thank you.'),
-      [body('Order 4711: ten\nThank you.'), pdf],
-    ],
-    [
-      'of a part whose text looks like fields',
-      lines('--o', 'Order: 4711', 'Pieces: 10', '', 'Thanks'),
-      ['raw'],
-    ],
-    [
-      'of a part whose text looks like a field up to the end',
-      lines('--o', 'Content-Type: text/plain', 'Order: 4711'),
-      ['raw'],
-    ],
-    [
-      'of a part that begins with the address of a page',
-      lines('--o', 'http://x/y', '', 'see'),
-      [body('http://x/y\n\nsee'), pdf],
-    ],
-    ['of a part with fields of its own', lines('--o', 'X-Own: y', '', 'text'), [body('text'), pdf]],
-    ['of a part that has none', lines('--o', 'just text', 'and more'), [body('just text\nand more'), pdf]],
-    [
-      'of an encoded part without its empty line',
-      lines('--o', 'Content-Type: image/png', 'Content-Transfer-Encoding: base64', 'some words', 'AAAA'),
-      ['raw'],
-    ],
-  ];
-  for (const [name, part, expected] of partKinds) {
-    test(name, async () =>
-      assert.deepEqual(await parts(`${mixed}\r\n${part}--o\r\n${pdfPart}--o--\r\n`), expected),
-    );
-  }
 });
 
 describe('delimiters where nobody expects them', () => {
   const text = lines('Content-Type: text/plain', '', 'text');
-  const both = [body('text'), pdf];
-  const kinds: [string, string, string[]][] = [
-    ['right below the mail’s header', `${mixed}--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`, both],
-    [
-      'right below the mail’s header and a preamble',
-      `${mixed}This is a multi-part message.\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
-      both,
-    ],
-    [
-      'right below an inner header',
-      `${mixed}\r\n--o\r\nContent-Type: multipart/related; boundary=i\r\n--i\r\n${text}--i--\r\n--o\r\n${pdfPart}--o--\r\n`,
-      both,
-    ],
-    [
-      'below a part that is header only',
-      `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
-      both,
-    ],
-    [
-      'that are none, below a header that has no boundary',
-      `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n----\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`,
-      [body('----\ntext'), pdf],
-    ],
-    ['twice', `${mixed}\r\n--o\r\n--o\r\n${text}--o\r\n--o\r\n${pdfPart}--o--\r\n`, both],
-    [
-      'behind the close delimiter, with a header',
-      `${mixed}\r\n--o\r\n${text}--o--\r\n--o\r\n${pdfPart}--o--\r\n`,
-      both,
-    ],
-    [
-      'behind the close delimiter, with a header that has no end',
-      `${mixed}\r\n--o\r\n${text}--o--\r\n--o\r\nContent-Type: application/pdf\r\nTotal: 10\r\nsome words\r\n\r\nx\r\n--o--\r\n`,
-      ['raw'],
-    ],
-    [
-      'behind the close delimiter, with text',
-      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\nmore text\r\n`,
-      ['raw'],
-    ],
-    [
-      'behind the close delimiter, with text below an empty line',
-      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\nmore text\r\n`,
-      ['raw'],
-    ],
-    [
-      'behind the close delimiter, with nothing, and an epilogue',
-      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\n--o--\r\nepilogue\r\n`,
-      both,
-    ],
-    [
-      'of another multipart behind the close delimiter',
-      `${mixed}\r\n--o\r\n${text}--o--\r\n--i\r\n${pdfPart}--i--\r\n`,
-      ['raw'],
-    ],
-    ['at the very end, open and without a line end', `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o`, both],
-    [
-      'closing, with a footer glued to it',
-      `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--______\r\nfooter of a list\r\n`,
-      both,
-    ],
-    [
-      'closing a text, with a footer glued to it',
-      `${mixed}\r\n--o\r\n${pdfPart}--o\r\n${text}--o--______\r\nfooter of a list\r\n`,
-      ['raw'],
-    ],
-    [
-      'of a boundary that an attached mail has too',
-      `${mixed}\r\n--o\r\n${text}--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\nContent-Type: multipart/mixed;\r\n boundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n--o--\r\n`,
-      ['raw'],
-    ],
-    [
-      'with the blank at the end of its boundary',
-      `${head}Content-Type: multipart/mixed; boundary="o "\r\n\r\n--o \r\n${text}--o \r\n${pdfPart}--o --\r\n`,
-      both,
-    ],
-    [
-      'with more behind it, in front of the first part',
-      `${mixed}\r\nThis is a multi-part message.\r\n--o o\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
-      ['raw'],
-    ],
-    [
-      'with more behind it, between an inner multipart and the next part',
-      `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n${text}--i--\r\n--o;\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
-      ['raw'],
-    ],
-    [
-      'glued, but followed by another: a line of text',
-      `${mixed}\r\n--o\r\n\r\na\r\n--o--b\r\nc\r\n--o\r\n${pdfPart}--o--\r\n`,
-      [body('a\n--o--b\nc'), pdf],
-    ],
-    [
-      'of a boundary in quotes that are none, which it has, or has not',
-      `${head}Content-Type: multipart/mixed; boundary='o'\r\n\r\n--o\r\n${text}--'o'\r\n${pdfPart}--o--\r\n`,
-      both,
-    ],
-    [
-      'that begin with those of an outer one',
-      `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=o--x\r\n\r\n--o--x\r\n${text}--o--x--\r\n--o\r\n${pdfPart}--o--\r\n`,
-      both,
-    ],
-  ];
-  for (const [name, mail, expected] of kinds)
-    test(name, async () => assert.deepEqual(await parts(mail), expected));
+  const sentRaw: Record<string, string> = {
+    'behind the close delimiter, with a header that has no end': `${mixed}\r\n--o\r\n${text}--o--\r\n--o\r\nContent-Type: application/pdf\r\nTotal: 10\r\nsome words\r\n\r\nx\r\n--o--\r\n`,
+    'behind the close delimiter, with text': `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\nmore text\r\n`,
+    'behind the close delimiter, with text below an empty line': `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\nmore text\r\n`,
+    'of another multipart behind the close delimiter': `${mixed}\r\n--o\r\n${text}--o--\r\n--i\r\n${pdfPart}--i--\r\n`,
+    'closing a text, with a footer glued to it': `${mixed}\r\n--o\r\n${pdfPart}--o\r\n${text}--o--______\r\nfooter of a list\r\n`,
+    'of a boundary that an attached mail has too': `${mixed}\r\n--o\r\n${text}--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\nContent-Type: multipart/mixed;\r\n boundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n--o--\r\n`,
+    'with more behind it, in front of the first part': `${mixed}\r\nThis is a multi-part message.\r\n--o o\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
+    'with more behind it, between an inner multipart and the next part': `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n${text}--i--\r\n--o;\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
+  };
+  const giveBoth: Record<string, string> = {
+    'right below the mail’s header': `${mixed}--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
+    'right below the mail’s header and a preamble': `${mixed}This is a multi-part message.\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
+    'right below an inner header': `${mixed}\r\n--o\r\nContent-Type: multipart/related; boundary=i\r\n--i\r\n${text}--i--\r\n--o\r\n${pdfPart}--o--\r\n`,
+    'below a part that is header only': `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
+    twice: `${mixed}\r\n--o\r\n--o\r\n${text}--o\r\n--o\r\n${pdfPart}--o--\r\n`,
+    'behind the close delimiter, with a header': `${mixed}\r\n--o\r\n${text}--o--\r\n--o\r\n${pdfPart}--o--\r\n`,
+    'behind the close delimiter, with nothing, and an epilogue': `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n--o\r\n\r\n--o--\r\nepilogue\r\n`,
+    'at the very end, open and without a line end': `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o`,
+    'closing, with a footer glued to it': `${mixed}\r\n--o\r\n${text}--o\r\n${pdfPart}--o--______\r\nfooter of a list\r\n`,
+    'with the blank at the end of its boundary': `${head}Content-Type: multipart/mixed; boundary="o "\r\n\r\n--o \r\n${text}--o \r\n${pdfPart}--o --\r\n`,
+    'of a boundary in quotes that are none, which it has, or has not': `${head}Content-Type: multipart/mixed; boundary='o'\r\n\r\n--o\r\n${text}--'o'\r\n${pdfPart}--o--\r\n`,
+    'that begin with those of an outer one': `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=o--x\r\n\r\n--o--x\r\n${text}--o--x--\r\n--o\r\n${pdfPart}--o--\r\n`,
+  };
+  testEach(sentRaw, ['raw']);
+  testEach(giveBoth, [body('text'), pdf]);
+  testEach(
+    {
+      'that are none, below a header that has no boundary': `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n----\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`,
+    },
+    [body('----\ntext'), pdf],
+  );
+  testEach(
+    {
+      'glued, but followed by another: a line of text': `${mixed}\r\n--o\r\n\r\na\r\n--o--b\r\nc\r\n--o\r\n${pdfPart}--o--\r\n`,
+    },
+    [body('a\n--o--b\nc'), pdf],
+  );
 });
 
 describe('types and encodings', () => {
