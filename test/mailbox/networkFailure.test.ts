@@ -17,37 +17,32 @@ const contact: MailServerContact = {
 const coded = (code: string, message = code) => Object.assign(new Error(message), { code });
 
 describe('network failure', () => {
-  const cases: readonly (readonly [string, FailureReason, string])[] = [
-    ['ENOTFOUND', 'unknown-host', 'is unknown: DNS has no address for it (ENOTFOUND). Check host.'],
-    [
-      'EAI_AGAIN',
+  const cases: Record<string, readonly [FailureReason, string]> = {
+    ENOTFOUND: ['unknown-host', 'is unknown: DNS has no address for it (ENOTFOUND). Check host.'],
+    EAI_AGAIN: [
       'unknown-host',
       'could not be looked up: DNS gave no answer (EAI_AGAIN). Check host and DNS.',
     ],
-    [
-      'ECONNREFUSED',
+    ECONNREFUSED: [
       'refused',
       'refused the connection: nothing listens there (ECONNREFUSED). Check host, port and firewall.',
     ],
-    ['EHOSTUNREACH', 'refused', 'is unreachable (EHOSTUNREACH). Check host, port and network.'],
-    ['ETIMEDOUT', 'timeout', 'could not be reached in time. Check host, port and firewall.'],
-    [
-      'UPGRADE_TIMEOUT',
+    EHOSTUNREACH: ['refused', 'is unreachable (EHOSTUNREACH). Check host, port and network.'],
+    ETIMEDOUT: ['timeout', 'could not be reached in time. Check host, port and firewall.'],
+    UPGRADE_TIMEOUT: [
       'timeout',
       'did not complete the TLS handshake in time. Check that this is its port for SSL.',
     ],
-    [
-      'ERR_SSL_WRONG_VERSION_NUMBER',
+    ERR_SSL_WRONG_VERSION_NUMBER: [
       'tls',
       'does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.',
     ],
-    [
-      'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+    ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: [
       'tls',
       'offers no TLS version from 1.2 on (ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION). The server must be updated.',
     ],
-  ];
-  for (const [code, reason, sentence] of cases) {
+  };
+  for (const [code, [reason, sentence]] of Object.entries(cases)) {
     it(`by ${code} says what to do`, () => {
       const failure = describeNetworkFailure(coded(code), contact);
       assert.equal(failure.reason, reason);

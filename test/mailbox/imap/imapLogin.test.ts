@@ -6,43 +6,39 @@ import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { assertNotOpened, assertRefused, drain, failureOf, withSession } from './drain.ts';
 import { type Answer, optionsFor, type Script, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
-const refusals: readonly [string, 'login' | 'busy', RegExp][] = [
-  [
-    'NO [AUTHENTICATIONFAILED] Authentication failed.',
+const refusals: Record<string, readonly ['login' | 'busy', RegExp]> = {
+  'NO [AUTHENTICATIONFAILED] Authentication failed.': [
     'login',
     /^IMAP login to 127\.0\.0\.1:\d+ as anna was refused: Authentication failed \(AUTHENTICATIONFAILED\)\. Check username and password\.$/,
   ],
-  [
-    'NO [ALERT] Application-specific password required: https://example.com/a?b (Failure)',
+  'NO [ALERT] Application-specific password required: https://example.com/a?b (Failure)': [
     'login',
     /was refused: Application-specific password required: https:\/\/example\.com\/a\?b \(Failure\) \(ALERT\)\.$/,
   ],
-  [
-    'NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.',
+  'NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.': [
     'login',
     /connections \(PRIVACYREQUIRED\)\. Set useSsl or startTls to true: the server takes a login only when it is encrypted\.$/,
   ],
-  [
-    'NO Please run STARTTLS first',
+  'NO Please run STARTTLS first': [
     'login',
     /was refused: Please run STARTTLS first\. Set useSsl or startTls/,
   ],
-  ['NO [EXPIRED] That password is no longer valid', 'login', /\(EXPIRED\)\. Set a new password\.$/],
-  ['NO [CONTACTADMIN] Locked', 'login', /\(CONTACTADMIN\)\. Ask the server's administrator\.$/],
-  ['NO LOGIN failed.', 'login', /was refused: LOGIN failed\. Check username/],
-  ['BAD no', 'login', /was refused: no\. Check/],
-  ['NO', 'login', /was refused: NO\. Check/],
-  ['NO [LIMIT] Too many simultaneous connections', 'busy', /put off by the server: NO \[LIMIT\] Too many/],
-  ['NO [ALERT] Too many simultaneous connections. (Failure)', 'busy', /Too many simultaneous/],
-  ['NO [UNAVAILABLE] Temporary authentication failure.', 'busy', /\[UNAVAILABLE\]/],
-  ['NO [ALERT] Account exceeded command or bandwidth limits. (Failure)', 'busy', /bandwidth limits/],
-  ['NO Server Unavailable. 15', 'busy', /Server Unavailable\. 15/],
-  ['NO Maximum number of connections from user+IP exceeded', 'busy', /Maximum number of connections/],
-  ['NO wrong password pass-7391-word for you', 'login', /wrong password \*\*\* for you/],
-  [`NO ${'x'.repeat(5_000)}`, 'login', /refused: x{199}…\. Check/],
-];
+  'NO [EXPIRED] That password is no longer valid': ['login', /\(EXPIRED\)\. Set a new password\.$/],
+  'NO [CONTACTADMIN] Locked': ['login', /\(CONTACTADMIN\)\. Ask the server's administrator\.$/],
+  'NO LOGIN failed.': ['login', /was refused: LOGIN failed\. Check username/],
+  'BAD no': ['login', /was refused: no\. Check/],
+  NO: ['login', /was refused: NO\. Check/],
+  'NO [LIMIT] Too many simultaneous connections': ['busy', /put off by the server: NO \[LIMIT\] Too many/],
+  'NO [ALERT] Too many simultaneous connections. (Failure)': ['busy', /Too many simultaneous/],
+  'NO [UNAVAILABLE] Temporary authentication failure.': ['busy', /\[UNAVAILABLE\]/],
+  'NO [ALERT] Account exceeded command or bandwidth limits. (Failure)': ['busy', /bandwidth limits/],
+  'NO Server Unavailable. 15': ['busy', /Server Unavailable\. 15/],
+  'NO Maximum number of connections from user+IP exceeded': ['busy', /Maximum number of connections/],
+  'NO wrong password pass-7391-word for you': ['login', /wrong password \*\*\* for you/],
+  [`NO ${'x'.repeat(5_000)}`]: ['login', /refused: x{199}…\. Check/],
+};
 
-for (const [answer, reason, sentence] of refusals) {
+for (const [answer, [reason, sentence]] of Object.entries(refusals)) {
   test(`login refused with "${answer.slice(0, 60)}" is ${reason}`, async () => {
     const commands = await assertRefused({ answers: { LOGIN: `TAG ${answer}\r\n` } }, reason, sentence);
     assert.ok(!commands.includes('SELECT'));
@@ -210,28 +206,25 @@ test('a server that wants an ID before SELECT gets one', async () => {
   });
 });
 
-const unfit: readonly (readonly [string, answer: string, FailureReason, RegExp])[] = [
-  [
-    'of Exchange Online, which logs in and has no mailbox',
+const unfit: Record<string, readonly [answer: string, FailureReason, RegExp]> = {
+  'of Exchange Online, which logs in and has no mailbox': [
     'TAG BAD User is authenticated but not connected.',
     'login',
     /authenticated but not connected/,
   ],
-  [
-    'that is read-only',
+  'that is read-only': [
     '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK [READ-ONLY] ok',
     'folder',
     /read-only for this login/,
   ],
-  [
-    'that can not keep \\Seen',
+  'that can not keep \\Seen': [
     '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS ()] ok\r\nTAG OK [READ-WRITE] ok',
     'folder',
     /read-only for this login/,
   ],
-  ['without UIDVALIDITY', '* 1 EXISTS\r\nTAG OK [READ-WRITE] ok', 'protocol', /no UIDVALIDITY/],
-];
-for (const [what, answer, reason, sentence] of unfit) {
+  'without UIDVALIDITY': ['* 1 EXISTS\r\nTAG OK [READ-WRITE] ok', 'protocol', /no UIDVALIDITY/],
+};
+for (const [what, [answer, reason, sentence]] of Object.entries(unfit)) {
   test(`a folder ${what} is not polled`, async () => {
     await assertRefused({ answers: { SELECT: `${answer}\r\n` } }, reason, sentence);
   });

@@ -28,13 +28,13 @@ import {
 } from './scriptedImapServer.ts';
 
 const size = (uid: number) => `* ${uid} FETCH (UID ${uid} RFC822.SIZE 20)\r\n`;
-const strangeMeasures: readonly (readonly [string, (uid: number) => string])[] = [
-  ['says nothing about it', () => ''],
-  ['gives no size', (uid) => `* ${uid} FETCH (UID ${uid})\r\n`],
-  ['gives no UID', (uid) => `* ${uid} FETCH (RFC822.SIZE 20)\r\n`],
-  ['gives UID and size apart', (uid) => `* ${uid} FETCH (UID ${uid})\r\n* ${uid} FETCH (RFC822.SIZE 20)\r\n`],
-];
-for (const [what, row] of strangeMeasures) {
+const strangeMeasures: Record<string, (uid: number) => string> = {
+  'says nothing about it': () => '',
+  'gives no size': (uid) => `* ${uid} FETCH (UID ${uid})\r\n`,
+  'gives no UID': (uid) => `* ${uid} FETCH (RFC822.SIZE 20)\r\n`,
+  'gives UID and size apart': (uid) => `* ${uid} FETCH (UID ${uid})\r\n* ${uid} FETCH (RFC822.SIZE 20)\r\n`,
+};
+for (const [what, row] of Object.entries(strangeMeasures)) {
   test(`a mail is delivered though the server ${what} when it is measured`, async () => {
     const MEASURE = rows((uid) => (uid === 2 ? row(uid) : size(uid)));
     await withServer({ mails: threeMails, answers: { MEASURE } }, async ({ port }) => {
@@ -44,27 +44,21 @@ for (const [what, row] of strangeMeasures) {
 }
 
 const body = (uid: number) => fetchRow(uid, 'BODY.PEEK[]', threeMails[uid - 1]);
-const strangeFetches: readonly (readonly [string, (uid: number) => string])[] = [
-  [
-    'the UID apart from the mail',
-    (uid) => `* ${uid} FETCH (UID ${uid})\r\n${body(uid).replace(`UID ${uid} `, '')}`,
-  ],
-  [
-    'the mail before its UID',
-    (uid) => `${body(uid).replace(`UID ${uid} `, '')}* ${uid} FETCH (UID ${uid})\r\n`,
-  ],
-  ['a mail without its UID', (uid) => body(uid).replace(`UID ${uid} `, '')],
-  [
-    'flags apart, in the middle',
-    (uid) => `* ${uid} FETCH (UID ${uid} FLAGS ())\r\n${body(uid).replace(' FLAGS ()', '')}`,
-  ],
-  ['too many blanks', (uid) => body(uid).replaceAll(' F', '  F').replace('UID', ' UID ')],
-  ['too few blanks', (uid) => body(uid).replace('[] {', '[]{').replace('FLAGS (', 'FLAGS(')],
-  ['NULs before a row', (uid) => `\0\0${body(uid)}`],
-  ['BODY.PEEK, as it was asked for', (uid) => body(uid).replace('BODY[]', 'BODY.PEEK[]')],
-  ['literals as clients mark them', (uid) => body(uid).replace('}', '+}')],
-];
-for (const [what, row] of strangeFetches) {
+const strangeFetches: Record<string, (uid: number) => string> = {
+  'the UID apart from the mail': (uid) =>
+    `* ${uid} FETCH (UID ${uid})\r\n${body(uid).replace(`UID ${uid} `, '')}`,
+  'the mail before its UID': (uid) =>
+    `${body(uid).replace(`UID ${uid} `, '')}* ${uid} FETCH (UID ${uid})\r\n`,
+  'a mail without its UID': (uid) => body(uid).replace(`UID ${uid} `, ''),
+  'flags apart, in the middle': (uid) =>
+    `* ${uid} FETCH (UID ${uid} FLAGS ())\r\n${body(uid).replace(' FLAGS ()', '')}`,
+  'too many blanks': (uid) => body(uid).replaceAll(' F', '  F').replace('UID', ' UID '),
+  'too few blanks': (uid) => body(uid).replace('[] {', '[]{').replace('FLAGS (', 'FLAGS('),
+  'NULs before a row': (uid) => `\0\0${body(uid)}`,
+  'BODY.PEEK, as it was asked for': (uid) => body(uid).replace('BODY[]', 'BODY.PEEK[]'),
+  'literals as clients mark them': (uid) => body(uid).replace('}', '+}'),
+};
+for (const [what, row] of Object.entries(strangeFetches)) {
   test(`each mail is delivered as itself by a server that sends ${what}`, async () => {
     await withServer({ mails: threeMails, answers: { FETCH: rows(row) } }, async ({ port }) => {
       const fetched = await fetchFrom(optionsFor(port));

@@ -7,51 +7,43 @@ import type { Script } from './scriptedServer.ts';
 import { drained, failureOf, password, pop3Options, withServer, withSession } from './sessions.ts';
 
 describe('POP3 login with a password', () => {
-  const cases: readonly (readonly [string, FailureReason, string])[] = [
-    [
-      '-ERR [AUTH] Authentication failed.',
+  const cases: Record<string, readonly [FailureReason, string]> = {
+    '-ERR [AUTH] Authentication failed.': [
       'login',
       'was refused: [AUTH] Authentication failed. Check username and password.',
     ],
-    ['-ERR', 'login', 'was refused: no reason given. Check username and password.'],
-    [
-      '-ERR [IN-USE] Mailbox is locked',
+    '-ERR': ['login', 'was refused: no reason given. Check username and password.'],
+    '-ERR [IN-USE] Mailbox is locked': [
       'busy',
       'found the mailbox in use: [IN-USE] Mailbox is locked. Close other POP3 clients of this mailbox; the next run tries again.',
     ],
-    [
-      '-ERR maildrop already locked',
+    '-ERR maildrop already locked': [
       'busy',
       'found the mailbox in use: maildrop already locked. Close other POP3 clients of this mailbox; the next run tries again.',
     ],
-    [
-      '-ERR [LOGIN-DELAY] minimum time between mail checks violation',
+    '-ERR [LOGIN-DELAY] minimum time between mail checks violation': [
       'busy',
       'came too soon: [LOGIN-DELAY] minimum time between mail checks violation. The server wants more time between logins: raise pollingIntervalSeconds.',
     ],
-    [
-      '-ERR [SYS/TEMP] try later',
+    '-ERR [SYS/TEMP] try later': [
       'busy',
       'failed for now: [SYS/TEMP] try later. The server has a passing fault; the next run tries again.',
     ],
-    ['-ERR [SYS/PERM] disabled', 'login', "failed for good: [SYS/PERM] disabled. Ask the server's operator."],
-    [
-      '-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)',
+    '-ERR [SYS/PERM] disabled': ['login', "failed for good: [SYS/PERM] disabled. Ask the server's operator."],
+    '-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)': [
       'busy',
       'met too many connections: [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10). Close other clients of this mailbox, or poll it less often.',
     ],
-    [
-      '-ERR account locked after failed logins',
+    '-ERR account locked after failed logins': [
       'login',
       'was refused: account locked after failed logins. Check username and password.',
     ],
-    [
-      '-ERR too many failed logins for this connection',
+    '-ERR too many failed logins for this connection': [
       'login',
       'was refused: too many failed logins for this connection. Check username and password.',
     ],
-  ];
-  for (const [reply, reason, sentence] of cases) {
+  };
+  for (const [reply, [reason, sentence]] of Object.entries(cases)) {
     it(`says what to do about "${reply}"`, () =>
       withServer({ answer: { PASS: `${reply}\r\n` } }, async ({ port }) => {
         const failure = await failureOf(openPop3Mailbox(pop3Options(port)), reason);
