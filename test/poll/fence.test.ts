@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { protocols, queueName, serverColumns, userOf, usersOf } from '../app/testbed.ts';
-import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
-import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
+import { protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
+import type { Answer } from '../mailbox/imap/scriptedImapServer.ts';
 import { arrived, countUnsettled, eachOnce, messagesOf, twoPartMails, until } from '../reliability/mails.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { startProxy } from '../testbed/proxy.ts';
-import { startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
-import { type PollingBed, SettableClock, startPollingBed } from './pollingBed.ts';
+import {
+  addImapServer,
+  addPop3Server,
+  type PollingBed,
+  proxyStorage,
+  SettableClock,
+  startPollingBed,
+} from './pollingBed.ts';
 
 const mailCount = 60;
 const clocks = ['monotonic', 'wall'] as const;
@@ -106,37 +111,30 @@ for (const protocol of protocols) {
   });
 }
 
-test('what a run was storing when its lease lapsed is no record: the run after it sends the mail, and nothing else does', async () => {
+test('what a run was storing when its lease lapsed is no record: the run after it sends the mail, and nothing else does', async (t) => {
   await bed.addMailbox('storing', 'IMAP', mailsOf('storing', 1));
   bed.broker.faults.quotaExceeded = true;
   const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<undefined>()];
-  const { blobPort } = bed.azurite;
-  const blobs = await startStorageProxy(blobPort);
-  blobs.fault = ({ method, url }) => {
+  const { proxy, openBehind } = await proxyStorage(bed, t, bed.azurite.blobPort);
+  proxy.fault = ({ method, url }) => {
     if (method !== 'PUT' || !url.includes('/email-undelivered/')) return undefined;
     asked.resolve();
     return released.promise;
   };
   const clock = new SettableClock();
-  const AzureWebJobsStorage = throughProxies(bed.azurite.connectionString, [[blobPort, blobs.port]]);
-  const times = { leaseSeconds: 60, renewMs: 20_000, clock };
-  const poll = await bed.openInstance(times, { AzureWebJobsStorage });
+  const poll = await openBehind({ leaseSeconds: 60, renewMs: 20_000, clock });
   const polling = poll('storing');
-  try {
-    await asked.promise;
-    clock.aheadMs.wall = 61_000;
-    await bed.lease('storing').breakLease(0);
-    bed.broker.faults.quotaExceeded = false;
-    assert.equal((await bed.poll('storing')).lastError, '');
-    released.resolve(undefined);
-    await polling;
-    const filter = "status eq 'waiting'";
-    const records = bed.table('EmailUndelivered').listEntities({ queryOptions: { filter } });
-    for await (const { rowKey } of records) assert.fail(`${rowKey} would be sent again`);
-    assert.deepEqual(arrived(bed, 'storing'), eachOnce('storing', 1));
-  } finally {
-    await blobs.stop();
-  }
+  await asked.promise;
+  clock.aheadMs.wall = 61_000;
+  await bed.lease('storing').breakLease(0);
+  bed.broker.faults.quotaExceeded = false;
+  assert.equal((await bed.poll('storing')).lastError, '');
+  released.resolve(undefined);
+  await polling;
+  const filter = "status eq 'waiting'";
+  const records = bed.table('EmailUndelivered').listEntities({ queryOptions: { filter } });
+  for await (const { rowKey } of records) assert.fail(`${rowKey} would be sent again`);
+  assert.deepEqual(arrived(bed, 'storing'), eachOnce('storing', 1));
 });
 
 test('a fenced run leaves the columns of the run that came after it alone', async () => {
@@ -151,8 +149,9 @@ test('a fenced run leaves the columns of the run that came after it alone', asyn
   assert.equal(state.lastStatus, 'running');
 });
 
-test('a run that was fenced off before it had begun does not take the columns from the one that came after it', async () => {
+test('a run that was fenced off before it had begun does not take the columns from the one that came after it', async (t) => {
   const proxy = await startProxy({ targetHost: '127.0.0.1', targetPort: bed.dovecot.imapPort });
+  t.after(() => proxy.stop());
   proxy.silenceNew(true);
   await bed.addMailbox('late', 'IMAP', [], { port: proxy.port, runId: 'before' });
   const clock = new SettableClock();
@@ -161,12 +160,8 @@ test('a run that was fenced off before it had begun does not take the columns fr
   clock.aheadMs.wall = 61_000;
   const heartbeatAt = new Date().toISOString();
   await bed.setColumns('late', { runId: 'another', lastStatus: 'running', heartbeatAt });
-  try {
-    const state = await polling;
-    assert.deepEqual([state.runId, state.lastStatus, state.heartbeatAt], ['another', 'running', heartbeatAt]);
-  } finally {
-    await proxy.stop();
-  }
+  const state = await polling;
+  assert.deepEqual([state.runId, state.lastStatus, state.heartbeatAt], ['another', 'running', heartbeatAt]);
 });
 
 test('an order that was skipped while another one was carried out does not count as a lease that is held', async () => {
@@ -178,19 +173,15 @@ test('an order that was skipped while another one was carried out does not count
   assert.deepEqual([once.length, lastStatus, skippedSince], [1, 'ok', '']);
 });
 
-test('an order that comes when a run has ended and not yet given back its lease is carried out, and not skipped', async () => {
+test('an order that comes when a run has ended and not yet given back its lease is carried out, and not skipped', async (t) => {
   await bed.addMailbox('ending', 'IMAP', []);
   const [releasing, asked] = [Promise.withResolvers<void>(), Promise.withResolvers<undefined>()];
-  const blobs = await startStorageProxy(bed.azurite.blobPort);
-  const AzureWebJobsStorage = throughProxies(bed.azurite.connectionString, [
-    [bed.azurite.blobPort, blobs.port],
-  ]);
-  const first = await bed.openInstance(undefined, { AzureWebJobsStorage });
-  const second = await bed.openInstance(undefined, { AzureWebJobsStorage });
+  const { proxy, openBehind } = await proxyStorage(bed, t, bed.azurite.blobPort);
+  const [first, second] = [await openBehind(), await openBehind()];
   await bed.poll('ending');
   let leaseCalls = 0;
   let ended: Promise<unknown> = Promise.resolve();
-  blobs.fault = async ({ url }) => {
+  proxy.fault = async ({ url }) => {
     if (!url.includes('comp=lease')) return undefined;
     leaseCalls += 1;
     // The first run takes it and releases it, the second asks for it twice.
@@ -214,7 +205,6 @@ test('an order that comes when a run has ended and not yet given back its lease 
   } finally {
     asked.resolve(undefined);
     await ended;
-    await blobs.stop();
   }
 });
 
@@ -254,142 +244,104 @@ test('told to go while its queue is being opened, a run ends ok within four seco
   assert.deepEqual([state.lastStatus, state.lastError], ['ok', '']);
 });
 
-test('told to go before its first fetch, a run picks up no mail', async () => {
-  const listing = Promise.withResolvers<void>();
-  const server = await startScriptedImapServer({
-    mails: mailsOf('listing', 1),
-    onCommand: async ({ name }) => {
-      if (name === 'UID SEARCH') await listing.promise;
-      return false;
-    },
-  });
-  try {
-    await bed.addConnection('listing', serverColumns('IMAP', server.port));
-    const polling = bed.poll('listing');
-    const came = (command: string) => server.commands.some(({ name }) => name === command);
-    await until('the run lists', () => came('UID SEARCH'));
-    bed.tellToGo();
-    listing.resolve();
-    const state = await polling;
-    assert.deepEqual([state.lastStatus, state.lastError, state.lastMailCount], ['ok', '', 0]);
-    const bodies = server.commands.filter(({ args }) => args.includes('BODY.PEEK[]'));
-    assert.deepEqual(bodies, []);
-  } finally {
-    await server.stop();
-  }
+test('told to go before its first fetch, a run picks up no mail', async (t) => {
+  const listing = Promise.withResolvers<undefined>();
+  const script = { mails: mailsOf('listing', 1), answers: { 'UID SEARCH': () => listing.promise } };
+  const { commands } = await addImapServer(bed, t, 'listing', script);
+  const polling = bed.poll('listing');
+  await until('the run lists', () => commands.some(({ name }) => name === 'UID SEARCH'));
+  bed.tellToGo();
+  listing.resolve(undefined);
+  const state = await polling;
+  assert.deepEqual([state.lastStatus, state.lastError, state.lastMailCount], ['ok', '', 0]);
+  const bodies = commands.filter(({ args }) => args.includes('BODY.PEEK[]'));
+  assert.deepEqual(bodies, []);
 });
 
 for (const queue of ['there', 'away'] as const) {
-  test(`a run whose lease came late, after another run that settled nothing, sends none of its mails again, its queue ${queue}`, async () => {
+  test(`a run whose lease came late, after another run that settled nothing, sends none of its mails again, its queue ${queue}`, async (t) => {
     const name = `late-lease-${queue}`;
-    const mails = mailsOf(name, 3);
     let isEmpty = true;
-    let stores = 0;
-    const server = await startScriptedImapServer({
-      mails,
-      onCommand: ({ tag, name }, wire) => {
-        if (name === 'UID SEARCH' && isEmpty) {
-          wire.send(`* SEARCH\r\n${tag} OK done\r\n`);
-          return true;
-        }
-        if (name !== 'UID STORE') return false;
-        stores += 1;
-        if (stores === 1) wire.reset();
-        return stores === 1;
+    const answers: Readonly<Record<string, Answer>> = {
+      'UID SEARCH': () => (isEmpty ? '* SEARCH\r\nTAG OK done\r\n' : undefined),
+      'UID STORE': ({ earlier }, wire) => {
+        if (earlier === 0) wire.reset();
+        return undefined;
       },
-    });
-    const blobs = await startStorageProxy(bed.azurite.blobPort);
-    try {
-      await bed.addConnection(name, serverColumns('IMAP', server.port));
-      const clean = await bed.poll(name);
-      assert.notEqual(clean.cleanMailbox, '');
-      isEmpty = false;
-      let isRefused = false;
-      const asked = Promise.withResolvers<void>();
-      blobs.fault = ({ method, url }) => {
-        if (isRefused || method !== 'PUT' || !url.includes('comp=lease')) return undefined;
-        isRefused = true;
-        asked.resolve();
-        return { kind: 'answer', status: 503, afterMs: 4_000 };
-      };
-      const late = await bed.openInstance(undefined, {
-        AzureWebJobsStorage: throughProxies(bed.azurite.connectionString, [
-          [bed.azurite.blobPort, blobs.port],
-        ]),
-      });
-      const polling = late(name);
-      await asked.promise;
-      const first = await bed.poll(name);
-      assert.deepEqual([first.lastStatus, first.lastMailCount], ['failed', 3]);
-      const { duplicates } = bed.broker.queue(queueName);
-      if (queue === 'away') bed.broker.faults.refuseCredentials = true;
-      const second = await polling;
-      assert.notEqual(second.runId, first.runId);
-      if (queue === 'away') {
-        assert.deepEqual([second.lastStatus, second.cleanMailbox], ['failed', '']);
-        bed.broker.faults.refuseCredentials = false;
-      }
-      const last = queue === 'away' ? await bed.poll(name) : second;
-      assert.equal(last.lastStatus, 'ok');
-      assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
-      assert.deepEqual(arrived(bed, name), eachOnce(name, 3));
-    } finally {
-      await Promise.all([server.stop(), blobs.stop()]);
+    };
+    await addImapServer(bed, t, name, { mails: mailsOf(name, 3), answers });
+    const { proxy, openBehind } = await proxyStorage(bed, t, bed.azurite.blobPort);
+    const clean = await bed.poll(name);
+    assert.notEqual(clean.cleanMailbox, '');
+    isEmpty = false;
+    let isRefused = false;
+    const asked = Promise.withResolvers<void>();
+    proxy.fault = ({ method, url }) => {
+      if (isRefused || method !== 'PUT' || !url.includes('comp=lease')) return undefined;
+      isRefused = true;
+      asked.resolve();
+      return { kind: 'answer', status: 503, afterMs: 4_000 };
+    };
+    const late = await openBehind();
+    const polling = late(name);
+    await asked.promise;
+    const first = await bed.poll(name);
+    assert.deepEqual([first.lastStatus, first.lastMailCount], ['failed', 3]);
+    const { duplicates } = bed.broker.queue(queueName);
+    if (queue === 'away') bed.broker.faults.refuseCredentials = true;
+    const second = await polling;
+    assert.notEqual(second.runId, first.runId);
+    if (queue === 'away') {
+      assert.deepEqual([second.lastStatus, second.cleanMailbox], ['failed', '']);
+      bed.broker.faults.refuseCredentials = false;
     }
+    const last = queue === 'away' ? await bed.poll(name) : second;
+    assert.equal(last.lastStatus, 'ok');
+    assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
+    assert.deepEqual(arrived(bed, name), eachOnce(name, 3));
   });
 }
 
-test('told to go while its server takes time to delete, a run ends ok, and the next one deletes without sending', async () => {
+test('told to go while its server takes time to delete, a run ends ok, and the next one deletes without sending', async (t) => {
   // More than the row remembers as settled.
   const count = 120;
   let isSlow = true;
-  const server = await startScriptedServer({
+  const server = await addPop3Server(bed, t, 'quitting', {
     mails: twoPartMails('quitting', count),
     answer: (command) => (isSlow && command === 'QUIT' ? 'silence' : undefined),
   });
-  try {
-    await bed.addConnection('quitting', serverColumns('POP3', server.port));
-    const polling = bed.poll('quitting');
-    await until('the run ends its session', () => server.commands.includes('QUIT'));
-    bed.tellToGo();
-    const state = await polling;
-    assert.deepEqual([state.lastStatus, state.lastError, state.lastMailCount], ['ok', '', count]);
-    isSlow = false;
-    const { duplicates } = bed.broker.queue(queueName);
-    const next = await bed.poll('quitting');
-    assert.deepEqual([next.lastStatus, next.lastMailCount], ['ok', 0]);
-    assert.equal(server.deleted(), count);
-    assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
-  } finally {
-    await server.stop();
-  }
+  const polling = bed.poll('quitting');
+  await until('the run ends its session', () => server.commands.includes('QUIT'));
+  bed.tellToGo();
+  const state = await polling;
+  assert.deepEqual([state.lastStatus, state.lastError, state.lastMailCount], ['ok', '', count]);
+  isSlow = false;
+  const { duplicates } = bed.broker.queue(queueName);
+  const next = await bed.poll('quitting');
+  assert.deepEqual([next.lastStatus, next.lastMailCount], ['ok', 0]);
+  assert.equal(server.deleted(), count);
+  assert.equal(bed.broker.queue(queueName).duplicates, duplicates, 'nothing was sent again');
 });
 
-test('a run whose first word that it is at work could not be written says so with its next heartbeat', async () => {
+test('a run whose first word that it is at work could not be written says so with its next heartbeat', async (t) => {
   const mail = await startProxy({ targetHost: '127.0.0.1', targetPort: bed.dovecot.imapPort });
+  t.after(() => mail.stop());
   mail.silenceNew(true);
   await bed.addMailbox('unheard', 'IMAP', [], { port: mail.port });
-  const { tablePort } = bed.azurite;
-  const tables = await startStorageProxy(tablePort);
+  const { proxy, openBehind } = await proxyStorage(bed, t, bed.azurite.tablePort);
   let refused = 0;
-  tables.fault = ({ method }) => {
+  proxy.fault = ({ method }) => {
     if (method !== 'PATCH' || refused > 0) return undefined;
     refused += 1;
     return { kind: 'answer', status: 403 };
   };
-  const poll = await bed.openInstance(undefined, {
-    AzureWebJobsStorage: throughProxies(bed.azurite.connectionString, [[tablePort, tables.port]]),
-  });
-  try {
-    const polling = poll('unheard');
-    await until('it was refused', () => refused > 0);
-    assert.equal((await bed.state('unheard')).lastStatus, undefined);
-    await until('it says so', async () => (await bed.state('unheard')).lastStatus === 'running', 30_000);
-    const { heartbeatAt } = await bed.state('unheard');
-    assert.ok(Date.now() - new Date(String(heartbeatAt)).getTime() < 10_000, String(heartbeatAt));
-    mail.dropAll('rst');
-    await polling;
-  } finally {
-    await Promise.all([mail.stop(), tables.stop()]);
-  }
+  const poll = await openBehind();
+  const polling = poll('unheard');
+  await until('it was refused', () => refused > 0);
+  assert.equal((await bed.state('unheard')).lastStatus, undefined);
+  await until('it says so', async () => (await bed.state('unheard')).lastStatus === 'running', 30_000);
+  const { heartbeatAt } = await bed.state('unheard');
+  assert.ok(Date.now() - new Date(String(heartbeatAt)).getTime() < 10_000, String(heartbeatAt));
+  mail.dropAll('rst');
+  await polling;
 });

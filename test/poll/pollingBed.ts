@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
+import type { TestContext } from 'node:test';
 import { createPolling } from '../../shared/app/polling.ts';
 import { createProcess, type Process } from '../../shared/app/process.ts';
 import type { Clock, LeaseTimes } from '../../shared/lease/lease.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import { noTelemetry } from '../../shared/telemetry/telemetry.ts';
-import { hostOptions, type MailParts, startMailParts } from '../app/testbed.ts';
+import { hostOptions, type MailParts, serverColumns, startMailParts } from '../app/testbed.ts';
+import { type Script as ImapScript, startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import { type Script as Pop3Script, startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
+import { startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 
 /** Two clocks that go with the real ones and can be set ahead. */
 export class SettableClock implements Clock {
@@ -18,6 +22,7 @@ export class SettableClock implements Clock {
 }
 
 type Settings = Readonly<Record<string, string>>;
+type Columns = Readonly<Record<string, unknown>>;
 type Poll = (name: string) => Promise<Record<string, unknown>>;
 
 /** Polls in this process, with real parts and a lease whose times and clocks the test chooses. */
@@ -73,4 +78,40 @@ export async function startPollingBed(
       assert.equal(listeners.length, 0, 'a run that has ended still listens to its process');
     },
   };
+}
+
+/** Starts an IMAP server of this script, until the test ends, and writes a connection to it. */
+export async function addImapServer(
+  bed: PollingBed,
+  t: TestContext,
+  name: string,
+  script: ImapScript,
+  columns: Columns = {},
+) {
+  const server = await startScriptedImapServer(script);
+  t.after(() => server.stop());
+  await bed.addConnection(name, { ...serverColumns('IMAP', server.port), ...columns });
+  return server;
+}
+
+/** The same with a POP3 server. */
+export async function addPop3Server(
+  bed: PollingBed,
+  t: TestContext,
+  name: string,
+  script: Pop3Script,
+  columns: Columns = {},
+) {
+  const server = await startScriptedServer(script);
+  t.after(() => server.stop());
+  await bed.addConnection(name, { ...serverColumns('POP3', server.port), ...columns });
+  return server;
+}
+
+/** A proxy in front of this port of the storage, until the test ends, and what opens instances behind it. */
+export async function proxyStorage(bed: PollingBed, t: TestContext, port: number) {
+  const proxy = await startStorageProxy(port);
+  t.after(() => proxy.stop());
+  const AzureWebJobsStorage = throughProxies(bed.azurite.connectionString, [[port, proxy.port]]);
+  return { proxy, openBehind: (times?: LeaseTimes) => bed.openInstance(times, { AzureWebJobsStorage }) };
 }

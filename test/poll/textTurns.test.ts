@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { after, before, type TestContext, test } from 'node:test';
-import { serverColumns } from '../app/testbed.ts';
-import { fetchRow, type Script, startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import type { Answer } from '../mailbox/imap/scriptedImapServer.ts';
 import { messagesOf, until } from '../reliability/mails.ts';
-import { type PollingBed, startPollingBed } from './pollingBed.ts';
+import { addImapServer, type PollingBed, startPollingBed } from './pollingBed.ts';
 
 const mebibyte = 1_048_576;
 
@@ -31,21 +30,13 @@ const mail = Buffer.concat([
 /** A mailbox whose mail is held back from its fourth MiB on until `mayGoOn`; gives from where it was asked for. */
 async function addServer(t: TestContext, name: string, mayGoOn: Promise<void>): Promise<readonly number[]> {
   const offsets: number[] = [];
-  const script: Script = {
-    mails: [mail],
-    onCommand: async ({ tag, args }, wire) => {
-      const [, offset] = /BODY\.PEEK\[\]<(\d+)\./.exec(args) ?? [];
-      if (offset === undefined) return false;
-      offsets.push(Number(offset));
-      if (Number(offset) >= 3 * mebibyte) await mayGoOn;
-      wire.send(fetchRow(1, args, mail));
-      wire.send(`${tag} OK done\r\n`);
-      return true;
-    },
+  const FETCH: Answer = async ({ args }) => {
+    const [, offset] = /BODY\.PEEK\[\]<(\d+)\./.exec(args) ?? [];
+    offsets.push(Number(offset));
+    if (Number(offset) >= 3 * mebibyte) await mayGoOn;
+    return undefined;
   };
-  const server = await startScriptedImapServer(script);
-  t.after(() => server.stop());
-  await bed.addConnection(name, serverColumns('IMAP', server.port));
+  await addImapServer(bed, t, name, { mails: [mail], answers: { FETCH } });
   return offsets;
 }
 
