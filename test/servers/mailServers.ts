@@ -2,7 +2,7 @@ import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImapFlow } from 'imapflow';
 import { startCyrus } from '../testbed/cyrus.ts';
-import { startDovecot } from '../testbed/dovecot.ts';
+import { type DovecotOptions, startDovecot } from '../testbed/dovecot.ts';
 
 /** A real mail server of any make, with its mailboxes as a mail program sees them. */
 export interface MailServer {
@@ -27,8 +27,8 @@ const oddFolders = ['Łódź & Söhne', '日本語', ' outer ', '&-', "it's", 'a
 export type StartMailServer = (users: MailServerUsers) => Promise<MailServer>;
 
 export const startMailServer = {
-  Dovecot: async ({ users, password }) => ({
-    ...(await startDovecot({ users: users.map((user) => ({ user, password })) })),
+  Dovecot: async ({ users, password }, more: Partial<DovecotOptions> = {}) => ({
+    ...(await startDovecot({ users: users.map((user) => ({ user, password })), ...more })),
     name: 'Dovecot',
     oddFolders: [...oddFolders, 'with "quotes" and (brackets)', 'per%cent', 'back\\slash'],
   }),
@@ -40,7 +40,7 @@ export const startMailServer = {
 } satisfies Readonly<Record<string, StartMailServer>>;
 
 export interface Mailbox {
-  readonly server: MailServer;
+  readonly server: Pick<MailServer, 'imapPort'>;
   readonly user: string;
   readonly password: string;
 }

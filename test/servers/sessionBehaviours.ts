@@ -6,7 +6,8 @@ import { defaultTimeouts } from '../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { optionsFor as imapOptions } from '../mailbox/imap/scriptedImapServer.ts';
 import type { Fetched } from '../mailbox/memory.ts';
-import { drain as drainSession, failureOf, pop3Options } from '../mailbox/pop3/sessions.ts';
+import { failureOf } from '../mailbox/outcomes.ts';
+import { drain as drainSession, pop3Options } from '../mailbox/pop3/sessions.ts';
 import { variedMails } from '../mailbox/pop3/variedMails.ts';
 
 /** A mail server, or what stands in front of one, as sessions see it. */

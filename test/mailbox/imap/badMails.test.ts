@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertFails, drain, failureOf, fetchFrom, kindsOf, sentenceIn } from './drain.ts';
+import { assertFails, drained, failureOf, fetchedOf, kindsOf, sentenceIn } from './drain.ts';
 import {
   type Answer,
   aMail,
   fetchRow,
-  optionsFor,
   rows,
   smallMails,
   timeoutsOf,
   uidsIn,
   type Wire,
-  withServer,
 } from './scriptedImapServer.ts';
 
 const isAbout = (args: string, uid: number): boolean => uidsIn(args).includes(uid);
@@ -25,28 +23,18 @@ test('a mail that the server refuses does not stop the others', async () => {
     const end = bad === undefined ? 'OK done' : 'NO [SERVERBUG] Internal error occurred.';
     return `${good.map((uid) => fetchRow(uid, args, mails[uid - 1])).join('')}TAG ${end}\r\n`;
   };
-  await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
-    const fetched = await fetchFrom(optionsFor(port));
-    assert.deepEqual(kindsOf(fetched), [
-      '1 mail',
-      '2 unavailable',
-      '3 mail',
-      '4 mail',
-      '5 unavailable',
-      '6 mail',
-    ]);
-    assert.match(
-      sentenceIn(fetched),
-      /UID 2 in folder "INBOX" can't be fetched: the server answers NO \[SERVERBUG\] Internal error occurred/,
-    );
-  });
+  const fetched = await fetchedOf({ mails, answers: { FETCH } });
+  const kinds = ['1 mail', '2 unavailable', '3 mail', '4 mail', '5 unavailable', '6 mail'];
+  assert.deepEqual(kindsOf(fetched), kinds);
+  assert.match(
+    sentenceIn(fetched),
+    /UID 2 in folder "INBOX" can't be fetched: the server answers NO \[SERVERBUG\] Internal error occurred/,
+  );
 });
 
 test('a mail with no size to be had is still fetched', async () => {
   const script = { mails: [aMail, aMail], answers: { MEASURE: 'TAG NO cannot measure\r\n' } };
-  await withServer(script, async ({ port }) => {
-    assert.deepEqual(await drain(optionsFor(port)), [aMail, aMail]);
-  });
+  assert.deepEqual(await drained(script), [aMail, aMail]);
 });
 
 for (const words of [
@@ -56,9 +44,7 @@ for (const words of [
 ]) {
   test(`a server that is out of breath in a fetch blames no mail: ${words}`, async () => {
     const script = { mails: [aMail, aMail], answers: { FETCH: `TAG NO ${words}\r\n` } };
-    await withServer(script, async ({ port }) => {
-      await assertFails(drain(optionsFor(port)), 'busy', /Try later|Server Unavailable|bandwidth limits/);
-    });
+    await assertFails(drained(script), 'busy', /Try later|Server Unavailable|bandwidth limits/);
   });
 }
 
@@ -66,28 +52,24 @@ const throttled = (ms: number) =>
   `TAG BAD Request is throttled. Suggested Backoff Time: ${ms} milliseconds\r\n`;
 for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID STORE']) {
   test(`a server that asks to wait longer than a command may take is busy, and blames no mail, in answer to ${step}`, async () => {
-    await withServer({ mails: [aMail], answers: { [step]: throttled(92_415) } }, async ({ port }) => {
-      const timeouts = timeoutsOf(2_000);
-      await assertFails(drain(optionsFor(port, { timeouts })), 'busy', /Request is throttled/);
-    });
+    const script = { mails: [aMail], answers: { [step]: throttled(92_415) } };
+    const options = { timeouts: timeoutsOf(2_000) };
+    await assertFails(drained({ ...script, options }), 'busy', /Request is throttled/);
   });
 }
 
 test('a server that asks to wait for a moment gets it, and the mails come', async () => {
   const waits = [100];
   const FETCH: Answer = () => waits.splice(0).map(throttled)[0];
-  await withServer({ mails: [aMail, aMail], answers: { FETCH } }, async ({ port }) => {
-    assert.deepEqual(await drain(optionsFor(port)), [aMail, aMail]);
-    assert.deepEqual(waits, []);
-  });
+  assert.deepEqual(await drained({ mails: [aMail, aMail], answers: { FETCH } }), [aMail, aMail]);
+  assert.deepEqual(waits, []);
 });
 
 test('a mail for which alone a server says that it is busy does not stop the others', async () => {
   const busy = 'TAG NO [UNAVAILABLE] FETCH Server error - Please try again later\r\n';
   const FETCH: Answer = ({ args }) => (isAbout(args, 1) ? busy : undefined);
-  await withServer({ mails: [aMail, aMail, aMail], answers: { FETCH } }, async ({ port }) => {
-    assert.deepEqual(kindsOf(await fetchFrom(optionsFor(port))), ['1 unavailable', '2 mail', '3 mail']);
-  });
+  const fetched = await fetchedOf({ mails: [aMail, aMail, aMail], answers: { FETCH } });
+  assert.deepEqual(kindsOf(fetched), ['1 unavailable', '2 mail', '3 mail']);
 });
 
 const sized = (bytes: number | 'NIL') => `* 1 FETCH (UID 1 RFC822.SIZE ${bytes})\r\nTAG OK done\r\n`;
@@ -102,9 +84,8 @@ for (const [what, body, MEASURE] of [
 ] as const) {
   test(`a body that is ${what} makes a mail unavailable and not an empty one`, async () => {
     const FETCH = `* 1 FETCH (UID 1 FLAGS () BODY[] ${body})\r\nTAG OK done\r\n`;
-    await withServer({ mails: [aMail], answers: { MEASURE, FETCH } }, async ({ port }) => {
-      assert.deepEqual(kindsOf(await fetchFrom(optionsFor(port))), ['1 unavailable']);
-    });
+    const fetched = await fetchedOf({ mails: [aMail], answers: { MEASURE, FETCH } });
+    assert.deepEqual(kindsOf(fetched), ['1 unavailable']);
   });
 }
 
@@ -115,17 +96,14 @@ test('a mail with an empty body that the server then does not know any more was 
     FETCH: rows((uid, { args }) => (uid === 1 ? nil : fetchRow(uid, args, aMail))),
     'UID SEARCH': ({ args }) => (args.includes('UID') ? '* SEARCH\r\nTAG OK done\r\n' : undefined),
   };
-  await withServer({ mails: [aMail, aMail], answers }, async ({ port }) => {
-    for (const wholeBytes of [1_000, 0]) {
-      assert.deepEqual(kindsOf(await fetchFrom(optionsFor(port, { wholeBytes }))), ['1 gone', '2 mail']);
-    }
-  });
+  for (const wholeBytes of [1_000, 0]) {
+    const fetched = await fetchedOf({ mails: [aMail, aMail], answers, options: { wholeBytes } });
+    assert.deepEqual(kindsOf(fetched), ['1 gone', '2 mail']);
+  }
 });
 
 test('a mail of no bytes at all is a mail', async () => {
-  await withServer({ mails: [Buffer.alloc(0)] }, async ({ port }) => {
-    assert.deepEqual(await drain(optionsFor(port)), [Buffer.alloc(0)]);
-  });
+  assert.deepEqual(await drained({ mails: [Buffer.alloc(0)] }), [Buffer.alloc(0)]);
 });
 
 const faults: readonly (readonly [string, string | ((wire: Wire) => void)])[] = [
@@ -143,9 +121,7 @@ for (const [what, fault] of faults) {
       return '';
     };
     const script = { mails: [Buffer.alloc(9 * 1024 * 1024, 'y')], answers: { FETCH } };
-    await withServer(script, async ({ port }) => {
-      await failureOf(fetchFrom(optionsFor(port, { timeouts: timeoutsOf(300, 5_000) })));
-    });
+    await failureOf(fetchedOf({ ...script, options: { timeouts: timeoutsOf(300, 5_000) } }));
   });
 }
 
@@ -168,13 +144,11 @@ for (const [how, changes] of [
       const header = `${mails[uid - 1]}`.replace(/^Received.*\r\n/, '');
       return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (FROM)] {${header.length}}\r\n${header})\r\n`;
     });
-    await withServer({ mails, answers: { FETCH, HEADERS } }, async ({ port }) => {
-      const fetched = await fetchFrom(optionsFor(port, changes));
-      assert.deepEqual(kindsOf(fetched), ['1 mail', '2 unavailable', '3 mail']);
-      assert.match(
-        sentenceIn(fetched),
-        /UID 2 .*"Microsoft Exchange Server".* Look at it in a mail program\.$/,
-      );
-    });
+    const fetched = await fetchedOf({ mails, answers: { FETCH, HEADERS }, options: changes });
+    assert.deepEqual(kindsOf(fetched), ['1 mail', '2 unavailable', '3 mail']);
+    assert.match(
+      sentenceIn(fetched),
+      /UID 2 .*"Microsoft Exchange Server".* Look at it in a mail program\.$/,
+    );
   });
 }

@@ -6,6 +6,7 @@ import {
   assertFails,
   assertRefused,
   drain,
+  drained,
   failureOf,
   fetchAll,
   listAndMeasure,
@@ -112,9 +113,7 @@ test('a folder that was made anew during a drop ends the session: its UIDs mean 
   const { answers, ...script } = faultAt('FETCH', (wire) => wire.end());
   const anew = '* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\nTAG OK [READ-WRITE] ok\r\n';
   const SELECT: Answer = ({ earlier }) => (earlier > 0 ? anew : undefined);
-  await withServer({ ...script, answers: { ...answers, SELECT } }, async ({ port }) => {
-    await assertFails(drain(optionsFor(port)), 'connection-lost', /was lost/);
-  });
+  await assertFails(drained({ ...script, answers: { ...answers, SELECT } }), 'connection-lost', /was lost/);
 });
 
 const greetings: readonly (readonly [string | false, FailureReason, RegExp])[] = [

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { ImapFlow } from 'imapflow';
+import type { ImapFlow } from 'imapflow';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import { inMailProgram } from '../../servers/mailServers.ts';
 import { type Dovecot, type DovecotOptions, startDovecot } from '../../testbed/dovecot.ts';
 import { seedMaildir } from '../../testbed/seed.ts';
 import { optionsFor } from './scriptedImapServer.ts';
@@ -29,15 +30,17 @@ export function optionsOn(
 }
 
 /** As another mail program does what this app never does. */
-export async function withMailProgram(
-  { host, port, username }: MailboxOptions,
-  use: (client: ImapFlow) => Promise<unknown>,
-): Promise<void> {
-  const client = new ImapFlow({
-    ...{ host, port, secure: false, doSTARTTLS: false, logger: false as const },
-    auth: { user: username, pass: password },
+export async function withMailProgram<T>(
+  { port, username }: MailboxOptions,
+  use: (client: ImapFlow) => Promise<T>,
+): Promise<T> {
+  return await inMailProgram({ server: { imapPort: port }, user: username, password }, use);
+}
+
+/** As a mail program does that keeps deleted mails until it is told to expunge. */
+export async function flagDeleted(options: MailboxOptions, uids: string): Promise<void> {
+  await withMailProgram(options, async (client) => {
+    await client.mailboxOpen('INBOX');
+    await client.messageFlagsAdd(uids, ['\\Deleted'], { uid: true });
   });
-  await client.connect();
-  await use(client);
-  await client.logout();
 }

@@ -1,15 +1,12 @@
-import assert from 'node:assert/strict';
-import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
+import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
-import type { MailboxOptions, MailboxSession, MeasuredMail } from '../../../shared/mailbox/mailbox.ts';
+import type { MailboxOptions, MailboxSession } from '../../../shared/mailbox/mailbox.ts';
 import { type Fetched, fetchAll } from '../memory.ts';
-import { optionsFor, type Script, withServer } from './scriptedImapServer.ts';
+import { assertFails, listAndMeasure } from '../outcomes.ts';
+import { optionsFor, type Script, type ScriptedImapServer, withServer } from './scriptedImapServer.ts';
 
 export { fetchAll, fetched } from '../memory.ts';
-
-export async function listAndMeasure(session: MailboxSession): Promise<readonly MeasuredMail[]> {
-  return session.measure(await session.list(100_000));
-}
+export { assertFails, failureOf, listAndMeasure, sentenceIn } from '../outcomes.ts';
 
 /** The sources of those that came as mails. */
 export function sourcesOf(fetched: readonly Fetched[]): Buffer[] {
@@ -29,20 +26,30 @@ export async function withSession<T>(
   }
 }
 
+type SessionScript = Script & { readonly options?: Partial<MailboxOptions> };
+
+/** The same on a server of this script. */
+export async function onServer<T>(
+  { options, ...script }: SessionScript,
+  use: (session: MailboxSession, server: ScriptedImapServer) => Promise<T>,
+): Promise<T> {
+  return await withServer(script, (server) =>
+    withSession(optionsFor(server.port, options), (session) => use(session, server)),
+  );
+}
+
 /** Lists, measures and fetches, and settles nothing. */
 export async function fetchFrom(options: MailboxOptions): Promise<Fetched[]> {
   return withSession(options, async (session) => fetchAll(session, await listAndMeasure(session)));
 }
 
+export async function fetchedOf({ options, ...script }: SessionScript): Promise<Fetched[]> {
+  return await withServer(script, ({ port }) => fetchFrom(optionsFor(port, options)));
+}
+
 /** Each as `1 mail` or `2 gone`, by UID. */
 export function kindsOf(fetched: readonly Fetched[]): string[] {
   return fetched.map(({ mail, kind }) => `${mail.id} ${kind}`).sort();
-}
-
-/** Why the first mail that can't be had can't. */
-export function sentenceIn(fetched: readonly Fetched[]): string {
-  const unavailable = fetched.find((one) => one.kind === 'unavailable');
-  return unavailable?.kind === 'unavailable' ? unavailable.sentence : '';
 }
 
 /** A whole poll: list, measure, fetch, settle. */
@@ -55,27 +62,8 @@ export async function drain(options: MailboxOptions): Promise<Buffer[]> {
   });
 }
 
-/** The `Failure` that `work` rejects with; anything else is a defect. */
-export async function failureOf(work: Promise<unknown>): Promise<Failure> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(error instanceof Failure, `a Failure, not ${String(error)}`);
-    assert.ok(!error.message.includes('pass-7391-word'), `no password in: ${error.message}`);
-    assert.ok(!/[\r\n\0]/.test(error.message));
-    return error;
-  }
-  throw new assert.AssertionError({ message: 'it did not fail' });
-}
-
-export async function assertFails(
-  work: Promise<unknown>,
-  reason: FailureReason,
-  sentence: RegExp,
-): Promise<void> {
-  const failure = await failureOf(work);
-  assert.equal(failure.reason, reason, failure.message);
-  assert.match(failure.message, sentence);
+export async function drained({ options, ...script }: SessionScript): Promise<Buffer[]> {
+  return await withServer(script, ({ port }) => drain(optionsFor(port, options)));
 }
 
 export async function assertNotOpened(

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import type { Duplex, Transform, TransformCallback } from 'node:stream';
+import type { Transform, TransformCallback } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ImapFlow } from 'imapflow';
 import type { FetchData } from '../../../shared/mailbox/imap/fetchResponse.ts';
 import { type FetchSink, FetchTap } from '../../../shared/mailbox/imap/fetchTap.ts';
 import { newBuffers } from '../../../shared/mailbox/mailBuffers.ts';
+import { cut } from '../../mail/support.ts';
 import { CountedMemory } from '../memory.ts';
 
 const mails = ['Subject: one\r\n\r\n1\r\n', '', '* 9 FETCH (UID 9 BODY[] {3}\r\nabc)\r\nA1 OK\r\n'];
@@ -48,11 +49,10 @@ const aSink: Pick<FetchSink, 'holdLiteral' | 'giveBack' | 'fail'> = {
   fail: (error) => assert.fail(String(error)),
 };
 
-/** Has a tapped client read these pieces. A sink that is full has room a turn later. */
-async function read(pieces: readonly Buffer[], { attached = true, isFull = false } = {}): Promise<Tapped> {
+/** A client without a server, with its parser, and a tap on that; `handedBytes` gets what the tap passes on. */
+function tapped(handedBytes: number[] = []) {
   const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
   const parser = Reflect.get(client, 'streamer') as Transform;
-  const handedBytes: number[] = [];
   const transform = parser._transform;
   Object.assign(parser, {
     _transform: (chunk: Buffer, encoding: BufferEncoding, next: TransformCallback) => {
@@ -62,6 +62,13 @@ async function read(pieces: readonly Buffer[], { attached = true, isFull = false
   });
   const tap = new FetchTap(client, newBuffers);
   tap.largestResponseBytes = 8 * 1024 * 1024;
+  return { client, parser, tap };
+}
+
+/** Has a tapped client read these pieces. A sink that is full has room a turn later. */
+async function read(pieces: readonly Buffer[], { attached = true, isFull = false } = {}): Promise<Tapped> {
+  const handedBytes: number[] = [];
+  const { client, parser, tap } = tapped(handedBytes);
   const rows: FetchData[] = [];
   const sizesBytes: number[] = [];
   const passed: string[] = [];
@@ -85,11 +92,6 @@ async function read(pieces: readonly Buffer[], { attached = true, isFull = false
   return { rows, passed, all, sizesBytes, handedBytes, receivedBytes };
 }
 
-function cut(bytes: Buffer, at: readonly number[]): Buffer[] {
-  const places = [...new Set(at.map((place) => place % bytes.length))].sort((one, other) => one - other);
-  return [0, ...places].map((place, index) => bytes.subarray(place, places[index]));
-}
-
 const everything = [
   '* OK [ALERT] rows are near {4}\r\n',
   '* 3 EXISTS',
@@ -104,7 +106,7 @@ const everything = [
 
 test('all responses come out whole and in order, wherever the network cuts', async () => {
   const bytes = Buffer.from(output);
-  const cuts = fc.array(fc.nat({ max: bytes.length }), { maxLength: 30 });
+  const cuts = fc.array(fc.nat(), { maxLength: 30 });
   await fc.assert(
     fc.asyncProperty(cuts, fc.boolean(), async (places, isFull) => {
       const { all, receivedBytes } = await read(cut(bytes, places), { isFull });
@@ -154,12 +156,9 @@ for (const [what, rest] of [
 ] as const) {
   test(`too large a ${what} behind a literal ends the fetch`, async () => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
-    const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
-    const tap = new FetchTap(client, newBuffers);
-    tap.largestResponseBytes = 8 * 1024 * 1024;
+    const { tap, parser } = tapped();
     const add = () => assert.fail('a row');
     tap.attach({ ...aSink, add, isFull: false, whenRoom: setImmediate, fail: resolve });
-    const parser = Reflect.get(client, 'streamer') as Duplex;
     parser.write(Buffer.from(`* 4 FETCH (UID 4 X {3}\r\nabc ${rest}`));
     assert.match(String(await promise), /too long/);
     parser.destroy();
@@ -168,10 +167,8 @@ for (const [what, rest] of [
 
 test('while the sink is full nothing more is read', async () => {
   let resume: (() => void) | undefined;
-  const client = new ImapFlow({ host: '127.0.0.1', port: 1, secure: false, logger: false });
   const rows: FetchData[] = [];
-  const tap = new FetchTap(client, newBuffers);
-  tap.largestResponseBytes = 1024;
+  const { tap, parser } = tapped();
   tap.attach({
     ...aSink,
     add: (one) => void rows.push(one),
@@ -180,7 +177,6 @@ test('while the sink is full nothing more is read', async () => {
       resume = call;
     },
   });
-  const parser = Reflect.get(client, 'streamer') as Duplex;
   let isRead = false;
   parser.write(Buffer.from(row(1, 'one')), () => {
     isRead = true;

@@ -9,11 +9,11 @@ import {
   seedFolder,
   startMailServer,
 } from '../../servers/mailServers.ts';
-import { startDovecot } from '../../testbed/dovecot.ts';
 import {
   assertFails,
   assertRefused,
   drain,
+  drained,
   fetchAll,
   listAndMeasure,
   sourcesOf,
@@ -28,14 +28,7 @@ const servers: readonly (readonly [string, () => Promise<MailServer>])[] = [
   ['Dovecot', () => startMailServer.Dovecot({ users, password })],
   [
     'Dovecot without MOVE',
-    async () => ({
-      ...(await startDovecot({
-        users: users.map((user) => ({ user, password })),
-        withoutImapCapabilities: ['MOVE'],
-      })),
-      name: 'Dovecot without MOVE',
-      oddFolders: [],
-    }),
+    () => startMailServer.Dovecot({ users, password }, { withoutImapCapabilities: ['MOVE'] }),
   ],
   ['Cyrus', () => startMailServer.Cyrus({ users, password })],
 ];
@@ -176,13 +169,11 @@ describe('mails that can not be moved', () => {
       'UID MOVE': 'TAG NO [TRYCREATE] No such mailbox\r\n',
       CREATE: 'TAG NO [NOPERM] Not here\r\n',
     };
-    await withServer({ ...withMove, answers }, async ({ port }) => {
-      await assertFails(
-        drain(optionsFor(port, { moveToFolder: 'Done' })),
-        'protocol',
-        /refused moving mails to folder "Done": NO \[TRYCREATE\] No such mailbox/,
-      );
-    });
+    await assertFails(
+      drained({ ...withMove, answers, options: { moveToFolder: 'Done' } }),
+      'protocol',
+      /refused moving mails to folder "Done": NO \[TRYCREATE\] No such mailbox/,
+    );
   });
 
   it('that were copied and flagged are only expunged, not copied again', async () => {

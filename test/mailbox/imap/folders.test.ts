@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Dovecot } from '../../testbed/dovecot.ts';
 import { newUser, optionsOn, startServer, withMailProgram } from './dovecotUsers.ts';
-import { drain, withSession } from './drain.ts';
-import { optionsFor, smallMails, withServer } from './scriptedImapServer.ts';
+import { drain, onServer, withSession } from './drain.ts';
+import { smallMails } from './scriptedImapServer.ts';
 
 let server: Dovecot;
 
@@ -54,12 +54,10 @@ test('of very many folders five hundred are given, and of odd names none', async
   const odd = ['(\\Noselect) "/" "A-parent"', '(\\NonExistent) "/" "A-ghost"', '() "/" ""'];
   const all = [...odd, `() "/" "A${'x'.repeat(300)}"`, ...good];
   const LIST = `${all.map((one) => `* LIST ${one}\r\n`).join('')}TAG OK done\r\n`;
-  await withServer({ answers: { LIST } }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const names = await session.listFolders();
-      assert.equal(names.length, 500);
-      assert.equal(names[0], 'F1000');
-    });
+  await onServer({ answers: { LIST } }, async (session) => {
+    const names = await session.listFolders();
+    assert.equal(names.length, 500);
+    assert.equal(names[0], 'F1000');
   });
 });
 

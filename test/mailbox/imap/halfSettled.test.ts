@@ -3,8 +3,8 @@ import { after, before, test } from 'node:test';
 import type { MailboxSession } from '../../../shared/mailbox/mailbox.ts';
 import type { Dovecot } from '../../testbed/dovecot.ts';
 import { readMaildir } from '../../testbed/seed.ts';
-import { newUser, optionsOn, startServer, withMailProgram } from './dovecotUsers.ts';
-import { failureOf, fetchAll, listAndMeasure, withSession } from './drain.ts';
+import { flagDeleted, newUser, optionsOn, startServer } from './dovecotUsers.ts';
+import { failureOf, fetchAll, listAndMeasure, onServer, withSession } from './drain.ts';
 import { type Answer, aMail, optionsFor, smallMails, withServer } from './scriptedImapServer.ts';
 
 let server: Dovecot;
@@ -18,10 +18,7 @@ test('mails that were flagged and not expunged, for the connection was lost, are
   const user = await newUser(smallMails(4), server);
   const options = optionsOn(server, user, { deleteMails: true });
   // As a run leaves them whose connection goes between STORE and EXPUNGE.
-  await withMailProgram(options, async (client) => {
-    await client.mailboxOpen('INBOX');
-    await client.messageFlagsAdd('2:3', ['\\Deleted'], { uid: true });
-  });
+  await flagDeleted(options, '2:3');
   await withSession(options, async (session) => {
     assert.deepEqual(
       (await session.list(10)).map(({ id }) => id),
@@ -64,11 +61,9 @@ test('a connection lost between STORE and EXPUNGE fails the settle and leaves th
 });
 
 test('a session that marks mails as read has none half done, and asks the server nothing', async () => {
-  await withServer({ mails: [aMail] }, async ({ port, commands }) => {
-    await withSession(optionsFor(port), async (session) => {
-      assert.deepEqual(await session.listHalfSettled(), []);
-      assert.equal(commands.filter(({ name }) => name === 'UID SEARCH').length, 0);
-    });
+  await onServer({ mails: [aMail] }, async (session, { commands }) => {
+    assert.deepEqual(await session.listHalfSettled(), []);
+    assert.equal(commands.filter(({ name }) => name === 'UID SEARCH').length, 0);
   });
 });
 
@@ -88,11 +83,12 @@ test('what was left half settled is found among 200,000 read mails', async () =>
   const found = Array.from({ length: 200_000 }, (_, index) => index + 1);
   const SEARCH: Answer = ({ args }) =>
     /\bSEEN/.test(args) ? `* SEARCH ${found.join(' ')}\r\nTAG OK done\r\n` : undefined;
-  await withServer({ answers: { 'UID SEARCH': SEARCH } }, async ({ port }) => {
-    await withSession(optionsFor(port, { moveToFolder: 'Done' }), async (session) => {
+  await onServer(
+    { answers: { 'UID SEARCH': SEARCH }, options: { moveToFolder: 'Done' } },
+    async (session) => {
       assert.equal((await session.listHalfSettled()).length, found.length);
-    });
-  });
+    },
+  );
 });
 
 for (const [name, changes, capabilities] of [
@@ -116,17 +112,15 @@ for (const [name, changes, capabilities] of [
       },
     };
     let session: MailboxSession | undefined;
-    await withServer({ capabilities: 'IMAP4rev1', answers }, async ({ port, commands }) => {
-      await withSession(optionsFor(port, changes), async (opened) => {
-        session = opened;
-        await fetchAll(opened, await listAndMeasure(opened));
-        const stay = await settling;
-        const done = commands
-          .map(({ name: command }) => command)
-          .filter((one) => /EXPUNGE|COPY|MOVE/.test(one));
-        assert.deepEqual(done, 'moveToFolder' in changes ? ['UID COPY'] : []);
-        assert.deepEqual(stay, [{ key: '1', id: 1 }], 'it stays flagged, for a later run');
-      });
+    await onServer({ capabilities: 'IMAP4rev1', answers, options: changes }, async (opened, { commands }) => {
+      session = opened;
+      await fetchAll(opened, await listAndMeasure(opened));
+      const stay = await settling;
+      const done = commands
+        .map(({ name: command }) => command)
+        .filter((one) => /EXPUNGE|COPY|MOVE/.test(one));
+      assert.deepEqual(done, 'moveToFolder' in changes ? ['UID COPY'] : []);
+      assert.deepEqual(stay, [{ key: '1', id: 1 }], 'it stays flagged, for a later run');
     });
   });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { type ConnectionState, describeLoginRefusal } from '../../../shared/mailbox/imap/imapFailure.ts';
-import { assertFails, drain, failureOf } from './drain.ts';
+import { assertFails, drain, drained, failureOf } from './drain.ts';
 import {
   type Answer,
   aMail,
@@ -84,18 +84,18 @@ test('hostile answer: a line without end is cut off in bounded memory', async ()
     wire.send('* SEARCH ');
     for (let sent = 0; sent < 10; sent += 1) wire.send(chunk);
   });
-  await withServer(script, async ({ port }) => {
-    await assertFails(drain(optionsFor(port)), 'protocol', /outside the IMAP protocol \(LineTooLarge\)/);
-  });
+  await assertFails(drained(script), 'protocol', /outside the IMAP protocol \(LineTooLarge\)/);
 });
 
 test('rows that come behind a literal of another response are read all the same', async () => {
   const mails = [aMail, Buffer.concat([aMail, Buffer.alloc(300_000, 'x')]), aMail];
   const usual = rows((uid, { args }) => fetchRow(uid, args, mails[uid - 1]));
   const answer: Answer = (command) => `* LIST () "/" {5}\r\nINBOX\r\n${usual(command)}`;
-  await withServer({ mails, answers: { MEASURE: answer, FETCH: answer } }, async ({ port }) => {
-    assert.ok(Buffer.concat(await drain(optionsFor(port))).equals(Buffer.concat(mails)));
-  });
+  assert.ok(
+    Buffer.concat(await drained({ mails, answers: { MEASURE: answer, FETCH: answer } })).equals(
+      Buffer.concat(mails),
+    ),
+  );
 });
 
 const floods: readonly (readonly [string, string])[] = [
@@ -110,9 +110,7 @@ for (const [step, row] of floods) {
       const chunk = Buffer.from(`${row} X "${'x'.repeat(3_000)}")\r\n`.repeat(350));
       for (let sent = 0; sent < 40; sent += 1) wire.send(chunk);
     });
-    await withServer(script, async ({ port }) => {
-      const polling = drain(optionsFor(port, { timeouts: timeoutsOf(2_000) }));
-      await assertFails(polling, 'protocol', /outside the IMAP protocol \(ResponseTooLarge\)/);
-    });
+    const polling = drained({ ...script, options: { timeouts: timeoutsOf(2_000) } });
+    await assertFails(polling, 'protocol', /outside the IMAP protocol \(ResponseTooLarge\)/);
   });
 }

@@ -7,7 +7,7 @@ import type { Dovecot } from '../../testbed/dovecot.ts';
 import { listMaildir, readMaildir } from '../../testbed/seed.ts';
 import { CountedMemory } from '../memory.ts';
 import { variedMails } from '../pop3/variedMails.ts';
-import { newUser, optionsOn, startServer, withMailProgram } from './dovecotUsers.ts';
+import { flagDeleted, newUser, optionsOn, startServer, withMailProgram } from './dovecotUsers.ts';
 import {
   assertFails,
   assertNotOpened,
@@ -93,7 +93,7 @@ test('the oldest come first, as many as asked for, with size and date', async ()
 
 test('deleting expunges the settled mails and no foreign one, flagged or not', async () => {
   const user = await newUser(smallMails(6), server);
-  await flagDeleted(optionsOn(server, user), [2]);
+  await flagDeleted(optionsOn(server, user), '2');
   await withSession(optionsOn(server, user, { deleteMails: true }), async (session) => {
     const listed = await session.list(10);
     assert.deepEqual(
@@ -117,51 +117,40 @@ test('a session that is closed while it settles settles first', async () => {
   assert.deepEqual(await readMaildir(server.maildir(user)), []);
 });
 
-/** As a mail program does that keeps deleted mails until it is told to expunge. */
-async function flagDeleted(to: MailboxOptions, uids: readonly number[]): Promise<void> {
-  await withMailProgram(to, async (client) => {
-    await client.mailboxOpen('INBOX');
-    await client.messageFlagsAdd(uids.join(','), ['\\Deleted'], { uid: true });
-  });
-}
-
 async function expunge(to: MailboxOptions, uids: readonly number[]): Promise<void> {
   await withSession({ ...to, deleteMails: true }, (session) =>
     session.settle(uids.map((id) => ({ id, key: `${id}` }))),
   );
 }
 
-test('without UIDPLUS: expunged when all flagged mails are ours, else left flagged and read', async () => {
+test('without UIDPLUS: expunged when all flagged mails are ours, else left flagged and read', async (t) => {
   const old = await startServer({ withoutImapCapabilities: ['UIDPLUS'] });
-  try {
-    const alone = await newUser(smallMails(4), old);
-    const first = optionsOn(old, alone, { deleteMails: true });
-    await withSession(first, async (session) => {
-      const listed = await session.list(10);
-      await session.settle(listed.slice(0, 2));
-      await session.settle(listed.slice(2, 3));
-    });
-    assert.deepEqual(await readMaildir(old.maildir(alone)), [smallMails(4)[3]]);
+  t.after(() => old.stop());
+  const alone = await newUser(smallMails(4), old);
+  const first = optionsOn(old, alone, { deleteMails: true });
+  await withSession(first, async (session) => {
+    const listed = await session.list(10);
+    await session.settle(listed.slice(0, 2));
+    await session.settle(listed.slice(2, 3));
+  });
+  assert.deepEqual(await readMaildir(old.maildir(alone)), [smallMails(4)[3]]);
 
-    const shared = await newUser(smallMails(4), old);
-    const second = optionsOn(old, shared, { deleteMails: true });
-    await flagDeleted(second, [1]);
-    assert.equal((await drain(second)).length, 3);
-    assert.deepEqual(await readMaildir(old.maildir(shared)), smallMails(4), 'nothing is gone');
-    const left = await listMaildir(old.maildir(shared));
-    assert.deepEqual(
-      left.map(({ deleted, seen }) => [deleted, seen]),
-      [
-        [true, false],
-        [true, true],
-        [true, true],
-        [true, true],
-      ],
-    );
-    assert.deepEqual(await drain(second), [], 'what was left flagged is not sent again');
-  } finally {
-    await old.stop();
-  }
+  const shared = await newUser(smallMails(4), old);
+  const second = optionsOn(old, shared, { deleteMails: true });
+  await flagDeleted(second, '1');
+  assert.equal((await drain(second)).length, 3);
+  assert.deepEqual(await readMaildir(old.maildir(shared)), smallMails(4), 'nothing is gone');
+  const left = await listMaildir(old.maildir(shared));
+  assert.deepEqual(
+    left.map(({ deleted, seen }) => [deleted, seen]),
+    [
+      [true, false],
+      [true, true],
+      [true, true],
+      [true, true],
+    ],
+  );
+  assert.deepEqual(await drain(second), [], 'what was left flagged is not sent again');
 });
 
 test('mails expunged or read by someone else between list, measure and fetch are gone', async () => {
@@ -173,7 +162,7 @@ test('mails expunged or read by someone else between list, measure and fetch are
     const measured = (await session.measure(listed)).filter(({ id }) => id !== 1);
     await expunge(optionsOn(server, user), [3]);
     await withSession(optionsOn(server, user), (other) => other.settle([{ id: 5, key: '5' }]));
-    await flagDeleted(optionsOn(server, user), [7]);
+    await flagDeleted(optionsOn(server, user), '7');
     const kinds = ['2 mail', '3 gone', '4 mail', '5 gone', '6 mail', '7 gone', '8 mail'];
     assert.deepEqual(kindsOf(await fetchAll(session, measured)), kinds);
     await withSession(optionsOn(server, user, { wholeBytes: 0 }), async (streaming) => {
@@ -219,36 +208,30 @@ test('a large mail streams byte for byte and in bounded memory, whatever its siz
   });
 });
 
-test('too many connections are busy', async () => {
+test('too many connections are busy', async (t) => {
   const small = await startServer({ maxConnectionsPerUser: 1 });
-  try {
-    const options = optionsOn(small, await newUser(smallMails(1), small));
-    await withSession(options, async () => {
-      await assertNotOpened(options, 'busy', /Maximum number of connections/);
-    });
-  } finally {
-    await small.stop();
-  }
+  t.after(() => small.stop());
+  const options = optionsOn(small, await newUser(smallMails(1), small));
+  await withSession(options, async () => {
+    await assertNotOpened(options, 'busy', /Maximum number of connections/);
+  });
 });
 
-test('a server that goes away while mails come is a lost connection, and after its return all is there', async () => {
+test('a server that goes away while mails come is a lost connection, and after its return all is there', async (t) => {
   const own = await startServer();
-  try {
-    const mails = Array.from({ length: 60 }, () => Buffer.alloc(500_000, `${'w'.repeat(70)}\r\n`));
-    const user = await newUser(mails, own);
-    const to = optionsOn(own, user);
-    await withSession(to, async (session) => {
-      const measured = await listAndMeasure(session);
-      const fetching = async (): Promise<void> => {
-        for await (const one of fetched(session, measured)) if (one.mail.id === 2) await own.kill();
-      };
-      await assertFails(fetching(), 'connection-lost', /was lost/);
-    });
-    await own.restart();
-    assert.equal((await drain(to)).length, 60);
-  } finally {
-    await own.stop();
-  }
+  t.after(() => own.stop());
+  const mails = Array.from({ length: 60 }, () => Buffer.alloc(500_000, `${'w'.repeat(70)}\r\n`));
+  const user = await newUser(mails, own);
+  const to = optionsOn(own, user);
+  await withSession(to, async (session) => {
+    const measured = await listAndMeasure(session);
+    const fetching = async (): Promise<void> => {
+      for await (const one of fetched(session, measured)) if (one.mail.id === 2) await own.kill();
+    };
+    await assertFails(fetching(), 'connection-lost', /was lost/);
+  });
+  await own.restart();
+  assert.equal((await drain(to)).length, 60);
 });
 
 test('a mail that is removed as its header is read for a filter is none that the server withholds', async () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
-import { assertNotOpened, assertRefused, drain, failureOf, withSession } from './drain.ts';
+import { assertNotOpened, assertRefused, drain, drained, failureOf, withSession } from './drain.ts';
 import { type Answer, optionsFor, type Script, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 const refusals: Record<string, readonly ['login' | 'busy', RegExp]> = {
@@ -235,7 +235,8 @@ test('a folder whose mails can be copied elsewhere, and not removed, is not poll
     '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS (\\Seen)] ok\r\nTAG OK [READ-WRITE] ok\r\n';
   const moving = { moveToFolder: 'Done' };
   await assertRefused({ answers: { SELECT } }, 'folder', /the right to change \\Deleted\.$/, moving);
-  await withServer({ answers: { SELECT }, capabilities: 'IMAP4rev1 MOVE' }, async ({ port }) => {
-    assert.equal((await drain(optionsFor(port, moving))).length, 2);
-  });
+  assert.equal(
+    (await drained({ answers: { SELECT }, capabilities: 'IMAP4rev1 MOVE', options: moving })).length,
+    2,
+  );
 });

@@ -10,8 +10,9 @@ import { promisify } from 'node:util';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import { testCertificate } from '../../testbed/certificates.ts';
+import { listening } from '../../testbed/listening.ts';
 import { assertNotOpened, assertRefused, failureOf, withSession } from './drain.ts';
-import { type Answer, faultAt, listen, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
+import { type Answer, faultAt, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 /** A TLS server that greets and then drops; gives its port and the SNI names it saw. */
 async function withTlsServer(
@@ -26,7 +27,7 @@ async function withTlsServer(
     socket.end('* BYE enough\r\n');
   });
   server.on('tlsClientError', () => {});
-  const { port, stop } = await listen(server);
+  const { port, stop } = await listening(server);
   await use(port, names).finally(stop);
 }
 
@@ -139,7 +140,7 @@ test('without startTls no upgrade is tried, though it is offered', async () => {
 });
 
 test('a port that refuses, and a host that is none', async () => {
-  const { port, stop } = await listen(net.createServer());
+  const { port, stop } = await listening(net.createServer());
   await stop();
   for (const security of ['plain', 'tls'] as const) {
     await assertNotOpened(optionsFor(port, { security }), 'refused', /refused the connection/);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
 import type { MailMemory } from '../../../shared/mailbox/mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
-import { assertRefused, drain, failureOf, kindsOf, listAndMeasure, sourcesOf, withSession } from './drain.ts';
+import { assertRefused, drain, failureOf, kindsOf, listAndMeasure, onServer, sourcesOf } from './drain.ts';
 import {
   type Answer,
   aMail,
@@ -23,57 +23,52 @@ function mailsOf(count: number, sizeBytes: number): Buffer[] {
 
 test('a mail holds its bytes from before they are read until it is released, and nothing else does', async () => {
   const mails = mailsOf(20, 10_000);
-  await withServer({ mails }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const memory = new CountedMemory();
-      for await (const answer of session.fetch(await listAndMeasure(session), memory)) {
-        assert.ok(answer.kind === 'mail' && answer.whole?.length === 10_000);
-        assert.ok(memory.heldBytes >= 10_000, `${memory.heldBytes}`);
-        answer.freeBytes();
-        answer.freeBytes();
-        assert.equal(answer.whole, undefined);
-        await failureOf(answer.open());
-        answer.release();
-        answer.release();
-      }
-      assert.equal(memory.heldBytes, 0);
-      assert.equal(memory.opened, 20);
-    });
+  await onServer({ mails }, async (session) => {
+    const memory = new CountedMemory();
+    for await (const answer of session.fetch(await listAndMeasure(session), memory)) {
+      assert.ok(answer.kind === 'mail' && answer.whole?.length === 10_000);
+      assert.ok(memory.heldBytes >= 10_000, `${memory.heldBytes}`);
+      answer.freeBytes();
+      answer.freeBytes();
+      assert.equal(answer.whole, undefined);
+      await failureOf(answer.open());
+      answer.release();
+      answer.release();
+    }
+    assert.equal(memory.heldBytes, 0);
+    assert.equal(memory.opened, 20);
   });
 });
 
 test('a fetch that waits for memory goes on when mails that it handed over are done with', async () => {
   const memory = new CountedMemory(250_000);
-  await withServer({ mails: mailsOf(60, 100_000) }, async ({ port }) => {
-    await withSession(optionsFor(port, { timeouts: timeoutsOf(200, 5_000) }), async (session) => {
-      let came = 0;
-      for await (const answer of session.fetch(await listAndMeasure(session), memory)) {
-        assert.ok(answer.kind === 'mail');
-        assert.ok(memory.heldBytes <= 250_000);
-        came += 1;
-        // Sent behind the back of the fetch; one of them takes longer than a server may be silent.
-        setTimeout(() => answer.release(), came === 3 ? 500 : 2);
-      }
-      assert.equal(came, 60);
-    });
+  const options = { timeouts: timeoutsOf(200, 5_000) };
+  await onServer({ mails: mailsOf(60, 100_000), options }, async (session) => {
+    let came = 0;
+    for await (const answer of session.fetch(await listAndMeasure(session), memory)) {
+      assert.ok(answer.kind === 'mail');
+      assert.ok(memory.heldBytes <= 250_000);
+      came += 1;
+      // Sent behind the back of the fetch; one of them takes longer than a server may be silent.
+      setTimeout(() => answer.release(), came === 3 ? 500 : 2);
+    }
+    assert.equal(came, 60);
   });
 });
 
 test('what was read ahead goes back when the consumer leaves, and the session goes on', async () => {
   const mails = mailsOf(200, 20_000);
-  await withServer({ mails }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const measured = await listAndMeasure(session);
-      const memory = new CountedMemory(100_000);
-      for await (const answer of session.fetch(measured, memory)) {
-        if (answer.mail.id < 3) continue;
-        if (answer.kind === 'mail') answer.release();
-        break;
-      }
-      assert.equal(memory.heldBytes, 40_000, 'two mails were never released');
-      await session.settle(measured.slice(0, 1));
-      assert.equal(memory.heldBytes, 40_000, 'what is read away takes none');
-    });
+  await onServer({ mails }, async (session) => {
+    const measured = await listAndMeasure(session);
+    const memory = new CountedMemory(100_000);
+    for await (const answer of session.fetch(measured, memory)) {
+      if (answer.mail.id < 3) continue;
+      if (answer.kind === 'mail') answer.release();
+      break;
+    }
+    assert.equal(memory.heldBytes, 40_000, 'two mails were never released');
+    await session.settle(measured.slice(0, 1));
+    assert.equal(memory.heldBytes, 40_000, 'what is read away takes none');
   });
 });
 
@@ -81,12 +76,11 @@ test('what was read goes back when the fetch fails', async () => {
   const mails = mailsOf(6, 20_000);
   const FETCH: Answer = ({ args }) =>
     `${[1, 2, 3].map((uid) => fetchRow(uid, args, mails[uid - 1])).join('')}* 4 FETCH (UID 4 FLAGS () BODY[] {20000}\r\nhalf`;
-  await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
-    await withSession(optionsFor(port, { timeouts: timeoutsOf(100, 5_000) }), async (session) => {
-      const memory = new CountedMemory();
-      await failureOf(fetchAll(session, await listAndMeasure(session), memory));
-      assert.equal(memory.heldBytes, 0);
-    });
+  const options = { timeouts: timeoutsOf(100, 5_000) };
+  await onServer({ mails, answers: { FETCH }, options }, async (session) => {
+    const memory = new CountedMemory();
+    await failureOf(fetchAll(session, await listAndMeasure(session), memory));
+    assert.equal(memory.heldBytes, 0);
   });
 });
 
@@ -100,48 +94,42 @@ test('rows that nobody asked for, and mails that are no candidates any more, are
       fetchRow(2, args, Buffer.from('once more')),
       'TAG OK done\r\n',
     ].join('');
-  await withServer({ mails: [aMail, aMail], answers: { FETCH } }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const memory = new CountedMemory();
-      const fetched = await fetchAll(session, await listAndMeasure(session), memory);
-      assert.deepEqual(kindsOf(fetched), ['1 gone', '2 mail']);
-      assert.deepEqual(sourcesOf(fetched), [aMail]);
-      assert.equal(memory.heldBytes, 0);
-    });
+  await onServer({ mails: [aMail, aMail], answers: { FETCH } }, async (session) => {
+    const memory = new CountedMemory();
+    const fetched = await fetchAll(session, await listAndMeasure(session), memory);
+    assert.deepEqual(kindsOf(fetched), ['1 gone', '2 mail']);
+    assert.deepEqual(sourcesOf(fetched), [aMail]);
+    assert.equal(memory.heldBytes, 0);
   });
 });
 
 test('a mail that is far larger than the server said is streamed, in bounded memory', async () => {
   const mails = [aMail, Buffer.alloc(31 * mebibyte, 'large '), aMail];
   const MEASURE = rows((uid) => `* ${uid} FETCH (UID ${uid} RFC822.SIZE 1000)\r\n`);
-  await withServer({ mails, answers: { MEASURE } }, async ({ port }) => {
-    await withSession(optionsFor(port, { streamBytes: 3 * mebibyte }), async (session) => {
-      const memory = new CountedMemory();
-      const fetched = await fetchAll(session, await listAndMeasure(session), memory);
-      const ids = fetched.map(({ mail }) => mail.id);
-      assert.deepEqual(ids, [1, 3, 2]);
-      const sources = sourcesOf(fetched);
-      assert.ok(ids.every((id, index) => sources[index]?.equals(mails[id - 1] ?? aMail)));
-      assert.ok(memory.mostBytes <= 3 * mebibyte, `${memory.mostBytes}`);
-      assert.equal(memory.heldBytes, 0);
-    });
+  await onServer({ mails, answers: { MEASURE }, options: { streamBytes: 3 * mebibyte } }, async (session) => {
+    const memory = new CountedMemory();
+    const fetched = await fetchAll(session, await listAndMeasure(session), memory);
+    const ids = fetched.map(({ mail }) => mail.id);
+    assert.deepEqual(ids, [1, 3, 2]);
+    const sources = sourcesOf(fetched);
+    assert.ok(ids.every((id, index) => sources[index]?.equals(mails[id - 1] ?? aMail)));
+    assert.ok(memory.mostBytes <= 3 * mebibyte, `${memory.mostBytes}`);
+    assert.equal(memory.heldBytes, 0);
   });
 });
 
 test('a stream can be opened again from its first byte, until the next mail is asked for', async () => {
   const mails = [Buffer.alloc(5 * mebibyte, 'first '), Buffer.alloc(3 * mebibyte, 'second ')];
-  await withServer({ mails }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      let before: (() => Promise<unknown>) | undefined;
-      for await (const answer of session.fetch(await listAndMeasure(session), new CountedMemory())) {
-        assert.ok(answer.kind === 'mail' && answer.whole === undefined);
-        for await (const _ of await answer.open()) break;
-        assert.ok((await bytesOf(await answer.open())).equals(mails[answer.mail.id - 1] ?? aMail));
-        assert.ok((await bytesOf(await answer.open())).equals(mails[answer.mail.id - 1] ?? aMail));
-        if (before !== undefined) assert.equal((await failureOf(before())).reason, 'internal');
-        before = () => answer.open();
-      }
-    });
+  await onServer({ mails }, async (session) => {
+    let before: (() => Promise<unknown>) | undefined;
+    for await (const answer of session.fetch(await listAndMeasure(session), new CountedMemory())) {
+      assert.ok(answer.kind === 'mail' && answer.whole === undefined);
+      for await (const _ of await answer.open()) break;
+      assert.ok((await bytesOf(await answer.open())).equals(mails[answer.mail.id - 1] ?? aMail));
+      assert.ok((await bytesOf(await answer.open())).equals(mails[answer.mail.id - 1] ?? aMail));
+      if (before !== undefined) assert.equal((await failureOf(before())).reason, 'internal');
+      before = () => answer.open();
+    }
   });
 });
 
@@ -149,11 +137,9 @@ test('memory that is refused, since the run is to end, ends the fetch with that 
   const memory: MailMemory = {
     hold: () => ({ grow: () => Promise.reject(new Failure('storage', 'The run has to end.')), release() {} }),
   };
-  await withServer({}, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const failure = await failureOf(fetchAll(session, await listAndMeasure(session), memory));
-      assert.equal(failure.message, 'The run has to end.');
-    });
+  await onServer({}, async (session) => {
+    const failure = await failureOf(fetchAll(session, await listAndMeasure(session), memory));
+    assert.equal(failure.message, 'The run has to end.');
   });
 });
 

@@ -5,11 +5,13 @@ import {
   assertFails,
   assertRefused,
   drain,
+  drained,
   fetchAll,
   fetched,
-  fetchFrom,
+  fetchedOf,
   kindsOf,
   listAndMeasure,
+  onServer,
   sentenceIn,
   sourcesOf,
   withSession,
@@ -37,9 +39,7 @@ const strangeMeasures: Record<string, (uid: number) => string> = {
 for (const [what, row] of Object.entries(strangeMeasures)) {
   test(`a mail is delivered though the server ${what} when it is measured`, async () => {
     const MEASURE = rows((uid) => (uid === 2 ? row(uid) : size(uid)));
-    await withServer({ mails: threeMails, answers: { MEASURE } }, async ({ port }) => {
-      assert.deepEqual(await drain(optionsFor(port)), threeMails);
-    });
+    assert.deepEqual(await drained({ mails: threeMails, answers: { MEASURE } }), threeMails);
   });
 }
 
@@ -60,11 +60,9 @@ const strangeFetches: Record<string, (uid: number) => string> = {
 };
 for (const [what, row] of Object.entries(strangeFetches)) {
   test(`each mail is delivered as itself by a server that sends ${what}`, async () => {
-    await withServer({ mails: threeMails, answers: { FETCH: rows(row) } }, async ({ port }) => {
-      const fetched = await fetchFrom(optionsFor(port));
-      assert.deepEqual(kindsOf(fetched), ['1 mail', '2 mail', '3 mail']);
-      for (const one of fetched) assert.deepEqual(sourcesOf([one]), [threeMails[one.mail.id - 1]]);
-    });
+    const fetched = await fetchedOf({ mails: threeMails, answers: { FETCH: rows(row) } });
+    assert.deepEqual(kindsOf(fetched), ['1 mail', '2 mail', '3 mail']);
+    for (const one of fetched) assert.deepEqual(sourcesOf([one]), [threeMails[one.mail.id - 1]]);
   });
 }
 
@@ -74,9 +72,8 @@ test('a filter takes a mail by its header though the server sends that without i
     return `* ${uid} FETCH (FLAGS () BODY[HEADER.FIELDS (SUBJECT)] {${header.length}}\r\n${header})\r\n`;
   });
   const headerFilter = { fingerprint: 'two', takes: (header: Buffer) => header.includes('two') };
-  await withServer({ mails: threeMails, answers: { HEADERS } }, async ({ port }) => {
-    assert.deepEqual(await drain(optionsFor(port, { headerFilter })), [threeMails[1]]);
-  });
+  const mails = await drained({ mails: threeMails, answers: { HEADERS }, options: { headerFilter } });
+  assert.deepEqual(mails, [threeMails[1]]);
 });
 
 for (const [what, found, kind] of [
@@ -90,12 +87,10 @@ for (const [what, found, kind] of [
         FETCH: rows((uid, { args }) => (uid === 2 ? '' : fetchRow(uid, args, threeMails[uid - 1]))),
         'UID SEARCH': ({ earlier }) => (earlier > 0 ? `* SEARCH ${found}\r\nTAG OK done\r\n` : undefined),
       };
-      await withServer({ mails: threeMails, answers }, async ({ port }) => {
-        const fetched = await fetchFrom(optionsFor(port, { wholeBytes }));
-        assert.deepEqual(sourcesOf(fetched), [threeMails[0], threeMails[2]]);
-        assert.deepEqual(kindsOf(fetched), ['1 mail', `2 ${kind}`, '3 mail']);
-        if (kind === 'unavailable') assert.match(sentenceIn(fetched), /UID 2 .* says nothing about it/);
-      });
+      const fetched = await fetchedOf({ mails: threeMails, answers, options: { wholeBytes } });
+      assert.deepEqual(sourcesOf(fetched), [threeMails[0], threeMails[2]]);
+      assert.deepEqual(kindsOf(fetched), ['1 mail', `2 ${kind}`, '3 mail']);
+      if (kind === 'unavailable') assert.match(sentenceIn(fetched), /UID 2 .* says nothing about it/);
     });
   }
 }
@@ -118,21 +113,17 @@ function markingServer(seen = new Set<number>(), mails = threeMails, marks = /BO
 for (const wholeBytes of [1_000_000, 0]) {
   const how = wholeBytes === 0 ? 'streamed' : 'whole';
   test(`a server that marks what is fetched, and says so, loses no mail (${how})`, async () => {
-    await withServer(markingServer(), async ({ port }) => {
-      assert.deepEqual(await drain(optionsFor(port, { wholeBytes })), threeMails);
-    });
+    assert.deepEqual(await drained({ ...markingServer(), options: { wholeBytes } }), threeMails);
   });
 
   test(`on such a server another person's reading counts (${how})`, async () => {
     const seen = new Set<number>();
-    await withServer(markingServer(seen), async ({ port }) => {
-      await withSession(optionsFor(port, { wholeBytes }), async (session) => {
-        const [first, ...others] = await listAndMeasure(session);
-        assert.ok(first);
-        assert.deepEqual(kindsOf(await fetchAll(session, [first])), ['1 mail']);
-        seen.add(2);
-        assert.deepEqual(kindsOf(await fetchAll(session, others)), ['2 gone', '3 mail']);
-      });
+    await onServer({ ...markingServer(seen), options: { wholeBytes } }, async (session) => {
+      const [first, ...others] = await listAndMeasure(session);
+      assert.ok(first);
+      assert.deepEqual(kindsOf(await fetchAll(session, [first])), ['1 mail']);
+      seen.add(2);
+      assert.deepEqual(kindsOf(await fetchAll(session, others)), ['2 gone', '3 mail']);
     });
   });
 }
@@ -144,14 +135,13 @@ for (const [what, marks, wholeBytes] of [
 ] as const) {
   test(`behind a filter no mail is lost on a server that ${what}`, async () => {
     const headerFilter = { fingerprint: 'all', takes: () => true };
-    await withServer(markingServer(new Set(), threeMails, marks), async ({ port }) => {
-      await withSession(optionsFor(port, { headerFilter, wholeBytes }), async (session) => {
-        const sources: Buffer[] = [];
-        for (let page = await session.list(1); page.length > 0; page = await session.list(1)) {
-          sources.push(...sourcesOf(await fetchAll(session, await session.measure(page))));
-        }
-        assert.deepEqual(sources, threeMails);
-      });
+    const options = { headerFilter, wholeBytes };
+    await onServer({ ...markingServer(new Set(), threeMails, marks), options }, async (session) => {
+      const sources: Buffer[] = [];
+      for (let page = await session.list(1); page.length > 0; page = await session.list(1)) {
+        sources.push(...sourcesOf(await fetchAll(session, await session.measure(page))));
+      }
+      assert.deepEqual(sources, threeMails);
     });
   });
 }
@@ -233,11 +223,9 @@ test('what a person looks at by a test is marked as unread again on such a serve
 });
 
 test('a mail that such a server gives too small a size for is not taken for one that another person has read', async () => {
-  await withServer(markingServer(), async ({ port }) => {
-    await withSession(optionsFor(port, { wholeBytes: 10 }), async (session) => {
-      const measured = (await listAndMeasure(session)).map((mail) => ({ ...mail, sizeBytes: 5 }));
-      assert.deepEqual(sourcesOf(await fetchAll(session, measured)), threeMails);
-    });
+  await onServer({ ...markingServer(), options: { wholeBytes: 10 } }, async (session) => {
+    const measured = (await listAndMeasure(session)).map((mail) => ({ ...mail, sizeBytes: 5 }));
+    assert.deepEqual(sourcesOf(await fetchAll(session, measured)), threeMails);
   });
 });
 
@@ -245,9 +233,7 @@ for (const MEASURE of ['TAG OK done\r\n', 'TAG NO can not measure\r\n']) {
   test(`nor is one for which it answers the measure with ${MEASURE.trim()}`, async () => {
     const { mails, answers } = markingServer();
     const measure: Answer = (command) => (command.args.includes('SIZE') ? MEASURE : answers.MEASURE(command));
-    await withServer({ mails, answers: { ...answers, MEASURE: measure } }, async ({ port }) => {
-      assert.deepEqual(await drain(optionsFor(port)), threeMails);
-    });
+    assert.deepEqual(await drained({ mails, answers: { ...answers, MEASURE: measure } }), threeMails);
   });
 }
 
@@ -340,34 +326,29 @@ test('a folder that takes long to open, or to search, has a time of its own', as
 });
 
 test('a large folder is searched once, however many pages are listed', async () => {
-  await withServer({ mails: smallMails(50) }, async ({ port, commands }) => {
-    await withSession(optionsFor(port), async (session) => {
-      let listed = 0;
-      for (let page = await session.list(7); page.length > 0; page = await session.list(7))
-        listed += page.length;
-      assert.equal(listed, 50);
-      assert.equal(commands.filter(({ name }) => name === 'UID SEARCH').length, 1);
-    });
+  await onServer({ mails: smallMails(50) }, async (session, { commands }) => {
+    let listed = 0;
+    for (let page = await session.list(7); page.length > 0; page = await session.list(7))
+      listed += page.length;
+    assert.equal(listed, 50);
+    assert.equal(commands.filter(({ name }) => name === 'UID SEARCH').length, 1);
   });
 });
 
 for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID STORE']) {
   test(`a server that floods in answer to ${step} is cut off with a sentence`, async () => {
     const answers = { [step]: '* 5 EXISTS\r\n'.repeat(270_000) };
-    await withServer({ mails: [aMail], answers }, async ({ port }) => {
-      const startedAt = performance.now();
-      await assertFails(drain(optionsFor(port)), 'protocol', /goes on sending what nobody asked for/);
-      assert.ok(performance.now() - startedAt < 5_000);
-    });
+    const startedAt = performance.now();
+    const sentence = /goes on sending what nobody asked for/;
+    await assertFails(drained({ mails: [aMail], answers }), 'protocol', sentence);
+    assert.ok(performance.now() - startedAt < 5_000);
   });
 }
 
 test('news of many mails that came and went is no flood', async () => {
   const answers = { 'UID EXPUNGE': `${'* 1 EXPUNGE\r\n* 5 EXISTS\r\n'.repeat(9_000)}TAG OK done\r\n` };
-  await withServer({ mails: smallMails(3_000), answers }, async ({ port }) => {
-    await withSession(optionsFor(port, { deleteMails: true }), async (session) => {
-      await session.settle(await session.list(3_000));
-    });
+  await onServer({ mails: smallMails(3_000), answers, options: { deleteMails: true } }, async (session) => {
+    await session.settle(await session.list(3_000));
   });
 });
 

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { type Dovecot, startDovecot } from '../../testbed/dovecot.ts';
+import { listening } from '../../testbed/listening.ts';
 import { seedMaildir } from '../../testbed/seed.ts';
 import { drain } from './drain.ts';
-import { listen, optionsFor, smallMails } from './scriptedImapServer.ts';
+import { optionsFor, smallMails } from './scriptedImapServer.ts';
 
 const user = { user: 'anna', password: 'pass-7391-word' };
 let server: Dovecot;
@@ -32,8 +33,8 @@ async function countRoundTrips(port: number, use: (port: number) => Promise<void
     client.pipe(upstream).pipe(client);
     client.on('close', () => upstream.destroy());
   });
-  const listening = await listen(relay);
-  await use(listening.port).finally(listening.stop);
+  const { port: relayPort, stop } = await listening(relay);
+  await use(relayPort).finally(stop);
   return trips;
 }
 

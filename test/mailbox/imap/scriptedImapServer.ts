@@ -1,7 +1,10 @@
-import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as late } from 'node:timers/promises';
-import type { MailboxOptions, MailboxTimeouts } from '../../../shared/mailbox/mailbox.ts';
+import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
+import { type Listening, listening } from '../../testbed/listening.ts';
+import { passwords, timeoutsOf } from '../outcomes.ts';
+
+export { timeoutsOf } from '../outcomes.ts';
 
 export interface Command {
   readonly tag: string;
@@ -22,11 +25,9 @@ export interface Wire {
   readLine(): Promise<string>;
 }
 
-export interface ScriptedImapServer {
-  readonly port: number;
+export interface ScriptedImapServer extends Listening {
   readonly commands: readonly Command[];
   readonly connections: number;
-  stop(): Promise<void>;
 }
 
 /** What the server says, TAG in it being the command's; undefined: what it usually says. */
@@ -59,29 +60,10 @@ export async function startScriptedImapServer(script: Script = {}): Promise<Scri
     serve(socket, script, commands);
   });
   return {
-    ...(await listen(server)),
+    ...(await listening(server)),
     commands,
     get connections() {
       return connections;
-    },
-  };
-}
-
-/** Has `server` listen on a free port of this machine, until `stop`, which ends its connections too. */
-export async function listen(server: net.Server): Promise<Pick<ScriptedImapServer, 'port' | 'stop'>> {
-  const sockets = new Set<net.Socket>();
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
-    stop: async () => {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
     },
   };
 }
@@ -223,7 +205,7 @@ export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}):
     port,
     security: 'plain',
     username: 'anna',
-    credential: { kind: 'password', password: 'pass-7391-word' },
+    credential: { kind: 'password', password: passwords.imap },
     folder: 'INBOX',
     deleteMails: false,
     timeouts: timeoutsOf(10_000),
@@ -231,10 +213,6 @@ export function optionsFor(port: number, changes: Partial<MailboxOptions> = {}):
     streamBytes: 12 * 1024 * 1024,
     ...changes,
   };
-}
-
-export function timeoutsOf(commandMs: number, connectMs = commandMs): MailboxTimeouts {
-  return { connectMs, openMs: commandMs, commandMs };
 }
 
 export const aMail: Buffer = Buffer.from('Subject: a mail\r\n\r\nwith a body\r\n');

@@ -1,38 +1,41 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertFails, drain, failureOf, fetched, listAndMeasure, withSession } from './drain.ts';
+import {
+  assertFails,
+  drain,
+  drained,
+  failureOf,
+  fetched,
+  listAndMeasure,
+  onServer,
+  withSession,
+} from './drain.ts';
 import { type Answer, faultAt, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 test('a refused STORE fails, in the words of the server', async () => {
   const answers = { 'UID STORE': 'TAG NO [NOPERM] Not yours\r\n' };
-  await withServer({ answers }, async ({ port }) => {
-    const polling = drain(optionsFor(port));
-    await assertFails(polling, 'protocol', /refused flagging mails: NO \[NOPERM\] Not yours\./);
-  });
+  const polling = drained({ answers });
+  await assertFails(polling, 'protocol', /refused flagging mails: NO \[NOPERM\] Not yours\./);
 });
 
 test('tens of thousands of sparse UIDs are settled in command lines that any server takes', async () => {
-  await withServer({}, async ({ port, commands }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const mails = Array.from({ length: 20_000 }, (_, index) => ({ id: 2 * index + 1, key: `${index}` }));
-      await session.settle(mails);
-      const stores = commands.filter(({ name }) => name === 'UID STORE');
-      assert.ok(stores.length > 1 && stores.length < 20, `${stores.length} commands`);
-      for (const { args } of stores) assert.ok(args.length <= 8_000, `${args.length}`);
-      assert.equal(stores.flatMap(({ args }) => args.split(' ')[0]?.split(',')).length, 20_000);
-      await session.settle(mails.slice(0, 1));
-      assert.equal(commands.at(-1)?.args, '1 +FLAGS.SILENT (\\Seen)');
-    });
+  await onServer({}, async (session, { commands }) => {
+    const mails = Array.from({ length: 20_000 }, (_, index) => ({ id: 2 * index + 1, key: `${index}` }));
+    await session.settle(mails);
+    const stores = commands.filter(({ name }) => name === 'UID STORE');
+    assert.ok(stores.length > 1 && stores.length < 20, `${stores.length} commands`);
+    for (const { args } of stores) assert.ok(args.length <= 8_000, `${args.length}`);
+    assert.equal(stores.flatMap(({ args }) => args.split(' ')[0]?.split(',')).length, 20_000);
+    await session.settle(mails.slice(0, 1));
+    assert.equal(commands.at(-1)?.args, '1 +FLAGS.SILENT (\\Seen)');
   });
 });
 
 test('deleting asks for no row for each mail', async () => {
-  await withServer({}, async ({ port, commands }) => {
-    await withSession(optionsFor(port, { deleteMails: true }), async (session) => {
-      await session.settle([{ id: 1, key: '1' }]);
-      const stores = commands.filter(({ name }) => name === 'UID STORE').map(({ args }) => args);
-      assert.deepEqual(stores, ['1 +FLAGS.SILENT (\\Deleted \\Seen)']);
-    });
+  await onServer({ options: { deleteMails: true } }, async (session, { commands }) => {
+    await session.settle([{ id: 1, key: '1' }]);
+    const stores = commands.filter(({ name }) => name === 'UID STORE').map(({ args }) => args);
+    assert.deepEqual(stores, ['1 +FLAGS.SILENT (\\Deleted \\Seen)']);
   });
 });
 
@@ -68,20 +71,18 @@ test('what failed once fails again with the same sentence, on the same session',
 
 test('a command starts its deadline only when its turn has come', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  await withServer({}, async ({ port }) => {
-    await withSession(optionsFor(port, { timeouts: timeoutsOf(100, 5_000) }), async (session) => {
-      const mails = await listAndMeasure(session);
-      let settled: Promise<unknown> | undefined;
-      let seen = 0;
-      for await (const one of fetched(session, mails)) {
-        settled ??= session.settle([one.mail]);
-        seen += 1;
-        // By now the settle waits for its turn.
-        await new Promise(setImmediate);
-        t.mock.timers.tick(150);
-      }
-      assert.equal(seen, 2);
-      await settled;
-    });
+  await onServer({ options: { timeouts: timeoutsOf(100, 5_000) } }, async (session) => {
+    const mails = await listAndMeasure(session);
+    let settled: Promise<unknown> | undefined;
+    let seen = 0;
+    for await (const one of fetched(session, mails)) {
+      settled ??= session.settle([one.mail]);
+      seen += 1;
+      // By now the settle waits for its turn.
+      await new Promise(setImmediate);
+      t.mock.timers.tick(150);
+    }
+    assert.equal(seen, 2);
+    await settled;
   });
 });

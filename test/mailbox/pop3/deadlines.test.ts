@@ -7,10 +7,11 @@ import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { Deadline } from '../../../shared/mailbox/pop3/wire.ts';
 import { listening } from '../../testbed/listening.ts';
 import { CountedMemory, fetchAll, fetched } from '../memory.ts';
+import { failureOf, timeoutsOf } from '../outcomes.ts';
 import type { Script } from './scriptedServer.ts';
-import { drain, failureOf, measured, pop3Options, threeMails, withServer, withSession } from './sessions.ts';
+import { drain, measured, pop3Options, threeMails, withServer, withSession } from './sessions.ts';
 
-const timeouts = { connectMs: 120, openMs: 80, commandMs: 80 };
+const timeouts = timeoutsOf(80, 120);
 /** What a busy machine may add to a deadline. */
 const graceMs = 2_000;
 const half = { 'RETR 1': '+OK\r\nhalf' };
@@ -54,14 +55,14 @@ describe('POP3 server that stalls', () => {
 
   it('has one deadline for all of connect, though each answer alone comes in time', () =>
     withServer({ capa: false, delivery: { delayMs: 50 } }, async ({ port, commands }) => {
-      const options = pop3Options(port, { timeouts: { connectMs: 120, openMs: 120, commandMs: 120 } });
+      const options = pop3Options(port, { timeouts: timeoutsOf(120) });
       await endsWithin(120, failureOf(openPop3Mailbox(options), 'timeout'));
       assert.ok(!commands.some((line) => line.startsWith('PASS')), commands.join());
     }));
 
   it('is not what a slow consumer is taken for', () => {
     const mails = [Buffer.from(`${'x'.repeat(4_000_000)}\r\n`), ...threeMails];
-    const options = { timeouts: { connectMs: 5_000, openMs: 500, commandMs: 500 }, wholeBytes: 1_000_000 };
+    const options = { timeouts: timeoutsOf(500, 5_000), wholeBytes: 1_000_000 };
     return withSession({ mails, options }, async (session) => {
       const all = await measured(session);
       for await (const opened of session.fetch(all.slice(0, 1), new CountedMemory())) {

@@ -4,6 +4,7 @@ import { Failure } from '../../../shared/failure/failure.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { forEachOf } from '../../../shared/wait/parallel.ts';
 import { CountedMemory, type Fetched, fetched } from '../memory.ts';
+import { timeoutsOf } from '../outcomes.ts';
 import { type Delivery, fullCapabilities } from './scriptedServer.ts';
 import { threeMails as mails, measured, pop3Options, sources, withServer } from './sessions.ts';
 
@@ -13,7 +14,7 @@ const atOnce = 24;
 const poll = (delivery: Delivery, capa: readonly string[], silenceMs: number): Promise<number> =>
   withServer({ capa, delivery }, async ({ port, deleted, sentBytes }) => {
     const where = `after byte ${delivery.dropAt}`;
-    const timeouts = { connectMs: silenceMs, openMs: silenceMs, commandMs: silenceMs };
+    const timeouts = timeoutsOf(silenceMs);
     const memory = new CountedMemory();
     const came: Fetched[] = [];
     let failure: unknown;

@@ -3,8 +3,9 @@ import { describe, it } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { assertFails, failureOf, timeoutsOf } from '../outcomes.ts';
 import type { Script } from './scriptedServer.ts';
-import { drained, failureOf, password, pop3Options, withServer, withSession } from './sessions.ts';
+import { drained, password, pop3Options, withServer, withSession } from './sessions.ts';
 
 describe('POP3 login with a password', () => {
   const cases: Record<string, readonly [FailureReason, string]> = {
@@ -75,8 +76,8 @@ describe('POP3 login with a password', () => {
     const answer = { USER: '-ERR Command is not valid in this state\r\n' };
     const script = { capa: ['UIDL', 'PIPELINING', 'SASL', 'STLS'], answer };
     return withServer(script, async ({ port, commands }) => {
-      const { message } = await failureOf(openPop3Mailbox(pop3Options(port)), 'login');
-      assert.match(message, /not valid in this state\. Set useSsl or startTls to true:/);
+      const sentence = /not valid in this state\. Set useSsl or startTls to true:/;
+      await assertFails(openPop3Mailbox(pop3Options(port)), 'login', sentence);
       assert.deepEqual(commands, ['CAPA', 'USER x']);
     });
   });
@@ -99,8 +100,8 @@ describe('POP3 login with a password', () => {
       withServer({}, async (server) => {
         const changes: Partial<MailboxOptions> =
           column === 'username' ? { username: value } : { credential: { kind: 'password', password: value } };
-        const failure = await failureOf(openPop3Mailbox(pop3Options(server.port, changes)), 'config');
-        assert.match(failure.message, new RegExp(`^Column ${column} `));
+        const opening = openPop3Mailbox(pop3Options(server.port, changes));
+        await assertFails(opening, 'config', new RegExp(`^Column ${column} `));
         assert.equal(server.connections(), 0);
       }));
   }
@@ -183,7 +184,7 @@ describe('POP3 login with an OAuth2 token', () => {
         const tokens = reason === 'login' ? both : ['token-1'];
         const asked: boolean[] = [];
         const options = pop3Options(port, oauth2(both, asked));
-        assert.match((await failureOf(openPop3Mailbox(options), reason)).message, sentence);
+        await assertFails(openPop3Mailbox(options), reason, sentence);
         assert.deepEqual(asked, [false, true].slice(0, tokens.length));
         assert.equal(connections(), tokens.length);
         const sent = commands.filter((line) => line.length > 20).map(decoded);
@@ -220,7 +221,7 @@ describe('POP3 login with an OAuth2 token', () => {
     const getToken = () => new Promise<string>(() => {});
     const options = pop3Options(1, {
       credential: { kind: 'oauth2', getToken },
-      timeouts: { connectMs: 50, openMs: 50, commandMs: 50 },
+      timeouts: timeoutsOf(50),
     });
     await failureOf(openPop3Mailbox(options), 'timeout');
   });

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
+import { failureOf, timeoutsOf } from '../outcomes.ts';
 import { multiLine } from './scriptedServer.ts';
-import { failureOf, measured, sources, withSession } from './sessions.ts';
+import { measured, sources, withSession } from './sessions.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -12,7 +13,7 @@ const mailsOf = (count: number, sizeBytes: number) =>
 
 describe('POP3 and memory', () => {
   it('waits for memory that mails hold which were handed over, and for no other reason', () => {
-    const options = { timeouts: { connectMs: 5_000, openMs: 200, commandMs: 200 } };
+    const options = { timeouts: timeoutsOf(200, 5_000) };
     return withSession({ mails: mailsOf(40, 100_000), options }, async (session) => {
       const memory = new CountedMemory(250_000);
       let came = 0;

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
 import { ContentHash } from '../../../shared/mailbox/pop3/contentHash.ts';
 import { Distrust } from '../../../shared/mailbox/pop3/distrust.ts';
-import { DotDecoder } from '../../../shared/mailbox/pop3/multiLine.ts';
 import { createPop3Opener } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { fetched } from '../memory.ts';
+import { assertFails, failureOf, timeoutsOf } from '../outcomes.ts';
 import { fullCapabilities, multiLine, stuff } from './scriptedServer.ts';
 import {
   drained,
-  failureOf,
   measured,
   openAndDrain,
   pop3Options,
@@ -139,10 +137,7 @@ describe('POP3 servers of odd manners', () => {
       ],
       ['Application-specific password required: https://example.com', /https:\/\/example\.com\.$/],
     ] as const) {
-      assert.match(
-        (await failureOf(drained({ answer: { PASS: `-ERR ${text}\r\n` } }), 'login')).message,
-        end,
-      );
+      await assertFails(drained({ answer: { PASS: `-ERR ${text}\r\n` } }), 'login', end);
     }
   });
 });
@@ -169,7 +164,7 @@ describe('A POP3 server that takes several commands at once only in words', () =
   for (const [how, failures, soon] of odd) {
     it(`is asked for one at a time from then on (it ${how})`, () =>
       withServer({ answer: answersTooSoon(soon) }, async ({ port, deleted }) => {
-        const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
+        const timeouts = timeoutsOf(100);
         const open = createPop3Opener();
         for (let run = 0; run < failures; run += 1) {
           await failureOf(openAndDrain(pop3Options(port, { timeouts }), open));
@@ -239,26 +234,6 @@ describe('what went wrong twice in a row', () => {
       distrust.noteWrongWithout(name);
     }
     assert.deepEqual([distrust.mayTry('lost'), distrust.mayTry('out of step')], [true, false]);
-  });
-});
-
-describe('the lenient end of a reply', () => {
-  it('gives the same bytes over any cut', () => {
-    const reply = Buffer.from('a\n..b\r\n.c\n. d\n.\t\r\nrest');
-    fc.assert(
-      fc.property(fc.array(fc.nat({ max: reply.length })), (cuts) => {
-        const decoder = new DotDecoder(true);
-        const pieces: Buffer[] = [];
-        const places = [...new Set([0, ...cuts, reply.length])].sort((one, other) => one - other);
-        for (const [index, place] of places.entries()) {
-          const end = decoder.decode(reply.subarray(place, places[index + 1] ?? reply.length), pieces);
-          if (end === -1) continue;
-          assert.equal(place + end, reply.indexOf('rest'));
-          break;
-        }
-        assert.equal(Buffer.concat(pieces).toString(), 'a\n.b\r\nc\n d\n');
-      }),
-    );
   });
 });
 

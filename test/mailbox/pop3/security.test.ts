@@ -7,17 +7,9 @@ import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { type Certificate, testCertificate } from '../../testbed/certificates.ts';
 import { freePorts } from '../../testbed/child.ts';
 import { listening } from '../../testbed/listening.ts';
+import { assertFails, failureOf, sentenceIn, timeoutsOf } from '../outcomes.ts';
 import type { Script } from './scriptedServer.ts';
-import {
-  drained,
-  failureOf,
-  openAndDrain,
-  password,
-  pop3Options,
-  sources,
-  threeMails,
-  withServer,
-} from './sessions.ts';
+import { drained, openAndDrain, password, pop3Options, sources, threeMails, withServer } from './sessions.ts';
 
 describe('POP3 security', () => {
   let good: Certificate;
@@ -67,9 +59,9 @@ describe('POP3 security', () => {
       const addresses = ['127.0.0.1'];
       const options = pop3Options(port, { host: 'mail.test', addresses, security: 'tls', caCertificate });
       assert.deepEqual(sources((await openAndDrain(options)).answers), threeMails);
-      const failure = await failureOf(openPop3Mailbox({ ...options, host: 'elsewhere.test' }), 'tls');
-      assert.match(
-        failure.message,
+      await assertFails(
+        openPop3Mailbox({ ...options, host: 'elsewhere.test' }),
+        'tls',
         /is for other names \(.*DNS:mail\.test.*\)\. Set host to a name it holds\.$/,
       );
     }));
@@ -121,8 +113,7 @@ describe('POP3 security', () => {
     server.on('tlsClientError', () => {});
     const { port, stop } = await listening(server);
     const options = pop3Options(port, { security: 'tls', caCertificate });
-    const failure = await failureOf(openPop3Mailbox(options), 'tls');
-    assert.match(failure.message, /offers no TLS version from 1\.2 on/);
+    await assertFails(openPop3Mailbox(options), 'tls', /offers no TLS version from 1\.2 on/);
     await stop();
   });
 
@@ -134,7 +125,7 @@ describe('POP3 security', () => {
   });
 
   it('says so when a TLS port is spoken to in the clear', async () => {
-    const timeouts = { connectMs: 100, openMs: 100, commandMs: 100 };
+    const timeouts = timeoutsOf(100);
     assert.match(
       await refusal({ tls: good }, { timeouts }, 'timeout'),
       /sent no greeting within 100 ms\. If this is its SSL port, set useSsl to true/,
@@ -146,9 +137,9 @@ describe('POP3 server that cannot be reached', () => {
   for (const security of ['plain', 'tls'] as const) {
     it(`is named when it refuses the connection (${security})`, async () => {
       const [port = 0] = await freePorts(1);
-      const failure = await failureOf(openPop3Mailbox(pop3Options(port, { security })), 'refused');
-      assert.match(
-        failure.message,
+      await assertFails(
+        openPop3Mailbox(pop3Options(port, { security })),
+        'refused',
         /^POP3 server 127\.0\.0\.1:\d+ refused the connection: .* Check host, port and firewall\.$/,
       );
     });
@@ -156,8 +147,7 @@ describe('POP3 server that cannot be reached', () => {
 
   it('is named when DNS does not know it', async () => {
     const options = pop3Options(995, { host: 'no-such-host.invalid', security: 'tls' });
-    const failure = await failureOf(openPop3Mailbox(options), 'unknown-host');
-    assert.match(failure.message, /^POP3 server no-such-host\.invalid:995 /);
+    await assertFails(openPop3Mailbox(options), 'unknown-host', /^POP3 server no-such-host\.invalid:995 /);
   });
 
   it('fails, and does not crash, on a port that is none', async () => {
@@ -177,8 +167,7 @@ describe('POP3 server that repeats the password', () => {
   ] as const) {
     it(`${where} gets it into no sentence`, async () => {
       const sentence = await drained({ capa: ['UIDL', 'USER'], ...script }).then(
-        ({ answers }) =>
-          answers.map((answer) => (answer.kind === 'unavailable' ? answer.sentence : '')).join(),
+        ({ answers }) => sentenceIn(answers),
         (error: unknown) => String(error),
       );
       assert.match(sentence, /you said \*\*\*/);

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { FetchedMail } from '../../../shared/mailbox/mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll, fetched } from '../memory.ts';
+import { assertFails, failureOf } from '../outcomes.ts';
 import { multiLine, type ScriptedServer } from './scriptedServer.ts';
-import { failureOf, kinds, measured, withSession } from './sessions.ts';
+import { kinds, measured, withSession } from './sessions.ts';
 import { variedMails } from './variedMails.ts';
 
 const mails = variedMails(200);
@@ -176,8 +177,8 @@ describe('POP3 session', () => {
 
   it('says so when a mail cannot be deleted, and still deletes the others', () =>
     withSession({ mails, answer: { 'DELE 2': '-ERR read-only\r\n' } }, async (session, server) => {
-      const failure = await failureOf(session.settle((await measured(session)).slice(0, 5)), 'protocol');
-      assert.match(failure.message, /refused DELE 2: read-only\./);
+      const settling = session.settle((await measured(session)).slice(0, 5));
+      await assertFails(settling, 'protocol', /refused DELE 2: read-only\./);
       assert.equal(await session.close(), true);
       assert.equal(server.deleted(), 4);
     }));

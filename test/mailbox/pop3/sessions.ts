@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
-import { Failure, type FailureReason } from '../../../shared/failure/failure.ts';
 import { createMailBuffers } from '../../../shared/mailbox/mailBuffers.ts';
-import type {
-  MailboxOptions,
-  MailboxSession,
-  MeasuredMail,
-  OpenMailbox,
-} from '../../../shared/mailbox/mailbox.ts';
+import type { MailboxOptions, MailboxSession, OpenMailbox } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { CountedMemory, type Fetched, fetchAll } from '../memory.ts';
+import { listAndMeasure, passwords, timeoutsOf } from '../outcomes.ts';
 import { type Script, type ScriptedServer, startScriptedServer } from './scriptedServer.ts';
 
-export const password = 'Tr0ub4dor&3 ';
+export { listAndMeasure as measured } from '../outcomes.ts';
+
+export const password = passwords.pop3;
 
 /** Options for a plain POP3 server on 127.0.0.1 with deadlines that a good one never meets. */
 export function pop3Options(port: number, changes: Partial<MailboxOptions> = {}): MailboxOptions {
@@ -24,7 +21,7 @@ export function pop3Options(port: number, changes: Partial<MailboxOptions> = {})
     credential: { kind: 'password', password },
     folder: 'INBOX',
     deleteMails: true,
-    timeouts: { connectMs: 10_000, openMs: 10_000, commandMs: 10_000 },
+    timeouts: timeoutsOf(10_000),
     wholeBytes: 16 * 1024 * 1024,
     streamBytes: 12 * 1024 * 1024,
     buffers: createMailBuffers(16 * 1024 * 1024),
@@ -69,7 +66,7 @@ export interface Drained {
 export async function drain(session: MailboxSession): Promise<Drained> {
   const memory = new CountedMemory();
   try {
-    const answers = await fetchAll(session, await measured(session), memory);
+    const answers = await fetchAll(session, await listAndMeasure(session), memory);
     await session.settle(answers.filter(({ kind }) => kind === 'mail').map(({ mail }) => mail));
     return { answers, confirmed: await session.close() };
   } finally {
@@ -93,26 +90,10 @@ export async function drained(script: Script): Promise<Drained & { readonly serv
   }));
 }
 
-export async function measured(session: MailboxSession, limit = 10_000): Promise<readonly MeasuredMail[]> {
-  return session.measure(await session.list(limit));
-}
-
 export function sources(answers: readonly Fetched[]): readonly Buffer[] {
   return answers.map((answer) => (answer.kind === 'mail' ? answer.source : assert.fail(answer.kind)));
 }
 
 export function kinds(answers: readonly Fetched[]): readonly string[] {
   return answers.map(({ kind }) => kind);
-}
-
-/** The failure that this ends in; its reason is checked, and that no secret stands in its sentence. */
-export async function failureOf(work: Promise<unknown>, reason?: FailureReason): Promise<Failure> {
-  const error = await work.then(
-    () => assert.fail('it should have failed'),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof Failure, `not a Failure: ${String(error)}`);
-  if (reason !== undefined) assert.equal(error.reason, reason, error.message);
-  assert.ok(!error.message.includes(password.trim()), error.message);
-  return error;
 }
