@@ -22,7 +22,6 @@ before(async () => {
   const users = usersOf('wall', 'monotonic', 'broken', 'going');
   bed = await startPollingBed([
     ...users,
-    'columns',
     'late',
     'twice',
     'ahead',
@@ -135,18 +134,6 @@ test('what a run was storing when its lease lapsed is no record: the run after i
   const records = bed.table('EmailUndelivered').listEntities({ queryOptions: { filter } });
   for await (const { rowKey } of records) assert.fail(`${rowKey} would be sent again`);
   assert.deepEqual(arrived(bed, 'storing'), eachOnce('storing', 1));
-});
-
-test('a fenced run leaves the columns of the run that came after it alone', async () => {
-  await bed.addMailbox('columns', 'IMAP', mailsOf('columns'));
-  bed.broker.faults.acceptDelayMs = 2_000;
-  const polling = bed.poll('columns', { leaseSeconds: 60, renewMs: 1_000, clock: new SettableClock() });
-  await until('the run is at work', () => messagesOf(bed, 'columns').length > 0);
-  await bed.setColumns('columns', { runId: 'another', lastStatus: 'running' });
-  await bed.lease('columns').breakLease(0);
-  const state = await polling;
-  assert.equal(state.runId, 'another');
-  assert.equal(state.lastStatus, 'running');
 });
 
 test('a run that was fenced off before it had begun does not take the columns from the one that came after it', async (t) => {

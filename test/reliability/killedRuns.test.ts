@@ -7,6 +7,7 @@ import {
   arrived,
   atFirstMessage,
   countUnsettled,
+  cutOff,
   eachOnce,
   messagesOf,
   twoPartMails,
@@ -14,11 +15,10 @@ import {
 } from './mails.ts';
 
 const mailCount = 30;
-const users = usersOf('unsettled', 'unrecorded', 'late', 'stored', 'unsent');
 
 let bed: ReliabilityBed;
 before(async () => {
-  bed = await startReliabilityBed({ users });
+  bed = await startReliabilityBed({ users: usersOf('unsettled', 'unrecorded', 'late', 'stored', 'unsent') });
 });
 after(() => bed.stop());
 
@@ -94,8 +94,7 @@ for (const protocol of protocols) {
       let toServer = Number.POSITIVE_INFINITY;
       atFirstMessage(bed, name, () => {
         bed.dovecot.pause();
-        void bed.storage.table.refuse(true);
-        bed.storage.table.dropAll('rst');
+        void cutOff(bed.storage.table);
         toServer = bytes.toServer;
       });
       await killDuringPoll(name, async () => {
@@ -151,29 +150,3 @@ async function countRecorded(name: string): Promise<number> {
   const rows = await bed.remembered(name);
   return rows.reduce((sum, { mails }) => sum + (mails instanceof Uint8Array ? mails.length / 48 : 0), 0);
 }
-
-test('a run that died is due again when its heartbeat is two minutes old, not before', async () => {
-  const name = 'unsettled-imap';
-  const orders = async () => {
-    const before = await bed.state(name);
-    await bed.tick();
-    const state = await bed.state(name);
-    return state.runId === before.runId ? 'left' : 'polled';
-  };
-  const running = async (heartbeatAgeMs: number) => {
-    await bed.setColumns(name, {
-      ...{ lastStatus: 'running', runId: 'killed', pollingIntervalSeconds: 3_600 },
-      heartbeatAt: new Date(Date.now() - heartbeatAgeMs).toISOString(),
-      nextRunAt: new Date(Date.now() + 3_600_000).toISOString(),
-    });
-  };
-  for (const user of users) {
-    if (user !== name) await bed.connections.deleteEntity('acme', user).catch(() => undefined);
-  }
-  await running(110_000);
-  assert.equal(await orders(), 'left');
-  await running(121_000);
-  assert.equal(await orders(), 'polled');
-  const state = await bed.state(name);
-  assert.equal(state.lastStatus, 'ok');
-});

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { type MailParts, type Parts, type Protocol, queueName } from '../app/testbed.ts';
+import { base64Lines } from '../mail/encode.ts';
 import type { QueueMessage } from '../testbed/broker/queue.ts';
+import type { TcpProxy } from '../testbed/proxy.ts';
 import { listMaildir } from '../testbed/seed.ts';
+
+/** From now on nothing comes through: what is open breaks, what is new is refused. */
+export async function cutOff(proxy: TcpProxy): Promise<void> {
+  const refused = proxy.refuse(true);
+  proxy.dropAll('rst');
+  await refused;
+}
 
 /** Mails of a body and one attachment each; what they hold tells them apart. */
 export function twoPartMails(name: string, count: number, attachmentBytes = 2_000): Buffer[] {
@@ -24,7 +33,7 @@ export function twoPartMails(name: string, count: number, attachmentBytes = 2_00
         'Content-Disposition: attachment; filename=data.bin',
         'Content-Transfer-Encoding: base64',
         '',
-        ...(attachment.toString('base64').match(/.{1,76}/g) ?? []),
+        base64Lines(attachment),
         '--b--',
         '',
       ].join('\r\n'),
@@ -32,10 +41,12 @@ export function twoPartMails(name: string, count: number, attachmentBytes = 2_00
   });
 }
 
-export function messagesOf(bed: Pick<Parts, 'broker'>, name: string): QueueMessage[] {
-  return bed.broker
-    .queue(queueName)
-    .messages.filter(({ applicationProperties }) => applicationProperties?.connection === name);
+/** What has arrived from the mailbox, of its mails of this subject only where one is given. */
+export function messagesOf(bed: Pick<Parts, 'broker'>, name: string, subject?: string): QueueMessage[] {
+  return bed.broker.queue(queueName).messages.filter(({ applicationProperties }) => {
+    const { connection, emailSubject } = applicationProperties ?? {};
+    return connection === name && (subject === undefined || emailSubject === subject);
+  });
 }
 
 /** `{subject}: {numbers of its parts}` of what has arrived from the mailbox, sorted; a part twice shows twice. */

@@ -3,7 +3,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { type Protocol, protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
 import { listMaildir } from '../testbed/seed.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, countUnsettled, eachOnce, messagesOf, twoPartMails } from './mails.ts';
+import { arrived, countUnsettled, cutOff, eachOnce, messagesOf, twoPartMails } from './mails.ts';
 
 let bed: ReliabilityBed;
 before(async () => {
@@ -133,10 +133,7 @@ describe('away in the middle: what was fetched is stored and settled, and delive
       await bed.addMailbox(name, protocol, twoPartMails(name, 3));
       bed.broker.faults.quotaExceeded = true;
       const { transfers } = bed.broker.queue(queueName);
-      const off = bed.mail[protocol].onConnection(() => {
-        void bed.storage.blob.refuse(true);
-        bed.storage.blob.dropAll('rst');
-      });
+      const off = bed.mail[protocol].onConnection(() => cutOff(bed.storage.blob));
       const state = await bed.poll(name);
       assertFailed(state, /./);
       // What could not be stored may have been: then it is the retry's, and the next run's to settle.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, atFirstMessage, countUnsettled, eachOnce, twoPartMails, until } from './mails.ts';
+import { arrived, atFirstMessage, countUnsettled, cutOff, eachOnce, twoPartMails, until } from './mails.ts';
 
 let bed: ReliabilityBed;
 before(async () => {
@@ -23,8 +23,7 @@ for (const protocol of protocols) {
       const name = userOf('before', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 5));
       const connections = bed.mail[protocol].connections.total;
-      await bed.storage.table.refuse(true);
-      bed.storage.table.dropAll('rst');
+      await cutOff(bed.storage.table);
       await bed.order(name);
       // What can't be written is thrown: the host tries the order again, and puts it aside after five times.
       const { failed } = await bed.host.drainQueue();
@@ -39,10 +38,7 @@ for (const protocol of protocols) {
       const name = userOf('records', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 20));
       const before = sent();
-      atFirstMessage(bed, name, () => {
-        void bed.storage.table.refuse(true);
-        bed.storage.table.dropAll('rst');
-      });
+      atFirstMessage(bed, name, () => cutOff(bed.storage.table));
       await bed.order(name);
       await bed.host.drainQueue();
       const pushed = (sent() - before) / 2;
@@ -77,8 +73,7 @@ for (const protocol of protocols) {
       await bed.addMailbox(name, protocol, twoPartMails(name, 10));
       const before = sent();
       atFirstMessage(bed, name, () => {
-        void bed.storage.table.refuse(true);
-        bed.storage.table.dropAll('rst');
+        void cutOff(bed.storage.table);
         bed.mail[protocol].dropAll('rst');
       });
       await bed.order(name);
@@ -96,10 +91,7 @@ for (const protocol of protocols) {
     test('blobs away at the end: the outcome is written and the lease lapses by itself', async () => {
       const name = userOf('end', protocol);
       await bed.addMailbox(name, protocol, twoPartMails(name, 5));
-      atFirstMessage(bed, name, () => {
-        void bed.storage.blob.refuse(true);
-        bed.storage.blob.dropAll('rst');
-      });
+      atFirstMessage(bed, name, () => cutOff(bed.storage.blob));
       const state = await bed.poll(name);
       assert.equal(state.lastStatus, 'ok');
       assert.deepEqual(arrived(bed, name), eachOnce(name, 5));
@@ -116,8 +108,7 @@ test('an order whose lease can’t be asked for leaves the columns to the run th
   const drained = bed.host.drainQueue();
   await until('the run is at work', async () => (await bed.state(name)).lastStatus === 'running');
   const { runId } = await bed.state(name);
-  await bed.storage.blob.refuse(true);
-  bed.storage.blob.dropAll('rst');
+  await cutOff(bed.storage.blob);
   await bed.order(name);
   const alsoDrained = bed.host.drainQueue();
   await until('the second order has failed', () =>

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { base64Lines } from '../mail/encode.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
 import { arrived, eachOnce, messagesOf, twoPartMails, until } from './mails.ts';
@@ -25,11 +26,7 @@ const attachmentBytes = 700_000;
 
 /** A mail of many attachments that would each fit a message, and together more than memory may hold of it. */
 function manyAttachments(subject: string): Buffer {
-  const encoded = (
-    Buffer.alloc(attachmentBytes, 'x')
-      .toString('base64')
-      .match(/.{1,76}/g) ?? []
-  ).join('\r\n');
+  const encoded = base64Lines(Buffer.alloc(attachmentBytes, 'x'));
   const part = (index: number) =>
     `--b\r\nContent-Type: application/octet-stream; name=${index}.bin\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n${encoded}\r\n`;
   const parts = Array.from({ length: attachments }, (_, index) => part(index)).join('');
@@ -52,9 +49,7 @@ test('no temporary file can be written: the mail arrives by claim check, and so 
   await bed.withChild((child) => child.drainQueue(), { TMPDIR: temporary });
   const state = await bed.state('full-disk');
   assert.equal(state.lastError, '');
-  const many = messagesOf(bed, 'full-disk').filter(
-    ({ applicationProperties }) => applicationProperties?.emailSubject === 'many',
-  );
+  const many = messagesOf(bed, 'full-disk', 'many');
   assert.equal(many.length, attachments);
   const checked = many.filter(({ applicationProperties }) => applicationProperties?.claimCheck !== undefined);
   assert.ok(checked.length > 0 && checked.length < attachments, `${checked.length} by claim check`);

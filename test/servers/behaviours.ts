@@ -6,6 +6,7 @@ import { mailboxColumns, password, queueName, type RunningApp, startApp } from '
 import { sampleMails } from '../mail/mails.ts';
 import { fetchAll, listAndMeasure, withSession } from '../mailbox/imap/drain.ts';
 import { optionsFor } from '../mailbox/imap/scriptedImapServer.ts';
+import { messagesOf } from '../reliability/mails.ts';
 import {
   countMails,
   inMailProgram,
@@ -46,10 +47,6 @@ export function testMailServer(name: string, start: StartMailServer): void {
     await app.addConnection(connection, { ...mailboxColumns(server, hostType, user), ...columns });
     return connection;
   };
-  const messagesOf = (connection: string) =>
-    app.broker
-      .queue(queueName)
-      .messages.filter(({ applicationProperties }) => applicationProperties?.connection === connection);
 
   const ways = [
     { way: 'IMAP, marked read', hostType: 'IMAP', columns: {}, left: mailCount },
@@ -65,7 +62,10 @@ export function testMailServer(name: string, start: StartMailServer): void {
       assert.equal(state.lastError, '');
       assert.equal(state.lastMailCount, mailCount);
       const expected = mails.map(expectedParts).filter((parts) => parts.length > 0);
-      assert.deepEqual(inAnyOrder(arrivedParts(messagesOf(connection), connection)), inAnyOrder(expected));
+      assert.deepEqual(
+        inAnyOrder(arrivedParts(messagesOf(app, connection), connection)),
+        inAnyOrder(expected),
+      );
       assert.deepEqual(await countMails(mailbox), { count: left, seen: left });
 
       const { transfers } = app.broker.queue(queueName);
@@ -83,7 +83,7 @@ export function testMailServer(name: string, start: StartMailServer): void {
         sendAttachments: false,
       });
       assert.equal((await app.poll(connection)).lastError, '');
-      const arrived = messagesOf(connection).map(({ body }) => body.toString('base64'));
+      const arrived = messagesOf(app, connection).map(({ body }) => body.toString('base64'));
       assert.deepEqual(
         arrived.toSorted(),
         sources.map((source) => withCrlf(source).toString('base64')).toSorted(),

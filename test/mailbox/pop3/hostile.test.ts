@@ -4,7 +4,7 @@ import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { type Fetched, fetchAll, fetched } from '../memory.ts';
 import { assertFails, failureOf, sentenceIn } from '../outcomes.ts';
 import { fullCapabilities, multiLine } from './scriptedServer.ts';
-import { drained, kinds, measured, sources, threeMails, withSession } from './sessions.ts';
+import { drained, kinds, measured, sources, withSession } from './sessions.ts';
 
 describe('POP3 server with hostile answers', () => {
   const greetings: readonly (readonly [string, FailureReason, RegExp])[] = [
@@ -163,20 +163,9 @@ describe('POP3 server with hostile answers', () => {
     });
   });
 
-  for (const [what, text] of [
-    ['an empty mail that is listed as empty', ''],
-    ['bare LF and NUL in a mail, and a bare LF before what looks like the end', 'a\r\n.\nb\0c\n.\r\nd\r\r\n'],
-  ] as const) {
-    it(`keeps ${what}`, async () => {
-      const mails = [Buffer.from(text)];
-      assert.deepEqual(sources((await drained({ mails })).answers), mails);
-    });
-  }
-
-  it('lets status lines pass that end in a bare LF', async () => {
-    const answer = { USER: '+OK\n', PASS: '+OK\n' };
-    const { answers } = await drained({ greeting: '+OK hello\n', answer });
-    assert.deepEqual(sources(answers), threeMails);
+  it('keeps an empty mail that is listed as empty', async () => {
+    const mails = [Buffer.alloc(0)];
+    assert.deepEqual(sources((await drained({ mails })).answers), mails);
   });
 
   it('fails for now when LIST is refused', async () => {
