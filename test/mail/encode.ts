@@ -1,4 +1,4 @@
-/** Encoders that build mails for tests, none of them written with the decoders they test. */
+/** Encoders that build mails for tests, by the libraries that have them. */
 import iconv from 'iconv-lite';
 import libbase64 from 'libbase64';
 import libmime from 'libmime';

@@ -9,7 +9,7 @@ import {
   type TransferEncoding,
 } from '../../shared/mail/transferEncoding.ts';
 import { Unsplittable } from '../../shared/mail/unsplittable.ts';
-import { base64Lines, quotedPrintable, uuencode } from './encode.ts';
+import { base64Lines, uuencode } from './encode.ts';
 import { cut, places } from './support.ts';
 
 function decode(encoding: TransferEncoding, pieces: readonly Buffer[]): Buffer {
@@ -181,13 +181,9 @@ describe('quoted-printable', () => {
       );
     });
 
-  test('gives back any bytes', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 2000 }), (array) => {
-        const bytes = Buffer.from(array);
-        assert.ok(decode('quoted-printable', [Buffer.from(quotedPrintable(bytes, true))]).equals(bytes));
-      }),
-    );
+  test('is decoded as RFC 2045 has it', () => {
+    const encoded = Buffer.from('Gr=C3=BC=\r\n=c3=9fe =3D x=20 \r\n\ty=09\r\n');
+    assert.equal(decode('quoted-printable', [encoded]).toString(), 'Grüße = x \r\n\ty\t\r\n');
   });
 
   test('knows a soft break with a CR too many', () => {

@@ -89,29 +89,26 @@ describe('a good mailbox ends in its usual time', () => {
   }
 
   for (const count of [2, 8]) {
-    test(`beside ${count} mailboxes whose large mails drip`, async () => {
+    test(`beside ${count} mailboxes whose large mails drip`, async (t) => {
       const drips: DrippingServer[] = [];
-      try {
-        for (let index = 0; index < count; index += 1) {
-          const protocol = protocols[index % 2] ?? 'POP3';
-          const server = await startDrippingServer(
-            protocol,
-            twoPartMails('drip', 2, 2.2 * mebibyte),
-            () => 8_192,
-          );
-          drips.push(server);
-          const name = `drip-${count}-${index}`;
-          await bed.addConnection(name, server.columns);
-          await bed.order(name);
-        }
-        await until('all drip', () => drips.every(({ sentBytes }) => sentBytes() > 16_384), 30_000);
-        for (const protocol of protocols) {
-          assertUsual(protocol, await pollGood(count === 2 ? 'beside-drips' : 'beside-many-drips', protocol));
-        }
-        for (const [index] of drips.entries()) assert.ok(await isAtWork(`drip-${count}-${index}`));
-      } finally {
-        for (const server of drips) await server.stop();
+      for (let index = 0; index < count; index += 1) {
+        const protocol = protocols[index % 2] ?? 'POP3';
+        const server = await startDrippingServer(
+          protocol,
+          twoPartMails('drip', 2, 2.2 * mebibyte),
+          () => 8_192,
+        );
+        t.after(() => server.stop());
+        drips.push(server);
+        const name = `drip-${count}-${index}`;
+        await bed.addConnection(name, server.columns);
+        await bed.order(name);
       }
+      await until('all drip', () => drips.every(({ sentBytes }) => sentBytes() > 16_384), 30_000);
+      for (const protocol of protocols) {
+        assertUsual(protocol, await pollGood(count === 2 ? 'beside-drips' : 'beside-many-drips', protocol));
+      }
+      for (const [index] of drips.entries()) assert.ok(await isAtWork(`drip-${count}-${index}`));
     });
   }
 

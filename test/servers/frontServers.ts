@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { testCertificate } from '../testbed/certificates.ts';
 import { exited, freePorts, onExit, portsAnswer } from '../testbed/child.ts';
+import { listening } from '../testbed/listening.ts';
 import { unpackDebianPackages } from '../testbed/programs.ts';
 import { libraryPath, type StartMailServer, startMailServer } from './mailServers.ts';
 
@@ -27,8 +27,7 @@ export const startNginx: StartMailServer = async (users) => {
     }
     response.end();
   });
-  await new Promise<void>((resolve) => logins.listen(0, '127.0.0.1', resolve));
-  const { port: loginPort } = logins.address() as AddressInfo;
+  const { port: loginPort, stop: stopLogins } = await listening(logins);
   const home = mkdtempSync(join(tmpdir(), 'testbed-nginx-'));
   const server = (port: number, protocol: string, tls: string) =>
     `  server { listen 127.0.0.1:${port}${tls === 'ssl' ? ' ssl' : ''}; protocol ${protocol}; ${tls === 'ssl' ? '' : 'starttls on;'} }`;
@@ -65,7 +64,7 @@ ${server(pop3sPort, 'pop3', 'ssl')}
     ...{ name: 'nginx', imapPort, imapsPort, pop3Port, pop3sPort },
     stop: async () => {
       await stop();
-      logins.close();
+      await stopLogins();
       await dovecot.stop();
     },
   };

@@ -9,11 +9,13 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exited, onExit } from '../testbed/child.ts';
+import { listening } from '../testbed/listening.ts';
 import { unpackDebianPackages } from '../testbed/programs.ts';
+import { seedMaildir } from '../testbed/seed.ts';
 import { libraryPath } from './mailServers.ts';
 import type { SessionServer, sessionUsers } from './sessionBehaviours.ts';
 
@@ -85,27 +87,32 @@ exec sleep infinity`;
   };
   const offExit = onExit(clean);
   await ready(holder, packages.join(', '));
-  const servers: Server[] = [];
+  const stops: (() => Promise<void>)[] = [];
   const serve = async (command: string | undefined): Promise<number | undefined> => {
     if (command === undefined) return undefined;
     const server = createServer({ pauseOnConnect: true }, (socket) => {
       children.add(connectTo(holder, command, socket, libraryPath(root)));
     });
-    servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return (server.address() as AddressInfo).port;
+    const { port, stop } = await listening(server);
+    stops.push(stop);
+    return port;
   };
   const [imapPort, pop3Port] = [await serve(imap), await serve(pop3)];
   return {
     ...(imapPort === undefined ? {} : { imapPort }),
     ...(pop3Port === undefined ? {} : { pop3Port }),
     username: (user) => user,
-    seed: (user, mails) => {
-      if (store === 'mbox') seedMbox(join(home, 'mail', user), mails, uidOf(user));
-      else seedMaildir(join(home, 'homes', user, 'Maildir'), mails, uidOf(user));
+    seed: async (user, mails) => {
+      const sources = mails.map((mail) => mail.toString('latin1').replaceAll('\r\n', '\n'));
+      if (store === 'mbox') seedMbox(join(home, 'mail', user), sources, uidOf(user));
+      else
+        await seedMaildir(
+          join(home, 'homes', user, 'Maildir'),
+          sources.map((source) => Buffer.from(source, 'latin1')),
+        );
     },
     stop: async () => {
-      for (const server of servers) server.close();
+      for (const stop of stops) await stop();
       const ended = exited(holder);
       clean();
       await ended;
@@ -147,26 +154,9 @@ function endGroup(child: ChildProcess): void {
   }
 }
 
-function seedMbox(file: string, mails: readonly Buffer[], uid: number): void {
-  for (const mail of mails) {
-    const text = mail.toString('latin1').replaceAll('\r\n', '\n');
-    appendFileSync(
-      file,
-      Buffer.from(`From sender@example.com Thu Nov 26 10:00:00 2026\n${text}\n`, 'latin1'),
-    );
-  }
+function seedMbox(file: string, sources: readonly string[], uid: number): void {
+  for (const source of sources)
+    appendFileSync(file, `From sender@example.com Thu Nov 26 10:00:00 2026\n${source}\n`, 'latin1');
   chmodSync(file, 0o600);
   chownSync(file, uid, uid);
-}
-
-function seedMaildir(folder: string, mails: readonly Buffer[], uid: number): void {
-  for (const part of ['', 'cur', 'new', 'tmp']) {
-    mkdirSync(join(folder, part), { recursive: true });
-    chownSync(join(folder, part), uid, uid);
-  }
-  for (const [index, mail] of mails.entries()) {
-    const file = join(folder, 'new', `${1_000_000_000 + index}.M${index}.mail.test`);
-    writeFileSync(file, mail.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
-    chownSync(file, uid, uid);
-  }
 }

@@ -32,11 +32,6 @@ test('a mail that the server refuses does not stop the others', async () => {
   );
 });
 
-test('a mail with no size to be had is still fetched', async () => {
-  const script = { mails: [aMail, aMail], answers: { MEASURE: 'TAG NO cannot measure\r\n' } };
-  assert.deepEqual(await drained(script), [aMail, aMail]);
-});
-
 for (const words of [
   '[UNAVAILABLE] Try later',
   'Server Unavailable. 15',

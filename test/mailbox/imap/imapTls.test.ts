@@ -59,26 +59,23 @@ test('a certificate of an unknown CA, an expired one, and a TLS older than 1.2 a
   }
 });
 
-test('what the system trusts stays trusted beside caCertificate', async () => {
+test('what the system trusts stays trusted beside caCertificate', async (t) => {
   const system = await testCertificate();
   const other = await testCertificate({ names: ['elsewhere.test'] });
   const folder = mkdtempSync(join(tmpdir(), 'imap-tls-'));
+  t.after(() => rmSync(folder, { recursive: true }));
   const systemRoots = join(folder, 'roots.pem');
   writeFileSync(systemRoots, system.caCertificate);
-  try {
-    await withTlsServer({}, async (port) => {
-      const options = optionsFor(port, { security: 'tls', caCertificate: other.caCertificate });
-      const module = new URL('../../../shared/mailbox/imap/imapMailbox.ts', import.meta.url);
-      const script = `import { openImapMailbox } from ${JSON.stringify(module)};
-        openImapMailbox(${JSON.stringify(options)}).catch((error) => console.log(error.reason));`;
-      // Node reads the system's roots once, when it starts.
-      const env = { ...process.env, NODE_EXTRA_CA_CERTS: systemRoots };
-      const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env });
-      assert.equal((await run).stdout.trim(), 'busy', 'it came as far as the BYE');
-    });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  await withTlsServer({}, async (port) => {
+    const options = optionsFor(port, { security: 'tls', caCertificate: other.caCertificate });
+    const module = new URL('../../../shared/mailbox/imap/imapMailbox.ts', import.meta.url);
+    const script = `import { openImapMailbox } from ${JSON.stringify(module)};
+      openImapMailbox(${JSON.stringify(options)}).catch((error) => console.log(error.reason));`;
+    // Node reads the system's roots once, when it starts.
+    const env = { ...process.env, NODE_EXTRA_CA_CERTS: systemRoots };
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env });
+    assert.equal((await run).stdout.trim(), 'busy', 'it came as far as the BYE');
+  });
 });
 
 test('a plain port spoken to with TLS, and a TLS port spoken to without, say what to change', async () => {
