@@ -1,6 +1,6 @@
 import { type Protocol, serverColumns } from '../app/testbed.ts';
 import {
-  type Command,
+  type Answer,
   fetchRow,
   sendSlowly,
   startScriptedImapServer,
@@ -29,25 +29,18 @@ export async function startDrippingServer(
   }
   let sentBytes = 0;
   let isStopped = false;
-  const server = await startScriptedImapServer({
-    mails,
-    onCommand: async ({ tag, name, args }: Command, wire) => {
-      if (name !== 'UID FETCH' || !args.includes('BODY.PEEK[]')) return false;
-      const counting = {
-        ...wire,
-        send: (piece: string | Buffer) => {
-          sentBytes += piece.length;
-          wire.send(piece);
-        },
-      };
-      for (const uid of uidsIn(args, mails.length)) {
-        const row = Buffer.from(fetchRow(uid, args, mails[uid - 1]), 'latin1');
-        await sendSlowly(counting, row, bytesPerSecond, () => isStopped);
-      }
-      wire.send(`${tag} OK done\r\n`);
-      return true;
-    },
-  });
+  const FETCH: Answer = async ({ args }, wire) => {
+    const send = (piece: string | Buffer): void => {
+      sentBytes += piece.length;
+      wire.send(piece);
+    };
+    for (const uid of uidsIn(args, mails.length)) {
+      const row = Buffer.from(fetchRow(uid, args, mails[uid - 1]), 'latin1');
+      await sendSlowly({ ...wire, send }, row, bytesPerSecond, () => isStopped);
+    }
+    return 'TAG OK done\r\n';
+  };
+  const server = await startScriptedImapServer({ mails, answers: { FETCH } });
   return {
     columns: serverColumns(protocol, server.port),
     sentBytes: () => sentBytes,

@@ -14,36 +14,32 @@ import {
   withServer,
 } from './scriptedImapServer.ts';
 
-const nonsense: readonly (readonly [string, step: string, answer: string, ...FailureReason[]])[] = [
-  ['a literal larger than anything', 'FETCH', '* 1 FETCH (UID 1 BODY[] {99999999999}\r\n', 'protocol'],
-  [
-    'a literal with a size beyond numbers',
+const nonsense: Record<string, readonly [step: string, answer: string, ...FailureReason[]]> = {
+  'a literal larger than anything': ['FETCH', '* 1 FETCH (UID 1 BODY[] {99999999999}\r\n', 'protocol'],
+  'a literal with a size beyond numbers': [
     'FETCH',
     `* 1 FETCH (UID 1 BODY[] {${'9'.repeat(40)}}\r\n`,
     'protocol',
   ],
-  [
-    'a literal larger than the mail may be',
+  'a literal larger than the mail may be': [
     'FETCH',
     `* 1 FETCH (UID 1 BODY[] {${80 * 1024 * 1024}}\r\n`,
     'protocol',
   ],
-  [
-    'a literal shorter than it says',
+  'a literal shorter than it says': [
     'FETCH',
     '* 1 FETCH (UID 1 FLAGS () BODY[] {500}\r\nshort)\r\nX OK\r\n',
     'timeout',
   ],
-  ['a tagged answer that is no status', 'UID SEARCH', 'TAG MAYBE perhaps\r\n', 'protocol'],
-  ['an untagged NO to the command', 'UID SEARCH', 'BAD "no"\r\n', 'protocol'],
-  ['NUL bytes', 'UID SEARCH', '\0\0\0* SEARCH 1\0\r\n\0\r\n', 'timeout', 'protocol'],
-  [
-    'a search for numbers that are none',
+  'a tagged answer that is no status': ['UID SEARCH', 'TAG MAYBE perhaps\r\n', 'protocol'],
+  'an untagged NO to the command': ['UID SEARCH', 'BAD "no"\r\n', 'protocol'],
+  'NUL bytes': ['UID SEARCH', '\0\0\0* SEARCH 1\0\r\n\0\r\n', 'timeout', 'protocol'],
+  'a search for numbers that are none': [
     'UID SEARCH',
     '* SEARCH NaN 0 -1 1e9 99999999999999999999 {\r\nTAG OK\r\n',
   ],
-  ['brackets without end', 'MEASURE', `* 1 FETCH ${'('.repeat(50_000)}\r\nTAG OK\r\n`],
-];
+  'brackets without end': ['MEASURE', `* 1 FETCH ${'('.repeat(50_000)}\r\nTAG OK\r\n`],
+};
 
 test('a refusal of very many full stops is told in time in proportion to it', () => {
   const state: ConnectionState = {
@@ -64,7 +60,7 @@ test('a refusal of very many full stops is told in time in proportion to it', ()
   assert.ok(process.cpuUsage(startedAt).user < 1_000_000);
 });
 
-for (const [name, step, answer, ...reasons] of nonsense) {
+for (const [name, [step, answer, ...reasons]] of Object.entries(nonsense)) {
   test(`hostile answer: ${name}`, async () => {
     await withServer({ mails: [aMail], answers: { [step]: answer } }, async ({ port }) => {
       const polling = drain(optionsFor(port, { timeouts: timeoutsOf(250, 5_000) }));

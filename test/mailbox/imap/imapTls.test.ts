@@ -86,15 +86,13 @@ test('a plain port spoken to with TLS, and a TLS port spoken to without, say wha
   });
 });
 
-const noUpgrade: readonly (readonly [string, Answer, FailureReason, RegExp])[] = [
-  [
-    'followed by bytes injected after the OK',
+const noUpgrade: Record<string, readonly [Answer, FailureReason, RegExp]> = {
+  'followed by bytes injected after the OK': [
     'TAG OK go\r\n* CAPABILITY IMAP4rev1 AUTH=LOGIN\r\n9 OK fine\r\n',
     'tls',
     /sent data between STARTTLS and TLS/,
   ],
-  [
-    'followed by bytes injected a little later',
+  'followed by bytes injected a little later': [
     (_command, wire) => {
       setImmediate(() => wire.send('* CAPABILITY IMAP4rev1 AUTH=LOGIN\r\n'));
       return 'TAG OK go\r\n';
@@ -102,15 +100,15 @@ const noUpgrade: readonly (readonly [string, Answer, FailureReason, RegExp])[] =
     'tls',
     /./,
   ],
-  ['refused', 'TAG NO not now\r\n', 'tls', /did not start TLS/],
-  ['stalled', '', 'timeout', /within 400 ms/],
-  ['answered, and TLS is not begun', 'TAG OK go\r\n', 'timeout', /TLS handshake/],
-];
+  refused: ['TAG NO not now\r\n', 'tls', /did not start TLS/],
+  stalled: ['', 'timeout', /within 400 ms/],
+  'answered, and TLS is not begun': ['TAG OK go\r\n', 'timeout', /TLS handshake/],
+};
 const starttls = { security: 'starttls', timeouts: timeoutsOf(400) } as const;
 const offering = { capabilities: 'IMAP4rev1 STARTTLS AUTH=PLAIN' };
 const isLogin = (name: string): boolean => name === 'LOGIN' || name === 'AUTHENTICATE';
 
-for (const [what, STARTTLS, reason, sentence] of noUpgrade) {
+for (const [what, [STARTTLS, reason, sentence]] of Object.entries(noUpgrade)) {
   test(`STARTTLS that is ${what} ends before any login`, async () => {
     const commands = await assertRefused({ ...offering, answers: { STARTTLS } }, reason, sentence, starttls);
     assert.ok(commands.includes('STARTTLS') && !commands.some(isLogin));

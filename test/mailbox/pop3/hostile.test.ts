@@ -7,26 +7,24 @@ import { fullCapabilities, multiLine } from './scriptedServer.ts';
 import { drained, kinds, measured, sources, withSession } from './sessions.ts';
 
 describe('POP3 server with hostile answers', () => {
-  const greetings: readonly (readonly [string, FailureReason, RegExp])[] = [
-    [
-      '-ERR too many connections, try later\r\n',
+  const greetings: Record<string, readonly [FailureReason, RegExp]> = {
+    '-ERR too many connections, try later\r\n': [
       'busy',
       /refused to serve: too many connections, try later\. Close other/,
     ],
-    ['-ERR\r\n', 'busy', /refused to serve: no reason given\. The next run tries again/],
-    [
-      '* OK IMAP4rev1 ready\r\n',
+    '-ERR\r\n': ['busy', /refused to serve: no reason given\. The next run tries again/],
+    '* OK IMAP4rev1 ready\r\n': [
       'protocol',
       /answered "\* OK IMAP4rev1 ready", which is not POP3\. That is IMAP: set hostType to IMAP, or port to the right one\./,
     ],
-    ['220 mail.example.com ESMTP\r\n', 'protocol', /That is SMTP: check host and port\.$/],
-    ['HTTP/1.1 400 Bad Request\r\n\r\n', 'protocol', /which is not POP3/],
-    ['+OKAY\r\n', 'protocol', /which is not POP3/],
-    [`+OK ${'x'.repeat(100_000)}`, 'protocol', /sent a line of more than 8192 bytes, which is not POP3/],
-    ['\0\0\0\r\n', 'protocol', /which is not POP3/],
-    ['+OK\r\n+OK\r\n', 'protocol', /sent what nobody asked for: "\+OK"/],
-  ];
-  for (const [greeting, reason, sentence] of greetings) {
+    '220 mail.example.com ESMTP\r\n': ['protocol', /That is SMTP: check host and port\.$/],
+    'HTTP/1.1 400 Bad Request\r\n\r\n': ['protocol', /which is not POP3/],
+    '+OKAY\r\n': ['protocol', /which is not POP3/],
+    [`+OK ${'x'.repeat(100_000)}`]: ['protocol', /sent a line of more than 8192 bytes, which is not POP3/],
+    '\0\0\0\r\n': ['protocol', /which is not POP3/],
+    '+OK\r\n+OK\r\n': ['protocol', /sent what nobody asked for: "\+OK"/],
+  };
+  for (const [greeting, [reason, sentence]] of Object.entries(greetings)) {
     it(`fails with a sentence on the greeting ${JSON.stringify(greeting.slice(0, 40))}`, async () => {
       await assertFails(drained({ greeting }), reason, sentence);
     });
