@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { Failure, type FailureReason } from '../failure/failure.ts';
 import type { MailboxOptions } from './mailbox.ts';
 import { quoteServerText } from './serverText.ts';
@@ -160,7 +161,12 @@ function lostSentence(code: string, contact: MailServerContact): string {
 
 /** A mail server as it stands in a sentence. */
 export function serverName({ protocol, host, port }: Omit<MailServerContact, 'phase'>): string {
-  return `${protocol} server ${quoteServerText(host)}:${port}`;
+  return `${protocol} server ${hostAndPort({ host, port })}`;
+}
+
+/** As a URL has them: an IPv6 address in brackets. */
+export function hostAndPort({ host, port }: Pick<MailServerContact, 'host' | 'port'>): string {
+  return `${isIPv6(host) ? `[${host}]` : quoteServerText(host)}:${port}`;
 }
 
 function modeOf({ security }: MailServerContact): string {

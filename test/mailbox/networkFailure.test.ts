@@ -90,4 +90,9 @@ describe('network failure', () => {
       /no greeting within 30 s\. If this is its SSL port, set useSsl to true/,
     );
   });
+
+  it('puts an IPv6 address in brackets, so that its port can be told from it', () => {
+    const { message } = describeTimeout({ ...contact, host: '2001:db8::1' }, 30_000);
+    assert.match(message, /^IMAP server \[2001:db8::1\]:993 could not be reached/);
+  });
 });

@@ -140,7 +140,7 @@ export class ImapConnection {
     if (this.#phase === 'greeting' && this.client.authenticated === true) {
       throw new Failure(
         'protocol',
-        `IMAP server ${this.#options.host}:${this.#options.port} greets as logged in already (PREAUTH), so nobody knows whose mailbox it is. Check host and port.`,
+        `${serverName(this.state)} greets as logged in already (PREAUTH), so nobody knows whose mailbox it is. Check host and port.`,
       );
     }
     this.#phase = 'login';

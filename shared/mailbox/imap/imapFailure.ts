@@ -4,6 +4,7 @@ import {
   describeNetworkFailure,
   encryptAdvice,
   formatSeconds,
+  hostAndPort,
   type MailServerContact,
   serverName,
 } from '../networkFailure.ts';
@@ -68,7 +69,7 @@ export function quoteRefusal(refusal: Refusal, secrets: readonly string[]): stri
 }
 
 function loginName(state: ConnectionState): string {
-  return `IMAP login to ${quoteServerText(state.host)}:${state.port} as ${quoteServerText(state.username)}`;
+  return `IMAP login to ${hostAndPort(state)} as ${quoteServerText(state.username)}`;
 }
 
 /** The failure of a login that the server refused. */

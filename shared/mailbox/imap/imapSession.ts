@@ -10,6 +10,7 @@ import type {
   MailRef,
   MeasuredMail,
 } from '../mailbox.ts';
+import { hostAndPort } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import { isStandIn, largestStandInBytes } from '../standIn.ts';
 import { Candidates, filteredFields, mailRef } from './candidates.ts';
@@ -53,10 +54,10 @@ export class ImapSession implements MailboxSession {
 
   /** Throws a `Failure` when the folder can't be polled as configured. `connect` makes the connection anew. */
   constructor(options: MailboxOptions, opened: OpenFolder, connect: () => Promise<OpenFolder>) {
-    const { host, port, security, username, folder, timeouts } = options;
+    const { host, security, username, folder, timeouts } = options;
     this.#options = options;
     const name = canonicalName(folder);
-    this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${host}:${port}/${name}`;
+    this.endpoint = `${security === 'tls' ? 'imaps' : 'imap'}://${hostAndPort(options)}/${name}`;
     const uidValidity = uidValidityOf(opened.mailbox);
     this.mailboxId = JSON.stringify(['imap', host.toLowerCase(), username, name, `${uidValidity}`]);
     this.#folder = new Folder(name, opened, connect, timeouts);

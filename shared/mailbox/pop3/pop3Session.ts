@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net';
 import { Failure, toFailure } from '../../failure/failure.ts';
 import { Limit } from '../../wait/parallel.ts';
 import { FetchMemory, streamedMail, streamHolding, wholeMail } from '../fetchedMail.ts';
@@ -15,7 +14,7 @@ import type {
   MeasuredMail,
   NoMail,
 } from '../mailbox.ts';
-import { describeTimeout } from '../networkFailure.ts';
+import { describeTimeout, hostAndPort } from '../networkFailure.ts';
 import { isStandIn, largestStandInBytes, standInWords } from '../standIn.ts';
 import type { Pop3Distrusts } from './distrust.ts';
 import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
@@ -59,9 +58,8 @@ export class Pop3Session implements MailboxSession {
     capabilities: Pop3Capabilities,
     distrusts: Pop3Distrusts,
   ) {
-    const { host, port, security, username } = options;
-    const scheme = security === 'tls' ? 'pop3s' : 'pop3';
-    this.endpoint = `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+    const { host, security, username } = options;
+    this.endpoint = `${security === 'tls' ? 'pop3s' : 'pop3'}://${hostAndPort(options)}`;
     this.mailboxId = JSON.stringify(['pop3', host.toLowerCase(), username]);
     this.#wire = wire;
     this.#options = options;

@@ -1,6 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
-import { adviceForProtocol, adviceInWords, protocolOf } from '../networkFailure.ts';
-import { quoteServerText } from '../serverText.ts';
+import { adviceForProtocol, adviceInWords, hostAndPort, protocolOf } from '../networkFailure.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** The status line of a reply; `code` is its response code (RFC 2449, RFC 3206) in capitals, without brackets. */
@@ -78,8 +77,7 @@ export function describeLoginRefusal(
   advice: string,
 ): Failure {
   const { code = '', text } = reply;
-  const { host, port } = wire.contact;
-  const who = `${quoteServerText(host)}:${port} as ${wire.quote(username)}`;
+  const who = `${hostAndPort(wire.contact)} as ${wire.quote(username)}`;
   const failed = (verb: string) => `POP3 login to ${who} ${verb}: ${answerOf(wire, reply)}`;
   const isAbout = (known: string, words: RegExp) =>
     loginCodes.has(code) ? code === known : words.test(text);

@@ -86,3 +86,13 @@ test('a command starts its deadline only when its turn has come', async (t) => {
     await settled;
   });
 });
+
+test('an IPv6 address stands in brackets in the endpoint, so that it is a URL', async () => {
+  await withServer({}, async ({ port }) => {
+    // Reaches a server that listens on 127.0.0.1.
+    await withSession(optionsFor(port, { host: '::ffff:127.0.0.1' }), async ({ endpoint }) => {
+      assert.equal(endpoint, `imap://[::ffff:127.0.0.1]:${port}/INBOX`);
+      assert.ok(URL.canParse(endpoint));
+    });
+  });
+});
