@@ -15,13 +15,20 @@ import type {
   NoMail,
 } from '../mailbox.ts';
 import { describeTimeout, hostAndPort } from '../networkFailure.ts';
-import { isStandIn, largestStandInBytes, standInWords } from '../standIn.ts';
+import { largestStandInBytes } from '../standIn.ts';
 import type { Pop3Distrusts } from './distrust.ts';
 import { type KeyedMail, keyMails, listMails, listNumbers } from './listing.ts';
 import type { Pop3Capabilities } from './login.ts';
 import type { Pop3Body } from './multiLine.ts';
 import { ask, describeRefusal, isGone, type Pop3Reply, readReply } from './reply.ts';
-import { describeUnavailable, Retrieval, readHeader } from './retrieval.ts';
+import {
+  describeNone,
+  describeNothing,
+  describeUnavailable,
+  Retrieval,
+  readBeginning,
+  readHeader,
+} from './retrieval.ts';
 import type { Pop3Wire } from './wire.ts';
 
 const deletesInFlight = 1_000;
@@ -250,8 +257,8 @@ export class Pop3Session implements MailboxSession {
       return;
     }
     const { body } = answer;
-    const read = await this.#readWhole(body, bytes, mostBytes, holding);
-    const sentence = Buffer.isBuffer(read) ? this.#whyNone(mail, read) : undefined;
+    const read = await readBeginning(body, bytes, mostBytes, holding, buffers);
+    const sentence = Buffer.isBuffer(read) ? describeNone(this.#wire, mail, read) : undefined;
     if (sentence !== undefined) {
       held.giveBack(holding);
       yield { kind: 'unavailable', mail, sentence };
@@ -260,37 +267,6 @@ export class Pop3Session implements MailboxSession {
     held.handOver(holding);
     if (isSmall && Buffer.isBuffer(read)) yield wholeMail(mail, read, holding, buffers);
     else yield* this.#stream(mail, body, [read].flat(), retrieval, holding);
-  }
-
-  /** Reads a mail into memory of its own; one of more than `mostBytes` is given back as the pieces that were read. */
-  async #readWhole(
-    body: Pop3Body,
-    sizeBytes: number,
-    mostBytes: number,
-    holding: Holding,
-  ): Promise<Buffer | readonly Buffer[]> {
-    const { buffers = newBuffers } = this.#options;
-    let mail = buffers.take(sizeBytes);
-    let filledBytes = 0;
-    for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
-      for (const [index, piece] of pieces.entries()) {
-        const neededBytes = filledBytes + piece.length;
-        if (neededBytes > mostBytes) {
-          return [mail.subarray(0, filledBytes), ...pieces.slice(index)];
-        }
-        if (neededBytes > mail.length) {
-          const largerBytes = Math.max(Math.ceil(mail.length * 1.25), neededBytes);
-          await holding.grow(largerBytes - mail.length);
-          const larger = buffers.take(largerBytes);
-          mail.copy(larger, 0, 0, filledBytes);
-          buffers.giveBack(mail);
-          mail = larger;
-        }
-        filledBytes += piece.copy(mail, filledBytes);
-      }
-    }
-    const filled = mail.subarray(0, filledBytes);
-    return filledBytes * 2 < mail.length ? Buffer.from(filled) : filled;
   }
 
   /** Hands over a mail that is read from the wire by its consumer, behind what was `begun` of it already. */
@@ -333,7 +309,7 @@ export class Pop3Session implements MailboxSession {
         throw this.#failed(error, 'reading a mail');
       });
     }
-    if (isEmpty) throw new Failure('mail', this.#sentNothing(mail));
+    if (isEmpty) throw new Failure('mail', describeNothing(this.#wire, mail));
   }
 
   async #retrieveAgain(mail: MeasuredMail, retrieval: Retrieval): Promise<Pop3Body> {
@@ -349,18 +325,6 @@ export class Pop3Session implements MailboxSession {
     this.#refusedIds.add(mail.id);
     if (isGone(reply)) return { kind: 'gone', mail };
     return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#wire, mail, reply) };
-  }
-
-  /** As servers do that can't read a mail: taken for an empty one it would be deleted. */
-  #sentNothing({ id, sizeBytes }: MeasuredMail): string {
-    return `${this.#wire.server} sent nothing of its mail ${id}, which it lists with ${sizeBytes} bytes. Look at it in a mail program.`;
-  }
-
-  /** Why what came in a mail's place is none. */
-  #whyNone(mail: MeasuredMail, bytes: Buffer): string | undefined {
-    if (bytes.length === 0 && mail.sizeBytes > 0) return this.#sentNothing(mail);
-    if (!isStandIn(bytes)) return undefined;
-    return `${this.#wire.server} answers for its mail ${mail.id} ${standInWords}. Look at it in a mail program.`;
   }
 
   /** What is known of a mail without asking: deleted by this session, or refused when it was to be keyed. */

@@ -1,5 +1,7 @@
 import { Failure } from '../../failure/failure.ts';
-import type { MeasuredMail } from '../mailbox.ts';
+import type { MailBuffers } from '../mailBuffers.ts';
+import type { Holding, MeasuredMail } from '../mailbox.ts';
+import { isStandIn, standInWords } from '../standIn.ts';
 import { Pop3Body } from './multiLine.ts';
 import { ask, type Pop3Reply, readReply } from './reply.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
@@ -137,6 +139,35 @@ function mailBody(wire: Pop3Wire, { id, sizeBytes }: Retrievable): Pop3Body {
   return new Pop3Body(wire, deadline, 2 * sizeBytes + endlessBytes, endlessMail);
 }
 
+/** Reads a mail into memory of its own; one of more than `mostBytes` is given back as the pieces that were read. */
+export async function readBeginning(
+  body: Pop3Body,
+  sizeBytes: number,
+  mostBytes: number,
+  holding: Holding,
+  buffers: MailBuffers,
+): Promise<Buffer | readonly Buffer[]> {
+  let mail = buffers.take(sizeBytes);
+  let filledBytes = 0;
+  for (let pieces = await body.next(); pieces !== undefined; pieces = await body.next()) {
+    for (const [index, piece] of pieces.entries()) {
+      const neededBytes = filledBytes + piece.length;
+      if (neededBytes > mostBytes) return [mail.subarray(0, filledBytes), ...pieces.slice(index)];
+      if (neededBytes > mail.length) {
+        const largerBytes = Math.max(Math.ceil(mail.length * 1.25), neededBytes);
+        await holding.grow(largerBytes - mail.length);
+        const larger = buffers.take(largerBytes);
+        mail.copy(larger, 0, 0, filledBytes);
+        buffers.giveBack(mail);
+        mail = larger;
+      }
+      filledBytes += piece.copy(mail, filledBytes);
+    }
+  }
+  const filled = mail.subarray(0, filledBytes);
+  return filledBytes * 2 < mail.length ? Buffer.from(filled) : filled;
+}
+
 /** The header of a mail by TOP (RFC 1939, section 7), at most `maxBytes` of it; undefined where it is refused. */
 export async function readHeader(
   wire: Pop3Wire,
@@ -161,4 +192,16 @@ export async function readHeader(
 export function describeUnavailable(wire: Pop3Wire, { id }: Retrievable, reply: Pop3Reply): string {
   const answer = wire.quote(reply.text) || 'no reason given';
   return `${wire.server} would not hand over its mail ${id}: ${answer}`;
+}
+
+/** Why what came in a mail's place is none. */
+export function describeNone(wire: Pop3Wire, mail: Retrievable, bytes: Buffer): string | undefined {
+  if (bytes.length === 0 && mail.sizeBytes > 0) return describeNothing(wire, mail);
+  if (!isStandIn(bytes)) return undefined;
+  return `${wire.server} answers for its mail ${mail.id} ${standInWords}. Look at it in a mail program.`;
+}
+
+/** As servers do that can't read a mail: taken for an empty one it would be deleted. */
+export function describeNothing(wire: Pop3Wire, { id, sizeBytes }: Retrievable): string {
+  return `${wire.server} sent nothing of its mail ${id}, which it lists with ${sizeBytes} bytes. Look at it in a mail program.`;
 }
