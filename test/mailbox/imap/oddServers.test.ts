@@ -378,3 +378,13 @@ for (const [step, script] of [
     });
   });
 }
+
+test('what is marked as read since the filter leaves it out stays so on a server that marks what is looked at', async () => {
+  const headerFilter = { fingerprint: 'none', takes: () => false };
+  await withServer(markingServer(), async ({ port, commands }) => {
+    const options = optionsFor(port, { headerFilter, unmatchedMails: 'markRead' });
+    await withSession(options, async (session) => assert.deepEqual(await session.list(10), []));
+    const stores = commands.filter(({ name }) => name === 'UID STORE').map(({ args }) => args);
+    assert.deepEqual(stores, ['1:3 +FLAGS.SILENT (\\Seen)']);
+  });
+});

@@ -90,4 +90,13 @@ describe('A POP3 server that hides from later sessions what was retrieved in one
         ['RETR 1'],
       );
     }));
+
+  it('is left without it while a mail that was retrieved for its key alone was not delivered', () => {
+    const script = { mails, uidls: false, capa: ['PIPELINING', 'USER', 'EXPIRE 0'] } as const;
+    return withSession(script, async (session, server) => {
+      await session.settle((await measured(session)).slice(0, 3));
+      assert.equal(await session.close(), false);
+      assert.deepEqual([isQuit(server), server.deleted()], [false, 0]);
+    });
+  });
 });

@@ -244,4 +244,10 @@ describe('POP3 session', () => {
       for await (const answer of fetched(session, [])) assert.fail(answer.kind);
       await session.settle([]);
     }));
+
+  it('says so when a mail cannot be deleted, though later ones can, where the server has no pipelining', () =>
+    withSession({ mails, capa: ['UIDL'], answer: { 'DELE 2': '-ERR read-only\r\n' } }, async (session) => {
+      const settling = session.settle((await measured(session)).slice(0, 5));
+      assert.match((await failureOf(settling, 'protocol')).message, /refused DELE 2: read-only\./);
+    }));
 });
