@@ -5,12 +5,14 @@ import {
   drain,
   drained,
   failureOf,
+  fetchAll,
   fetched,
   listAndMeasure,
   onServer,
+  sourcesOf,
   withSession,
 } from './drain.ts';
-import { type Answer, faultAt, optionsFor, timeoutsOf, withServer } from './scriptedImapServer.ts';
+import { type Answer, faultAt, optionsFor, stepOf, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 test('a refused STORE fails, in the words of the server', async () => {
   const answers = { 'UID STORE': 'TAG NO [NOPERM] Not yours\r\n' };
@@ -94,5 +96,23 @@ test('an IPv6 address stands in brackets in the endpoint, so that it is a URL', 
       assert.equal(endpoint, `imap://[::ffff:127.0.0.1]:${port}/INBOX`);
       assert.ok(URL.canParse(endpoint));
     });
+  });
+});
+
+test('of small and large mails in turn each comes once, in order, and the server is asked no more than it takes', async () => {
+  const mails = [10, 5_000, 20, 30, 5_000, 5_000, 40].map((size, index) => Buffer.alloc(size, `${index}`));
+  await withServer({ mails }, async ({ port, commands }) => {
+    await withSession(optionsFor(port, { wholeBytes: 1_000 }), async (session) => {
+      const answers = await fetchAll(session, await listAndMeasure(session));
+      assert.deepEqual(sourcesOf(answers), mails);
+      assert.deepEqual(
+        answers.map((one) => one.kind === 'mail' && one.isWhole),
+        mails.map(({ length }) => length <= 1_000),
+      );
+    });
+    // The measure, three groups of small ones, and a piece of each large one.
+    const fetches = commands.filter(({ name }) => name === 'UID FETCH').map(stepOf);
+    assert.equal(fetches.filter((step) => step === 'MEASURE').length, 1);
+    assert.equal(fetches.length, 7);
   });
 });

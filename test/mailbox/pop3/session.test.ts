@@ -250,4 +250,28 @@ describe('POP3 session', () => {
       const settling = session.settle((await measured(session)).slice(0, 5));
       assert.match((await failureOf(settling, 'protocol')).message, /refused DELE 2: read-only\./);
     }));
+
+  it('leaves no timer behind when it is closed', () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    return withSession({ mails }, async (session) => {
+      const all = await measured(session);
+      await fetchAll(session, all);
+      await session.settle(all);
+      assert.equal(await session.close(), true);
+      assert.equal(timers(), before);
+    });
+  });
+
+  it('deletes nothing when something came that nobody asked for: it would pass for the answer', () => {
+    const answer = { 'RETR 3': '+OK\r\nthree\r\n.\r\n+OK\r\n', DELE: '-ERR read-only\r\n' };
+    return withSession({ mails: mails.slice(0, 3), answer }, async (session, server) => {
+      const all = await measured(session);
+      await fetchAll(session, all);
+      const { message } = await failureOf(session.settle(all.slice(0, 1)), 'protocol');
+      assert.match(message, /sent what nobody asked for: "\+OK"/);
+      assert.equal(await session.close(), true);
+      assert.equal(count(server, 'DELE'), 0);
+    });
+  });
 });
