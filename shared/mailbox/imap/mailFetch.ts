@@ -100,8 +100,7 @@ export class MailFetch {
       else {
         const { body = nilBody, holding = this.#held.hold() } = outcome.data;
         const state = this.#stateOf(mail, outcome.data);
-        if (state === 'mail' && !isStandIn(body))
-          yield wholeMail(mail, body, this.#held.handOver(holding), buffers);
+        if (state === 'mail') yield wholeMail(mail, body, this.#held.handOver(holding), buffers);
         else this.#held.giveBack(holding);
         if (state === 'gone') yield { kind: 'gone', mail };
         else if (state === 'stand-in') yield this.#unavailable(mail, standIn);

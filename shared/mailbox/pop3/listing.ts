@@ -124,11 +124,11 @@ export async function keyMails(
       `${wire.server} ended the session whenever it was asked for its mail ${id}. Look at it in a mail program.`;
     if (asked.has(mail)) {
       retrieving.noteWrong(nameOf(mail));
-      const answer = await retrieval.next();
-      if (answer?.body) sha256 = await hashOf(answer.body);
+      const { body, reply } = await retrieval.next(mail);
+      if (body) sha256 = await hashOf(body);
       retrieving.forget(nameOf(mail));
-      if (answer === undefined || isGone(answer.reply)) continue;
-      unavailable = answer.body ? undefined : describeUnavailable(wire, mail, answer.reply);
+      if (isGone(reply)) continue;
+      unavailable = body ? undefined : describeUnavailable(wire, mail, reply);
     }
     const number = (counts.get(sha256) ?? 0) + 1;
     counts.set(sha256, number);

@@ -46,7 +46,7 @@ export class Pop3Session implements MailboxSession {
   /** The mails listed in this session, by number. */
   readonly #listed = new Map<number, KeyedMail>();
   readonly #deleted = new Set<number>();
-  /** Handed over by the server, or asked for and still on the wire. */
+  /** Asked for. Where that hides a mail from later sessions, none is asked for ahead. */
   readonly #retrieved = new Set<number>();
   /** Asked for, and not handed over. */
   readonly #refusedIds = new Set<number>();
@@ -153,7 +153,6 @@ export class Pop3Session implements MailboxSession {
       throw this.#failed(error, 'fetching mails');
     } finally {
       held.giveBackAll();
-      for (const id of retrieval.everAsked) this.#retrieved.add(id);
       // What a consumer that stopped early has left on the wire is read away behind its back.
       retrieval
         .abandon()
@@ -250,13 +249,13 @@ export class Pop3Session implements MailboxSession {
     const bytes = Math.min(mail.sizeBytes, mostBytes);
     const holding = held.hold();
     await holding.grow(bytes);
-    const answer = await retrieval.next();
-    if (answer === undefined || answer.body === undefined) {
+    this.#retrieved.add(mail.id);
+    const { body, reply } = await retrieval.next(mail);
+    if (body === undefined) {
       held.giveBack(holding);
-      yield answer === undefined ? { kind: 'gone', mail } : this.#refused(mail, answer.reply);
+      yield this.#refused(mail, reply);
       return;
     }
-    const { body } = answer;
     const read = await readBeginning(body, bytes, mostBytes, holding, buffers);
     const sentence = Buffer.isBuffer(read) ? describeNone(this.#wire, mail, read) : undefined;
     if (sentence !== undefined) {
@@ -313,11 +312,11 @@ export class Pop3Session implements MailboxSession {
   }
 
   async #retrieveAgain(mail: MeasuredMail, retrieval: Retrieval): Promise<Pop3Body> {
-    const answer = await retrieval.again().catch((error: unknown) => {
+    const { body, reply } = await retrieval.again(mail).catch((error: unknown) => {
       throw this.#failed(error, 'fetching a mail again');
     });
-    if (answer?.body !== undefined) return answer.body;
-    const why = answer === undefined ? 'it is gone.' : describeUnavailable(this.#wire, mail, answer.reply);
+    if (body !== undefined) return body;
+    const why = describeUnavailable(this.#wire, mail, reply);
     throw new Failure('mail', `A mail could not be fetched from ${this.#wire.server} a second time: ${why}`);
   }
 

@@ -30,8 +30,6 @@ export class Retrieval {
   readonly #mails: readonly Retrievable[];
   readonly #maxMails: number;
   readonly #wholeBytes: number;
-  /** The numbers of the mails for which RETR was sent, whether anybody read the answer or not. */
-  readonly everAsked = new Set<number>();
   #asked = 0;
   #answered = 0;
   #outstandingBytes = 0;
@@ -50,10 +48,8 @@ export class Retrieval {
     this.#wholeBytes = wholeBytes;
   }
 
-  /** The answer about the next mail; undefined after the last. Rejects with a `Failure` when the connection fails. */
-  async next(): Promise<Retrieved | undefined> {
-    const mail = this.#mails[this.#answered];
-    if (mail === undefined) return undefined;
+  /** The answer about each of the mails, in order. Rejects with a `Failure` when the connection fails. */
+  async next(mail: Retrievable): Promise<Retrieved> {
     this.#ask();
     const retrieved = await this.#readAnswer(mail);
     // One mail is on its way always: no round trip is waited for between two.
@@ -62,14 +58,12 @@ export class Retrieval {
   }
 
   /** Asks once more for the mail that was answered last, from its first byte. */
-  async again(): Promise<Retrieved | undefined> {
+  async again(mail: Retrievable): Promise<Retrieved> {
     await this.abandon();
     this.#answered -= 1;
     // What was on its way behind it has been read away, and is asked for in its turn.
     this.#asked = this.#answered;
     this.#outstandingBytes = 0;
-    const mail = this.#mails[this.#answered];
-    if (mail === undefined) return undefined;
     this.#wire.expectSilence();
     this.#send([mail]);
     return await this.#readAnswer(mail);
@@ -119,10 +113,7 @@ export class Retrieval {
 
   #send(mails: readonly Retrievable[]): void {
     this.#asked += mails.length;
-    for (const { id, sizeBytes } of mails) {
-      this.everAsked.add(id);
-      this.#outstandingBytes += sizeBytes;
-    }
+    for (const { sizeBytes } of mails) this.#outstandingBytes += sizeBytes;
     this.#wire.write(mails.map(({ id }) => `RETR ${id}\r\n`).join(''));
   }
 }
