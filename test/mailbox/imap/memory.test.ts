@@ -166,3 +166,19 @@ test('a signal that has fired before opens nothing', async () => {
     { signal: AbortSignal.abort() },
   );
 });
+
+for (const flag of ['\\Seen', '\\Deleted']) {
+  test(`mails that came and are not handed over, since they are ${flag} now, hold no memory`, async () => {
+    const mails = Array.from({ length: 50 }, () => Buffer.alloc(1_000, 'x'));
+    const FETCH = rows((uid, { args }) => fetchRow(uid, args, mails[uid - 1], uid === 1 ? '' : flag));
+    await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
+      await withSession(optionsFor(port), async (session) => {
+        const memory = new CountedMemory(3_000);
+        const answers = await fetchAll(session, await listAndMeasure(session), memory);
+        const kinds = answers.map(({ kind }) => kind);
+        assert.deepEqual(kinds, ['mail', ...Array.from({ length: 49 }, () => 'gone')]);
+        assert.equal(memory.heldBytes, 0);
+      });
+    });
+  });
+}

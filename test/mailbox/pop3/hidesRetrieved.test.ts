@@ -99,4 +99,12 @@ describe('A POP3 server that hides from later sessions what was retrieved in one
       assert.deepEqual([isQuit(server), server.deleted()], [false, 0]);
     });
   });
+
+  it('is left without it, too, when it is closed as the last mails are being deleted', () =>
+    withServerOf('EXPIRE 0', async (session, server) => {
+      const settling = session.settle((await retrieveAll(session)).slice(0, 2));
+      assert.equal(await session.close(), false);
+      await settling;
+      assert.deepEqual([isQuit(server), server.deleted()], [false, 0]);
+    }));
 });

@@ -274,4 +274,14 @@ describe('POP3 session', () => {
       assert.equal(count(server, 'DELE'), 0);
     });
   });
+
+  it('sends QUIT behind the last of very many deletes', () => {
+    const many = Array.from({ length: 1_500 }, () => Buffer.from('x\r\n'));
+    return withSession({ mails: many }, async (session, server) => {
+      const settling = session.settle(await measured(session));
+      assert.equal(await session.close(), true);
+      await settling;
+      assert.equal(server.deleted(), many.length);
+    });
+  });
 });
