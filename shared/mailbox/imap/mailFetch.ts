@@ -129,8 +129,7 @@ export class MailFetch {
     const unread: MeasuredMail[] = [];
     for await (const outcome of this.#ask({ mails, items: { names: ['FLAGS'] } })) {
       const flags = outcome.kind === 'data' ? outcome.data.flags : undefined;
-      const isSeen = flags?.has('\\seen') && !this.#folder.markedHere.has(outcome.mail.id);
-      if (isSeen || flags?.has('\\deleted')) {
+      if (flags?.has('\\seen') && !this.#folder.markedHere.has(outcome.mail.id)) {
         this.#folder.unread.delete(outcome.mail.id);
         yield { kind: 'gone', mail: outcome.mail };
       } else unread.push(outcome.mail);
@@ -139,7 +138,6 @@ export class MailFetch {
   }
 
   async *#fetchStreamed(mail: MeasuredMail): AsyncGenerator<FetchAnswer, void, undefined> {
-    this.#folder.unread.add(mail.id);
     const account = this.#held.hold();
     const holding = streamHolding(account, this.#options.streamBytes);
     const pieces = mailPieces((offset) => this.#fetchPiece(mail, offset, holding));

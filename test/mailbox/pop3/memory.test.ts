@@ -102,4 +102,17 @@ describe('POP3 and memory', () => {
       assert.ok(performance.now() - startedAt < 2_000);
     });
   }
+
+  it('holds none for mails of which nothing is sent, or which are withheld', () => {
+    const answer = (line: string) => {
+      if (!line.startsWith('RETR')) return undefined;
+      return line.endsWith('7') ? '-ERR disk error\r\n' : '+OK\r\n.\r\n';
+    };
+    return withSession({ mails: mailsOf(40, 1_000), answer }, async (session) => {
+      const memory = new CountedMemory(1_500);
+      const answers = await fetchAll(session, await measured(session), memory);
+      assert.ok(answers.length === 40 && answers.every(({ kind }) => kind === 'unavailable'));
+      assert.equal(memory.heldBytes, 0);
+    });
+  });
 });
