@@ -145,7 +145,8 @@ export class MailFetch {
     if (Buffer.isBuffer(first) && first.length > 0) {
       this.#held.handOver(account);
       const streamed = streamedMail(mail, holding, async () =>
-        joinPieces(mail.sizeBytes, pieceBytes, (offset) => this.#readPiece(offset, pieces)),
+        // Not 0: it is known by now to hold something.
+        joinPieces(Math.max(1, mail.sizeBytes), pieceBytes, (offset) => this.#readPiece(offset, pieces)),
       );
       try {
         yield streamed;
@@ -163,9 +164,8 @@ export class MailFetch {
 
   async #readPiece(offset: number, pieces: MailPieces): Promise<Buffer> {
     const piece = await pieces.fetch(offset);
-    if (Buffer.isBuffer(piece) && (piece.length > 0 || offset > 0)) return piece;
+    if (Buffer.isBuffer(piece)) return piece;
     const cut = `A mail in folder "${quoteServerText(this.#folder.name)}" could not be read to its end:`;
-    if (Buffer.isBuffer(piece)) throw new Failure('mail', `${cut} the server sent nothing at all.`);
     if (piece.kind === 'gone') throw new MailGone('mail', `${cut} it was removed meanwhile.`);
     throw new Failure('mail', `${cut} ${piece.sentence}`);
   }
@@ -180,11 +180,8 @@ export class MailFetch {
     });
     let piece: Buffer | NoMail = { kind: 'gone', mail };
     try {
-      for await (const outcome of outcomes) {
-        piece = this.#pieceOf(mail, offset, outcome);
-        break;
-      }
-      const isShort = Buffer.isBuffer(piece) && piece.length === 0 && offset > 0 && offset < mail.sizeBytes;
+      for await (const outcome of outcomes) piece = this.#pieceOf(mail, offset, outcome);
+      const isShort = Buffer.isBuffer(piece) && piece.length === 0 && offset < mail.sizeBytes;
       // The size may err, or the mail be expunged.
       for await (const why of this.#explainEmpty(isShort ? [mail] : [])) if (why.kind === 'gone') return why;
       return piece;

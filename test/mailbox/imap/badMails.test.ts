@@ -147,3 +147,14 @@ for (const [how, changes] of [
     );
   });
 }
+
+test('a mail that a person reads between the list and the measure is theirs, and stays read', async () => {
+  const read = rows((uid, { args }) => fetchRow(uid, args, aMail, '\\Seen'));
+  await withServer(
+    { mails: [aMail], answers: { MEASURE: read, FETCH: read } },
+    async ({ port, commands }) => {
+      assert.deepEqual(kindsOf(await fetchFrom(optionsFor(port))), ['1 gone']);
+      assert.ok(!commands.some(({ name }) => name === 'UID STORE'));
+    },
+  );
+});

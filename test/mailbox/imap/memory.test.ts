@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
-import type { MailMemory } from '../../../shared/mailbox/mailbox.ts';
+import type { FetchAnswer, MailMemory } from '../../../shared/mailbox/mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
 import { assertRefused, drain, failureOf, kindsOf, listAndMeasure, onServer, sourcesOf } from './drain.ts';
 import {
@@ -167,16 +167,37 @@ test('a signal that has fired before opens nothing', async () => {
   );
 });
 
-for (const flag of ['\\Seen', '\\Deleted']) {
-  test(`mails that came and are not handed over, since they are ${flag} now, hold no memory`, async () => {
+for (const [flag, wholeBytes] of [
+  ['\\Seen', 1_000],
+  ['\\Deleted', 1_000],
+  ['\\Deleted', 0],
+] as const) {
+  const how = wholeBytes === 0 ? 'streamed' : 'whole';
+  test(`mails that came (${how}) and are not handed over, since they are ${flag} now, hold no memory`, async () => {
     const mails = Array.from({ length: 50 }, () => Buffer.alloc(1_000, 'x'));
     const FETCH = rows((uid, { args }) => fetchRow(uid, args, mails[uid - 1], uid === 1 ? '' : flag));
     await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
-      await withSession(optionsFor(port), async (session) => {
+      await withSession(optionsFor(port, { wholeBytes }), async (session) => {
         const memory = new CountedMemory(3_000);
         const answers = await fetchAll(session, await listAndMeasure(session), memory);
         const kinds = answers.map(({ kind }) => kind);
         assert.deepEqual(kinds, ['mail', ...Array.from({ length: 49 }, () => 'gone')]);
+        assert.equal(memory.heldBytes, 0);
+      });
+    });
+  });
+}
+
+for (const wholeBytes of [1_000_000, 0]) {
+  const how = wholeBytes === 0 ? 'streamed' : 'whole';
+  test(`a mail that is not done with as the fetch ends goes on holding its memory (${how})`, async () => {
+    await withServer({ mails: mailsOf(2, 10_000) }, async ({ port }) => {
+      await withSession(optionsFor(port, { wholeBytes }), async (session) => {
+        const memory = new CountedMemory();
+        const answers: FetchAnswer[] = [];
+        for await (const one of session.fetch(await listAndMeasure(session), memory)) answers.push(one);
+        assert.ok(memory.heldBytes >= 20_000, `${memory.heldBytes}`);
+        for (const answer of answers) if (answer.kind === 'mail') answer.release();
         assert.equal(memory.heldBytes, 0);
       });
     });

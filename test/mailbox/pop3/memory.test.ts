@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
+import type { FetchAnswer } from '../../../shared/mailbox/mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
 import { failureOf, timeoutsOf } from '../outcomes.ts';
 import { multiLine } from './scriptedServer.ts';
@@ -112,6 +113,18 @@ describe('POP3 and memory', () => {
       const memory = new CountedMemory(1_500);
       const answers = await fetchAll(session, await measured(session), memory);
       assert.ok(answers.length === 40 && answers.every(({ kind }) => kind === 'unavailable'));
+      assert.equal(memory.heldBytes, 0);
+    });
+  });
+
+  it('counts what a mail has beyond its listed size, and what is not done with as the fetch ends', () => {
+    const answer = { LIST: multiLine(['1 1', '2 100000']) };
+    return withSession({ mails: mailsOf(2, 100_000), answer }, async (session) => {
+      const memory = new CountedMemory();
+      const answers: FetchAnswer[] = [];
+      for await (const one of session.fetch(await measured(session), memory)) answers.push(one);
+      assert.ok(memory.heldBytes >= 200_000, `${memory.heldBytes}`);
+      for (const one of answers) if (one.kind === 'mail') one.release();
       assert.equal(memory.heldBytes, 0);
     });
   });
