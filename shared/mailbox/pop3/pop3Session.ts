@@ -354,12 +354,9 @@ export class Pop3Session implements MailboxSession {
 
   /** Waits until the connection is free. Rejects when it is lost meanwhile. */
   async #takeTurn(): Promise<() => void> {
-    const turn = this.#lock.enter();
-    const endTurn = await Promise.race([turn, this.#wire.over]);
-    const { failure } = this.#wire;
-    if (failure === undefined && endTurn !== undefined) return endTurn;
-    turn.then((end) => end());
-    throw failure ?? new Failure('internal', `The session with ${this.#wire.server} is over.`);
+    const turn = await Promise.race([this.#wire.over, this.#lock.enter()]);
+    if (turn instanceof Failure) throw turn;
+    return turn;
   }
 
   /** A defect leaves answers unread, so that the connection must not be used again; a `Failure` knows what it left. */

@@ -33,9 +33,9 @@ export class Pop3Wire {
   readBytes = 0;
   /** Whether this server was seen to end a reply with more than a dot, CR and LF. */
   endsWithOddDot = false;
-  readonly #over = Promise.withResolvers<void>();
-  /** Resolves when the connection is over. */
-  readonly over: Promise<void> = this.#over.promise;
+  readonly #over = Promise.withResolvers<Failure>();
+  /** Resolves when the connection is over, to the reason. */
+  readonly over: Promise<Failure> = this.#over.promise;
   /** Why it is over. */
   failure: Failure | undefined;
   #socket: Socket;
@@ -190,7 +190,7 @@ export class Pop3Wire {
   #end(failure: Failure): void {
     if (this.failure !== undefined) return;
     this.failure = failure;
-    this.#over.resolve();
+    this.#over.resolve(failure);
     this.#wake?.();
   }
 

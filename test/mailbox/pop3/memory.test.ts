@@ -128,4 +128,21 @@ describe('POP3 and memory', () => {
       assert.equal(memory.heldBytes, 0);
     });
   });
+
+  it('counts a streamed mail as its bytes arrive, up to what may be held of a stream', () => {
+    const options = { wholeBytes: 1_000, streamBytes: 500_000 };
+    return withSession({ mails: mailsOf(1, 3_000_000), options }, async (session) => {
+      const memory = new CountedMemory();
+      for await (const answer of session.fetch(await measured(session), memory)) {
+        assert.ok(answer.kind === 'mail');
+        let readBytes = 0;
+        for await (const piece of await answer.open()) {
+          readBytes += piece.length;
+          assert.ok(memory.heldBytes >= Math.min(readBytes, 500_000), `${memory.heldBytes} of ${readBytes}`);
+        }
+        answer.release();
+      }
+      assert.ok(memory.mostBytes < 600_000, `${memory.mostBytes}`);
+    });
+  });
 });

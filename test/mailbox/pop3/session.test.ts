@@ -284,4 +284,20 @@ describe('POP3 session', () => {
       assert.equal(server.deleted(), many.length);
     });
   });
+
+  it('takes a streamed mail of which nothing is sent the second time for none', () => {
+    let times = 0;
+    const answer = (line: string) => {
+      times += line === 'RETR 1' ? 1 : 0;
+      return line === 'RETR 1' && times > 1 ? '+OK\r\n.\r\n' : undefined;
+    };
+    return withSession({ mails, answer, options: { wholeBytes: 0 } }, async (session) => {
+      for await (const one of session.fetch((await measured(session)).slice(0, 1), new CountedMemory())) {
+        assert.ok(one.kind === 'mail');
+        assert.deepEqual(await bytesOf(await one.open()), mails[0]);
+        const again = await failureOf(bytesOf(await one.open()), 'mail');
+        assert.match(again.message, /sent nothing of its mail 1/);
+      }
+    });
+  });
 });
