@@ -102,7 +102,7 @@ export async function* fetchByUid<M extends MailRef>(
       waiting.delete(first.id);
       refusal = undefined;
       yield { kind: 'data', mail: first, data };
-    } else if (data?.holding !== undefined) memory.giveBack(data.holding);
+    }
     if (refusal === undefined) {
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
     } else if (alone && waiting.delete(first.id)) {

@@ -203,3 +203,16 @@ for (const wholeBytes of [1_000_000, 0]) {
     });
   });
 }
+
+test('what a server sends twice holds no memory the second time', async () => {
+  const mails = mailsOf(2_000, 1_000);
+  const FETCH = rows((uid, { args }) => fetchRow(uid, args, mails[uid - 1]).repeat(2));
+  await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const memory = new CountedMemory();
+      const answers = await fetchAll(session, await listAndMeasure(session), memory);
+      assert.deepEqual(sourcesOf(answers), mails);
+      assert.ok(memory.mostBytes < mebibyte, `${memory.mostBytes}`);
+    });
+  });
+});
