@@ -33,7 +33,7 @@ export interface UidFetch<M extends MailRef> {
   readonly largestBytes?: number;
   /** Absent: no memory is counted for what is not a mail. */
   readonly memory?: LiteralMemory;
-  /** Gets the promise of the end of a command that a consumer, which ended early, has left on the wire. */
+  /** Gets the promise of each command's end: a consumer that ends early leaves it on the wire. */
   readonly onAbandoned?: (ended: Promise<void>) => void;
 }
 
@@ -157,14 +157,11 @@ async function* burstsOf<M extends MailRef>(
       for (const { holding } of burst) if (holding !== undefined) memory.giveBack(holding);
     }
   };
-  let isOnWire = false;
   try {
     for (;;) {
       const burst = await inTime(takeAnswers());
       if (burst.length === 0) return;
-      isOnWire = true;
       yield burst;
-      isOnWire = false;
     }
   } catch (error) {
     const refusal = refusalOf(error);
@@ -177,10 +174,8 @@ async function* burstsOf<M extends MailRef>(
     await folder.reconnect(failure);
     yield { status: 'BYE', text: connection.state.byeReason ?? 'the connection was dropped' };
   } finally {
-    if (isOnWire) {
-      command.abandon();
-      onAbandoned?.(drain(() => inTime(command.take())));
-    }
+    command.abandon();
+    onAbandoned?.(drain(() => inTime(command.take())));
   }
 }
 

@@ -216,3 +216,14 @@ test('what a server sends twice holds no memory the second time', async () => {
     });
   });
 });
+
+test('mails that a server sends unasked hold no memory', async () => {
+  const unasked = fetchRow(99, 'BODY.PEEK[]', Buffer.alloc(1_000)).repeat(50);
+  const FETCH: Answer = ({ args }) => `${unasked}${fetchRow(1, args, aMail)}TAG OK done\r\n`;
+  await withServer({ mails: [aMail, aMail], answers: { FETCH } }, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const answers = await fetchAll(session, await listAndMeasure(session), new CountedMemory(3_000));
+      assert.deepEqual(kindsOf(answers), ['1 mail', '2 unavailable']);
+    });
+  });
+});
