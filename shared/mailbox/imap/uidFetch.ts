@@ -196,8 +196,7 @@ class JoinedResponses {
   get data(): FetchData | undefined {
     const all = [...this.#bySequence.values()];
     // Without any UID it is the one body or header that was sent.
-    const found = all.find(({ uid }) => uid === this.#uid) ?? all.find(({ body, header }) => body ?? header);
-    return found && { ...found, uid: this.#uid };
+    return all.find(({ uid }) => uid === this.#uid) ?? all.find(({ body, header }) => body ?? header);
   }
 
   concerns({ uid }: FetchData): boolean {

@@ -158,3 +158,13 @@ test('a mail that a person reads between the list and the measure is theirs, and
     },
   );
 });
+
+test('a mail that was not asked for is not taken for the one that was, though nothing else is said about that', async () => {
+  const other = fetchRow(99, 'BODY.PEEK[]', Buffer.from('Subject: other\r\n\r\n')).replace('* 99', '* 2');
+  for (const unclear of ['* 1 FETCH (FLAGS ())\r\n', '']) {
+    const answers = { FETCH: `${unclear}${other}${unclear}TAG OK done\r\n` };
+    await withServer({ mails: [aMail], answers }, async ({ port }) => {
+      assert.deepEqual(kindsOf(await fetchFrom(optionsFor(port))), ['1 unavailable']);
+    });
+  }
+});
