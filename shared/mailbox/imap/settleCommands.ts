@@ -9,7 +9,7 @@ const silently = { uid: true, silent: true } as const;
 /** STORE and EXPUNGE: marks mails as read, or deletes and expunges them without touching anyone else's. */
 export class SettleCommands {
   readonly #folder: Folder;
-  /** Flagged \Deleted here and not seen expunged, on a server without UIDPLUS. */
+  /** Flagged \Deleted here, on a server without UIDPLUS. */
   readonly #leftFlagged = new Set<number>();
   #hasFlagged = false;
   readonly #foundDeleted = new Set<number>();
@@ -76,7 +76,6 @@ export class SettleCommands {
       // A plain EXPUNGE takes every mail that is flagged, so it is sent only when all of those are ours.
       if (!flagged.every((uid) => this.#leftFlagged.has(uid))) return uids.filter((uid) => stay.has(uid));
       if (flagged.length > 0) await runCommand(connection.client, 'EXPUNGE', []);
-      this.#leftFlagged.clear();
       return [];
     };
     return await this.#folder.run(doing, expunge, this.#folder.openMs);

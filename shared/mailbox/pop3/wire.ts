@@ -13,7 +13,6 @@ import { quoteServerText } from '../serverText.ts';
 
 /** Beyond this the socket is paused until the reader has caught up. */
 const maxUnreadBytes = 1024 * 1024;
-const resumeAtBytes = maxUnreadBytes / 2;
 /** RFC 2449 allows 512; SASL challenges are longer. */
 const maxLineBytes = 8 * 1024;
 
@@ -101,8 +100,6 @@ export class Pop3Wire {
     if (this.#unreadBytes === 0) return;
     const text = Buffer.concat(this.#unread).subarray(0, maxLineBytes).toString('utf8');
     const line = text.split('\n', 1)[0] ?? '';
-    this.#unread = [];
-    this.#unreadBytes = 0;
     const [reason, sentence] = line.startsWith('-ERR')
       ? (['connection-lost', `ended the session: ${this.quote(line)}. The next run tries again.`] as const)
       : (['protocol', `sent what nobody asked for: ${this.quoteOdd(line)}. Check the server.`] as const);
@@ -116,7 +113,7 @@ export class Pop3Wire {
       if (piece !== undefined) {
         this.#unreadBytes -= piece.length;
         this.readBytes += piece.length;
-        if (this.#unreadBytes <= resumeAtBytes && this.#socket.isPaused()) this.#socket.resume();
+        if (this.#unreadBytes <= maxUnreadBytes && this.#socket.isPaused()) this.#socket.resume();
         return piece;
       }
       if (this.failure !== undefined) throw this.failure;

@@ -263,15 +263,16 @@ describe('POP3 session', () => {
     });
   });
 
-  it('deletes nothing when something came that nobody asked for: it would pass for the answer', () => {
-    const answer = { 'RETR 3': '+OK\r\nthree\r\n.\r\n+OK\r\n', DELE: '-ERR read-only\r\n' };
+  it('takes what came and nobody asked for neither for the answer to DELE nor for that to QUIT', () => {
+    const answer = { 'RETR 3': '+OK\r\nthree\r\n.\r\n+OK\r\n', 'DELE 3': '-ERR read-only\r\n' };
     return withSession({ mails: mails.slice(0, 3), answer }, async (session, server) => {
       const all = await measured(session);
+      await session.settle(all.slice(0, 1));
       await fetchAll(session, all);
-      const { message } = await failureOf(session.settle(all.slice(0, 1)), 'protocol');
+      const { message } = await failureOf(session.settle(all.slice(2)), 'protocol');
       assert.match(message, /sent what nobody asked for: "\+OK"/);
-      assert.equal(await session.close(), true);
-      assert.equal(count(server, 'DELE'), 0);
+      assert.equal(await session.close(), false);
+      assert.deepEqual([count(server, 'DELE'), count(server, 'QUIT'), server.deleted()], [1, 0, 0]);
     });
   });
 
