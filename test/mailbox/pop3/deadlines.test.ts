@@ -157,3 +157,24 @@ describe('POP3 deadline', () => {
     assert.equal(waitedMs(64 * 1024, 100), 100 * 60_000);
   });
 });
+
+describe('A POP3 server whose answer lies there while this process is busy', () => {
+  for (const command of ['LIST', 'RETR 1', 'DELE 1']) {
+    it(`is not given up for that (at ${command})`, () => {
+      const answer = (line: string) => {
+        // By then the answer is sent, and nobody has read it.
+        if (line === command) setImmediate(beBusy, timeouts.commandMs * 3);
+        return undefined;
+      };
+      const options = { timeouts: { connectMs: 10_000, openMs: 80, commandMs: 80 } };
+      return withSession({ mails: threeMails.slice(0, 1), answer, options }, async (session) => {
+        assert.equal((await drain(session)).confirmed, true);
+      });
+    });
+  }
+});
+
+function beBusy(ms: number): void {
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < ms);
+}
