@@ -39,7 +39,6 @@ export class Folder {
   /** Valid until the next `reconnect`. */
   connection: ImapConnection;
   #reconnects = 0;
-  #running = 0;
   #closed = false;
 
   constructor(
@@ -59,15 +58,9 @@ export class Folder {
   /** Waits for its turn; resolves with the release, which must be called once. */
   async enter(): Promise<() => void> {
     const release = await this.#lock.enter();
-    if (this.connection.failure !== undefined) {
-      release();
-      throw this.connection.failure;
-    }
-    this.#running += 1;
-    return () => {
-      this.#running -= 1;
-      release();
-    };
+    if (this.connection.failure === undefined) return release;
+    release();
+    throw this.connection.failure;
   }
 
   /** Gives `command` its turn and its deadline; `doing` as in "listing the mails". */
@@ -123,7 +116,6 @@ export class Folder {
   /** Never rejects, and waits for nobody. */
   close(): void {
     this.#closed = true;
-    if (this.connection.failure !== undefined || this.#running > 0) this.connection.close();
-    else this.connection.logout();
+    this.connection.logout();
   }
 }

@@ -63,7 +63,6 @@ export class Retrieval {
     this.#answered -= 1;
     // What was on its way behind it has been read away, and is asked for in its turn.
     this.#asked = this.#answered;
-    this.#outstandingBytes = 0;
     this.#wire.expectSilence();
     this.#send([mail]);
     return await this.#readAnswer(mail);

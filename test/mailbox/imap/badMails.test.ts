@@ -168,3 +168,17 @@ test('a mail that was not asked for is not taken for the one that was, though no
     });
   }
 });
+
+test('a mail whose header is such a note is not marked as read since the filter leaves out the note', async () => {
+  const mails = [aMail, standIn];
+  const HEADERS = rows((uid) => {
+    const header = `${mails[uid - 1]}`;
+    return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (FROM)] {${header.length}}\r\n${header})\r\n`;
+  });
+  const filter = { fingerprint: 'a', takes: (header: Buffer) => header.includes('Subject: a mail') };
+  await withServer({ mails, answers: { HEADERS } }, async ({ port, commands }) => {
+    const options = optionsFor(port, { headerFilter: filter, unmatchedMails: 'markRead' });
+    assert.deepEqual(kindsOf(await fetchFrom(options)), ['1 mail', '2 unavailable']);
+    assert.ok(!commands.some(({ name }) => name === 'UID STORE'));
+  });
+});

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
+import { until } from '../../reliability/mails.ts';
 import {
   assertFails,
   assertRefused,
@@ -193,3 +194,17 @@ for (const [step, half] of [
     });
   });
 }
+
+test('a connection that was made anew for nothing is not left open', async () => {
+  const { answers, ...script } = faultAt('FETCH', (wire) => wire.end());
+  const anew = '* 1 EXISTS\r\n* OK [UIDVALIDITY 8] ok\r\nTAG OK [READ-WRITE] ok\r\n';
+  const SELECT: Answer = ({ earlier }) => (earlier > 0 ? anew : undefined);
+  await withServer({ ...script, answers: { ...answers, SELECT } }, async ({ port, commands }) => {
+    await failureOf(drain(optionsFor(port)));
+    await until(
+      'the second connection is ended',
+      () => commands.some(({ name }) => name === 'LOGOUT'),
+      5_000,
+    );
+  });
+});

@@ -388,3 +388,15 @@ test('what is marked as read since the filter leaves it out stays so on a server
     assert.deepEqual(stores, ['1:3 +FLAGS.SILENT (\\Seen)']);
   });
 });
+
+test('a session on such a server that is closed twice has marked all once, and says nothing', async () => {
+  await withServer(markingServer(), async ({ port, commands }) => {
+    await withSession(optionsFor(port), async (session) => {
+      await fetchAll(session, await listAndMeasure(session));
+      await session.close();
+      await session.close();
+      assert.equal(session.leftRead, undefined);
+    });
+    assert.equal(commands.filter(({ name }) => name === 'UID STORE').length, 1);
+  });
+});
