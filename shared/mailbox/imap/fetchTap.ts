@@ -178,7 +178,6 @@ class OpenResponse {
     this.sizeBytes += sizeBytes;
     this.#unfilledBytes = sizeBytes;
     this.isInLiteral = true;
-    if (sizeBytes === 0) this.#endLiteral();
   }
 
   /** Takes what belongs to the literal; gives the bytes taken. */

@@ -92,3 +92,14 @@ test('one piece is on the wire at a time, and none after the end', async () => {
   await Promise.all([first, second, ending]);
   assert.deepEqual(asked, [0, 4]);
 });
+
+test('a piece that fails while the one before it is read fails its reader, and nothing else', async () => {
+  const pieces = joinPieces(8, 4, async (offset) => {
+    if (offset > 0) throw new Error('lost');
+    return Buffer.alloc(4);
+  });
+  await pieces.next();
+  // As long as it takes the process to find that nobody waits for it.
+  await new Promise(setImmediate);
+  await assert.rejects(pieces.next(), /lost/);
+});

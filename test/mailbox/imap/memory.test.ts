@@ -227,3 +227,14 @@ test('mails that a server sends unasked hold no memory', async () => {
     });
   });
 });
+
+test('mails that come in a form that nobody can read hold no memory', async () => {
+  const strange = fetchRow(1, 'BODY.PEEK[]', Buffer.alloc(1_000)).replace(/\)\r\n$/, ' "\r\n');
+  const FETCH = `${strange.repeat(50)}${fetchRow(1, 'BODY.PEEK[]', aMail)}TAG OK done\r\n`;
+  await withServer({ mails: [aMail], answers: { FETCH } }, async ({ port }) => {
+    await withSession(optionsFor(port), async (session) => {
+      const answers = await fetchAll(session, await listAndMeasure(session), new CountedMemory(3_000));
+      assert.deepEqual(sourcesOf(answers), [aMail]);
+    });
+  });
+});

@@ -116,3 +116,23 @@ test('of small and large mails in turn each comes once, in order, and the server
     assert.equal(fetches.length, 7);
   });
 });
+
+test('rows in answer to a STORE, which asked for none, hold nothing up after a fetch', async () => {
+  const row = '* 1 FETCH (UID 1 FLAGS (\\Seen $Forwarded $MDNSent NonJunk Junk Archive Later))\r\n';
+  const answers = { 'UID STORE': `${row.repeat(4_000)}TAG OK done\r\n` };
+  await withServer({ answers }, async ({ port }) => {
+    assert.equal((await drain(optionsFor(port))).length, 2);
+  });
+});
+
+for (const [what, line] of [
+  ['does not say which flags it keeps', ''],
+  ['keeps any flag', '* OK [PERMANENTFLAGS (\\*)] ok\r\n'],
+] as const) {
+  test(`a server that ${what} is polled`, async () => {
+    const SELECT = `* 2 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n${line}TAG OK [READ-WRITE] selected\r\n`;
+    await withServer({ answers: { SELECT } }, async ({ port }) => {
+      assert.equal((await drain(optionsFor(port))).length, 2);
+    });
+  });
+}

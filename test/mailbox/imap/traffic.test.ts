@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Traffic, whileTrafficFlows } from '../../../shared/mailbox/imap/traffic.ts';
 
 const never = new Promise<never>(() => {});
@@ -43,4 +44,22 @@ test('a wait for memory on this side is no silence of the server', async () => {
   const [expired, afterMs] = await expiry(40, { isHeldBack: () => performance.now() - begin < 150 });
   assert.equal(expired, 'Error: silence');
   assert.ok(afterMs >= 180, 'the silence counts from the end of the wait');
+});
+
+test('no more than a trickle, though never silent, ends a wait as silence does', async () => {
+  let bytes = 0;
+  const receivedBytes = () => {
+    bytes += 1_024;
+    return bytes;
+  };
+  const ended = await Promise.race([expiry(8, { receivedBytes }), delay(5_000, ['none'])]);
+  assert.equal(ended[0], 'Error: silence');
+});
+
+test('a wait that is over leaves no timer', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  await whileTrafficFlows(Promise.resolve(), 1_000, quiet, Error);
+  await assert.rejects(whileTrafficFlows(Promise.reject(new Error('no')), 1_000, quiet, Error));
+  assert.equal(timers(), before);
 });
