@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Failure } from '../../../shared/failure/failure.ts';
 import {
   type CandidateCommands,
   type CandidateOptions,
@@ -240,5 +241,27 @@ test('a mark that is none counts as none', async () => {
   for (const lookedAt of ['', 'nonsense', ...ends.map((end) => `${mailbox}:${end}`)]) {
     const folder = new FakeFolder(9);
     assert.deepEqual(await folder.open({ lookedAt }).next(10), [3, 6, 9], lookedAt);
+  }
+});
+
+test('what was left unread before it was to be marked as read is marked, too', async () => {
+  const folder = new FakeFolder(9);
+  const [, lookedAt] = await folder.drain();
+  await folder.open({ unmatchedMails: 'markRead', lookedAt }).next(10);
+  assert.equal(folder.subjects.size, 0);
+});
+
+test('what could not be marked as read is told as left out only where nobody knows whether it was', async () => {
+  for (const [reason, count] of [
+    ['protocol', 0],
+    ['busy', 0],
+    ['connection-lost', 6],
+    ['timeout', 6],
+  ] as const) {
+    const folder = new FakeFolder(9);
+    folder.markRead = () => Promise.reject(new Failure(reason, 'No.'));
+    const candidates = folder.open({ unmatchedMails: 'markRead' });
+    await assert.rejects(candidates.next(10), { reason });
+    assert.equal(candidates.takeLeftOut().length, count, reason);
   }
 });

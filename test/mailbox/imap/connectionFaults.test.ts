@@ -208,3 +208,11 @@ test('a connection that was made anew for nothing is not left open', async () =>
     );
   });
 });
+
+test('a connection on which the folder turns out not to be polled as configured is ended', async () => {
+  const SELECT = '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK [READ-ONLY] selected\r\n';
+  await withServer({ answers: { SELECT } }, async ({ port, commands }) => {
+    await assertFails(openImapMailbox(optionsFor(port)), 'folder', /read-only/);
+    await until('it is ended', () => commands.some(({ name }) => name === 'LOGOUT'), 5_000);
+  });
+});
