@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
 import type { FetchAnswer } from '../../../shared/mailbox/mailbox.ts';
+import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
 import { failureOf, timeoutsOf } from '../outcomes.ts';
 import { multiLine } from './scriptedServer.ts';
-import { measured, sources, withSession } from './sessions.ts';
+import { failureOf, measured, pop3Options, sources, withServer, withSession } from './sessions.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -145,4 +146,12 @@ describe('POP3 and memory', () => {
       assert.ok(memory.mostBytes < 600_000, `${memory.mostBytes}`);
     });
   });
+
+  it('opens no session for a run that was told to end before', () =>
+    withServer({}, async ({ port, commands }) => {
+      const signal = AbortSignal.abort(new Failure('timeout', 'The time is up.'));
+      const failure = await failureOf(openPop3Mailbox(pop3Options(port, { signal })));
+      assert.equal(failure.message, 'The time is up.');
+      assert.deepEqual(commands, []);
+    }));
 });
