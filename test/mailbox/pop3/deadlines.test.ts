@@ -159,14 +159,16 @@ describe('POP3 deadline', () => {
 });
 
 describe('A POP3 server whose answer lies there while this process is busy', () => {
+  // Long enough for a busy machine to read a command and answer it.
+  const commandMs = 300;
   for (const command of ['LIST', 'RETR 1', 'DELE 1']) {
     it(`is not given up for that (at ${command})`, () => {
       const answer = (line: string) => {
         // By then the answer is sent, and nobody has read it.
-        if (line === command) setImmediate(beBusy, timeouts.commandMs * 3);
+        if (line === command) setImmediate(beBusy, 2 * commandMs);
         return undefined;
       };
-      const options = { timeouts: { connectMs: 10_000, openMs: 80, commandMs: 80 } };
+      const options = { timeouts: { connectMs: 10_000, openMs: commandMs, commandMs } };
       return withSession({ mails: threeMails.slice(0, 1), answer, options }, async (session) => {
         assert.equal((await drain(session)).confirmed, true);
       });
