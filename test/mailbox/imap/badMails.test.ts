@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertFails, drained, failureOf, fetchedOf, kindsOf, sentenceIn } from './drain.ts';
+import {
+  assertFails,
+  drained,
+  failureOf,
+  fetchAll,
+  fetchedOf,
+  kindsOf,
+  listAndMeasure,
+  onServer,
+  sentenceIn,
+} from './drain.ts';
 import {
   type Answer,
   aMail,
@@ -150,22 +160,19 @@ for (const [how, changes] of [
 
 test('a mail that a person reads between the list and the measure is theirs, and stays read', async () => {
   const read = rows((uid, { args }) => fetchRow(uid, args, aMail, '\\Seen'));
-  await withServer(
-    { mails: [aMail], answers: { MEASURE: read, FETCH: read } },
-    async ({ port, commands }) => {
-      assert.deepEqual(kindsOf(await fetchFrom(optionsFor(port))), ['1 gone']);
-      assert.ok(!commands.some(({ name }) => name === 'UID STORE'));
-    },
-  );
+  const script = { mails: [aMail], answers: { MEASURE: read, FETCH: read } };
+  await onServer(script, async (session, { commands }) => {
+    const fetched = await fetchAll(session, await listAndMeasure(session));
+    assert.deepEqual(kindsOf(fetched), ['1 gone']);
+    assert.ok(!commands.some(({ name }) => name === 'UID STORE'));
+  });
 });
 
 test('a mail that was not asked for is not taken for the one that was, though nothing else is said about that', async () => {
   const other = fetchRow(99, 'BODY.PEEK[]', Buffer.from('Subject: other\r\n\r\n')).replace('* 99', '* 2');
   for (const unclear of ['* 1 FETCH (FLAGS ())\r\n', '']) {
     const answers = { FETCH: `${unclear}${other}${unclear}TAG OK done\r\n` };
-    await withServer({ mails: [aMail], answers }, async ({ port }) => {
-      assert.deepEqual(kindsOf(await fetchFrom(optionsFor(port))), ['1 unavailable']);
-    });
+    assert.deepEqual(kindsOf(await fetchedOf({ mails: [aMail], answers })), ['1 unavailable']);
   }
 });
 
@@ -176,9 +183,10 @@ test('a mail whose header is such a note is not marked as read since the filter 
     return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (FROM)] {${header.length}}\r\n${header})\r\n`;
   });
   const filter = { fingerprint: 'a', takes: (header: Buffer) => header.includes('Subject: a mail') };
-  await withServer({ mails, answers: { HEADERS } }, async ({ port, commands }) => {
-    const options = optionsFor(port, { headerFilter: filter, unmatchedMails: 'markRead' });
-    assert.deepEqual(kindsOf(await fetchFrom(options)), ['1 mail', '2 unavailable']);
+  const options = { headerFilter: filter, unmatchedMails: 'markRead' } as const;
+  await onServer({ mails, answers: { HEADERS }, options }, async (session, { commands }) => {
+    const fetched = await fetchAll(session, await listAndMeasure(session));
+    assert.deepEqual(kindsOf(fetched), ['1 mail', '2 unavailable']);
     assert.ok(!commands.some(({ name }) => name === 'UID STORE'));
   });
 });

@@ -176,14 +176,12 @@ for (const [flag, wholeBytes] of [
   test(`mails that came (${how}) and are not handed over, since they are ${flag} now, hold no memory`, async () => {
     const mails = Array.from({ length: 50 }, () => Buffer.alloc(1_000, 'x'));
     const FETCH = rows((uid, { args }) => fetchRow(uid, args, mails[uid - 1], uid === 1 ? '' : flag));
-    await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
-      await withSession(optionsFor(port, { wholeBytes }), async (session) => {
-        const memory = new CountedMemory(3_000);
-        const answers = await fetchAll(session, await listAndMeasure(session), memory);
-        const kinds = answers.map(({ kind }) => kind);
-        assert.deepEqual(kinds, ['mail', ...Array.from({ length: 49 }, () => 'gone')]);
-        assert.equal(memory.heldBytes, 0);
-      });
+    await onServer({ mails, answers: { FETCH }, options: { wholeBytes } }, async (session) => {
+      const memory = new CountedMemory(3_000);
+      const answers = await fetchAll(session, await listAndMeasure(session), memory);
+      const kinds = answers.map(({ kind }) => kind);
+      assert.deepEqual(kinds, ['mail', ...Array.from({ length: 49 }, () => 'gone')]);
+      assert.equal(memory.heldBytes, 0);
     });
   });
 }
@@ -191,15 +189,13 @@ for (const [flag, wholeBytes] of [
 for (const wholeBytes of [1_000_000, 0]) {
   const how = wholeBytes === 0 ? 'streamed' : 'whole';
   test(`a mail that is not done with as the fetch ends goes on holding its memory (${how})`, async () => {
-    await withServer({ mails: mailsOf(2, 10_000) }, async ({ port }) => {
-      await withSession(optionsFor(port, { wholeBytes }), async (session) => {
-        const memory = new CountedMemory();
-        const answers: FetchAnswer[] = [];
-        for await (const one of session.fetch(await listAndMeasure(session), memory)) answers.push(one);
-        assert.ok(memory.heldBytes >= 20_000, `${memory.heldBytes}`);
-        for (const answer of answers) if (answer.kind === 'mail') answer.release();
-        assert.equal(memory.heldBytes, 0);
-      });
+    await onServer({ mails: mailsOf(2, 10_000), options: { wholeBytes } }, async (session) => {
+      const memory = new CountedMemory();
+      const answers: FetchAnswer[] = [];
+      for await (const one of session.fetch(await listAndMeasure(session), memory)) answers.push(one);
+      assert.ok(memory.heldBytes >= 20_000, `${memory.heldBytes}`);
+      for (const answer of answers) if (answer.kind === 'mail') answer.release();
+      assert.equal(memory.heldBytes, 0);
     });
   });
 }
@@ -207,34 +203,28 @@ for (const wholeBytes of [1_000_000, 0]) {
 test('what a server sends twice holds no memory the second time', async () => {
   const mails = mailsOf(2_000, 1_000);
   const FETCH = rows((uid, { args }) => fetchRow(uid, args, mails[uid - 1]).repeat(2));
-  await withServer({ mails, answers: { FETCH } }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const memory = new CountedMemory();
-      const answers = await fetchAll(session, await listAndMeasure(session), memory);
-      assert.deepEqual(sourcesOf(answers), mails);
-      assert.ok(memory.mostBytes < mebibyte, `${memory.mostBytes}`);
-    });
+  await onServer({ mails, answers: { FETCH } }, async (session) => {
+    const memory = new CountedMemory();
+    const answers = await fetchAll(session, await listAndMeasure(session), memory);
+    assert.deepEqual(sourcesOf(answers), mails);
+    assert.ok(memory.mostBytes < mebibyte, `${memory.mostBytes}`);
   });
 });
 
 test('mails that a server sends unasked hold no memory', async () => {
   const unasked = fetchRow(99, 'BODY.PEEK[]', Buffer.alloc(1_000)).repeat(50);
   const FETCH: Answer = ({ args }) => `${unasked}${fetchRow(1, args, aMail)}TAG OK done\r\n`;
-  await withServer({ mails: [aMail, aMail], answers: { FETCH } }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const answers = await fetchAll(session, await listAndMeasure(session), new CountedMemory(3_000));
-      assert.deepEqual(kindsOf(answers), ['1 mail', '2 unavailable']);
-    });
+  await onServer({ mails: [aMail, aMail], answers: { FETCH } }, async (session) => {
+    const answers = await fetchAll(session, await listAndMeasure(session), new CountedMemory(3_000));
+    assert.deepEqual(kindsOf(answers), ['1 mail', '2 unavailable']);
   });
 });
 
 test('mails that come in a form that nobody can read hold no memory', async () => {
   const strange = fetchRow(1, 'BODY.PEEK[]', Buffer.alloc(1_000)).replace(/\)\r\n$/, ' "\r\n');
   const FETCH = `${strange.repeat(50)}${fetchRow(1, 'BODY.PEEK[]', aMail)}TAG OK done\r\n`;
-  await withServer({ mails: [aMail], answers: { FETCH } }, async ({ port }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const answers = await fetchAll(session, await listAndMeasure(session), new CountedMemory(3_000));
-      assert.deepEqual(sourcesOf(answers), [aMail]);
-    });
+  await onServer({ mails: [aMail], answers: { FETCH } }, async (session) => {
+    const answers = await fetchAll(session, await listAndMeasure(session), new CountedMemory(3_000));
+    assert.deepEqual(sourcesOf(answers), [aMail]);
   });
 });

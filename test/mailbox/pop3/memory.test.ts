@@ -6,7 +6,7 @@ import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
 import { failureOf, timeoutsOf } from '../outcomes.ts';
 import { multiLine } from './scriptedServer.ts';
-import { failureOf, measured, pop3Options, sources, withServer, withSession } from './sessions.ts';
+import { measured, pop3Options, sources, withServer, withSession } from './sessions.ts';
 
 const mebibyte = 1024 * 1024;
 
