@@ -20,9 +20,9 @@ const idBytes = 32;
 /** Nothing that was delivered and could not be settled is remembered for longer. */
 const longestMs = 7 * 86_400_000;
 
-/** A row of the table: mails that were recorded together, by identity id, with the hash of their keys. */
+/** Rows of the table, mostly one: mails that were recorded together, by identity id, with the hash of their keys. */
 interface Row {
-  readonly rowKey: string;
+  readonly rowKeys: string[];
   readonly recordedAt: Date;
   readonly mails: Map<string, string>;
 }
@@ -73,7 +73,7 @@ export class DeliveredMails {
       const ageMs = now().getTime() - recordedAt.getTime();
       if (ageMs > longestMs) tooOld.push(rowKey);
       else if (rowKey.startsWith(`${this.#mailbox}-`))
-        this.#remember({ rowKey, recordedAt, mails: readMails(mails) });
+        this.#remember({ rowKeys: [rowKey], recordedAt, mails: readMails(mails) });
     }
     await deleteAll(table, this.#partitionKey, tooOld);
   }
@@ -84,17 +84,17 @@ export class DeliveredMails {
     this.#written += 1;
     const rowKey = `${this.#mailbox}-${runId}-${String(this.#written).padStart(6, '0')}`;
     const recordedAt = now();
-    const row = { rowKey, recordedAt, mails: new Map(identities.map(({ id, keyHash }) => [id, keyHash])) };
+    const mails = new Map(identities.map(({ id, keyHash }) => [id, keyHash]));
     const entity = {
       partitionKey: this.#partitionKey,
       rowKey,
       recordedAt: recordedAt.toISOString(),
-      mails: writeMails(row.mails),
+      mails: writeMails(mails),
     };
     // A repeat after a lost answer writes the same.
     const writing = withMade(table, () => table.upsertEntity(entity, 'Replace'));
     await writing.catch(failing(doing('writing')));
-    this.#remember(row);
+    this.#remember({ rowKeys: [rowKey], recordedAt, mails });
   }
 
   /** These mails are settled, or gone from the server: removes the rows of which none is left. */
@@ -107,7 +107,7 @@ export class DeliveredMails {
       row.mails.delete(id);
       touched.add(row);
     }
-    const empty = [...touched].filter(({ mails }) => mails.size === 0).map(({ rowKey }) => rowKey);
+    const empty = [...touched].filter(({ mails }) => mails.size === 0).flatMap(({ rowKeys }) => rowKeys);
     await deleteAll(this.#options.table, this.#partitionKey, empty);
   }
 
@@ -117,7 +117,13 @@ export class DeliveredMails {
     await this.forget(all.filter(({ keyHash }) => !keyHashes.has(keyHash)).map(({ id }) => id));
   }
 
+  /** Where another row names one of the mails, since its write was done and its answer lost, both go together. */
   #remember(row: Row): void {
+    const others = new Set([...row.mails.keys()].flatMap((id) => this.#rowOf.get(id) ?? []));
+    for (const { rowKeys, mails } of others) {
+      row.rowKeys.push(...rowKeys);
+      for (const [id, keyHash] of mails) row.mails.set(id, keyHash);
+    }
     for (const id of row.mails.keys()) this.#rowOf.set(id, row);
   }
 }

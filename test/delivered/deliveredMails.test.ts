@@ -105,6 +105,26 @@ for (const count of [1, 2, 130]) {
   });
 }
 
+test('rows that name the same mails, since the write of one had no answer, go together', async () => {
+  const table = await freshTable();
+  const first = deliveredOf(table);
+  for (const numbers of [
+    [1, 2],
+    [2, 3],
+    [3, 4],
+  ])
+    await first.record(mails(...numbers));
+  for (const delivered of [await nextRun(table), first]) {
+    await delivered.forget(mails(1, 2, 3).map(({ id }) => id));
+    assert.deepEqual(known(delivered, [1, 2, 3, 4]), [4]);
+  }
+  assert.equal((await rowsOf(table)).length, 3);
+  const next = await nextRun(table);
+  await next.forget(mails(1, 2, 3, 4).map(({ id }) => id));
+  assert.equal(next.isEmpty, true);
+  assert.deepEqual(await rowsOf(table), []);
+});
+
 test('what a complete list no longer has is forgotten', async () => {
   const table = await freshTable();
   await deliveredOf(table).record(mails(1, 2));
