@@ -252,6 +252,7 @@ async function carryOut(
     // The last run's, which has written its journal before its outcome.
     journaledSince: hasOutcome(before) ? before.lastRunStartedAt : undefined,
     cleanMailbox: before.cleanMailbox,
+    isBesideAnother: hasLiveRun(entity.columns, startedAt),
     lookedAt: before.lookedAt || undefined,
     log: invocation.log,
   });

@@ -128,7 +128,7 @@ class Drain {
 
   /** One session, from login to logout, with all candidates that it can reach, or with the one of this key. */
   async inSession(onlyKey?: string): Promise<void> {
-    const { trace, openSession, limits } = this.#run;
+    const { trace, openSession, limits, isBesideAnother } = this.#run;
     const mayLook = () => limits.mayLook();
     const opening = traced(trace, 'connect', () => openSession(this.#lookedAt));
     const session = await this.#untilCut(opening).catch((error: unknown) => {
@@ -156,10 +156,10 @@ class Drain {
         flight = await this.#bringAll(session, wanted, known, flight);
         if (!this.mayTakeMore()) return;
       }
-      // Only a complete list tells what is gone.
+      // Only a complete list tells what is gone, and none while another run marks mails.
       const isComplete = !session.hasMore && !limits.hasStoppedLooking;
       if (!onlyKey && isComplete) this.#run.tries.noteAllListed();
-      if (wasRead && isComplete) await this.#untilCut(known.keepOnly(keys));
+      if (wasRead && isComplete && !isBesideAnother) await this.#untilCut(known.keepOnly(keys));
     } finally {
       // Those, too, that were marked before the list failed.
       this.#tellOfLeftOut(session);
@@ -197,13 +197,14 @@ class Drain {
   }
 
   async #openMailbox(session: MailboxSession): Promise<{ known: KnownMails; wasRead: boolean }> {
-    const { openKnown, cleanMailbox } = this.#run;
+    const { openKnown, cleanMailbox, isBesideAnother } = this.#run;
     const id = session.mailboxId;
     this.#run.tries.inMailbox(id);
     if (this.#mailbox?.id === id) return { known: this.#mailbox.known, wasRead: false };
     const known = openKnown(id);
     const wasRead = cleanMailbox !== shortHash(id);
     if (wasRead) await known.read();
+    if (isBesideAnother) known.noteDoubt();
     this.#mailbox = { id, known, isRead: wasRead };
     return { known, wasRead };
   }

@@ -16,6 +16,8 @@ export interface RunStart {
   readonly settled: SettledMails;
   /** The hash of the mailbox that the last run left with nothing to settle. */
   readonly cleanMailbox: string | undefined;
+  /** Another run, fenced off by now, may still be ending: what it leaves is the next one's to look for. */
+  readonly isBesideAnother: boolean;
   /** How far the last run's sessions have looked with their filter. */
   readonly lookedAt: string | undefined;
   /**

@@ -151,6 +151,46 @@ test('a run that was fenced off before it had begun does not take the columns fr
   assert.deepEqual([state.runId, state.lastStatus, state.heartbeatAt], ['another', 'running', heartbeatAt]);
 });
 
+test('what a fenced run leaves half settled while another looks is moved by the one after that', async () => {
+  let run: 'fenced' | 'beside' | 'next' = 'fenced';
+  const moving = Promise.withResolvers<void>();
+  let isMoved = false;
+  const server = await startScriptedImapServer({
+    capabilities: 'IMAP4rev1 SASL-IR UIDPLUS MOVE AUTH=PLAIN',
+    mails: mailsOf('beside', 1),
+    answers: {
+      // Beside it was looked for read mails before it was marked, and for unread ones after that.
+      'UID SEARCH': ({ args }) => {
+        if (run === 'fenced') return undefined;
+        const isFound = run === 'next' && !isMoved && /^SEEN/.test(args);
+        return `* SEARCH${isFound ? ' 1' : ''}\r\nTAG OK done\r\n`;
+      },
+      'UID MOVE': async () => {
+        moving.resolve();
+        if (run === 'fenced') return '';
+        isMoved = true;
+        return 'TAG OK done\r\n';
+      },
+    },
+  });
+  try {
+    await bed.addConnection('beside', { ...serverColumns('IMAP', server.port), moveToFolder: 'Done' });
+    const fenced = bed.poll('beside', { leaseSeconds: 60, renewMs: 500, clock: new SettableClock() });
+    await moving.promise;
+    await bed.lease('beside').breakLease(0);
+    run = 'beside';
+    const { lastError, cleanMailbox } = await bed.poll('beside');
+    assert.deepEqual([lastError, cleanMailbox], ['', '']);
+    await fenced;
+    run = 'next';
+    const next = await bed.poll('beside');
+    assert.deepEqual([next.lastError, isMoved], ['', true]);
+    assert.notEqual(next.cleanMailbox, '');
+  } finally {
+    await server.stop();
+  }
+});
+
 test('an order that was skipped while another one was carried out does not count as a lease that is held', async () => {
   await bed.addMailbox('twice', 'IMAP', []);
   const poll = await bed.openInstance();
