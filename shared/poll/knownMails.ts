@@ -39,7 +39,7 @@ export class KnownMails {
 
   /** By identity id: delivered, neither recorded nor settled. */
   readonly #unrecorded = new Map<string, MailIdentity>();
-  readonly #landed = new AbortController();
+  #landed = new AbortController();
   #recordingAgain: Promise<void> | undefined;
   #isInDoubt = false;
 
@@ -111,10 +111,11 @@ export class KnownMails {
     this.#recordingAgain = undefined;
   }
 
-  /** Nothing more is settled: what is not recorded then is tried once more. */
+  /** Nothing more is settled in this session: what is not recorded then is tried once more. */
   async land(): Promise<void> {
     this.#landed.abort();
     await this.#recordingAgain;
+    this.#landed = new AbortController();
   }
 
   /** The store has marked this mail. */

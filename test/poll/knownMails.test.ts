@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { DeliveredMails } from '../../shared/delivered/deliveredMails.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import { KnownMails } from '../../shared/poll/knownMails.ts';
+import { until } from '../reliability/mails.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { openStorage, passMinutes, type Storage, undeliveredMail } from '../undelivered/storage.ts';
 
@@ -86,7 +87,9 @@ test('what could not be recorded is tried again as long as it is not settled', a
   const known = await readKnown(storage);
   const upsert = storage.delivered.upsertEntity.bind(storage.delivered);
   let isAway = true;
+  let refused = 0;
   t.mock.method(storage.delivered, 'upsertEntity', async (...args: Parameters<typeof upsert>) => {
+    refused += Number(isAway);
     if (isAway) throw new Error('Storage is away.');
     return await upsert(...args);
   });
@@ -99,19 +102,24 @@ test('what could not be recorded is tried again as long as it is not settled', a
   await failing(1, 2);
   await known.forget([mail(1).id]);
   isAway = false;
-  while ((await recorded()).size === 0);
+  await until('it is recorded', async () => (await recorded()).size === 1);
   await failing(3);
   isAway = false;
-  // Once more, and no longer.
   await known.land();
+  // Of the next session.
+  refused = 0;
   await failing(4);
+  await until('it was refused again', () => refused === 2);
+  isAway = false;
+  await until('it is recorded, too', async () => (await recorded()).size === 3);
+  await failing(5);
   await known.land();
   isAway = false;
-  assert.deepEqual(await recorded(), hashesOf(2, 3));
+  assert.deepEqual(await recorded(), hashesOf(2, 3, 4));
   let bytes = 0;
   for await (const { mails } of storage.delivered.listEntities())
     bytes += Buffer.byteLength(mails as Uint8Array);
-  assert.equal(bytes, 2 * 48, 'each once');
+  assert.equal(bytes, 3 * 48, 'each once');
 });
 
 test('nor is it where the record of what was settled, or is gone, could not be removed', async (t) => {
