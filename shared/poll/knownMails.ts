@@ -23,8 +23,6 @@ export interface Known {
 const maxGroup = 500;
 /** A run that dies leaves so much of what was pushed unrecorded; a repeat of it is dropped by its messageId. */
 const recordEveryMs = 100;
-/** After a record that failed. */
-const recordAgainMs = 500;
 const longestMs = 7 * 86_400_000;
 
 /**
@@ -100,7 +98,7 @@ export class KnownMails {
   async #recordAgain(): Promise<void> {
     const { signal } = this.#landed;
     for (let isLast = false; !isLast && this.#unrecorded.size > 0; ) {
-      await timers.setTimeout(recordAgainMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await timers.setTimeout(recordEveryMs, undefined, { signal, ref: false }).catch(() => undefined);
       isLast = signal.aborted;
       const recording = [...this.#unrecorded.values()].map(async (identity) => {
         await this.#records.add(identity);

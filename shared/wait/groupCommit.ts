@@ -28,7 +28,7 @@ export class GroupCommit<T> {
     await this.#running;
   }
 
-  /** Resolves when the group with `item` is committed; rejects with what its commit rejected with. */
+  /** Resolves when the group with `item` is committed; rejects with what its commit, or the one before, rejected with. */
   add(item: T): Promise<void> {
     const committed = new Promise<void>((done, failed) => this.#pending.push({ item, done, failed }));
     this.#running ??= this.#run();
@@ -44,7 +44,8 @@ export class GroupCommit<T> {
         await this.#commit(group.map(({ item }) => item));
         for (const { done } of group) done();
       } catch (error) {
-        for (const { failed } of group) failed(error);
+        // Those that came meanwhile would wait for the same, one group after the other.
+        for (const { failed } of [...group, ...this.#pending.splice(0)]) failed(error);
       }
       await this.#rest();
     }
