@@ -20,6 +20,11 @@ export function identifyMail(mailboxId: string, key: string, fingerprint: string
   return { keyHash: shortHash(key), id };
 }
 
+/** As what a mail is recorded of which nothing was sent. */
+export function leftOutOf({ keyHash, id }: MailIdentity): MailIdentity {
+  return { keyHash, id: hash('sha256', `left out ${id}`, 'hex') };
+}
+
 /** 128 bits of the SHA-256, in hex: for keys and mailboxes, which may be long and hold any character. */
 export function shortHash(text: string): string {
   return hash('sha256', text, 'hex').slice(0, 32);

@@ -2,7 +2,7 @@ import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailFate, MailLine } from '../journal/lines.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
 import type { FetchAnswer, FetchedMail, MailboxSession, MailRef } from '../mailbox/mailbox.ts';
-import type { MailIdentity } from '../message/identity.ts';
+import { leftOutOf, type MailIdentity } from '../message/identity.ts';
 import { traced } from '../telemetry/telemetry.ts';
 import { type ApartMail, bring, type Fate, takeApart, type Way } from './carry.ts';
 import type { RunMemory } from './memory.ts';
@@ -113,7 +113,7 @@ export class Flight {
 
   async #end(apart: ApartMail, fate: Fate): Promise<void> {
     const { tally, way } = this.#options;
-    const { identity, split } = apart;
+    const { split } = apart;
     const { mail } = apart.mail;
     if (split.warning !== undefined) this.#warn(mail, split.warning);
     if (fate.kind === 'left') return this.#leave(mail, fate);
@@ -126,12 +126,15 @@ export class Flight {
       tally.messages += fate.messages;
       tally.bytes += mail.sizeBytes;
     }
-    if (fate.kind === 'delivered') {
+    const isLeftOut = fate.kind === 'left-out';
+    const identity = isLeftOut ? leftOutOf(apart.identity) : apart.identity;
+    // One that is flagged to be deleted, and not expunged yet, no list of candidates has.
+    if (fate.kind === 'delivered' || (isLeftOut && way.config.deleteMails)) {
       // A mail whose delivery can't be recorded is settled all the same: that is what keeps it from going twice.
       await way.known.record(identity).catch((error: unknown) => this.#fail(error, 'recording deliveries'));
     }
     this.#journal(apart, fate);
-    this.#unsettled.push({ mail, identity, isLeftOut: fate.kind === 'left-out' });
+    this.#unsettled.push({ mail, identity, isLeftOut });
     const waitedMs = performance.now() - this.#settledAtMs;
     if (this.#unsettled.length < settleMails && waitedMs < settleEveryMs) return;
     const mails = this.#takeUnsettled();

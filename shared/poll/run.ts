@@ -5,7 +5,7 @@ import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
 import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
-import { identifyMail, type MailIdentity, shortHash } from '../message/identity.ts';
+import { identifyMail, leftOutOf, type MailIdentity, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { traced } from '../telemetry/telemetry.ts';
 import { unlessAborted } from '../wait/deadline.ts';
@@ -230,10 +230,13 @@ class Drain {
     for (let from = 0; from < ours.length; from += headsAtOnce) {
       const some = ours.slice(from, from + headsAtOnce);
       for (const [mail, head] of await session.readHeads(some, identityWindowBytes)) {
-        const identity = identifyMail(session.mailboxId, mail.key, mailFingerprint(head));
+        const own = identifyMail(session.mailboxId, mail.key, mailFingerprint(head));
+        const identity = known.find(own) ? own : leftOutOf(own);
         const as = known.find(identity);
         if (as === undefined) continue;
-        const envelope = hasLine(as, this.#run.journaledSince) ? undefined : readEnvelopeStart(head);
+        // By which rule one was left out its run alone could tell.
+        const isTold = identity !== own || hasLine(as, this.#run.journaledSince);
+        const envelope = isTold ? undefined : readEnvelopeStart(head);
         found.push({ mail, identity, as, envelope });
       }
     }
