@@ -208,21 +208,17 @@ async function send(
   messages: readonly ReadMessage[],
   signal: AbortSignal,
 ): Promise<void> {
-  const [first, second] = messages;
+  const [first, ...others] = messages.map((message) => ({ ...toSdkHead(message), body: message.body }));
   if (first === undefined) return;
   // Alone it is encoded once, and weighs less than as a batch of one.
-  if (second === undefined) return await sender.sendMessages(toSdkMessage(first), { abortSignal: signal });
+  if (others.length === 0) return await sender.sendMessages(first, { abortSignal: signal });
   const batch = await sender.createMessageBatch({ abortSignal: signal });
-  for (const message of messages) {
-    if (!batch.tryAddMessage(toSdkMessage(message))) {
+  for (const message of [first, ...others]) {
+    if (!batch.tryAddMessage(message)) {
       throw Object.assign(new Error('The batch is too large.'), { code: 'MessageSizeExceeded' });
     }
   }
   await sender.sendMessages(batch, { abortSignal: signal });
-}
-
-function toSdkMessage(message: ReadMessage): ServiceBusMessage {
-  return { ...toSdkHead(message), body: message.body };
 }
 
 /** The head as the SDK takes it, with its numbers in their AMQP types. */

@@ -271,7 +271,7 @@ async function withHead(mail: FetchedMail): Promise<{ head: Buffer; source: Mail
   const { whole } = mail;
   const { sizeBytes } = mail.mail;
   if (whole) {
-    const source = { sizeBytes: whole.length, open: async () => once(whole) };
+    const source = { sizeBytes: whole.length, open: () => mail.open() };
     return { head: whole.subarray(0, identityWindowBytes), source };
   }
   const pieces = (await mail.open())[Symbol.asyncIterator]();
@@ -292,10 +292,6 @@ async function withHead(mail: FetchedMail): Promise<{ head: Buffer; source: Mail
   };
   // A server that announces less has not made it a small mail.
   return { head, source: { sizeBytes: Math.max(sizeBytes, readBytes), open } };
-}
-
-async function* once(bytes: Buffer): AsyncIterable<Buffer> {
-  yield bytes;
 }
 
 /** Keeps nothing of what was read once it is taken. */

@@ -42,8 +42,6 @@ export interface PollDependencies {
   readonly told: AbortSignal;
 }
 
-const noLease: Pick<Lease, 'isHeld'> = { isHeld: () => false };
-
 /** So long ago a run has just ended, also by another instance's clock; and how long its lease's release may take. */
 const justEndedMs = 10_000;
 const releaseMs = 500;
@@ -75,7 +73,8 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
     if (leasing.status === 'fulfilled' && leasing.value === 'taken') return await skip(entity, dependencies);
     await watch(entity, dependencies, async (watched) => {
       const { runId } = watched;
-      const state = new RunState({ store: connections, entity, runId, lease: lease ?? noLease });
+      const held = lease ?? { isHeld: () => false };
+      const state = new RunState({ store: connections, entity, runId, lease: held });
       const start =
         leasing.status === 'rejected' ? leasing.reason : await decode(entity, lease, dependencies);
       if (!(start instanceof Error))
@@ -247,10 +246,11 @@ async function carryOut(
   };
   const over = new AbortController();
   void state.sayAtWork(first, now, over.signal);
+  const hasOutcome = before.lastStatus === 'ok' || before.lastStatus === 'failed';
   const result = await run({
     ...{ runId, trace, config, journal, limits, tries, risks, settled, begin },
     // The last run's, which has written its journal before its outcome.
-    journaledSince: hasOutcome(before) ? before.lastRunStartedAt : undefined,
+    journaledSince: hasOutcome ? before.lastRunStartedAt : undefined,
     cleanMailbox: before.cleanMailbox,
     isBesideAnother: hasLiveRun(entity.columns, startedAt),
     lookedAt: before.lookedAt || undefined,
@@ -259,20 +259,17 @@ async function carryOut(
   over.abort();
   limits.end();
   await writeJournal(result);
-  const isOutdated = state.isAfterAnother && !result.hasLooked;
   await state.write({
     ...(state.hasBegun ? {} : first),
     ...outcomeOf(result, entity, now()),
     ...{ unfetchable: tries.toColumn(), lookedAt: result.lookedAt ?? '' },
     ...(risks.changedColumn === undefined ? {} : { riskyMails: risks.changedColumn }),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),
-    ...(isOutdated || result.cleanMailbox === undefined ? {} : { cleanMailbox: result.cleanMailbox }),
+    ...(state.isAfterAnother || result.cleanMailbox === undefined
+      ? {}
+      : { cleanMailbox: result.cleanMailbox }),
   });
   return result;
-}
-
-function hasOutcome({ lastStatus }: ConnectionState): boolean {
-  return lastStatus === 'ok' || lastStatus === 'failed';
 }
 
 function outcomeOf(result: RunResult, entity: ConnectionEntity, now: Date): Partial<ConnectionState> {

@@ -39,8 +39,6 @@ export interface RunResult {
   readonly unfinished: boolean;
   /** The hash of the mailbox, where nothing is left to settle in it; undefined where something is, or may be. */
   readonly cleanMailbox?: string;
-  /** It was looked for what earlier runs have left; else `cleanMailbox` rests on what the row said of them. */
-  readonly hasLooked?: true;
   readonly lookedAt?: string;
 }
 
@@ -114,14 +112,15 @@ class Drain {
     const sentence = tries.sentence ?? settled.sentence;
     if (sentence !== undefined) tally.fail(new Failure('mail', sentence));
     const { mails, messages, bytes } = tally;
-    const failure = limits.isTold && isOfGoing(tally.failure) ? undefined : tally.failure;
+    // What a run that was told to go could not bring to its end is the next one's.
+    const isOfGoing = tally.failure instanceof ToldToGo || tally.failure instanceof FencedOff;
+    const failure = limits.isTold && isOfGoing ? undefined : tally.failure;
     const isClean = this.#mailbox?.known.isEmpty === true;
     return {
       ...{ mails, messages, bytes },
       unfinished: limits.isTimeOver || limits.hasStoppedLooking || this.hasMore,
       ...(failure ? { failure } : {}),
       ...(isClean && this.#mailbox ? { cleanMailbox: shortHash(this.#mailbox.id) } : {}),
-      ...(this.#mailbox?.isRead ? { hasLooked: true } : {}),
       ...(this.#lookedAt === undefined ? {} : { lookedAt: this.#lookedAt }),
     };
   }
@@ -147,7 +146,9 @@ class Drain {
         return;
       }
       for (;;) {
-        const listed = await traced(trace, 'list', () => session.list(this.#pageSize(onlyKey), mayLook));
+        // Those that are passed over stand at the front and must not fill the page.
+        const most = onlyKey === undefined ? pageMails + this.#passedOver.size : Number.MAX_SAFE_INTEGER;
+        const listed = await traced(trace, 'list', () => session.list(most, mayLook));
         const leftOut = this.#tellOfLeftOut(session);
         if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
         if (listed.length === 0 && leftOut === 0) break;
@@ -312,12 +313,6 @@ class Drain {
     return await unlessAborted(work, signal, () => toFailure(signal.reason, 'polling the mailbox'));
   }
 
-  #pageSize(onlyKey: string | undefined): number {
-    if (onlyKey !== undefined) return Number.MAX_SAFE_INTEGER;
-    // Those that are passed over stand at the front and must not fill the page.
-    return pageMails + this.#passedOver.size;
-  }
-
   #isWanted(mail: MailRef): boolean {
     // A server that lists one again keeps what it was told to delete: the next run's session tells it once more.
     if (this.#settledKeys.has(mail.key)) this.#passedOver.add(mail.key);
@@ -327,11 +322,6 @@ class Drain {
     if (choice === 'fetch alone') this.alone.add(mail.key);
     return choice === 'fetch';
   }
-}
-
-/** What a run that was told to go could not bring to its end is the next one's. */
-function isOfGoing(failure: Failure | undefined): boolean {
-  return failure instanceof ToldToGo || failure instanceof FencedOff;
 }
 
 function oldestOf(mails: readonly MeasuredMail[]): Date | undefined {
