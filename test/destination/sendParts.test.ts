@@ -221,6 +221,35 @@ test('a file that is gone fails its part with a sentence', async (t) => {
   assert.match(failed?.failure.message ?? '', /^The temporary file .* could not be read back \(ENOENT\)\./);
 });
 
+test('the room for a part is given back when it was sent, was refused, or could not be read', async () => {
+  const { store } = await contentsWith(100_000);
+  const contents: Content[] = [];
+  for (const size of [1, 2, 3]) contents.push(await store.put(bytesOf(size, size)));
+  let heldBytes = 0;
+  const takeRoom = async (bytes: number) => {
+    heldBytes += bytes;
+    return () => {
+      heldBytes -= bytes;
+    };
+  };
+  for (const [sends, unreadable] of [
+    [true, 0],
+    [false, 0],
+    [true, 2],
+  ] as const) {
+    const sender = scripted(async () => {
+      if (!sends) throw new Failure('queue', 'It is full.');
+    });
+    const read: typeof store.read = async (content) => {
+      if (content.sizeBytes === unreadable) throw new Failure('storage', 'Storage is away.');
+      return await store.read(content);
+    };
+    const places = { read, toClaimCheck: store.toClaimCheck.bind(store) };
+    const { accepted } = await sendParts(sender, mayWrite, messagesOf(contents), places, takeRoom);
+    assert.deepEqual([accepted.includes(3), heldBytes], [sends && unreadable === 0, 0]);
+  }
+});
+
 test('each message carries the run’s fence, and what it holds back is unsent', async () => {
   const { store } = await contentsWith(1_000_000);
   let isOpen = true;
