@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
-import type { Answer } from '../mailbox/imap/scriptedImapServer.ts';
+import type { Answer, Script } from '../mailbox/imap/scriptedImapServer.ts';
 import { arrived, countUnsettled, eachOnce, messagesOf, twoPartMails, until } from '../reliability/mails.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { startProxy } from '../testbed/proxy.ts';
@@ -151,11 +151,11 @@ test('a run that was fenced off before it had begun does not take the columns fr
   assert.deepEqual([state.runId, state.lastStatus, state.heartbeatAt], ['another', 'running', heartbeatAt]);
 });
 
-test('what a fenced run leaves half settled while another looks is moved by the one after that', async () => {
+test('what a fenced run leaves half settled while another looks is moved by the one after that', async (t) => {
   let run: 'fenced' | 'beside' | 'next' = 'fenced';
   const moving = Promise.withResolvers<void>();
   let isMoved = false;
-  const server = await startScriptedImapServer({
+  const script: Script = {
     capabilities: 'IMAP4rev1 SASL-IR UIDPLUS MOVE AUTH=PLAIN',
     mails: mailsOf('beside', 1),
     answers: {
@@ -172,23 +172,19 @@ test('what a fenced run leaves half settled while another looks is moved by the 
         return 'TAG OK done\r\n';
       },
     },
-  });
-  try {
-    await bed.addConnection('beside', { ...serverColumns('IMAP', server.port), moveToFolder: 'Done' });
-    const fenced = bed.poll('beside', { leaseSeconds: 60, renewMs: 500, clock: new SettableClock() });
-    await moving.promise;
-    await bed.lease('beside').breakLease(0);
-    run = 'beside';
-    const { lastError, cleanMailbox } = await bed.poll('beside');
-    assert.deepEqual([lastError, cleanMailbox], ['', '']);
-    await fenced;
-    run = 'next';
-    const next = await bed.poll('beside');
-    assert.deepEqual([next.lastError, isMoved], ['', true]);
-    assert.notEqual(next.cleanMailbox, '');
-  } finally {
-    await server.stop();
-  }
+  };
+  await addImapServer(bed, t, 'beside', script, { moveToFolder: 'Done' });
+  const fenced = bed.poll('beside', { leaseSeconds: 60, renewMs: 500, clock: new SettableClock() });
+  await moving.promise;
+  await bed.lease('beside').breakLease(0);
+  run = 'beside';
+  const { lastError, cleanMailbox } = await bed.poll('beside');
+  assert.deepEqual([lastError, cleanMailbox], ['', '']);
+  await fenced;
+  run = 'next';
+  const next = await bed.poll('beside');
+  assert.deepEqual([next.lastError, isMoved], ['', true]);
+  assert.notEqual(next.cleanMailbox, '');
 });
 
 test('an order that was skipped while another one was carried out does not count as a lease that is held', async () => {
