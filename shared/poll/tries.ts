@@ -39,8 +39,8 @@ export class FetchTries {
   readonly #next = new Map<string, Try>();
   /** Known and not tried yet: a run that does not get to them must not make them look new to the next. */
   readonly #untried: Map<string, Try>;
-  /** Left long ago, and not tried again yet. */
-  readonly #leftLong = new Map<string, { readonly mail: MailRef; readonly known: Try }>();
+  /** Left by an earlier run, due to be tried again, and not tried yet. */
+  readonly #dueAgain = new Map<string, { readonly mail: MailRef; readonly known: Try }>();
   /** Of those known. */
   readonly #listed = new Set<string>();
   #mailboxId = '';
@@ -67,7 +67,7 @@ export class FetchTries {
     this.#listed.add(id);
     const isLeft = known.tries >= maxTries;
     if (!isLeft || this.#now - known.lastTriedAt >= retryLeftMs(known.tries)) {
-      if (isLeft) this.#leftLong.set(id, { mail, known });
+      if (isLeft) this.#dueAgain.set(id, { mail, known });
       return isLeft ? 'fetch alone' : 'fetch';
     }
     if (this.#remember(id, known)) this.#report(describeLeft(mail, known));
@@ -84,7 +84,7 @@ export class FetchTries {
     if (this.#untried.size === 0) return;
     const id = this.#idOf(key);
     this.#untried.delete(id);
-    this.#leftLong.delete(id);
+    this.#dueAgain.delete(id);
   }
 
   /** Counts one more failed try of this mail; `why` is a sentence. */
@@ -110,9 +110,9 @@ export class FetchTries {
 
   /** What to report of this run, undefined where every mail could be had. */
   get sentence(): string | undefined {
-    const [left] = this.#leftLong.values();
+    const [left] = this.#dueAgain.values();
     const sentence = this.#sentence ?? (left && describeLeft(left.mail, left.known));
-    const more = this.#reported + this.#leftLong.size - 1;
+    const more = this.#reported + this.#dueAgain.size - 1;
     return more > 0 && sentence !== undefined ? `${sentence} (${more} more such mails)` : sentence;
   }
 
