@@ -35,6 +35,8 @@ export async function serveControl(broker: Broker): Promise<number> {
       (error: unknown) => send(400, { error: error instanceof Error ? error.message : 'failed' }),
     );
   });
+  // Whoever asks closes a connection that is idle: were it done here, a question might just be on its way.
+  server.keepAliveTimeout = 0;
   return await listenLocally(server);
 }
 
