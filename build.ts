@@ -84,7 +84,6 @@ const bundle = await build({
   plugins: [connectionsPage(), loadSeldomUsedLater(), loadOnce(/^(libmime|libqp|libbase64)($|\/)/)],
   // Azure's HTTP client asks of each body whether it is one, which loads all of undici. None ever is.
   define: { FormData: 'undefined' },
-  keepNames: true,
   conditions: ['node'],
   mainFields: ['module', 'main'],
   write: false,
@@ -92,7 +91,7 @@ const bundle = await build({
 
 const chunks = await Promise.all(
   bundle.outputFiles.map(async (file) => {
-    const { code } = await transform(keepClassNamesOnly(renameImports(file.text)), {
+    const { code } = await transform(renameImports(file.text), {
       format: 'cjs',
       platform: 'node',
       target,
@@ -294,17 +293,4 @@ function renameImports(code: string): string {
       ? `${quote}${path}.cjs${quote}`
       : whole,
   );
-}
-
-/**
- * Libraries go by the names of classes, never by those of functions, and naming each arrow function anew
- * whenever it is made shows in the profile of a drain.
- */
-function keepClassNamesOnly(code: string): string {
-  return code
-    .replace(/\b__name\(this,("[^"]*")\)/g, 'Object.defineProperty(this,"name",{value:$1,configurable:true})')
-    .replace(
-      '__name=(target,value)=>__defProp(target,"name",{value,configurable:!0})',
-      '__name=target=>target',
-    );
 }

@@ -8,7 +8,6 @@ const forms = {
     format: 'cjs',
     minifySyntax: true,
     minifyWhitespace: true,
-    keepNames: true,
     legalComments: 'none',
     conditions: ['node', 'require'],
     mainFields: ['main', 'module'],
