@@ -1,7 +1,8 @@
 import type { HttpResponseInit } from '@azure/functions';
 import type { ApiRequest } from '../http/request.ts';
 import type { Resource } from '../http/router.ts';
-import { type Env, readSettings } from '../settings/settings.ts';
+import type { Env } from '../settings/reader.ts';
+import { readSettings } from '../settings/settings.ts';
 import { loggingFailures } from '../telemetry/failures.ts';
 import type { Invocation } from '../telemetry/telemetry.ts';
 import { withDeadline } from '../wait/deadline.ts';

@@ -1,5 +1,6 @@
 import type { Destinations } from '../destination/destination.ts';
-import type { Env, Settings } from '../settings/settings.ts';
+import type { Env } from '../settings/reader.ts';
+import type { Settings } from '../settings/settings.ts';
 import { lazily } from '../wait/lazy.ts';
 import { createStorage, type Storage } from './storage.ts';
 

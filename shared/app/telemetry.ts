@@ -1,5 +1,6 @@
 import { readInsightsString } from '../settings/insightsString.ts';
-import type { Env, Settings } from '../settings/settings.ts';
+import type { Env } from '../settings/reader.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { GetCredential } from '../storage/access.ts';
 import type { Log } from '../telemetry/log.ts';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.ts';

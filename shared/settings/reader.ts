@@ -1,4 +1,5 @@
-import type { Env } from './settings.ts';
+/** The environment, as `process.env` gives it. */
+export type Env = Readonly<Record<string, string | undefined>>;
 
 /** Reads the settings one by one and collects what is wrong with them. */
 export class SettingReader {

@@ -8,11 +8,8 @@ import {
   type StorageSettings,
 } from './account.ts';
 import { queueNamePattern, queueNameRule } from './queueName.ts';
-import { fieldsOf, SettingReader } from './reader.ts';
+import { type Env, fieldsOf, SettingReader } from './reader.ts';
 import { readSecretPrefix, readVaultAddress } from './secrets.ts';
-
-/** The environment, as `process.env` gives it. */
-export type Env = Readonly<Record<string, string | undefined>>;
 
 /** The app settings, decoded. */
 export interface Settings {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { type Env, readSettings } from '../../shared/settings/settings.ts';
+import type { Env } from '../../shared/settings/reader.ts';
+import { readSettings } from '../../shared/settings/settings.ts';
 import { documents, matches, read, readAll } from './documents.ts';
 import { lastNamesOf, resourceOf, resourcesOf } from './snapshot.ts';
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Env, readSettings, type Settings } from '../../shared/settings/settings.ts';
+import type { Env } from '../../shared/settings/reader.ts';
+import { readSettings, type Settings } from '../../shared/settings/settings.ts';
 
 const key = 'S3cretKeyThatMustNotShow==';
 const storage = `DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=${key};EndpointSuffix=core.windows.net`;

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inFormWords } from '../../shared/ui/page/form/words.ts';
-import { causesOf } from '../../shared/ui/page/list/causes.ts';
 import { lastMail, mailsToday } from '../../shared/ui/page/list/lastDay.ts';
+import { causesOf, sortRows } from '../../shared/ui/page/list/rows.ts';
 import { parseRoute } from '../../shared/ui/page/route.ts';
-import { sortRows } from '../../shared/ui/page/status.ts';
 import { fromFile, toFile } from '../../shared/ui/page/transfer/transfer.ts';
 
 const nowMs = Date.parse('2026-11-24T12:00:20.000Z');

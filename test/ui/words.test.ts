@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lastDay, totalsOf } from '../../shared/ui/page/list/lastDay.ts';
-import { filterRows, sortRows, statusOf } from '../../shared/ui/page/status.ts';
+import { filterRows, sortRows } from '../../shared/ui/page/list/rows.ts';
+import { statusOf } from '../../shared/ui/page/status.ts';
 import { ago, ahead, every, schedule } from '../../shared/ui/page/words.ts';
 
 const nowMs = Date.parse('2026-11-24T12:00:20.000Z');

@@ -2,7 +2,6 @@ import type { ImapFlow } from 'imapflow';
 import type { FetchMemory } from '../fetchedMail.ts';
 import type { Holding } from '../mailbox.ts';
 import type { FetchData } from './fetchResponse.ts';
-import type { FetchTap } from './fetchTap.ts';
 import { type ImapToken, runCommand } from './imapflowInside.ts';
 
 /** What to ask for about each mail, besides its UID. */
@@ -39,7 +38,7 @@ export class FetchCommand {
   /** Literals of more than `largestBytes` are not taken. */
   constructor(
     client: ImapFlow,
-    tap: FetchTap,
+    tap: { attach(sink: FetchCommand): () => void },
     uids: string,
     items: FetchItems,
     memory: LiteralMemory,

@@ -5,12 +5,12 @@ import { ConnectionPage } from './form/connectionPage.tsx';
 import { MailsPage } from './journal/mailsPage.tsx';
 import { KeyDialog } from './keyDialog.tsx';
 import { ConnectionList } from './list/connectionList.tsx';
+import { sortRows } from './list/rows.ts';
 import { nameOf } from './model.ts';
 import { useLoaded, usePolled } from './polled.ts';
 import { type Route, useRoute } from './route.ts';
 import { type Notice, type Shell, ShellContext } from './shell.ts';
 import { ShowPage } from './show/showPage.tsx';
-import { sortRows } from './status.ts';
 import { ImportPage } from './transfer/importPage.tsx';
 import { UndeliveredPage } from './undelivered.tsx';
 

@@ -1,6 +1,4 @@
-import { causeOf } from './list/causes.ts';
-import { type Connection, nameOf, textOf } from './model.ts';
-import { schedule } from './words.ts';
+import { type Connection, textOf } from './model.ts';
 
 export type StatusKind = 'failing' | 'running' | 'ok' | 'skipped' | 'disabled' | 'new';
 
@@ -55,54 +53,4 @@ export function statusOf(connection: Connection, nowMs: number): Status {
     default:
       return status('new');
   }
-}
-
-/** A connection, and what the list is filtered and sorted by. */
-export interface Row {
-  readonly id: string;
-  readonly connection: Connection;
-  readonly status: Status;
-}
-
-export interface Filter {
-  readonly customer: string;
-  readonly status: StatusKind | '';
-  readonly text: string;
-  /** The cause by which they fail; empty: any. */
-  readonly cause?: string;
-}
-
-/** Failing ones first, disabled ones last, else by name. */
-export function sortRows(connections: readonly Connection[], nowMs: number): Row[] {
-  const rows = connections.map((connection) => ({
-    id: nameOf(connection),
-    connection,
-    status: statusOf(connection, nowMs),
-  }));
-  const rank = ({ status }: Row) => (status.isFailing ? 0 : status.kind === 'disabled' ? 2 : 1);
-  return rows.sort((a, b) => rank(a) - rank(b) || (a.id < b.id ? -1 : 1));
-}
-
-const searched = ['host', 'username', 'folder', 'queueName', 'hostType'];
-
-/** The rows that match all of the filter; each word of its text must occur somewhere in the row. */
-export function filterRows(
-  rows: readonly Row[],
-  { customer, status, text, cause = '' }: Filter,
-): readonly Row[] {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  if (customer === '' && status === '' && cause === '' && words.length === 0) return rows;
-  return rows.filter((row) => {
-    if (cause !== '' && !(row.status.isFailing && causeOf(row) === cause)) return false;
-    if (customer !== '' && row.connection.customer !== customer) return false;
-    if (status === 'failing' ? !row.status.isFailing : status !== '' && row.status.kind !== status) {
-      return false;
-    }
-    return words.length === 0 || words.every((word) => searchText(row).includes(word));
-  });
-}
-
-function searchText({ id, connection, status }: Row): string {
-  const columns = searched.map((column) => textOf(connection, column));
-  return [id, ...columns, schedule(connection), status.label, status.error].join('\n').toLowerCase();
 }

@@ -1,9 +1,9 @@
 import { useState } from 'preact/hooks';
 import type { BulkAction, Connections } from '../connections.ts';
 import { Confirm } from '../modal.tsx';
-import type { Row } from '../status.ts';
 import { exportConnections } from '../transfer/transfer.ts';
 import { counted } from '../words.ts';
+import type { Row } from './rows.ts';
 
 interface BulkBarProps {
   readonly chosen: readonly Row[];

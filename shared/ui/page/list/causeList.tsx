@@ -1,6 +1,6 @@
 import { setQuery } from '../route.ts';
 import { clock, counted } from '../words.ts';
-import type { Cause } from './causes.ts';
+import type { Cause } from './rows.ts';
 
 interface CauseListProps {
   readonly causes: readonly Cause[];

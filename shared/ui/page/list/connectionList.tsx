@@ -3,15 +3,14 @@ import { serverNow } from '../api.ts';
 import type { Connections } from '../connections.ts';
 import { useNow } from '../polled.ts';
 import { type Route, setQuery } from '../route.ts';
-import { filterRows, type Row } from '../status.ts';
 import { Table } from '../table.tsx';
 import { exportConnections } from '../transfer/transfer.ts';
 import { counted, span } from '../words.ts';
 import { BulkBar } from './bulkBar.tsx';
 import { CauseList } from './causeList.tsx';
-import { causesOf } from './causes.ts';
 import { clearFilter, FilterBar, readFilter } from './filter.tsx';
 import { ConnectionRow } from './row.tsx';
+import { causesOf, filterRows, type Row } from './rows.ts';
 
 interface ConnectionListProps {
   readonly route: Route;

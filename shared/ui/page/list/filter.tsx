@@ -1,6 +1,7 @@
 import { anyOf, QueryChoice, SearchField } from '../field.tsx';
 import { type Route, setQuery } from '../route.ts';
-import { type Filter, filterRows, type Row, type StatusKind, statusNames } from '../status.ts';
+import { type StatusKind, statusNames } from '../status.ts';
+import { type Filter, filterRows, type Row } from './rows.ts';
 
 const kinds = Object.keys(statusNames) as StatusKind[];
 const firstPage = { page: '' } as const;

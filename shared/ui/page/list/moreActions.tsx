@@ -5,8 +5,8 @@ import { Confirm } from '../modal.tsx';
 import type { Connection } from '../model.ts';
 import { useLoaded } from '../polled.ts';
 import { hrefOf } from '../route.ts';
-import type { Row } from '../status.ts';
 import { counted } from '../words.ts';
+import type { Row } from './rows.ts';
 
 interface MoreActionsProps {
   readonly row: Row;

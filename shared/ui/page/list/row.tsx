@@ -2,11 +2,11 @@ import { useState } from 'preact/hooks';
 import type { Connections } from '../connections.ts';
 import { type Connection, defaultPort, isPop3, textOf } from '../model.ts';
 import { hrefOf } from '../route.ts';
-import type { Row } from '../status.ts';
 import { ago, ahead, exact, schedule, span } from '../words.ts';
 import { Chart } from './chart.tsx';
 import { mailsToday } from './lastDay.ts';
 import { DeleteDialog, MoreActions } from './moreActions.tsx';
+import type { Row } from './rows.ts';
 import { StatusMark } from './statusMark.tsx';
 
 interface ConnectionRowProps {
