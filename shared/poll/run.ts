@@ -4,7 +4,7 @@ import type { MailFate } from '../journal/lines.ts';
 import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
-import type { MailboxSession, MailRef, MeasuredMail } from '../mailbox/mailbox.ts';
+import type { MailboxSession, MailRef } from '../mailbox/mailbox.ts';
 import { identifyMail, leftOutOf, type MailIdentity, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { traced } from '../telemetry/telemetry.ts';
@@ -90,8 +90,8 @@ class Drain {
   #mailbox: { readonly id: string; readonly known: KnownMails; isRead: boolean } | undefined;
   /** Whether the mailbox has candidates that only another session can reach. */
   hasMore = false;
-  /** Why what an earlier run left half settled could not be brought to its end. */
-  #halfSettledFailure: Failure | undefined;
+  /** What comes of mails that an earlier run brought away: what fails over them need not do so over new ones. */
+  readonly #known = new Tally();
   #lookedAt: string | undefined;
 
   constructor(run: Run) {
@@ -100,6 +100,8 @@ class Drain {
   }
 
   mayTakeMore(): boolean {
+    const { failure } = this.#known;
+    if (failure?.reason !== 'busy' && !isSuspicious(failure)) this.tally.fail(failure);
     this.tally.fail(this.#run.limits.failure);
     return this.tally.failure === undefined && this.#run.limits.mayTakeMore();
   }
@@ -108,10 +110,10 @@ class Drain {
     const { limits, tries, settled } = this.#run;
     const { tally } = this;
     tally.fail(limits.failure);
-    tally.fail(this.#halfSettledFailure);
+    tally.fail(this.#known.failure);
     const sentence = tries.sentence ?? settled.sentence;
     if (sentence !== undefined) tally.fail(new Failure('mail', sentence));
-    const { mails, messages, bytes } = tally;
+    const { mails, messages, bytes } = tally.plus(this.#known);
     // What a run that was told to go could not bring to its end is the next one's.
     const isOfGoing = tally.failure instanceof ToldToGo || tally.failure instanceof FencedOff;
     const failure = limits.isTold && isOfGoing ? undefined : tally.failure;
@@ -127,7 +129,7 @@ class Drain {
 
   /** One session, from login to logout, with all candidates that it can reach, or with the one of this key. */
   async inSession(onlyKey?: string): Promise<void> {
-    const { trace, openSession, limits, isBesideAnother } = this.#run;
+    const { trace, openSession, limits, isBesideAnother, config } = this.#run;
     const mayLook = () => limits.mayLook();
     const opening = traced(trace, 'connect', () => openSession(this.#lookedAt));
     const session = await this.#untilCut(opening).catch((error: unknown) => {
@@ -141,10 +143,10 @@ class Drain {
       const { known, wasRead } = await this.#untilCut(this.#openMailbox(session));
       const keys = new Set(wasRead ? await this.#finishHalfSettled(session, known) : []);
       // What can't be moved must not keep the others from their queue: another session goes on with them.
-      if (wasRead && this.#halfSettledFailure !== undefined) {
-        this.hasMore = true;
-        return;
-      }
+      this.hasMore = wasRead && this.#known.failure !== undefined;
+      if (this.hasMore) return;
+      // POP3 deletes as a session ends well: new mails, over which it may break, wait for the next one.
+      const broughtAway = wasRead && config.protocol === 'pop3' ? known.keyHashes() : new Set<string>();
       for (;;) {
         // Those that are passed over stand at the front and must not fill the page.
         const most = onlyKey === undefined ? pageMails + this.#passedOver.size : Number.MAX_SAFE_INTEGER;
@@ -152,10 +154,13 @@ class Drain {
         const leftOut = this.#tellOfLeftOut(session);
         if (wasRead) for (const { key } of listed) keys.add(shortHash(key));
         if (listed.length === 0 && leftOut === 0) break;
-        const wanted = listed.filter((mail) => (onlyKey ? mail.key === onlyKey : this.#isWanted(mail)));
-        if (wanted.length === 0) continue;
-        flight = await this.#bringAll(session, wanted, known, flight);
-        if (!this.mayTakeMore()) return;
+        const all = listed.filter((mail) => (onlyKey ? mail.key === onlyKey : this.#isWanted(mail)));
+        if (all.length === 0) continue;
+        const first = all.filter(({ key }) => broughtAway.has(shortHash(key)));
+        this.hasMore = first.length > 0 && first.length < all.length;
+        const [wanted, tally] = this.hasMore ? [first, this.#known] : [all, this.tally];
+        flight = await this.#bringAll(session, wanted, known, tally, flight);
+        if (this.hasMore || !this.mayTakeMore()) return;
       }
       // Only a complete list tells what is gone, and none while another run marks mails.
       const isComplete = !session.hasMore && !limits.hasStoppedLooking;
@@ -219,8 +224,7 @@ class Drain {
     const hashes = known.keyHashes();
     const half = await session.listHalfSettled();
     const ours = half.filter(({ key }) => hashes.has(shortHash(key)));
-    for (let from = 0; from < ours.length; from += halfSettledAtOnce) {
-      if (this.#halfSettledFailure !== undefined) break;
+    for (let from = 0; from < ours.length && !this.#known.failure; from += halfSettledAtOnce) {
       await this.#settleKnown(session, known, ours.slice(from, from + halfSettledAtOnce));
     }
     return ours.map(({ key }) => shortHash(key));
@@ -244,7 +248,10 @@ class Drain {
     if (found.length === 0) return;
     const mails = found.map(({ mail }) => mail);
     const settling = traced(this.#run.trace, 'settle', () => session.settle(mails));
-    const stay = await settling.catch((error: unknown) => this.#noteRefused(error, mails));
+    const stay = await settling.catch((error: unknown) => {
+      this.#known.fail(toFailure(error, 'settling mail'));
+      return mails;
+    });
     const settled = found.filter(({ mail }) => !stay.includes(mail));
     for (const { identity, envelope, as } of settled) {
       if (envelope === undefined) continue;
@@ -254,19 +261,12 @@ class Drain {
     await this.#untilCut(known.forget(settled.map(({ identity }) => identity.id)));
   }
 
-  /** What the server does over these mails it need not do over new ones, in another session. Gives the mails that stay. */
-  #noteRefused(error: unknown, mails: readonly MailRef[]): readonly MailRef[] {
-    const failure = toFailure(error, 'settling mail');
-    if (failure.reason !== 'busy' && !isSuspicious(failure)) throw failure;
-    this.#halfSettledFailure = failure;
-    return mails;
-  }
-
   /** Fetches these mails and sends them on their way. */
   async #bringAll(
     session: MailboxSession,
     wanted: readonly MailRef[],
     known: KnownMails,
+    tally: Tally,
     before: Flight | undefined,
   ): Promise<Flight> {
     const { begin, openWay, limits, trace, tries, memory, warn } = this.#run;
@@ -279,13 +279,13 @@ class Drain {
       await this.#untilCut(known.read());
       this.#mailbox.isRead = true;
     }
-    const { tally } = this;
     const keys = { passedOver: this.#passedOver, settledKeys: this.#settledKeys };
     const flight = before ?? new Flight({ session, way, tally, memory, warn, ...keys });
     await limits.beginFetching();
     const mails = await measuring;
     if (!this.mayTakeMore()) return flight;
-    const oldest = oldestOf(mails);
+    const times = mails.flatMap(({ receivedAt }) => receivedAt ?? []);
+    const [oldest] = times.sort((one, other) => one.getTime() - other.getTime());
     if (oldest) trace.pickUp(oldest);
     const unanswered = new Set(mails);
     try {
@@ -302,7 +302,7 @@ class Drain {
       // The session ended in the middle: that is counted against the mail that was being fetched.
       const [suspect] = unanswered;
       if (suspect && isSuspicious(error) && !memory.wasCutWaiting) tries.add(suspect, error.message);
-      this.tally.fail(toFailure(error, 'fetching mails'));
+      tally.fail(toFailure(error, 'fetching mails'));
     }
     return flight;
   }
@@ -322,11 +322,4 @@ class Drain {
     if (choice === 'fetch alone') this.alone.add(mail.key);
     return choice === 'fetch';
   }
-}
-
-function oldestOf(mails: readonly MeasuredMail[]): Date | undefined {
-  return mails.reduce<Date | undefined>(
-    (oldest, { receivedAt }) => (receivedAt && !(oldest && oldest <= receivedAt) ? receivedAt : oldest),
-    undefined,
-  );
 }

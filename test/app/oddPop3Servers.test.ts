@@ -126,5 +126,50 @@ test('a mail whose dots are not doubled is not sent cut short, and keeps no othe
   for (let run = 0; run < 3; run += 1) await pollFails('dots', /went on behind the end of an answer/);
   await pollFails('dots', /^Mail 2 could not be fetched in 3 runs in a row and was left on the server/);
   assert.deepEqual(arrived('dots').toSorted(), ['one', 'three']);
-  assert.equal(server.deleted(), 2);
+  const deletes = server.commands.filter((line) => line.startsWith('DELE'));
+  assert.deepEqual([...new Set(deletes)], ['DELE 1', 'DELE 3']);
+});
+
+test('a server that ends each session at its third mail is drained all the same, and nothing goes twice', async (t) => {
+  let box = ['1', '2', '3', '4', '5'];
+  let retrieved = 0;
+  let deleted: string[] = [];
+  const answer = (line: string) => {
+    const [command, number] = line.split(' ');
+    const name = box[Number(number) - 1] ?? '';
+    const lines = (of: (name: string) => string) =>
+      multiLine(box.map((each, index) => `${index + 1} ${of(each)}`));
+    if (command === 'USER') [retrieved, deleted] = [0, []];
+    if (command === 'LIST') return lines(() => '17');
+    if (command === 'UIDL') return lines((each) => `uid-${each}`);
+    if (command === 'RETR') {
+      retrieved += 1;
+      return retrieved > 2 ? 'fin' : multiLine([`Subject: ${name}`, '', name]);
+    }
+    if (command === 'DELE') deleted.push(name);
+    if (command === 'QUIT') box = box.filter((each) => !deleted.includes(each));
+    return undefined;
+  };
+  await addServer(t, 'short', { mails: box.map((name) => Buffer.from(name)), answer });
+  await pollFails('short', /was lost/);
+  await pollFails('short', /was lost/);
+  const { lastStatus, lastError } = await bed.poll('short');
+  assert.deepEqual([lastStatus, lastError, box], ['ok', '', []]);
+  assert.deepEqual(arrived('short').toSorted(), ['1', '2', '3', '4', '5']);
+});
+
+test('a delivered mail that the server refuses to delete keeps no later one from its queue', async (t) => {
+  let count = 1;
+  const numbers = (of: (number: number) => string) =>
+    multiLine(Array.from({ length: count }, (_, index) => `${index + 1} ${of(index + 1)}`));
+  const answer = (line: string) => {
+    if (line === 'LIST') return numbers(() => '21');
+    if (line === 'UIDL') return numbers((number) => `uid-${number}`);
+    return line === 'DELE 1' ? '-ERR 17\r\n' : undefined;
+  };
+  await addServer(t, 'stays', { answer });
+  await pollFails('stays', /refused DELE 1: 17\./);
+  count = 2;
+  await pollFails('stays', /refused DELE 1: 17\./);
+  assert.deepEqual(arrived('stays').toSorted(), ['one', 'two']);
 });
