@@ -129,7 +129,7 @@ class Drain {
 
   /** One session, from login to logout, with all candidates that it can reach, or with the one of this key. */
   async inSession(onlyKey?: string): Promise<void> {
-    const { trace, openSession, limits, isBesideAnother, config } = this.#run;
+    const { trace, openSession, limits, isBesideAnother } = this.#run;
     const mayLook = () => limits.mayLook();
     const opening = traced(trace, 'connect', () => openSession(this.#lookedAt));
     const session = await this.#untilCut(opening).catch((error: unknown) => {
@@ -145,8 +145,8 @@ class Drain {
       // What can't be moved must not keep the others from their queue: another session goes on with them.
       this.hasMore = wasRead && this.#known.failure !== undefined;
       if (this.hasMore) return;
-      // POP3 deletes as a session ends well: new mails, over which it may break, wait for the next one.
-      const broughtAway = wasRead && config.protocol === 'pop3' ? known.keyHashes() : new Set<string>();
+      // Settled before any new ones, over which the session may break, and with POP3 all that it deletes be kept.
+      const broughtAway = wasRead ? known.keyHashes() : new Set<string>();
       for (;;) {
         // Those that are passed over stand at the front and must not fill the page.
         const most = onlyKey === undefined ? pageMails + this.#passedOver.size : Number.MAX_SAFE_INTEGER;

@@ -240,6 +240,31 @@ test('a half-settled mail at which the server drops the connection keeps no new 
   }
 });
 
+test('what was delivered before the session broke is settled by the next run, though its session breaks as well', async (t) => {
+  const marked: string[] = [];
+  const answers: Record<string, Answer> = {
+    'UID SEARCH': ({ args }) => {
+      const found = /\bUNSEEN/.test(args) ? (marked.length === 0 ? '1 2 3' : '2') : '';
+      return `* SEARCH ${found}\r\nTAG OK done\r\n`;
+    },
+    'UID STORE': ({ args }) => {
+      marked.push(args);
+      return undefined;
+    },
+    // As Exchange answers for a mail that it can't convert.
+    FETCH: ({ args }) => {
+      const uids = uidsIn(args);
+      const others = uids.filter((uid) => uid !== 2).map(body);
+      return `${others.join('')}TAG ${uids.includes(2) ? 'NO Server Unavailable. 15' : 'OK done'}\r\n`;
+    },
+  };
+  await addServer(t, 'breaking', { answers });
+  for (let run = 1; run <= 2; run += 1)
+    assert.match(String((await app.poll('breaking')).lastError), /Server Unavailable/);
+  assert.deepEqual(marked, ['1,3 +FLAGS.SILENT (\\Seen)']);
+  assert.deepEqual(arrived('breaking'), ['one', 'three']);
+});
+
 const orders = { subjectFilter: 'orders', unmatchedMails: 'markRead' };
 
 test('what a filter has marked as read is in the journal though the session breaks behind it', async (t) => {
