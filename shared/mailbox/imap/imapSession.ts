@@ -68,7 +68,7 @@ export class ImapSession implements MailboxSession {
       search: () => this.#search(),
       readHeaders: this.#readHeaders.bind(this),
       markRead: async (uids: readonly number[]) => {
-        await this.#settleCommands.markRead(uids);
+        await this.#settleCommands.mark(uids, 'read');
         for (const uid of uids) this.#folder.unread.delete(uid);
       },
     };
@@ -94,7 +94,11 @@ export class ImapSession implements MailboxSession {
     // A server that marks what is looked at lists none of them any more.
     const listed = await this.#stillListed(mails);
     const isMarked = !mails.some(({ id }) => listed.has(id));
-    if (isMarked) await this.#settleCommands.markUnread(mails.map(({ id }) => id));
+    if (isMarked)
+      await this.#settleCommands.mark(
+        mails.map(({ id }) => id),
+        'unread',
+      );
     return { count: uids.length, heads: mails.flatMap((mail) => heads.get(mail) ?? []) };
   }
 
@@ -177,7 +181,7 @@ export class ImapSession implements MailboxSession {
     if (peek !== 'marks read' || unread.size === 0) return;
     try {
       if (connection.failure !== undefined) await this.#folder.reconnect(connection.failure);
-      await this.#settleCommands.markUnread([...unread]);
+      await this.#settleCommands.mark([...unread], 'unread');
       unread.clear();
     } catch (error) {
       this.#leftRead = leftRead([...unread], toFailure(error, 'marking mails as unread'));
@@ -191,7 +195,7 @@ export class ImapSession implements MailboxSession {
     let stay: readonly number[] = [];
     if (moveToFolder !== undefined && !inPlace) stay = await this.#settleCommands.move(uids, moveToFolder);
     else if (deleteMails) stay = await this.#settleCommands.delete(uids);
-    else await this.#settleCommands.markRead(uids);
+    else await this.#settleCommands.mark(uids, 'read');
     this.#candidates.settled(uids);
     for (const uid of uids) this.#folder.unread.delete(uid);
     return mails.filter(({ id }) => stay.includes(id));

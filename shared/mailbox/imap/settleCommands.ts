@@ -19,16 +19,9 @@ export class SettleCommands {
   }
 
   /** One STORE for all, or a few when the command line would get too long. */
-  async markRead(uids: readonly number[]): Promise<void> {
-    await this.#inSets(uids, 'flagging mails', ({ client }, set) =>
-      client.messageFlagsAdd(set, ['\\Seen'], silently),
-    );
-  }
-
-  async markUnread(uids: readonly number[]): Promise<void> {
-    await this.#inSets(uids, 'flagging mails', ({ client }, set) =>
-      client.messageFlagsRemove(set, ['\\Seen'], silently),
-    );
+  async mark(uids: readonly number[], as: 'read' | 'unread'): Promise<void> {
+    const store = as === 'read' ? 'messageFlagsAdd' : 'messageFlagsRemove';
+    await this.#inSets(uids, 'flagging mails', ({ client }, set) => client[store](set, ['\\Seen'], silently));
   }
 
   /** Expunges just these (UIDPLUS, RFC 4315), else flags them; gives those that stay, others being flagged too. */
@@ -43,7 +36,7 @@ export class SettleCommands {
    * that are flagged \Deleted already were copied, and are only deleted.
    */
   async move(uids: readonly number[], folder: string): Promise<readonly number[]> {
-    await this.markRead(uids);
+    await this.mark(uids, 'read');
     for (const wasCopied of [false, true]) {
       const alike = uids.filter((uid) => this.#foundDeleted.has(uid) === wasCopied);
       const moveSet = async (connection: ImapConnection, set: string) => {

@@ -70,6 +70,7 @@ export async function* fetchByUid<M extends MailRef>(
   const missing: M[] = [];
   let refusal: Refusal | undefined;
   let busy: { readonly mail: M; readonly refusal: Refusal } | undefined;
+  let lastGiven = 0;
   for (let [first] = waiting.values(); first !== undefined; [first] = waiting.values()) {
     // After a refusal the first one in line is the suspect and is asked for alone.
     const alone = refusal !== undefined;
@@ -92,6 +93,7 @@ export async function* fetchByUid<M extends MailRef>(
             continue;
           }
           waiting.delete(data.uid);
+          lastGiven = Math.max(lastGiven, data.uid);
           yield { kind: 'data', mail, data };
         }
       }
@@ -107,10 +109,12 @@ export async function* fetchByUid<M extends MailRef>(
       for (const mail of asked) if (waiting.delete(mail.id)) missing.push(mail);
     } else if (alone && waiting.delete(first.id)) {
       const { connection } = folder;
-      if (isBusy(refusal) || (busy !== undefined && refusal.status === 'BYE')) {
-        // Whether that is the server or this mail is told by what it says of the next one.
+      const doing = `a fetch of UID ${first.id}`;
+      // Whether that is the server or this mail is told by what it says, or has said, of one behind it.
+      const isInDoubt = isBusy(refusal) && first.id > lastGiven;
+      if (isInDoubt || (busy !== undefined && refusal.status === 'BYE')) {
         if (busy !== undefined || waiting.size === 0)
-          throw connection.fail(describeRefusal(refusal, 'a fetch', connection.state), 'a fetch');
+          throw connection.fail(describeRefusal(refusal, doing, connection.state), doing);
         busy = { mail: first, refusal };
         continue;
       }

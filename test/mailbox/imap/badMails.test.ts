@@ -77,6 +77,17 @@ test('a mail for which alone a server says that it is busy does not stop the oth
   assert.deepEqual(kindsOf(fetched), ['1 unavailable', '2 mail', '3 mail']);
 });
 
+test('a mail that a busy server leaves out of a fetch, and gives those behind it, is at fault itself', async () => {
+  const FETCH: Answer = ({ args }) => {
+    const uids = uidsIn(args);
+    const others = uids.filter((uid) => uid !== 2).map((uid) => fetchRow(uid, args, aMail));
+    return `${others.join('')}TAG ${uids.includes(2) ? 'NO Server Unavailable. 15' : 'OK done'}\r\n`;
+  };
+  const fetched = await fetchedOf({ mails: [aMail, aMail, aMail], answers: { FETCH } });
+  assert.deepEqual(kindsOf(fetched), ['1 mail', '2 unavailable', '3 mail']);
+  assert.match(sentenceIn(fetched), /UID 2 .* the server answers NO Server Unavailable\. 15/);
+});
+
 const sized = (bytes: number | 'NIL') => `* 1 FETCH (UID 1 RFC822.SIZE ${bytes})\r\nTAG OK done\r\n`;
 for (const [what, body, MEASURE] of [
   ['empty', '{0}\r\n', sized(20)],
