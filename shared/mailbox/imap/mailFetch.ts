@@ -57,6 +57,8 @@ export class MailFetch {
       }
       yield* this.#fetchWhole(small);
     } catch (error) {
+      // A refusal ends no connection: what came before it is settled over this one.
+      if (error instanceof Failure && error.reason === 'busy') throw error;
       throw this.#folder.connection.fail(error, 'a fetch');
     } finally {
       this.#held.giveBackAll();

@@ -113,8 +113,7 @@ export async function* fetchByUid<M extends MailRef>(
       // Whether that is the server or this mail is told by what it says, or has said, of one behind it.
       const isInDoubt = isBusy(refusal) && first.id > lastGiven;
       if (isInDoubt || (busy !== undefined && refusal.status === 'BYE')) {
-        if (busy !== undefined || waiting.size === 0)
-          throw connection.fail(describeRefusal(refusal, doing, connection.state), doing);
+        if (busy !== undefined || waiting.size === 0) throw describeRefusal(refusal, doing, connection.state);
         busy = { mail: first, refusal };
         continue;
       }

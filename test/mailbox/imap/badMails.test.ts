@@ -53,6 +53,18 @@ for (const words of [
   });
 }
 
+test('what came before a server was out of breath can be settled over the same connection', async () => {
+  const busy = 'TAG NO Account exceeded bandwidth limits.\r\n';
+  const FETCH: Answer = ({ args }) => `${uidsIn(args)[0] === 1 ? fetchRow(1, args, aMail) : ''}${busy}`;
+  await onServer({ mails: [aMail, aMail, aMail], answers: { FETCH } }, async (session, server) => {
+    const mails = await listAndMeasure(session);
+    await assertFails(fetchAll(session, mails), 'busy', /bandwidth limits/);
+    await session.settle(mails.slice(0, 1));
+    assert.equal(server.connections, 1);
+    assert.equal(server.commands.at(-1)?.args, '1 +FLAGS.SILENT (\\Seen)');
+  });
+});
+
 const throttled = (ms: number) =>
   `TAG BAD Request is throttled. Suggested Backoff Time: ${ms} milliseconds\r\n`;
 for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID STORE']) {
