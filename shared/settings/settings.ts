@@ -51,8 +51,13 @@ export type ReadSettings =
   | { readonly ok: false; readonly failure: Failure };
 
 /** Reads the app settings. Never throws: an app that fails while it loads looks like one without functions. */
-export function readSettings(env: Env): ReadSettings {
+export function readSettings(env: Env, nodeVersion = process.versions.node): ReadSettings {
   const reader = new SettingReader(env);
+  if (Number.parseInt(nodeVersion, 10) < 22) {
+    reader.report(
+      `This app needs Node.js 22 or later and runs on ${nodeVersion}; choose a newer one in the function app's stack settings.`,
+    );
+  }
   const storage = readStorage(reader);
   const serviceBus = readServiceBus(reader);
   const mailHostsAllowed = readHostPatterns(reader, 'MAIL_HOSTS_ALLOWED');

@@ -94,6 +94,15 @@ const optional = [
   'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',
 ];
 
+test('on a Node.js that is too old for the app, that is what is said', () => {
+  for (const version of ['20.20.2', '18.20.8']) {
+    const read = readSettings(base, version);
+    const wanted = `This app needs Node.js 22 or later and runs on ${version}; choose a newer one in the function app's stack settings.`;
+    assert.equal(read.ok ? '' : read.failure.message, wanted);
+  }
+  for (const version of ['22.18.0', '24.1.0', '100.0.0']) assert.ok(readSettings(base, version).ok, version);
+});
+
 test('empty settings count as missing', () => {
   assert.deepEqual(good({ ...base, ...Object.fromEntries(optional.map((name) => [name, ' '])) }), good(base));
 });
