@@ -14,12 +14,19 @@ const maxLimit = 1_000;
 /** The Functions key may stand in any address. */
 const always = ['code'];
 
-/** Refuses query parameters that a call does not have: one that is misspelt would filter nothing. */
-export function refuseUnknownQuery({ query }: Query, known: readonly string[]): void {
-  const unknown = [...query.keys()].find((name) => !known.includes(name) && !always.includes(name));
-  if (unknown === undefined) return;
-  const possible = known.length === 0 ? 'there is none here' : `possible are ${known.join(', ')}`;
-  refuse(400, `There is no query parameter ${JSON.stringify(unknown.slice(0, 64))}; ${possible}.`);
+/**
+ * Refuses query parameters that a call does not have: one that is misspelt would filter nothing. One that is given
+ * twice has both values, joined by the host with a comma, and would find nothing.
+ */
+export function refuseUnknownQuery({ url }: Pick<ApiRequest, 'url'>, known: readonly string[]): void {
+  const names = [...new URL(url).searchParams.keys()];
+  const unknown = names.find((name) => !known.includes(name) && !always.includes(name));
+  if (unknown !== undefined) {
+    const possible = known.length === 0 ? 'there is none here' : `possible are ${known.join(', ')}`;
+    refuse(400, `There is no query parameter ${JSON.stringify(unknown.slice(0, 64))}; ${possible}.`);
+  }
+  const repeated = names.find((name, index) => names.indexOf(name) < index);
+  if (repeated) refuse(400, `The query parameter ${repeated} is given twice; give it once.`);
 }
 
 /** A value of the query; undefined where it is empty. */

@@ -2,7 +2,7 @@ import type { HttpRequest } from '@azure/functions';
 import { refuse } from './answer.ts';
 
 /** What is read of a request. */
-export type ApiRequest = Pick<HttpRequest, 'method' | 'params' | 'query' | 'headers' | 'body'>;
+export type ApiRequest = Pick<HttpRequest, 'method' | 'url' | 'params' | 'query' | 'headers' | 'body'>;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

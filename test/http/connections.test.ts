@@ -351,6 +351,14 @@ test('a query parameter that a call does not have is refused, on every call; the
   assert.equal((await api.call('GET /api/connections', { query: { code: 'k', limit: '1' } })).status, 200);
 });
 
+test('a query parameter that stands there twice is refused: the host joins its values to one, which finds nothing', async () => {
+  for (const address of ['connections?customer=acme&customer=b', 'mails?q=a&limit=1&q=a']) {
+    const answer = await api.call(`GET /api/${address}`);
+    assert.equal(answer.status, 400);
+    assert.match(answer.text(), /The query parameter (customer|q) is given twice; give it once\./);
+  }
+});
+
 test('a body that came in chunks, which the host does not hand over, is refused and not taken for none', async () => {
   await put('chunks', base);
   const server = await bed.host.serveHttp();

@@ -24,7 +24,7 @@ export function requestOf(
   headers: Readonly<Record<string, string>> = {},
 ): ApiRequest {
   const request = {
-    ...{ method, params, query: new URLSearchParams() },
+    ...{ method, url: 'https://app.test/', params, query: new URLSearchParams() },
     headers: new Headers({ 'content-type': 'application/json', ...headers }),
     body: body === undefined ? null : new Blob([JSON.stringify(body)]).stream(),
   };

@@ -116,6 +116,8 @@ test('HTTP functions answer by their routes', async () => {
     assert.equal(got.status, 200);
     assert.equal(got.headers.etag, '"1"');
     assert.deepEqual(got.json(), { thing: 'a b', filter: 'x', ticks: 0 });
+    const twice = await host.invokeHttp('GET /api/things/a?filter=x&Filter=y+z');
+    assert.deepEqual(twice.json(), { thing: 'a', filter: 'x,y z', ticks: 0 });
     const put = await host.invokeHttp('PUT /api/things/c', { body: { on: true } });
     assert.equal(put.status, 201);
     assert.deepEqual(put.json(), { thing: 'c', filter: null, body: { on: true }, ticks: 0 });

@@ -64,11 +64,21 @@ export function httpRequest(
     url: url.href,
     method: (options.method ?? 'GET').toUpperCase(),
     headers,
-    query: Object.fromEntries(url.searchParams),
+    query: joinedQuery(url.searchParams),
     params,
     ...(bytes === undefined ? {} : { body: { bytes } }),
   };
   return { inputData: [{ name: route.bindingName, data: { http } }] };
+}
+
+/** The real host joins the values of a parameter that is repeated, in whatever case, under its first spelling. */
+function joinedQuery(given: URLSearchParams): Record<string, string> {
+  const query: Record<string, string> = {};
+  for (const [name, value] of given) {
+    const known = Object.keys(query).find((each) => each.toLowerCase() === name.toLowerCase());
+    query[known ?? name] = known === undefined ? value : `${query[known]},${value}`;
+  }
+  return query;
 }
 
 /** The worker's answer as a client sees it. */
