@@ -19,8 +19,7 @@ export function secretSources(settings: Settings, env: Env): SecretSources {
 }
 
 /** Which hosts connections may name. */
-export function hostRules({ denyPrivateNetworks, mailHostsAllowed }: Settings): HostRules {
-  const denyPrivate = denyPrivateNetworks;
+export function hostRules({ denyPrivateNetworks: denyPrivate, mailHostsAllowed }: Settings): HostRules {
   return mailHostsAllowed === undefined ? { denyPrivate } : { denyPrivate, allowed: mailHostsAllowed };
 }
 

@@ -2,7 +2,7 @@ import type { QueueClient } from '@azure/storage-queue';
 import { isStorableKey } from '../connection/columns.ts';
 import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { withMade } from '../storage/firstUse.ts';
-import { storageFailure } from '../storage/storageFailure.ts';
+import { failing } from '../storage/storageFailure.ts';
 import type { PutOrder } from './schedulePolls.ts';
 
 /** A backlog must never hold a connection much more than once: the next tick orders anew. */
@@ -12,21 +12,14 @@ const orderLifetimeSeconds = 60;
 export function ordersOn(queue: QueueClient): PutOrder {
   return async ({ customer, connection }) => {
     const text = Buffer.from(JSON.stringify({ customer, connection })).toString('base64');
-    try {
-      await withMade(queue, () => queue.sendMessage(text, { messageTimeToLive: orderLifetimeSeconds }));
-    } catch (error) {
-      throw storageFailure(error, 'putting an order on the queue email-polls');
-    }
+    const put = () => queue.sendMessage(text, { messageTimeToLive: orderLifetimeSeconds });
+    await withMade(queue, put).catch(failing('putting an order on the queue email-polls'));
   };
 }
 
 /** Makes the queue where it is missing. Rejects with a `Failure`. */
 export async function makeOrderQueue(queue: QueueClient): Promise<void> {
-  try {
-    await queue.createIfNotExists();
-  } catch (error) {
-    throw storageFailure(error, 'making the queue email-polls');
-  }
+  await queue.createIfNotExists().catch(failing('making the queue email-polls'));
 }
 
 /**

@@ -6,7 +6,7 @@ import {
 } from '@azure/storage-queue';
 import type { StorageSettings } from '../settings/account.ts';
 import { type GetCredential, serviceOf } from './access.ts';
-import { codeOf, storageFailure } from './storageFailure.ts';
+import { unlessMissing } from './storageFailure.ts';
 import { type CallLimits, policyOfTries, storageLimits } from './tries.ts';
 
 /** Makes a client for one storage queue. No request is sent. */
@@ -24,10 +24,6 @@ export async function openQueue(
 
 /** About how many messages lie there; none where the queue is missing. Rejects with a `Failure`. */
 export async function countMessages(queue: QueueClient): Promise<number> {
-  try {
-    return (await queue.getProperties()).approximateMessagesCount ?? 0;
-  } catch (error) {
-    if (codeOf(error) === 'QueueNotFound') return 0;
-    throw storageFailure(error, `reading the queue ${queue.name}`);
-  }
+  const properties = await queue.getProperties().catch(unlessMissing(`reading the queue ${queue.name}`));
+  return properties?.approximateMessagesCount ?? 0;
 }
