@@ -54,7 +54,8 @@ function sentenceOf(error: unknown, doing: string): string {
     return `${account} refused access (${answer}) while ${doing}. Check AzureWebJobsStorage and the roles of the app's identity.`;
   }
   if (status !== undefined) return `${account} answered ${answer} while ${doing}.`;
-  if (code === 'ETIMEDOUT') {
+  // Whoever aborts a call does so since its time is up.
+  if (['ETIMEDOUT', 'AbortError', 'ABORT_ERR'].includes(code)) {
     return `${account} did not answer in time while ${doing}. Check its health and the network; the app tries again by itself.`;
   }
   return `${account} could not be reached (${code}) while ${doing}. Check AzureWebJobsStorage and the network; the app tries again by itself.`;
