@@ -131,6 +131,15 @@ test('HTTP functions answer by their routes', async () => {
   });
 });
 
+test('what a function logs behind its end is dropped, and said to be', async () => {
+  await withHost({}, async (host) => {
+    await host.invokeHttp('GET /api/page?late');
+    await waitFor(() => host.logs.some(({ category }) => category === 'system'));
+    assert.match(host.logs.map(({ message }) => message).join('\n'), /^Warning: Unexpected call to 'log'/);
+    assert.deepEqual(userLogs(host.logs), []);
+  });
+});
+
 test('over real HTTP a function key is demanded where the function is not anonymous', async () => {
   await withHost({}, async (host) => {
     const server = await host.serveHttp({ functionKey: 'k' });
