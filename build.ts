@@ -47,10 +47,12 @@ const neededTogether: Readonly<Record<string, readonly string[]>> = {
   imap: ['shared/mailbox/imap/imapMailbox.ts'],
   queue: ['shared/destination/destinations.ts'],
 };
+/** As Node does with a file: what fails while it loads is loaded anew when it is next asked for. */
 const registry = `const chunks={},made={};
 module.exports=(name)=>{
-  if(made[name]===undefined)chunks[name]((made[name]={exports:{}}),made[name].exports);
-  return made[name].exports;
+  if(made[name]!==undefined)return made[name].exports;
+  const {exports}=made[name]={exports:{}};
+  try{chunks[name](made[name],exports);return made[name].exports}catch(error){delete made[name];throw error}
 };
 `;
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
 import { builtinModules } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
@@ -10,7 +11,8 @@ import { startAzurite } from '../testbed/azurite.ts';
 import { startHost } from '../testbed/host/host.ts';
 import { listening } from '../testbed/listening.ts';
 import { seedMaildir } from '../testbed/seed.ts';
-import { mainFile, queueName, schedules, startMailParts } from './testbed.ts';
+import { pollOrder } from '../testbed/storage.ts';
+import { hostOptions, mainFile, queueName, schedules, startMailParts } from './testbed.ts';
 
 const coldStart = join(import.meta.dirname, '..', 'bench', 'coldStart.cjs');
 const serviceBus = 'Endpoint=sb://localhost;SharedAccessKeyName=name;SharedAccessKey=key';
@@ -120,6 +122,62 @@ test('neither a tick nor the poll of a plain mail loads many files, or what it h
     assert.deepEqual(bodies, ['first', 'Grüße', '日本語']);
   } finally {
     await bed.stop();
+  }
+});
+
+/** In front of a file of the bundle: its first reading fails, as on a share that is away for a moment. */
+const failingOnce = `{const read=globalThis.filesRead??=new Set();
+  if(!read.has(__filename)){read.add(__filename);throw new Error("EIO: i/o error, read");}}`;
+
+test('a file of the bundle that can not be read once fails what needs it then, and nothing for good', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'bundle-'));
+  await cp(dirname(mainFile), folder, { recursive: true });
+  const files = (await readdir(folder)).filter((name) => /^(chunk|seldom|together(?!-start))-/.test(name));
+  for (const path of files.map((name) => join(folder, name))) {
+    await writeFile(path, failingOnce + (await readFile(path, 'utf8')));
+  }
+  const bed = await startMailParts({ users: ['anna', 'bert'] });
+  const host = await startHost({ ...hostOptions(bed), main: join(folder, 'main.cjs') });
+  /** Each try gets one file further. */
+  const works = async (name: string, isDone: () => Promise<boolean>) => {
+    for (const _ of files) if (await isDone()) return;
+    assert.fail(`${name} goes on to fail.`);
+  };
+  const isDone = (work: Promise<unknown>) =>
+    work.then(
+      () => true,
+      () => false,
+    );
+  try {
+    for (const timer of ['schedulePolls', 'retryDeliveries']) {
+      await works(timer, () => isDone(host.fireTimer(timer)));
+    }
+    for (const [name, protocol] of [
+      ['anna', 'IMAP'],
+      ['bert', 'POP3'],
+    ] as const) {
+      await bed.addMailbox(name, protocol, [Buffer.from('Subject: hello\r\n\r\nHello\r\n')]);
+      await works(`polling by ${protocol}`, async () => {
+        await bed.orders.sendMessage(pollOrder('acme', name));
+        await host.runQueueOnce();
+        return (await bed.state(name)).lastStatus === 'ok';
+      });
+    }
+    for (const path of [
+      'connections',
+      'connections/acme/anna',
+      'undelivered',
+      'mails',
+      'openapi.json',
+      'ui',
+    ]) {
+      await works(path, async () => (await host.invokeHttp(`GET /api/${path}`)).status === 200);
+    }
+    assert.equal(bed.broker.queue(queueName).messages.length, 2);
+  } finally {
+    await host.stop();
+    await bed.stop();
+    await rm(folder, { recursive: true });
   }
 });
 
