@@ -64,9 +64,9 @@ export function createStorage(access: StorageSettings) {
         import('../undelivered/storedParts.ts'),
         import('../undelivered/undeliveredStore.ts'),
       ]);
-      const [undelivered, payloads] = [container('email-undelivered'), container('email-payloads')];
-      const parts = new StoredParts(await undelivered, await payloads);
-      return new UndeliveredStore(await openTable('EmailUndelivered'), parts, () => new Date());
+      const containers = await Promise.all([container('email-undelivered'), container('email-payloads')]);
+      const table = await openTable('EmailUndelivered');
+      return new UndeliveredStore(table, new StoredParts(...containers), () => new Date());
     }),
   };
 }

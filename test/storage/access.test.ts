@@ -8,6 +8,7 @@ import {
   SASProtocol,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob';
+import { createStorage } from '../../shared/app/storage.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
 import { openTable } from '../../shared/storage/tables.ts';
@@ -35,6 +36,16 @@ async function useAll(connectionString: string, name: string): Promise<void> {
   await queue.createIfNotExists();
   await queue.sendMessage('m');
 }
+
+test('where two containers can not be opened at once, the caller hears of it, and the process goes on', async (t) => {
+  const unheard = t.mock.fn();
+  process.on('unhandledRejection', unheard);
+  const storage = createStorage({ kind: 'connectionString', connectionString: 'none' });
+  await assert.rejects(storage.undelivered(), /App setting AzureWebJobsStorage is not valid/);
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', unheard);
+  assert.equal(unheard.mock.callCount(), 0);
+});
 
 test('tables, blobs and queues are opened by a key, however the string is spelled', async () => {
   const spelled = azurite.connectionString
