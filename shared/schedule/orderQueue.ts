@@ -28,15 +28,14 @@ export async function makeOrderQueue(queue: QueueClient): Promise<void> {
  * anything else.
  */
 export function readOrder(order: unknown): ConnectionKey | undefined {
-  const read = typeof order === 'string' ? parse(order) : order;
+  const read =
+    typeof order === 'string'
+      ? (parseJson(order) ?? parseJson(Buffer.from(order, 'base64').toString()))
+      : order;
   if (typeof read !== 'object' || read === null) return undefined;
   const { customer, connection } = read as Record<string, unknown>;
   if (typeof customer !== 'string' || typeof connection !== 'string') return undefined;
   return isKey(customer) && isKey(connection) ? { customer, connection } : undefined;
-}
-
-function parse(text: string): unknown {
-  return parseJson(text) ?? parseJson(Buffer.from(text, 'base64').toString('utf8'));
 }
 
 function parseJson(text: string): unknown {
