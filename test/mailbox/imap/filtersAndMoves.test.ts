@@ -70,6 +70,7 @@ for (const [name, start] of servers) {
         });
         assert.deepEqual(await countMails(mailbox), { count: 1, seen: 0 });
         const there = await inMailProgram(mailbox, async (program) => {
+          assert.equal(program.capabilities.has('MOVE'), name !== 'Dovecot without MOVE');
           const all = await program.list();
           const made = all.find((one) => one.path.replaceAll(one.delimiter, '/').endsWith(folder));
           assert.ok(made, all.map(({ path }) => path).join());
