@@ -38,9 +38,9 @@ export async function listMails(wire: Pop3Wire, uidlPromised: boolean): Promise<
   const uidls = new Map<number, string>();
   const bearers = new Map<string, number>();
   const uidlReply = await readList(wire, 'UIDL', (id, uidl) => {
-    if (!isUidl(uidl) || bearers.size >= maxMails) return;
+    if (!isUidl(uidl) || uidls.has(id) || uidls.size >= maxMails) return;
     bearers.set(uidl, (bearers.get(uidl) ?? 0) + 1);
-    if (!uidls.has(id)) uidls.set(id, uidl);
+    uidls.set(id, uidl);
   });
   if (!listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
   // Some refuse it for want of mails.

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { createPop3Opener } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { fetchAll } from '../memory.ts';
 import { failureOf, sentenceIn } from '../outcomes.ts';
-import { fullCapabilities, type Script } from './scriptedServer.ts';
+import { fullCapabilities, multiLine, type Script } from './scriptedServer.ts';
 import {
   drained,
   kinds,
@@ -33,6 +33,8 @@ describe('POP3 keys', () => {
   it('are the UIDLs, for which no mail is retrieved', async () => {
     const uidls = ['a', 'b', '"c\\', '~'];
     assert.deepEqual(await keys({ uidls }), { keys: uidls, retrieved: 0 });
+    const UIDL = multiLine(uidls.flatMap((uidl, index) => [`${index + 1} ${uidl}`, `${index + 1} ${uidl}`]));
+    assert.deepEqual(await keys({ answer: { UIDL } }), { keys: uidls, retrieved: 0 }, 'each line twice');
   });
 
   for (const capa of [['PIPELINING', 'USER'], ['USER'], false] as const) {
