@@ -41,6 +41,9 @@ test('another section, or a structure, is no body; header fields are told apart'
     header: Buffer.from('abc'),
     body: mail,
   });
+  // A literal within the brackets would count as what they name.
+  const named = '* 1 FETCH (UID 1 BODY[HEADER.FIELDS ({4}\r\n)] {18}\r\n)\r\n';
+  assert.equal(parseFetchResponse(named, [Buffer.from('From'), mail]), undefined);
 });
 
 test('what is no whole FETCH response is none', () => {
