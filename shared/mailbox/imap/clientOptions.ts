@@ -9,11 +9,6 @@ import type { MailServerContact } from '../networkFailure.ts';
 export type LoginSecret = { readonly pass: string } | { readonly accessToken: string };
 
 const dayMs = 86_400_000;
-const mebibyte = 1024 * 1024;
-/** A SEARCH answer is one line: this holds about three million UIDs. */
-const maxLineBytes = 32 * mebibyte;
-/** A literal that the tap leaves to imapflow, which holds it uncounted: one in a response of a strange form. */
-const maxStrayLiteralBytes = 4 * mebibyte;
 
 /** `onPhase` hears how far the connection has come, `onLogged` the errors that imapflow only logs. */
 export function clientOptions(
@@ -40,9 +35,7 @@ export function clientOptions(
     connectionTimeout: dayMs,
     greetingTimeout: dayMs,
     socketTimeout: dayMs,
-    maxLineLength: maxLineBytes,
-    maxLiteralSize: maxStrayLiteralBytes,
-    maxResponseSize: maxLineBytes + mebibyte,
+    // Bytes are counted by `ResponseBudget`; small tokens take far more memory than they have on the wire.
     maxResponseTokens: 100_000,
   };
 }
