@@ -78,7 +78,7 @@ const known: readonly (readonly [codes: string, FailureReason, sentence: string]
     '{server} is unreachable ({code}). Check host, port and network.',
   ],
 ];
-const timeoutCodes = /^(ETIMEDOUT|ETIMEOUT|ERR_SOCKET_CONNECTION_TIMEOUT|(CONNECT|UPGRADE)_TIMEOUT)$/;
+const timeoutCodes = /^(ETIMEDOUT|ETIMEOUT|ERR_SOCKET_CONNECTION_TIMEOUT|UPGRADE_TIMEOUT)$/;
 
 /**
  * Why a mail server could not be reached or was lost, from the error of a socket, of TLS or of DNS; one that is not
@@ -178,8 +178,8 @@ export function codeOf(error: unknown): string {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return '';
   const isPlainAnswer = /wrong version number|packet length/i.test(error.message);
   if (error.code === 'EPROTO' && isPlainAnswer) return 'ERR_SSL_WRONG_VERSION_NUMBER';
-  // A code is a word; anything else is text from outside.
-  return /^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(error.code) ? error.code : '';
+  // A code is a word in capitals; anything else is text from outside, or imapflow's own for a lost connection.
+  return /^[A-Z][A-Z0-9_]{0,63}$/.test(error.code) ? error.code : '';
 }
 
 function certificateNames(error: unknown): string {

@@ -33,11 +33,6 @@ export interface Refusal {
   readonly text: string;
 }
 
-/** imapflow's codes for a connection that is no more; they tell nothing about why. */
-const goneCodes = new Set([
-  ...['NoConnection', 'EConnectionClosed', 'StateLogout', 'NoMailboxSelected'],
-  ...['ClosedAfterConnectText', 'ClosedAfterConnectTLS'],
-]);
 const protocolCodes = new Set([
   ...['LineTooLarge', 'LiteralTooLarge', 'ResponseTooLarge', 'TooManyTokens', 'TooManyResponses'],
   ...['UnexpectedTag', 'MissingTag', 'InvalidResponse', 'ResponseProcessingFailed'],
@@ -95,13 +90,11 @@ const adviceByCode: Readonly<Record<string, string>> = {
 };
 
 function adviceFor({ code = '', text }: Refusal, state: ConnectionState): string {
-  const inWords = adviceInWords(text, state);
-  if (inWords) return inWords;
   const check =
     state.authentication === 'password'
       ? ' Check username and password.'
       : ' Check username, the OAuth2 settings, and that the app may read this mailbox.';
-  return adviceByCode[code] ?? inWords ?? check;
+  return adviceByCode[code] ?? adviceInWords(text, state) ?? check;
 }
 
 /** The failure of a login that was not tried, since the server takes none of that kind. */
@@ -156,8 +149,7 @@ export function describeImapError(error: unknown, doing: string, state: Connecti
     }
   }
   if (state.byeReason !== undefined) return describeBye(state.byeReason, server, state, error);
-  const cause = state.socketError ?? (goneCodes.has(field(error, 'code') ?? '') ? undefined : error);
-  return describeNetworkFailure(cause, state);
+  return describeNetworkFailure(state.socketError ?? error, state);
 }
 
 function describeStartTlsError(error: unknown, server: string, state: ConnectionState): Failure | undefined {
@@ -176,7 +168,7 @@ function describeStartTlsError(error: unknown, server: string, state: Connection
 }
 
 function describeBye(reason: string, server: string, state: ConnectionState, cause: unknown): Failure {
-  const words = endless(quoteServerText(reason, state.secrets)) || 'BYE';
+  const words = endless(quoteServerText(reason, state.secrets));
   const early = `${server} ended the connection at its start: ${words}. It is tried again.`;
   if (state.phase !== 'session') return new Failure('busy', early, cause);
   return new Failure('connection-lost', `${server} ended the session: ${words}. It is tried again.`, cause);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
@@ -23,6 +24,9 @@ const refusals: Record<string, readonly ['login' | 'busy', RegExp]> = {
     'login',
     /was refused: Please run STARTTLS first\. Set useSsl or startTls/,
   ],
+  'NO [AUTHENTICATIONFAILED] Use an app password': ['login', /an app password \(AUTHENTICATIONFAILED\)\.$/],
+  'NO [ALERT] Account suspended': ['login', /was refused: Account suspended \(ALERT\)\.$/],
+  'NO [WEBALERT https://example.com/] Web login required': ['login', /Web login required \(WEBALERT\)\.$/],
   'NO [EXPIRED] That password is no longer valid': ['login', /\(EXPIRED\)\. Set a new password\.$/],
   'NO [CONTACTADMIN] Locked': ['login', /\(CONTACTADMIN\)\. Ask the server's administrator\.$/],
   'NO LOGIN failed.': ['login', /was refused: LOGIN failed\. Check username/],
@@ -180,6 +184,13 @@ test('OAuth2 refused twice is a login failure that shows no token; without the m
 test('a token that never comes ends with the connect deadline', async () => {
   const credential = { kind: 'oauth2' as const, getToken: () => new Promise<string>(() => {}) };
   await assertRefused({}, 'timeout', /within 80 ms/, { credential, timeouts: timeoutsOf(5_000, 80) });
+});
+
+test('a token that comes late leaves the login the rest of the time', async () => {
+  const getToken = () => delay(150, 'token');
+  const slow = { capabilities: 'IMAP4rev1 SASL-IR AUTH=XOAUTH2', lateMs: () => 60 };
+  const changes = { credential: { kind: 'oauth2', getToken }, timeouts: timeoutsOf(5_000, 200) } as const;
+  await assertRefused(slow, 'timeout', /did not finish the login within 200 ms/, changes);
 });
 
 test('a folder that is refused is named; one under a namespace prefix is found', async () => {
