@@ -4,6 +4,7 @@ import type { ImapFlowOptions, ImapTransport } from 'imapflow';
 import { lookUpAs, tlsOptions } from '../connecting.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import type { MailServerContact } from '../networkFailure.ts';
+import { memberOf } from './imapflowInside.ts';
 
 /** What goes to the server: the password, or this attempt's access token. */
 export type LoginSecret = { readonly pass: string } | { readonly accessToken: string };
@@ -30,9 +31,7 @@ export function clientOptions(
     disableAutoIdle: true,
     disableCompression: true,
     disableAutoEnable: true,
-    disableIMAP4rev2: true,
     // The deadlines are ours; imapflow's own would end a session whose mails take long to deliver.
-    connectionTimeout: dayMs,
     greetingTimeout: dayMs,
     socketTimeout: dayMs,
     // Bytes are counted by `ResponseBudget`; small tokens take far more memory than they have on the wire.
@@ -42,9 +41,7 @@ export function clientOptions(
 
 /** Writes nothing anywhere: it picks out the errors, and keeps imapflow from making up log lines. */
 function refusalLogger(onLogged: (error: unknown) => void) {
-  const pick = (entry: unknown): void => {
-    if (typeof entry === 'object' && entry !== null && 'err' in entry) onLogged(entry.err);
-  };
+  const pick = (entry: unknown): void => onLogged(memberOf(entry, 'err'));
   const drop = (): void => {};
   return { isLevelEnabled: () => false, trace: drop, debug: drop, info: drop, warn: pick, error: pick };
 }
@@ -70,10 +67,7 @@ function createTransport(
     },
     upgrade: (socket, _options, onSecure) => {
       onPhase('tls');
-      return tls.connect({ ...security, socket }, () => {
-        onPhase('login');
-        onSecure();
-      });
+      return tls.connect({ ...security, socket }, onSecure);
     },
   };
 }

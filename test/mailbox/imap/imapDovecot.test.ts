@@ -49,6 +49,11 @@ for (const security of ['plain', 'starttls', 'tls'] as const) {
   });
 }
 
+test('a certificate that nothing vouches for ends the upgrade by STARTTLS, and is told so', async () => {
+  const options = optionsOn(server, await newUser([], server), { security: 'starttls' });
+  await assertNotOpened(options, 'tls', /^The TLS certificate of .* is not trusted .* in caCertificate\.$/);
+});
+
 test('listing, measuring and fetching mark nothing', async () => {
   const user = await newUser(smallMails(3), server);
   await withSession(optionsOn(server, user), async (session) => {

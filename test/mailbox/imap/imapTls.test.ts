@@ -80,6 +80,8 @@ test('what the system trusts stays trusted beside caCertificate', async (t) => {
 
 test('a plain port spoken to with TLS, and a TLS port spoken to without, say what to change', async () => {
   await assertRefused({}, 'tls', /does not speak TLS/, { security: 'tls' });
+  const silent = { security: 'tls', timeouts: timeoutsOf(100) } as const;
+  await assertRefused({ greeting: false }, 'timeout', /did not complete the TLS handshake within/, silent);
   await withTlsServer({}, async (port) => {
     const options = optionsFor(port, { timeouts: timeoutsOf(100) });
     await assertNotOpened(options, 'timeout', /set useSsl to true/);
@@ -102,6 +104,7 @@ const noUpgrade: Record<string, readonly [Answer, FailureReason, RegExp]> = {
   ],
   refused: ['TAG NO not now\r\n', 'tls', /did not start TLS/],
   stalled: ['', 'timeout', /within 400 ms/],
+  'answered by a BYE': ['* BYE too many sessions\r\n', 'busy', /at its start: too many sessions\./],
   'answered, and TLS is not begun': ['TAG OK go\r\n', 'timeout', /TLS handshake/],
 };
 const starttls = { security: 'starttls', timeouts: timeoutsOf(400) } as const;

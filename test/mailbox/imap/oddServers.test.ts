@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import {
   assertFails,
@@ -309,6 +310,20 @@ for (const [greeting, sentence] of [
     assert.ok(performance.now() - startedAt < 2_000);
   });
 }
+
+test('what goes on within a session as another protocol would greet is no other protocol', async () => {
+  const search: Answer = async (_command, wire) => {
+    wire.send('* SEARCH 219 ');
+    for (let turn = 0; turn < 5; turn += 1) await setImmediate();
+    return '220 421\r\nTAG OK done\r\n';
+  };
+  await onServer({ answers: { 'UID SEARCH': search } }, async (session) => {
+    assert.deepEqual(
+      (await session.list(9)).map(({ id }) => id),
+      [219, 220, 421],
+    );
+  });
+});
 
 test('a folder that takes long to open, or to search, has a time of its own', async () => {
   const slow = (names: readonly string[]): Script => ({

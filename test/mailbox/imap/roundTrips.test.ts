@@ -5,7 +5,7 @@ import { type Dovecot, startDovecot } from '../../testbed/dovecot.ts';
 import { listening } from '../../testbed/listening.ts';
 import { seedMaildir } from '../../testbed/seed.ts';
 import { drain } from './drain.ts';
-import { optionsFor, smallMails } from './scriptedImapServer.ts';
+import { optionsFor, smallMails, withServer } from './scriptedImapServer.ts';
 
 const user = { user: 'anna', password: 'pass-7391-word' };
 let server: Dovecot;
@@ -52,3 +52,14 @@ for (const [name, mostTrips, count, changes] of cases) {
     assert.ok(trips <= mostTrips, `${trips} round trips`);
   });
 }
+
+test('a server is asked for what a poll needs and for nothing more, whatever it can', async () => {
+  const extensions =
+    'IMAP4rev2 SASL-IR ID NAMESPACE ENABLE CONDSTORE QRESYNC UTF8=ACCEPT COMPRESS=DEFLATE IDLE LIST-EXTENDED';
+  const capabilities = `IMAP4rev1 UIDPLUS AUTH=PLAIN ${extensions}`;
+  await withServer({ capabilities }, async ({ port, commands }) => {
+    assert.equal((await drain(optionsFor(port))).length, 2);
+    const poll = ['LOGIN', 'SELECT', 'UID SEARCH', 'UID FETCH', 'UID FETCH', 'UID STORE'];
+    assert.deepEqual(commands.map(({ name }) => name).slice(0, poll.length), poll);
+  });
+});
