@@ -149,28 +149,26 @@ export class ImapConnection {
   /** What some servers want first, an ID or a folder's namespace prefix, is found out when they refuse. */
   async #select(folder: string): Promise<MailboxObject> {
     let opened = await this.#trySelect(folder);
-    const again = 'status' in opened && (await this.#mendSelect(folder, opened));
+    const again = 'status' in opened && (await this.#mendSelect(opened));
     if (again) opened = await this.#trySelect(folder);
     if ('status' in opened) throw describeFolderRefusal(opened, folder, this.state);
     return opened;
   }
 
-  async #mendSelect(folder: string, { text }: Refusal): Promise<boolean> {
+  async #mendSelect({ text }: Refusal): Promise<boolean> {
     if (/unsafe login|\bID\b command/i.test(text)) {
       await this.deferred.identify();
       return true;
     }
-    if (folder.toUpperCase() === 'INBOX') return false;
     // With the namespace known, imapflow itself puts the prefix before the name.
     const { prefix } = await this.deferred.namespace();
-    return prefix !== '' && !folder.startsWith(prefix);
+    return prefix !== '';
   }
 
   /** A folder's name with the prefix and the separator that this server has; people write `/` between the levels. */
   async serversName(folder: string): Promise<string> {
     const { prefix, separator } = await this.deferred.namespace();
-    const levels =
-      separator === '' || folder.includes(separator) ? folder : folder.replaceAll('/', separator);
+    const levels = separator === '' ? folder : folder.replaceAll('/', separator);
     return levels.startsWith(prefix) ? levels : `${prefix}${levels}`;
   }
 

@@ -209,6 +209,25 @@ test('a connection that was made anew for nothing is not left open', async () =>
   });
 });
 
+test('a connection that is made anew while the session is closed is not left open', async () => {
+  const { answers, ...script } = faultAt('FETCH', (wire) => wire.end());
+  const closed = Promise.withResolvers<void>();
+  const SELECT: Answer = async ({ earlier }) => {
+    if (earlier > 0) await closed.promise;
+    return undefined;
+  };
+  await withServer({ ...script, answers: { ...answers, SELECT } }, async ({ port, commands }) => {
+    const count = (command: string) => commands.filter(({ name }) => name === command).length;
+    const session = await openImapMailbox(optionsFor(port));
+    const fetching = failureOf(fetchAll(session, await listAndMeasure(session)));
+    await until('it connects anew', () => count('SELECT') === 2, 5_000);
+    await session.close();
+    closed.resolve();
+    await fetching;
+    await until('that connection is ended', () => count('LOGOUT') === 1, 5_000);
+  });
+});
+
 test('a connection on which the folder turns out not to be polled as configured is ended', async () => {
   const SELECT = '* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK [READ-ONLY] selected\r\n';
   await withServer({ answers: { SELECT } }, async ({ port, commands }) => {

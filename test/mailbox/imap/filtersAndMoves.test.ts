@@ -177,6 +177,26 @@ describe('mails that can not be moved', () => {
     );
   });
 
+  it('are moved to a folder that is named as the server has its folders, with its prefix and separator', async () => {
+    for (const [folder, made] of [
+      ['Done', 'INBOX.Done'],
+      ['INBOX.Done', 'INBOX.Done'],
+      ['Done/2026', 'INBOX.Done.2026'],
+    ] as const) {
+      const answers: Record<string, Answer> = {
+        NAMESPACE: '* NAMESPACE (("INBOX." ".")) NIL NIL\r\nTAG OK done\r\n',
+        'UID MOVE': ({ earlier }) => (earlier > 0 ? undefined : 'TAG NO [TRYCREATE] No such mailbox\r\n'),
+      };
+      await withServer({ capabilities: 'IMAP4rev1 MOVE NAMESPACE', answers }, async ({ port, commands }) => {
+        await drain(optionsFor(port, { moveToFolder: folder }));
+        const named = commands.flatMap(({ name, args }) =>
+          /CREATE|MOVE/.test(name) ? [`${name} ${args}`] : [],
+        );
+        assert.deepEqual(named.slice(-2), [`CREATE ${made}`, `UID MOVE 1:2 ${made}`]);
+      });
+    }
+  });
+
   it('that were copied and flagged are only expunged, not copied again', async () => {
     const search: Answer = ({ args }) => `* SEARCH ${args.includes('SEEN') ? '1 2' : '2'}\r\nTAG OK done\r\n`;
     await withServer({ answers: { 'UID SEARCH': search } }, async ({ port, commands }) => {
