@@ -16,13 +16,8 @@ export async function readCapabilities(wire: Pop3Wire, deadline: Deadline): Prom
   const reply = await ask(wire, 'CAPA', deadline);
   if (!reply.ok) return found;
   await readLines(wire, deadline, { maxLines: maxCapabilityLines, command: 'CAPA' }, (line) => {
-    const [name = '', ...values] = line
-      .trim()
-      .toUpperCase()
-      .split(/[ \t]+/);
-    const known = found.get(name);
-    if (known === undefined) found.set(name, values);
-    else known.push(...values);
+    const [name = '', ...values] = line.toUpperCase().split(/[ \t]+/);
+    if (!found.has(name)) found.set(name, values);
   });
   return found;
 }
@@ -99,9 +94,7 @@ async function authenticate(
   const answer = await wire.line(deadline);
   if (isChallenge(answer)) {
     wire.write(`${acknowledgement}\r\n`);
-    const refused = await readReply(wire, deadline).catch(closedForRefusal);
-    if (refused.ok) throw wire.fail(notPop3(wire, answer));
-    return refused;
+    return await readReply(wire, deadline).catch(closedForRefusal);
   }
   const reply = parseReply(answer);
   if (reply === undefined) throw wire.fail(notPop3(wire, answer));

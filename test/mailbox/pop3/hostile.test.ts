@@ -19,7 +19,7 @@ describe('POP3 server with hostile answers', () => {
     ],
     '220 mail.example.com ESMTP\r\n': ['protocol', /That is SMTP: check host and port\.$/],
     'HTTP/1.1 400 Bad Request\r\n\r\n': ['protocol', /which is not POP3/],
-    '+OKAY\r\n': ['protocol', /which is not POP3/],
+    '+OKAY\r\n': ['protocol', /answered "\+OKAY", which is not POP3\. Check host and port\.$/],
     [`+OK ${'x'.repeat(100_000)}`]: ['protocol', /sent a line of more than 8192 bytes, which is not POP3/],
     '\0\0\0\r\n': ['protocol', /which is not POP3/],
     '+OK\r\n+OK\r\n': ['protocol', /sent what nobody asked for: "\+OK"/],

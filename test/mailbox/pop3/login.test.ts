@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
+import { until } from '../../reliability/mails.ts';
 import { assertFails, failureOf, timeoutsOf } from '../outcomes.ts';
-import type { Script } from './scriptedServer.ts';
+import { fullCapabilities, multiLine, type Script } from './scriptedServer.ts';
 import { drained, password, pop3Options, withServer, withSession } from './sessions.ts';
 
 describe('POP3 login with a password', () => {
@@ -35,6 +37,10 @@ describe('POP3 login with a password', () => {
       'busy',
       'met too many connections: [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10). Close other clients of this mailbox, or poll it less often.',
     ],
+    '-ERR [AUTH] Account locked by the administrator': [
+      'login',
+      'was refused: [AUTH] Account locked by the administrator. Check username and password.',
+    ],
     '-ERR account locked after failed logins': [
       'login',
       'was refused: account locked after failed logins. Check username and password.',
@@ -46,11 +52,26 @@ describe('POP3 login with a password', () => {
   };
   for (const [reply, [reason, sentence]] of Object.entries(cases)) {
     it(`says what to do about "${reply}"`, () =>
-      withServer({ answer: { PASS: `${reply}\r\n` } }, async ({ port }) => {
-        const failure = await failureOf(openPop3Mailbox(pop3Options(port)), reason);
-        assert.equal(failure.message, `POP3 login to 127.0.0.1:${port} as x ${sentence}`);
-      }));
+      withServer(
+        { capa: [...fullCapabilities, 'STLS'], answer: { PASS: `${reply}\r\n` } },
+        async ({ port }) => {
+          const failure = await failureOf(openPop3Mailbox(pop3Options(port)), reason);
+          assert.equal(failure.message, `POP3 login to 127.0.0.1:${port} as x ${sentence}`);
+        },
+      ));
   }
+
+  it('leaves no connection open on which it was refused', () =>
+    withServer({ answer: { PASS: '-ERR no\r\n' } }, async ({ port }) => {
+      await failureOf(openPop3Mailbox(pop3Options(port)), 'login');
+      const isOver = () => !process.getActiveResourcesInfo().includes('TCPSocketWrap');
+      await until('it is ended', isOver, 5_000);
+    }));
+
+  it('takes nothing that came before it for an answer to it', async () => {
+    const CAPA = `${multiLine(['USER', 'UIDL'])}+OK\r\n`;
+    await assertFails(drained({ answer: { CAPA } }), 'protocol', /sent what nobody asked for: "\+OK"/);
+  });
 
   it('keeps the secret and unprintable text out of what it quotes', async () => {
     const answer = { PASS: `-ERR bad\x1b[31m ${password}! \x07${'y'.repeat(500)}\r\n` };
@@ -84,7 +105,7 @@ describe('POP3 login with a password', () => {
 
   it('uses AUTH PLAIN where the server has no USER', () => {
     const response = Buffer.from(`\0x\0${password}`).toString('base64');
-    const answer = { 'AUTH PLAIN': '+ \r\n', [response]: '+OK\r\n' };
+    const answer = { 'AUTH PLAIN': '+\r\n', [response]: '+OK\r\n' };
     return withSession({ capa: ['UIDL', 'SASL PLAIN'], answer }, async (_, { commands }) => {
       assert.deepEqual(commands, ['CAPA', 'AUTH PLAIN', response]);
     });
@@ -124,7 +145,7 @@ describe('POP3 login with an OAuth2 token', () => {
     mechanism = 'XOAUTH2',
     acknowledged: Readonly<Record<string, string>> = {},
   ): Script => ({
-    capa: [`SASL PLAIN ${mechanism}`],
+    capa: [`SASL PLAIN ${mechanism}${mechanism === 'XOAUTH2' ? ' OAUTHBEARER' : ''}`],
     answer: (line) => {
       if (line === `AUTH ${mechanism}`) return '+ \r\n';
       return line.length > 20 ? reply(decoded(line)) : acknowledged[line];
@@ -213,8 +234,16 @@ describe('POP3 login with an OAuth2 token', () => {
 
   it('is no login when the server says +OK before it has seen the token', () =>
     withServer({ capa: ['SASL XOAUTH2'], answer: { AUTH: '+OK\r\n' } }, async ({ port, commands }) => {
-      await failureOf(openPop3Mailbox(pop3Options(port, oauth2(['token-1']))), 'protocol');
+      const opening = openPop3Mailbox(pop3Options(port, oauth2(['token-1'])));
+      await assertFails(opening, 'protocol', /answered "\+OK", which is not POP3\. Check host and port\.$/);
       assert.equal(commands.length, 2);
+    }));
+
+  it('is given the time that the token has left of it', () =>
+    withServer({ ...asking(() => '+OK\r\n'), delivery: { delayMs: 30 } }, async ({ port }) => {
+      const credential = { kind: 'oauth2', getToken: () => delay(150, 'token-1') } as const;
+      const opening = openPop3Mailbox(pop3Options(port, { credential, timeouts: timeoutsOf(5_000, 200) }));
+      await failureOf(opening, 'timeout');
     }));
 
   it('ends in time when no token comes', async () => {

@@ -36,6 +36,16 @@ describe('POP3 security', () => {
       assert.deepEqual(commands.slice(0, 4), ['STLS', 'CAPA', 'USER x', `PASS ${password}`]);
     }));
 
+  it('tells what fails behind STLS from the handshake', () =>
+    withServer({ stls: good, answer: { PASS: 'fin' } }, async ({ port }) => {
+      const options = pop3Options(port, { security: 'starttls', caCertificate: good.caCertificate });
+      await assertFails(
+        openPop3Mailbox(options),
+        'connection-lost',
+        /closed the connection during the login/,
+      );
+    }));
+
   it('sends no credentials when STLS is refused', async () => {
     assert.match(
       await refusal({}, { security: 'starttls' }),
