@@ -2,7 +2,6 @@ import { toFailure } from '../../failure/failure.ts';
 import { addressMs, refuseUnsafe, tlsOptions } from '../connecting.ts';
 import { logInWithFreshToken } from '../freshToken.ts';
 import type { MailboxOptions, MailboxSession, OpenMailbox } from '../mailbox.ts';
-import { describeNetworkFailure } from '../networkFailure.ts';
 import { type Distrust, Pop3Distrusts } from './distrust.ts';
 import {
   logInWithPassword,
@@ -106,10 +105,7 @@ async function reach(
 ): Promise<Pop3Wire> {
   const { host, port, security, timeouts, signal } = options;
   const contact = { protocol: 'POP3', host, port, security } as const;
-  const socket = openSocket(address, port, (error) =>
-    describeNetworkFailure(error, { ...contact, phase: 'connect' }),
-  );
-  const wire = new Pop3Wire(socket, contact, timeouts);
+  const wire = new Pop3Wire(openSocket(address, port), contact, timeouts);
   wire.endWith(signal);
   const isLast = others.length === 0;
   const ownDeadline = isLast ? deadline : new Deadline(Math.min(addressMs, deadline.waitMs));
