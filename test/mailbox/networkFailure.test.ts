@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure, type FailureReason } from '../../shared/failure/failure.ts';
 import {
+  adviceInWords,
   describeNetworkFailure,
   describeTimeout,
   type MailServerContact,
@@ -50,6 +51,17 @@ describe('network failure', () => {
     });
   }
 
+  for (const code of ['EPROTO', 'ERR_SSL_NO_SHARED_CIPHER', 'ERR_TLS_HANDSHAKE_TIMEOUT']) {
+    it(`by ${code} names the handshake`, () => {
+      const { reason, message } = describeNetworkFailure(coded(code), contact);
+      assert.equal(reason, 'tls');
+      assert.equal(
+        message,
+        `The TLS handshake with IMAP server mail.example.com:993 failed (${code}). Check port, useSsl and startTls.`,
+      );
+    });
+  }
+
   for (const code of [
     'DEPTH_ZERO_SELF_SIGNED_CERT',
     'SELF_SIGNED_CERT_IN_CHAIN',
@@ -89,6 +101,13 @@ describe('network failure', () => {
       describeTimeout(plain, 30_000).message,
       /no greeting within 30 s\. If this is its SSL port, set useSsl to true/,
     );
+    assert.doesNotMatch(describeTimeout({ ...plain, security: 'tls' }).message, /useSsl/);
+  });
+
+  it('points at useSsl where a server asks for encryption, unless there is some', () => {
+    const words = 'Please log in by a secure connection';
+    assert.match(adviceInWords(words, { security: 'plain' }) ?? '', /Set useSsl or startTls/);
+    assert.equal(adviceInWords(words, { security: 'tls' }), undefined);
   });
 
   it('puts an IPv6 address in brackets, so that its port can be told from it', () => {

@@ -66,11 +66,11 @@ test('addresses that were checked before are tried in turn as well: one that lea
   assert.equal(answer.kind, 'answer');
 
   // However many there are, the time to connect is that of them all.
-  const tooMany = { ...checked, addresses: [nowhere, nowhere, '127.0.0.1'], timeouts: timeoutsOf(200) };
+  const tooMany = { ...checked, addresses: [nowhere, nowhere, '127.0.0.1'], timeouts: timeoutsOf(1_000) };
   const triedAt = performance.now();
   await assert.rejects(openPop3Mailbox(pop3Options(pop3.port, tooMany)), {
     reason: 'timeout',
-    message: /within 200 ms/,
+    message: /within 1 s/,
   });
-  assert.ok(performance.now() - triedAt < addressMs);
+  assert.ok(performance.now() - triedAt < 2_500);
 });

@@ -58,7 +58,7 @@ export function deferCommands(client: ImapFlow, onCapability: () => void) {
     },
     /** ID (RFC 2971), which a few servers demand before SELECT. */
     identify: async (): Promise<void> => {
-      if (client.capabilities.has('ID')) await call('ID', client.clientInfo);
+      await call('ID', client.clientInfo);
     },
     /** NAMESPACE (RFC 2342): prefix and separator of the user's own folders, empty when there is none. */
     namespace: async (): Promise<{ readonly prefix: string; readonly separator: string }> => {

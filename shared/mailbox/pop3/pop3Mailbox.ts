@@ -114,8 +114,7 @@ async function reach(
     await wire.connected(ownDeadline);
     return wire;
   } catch (error) {
-    const failure = wire.fail(toFailure(error, 'connecting to a POP3 server'));
-    if (isLast || signal?.aborted) throw failure;
+    if (isLast || signal?.aborted) throw error;
   } finally {
     if (!isLast) deadline.spend(performance.now() - startedAt);
   }

@@ -4,7 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
-import { assertNotOpened, assertRefused, drain, drained, failureOf, withSession } from './drain.ts';
+import {
+  assertFails,
+  assertNotOpened,
+  assertRefused,
+  drain,
+  drained,
+  failureOf,
+  withSession,
+} from './drain.ts';
 import { type Answer, optionsFor, type Script, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 const refusals: Record<string, readonly ['login' | 'busy', RegExp]> = {
@@ -181,9 +189,14 @@ test('OAuth2 refused twice is a login failure that shows no token; without the m
   await assertRefused(script, 'login', /neither XOAUTH2 nor OAUTHBEARER/, { credential });
 });
 
-test('a token that never comes ends with the connect deadline', async () => {
+test('a token that never comes ends with the connect deadline, and with the run', async () => {
   const credential = { kind: 'oauth2' as const, getToken: () => new Promise<string>(() => {}) };
-  await assertRefused({}, 'timeout', /within 80 ms/, { credential, timeouts: timeoutsOf(5_000, 80) });
+  const sentence = /^No OAuth2 token came in time\. .* within 80 ms/;
+  await assertRefused({}, 'timeout', sentence, { credential, timeouts: timeoutsOf(5_000, 80) });
+  const ending = new AbortController();
+  const opening = openImapMailbox(optionsFor(1, { credential, signal: ending.signal }));
+  ending.abort();
+  await assertFails(opening, 'timeout', /^The run had to end/);
 });
 
 test('a token that comes late leaves the login the rest of the time', async () => {
