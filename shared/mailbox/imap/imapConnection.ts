@@ -238,7 +238,6 @@ export class ImapConnection {
 
   /** LOGOUT is sent and its answer is awaited by nobody: what was settled is settled. */
   logout(): void {
-    if (this.client.isClosed) return;
     const mostMs = Math.min(logoutMs, this.#options.timeouts.commandMs);
     withDeadline(this.client.logout(), mostMs, () => new Error('Late.'))
       .catch(() => {})
