@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as tls from 'node:tls';
 import { tlsOptions } from '../../shared/mailbox/connecting.ts';
+import { defaultTimeouts } from '../../shared/mailbox/mailbox.ts';
 import { testCertificate } from '../testbed/certificates.ts';
 
 describe('trusted roots', () => {
@@ -29,4 +32,13 @@ describe('trusted roots', () => {
       });
     }
   });
+});
+
+it('a mail server has the time that the documents name, and its silence ends a run within 150 s', () => {
+  const { connectMs, openMs, commandMs } = defaultTimeouts;
+  const documents = readFileSync(join(import.meta.dirname, '../../docs/reliability.md'), 'utf8');
+  const [connect, open, command] = [connectMs, openMs, commandMs].map((ms) => `${ms / 1000} s`);
+  const named = `connecting and logging in to the mail server ${connect} in all; opening the mailbox, and listing it, ${open} each; each other command, and each silence in a mail, ${command};`;
+  assert.ok(documents.includes(named), named);
+  assert.ok(connectMs + openMs <= 150_000);
 });
