@@ -84,10 +84,10 @@ export class Folder {
     return this.run(doing, (connection) => connection.search(query, doing), this.openMs);
   }
 
-  /** Settles as `work` does, or rejects when the connection has failed or `timeoutMs` are over. Takes no turn. */
+  /** Settles as `work` does, as it does when the connection fails, or rejects when `timeoutMs` are over. Takes no turn. */
   async inTime<T>(work: Promise<T>, timeoutMs: number = this.commandMs): Promise<T> {
     const late = () => describeTimeout(this.connection.state, timeoutMs);
-    return await withDeadline(this.connection.orFailure(work), timeoutMs, late);
+    return await withDeadline(work, timeoutMs, late);
   }
 
   /** Which of these mails, about which the server has said nothing, are candidates all the same. Takes no turn. */

@@ -52,7 +52,6 @@ export class ImapConnection {
   #fetching: FetchCommand | undefined;
   readonly #budget = new ResponseBudget();
   #isGreeted = false;
-  readonly #failing = Promise.withResolvers<never>();
 
   constructor(options: MailboxOptions, secret: LoginSecret) {
     this.#options = options;
@@ -64,7 +63,6 @@ export class ImapConnection {
       this.#lastRefusal = refusalOf(error) ?? this.#lastRefusal;
     };
     this.client = new ImapFlow(clientOptions(options, secret, onPhase, onLogged));
-    this.#failing.promise.catch(() => {});
     // Without a listener, for good, a lost connection would end the process.
     this.client.on('error', (error: Error) => {
       this.#socketError ??= error;
@@ -99,8 +97,7 @@ export class ImapConnection {
     try {
       const login = unlessAborted(this.#login(), signal, () => describeAbort(signal, this.state));
       await withDeadline(login, timeoutMs, () => describeTimeout(this.state, timeouts.connectMs));
-      const select = this.orFailure(this.#select(folder));
-      const mailbox = await withDeadline(select, timeouts.openMs, () =>
+      const mailbox = await withDeadline(this.#select(folder), timeouts.openMs, () =>
         describeSlowOpen(folder, this.state, timeouts.openMs),
       );
       this.#phase = 'session';
@@ -219,15 +216,9 @@ export class ImapConnection {
   fail(error: unknown, doing: string): Failure {
     const failure = this.failure ?? describeImapError(error, doing, this.state);
     this.failure = failure;
-    this.#failing.reject(failure);
     this.#fetching?.fail(failure);
     this.close();
     return failure;
-  }
-
-  /** Settles as `work` does, or rejects once the connection has failed: imapflow may leave a command unsettled then. */
-  orFailure<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#failing.promise]);
   }
 
   /** Ends the connection at once. */
