@@ -32,7 +32,6 @@ export async function listMails(wire: Pop3Wire, uidlPromised: boolean): Promise<
     const sizeBytes = Number(/^\d{1,15}(?=$|[ \t])/.exec(value)?.[0] ?? 0);
     if (!sizes.has(id) && sizes.size < maxMails) sizes.set(id, sizeBytes);
   });
-  if (!pipelining && !listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
   if (!pipelining) wire.write('UIDL\r\n');
 
   const uidls = new Map<number, string>();

@@ -67,6 +67,13 @@ describe('dot-decoding of a multi-line reply', () => {
     assert.equal(decode([Buffer.from('.a\r\n.\r\n')]).content, 'a\r\n');
   });
 
+  it('holds back no more than a few blanks that may end a reply', () => {
+    const pieces: Buffer[] = [];
+    const blanks = ' '.repeat(1_000);
+    assert.equal(new DotDecoder(true).decode(Buffer.from(`a\n.${blanks}`), pieces), -1);
+    assert.equal(Buffer.concat(pieces).toString(), `a\n${blanks}`);
+  });
+
   it('gives the same bytes over any cut when it is lenient', () => {
     const reply = Buffer.from('a\n..b\r\n.c\n. d\n.\t\r\nrest');
     fc.assert(

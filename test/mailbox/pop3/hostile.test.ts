@@ -89,6 +89,11 @@ describe('POP3 server with hostile answers', () => {
     }
   });
 
+  it('takes nothing for a list that came before it was asked for', () =>
+    withSession({ answer: { PASS: `+OK\r\n${multiLine(['1 5'])}` } }, async (session) => {
+      await assertFails(session.list(9), 'protocol', /sent what nobody asked for/);
+    }));
+
   it('takes nothing for a mail that came before it was asked for', async () => {
     const UIDL = `${multiLine(['1 a', '2 b', '3 c'])}+OK\r\nof nobody\r\n.\r\n`;
     for (const capa of [fullCapabilities, ['UIDL', 'USER']]) {

@@ -123,8 +123,8 @@ describe('POP3 keys', () => {
       assert.equal(server.deleted(), 0);
     }));
 
-  it('are those of the oldest mails when the list is limited', () =>
-    withSession({ mails }, async (session) => {
+  it('are those of the oldest mails when the list is limited, in whatever order they are listed', () =>
+    withSession({ mails, answer: { LIST: multiLine(['4 6', '2 9', '1 6', '3 6']) } }, async (session) => {
       const listed = await session.list(2);
       assert.deepEqual([listed.map(({ key }) => key), session.hasMore], [['uid-1', 'uid-2'], true]);
       assert.deepEqual(await session.list(2), [], 'a session gives one page');

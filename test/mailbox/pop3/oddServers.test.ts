@@ -267,4 +267,12 @@ describe('the hash of a mail without UIDL', () => {
     assert.notEqual(hashOf('x'.repeat(3_000_000), 65_536), hashOf('y'));
     assert.match(hashOf(''), /^[0-9a-f]{64}$/);
   });
+
+  it('holds no more of a line without end than a header may have', () => {
+    const hash = new ContentHash();
+    const piece = Buffer.alloc(1024 * 1024, 'x');
+    const beforeBytes = process.memoryUsage().arrayBuffers;
+    for (let count = 0; count < 64; count += 1) hash.update(piece);
+    assert.ok(process.memoryUsage().arrayBuffers - beforeBytes < 16 * piece.length);
+  });
 });

@@ -101,7 +101,10 @@ describe('POP3 session', () => {
         assert.ok(answer.kind === 'mail');
         if (answer.mail.id % 3 === 0) for await (const _ of await answer.open()) break;
         if (answer.mail.id % 3 === 1) await bytesOf(await answer.open());
+        const begun = (await answer.open())[Symbol.asyncIterator]();
+        await begun.next();
         assert.deepEqual(await bytesOf(await answer.open()), mails[answer.mail.id - 1]);
+        await failureOf(bytesOf({ [Symbol.asyncIterator]: () => begun }), 'internal');
         if (last !== undefined) await failureOf(last.open(), 'internal');
         last = answer;
       }
@@ -182,6 +185,19 @@ describe('POP3 session', () => {
       assert.equal(await session.close(), true);
       assert.equal(server.deleted(), 4);
     }));
+
+  it('says so when a mail cannot be deleted, and not be listed', () => {
+    let lists = 0;
+    const LIST = () => {
+      lists += 1;
+      return lists > 1 ? '-ERR not now\r\n' : undefined;
+    };
+    const answer = (line: string) =>
+      line === 'DELE 2' ? '-ERR no\r\n' : line === 'LIST' ? LIST() : undefined;
+    return withSession({ answer }, async (session) => {
+      await assertFails(session.settle(await measured(session)), 'protocol', /refused LIST: not now\./);
+    });
+  });
 
   it('pipelines deletes, and sends each once', () =>
     withSession({ mails }, async (session, server) => {

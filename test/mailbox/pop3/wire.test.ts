@@ -45,6 +45,15 @@ describe('POP3 wire', () => {
     await assert.rejects(connecting);
   });
 
+  it('is given more time for a reply by all that came of it', async (t) => {
+    const { wire } = await wireTo(t, (connection) => connection.end(`${'x\r\n'.repeat(100_000)}.\r\n`));
+    const deadline = new Deadline(10_000);
+    const body = new Pop3Body(wire, deadline, sentBytes, () => new Failure('protocol', 'Too long.'));
+    await body.discard();
+    deadline.spend(10_000);
+    assert.equal(deadline.waitMs, 10_000);
+  });
+
   it('is cut when a reply of many lines is longer than it may be', async (t) => {
     const { socket, wire } = await wireTo(t, (connection) =>
       connection.write(Buffer.alloc(300_000, 'x\r\n')),
