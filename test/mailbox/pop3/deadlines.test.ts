@@ -7,7 +7,7 @@ import { openPop3Mailbox } from '../../../shared/mailbox/pop3/pop3Mailbox.ts';
 import { Deadline } from '../../../shared/mailbox/pop3/wire.ts';
 import { listening } from '../../testbed/listening.ts';
 import { CountedMemory, fetchAll, fetched } from '../memory.ts';
-import { failureOf, timeoutsOf } from '../outcomes.ts';
+import { assertFails, failureOf, timeoutsOf } from '../outcomes.ts';
 import type { Script } from './scriptedServer.ts';
 import { drain, measured, pop3Options, threeMails, withServer, withSession } from './sessions.ts';
 
@@ -141,6 +141,15 @@ describe('POP3 server that stalls', () => {
 });
 
 describe('POP3 deadline', () => {
+  it('ends a mail that trickles, though it is never silent', () => {
+    const mails = [Buffer.from('x\r\n'.repeat(30_000))];
+    const options = { timeouts: timeoutsOf(300, 10_000) };
+    const delivery = { bytesPerSecond: () => 10 * 1024 };
+    return withSession({ mails, options, delivery }, async (session) => {
+      await assertFails(fetchAll(session, await measured(session)), 'timeout', /nothing came within 300 ms/);
+    });
+  });
+
   it('ends a mail that trickles for ever, by the slowest rate that a network may have', () => {
     const waitedMs = (bytesAMinute: number, minutes: number) => {
       const deadline = new Deadline(120_000, 60_000);

@@ -110,6 +110,19 @@ describe('POP3 session', () => {
       }
     }));
 
+  it('streams a mail again though it is far larger than listed, and gives each behind it its own bytes', () => {
+    const some = mails.slice(0, 20);
+    const LIST = multiLine(some.map((_, index) => `${index + 1} 5`));
+    const script = { mails: some, answer: { LIST }, options: { wholeBytes: 10 } };
+    return withSession(script, async (session) => {
+      for await (const answer of session.fetch(await measured(session), new CountedMemory())) {
+        assert.ok(answer.kind === 'mail');
+        for (const _ of [1, 2])
+          assert.deepEqual(await bytesOf(await answer.open()), mails[answer.mail.id - 1]);
+      }
+    });
+  });
+
   it('queues what is asked meanwhile', () =>
     withSession({ mails }, async (session, server) => {
       const all = await measured(session);
