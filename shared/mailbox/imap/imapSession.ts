@@ -189,7 +189,6 @@ export class ImapSession implements MailboxSession {
   }
 
   async #settle(mails: readonly MailRef[], inPlace?: 'in place'): Promise<readonly MailRef[]> {
-    if (mails.length === 0) return [];
     const uids = mails.map((mail) => mail.id);
     const { deleteMails, moveToFolder } = this.#options;
     let stay: readonly number[] = [];
@@ -255,7 +254,6 @@ export class ImapSession implements MailboxSession {
     request: UidFetch<MailRef>,
     doing: string,
   ): AsyncGenerator<{ mail: MailRef; data?: FetchData; refusal?: Refusal }, void, undefined> {
-    if (request.mails.length === 0) return;
     const release = await this.#folder.enter();
     try {
       for await (const outcome of fetchByUid(this.#folder, request)) {

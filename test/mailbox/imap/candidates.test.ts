@@ -213,6 +213,9 @@ test('what is left out is marked as read and told once, with its header', async 
   );
   assert.deepEqual(candidates.takeLeftOut(), []);
   assert.deepEqual([...folder.subjects.keys()], [3, 6, 9]);
+  const large = new FakeFolder(1, () => 'x'.repeat(20_000)).open({ unmatchedMails: 'markRead' });
+  await large.next(10);
+  assert.equal(large.takeLeftOut()[0]?.header.length, 16 * 1024);
 });
 
 test('what is left out is held for a page of headers at most, and what lies behind it is listed all the same', async () => {

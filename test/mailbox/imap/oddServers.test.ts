@@ -311,6 +311,22 @@ for (const [greeting, sentence] of [
   });
 }
 
+test('a mail that a person reads as a filter looks at it makes no server one that marks what is looked at', async () => {
+  const HEADERS = rows((uid) => {
+    const flags = uid === 2 ? '\\Seen' : '';
+    return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[HEADER.FIELDS (SUBJECT)] {14}\r\nSubject: a\r\n\r\n)\r\n`;
+  });
+  const headerFilter = { fingerprint: 'all', takes: () => true };
+  await onServer(
+    { mails: threeMails, answers: { HEADERS }, options: { headerFilter } },
+    async (session, { commands }) => {
+      assert.equal((await session.list(9)).length, 3);
+      await session.close();
+      assert.ok(!commands.some(({ name }) => name === 'UID STORE'));
+    },
+  );
+});
+
 test('what goes on within a session as another protocol would greet is no other protocol', async () => {
   const search: Answer = async (_command, wire) => {
     wire.send('* SEARCH 219 ');

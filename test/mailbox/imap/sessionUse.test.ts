@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '../../reliability/mails.ts';
 import {
   assertFails,
   drain,
@@ -136,3 +137,24 @@ for (const [what, line] of [
     });
   });
 }
+
+test('a settle that is under way when the session is closed comes to its end', async () => {
+  const closing = Promise.withResolvers<void>();
+  const STORE: Answer = async () => {
+    await closing.promise;
+    return undefined;
+  };
+  const script = { answers: { 'UID STORE': STORE }, options: { deleteMails: true } };
+  await onServer(script, async (session, { commands }) => {
+    const settling = session.settle(await session.list(9));
+    const closed = session.close();
+    closing.resolve();
+    assert.deepEqual(await settling, []);
+    await closed;
+    await until('the session is ended', () => commands.at(-1)?.name === 'LOGOUT', 5_000);
+    assert.deepEqual(
+      commands.slice(-3).map(({ name }) => name),
+      ['UID STORE', 'UID EXPUNGE', 'LOGOUT'],
+    );
+  });
+});
