@@ -26,13 +26,12 @@ export class ResponseBudget {
   }
 }
 
-/** How many mails a sequence set names (RFC 3501, 9). */
+/** How many mails a sequence set of `compactUids` names. */
 export function mailsIn(sequenceSet: string): number {
   let mails = 0;
   for (const range of sequenceSet.split(',')) {
     const [first = '', last = first] = range.split(':');
-    const count = Number(last) - Number(first) + 1;
-    mails += Number.isInteger(count) && count > 0 ? count : 1;
+    mails += Number(last) - Number(first) + 1;
   }
   return mails;
 }

@@ -376,6 +376,16 @@ for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID ST
   });
 }
 
+test('a search that finds half a million mails is no flood', async () => {
+  const uids = Array.from({ length: 500_000 }, (_, index) => 1_000_000_000 + index);
+  await onServer(
+    { answers: { 'UID SEARCH': `* SEARCH ${uids.join(' ')}\r\nTAG OK done\r\n` } },
+    async (session) => {
+      assert.equal((await session.list(uids.length)).length, uids.length);
+    },
+  );
+});
+
 test('news of many mails that came and went is no flood', async () => {
   const answers = { 'UID EXPUNGE': `${'* 1 EXPUNGE\r\n* 5 EXISTS\r\n'.repeat(9_000)}TAG OK done\r\n` };
   await onServer({ mails: smallMails(3_000), answers, options: { deleteMails: true } }, async (session) => {
