@@ -102,6 +102,17 @@ test('a mail that a busy server leaves out of a fetch, and gives those behind it
   assert.match(sentenceIn(fetched), /UID 2 .* the server answers NO Server Unavailable\. 15/);
 });
 
+for (const code of ['EXPUNGEISSUED', 'NONEXISTENT']) {
+  test(`a mail that is refused by ${code} and found no more is gone, and not one that is withheld`, async () => {
+    const FETCH: Answer = ({ args }) =>
+      isAbout(args, 2) ? `TAG NO [${code}] It was here just now\r\n` : undefined;
+    const search: Answer = ({ earlier }) => (earlier > 0 ? '* SEARCH\r\nTAG OK done\r\n' : undefined);
+    const answers = { FETCH, 'UID SEARCH': search };
+    const fetched = await fetchedOf({ mails: [aMail, aMail, aMail], answers });
+    assert.deepEqual(kindsOf(fetched), ['1 mail', '2 gone', '3 mail']);
+  });
+}
+
 const sized = (bytes: number | 'NIL') => `* 1 FETCH (UID 1 RFC822.SIZE ${bytes})\r\nTAG OK done\r\n`;
 for (const [what, body, MEASURE] of [
   ['empty', '{0}\r\n', sized(20)],
