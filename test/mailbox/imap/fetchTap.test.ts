@@ -65,8 +65,11 @@ function tapped(handedBytes: number[] = []) {
   return { client, parser, tap };
 }
 
-/** Has a tapped client read these pieces. A sink that is full has room a turn later. */
-async function read(pieces: readonly Buffer[], { attached = true, isFull = false } = {}): Promise<Tapped> {
+/** Has a tapped client read these pieces, the first `attached` of them with a sink; a full one has room a turn later. */
+async function read(
+  pieces: readonly Buffer[],
+  { attached = pieces.length, isFull = false } = {},
+): Promise<Tapped> {
   const handedBytes: number[] = [];
   const { client, parser, tap } = tapped(handedBytes);
   const rows: FetchData[] = [];
@@ -85,8 +88,11 @@ async function read(pieces: readonly Buffer[], { attached = true, isFull = false
     sizesBytes.push(sizeBytes);
     all.push(`${one.uid}: ${one.body}`);
   };
-  if (attached) tap.attach({ ...aSink, add, isFull, whenRoom: setImmediate });
-  for (const piece of pieces) await new Promise((written) => parser.write(piece, written));
+  const detach = tap.attach({ ...aSink, add, isFull, whenRoom: setImmediate });
+  for (const [index, piece] of pieces.entries()) {
+    if (index >= attached) detach();
+    await new Promise((written) => parser.write(piece, written));
+  }
   const receivedBytes = client.stats().received;
   parser.destroy();
   return { rows, passed, all, sizesBytes, handedBytes, receivedBytes };
@@ -125,7 +131,7 @@ test('rows go to the sink and all else to imapflow', async () => {
 });
 
 test('without a sink imapflow reads everything', async () => {
-  const { rows, passed } = await read([Buffer.from(output)], { attached: false });
+  const { rows, passed } = await read([Buffer.from(output)], { attached: 0 });
   assert.deepEqual(rows, []);
   assert.equal(passed.filter((text) => text.includes('FETCH')).length, 4);
 });
@@ -203,4 +209,9 @@ test('a line without end in single bytes is handed on in one go', async () => {
   const line = Buffer.from(`* 4 FETCH (UID 4 ${'x'.repeat(66_000)}`);
   const { handedBytes } = await read([...line].map((byte) => Buffer.from([byte])));
   assert.ok((handedBytes[0] ?? 0) > 60_000, `${handedBytes[0]} bytes first`);
+});
+
+test('a line that had begun as the command ended comes out whole', async () => {
+  const pieces = ['A1 OK done\r\n* 4 EX', 'ISTS\r\n* OK next\r\n'].map((text) => Buffer.from(text));
+  assert.deepEqual((await read(pieces, { attached: 1 })).passed, ['A1 OK done', '* 4 EXISTS', '* OK next']);
 });
