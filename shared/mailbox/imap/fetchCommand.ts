@@ -33,7 +33,6 @@ export class FetchCommand {
   #heldBack = 0;
   #wake: () => void = () => undefined;
   #resume: () => void = () => undefined;
-  readonly #abandoned = Promise.withResolvers<void>();
 
   /** Literals of more than `largestBytes` are not taken. */
   constructor(
@@ -80,13 +79,12 @@ export class FetchCommand {
   /** Nobody wants what is still to come: its literals are read away, and whoever lent memory takes back what is held. */
   abandon(): void {
     this.#isAbandoned = true;
-    this.#abandoned.resolve();
     this.#takeWaiting();
   }
 
   /** `sizeBytes` is what the response took on the wire. */
   add(data: FetchData, sizeBytes: number): void {
-    this.#waiting.push(this.#isAbandoned ? { sequence: data.sequence, uid: data.uid } : data);
+    this.#waiting.push(data);
     this.#bytes += sizeBytes;
     this.#wake();
   }
@@ -102,7 +100,7 @@ export class FetchCommand {
     const holding = before ?? this.#memory.hold();
     this.#heldBack += 1;
     try {
-      await Promise.race([holding.grow(sizeBytes), this.#abandoned.promise]);
+      await holding.grow(sizeBytes);
     } finally {
       this.#heldBack -= 1;
     }
