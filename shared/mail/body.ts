@@ -16,7 +16,7 @@ export interface TextBranch {
 interface LeafTexts {
   readonly texts: TextTree;
   readonly otherTexts: readonly MailText[];
-  readonly winmailBody: TextTree | undefined;
+  readonly winmailBody: TextTree;
 }
 
 /** The body to send, and what it leaves out. */
@@ -42,8 +42,7 @@ export async function chooseBody(
   { texts, otherTexts, winmailBody }: LeafTexts,
   wanted: 'plain' | 'html',
 ): Promise<Body | undefined> {
-  const winmail = winmailBody ? textsOf(winmailBody) : [];
-  const all = [...textsOf(texts), ...otherTexts, ...winmail];
+  const all = [...textsOf(texts), ...otherTexts, ...textsOf(winmailBody)];
   const choice = (form: Body['form'], texts: MailText[], attached: MailText[] = []): Body => {
     const taken = new Set([...texts, ...attached]);
     return { form, texts, attached, otherForms: all.filter((text) => !taken.has(text)) };
@@ -51,7 +50,7 @@ export async function chooseBody(
   const [only] = all;
   if (all.length <= 1) return only && choice(only.form, [only]);
   const own = await withoutInvisible(texts);
-  const visible = own ?? (winmailBody && (await withoutInvisible(winmailBody)));
+  const visible = own ?? (await withoutInvisible(winmailBody));
   const [other, ...moreOthers] = otherTexts;
   if (visible) {
     const form = chooseForm(visible, wanted);

@@ -78,7 +78,7 @@ export class LeafCollector {
   /** A text that is an attachment, for a mail that has no other and whose attachments aren't sent. */
   namedText: MailText | undefined;
   /** The text in a winmail.dat, for a mail whose own texts show nothing. */
-  winmailBody: TextTree | undefined;
+  readonly winmailBody: TextBranch = { kind: 'sequence', children: [] };
   readonly attachments: Attachment[] = [];
   readonly omissions: Omission[] = [];
   readonly warnings = new Set<string>();
@@ -299,7 +299,7 @@ export class LeafCollector {
       forms.push({ kind: 'text', text });
       if (text.form === 'html') this.#htmlTexts.push({ text });
     }
-    this.winmailBody ??= { kind: 'alternative', children: forms };
+    this.winmailBody.children.push({ kind: 'alternative', children: forms });
     for (const part of attachments)
       await this.#attach(++this.count, entityOf(part, 'attachment'), part.bytes);
   }

@@ -138,6 +138,16 @@ describe('a winmail.dat', () => {
     ]);
   });
 
+  test('gives its text beside that of another one', async () => {
+    const text = (written: string) => winmail(tnef(attribute(1, 0x800c, Buffer.from(written))));
+    const parts = async (...files: string[]) => shown(await split(mixed(...files)));
+    assert.deepEqual(await parts(winmail(tnef(file('Übersicht.pdf', Buffer.from('PDF')))), text('later')), [
+      body('later'),
+      pdf,
+    ]);
+    assert.deepEqual(await parts(text('one'), text('two')), [body('one\ntwo')]);
+  });
+
   test('is filtered and left out as other attachments are', async () => {
     const mail = mixed(part('text/plain', 'text'), winmail(whole));
     assert.equal((await split(mail, { attachmentFilter: (name) => !name.endsWith('.pdf') })).parts.length, 1);
