@@ -194,12 +194,16 @@ export class LeafCollector {
     const { held, role } = leaf;
     held.write(bytes);
     this.#heldBytes += bytes.length;
-    if (role !== 'container') this.#textBytes += bytes.length;
-    if (this.#textBytes > maxTextBytes) throw new Unsplittable('its text is larger than 16 MiB');
+    if (role !== 'container') this.#countText(bytes);
     const maxText = role === 'other' ? maxOtherTextBytes : maxTextBytes;
     if (held.encodedBytes > (role === 'container' ? maxContainerBytes : maxText))
       return this.#giveUpHolding(leaf);
     if (this.#heldBytes > riskyBytes) return this.#beforeRisk();
+  }
+
+  #countText({ length }: Buffer): void {
+    this.#textBytes += length;
+    if (this.#textBytes > maxTextBytes) throw new Unsplittable('its text is larger than 16 MiB');
   }
 
   /** It is too large to be looked into: an attachment like others. */
@@ -293,8 +297,10 @@ export class LeafCollector {
 
   async #takeWinmail({ attachments, body }: Winmail): Promise<void> {
     this.count--;
+    this.#entities.entities += attachments.length + body.length;
     const forms: TextTree[] = [];
     for (const part of body) {
+      this.#countText(part.bytes);
       const text = readText(++this.count, entityOf(part, 'none'), part.bytes);
       forms.push({ kind: 'text', text });
       if (text.form === 'html') this.#htmlTexts.push({ text });

@@ -3,8 +3,8 @@ import { decodeBytes } from './charsetDecoder.ts';
 import { giveWay } from './eventLoop.ts';
 import { tableOf } from './table.ts';
 
-/** What a compressed RTF may grow to. */
-const maxRtfBytes = 8 * 1024 * 1024;
+/** No text in a winmail.dat is larger: neither as it stands there nor as the RTF that it is decompressed to. */
+export const maxWinmailTextBytes = 8 * 1024 * 1024;
 const dictionaryBytes = 4096;
 /** [MS-OXRTFCP], 2.1.3.1: with this the dictionary begins. */
 const dictionaryStart =
@@ -17,7 +17,7 @@ export function decompressRtf(bytes: Buffer): Buffer | undefined {
   if (bytes.length < 16) return undefined;
   const rawBytes = bytes.readUInt32LE(4);
   const type = bytes.readUInt32LE(8);
-  if (rawBytes > maxRtfBytes) return undefined;
+  if (rawBytes > maxWinmailTextBytes) return undefined;
   if (type === uncompressed) return bytes.subarray(16, 16 + rawBytes);
   if (type !== compressed) return undefined;
   const end = Math.min(bytes.readUInt32LE(0) + 4, bytes.length);

@@ -1,6 +1,6 @@
 import { decodeBytes } from './charsetDecoder.ts';
 import { Cursor } from './cursor.ts';
-import { decompressRtf, readRtf } from './rtf.ts';
+import { decompressRtf, maxWinmailTextBytes, readRtf } from './rtf.ts';
 
 /** What a winmail.dat holds. */
 export interface Winmail {
@@ -52,6 +52,7 @@ const moreThanText = /^IPM\.(?:Appointment|(?:Microsoft )?Schedule|Contact|DistL
 const minAttributeBytes = 11;
 const maxProperties = 10_000;
 const maxAttachments = 1000;
+const maxNameBytes = 4096;
 /** An embedded object begins with the id of its interface. */
 const interfaceIdBytes = 16;
 
@@ -146,13 +147,13 @@ async function readBody(
   const forms: WinmailPart[] = [];
   const add = (mediaType: string, text = '') =>
     forms.push({ mediaType, charset: 'utf-8', bytes: Buffer.from(text) });
-  const text = textOf(message.get(property.body) ?? plain, codePage);
+  const text = textOf(message.get(property.body) ?? plain, codePage, maxWinmailTextBytes);
   if (text) add('text/plain', text);
   const html = message.get(property.bodyHtml);
   if (html && html.bytes.length > 0) {
     const declared = message.get(property.internetCodePage);
     const charset = declared && `cp${declared.bytes.readUInt32LE(0)}`;
-    if (html.type !== type.binary) add('text/html', textOf(html, charset ?? codePage));
+    if (html.type !== type.binary) add('text/html', textOf(html, charset ?? codePage, maxWinmailTextBytes));
     else forms.push({ mediaType: 'text/html', bytes: html.bytes, ...(charset && { charset }) });
     return forms;
   }
@@ -208,8 +209,9 @@ function fixedBytes(base: number): number | undefined {
   return base === 72 ? 16 : undefined;
 }
 
-function textOf(value: Value | undefined, codePage: string): string | undefined {
+function textOf(value: Value | undefined, codePage: string, maxBytes = maxNameBytes): string | undefined {
   if (value === undefined) return undefined;
+  if (value.bytes.length > maxBytes) throw new RangeError('a text in it is too large');
   const charset = value.type === type.unicode ? 'utf-16le' : codePage;
   const text = decodeBytes(value.bytes, charset);
   const end = text.indexOf('\0');

@@ -87,6 +87,8 @@ describe('a winmail.dat', () => {
       whole.subarray(0, whole.length - 20),
       Buffer.from('no TNEF'),
       tnef(withRtf(Buffer.from('broken'))),
+      tnef(attribute(1, 0x800c, Buffer.alloc(8 * 1024 * 1024 + 1, 'x'))),
+      tnef(file('x'.repeat(2048), Buffer.from('PDF'))),
       tnef(),
     ]) {
       const mail = await split(mixed(winmail(damaged)));
@@ -146,6 +148,17 @@ describe('a winmail.dat', () => {
       pdf,
     ]);
     assert.deepEqual(await parts(text('one'), text('two')), [body('one\ntwo')]);
+  });
+
+  test('is within the limits of the mail with all that it holds', async () => {
+    const warningOf = async (bytes: Buffer, times: number) =>
+      (await split(mixed(...Array.from({ length: times }, () => winmail(bytes))))).warning ?? '';
+    const files = tnef(...Array.from({ length: 500 }, () => file('a.pdf', Buffer.from('PDF'))));
+    assert.equal(await warningOf(files, 1), '');
+    assert.match(await warningOf(files, 3), /more than 1,000 parts/);
+    const text = tnef(attribute(1, 0x800c, Buffer.alloc(6 * 1024 * 1024, 'x')));
+    assert.equal(await warningOf(text, 2), '');
+    assert.match(await warningOf(text, 3), /its text is larger than 16 MiB/);
   });
 
   test('is filtered and left out as other attachments are', async () => {
