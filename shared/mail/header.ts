@@ -223,7 +223,8 @@ const maxStructuredLength = 16 * 1024;
 export function parseStructured(whole: string): StructuredValue {
   const text = maskComments(whole.slice(0, maxStructuredLength));
   const end = text.indexOf(';');
-  const head = withoutComments(end < 0 ? text : text.slice(0, end)).trim();
+  const bare = withoutComments(end < 0 ? text : text.slice(0, end)).trim();
+  const head = bare.replace(/^([^\s/]+)\s*\/\s*/, '$1/');
   const [first = ''] = head.split(/[\s,]/, 1);
   const value = first.includes('=') ? '' : first;
   const loose = head.slice(value.length).replace(/^[\s,]+/, '');

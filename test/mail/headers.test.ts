@@ -152,6 +152,7 @@ describe('delimiters where nobody expects them', () => {
   };
   const giveBoth: Record<string, string> = {
     'right below the mail’s header': `${mixed}--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
+    'right below the mail’s header, above one that begins with another field': `${mixed}--o\r\nContent-Transfer-Encoding: 7bit\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
     'right below the mail’s header and a preamble': `${mixed}This is a multi-part message.\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
     'right below an inner header': `${mixed}\r\n--o\r\nContent-Type: multipart/related; boundary=i\r\n--i\r\n${text}--i--\r\n--o\r\n${pdfPart}--o--\r\n`,
     'below a part that is header only': `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n--o\r\n${text}--o\r\n${pdfPart}--o--\r\n`,
@@ -164,8 +165,18 @@ describe('delimiters where nobody expects them', () => {
     'of a boundary in quotes that are none, which it has, or has not': `${head}Content-Type: multipart/mixed; boundary='o'\r\n\r\n--o\r\n${text}--'o'\r\n${pdfPart}--o--\r\n`,
     'that begin with those of an outer one': `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=o--x\r\n\r\n--o--x\r\n${text}--o--x--\r\n--o\r\n${pdfPart}--o--\r\n`,
   };
+  const alternative = (boundary: string) =>
+    `Content-Type: multipart/alternative; boundary=${boundary}\r\n\r\n--${boundary}\r\n${text}--${boundary}\r\nContent-Type: text/html\r\n\r\n<p>text\r\n--${boundary}--\r\n`;
+  giveBoth['of two multiparts with the same boundary'] =
+    `${mixed}\r\n--o\r\n${alternative('o')}--o\r\n${pdfPart}--o--\r\n`;
   testEach(sentRaw, ['raw']);
   testEach(giveBoth, [body('text'), pdf]);
+  testEach(
+    {
+      'of a multipart that is closed: lines of text': `${mixed}\r\n--o\r\n${alternative('i')}--o\r\n${lines('', 'you wrote', '--i', 'this')}--o--\r\n`,
+    },
+    [body('text\nyou wrote\n--i\nthis')],
+  );
   testEach(
     {
       'that are none, below a header that has no boundary': `${mixed}\r\n--o\r\nContent-Type: text/plain\r\n----\r\ntext\r\n--o\r\n${pdfPart}--o--\r\n`,
@@ -191,6 +202,13 @@ describe('types and encodings', () => {
     test(`that can’t be read are text/plain: ${type}`, async () => {
       assert.deepEqual(await parts(`${head}Content-Type: ${type}\r\n\r\nGr\xfc\xdfe`), [body('Grüße')]);
     });
+
+  test('have blanks and comments between their words', async () => {
+    const read = (type: string) => parts(`${head}Content-Type: ${type}\r\n\r\n<p>x`);
+    for (const type of ['text / html', 'text (a) / (b) html (c); charset=utf-8', 'text/\r\n html'])
+      assert.deepEqual(await read(type), ['body text/html; charset=utf-8 body.html "<p>x"'], type);
+    assert.deepEqual(await read('application / pdf'), ['attachment application/pdf attachment-1.pdf "<p>x"']);
+  });
 
   test('that may hide a multipart send it raw', async () => {
     const parts = `boundary=o\r\n\r\n--o\r\n${pdfPart}--o--\r\n`;
