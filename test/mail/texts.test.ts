@@ -52,6 +52,12 @@ describe('which text is the body', () => {
     assert.deepEqual((await parts(apple))[0], body('one'));
   });
 
+  test('a text behind an alternative is no form of it, whether that is closed or not', async () => {
+    const forms = multipart('alternative', plain('text'), html('<p>text'));
+    for (const inner of [forms, forms.replace(/--b\d+--\r\n$/, '')])
+      assert.deepEqual(await parts(multipart('mixed', inner, plain('footer'))), [body('text\nfooter')]);
+  });
+
   test('a form with other texts beside it is not the whole of one', async () => {
     const mail = multipart(
       'alternative',
@@ -103,9 +109,11 @@ describe('which text is the body', () => {
   });
 
   test('HTML behind plain texts is an attachment, plain text behind HTML is joined', async () => {
-    assert.deepEqual(await parts(multipart('mixed', plain('a'), html('<p>b'), plain('c'))), [
+    const pdf = part('application/pdf', 'PDF');
+    assert.deepEqual(await parts(multipart('mixed', plain('a'), html('<p>b'), pdf, plain('c'))), [
       body('a\nc'),
       'attachment text/html; charset=utf-8 attachment-2.html "<p>b"',
+      'attachment application/pdf attachment-3.pdf "PDF"',
     ]);
     assert.deepEqual(await parts(multipart('mixed', html('<p>b'), plain('a&b'))), [
       htmlBody('<p>b<br/>\n<pre style="white-space: pre-wrap">a&amp;b</pre>'),
