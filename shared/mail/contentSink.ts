@@ -40,8 +40,7 @@ export class ContentSink {
   }
 
   async #pass(writer: ContentWriter, piece: Buffer): Promise<void> {
-    const slices = this.#decoder.isIdentity ? [piece] : slicesOf([piece]);
-    for (const slice of slices) {
+    for (const slice of slicesOf([piece])) {
       await writer.write(this.#decoder.decode(slice));
       await giveWay();
     }

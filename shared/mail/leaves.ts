@@ -18,7 +18,7 @@ import type { Content, ContentStore, Omission, OmissionReason, SplitRules } from
 import { type MimeEvent, MultipartScanner } from './multipart.ts';
 import { openSignedData } from './signedData.ts';
 import { type MailText, readText } from './text.ts';
-import { unpackTnef, type Winmail, type WinmailPart } from './tnef.ts';
+import { maxNameBytes, unpackTnef, type Winmail, type WinmailPart } from './tnef.ts';
 import { readUuName } from './transferEncoding.ts';
 import { Unsplittable } from './unsplittable.ts';
 
@@ -64,8 +64,6 @@ const maxWaiting = 64;
 const maxSignatures = 8;
 /** Longer base64 has line ends or blanks in it if it is none. */
 const maxWordBytes = 80;
-/** Behind these no file has a name. */
-const maxNameBytes = 4096;
 
 /**
  * Sorts the leaves of a mail into texts, which it holds, and attachments, which it stores as they come. What
@@ -123,7 +121,7 @@ export class LeafCollector {
         return;
       }
       case 'multipart-end':
-        if (this.#open.length > 1) this.#open.pop();
+        this.#open.pop();
         return;
       case 'part':
         return this.#begin(event.entity);
@@ -289,10 +287,8 @@ export class LeafCollector {
     this.signatures++;
     this.count--;
     const scanner = new MultipartScanner({ count: this.#entities });
-    const depth = this.#open.length;
     for (const event of scanner.push(inner)) await this.take(event);
     for (const event of scanner.end()) await this.take(event);
-    this.#open.length = depth;
   }
 
   async #takeWinmail({ attachments, body }: Winmail): Promise<void> {

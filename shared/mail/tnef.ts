@@ -52,7 +52,8 @@ const moreThanText = /^IPM\.(?:Appointment|(?:Microsoft )?Schedule|Contact|DistL
 const minAttributeBytes = 11;
 const maxProperties = 10_000;
 const maxAttachments = 1000;
-const maxNameBytes = 4096;
+/** No file has a longer name. */
+export const maxNameBytes = 4096;
 /** An embedded object begins with the id of its interface. */
 const interfaceIdBytes = 16;
 

@@ -86,7 +86,8 @@ export function buildMessages(
       messageId: messageIdOf(mail, partNumber, part),
       correlationId: interchangeId,
       subject: part.kind,
-      contentType: asciiOnly(cut(part.contentType)),
+      // An AMQP symbol; and a control character could break its readers' headers.
+      contentType: cut(part.contentType).replace(/[^\x20-\x7e]/g, '?'),
       ...(sessionId === undefined ? {} : { sessionId }),
       applicationProperties: { ...shared, ...partProperties(part, partNumber) },
     };
@@ -157,9 +158,4 @@ function envelopeProperties(envelope: MailEnvelope): Record<string, string> {
 /** A lone surrogate, which UTF-8 can't carry, becomes U+FFFD. */
 function cut(text: string): string {
   return cutText(text, maxPropertyCharacters).toWellFormed();
-}
-
-/** `contentType` is an AMQP symbol: ASCII only, and a control character could break its readers' headers. */
-function asciiOnly(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?');
 }
