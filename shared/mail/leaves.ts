@@ -60,8 +60,8 @@ const maxContainerBytes = 32 * 1024 * 1024;
 const riskyBytes = 1024 * 1024;
 /** So many attachments wait for the end of the mail to know whether they are sent. */
 const maxWaiting = 64;
-/** Signed mails in signed mails are opened so often. */
-const maxSignatures = 8;
+/** Signed mails in signed mails are opened so often: each is held in memory beside the one that it is in. */
+const maxSignatures = 3;
 /** Longer base64 has line ends or blanks in it if it is none. */
 const maxWordBytes = 80;
 
