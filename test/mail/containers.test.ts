@@ -87,6 +87,7 @@ describe('a winmail.dat', () => {
       whole.subarray(0, whole.length - 20),
       Buffer.from('no TNEF'),
       tnef(withRtf(Buffer.from('broken'))),
+      tnef(file('a.pdf', Buffer.from('PDF')), withRtf(Buffer.from('broken'))),
       tnef(attribute(1, 0x800c, Buffer.alloc(8 * 1024 * 1024 + 1, 'x'))),
       tnef(file('x'.repeat(2048), Buffer.from('PDF'))),
       tnef(),
@@ -185,6 +186,7 @@ describe('a winmail.dat', () => {
     const bodies: [Buffer, string][] = [
       [attribute(1, 0x800c, plain), body('Счет')],
       [attribute(1, 0x9003, properties([[0x001f, 0x1000, unicode('Счет')]])), body('Счет')],
+      [attribute(1, 0x9003, properties([[0x0102, 0x1013, Buffer.from('<p>Счет')]])), htmlBody('<p>Счет')],
       [attribute(1, 0x9003, properties([[0x001f, 0x1013, unicode('<p>Счет')]])), htmlBody('<p>Счет')],
       [attribute(1, 0x9003, Buffer.concat([uint32(2), codePage, uint32(1251), binary])), htmlBody('<p>Счет')],
     ];
@@ -193,6 +195,26 @@ describe('a winmail.dat', () => {
       const bytes = tnef(attribute(1, 0x9007, Buffer.concat([uint32(1251), uint32(0)])), attributes);
       assert.deepEqual(shown(await split(`${head}${winmail(bytes)}`)), [sent]);
     }
+  });
+
+  test('gives an attachment that is a property, beside ones that have names of their own', async () => {
+    const [number, value] = [uint32(0), Buffer.concat([uint32(1), uint32(4), Buffer.from('own\0')])];
+    const named = (name: Buffer) =>
+      Buffer.concat([Buffer.from('1e000080', 'hex'), Buffer.alloc(16), name, value]);
+    const own = [
+      named(Buffer.concat([number, uint32(0x8554)])),
+      named(Buffer.concat([uint32(1), uint32(4), unicode('n')])),
+    ];
+    const data = properties([
+      [0x0102, 0x3701, Buffer.from('PDF')],
+      [0x001f, 0x3707, unicode('a.pdf')],
+    ]).subarray(4);
+    const attached = attribute(2, 0x9005, Buffer.concat([uint32(4), ...own, data]));
+    const unpacked = await unpackTnef(tnef(attribute(2, 0x9002, Buffer.alloc(14)), attached));
+    assert.deepEqual(
+      unpacked?.attachments.map(({ fileName, bytes }) => [fileName, bytes.toString()]),
+      [['a.pdf', 'PDF']],
+    );
   });
 
   test('keeps an embedded message as it is', async () => {

@@ -306,6 +306,8 @@ describe('parameters', () => {
     ],
     ['attachment; filename*1=b.pdf; filename*0=a', 'filename', 'ab.pdf'],
     ["attachment; filename*=x-none''Gr%FC%DFe.pdf", 'filename', 'Grüße.pdf'],
+    ["attachment; filename*0*=koi8-r'ru'%D3; filename*1*=%DE.pdf", 'filename', 'сч.pdf'],
+    ['attachment; filename=a.pdf; filename=b.pdf', 'filename', 'a.pdf'],
     ['application/pdf; name="unterminated; x=y', 'name', 'unterminated'],
     ['text/plain; charset="utf-8" format=flowed', 'format', 'flowed'],
     ['text/plain (comment); charset=(c)utf-8', 'charset', 'utf-8'],
