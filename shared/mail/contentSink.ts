@@ -53,9 +53,10 @@ export class ContentSink {
     return this.#writer.end();
   }
 
-  /** Forgets what was written; to be called instead of `end`. */
+  /** Forgets what was written; to be called instead of `end`, and throws where that would: damage hides something. */
   async discard(): Promise<void> {
-    this.#first = undefined;
+    if (this.#writer) this.#decoder.end();
+    else await decodeWhole(this.#decoder, [this.#first ?? noBytes]);
     await this.#writer?.abort();
   }
 }

@@ -87,7 +87,6 @@ export function boundedValue(field: HeaderField): string {
 }
 
 function clean(text: string): string | undefined {
-  if (/^[\x20-\x7e]*$/.test(text)) return text.trim().slice(0, maxLength).trimEnd() || undefined;
   const safe = text
     .replace(/[\t\r\n\u2028\u2029]+/g, ' ')
     .replace(/\p{Cc}/gu, '')

@@ -210,6 +210,23 @@ describe('types and encodings', () => {
     assert.deepEqual(await read('application / pdf'), ['attachment application/pdf attachment-1.pdf "<p>x"']);
   });
 
+  test('that are not as they say send it raw although the part is left out, in one piece as in many', async () => {
+    const picture = `${head}Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n`;
+    const rules = { attachmentFilter: (name: string) => !name.endsWith('.png') };
+    for (const [data, kinds] of [
+      ['QUJD\r\n', []],
+      ['some words\r\n', ['raw']],
+      ['QUJD\r\nsome words', ['raw']],
+    ] as const) {
+      const source = Buffer.from(`${picture}${data}`);
+      const cut = await splitInPieces(
+        Array.from(source, (byte) => Buffer.of(byte)),
+        rules,
+      );
+      assert.deepEqual([shown(await split(source, rules)), shown(cut)], [kinds, kinds], data);
+    }
+  });
+
   test('that may hide a multipart send it raw', async () => {
     const parts = `boundary=o\r\n\r\n--o\r\n${pdfPart}--o--\r\n`;
     for (const type of ['mixed', 'multi part/mixed', 'mulipart/mixed'])
