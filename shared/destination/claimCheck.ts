@@ -55,10 +55,14 @@ export class MailPayloads {
     this.#folder = `${customer}/${connection}/${interchangeId}`;
   }
 
-  /** Begins anew with the mail, whose parts come in the same order; a name that proved taken is passed over. */
-  restart(conflict?: PayloadConflict): void {
-    if (conflict) this.#taken.set(conflict.uploadNumber, conflict.sha256);
+  /** Begins with the mail, or anew, whose parts come in the same order. */
+  start(): void {
     this.#uploads = 0;
+  }
+
+  /** When the mail is begun anew, this name is left to the bytes that have it. */
+  passOver({ uploadNumber, sha256 }: PayloadConflict): void {
+    this.#taken.set(uploadNumber, sha256);
   }
 
   /** Begins a blob for the next part that is too large while the mail is read. Nobody sees it until `commit`. */

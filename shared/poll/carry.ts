@@ -70,7 +70,7 @@ export type Taken = ApartMail | Extract<Fate, { kind: 'left' }>;
 
 /** What the parts of a mail that is in memory whole may take beside it; the rest goes to files. */
 const partsBytes = 16 * 1_048_576;
-const maxConflicts = 20;
+const maxConflicts = 3;
 const tooRisky = `The mail was not taken apart and goes whole, as message/rfc822, because ${maxRisks} runs ended with their process while they took it apart.`;
 
 /** Reads a mail to its end and takes it apart. Never rejects. */
@@ -185,6 +185,7 @@ async function splitAndUpload(
   for (let conflicts = 0; ; conflicts += 1) {
     const turn = await awaited;
     awaited = undefined;
+    payloads.start();
     const contents = new MailContents({
       maxInlineBytes: way.sender.maxMessageBytes,
       payloads,
@@ -198,19 +199,17 @@ async function splitAndUpload(
       );
       if ('awaited' in split) {
         await contents.dispose();
-        payloads.restart();
         awaited = split.awaited;
         continue;
       }
       const pushing = trace.startStep('push');
       const origin = { customer, connection, identity, endpoint };
       const parts = buildMessages(origin, split, sessions, pushing.traceparent);
-      const uploaded = isKnown ? parts : await uploadLarge(parts, contents);
+      const uploaded = isKnown ? parts : await uploadLarge(parts, contents, payloads);
       return { interchangeId, split, contents, pushing, parts: uploaded };
     } catch (error) {
       await contents.dispose();
       if (!(error instanceof PayloadConflict) || conflicts >= maxConflicts) throw error;
-      payloads.restart(error);
     }
   }
 }
@@ -258,11 +257,21 @@ async function splitUnlessTooRisky(
 async function uploadLarge(
   parts: readonly PartMessage[],
   contents: MailContents,
+  payloads: MailPayloads,
 ): Promise<readonly PartMessage[]> {
   const uploaded: PartMessage[] = [];
+  let conflict: PayloadConflict | undefined;
   for (const part of parts) {
-    uploaded.push(part.content.kind === 'blob' ? await contents.toClaimCheck(part) : part);
+    try {
+      uploaded.push(part.content.kind === 'blob' ? await contents.toClaimCheck(part) : part);
+    } catch (error) {
+      if (!(error instanceof PayloadConflict)) throw error;
+      // The other names are looked at too: the mail is read anew once, not once for each that is taken.
+      payloads.passOver(error);
+      conflict = error;
+    }
   }
+  if (conflict) throw conflict;
   return uploaded;
 }
 

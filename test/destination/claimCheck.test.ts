@@ -166,7 +166,8 @@ test('a mail that is read finds a name taken: it begins anew, and passes that na
   const conflict = await failureOf(uploadLarge(payloads, two));
   assert.ok(conflict instanceof PayloadConflict);
   assert.equal(conflict.reason, 'storage');
-  payloads.restart(conflict);
+  payloads.passOver(conflict);
+  payloads.start();
   assert.equal(
     await uploadLarge(payloads, two),
     `${container.containerName}/${folder}/large-1-${hash('sha256', two, 'hex')}`,
