@@ -48,9 +48,9 @@ export class Namespace {
 
   /**
    * Opens a sender link, which proves that the queue is there and may be sent to. One try, ending after
-   * `tryTimeoutMs`; rejects with what the SDK throws, or `TryTimedOut`.
+   * `tryTimeoutMs` or with `stop`; rejects with what the SDK throws, or `TryTimedOut`.
    */
-  async openLink(queueName: string, tryTimeoutMs: number): Promise<QueueLink> {
+  async openLink(queueName: string, tryTimeoutMs: number, stop: AbortSignal): Promise<QueueLink> {
     const startedAtMs = performance.now();
     this.#current ??= this.#connect();
     const connection = this.#current;
@@ -63,6 +63,7 @@ export class Namespace {
         tryTimeoutMs,
         (signal) => opening.createMessageBatch({ abortSignal: signal }),
         () => new TryTimedOut(),
+        stop,
       );
       connection.lastGoodAtMs = performance.now();
       const maxMessageBytes = batch.maxSizeInBytes > 0 ? batch.maxSizeInBytes : unstatedLimitBytes;

@@ -125,7 +125,8 @@ export class LinkedSender implements QueueSender {
   }
 
   #openLink(tryMs: number): Linking {
-    const linking = this.#namespace.openLink(this.#queue.queueName, tryMs).then((link) => {
+    const opening = this.#namespace.openLink(this.#queue.queueName, tryMs, this.#closing.signal);
+    const linking = opening.then((link) => {
       this.#linkBytes = link.maxMessageBytes;
       return link;
     });

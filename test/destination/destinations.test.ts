@@ -266,6 +266,20 @@ test('closing refuses what still waits, ends what is in flight, and may be done 
   await untilNoConnection();
 });
 
+test('closing ends in seconds while a link is being opened that the namespace does not answer', async () => {
+  broker.createQueue({ name: 'unanswered' });
+  const destinations = destinationsFor(broker.connectionString, { retry: defaultRetryLimits });
+  broker.faults.silentAttach = true;
+  const opening = failureOf(destinations.open('unanswered'));
+  await until('it is connected', () => broker.connections.open > 0);
+  const startedMs = performance.now();
+  await destinations.close();
+  const tookMs = performance.now() - startedMs;
+  broker.faults.silentAttach = false;
+  assert.ok(tookMs < defaultRetryLimits.tryMs / 2, `${tookMs} ms`);
+  await opening;
+});
+
 test('an unused namespace is not connected to, and a closed destination leaves no connection', async () => {
   const before = broker.connections.total;
   const destinations = destinationsFor(broker.connectionString);
