@@ -43,7 +43,6 @@ export function createDestinations(access: ServiceBusSettings, options: Destinat
       const all = [...senders.values()];
       senders.clear();
       await Promise.all(all.map((sender) => sender.close()));
-      await namespace.close();
     },
   };
 }

@@ -26,9 +26,9 @@ interface Connection {
 }
 
 /**
- * The Service Bus namespace, with one AMQP connection for all its queues, opened at the first. A new one takes
- * its place only when a link on it was lost and nothing else on it has done well since; the links that are on the
- * old one stay until they are lost too.
+ * The Service Bus namespace, with one AMQP connection for all its queues, opened at the first link and closed with the
+ * last. A new one takes its place only when a link on it was lost and nothing else on it has done well since; the links
+ * that are on the old one stay until they are lost too.
  */
 export class Namespace {
   /** The namespace's host, for sentences; never the key. */
@@ -81,13 +81,6 @@ export class Namespace {
       this.#leave(connection, isRefusal ? undefined : startedAtMs);
       throw error;
     }
-  }
-
-  /** Never rejects. */
-  async close(): Promise<void> {
-    const connection = this.#current;
-    this.#current = undefined;
-    if (connection) await endInTime(connection.client.then((client) => client.close()));
   }
 
   #connect(): Connection {
