@@ -85,7 +85,6 @@ export class LinkedSender implements QueueSender {
 
   send(message: OutboundMessage, fence: Fence): Promise<void> {
     if (this.#closing.signal.aborted) return Promise.reject(this.#closedFailure());
-    this.#lastUsedAtMs = performance.now();
     return new Promise((accept, refuse) => {
       this.#lanes.add({ message, fence, accept, refuse });
       this.#schedulePump();
@@ -131,7 +130,7 @@ export class LinkedSender implements QueueSender {
       return link;
     });
     linking.catch(() => {
-      if (this.#link === linking) this.#link = undefined;
+      this.#link = undefined;
     });
     this.#link = linking;
     return linking;
@@ -225,8 +224,10 @@ export class LinkedSender implements QueueSender {
         await inTime(
           tryMs,
           async (trySignal) => {
-            used = this.#link ?? this.#openLink(this.#retry.tryMs);
-            const link = await used;
+            const linking = this.#link ?? this.#openLink(this.#retry.tryMs);
+            const link = await linking;
+            // One that is being opened is left to the others that wait for it.
+            used = linking;
             // A link may take as long to open as a lease to lapse.
             left = refuseFencedOff(left);
             const messages = left.map(({ message }) => message);
@@ -261,10 +262,7 @@ export class LinkedSender implements QueueSender {
   #loseLink(linking: Linking | undefined, lost?: Parameters<QueueLink['close']>[0]): void {
     if (linking === undefined || this.#link !== linking) return;
     this.#link = undefined;
-    void linking.then(
-      (link) => (lost ? link.close(lost) : link.retire()),
-      () => undefined,
-    );
+    void linking.then((link) => (lost ? link.close(lost) : link.retire()));
   }
 
   #refuseWaiting(failure: Failure): void {

@@ -81,6 +81,12 @@ test('ten opens at once make one connection and one link, and all give the same 
   assert.deepEqual([proxy.connections.total, links.opened], [1, 1]);
 });
 
+test('of a queue that is not there ten opens at once make one try', async (t) => {
+  const { destinations, links } = await behindProxy(t);
+  await Promise.all(Array.from({ length: 10 }, () => failureOf(destinations.open('nowhere'))));
+  assert.equal(links.opened, 1);
+});
+
 test('queues opened at once share one connection', async (t) => {
   const { destinations, proxy, links } = await behindProxy(t);
   const names = Array.from({ length: 5 }, () => newQueue().name);
@@ -151,6 +157,31 @@ test('an open and sends that try a queue anew side by side leave one link', asyn
     await Promise.all([opening, ...sends]);
   }
   await until('one link', () => links.open === 1);
+});
+
+test('a connection that fell silent is replaced for a queue that is opened next, whatever links are on it', async (t) => {
+  const { destinations, proxy, queue, name } = await behindProxy(t);
+  await Promise.all([destinations.open(newQueue().name), destinations.open(newQueue().name)]);
+  proxy.dropAll('silence');
+  await send(destinations, name);
+  assert.deepEqual([queue.accepted, proxy.connections.total], [1, 2]);
+});
+
+test('a send whose time is over leaves a link that is being opened to the others that wait for it', async (t) => {
+  const retry = { ...quickRetry, sendTotalMs: 3_000, tryMs: 8_000 };
+  const { destinations, proxy, links } = await behindProxy(t, { retry });
+  const queue = broker.createQueue({ name: 'waited-for', maxMessageSizeBytes: 5_000_000 });
+  const sender = await destinations.open(queue.name);
+  proxy.dropAll('rst');
+  await until('no connection', () => proxy.connections.open === 0);
+  proxy.setDelay(1_000);
+  // The time that its bytes need at 0.5 MB/s comes on top.
+  const [small, large] = [10, 4_000_000].map((size) => sender.send(messageOf(bytesOf(size)), mayWrite));
+  assert.ok(small && large);
+  assert.match((await failureOf(small)).message, /did not answer in time/);
+  proxy.setDelay(0);
+  await large;
+  assert.deepEqual([queue.accepted, links.opened], [1, 2]);
 });
 
 test('a queue that is deleted is named by the next open, and found again when it was made anew', async (t) => {
