@@ -146,6 +146,32 @@ test('large messages go alone, many at a time, and small ones do not wait for th
   await Promise.all(sends);
 });
 
+test('messages are read for as many bytes as may be in flight, and one that is larger goes alone', async () => {
+  await using({ maxMessageSizeBytes: 20_000_000 }, async (sender, name) => {
+    const queue = broker.queue(name);
+    broker.faults.silentTransfers = true;
+    let read = 0;
+    const unread = (length: number) => ({
+      ...messageOf(Buffer.alloc(0)),
+      body: {
+        length,
+        read: async () => {
+          read += 1;
+          return bytesOf(length, read);
+        },
+      },
+    });
+    const sends = [...many(11, 0).map(() => unread(1_000_000)), unread(9_000_000)];
+    const all = sendAll(sender, sends);
+    await until('they are on the wire', () => queue.transfers === 8);
+    assert.equal(read, 8);
+    broker.faults.silentTransfers = false;
+    broker.dropConnections();
+    await all;
+    assert.equal(queue.accepted, sends.length);
+  });
+});
+
 test('fits is exact: what fits by a byte is accepted, one byte more is refused by the queue', async () => {
   const limit = 20_000;
   await using({ maxMessageSizeBytes: limit }, async (sender, name) => {

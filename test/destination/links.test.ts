@@ -81,10 +81,12 @@ test('ten opens at once make one connection and one link, and all give the same 
   assert.deepEqual([proxy.connections.total, links.opened], [1, 1]);
 });
 
-test('of a queue that is not there ten opens at once make one try', async (t) => {
-  const { destinations, links } = await behindProxy(t);
+test('of a queue that is not there ten opens at once make one try, which costs no other its connection', async (t) => {
+  const { destinations, proxy, links, name } = await behindProxy(t);
+  await destinations.open(name);
   await Promise.all(Array.from({ length: 10 }, () => failureOf(destinations.open('nowhere'))));
-  assert.equal(links.opened, 1);
+  await destinations.open(newQueue().name);
+  assert.deepEqual([proxy.connections.total, links.opened], [1, 3]);
 });
 
 test('queues opened at once share one connection', async (t) => {
@@ -165,6 +167,19 @@ test('a connection that fell silent is replaced for a queue that is opened next,
   proxy.dropAll('silence');
   await send(destinations, name);
   assert.deepEqual([queue.accepted, proxy.connections.total], [1, 2]);
+});
+
+test('a connection that was replaced since one queue hung brings the answer to what is on its wire for another', async (t) => {
+  const { destinations, proxy, queue: hanging } = await behindProxy(t);
+  const slow = broker.createQueue({ name: 'slow', maxMessageSizeBytes: 2_000_000 });
+  const [toHanging, toSlow] = [await destinations.open(hanging.name), await destinations.open(slow.name)];
+  broker.faults.silentTransfers = true;
+  const hung = toHanging.send(messageOf(bytesOf(10)), mayWrite);
+  await until('it is on the wire', () => hanging.transfers === 1);
+  Object.assign(broker.faults, { silentTransfers: false, acceptDelayMs: 1_500, onlyQueue: slow.name });
+  // Two seconds more than the other has, for its bytes.
+  await Promise.all([hung, toSlow.send(messageOf(bytesOf(1_000_000)), mayWrite)]);
+  assert.deepEqual([hanging.transfers, slow.transfers, proxy.connections.total], [2, 1, 2]);
 });
 
 test('a send whose time is over leaves a link that is being opened to the others that wait for it', async (t) => {
