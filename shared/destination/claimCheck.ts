@@ -86,15 +86,10 @@ export class MailPayloads {
 
   async #uploadAs(name: string, part: Labelled, read: () => Pieces): Promise<string> {
     const upload = new PayloadUpload(this.#container, name, 0);
-    try {
-      for await (const piece of read()) await upload.write(piece);
-      await upload.end();
-      await upload.commit(part);
-      return upload.claimCheck;
-    } catch (error) {
-      await upload.abort();
-      throw error;
-    }
+    for await (const piece of read()) await upload.write(piece);
+    await upload.end();
+    await upload.commit(part);
+    return upload.claimCheck;
   }
 }
 
@@ -146,7 +141,7 @@ export class PayloadUpload {
 
   /** Resolves when all that was written is with the service; nobody sees it there yet. */
   async end(): Promise<void> {
-    if (this.#filledBytes > 0) await this.#stage();
+    await this.#stage();
     await Promise.all(this.#inFlight);
     this.#throwIfFailed();
     this.#spare.length = 0;
@@ -159,7 +154,6 @@ export class PayloadUpload {
     try {
       await withMade(this.#container, () =>
         this.#blob.commitBlockList(this.#blockIds, {
-          abortSignal: this.#aborting.signal,
           conditions: { ifNoneMatch: '*' },
           blobHTTPHeaders: {
             blobContentType: head.contentType,

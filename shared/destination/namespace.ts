@@ -112,7 +112,6 @@ export class QueueLink {
   readonly #watch: LinkWatch;
   readonly #events: LinkEvents;
   readonly #sends = new Set<Promise<void>>();
-  #isClosed = false;
 
   constructor(sender: ServiceBusSender, maxMessageBytes: number, events: LinkEvents) {
     this.maxMessageBytes = maxMessageBytes;
@@ -144,8 +143,6 @@ export class QueueLink {
    * on it did well since `lost.sinceMs` (of `performance.now()`). Ends in `closeTimeoutMs` and never rejects.
    */
   async close(lost?: { readonly because: unknown; readonly sinceMs: number }): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
     this.#watch.stop(lost?.because);
     const closing = endInTime(this.#sender.close());
     if (lost === undefined) await closing;
