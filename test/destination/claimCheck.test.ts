@@ -112,15 +112,24 @@ test('the blob says what it holds, to whoever opens it by hand', async () => {
   assert.equal(blob.metadata?.sha256, label.content.sha256);
 });
 
-test('nobody sees a payload before it is whole, and an aborted one leaves no blob', async () => {
+test('nobody sees a payload before it is whole, and an aborted one leaves no blob and no memory held', async () => {
   const container = await freshContainer(azurite);
-  const upload = new MailPayloads(container, owner).beginUpload(roomy);
+  let heldBytes = 0;
+  const memory = {
+    tryGrow(sizeBytes: number) {
+      heldBytes += sizeBytes;
+      return true;
+    },
+    shrink(sizeBytes: number) {
+      heldBytes -= sizeBytes;
+    },
+  };
+  const upload = new MailPayloads(container, owner).beginUpload(memory);
   await upload.write(bytesOf(5_000_000));
   await upload.end();
   assert.deepEqual(await blobNames(container), []);
   await upload.abort();
-  await upload.abort();
-  assert.deepEqual(await blobNames(container), []);
+  assert.deepEqual([await blobNames(container), heldBytes], [[], 0]);
 });
 
 for (const [what, again] of [

@@ -212,6 +212,22 @@ test('a queue that is deleted is named by the next open, and found again when it
   assert.equal(broker.queue(name).accepted, 1);
 });
 
+test('a queue that is made anew with a lower limit, while a batch is under way, gets all of the batch', async (t) => {
+  const { destinations, links } = await behindProxy(t);
+  const name = 'made-anew';
+  const before = broker.createQueue({ name, maxMessageSizeBytes: 1_000_000 });
+  const sender = await destinations.open(name);
+  broker.faults.silentTransfers = true;
+  const messages = Array.from({ length: 100 }, (_, n) => messageOf(bytesOf(3_000, n)));
+  const sending = Promise.all(messages.map((message) => sender.send(message, mayWrite)));
+  await until('the batch is on the wire', () => before.transfers === 1);
+  broker.faults.silentTransfers = false;
+  broker.delete(name);
+  const after = broker.createQueue({ name, maxMessageSizeBytes: 100_000 });
+  await sending;
+  assert.deepEqual([after.accepted, links.opened], [100, 2]);
+});
+
 for (const next of ['run, which opens it', 'send, which comes without an open'] as const) {
   test(`a link that nothing is asked of is closed, and opened anew for the next ${next}`, async (t) => {
     const { destinations, proxy, links, queue, name } = await behindProxy(t, { idleMs: 200 });
