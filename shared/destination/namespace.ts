@@ -5,7 +5,7 @@ import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
 import { inTime, withDeadline } from '../wait/deadline.ts';
 import { TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
-import { LinkWatch, sendWithoutDelay, withAmqpTypes } from './serviceBusInside.ts';
+import { endSocket, LinkWatch, sendWithoutDelay, withAmqpTypes } from './serviceBusInside.ts';
 
 /** Standard tier's limit, for a link that states none. */
 const unstatedLimitBytes = 262_144;
@@ -94,7 +94,7 @@ export class Namespace {
     const isDoubtful = failedSinceMs !== undefined && connection.lastGoodAtMs <= failedSinceMs;
     if (connection.links > 0 && !isDoubtful) return;
     if (this.#current === connection) this.#current = undefined;
-    if (connection.links === 0) void endInTime(connection.client.then((client) => client.close()));
+    if (connection.links === 0) void connection.client.then(closeClient, () => undefined);
   }
 }
 
@@ -222,6 +222,11 @@ export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
     ...(head.sessionId === undefined ? {} : { sessionId: head.sessionId }),
     applicationProperties: withAmqpTypes(head.applicationProperties),
   };
+}
+
+async function closeClient(client: ServiceBusClient): Promise<void> {
+  await endInTime(client.close());
+  endSocket(client);
 }
 
 /** Waits for the other side, which may be gone, but not for long. Never rejects. */

@@ -1,9 +1,10 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
-import type { ServiceBusMessage } from '@azure/service-bus';
+import type { ServiceBusClient, ServiceBusMessage } from '@azure/service-bus';
 import { types } from 'rhea-promise';
 import { amqpNumberTypes, type MessageHead } from '../message/message.ts';
+import { field } from '../storage/storageFailure.ts';
 import { LinkLost } from './serviceBusFailure.ts';
 
 /*
@@ -93,6 +94,17 @@ export function withAmqpTypes(
     return [name, wrapped as unknown as number] as const;
   });
   return Object.fromEntries(typed);
+}
+
+/**
+ * Ends the connection of a client that is closed: where the other side took it and said nothing, the SDK would leave
+ * the socket open for ever.
+ */
+export function endSocket(client: ServiceBusClient): void {
+  const socket = ['_connectionContext', 'connection', '_connection', 'socket'].reduce<unknown>(field, client);
+  // That of a WebSocket can only be ended, and destroys its own.
+  const end = field(socket, 'destroy') ?? field(socket, 'end');
+  if (typeof end === 'function') Reflect.apply(end, socket, []);
 }
 
 let isWithoutDelay = false;

@@ -136,6 +136,19 @@ test('links that were lost, and tries to open one that failed, leave nothing beh
   });
 });
 
+test('a namespace that takes connections and says nothing is left no socket', async (t) => {
+  const { destinations, proxy, name } = await behindProxy(t);
+  const sockets: Socket[] = [];
+  t.after(onClientSocket((socket) => sockets.push(socket)));
+  const open = () =>
+    sockets.filter(({ destroyed, remotePort }) => !destroyed && remotePort === proxy.port).length;
+  proxy.silenceNew(true);
+  const opening = failureOf(destinations.open(name));
+  await until('it is connected', () => open() > 0);
+  await opening;
+  await until('no socket', () => open() === 0);
+});
+
 test('an open and sends that try a queue anew side by side leave one link', async (t) => {
   const retry = { ...quickRetry, openTotalMs: 4_000, firstDelayMs: 100, maxDelayMs: 200 };
   const [destinations, links, { name }] = [
