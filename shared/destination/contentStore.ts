@@ -66,12 +66,7 @@ export class MailContents implements ContentStore, PartContents<Content> {
       return { kind: 'bytes', bytes, sizeBytes: bytes.length, sha256: hash('sha256', bytes, 'hex') };
     }
     const writer = this.begin();
-    try {
-      await writer.write(bytes);
-    } catch (error) {
-      await writer.abort();
-      throw error;
-    }
+    await writer.write(bytes);
     return await writer.end();
   }
 
@@ -97,10 +92,8 @@ export class MailContents implements ContentStore, PartContents<Content> {
     return withClaimCheck(part, claimCheck);
   }
 
-  /** Removes what was set aside locally, and uploads that nobody sees; gives back their memory. Never rejects. */
+  /** Removes what was set aside locally, and gives back all memory; uploads that nobody sees go by themselves. Never rejects. */
   async dispose(): Promise<void> {
-    for (const upload of this.#uploads.values()) await upload.abort();
-    this.#uploads.clear();
     await this.#files.remove();
     this.#memory.shrink(this.#memory.heldBytes);
   }
@@ -144,18 +137,13 @@ class SpillingWriter implements ContentWriter {
     const stage = this.#stage;
     const what = { sizeBytes: this.#sizeBytes, sha256: this.#hash.digest('hex') };
     if (stage.kind === 'memory') return { kind: 'bytes', bytes: joined(stage.pieces), ...what };
-    try {
-      if (stage.kind === 'upload') {
-        await stage.upload.end();
-        this.#uploads.set(stage.upload.claimCheck, stage.upload);
-        return { kind: 'blob', claimCheck: stage.upload.claimCheck, ...what };
-      }
-      await stage.file.close();
-      return { kind: 'file', path: stage.file.path, ...what };
-    } catch (error) {
-      await this.abort();
-      throw error;
+    if (stage.kind === 'upload') {
+      await stage.upload.end();
+      this.#uploads.set(stage.upload.claimCheck, stage.upload);
+      return { kind: 'blob', claimCheck: stage.upload.claimCheck, ...what };
     }
+    await stage.file.close();
+    return { kind: 'file', path: stage.file.path, ...what };
   }
 
   async abort(): Promise<void> {

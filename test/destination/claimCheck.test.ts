@@ -124,7 +124,11 @@ test('nobody sees a payload before it is whole, and an aborted one leaves no blo
       heldBytes -= sizeBytes;
     },
   };
-  const upload = new MailPayloads(container, owner).beginUpload(memory);
+  const payloads = new MailPayloads(container, owner);
+  const unfinished = payloads.beginUpload(memory);
+  await unfinished.write(bytesOf(10));
+  await unfinished.abort();
+  const upload = payloads.beginUpload(memory);
   await upload.write(bytesOf(5_000_000));
   await upload.end();
   assert.deepEqual(await blobNames(container), []);

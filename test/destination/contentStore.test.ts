@@ -119,6 +119,7 @@ test('many small parts of one mail do not stay in memory together, and their fil
     assert.ok((await readBody(await store.read(content))).equals(bytesOf(100, n)));
   }
   assert.equal(readdirSync(spillFolder).length, 4);
+  assert.deepEqual(openFiles(spillFolder), []);
   assert.equal(statSync(spillFolder).mode & 0o077, 0);
   await store.dispose();
   assert.equal(existsSync(spillFolder), false);

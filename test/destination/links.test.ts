@@ -310,6 +310,20 @@ test('a queue that is full meanwhile takes what was on the wire once, and says s
   assert.deepEqual([queue.accepted, queue.transfers], [4, 5]);
 });
 
+test('a refusal that is older than what the queue has accepted since refuses none that wait', async (t) => {
+  const { destinations, queue, name } = await behindProxy(t, { retry: { ...quickRetry, tryMs: 3_000 } });
+  const sender = await destinations.open(name);
+  Object.assign(broker.faults, { quotaExceeded: true, acceptDelayMs: 1_000 });
+  const inSession = (id: string) => messageOf(bytesOf(10), { messageId: id, sessionId: 'one' });
+  const refused = failureOf(sender.send(inSession('refused'), mayWrite));
+  await until('it is on the wire', () => queue.transfers === 1);
+  const waiting = sender.send(inSession('waiting'), mayWrite);
+  Object.assign(broker.faults, noFaults());
+  await sender.send(messageOf(bytesOf(10)), mayWrite);
+  await Promise.all([refused, waiting]);
+  assert.equal(queue.accepted, 2);
+});
+
 test('a queue that hangs costs no other queue its link, and no message of theirs is repeated', async (t) => {
   const { destinations, proxy, links, queue: hanging } = await behindProxy(t);
   const healthy = newQueue();
