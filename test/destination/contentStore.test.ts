@@ -136,12 +136,17 @@ test('content that outgrows its file moves on to a blob and leaves no file', asy
   await store.dispose();
 });
 
-test('memory that an upload frees may be used by the next part', async () => {
-  const { store, write } = await bed({ memory: fixedMemory(100) });
-  assert.equal((await write(bytesOf(180), 90)).kind, 'blob');
-  assert.equal((await store.put(bytesOf(100))).kind, 'bytes');
-  await store.dispose();
-});
+for (const [kind, maxInlineBytes] of [
+  ['blob', 100],
+  ['file', 1_000],
+] as const) {
+  test(`memory that is free once a part goes to a ${kind} may be used by the next part`, async () => {
+    const { store, write } = await bed({ memory: fixedMemory(100), maxInlineBytes });
+    assert.equal((await write(bytesOf(180), 90)).kind, kind);
+    assert.equal((await store.put(bytesOf(100))).kind, 'bytes');
+    await store.dispose();
+  });
+}
 
 test('a mail that is disposed of holds no memory: it may be taken apart anew with all of it', async () => {
   const memory = fixedMemory(100);

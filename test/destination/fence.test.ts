@@ -96,20 +96,22 @@ test('it is asked once the link is open that the message waits for', async (t) =
   assert.equal(queue.transfers, 0);
 });
 
-test('it is asked as the wire gets the messages, which may have waited for the link’s credit', async (t) => {
-  broker.faults.creditDelayMs = 500;
+test('it is asked as the wire gets the messages, which may have waited for the link’s credit; others keep their link', async (t) => {
+  Object.assign(broker.faults, { creditDelayMs: 500, acceptDelayMs: 1_500 });
   const slow = broker.createQueue({ name: 'without-credit' });
   const own = destinationsFor(broker.connectionString, { retry: { ...quickRetry, tryMs: 3_000 } });
   t.after(() => own.close());
   const toSlow = await own.open(slow.name);
-  await toSlow.send(messageOf(bytesOf(10), { messageId: 'first' }), mayWrite);
+  // It goes alone, and has no answer yet when the others get credit.
+  const first = toSlow.send(messageOf(bytesOf(70_000), { messageId: 'first' }), mayWrite);
+  await until('it is on the wire', () => slow.transfers === 1);
   const fence = closingFence();
   const fenced = failureOf(toSlow.send(messageOf(bytesOf(10), { messageId: 'fenced' }), fence));
   const passing = toSlow.send(messageOf(bytesOf(10), { messageId: 'passing' }), mayWrite);
   await until('it is on its way', () => fence.asked >= 2);
   fence.close();
   assert.ok((await fenced) instanceof FencedOff);
-  await passing;
+  await Promise.all([first, passing]);
   assert.deepEqual([idsIn(slow), slow.transfers], [['first', 'passing'], 2]);
 });
 

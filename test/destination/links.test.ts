@@ -182,6 +182,14 @@ test('a connection that fell silent is replaced for a queue that is opened next,
   assert.deepEqual([queue.accepted, proxy.connections.total], [1, 2]);
 });
 
+test('a send over a connection that fell silent goes over a new one with its second try', async (t) => {
+  const { destinations, proxy, links, queue, name } = await behindProxy(t);
+  const [sender] = [await destinations.open(name), await destinations.open(newQueue().name)];
+  proxy.dropAll('silence');
+  await sender.send(messageOf(bytesOf(10)), mayWrite);
+  assert.deepEqual([queue.transfers, proxy.connections.total, links.opened], [1, 2, 3]);
+});
+
 test('a connection that was replaced since one queue hung brings the answer to what is on its wire for another', async (t) => {
   const { destinations, proxy, queue: hanging } = await behindProxy(t);
   const slow = broker.createQueue({ name: 'slow', maxMessageSizeBytes: 2_000_000 });

@@ -130,15 +130,18 @@ for (const [how, size] of [
 }
 
 test('one message of a batch that is refused for no known reason may itself be at fault: the others are tried', async () => {
-  broker.faults.internalErrors = true;
-  const sends = many(3).map((message) => sender.send(message, mayWrite));
-  const outcomes = Promise.allSettled(sends);
-  await sends[0]?.catch(() => undefined);
-  broker.faults.internalErrors = false;
-  assert.deepEqual(
-    (await outcomes).map(({ status }) => status),
-    ['rejected', 'fulfilled', 'fulfilled'],
-  );
+  // Also where one was before that.
+  for (let bad = 0; bad < 2; bad += 1) {
+    broker.faults.internalErrors = true;
+    const sends = many(3).map((message) => sender.send(message, mayWrite));
+    const outcomes = Promise.allSettled(sends);
+    await sends[0]?.catch(() => undefined);
+    broker.faults.internalErrors = false;
+    assert.deepEqual(
+      (await outcomes).map(({ status }) => status),
+      ['rejected', 'fulfilled', 'fulfilled'],
+    );
+  }
 });
 
 test('a broker that stays away fails all messages within the endpoint retry, and works again when it is back', async () => {
