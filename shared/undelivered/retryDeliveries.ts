@@ -83,8 +83,8 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
   if (count === 0 && leftovers.length === 0) return summary;
   summary.due = count;
   await forEachOf(byQueue, queuesAtOnce, ([queueName, due]) => new QueueRetry(tick, queueName).run(due));
-  await forEachOf(leftovers, recordsAtOnce, ({ id }) => store.remove(id)).catch((error: unknown) =>
-    log.warn(toFailure(error, 'clearing the table EmailUndelivered').message),
+  await forEachOf(leftovers, recordsAtOnce, ({ id, etag }) => store.remove(id, etag)).catch(
+    (error: unknown) => log.warn(toFailure(error, 'clearing the table EmailUndelivered').message),
   );
   await tick.delivered.end();
   const { due, delivered, failed, abandoned } = summary;

@@ -6,7 +6,7 @@ import { Failure } from '../failure/failure.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { PartMessage } from '../message/message.ts';
 import { withMade } from '../storage/firstUse.ts';
-import { failing, isMissing, statusOf, storageFailure, unlessMissing } from '../storage/storageFailure.ts';
+import { codeOf, isMissing, statusOf, storageFailure, unlessMissing } from '../storage/storageFailure.ts';
 import { findEntities } from '../storage/tables.ts';
 import { clockToleranceMs, readTime } from '../time/time.ts';
 import { Limit } from '../wait/parallel.ts';
@@ -99,8 +99,13 @@ export class UndeliveredStore {
       const doing = `storing undelivered mail ${mail.interchangeId} of ${mail.customer}/${mail.connection}`;
       // First the row that leads to the blobs, then the blobs, then that they are whole.
       const row = { ...keysOf(id), ...storingRow({ ...mail, partsLeft: mail.parts.length }, storedAt) };
-      const storing = withMade(this.#table, () => this.#table.upsertEntity(row, 'Replace'));
-      await storing.catch(failing(doing));
+      // Made, not written over: a try that storage carries out late would undo what has come since.
+      const made = await withMade(this.#table, () => this.#table.createEntity(row)).catch(
+        (error: unknown) => {
+          // Its own repeat, where an answer was lost.
+          if (codeOf(error) !== 'EntityAlreadyExists') throw storageFailure(error, doing);
+        },
+      );
       await this.parts.write(id, mail.parts);
       // Another run may have sent the mail meanwhile.
       if (run?.mayWrite() === false) throw new FencedOff();
@@ -113,7 +118,7 @@ export class UndeliveredStore {
       };
       try {
         await this.#table.submitTransaction([
-          ['update', whole, 'Merge'],
+          ['update', whole, 'Merge', { etag: made?.etag ?? '*' }],
           ['upsert', marked, 'Replace'],
         ]);
       } catch (error) {
@@ -277,8 +282,8 @@ export class UndeliveredStore {
   }
 
   /** Removes a record with its blobs. The first write decides that nothing of it is sent again. */
-  async remove(id: string): Promise<void> {
-    if (await this.#beginRemoving(id, '*')) await this.#clear(id);
+  async remove(id: string, etag = '*'): Promise<void> {
+    if (await this.#beginRemoving(id, etag)) await this.#clear(id);
   }
 
   /** False where the row has changed or is gone. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { accepting, refusing, retryBed, storeMails, storeWith } from './retryBed.ts';
-import { passMinutes, repeatUpdates, type Storage } from './storage.ts';
+import { passMinutes, repeatUpdates, type Storage, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
@@ -134,6 +134,27 @@ test('a taker that was suspended until another has taken its record sends nothin
   assert.deepEqual([suspended.delivered, queue.accepted], [0, 0]);
   assert.equal((await bed.tick(storage)).delivered, 1);
   assert.equal(queue.accepted, 2);
+});
+
+test('a mail that is whole by the time that a tick would clear it as a leftover stays', async (t) => {
+  const storage = await bed.openStorage();
+  const write = storage.parts.write.bind(storage.parts);
+  t.mock.method(storage.parts, 'write', async (...args: Parameters<typeof write>) => {
+    await write(...args);
+    // The clock of the instance that stores it is behind.
+    passMinutes(storage, 61);
+    looked = await storage.due();
+  });
+  let looked: Awaited<ReturnType<Storage['due']>> = [];
+  await storage.store.store(undeliveredMail(['x']));
+  const store = storeWith(storage, {
+    async *findDue() {
+      yield* looked;
+    },
+  });
+  await bed.tick(storage, { store, destinations: refusing });
+  assert.deepEqual([looked.length, (await storage.records()).length], [1, 1]);
+  assert.equal((await storage.blobs()).length, 2);
 });
 
 test('a record is given up for good though its blobs can not be removed at once', async (t) => {

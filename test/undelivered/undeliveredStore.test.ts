@@ -128,6 +128,34 @@ test('a transaction whose answer was lost was done: the mail counts as stored, o
   assert.equal((await storage.marks()).length, 1);
 });
 
+test('a first write whose answer was lost and that storage carries out late takes nothing back', async () => {
+  const storage = await openStorage(azurite);
+  await storage.store.store(undeliveredMail(['a'], { uid: 1 }));
+  const writes: (() => Promise<{ readonly status: number }>)[] = [];
+  storage.table.pipeline.addPolicy({
+    name: 'repeat',
+    async sendRequest(request, next) {
+      writes.push(() => next(request));
+      if (writes.length === 1) await next(request);
+      return await next(request);
+    },
+  });
+  await storage.store.store(undeliveredMail(['b'], { uid: 2 }));
+  await writes[0]?.().catch(() => undefined);
+  assert.equal((await storage.records()).length, 2);
+});
+
+test('a mail that another instance takes for a leftover, by a clock that is ahead, is not stored without its blobs', async (t) => {
+  const storage = await openStorage(azurite);
+  const write = storage.parts.write.bind(storage.parts);
+  t.mock.method(storage.parts, 'write', async (...args: Parameters<typeof write>) => {
+    await write(...args);
+    await storage.table.updateEntity({ ...(await storage.rows())[0], status: 'removing' } as never, 'Merge');
+  });
+  await assert.rejects(storage.store.store(undeliveredMail(['a'])), { reason: 'storage' });
+  assert.deepEqual([await storage.records(), await storage.marks()], [[], []]);
+});
+
 test('storing, reading and moving a part are given the time that its bytes need at 0.5 MB/s', async (t) => {
   const storage = await openStorage(azurite);
   // Time passes with the bytes alone: 130 seconds for all.
