@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { ContainerClient } from '@azure/storage-blob';
+import type { BlobRequestConditions, ContainerClient } from '@azure/storage-blob';
 import { MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
 import type { PartContents } from '../destination/sendParts.ts';
 import { Failure } from '../failure/failure.ts';
 import type { Content } from '../mail/mail.ts';
 import { type ClaimChecked, type PartMessage, withClaimCheck } from '../message/message.ts';
 import { withMade } from '../storage/firstUse.ts';
-import { failing, isMissing, storageFailure } from '../storage/storageFailure.ts';
+import { failing, isMissing, statusOf, storageFailure } from '../storage/storageFailure.ts';
 import { wireMs } from '../wait/deadline.ts';
 import { forEachOf } from '../wait/parallel.ts';
 import { blobNameOf, type StoredContent, type StoredPart, toStored, writeManifest } from './manifest.ts';
@@ -55,10 +55,12 @@ export class StoredParts {
     return parts;
   }
 
-  /** Writes that only these parts are still to be sent. */
+  /** Writes that only these parts are still to be sent; nothing where the mail was given up, and its blobs are gone. */
   async keepOnly(id: string, parts: readonly StoredPart[]): Promise<void> {
-    const writing = this.#writeManifest(id, parts, AbortSignal.timeout(blobMs));
-    await writing.catch(failing(`writing the heads of undelivered mail ${id}`));
+    const writing = this.#writeManifest(id, parts, AbortSignal.timeout(blobMs), { ifMatch: '*' });
+    await writing.catch((error: unknown) => {
+      if (statusOf(error) !== 412) throw storageFailure(error, `writing the heads of undelivered mail ${id}`);
+    });
   }
 
   /** Where `sendParts` finds the bytes of a mail's parts. */
@@ -110,10 +112,16 @@ export class StoredParts {
     });
   }
 
-  async #writeManifest(id: string, parts: readonly StoredPart[], abortSignal: AbortSignal): Promise<void> {
+  async #writeManifest(
+    id: string,
+    parts: readonly StoredPart[],
+    abortSignal: AbortSignal,
+    conditions: BlobRequestConditions = {},
+  ): Promise<void> {
     const blob = this.#undelivered.getBlockBlobClient(manifestName(id));
     const manifest = Buffer.from(writeManifest(parts));
-    await withMade(this.#undelivered, () => blob.uploadData(manifest, { ...inBlocks, abortSignal }));
+    const options = { ...inBlocks, abortSignal, conditions };
+    await withMade(this.#undelivered, () => blob.uploadData(manifest, options));
   }
 
   async #download(name: string, what: string, sizeBytes = 0): Promise<Buffer> {

@@ -263,11 +263,7 @@ export class UndeliveredStore {
     if (isTaker) await this.parts.keepOnly(id, unsent);
     const columns = { ...changeColumns(change), ...(unsent ? { partsLeft: unsent.length } : {}) };
     return await this.#change(id, async (row) => {
-      if (!row || !readRecord(row)) {
-        if (unsent) await this.parts.remove(id);
-        return false;
-      }
-      if (row.taker !== taker) return false;
+      if (!row || !readRecord(row) || row.taker !== taker) return false;
       const asked = row.resendAskedAt ? { status: 'waiting', nextTryAt: String(row.nextTryAt) } : {};
       return (await this.#merge(id, { ...columns, ...asked }, etagOf(row))) ? !row.resendAskedAt : conflict;
     });

@@ -95,6 +95,23 @@ test('a record that is given up while it is sent in part leaves no blob behind',
   assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
 });
 
+test('nor does one that is given up as what is left of it is written, by a process that dies just then', async (t) => {
+  const { storage } = await bed.withDue(1);
+  const keepOnly = storage.parts.keepOnly.bind(storage.parts);
+  t.mock.method(storage.parts, 'keepOnly', async (...args: Parameters<typeof keepOnly>) => {
+    assert.ok(await storage.store.giveUp(args[0]));
+    await keepOnly(...args);
+    throw new Error('The process is gone.');
+  });
+  let sent = 0;
+  const destinations = bed.failingBy(async () => {
+    sent += 1;
+    return sent === 1;
+  });
+  await bed.tick(storage, { destinations });
+  assert.deepEqual([sent, await storage.rows(), await storage.blobs()], [2, [], []]);
+});
+
 test('the outcome of a taker whose time has lapsed does not free what another has taken since', async () => {
   const { storage } = await bed.withDue(1);
   const [due] = await storage.due();
