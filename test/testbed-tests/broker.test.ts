@@ -39,6 +39,25 @@ test('a message arrives with everything the sender set', async ({ broker, client
   assert.deepEqual(received?.applicationProperties, message?.applicationProperties);
 });
 
+test(
+  'each of several messages that come at once is told its own fate',
+  sessions,
+  async ({ broker, client }) => {
+    const sender = client.createSender('s');
+    await sender.sendMessages({ body: 'opens the link', sessionId: 'a' });
+    const sent = [undefined, 'a', undefined, 'b', 'c', undefined].map((sessionId) => ({
+      body: '',
+      sessionId,
+    }));
+    const told = await Promise.allSettled(sent.map((message) => sender.sendMessages(message)));
+    assert.deepEqual(
+      told.map(({ status }) => status === 'fulfilled'),
+      sent.map(({ sessionId }) => sessionId !== undefined),
+    );
+    assert.equal(broker.queue('s').accepted, 4);
+  },
+);
+
 test('a batch with a single message works, and an empty body stays empty', async ({ broker, client }) => {
   const sender = client.createSender('q');
   await sender.sendMessages([{ body: Buffer.from('only') }]);

@@ -8,6 +8,7 @@ import {
   isAlive,
   rawFormat,
   withholdCredit,
+  writeAnswers,
 } from './rheaInternals.ts';
 import { splitBatch } from './wireMessage.ts';
 
@@ -92,4 +93,5 @@ function answer(receiver: Receiver, delivery: Delivery, refusal: AmqpCondition |
   if (!isAlive(receiver.connection)) return;
   if (refusal === undefined) delivery.accept();
   else delivery.reject(refusal);
+  writeAnswers(receiver);
 }

@@ -119,6 +119,12 @@ export function roomOf(sender: Sender): number {
   return (sender.session as unknown as { outgoing: { available(): number } }).outgoing.available();
 }
 
+/** Writes what senders are told, now: rhea joins an answer that waits with the next one, whatever that says. */
+export function writeAnswers({ session }: Receiver): void {
+  const { incoming } = session as unknown as { incoming: { process(session: Session): void } };
+  incoming.process(session);
+}
+
 /** Tells a receiver that its way of settling was carried out. */
 export function settleAccepted(delivery: Delivery): void {
   settle(delivery, outcomes.accepted({}));
