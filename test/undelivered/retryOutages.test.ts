@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
 import { blobNames, destinationsFor, idsIn, quickRetry } from '../destination/support.ts';
 import { recordingLog, retryBed, storeWith } from './retryBed.ts';
-import { passMinutes } from './storage.ts';
+import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = retryBed();
 
@@ -18,6 +18,21 @@ test('a queue that fills up in the middle is not tried for each of the other rec
   passMinutes(storage, 2);
   assert.equal((await bed.tick(storage)).delivered, 12);
   assert.equal(queue.accepted, 24);
+});
+
+test('a connection whose mails the queue refuses keeps back those of no other, and is put off', async () => {
+  const queue = bed.newQueue({ requiresSession: true });
+  const storage = await bed.openStorage();
+  for (let uid = 1; uid <= 9; uid += 1) {
+    const mail = undeliveredMail(['x'], { uid, queueName: queue.name });
+    const parts = mail.parts.map(({ head: { sessionId: _, ...head }, ...part }) => ({ ...part, head }));
+    await storage.store.store(uid <= 6 ? { ...mail, connection: 'sessionless', parts } : mail);
+    storage.clock.now = new Date(storage.clock.now.getTime() + 1);
+  }
+  passMinutes(storage, 1);
+  const { delivered, failed } = await bed.tick(storage);
+  assert.deepEqual([delivered, failed, queue.accepted], [3, 6, 3]);
+  assert.deepEqual(new Set((await storage.records()).map(({ tries }) => tries)), new Set([1]));
 });
 
 test('a broker that goes away for good in the middle ends the tick in time, and nothing is lost', async () => {
