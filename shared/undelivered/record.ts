@@ -44,7 +44,6 @@ export interface RecordChange {
   readonly status: UndeliveredStatus;
   readonly nextTryAt: Date | undefined;
   readonly tries: number;
-  readonly partsLeft?: number;
   /** Both stay as they were where absent. */
   readonly lastTryAt?: Date;
   readonly lastError?: string;
@@ -123,7 +122,6 @@ export function changeColumns(change: RecordChange): RowColumns {
     nextTryAt: change.nextTryAt?.toISOString() ?? '',
     tries: change.tries,
     takenUntil: '',
-    ...(change.partsLeft === undefined ? {} : { partsLeft: change.partsLeft }),
     ...(change.lastTryAt ? { lastTryAt: change.lastTryAt.toISOString() } : {}),
     ...(change.lastError === undefined ? {} : { lastError: cut(change.lastError, maxErrorCharacters) }),
   };
@@ -135,8 +133,7 @@ export function readRecord(entity: Readonly<Record<string, unknown>>): Undeliver
   const texts = [entity.rowKey, entity.customer, entity.connection, entity.queueName].map(readText);
   const [id, customer, connection, queueName] = texts;
   const storedAt = readTime(entity.storedAt);
-  if (!storedAt || (status !== 'waiting' && status !== 'abandoned')) return undefined;
-  if (id === undefined || customer === undefined || connection === undefined || queueName === undefined) {
+  if (!storedAt || (status !== 'waiting' && status !== 'abandoned') || texts.includes(undefined)) {
     return undefined;
   }
   const known = { id, customer, connection, queueName, status, storedAt } as const;

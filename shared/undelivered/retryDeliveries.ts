@@ -81,7 +81,6 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
     }),
   };
   const { byQueue, leftovers, count } = await chooseDue(store);
-  if (count === 0 && leftovers.length === 0) return summary;
   summary.due = count;
   await forEachOf(byQueue, queuesAtOnce, ([queueName, due]) => new QueueRetry(tick, queueName).run(due));
   await forEachOf(leftovers, recordsAtOnce, ({ id, etag }) => store.remove(id, etag)).catch(

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { BlobRequestConditions, ContainerClient } from '@azure/storage-blob';
+import type { BlockBlobParallelUploadOptions, ContainerClient } from '@azure/storage-blob';
 import { MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
 import type { PartContents } from '../destination/sendParts.ts';
 import { Failure } from '../failure/failure.ts';
@@ -42,7 +42,7 @@ export class StoredParts {
     await forEachOf(filled, requestsAtOnce, ({ partNumber, content }) =>
       this.#writePart(blobNameOf(id, partNumber), content, abortSignal),
     ).catch(failed);
-    await this.#writeManifest(id, stored, abortSignal).catch(failed);
+    await this.#writeManifest(id, stored, { abortSignal }).catch(failed);
   }
 
   /** The parts that are still to be sent, in sending order. */
@@ -57,8 +57,8 @@ export class StoredParts {
 
   /** Writes that only these parts are still to be sent; nothing where the mail was given up, and its blobs are gone. */
   async keepOnly(id: string, parts: readonly StoredPart[]): Promise<void> {
-    const writing = this.#writeManifest(id, parts, AbortSignal.timeout(blobMs), { ifMatch: '*' });
-    await writing.catch((error: unknown) => {
+    const ifThere = { abortSignal: AbortSignal.timeout(blobMs), conditions: { ifMatch: '*' } };
+    await this.#writeManifest(id, parts, ifThere).catch((error: unknown) => {
       if (statusOf(error) !== 412) throw storageFailure(error, `writing the heads of undelivered mail ${id}`);
     });
   }
@@ -112,16 +112,10 @@ export class StoredParts {
     });
   }
 
-  async #writeManifest(
-    id: string,
-    parts: readonly StoredPart[],
-    abortSignal: AbortSignal,
-    conditions: BlobRequestConditions = {},
-  ): Promise<void> {
+  async #writeManifest(id: string, parts: readonly StoredPart[], options: BlockBlobParallelUploadOptions) {
     const blob = this.#undelivered.getBlockBlobClient(manifestName(id));
     const manifest = Buffer.from(writeManifest(parts));
-    const options = { ...inBlocks, abortSignal, conditions };
-    await withMade(this.#undelivered, () => blob.uploadData(manifest, options));
+    await withMade(this.#undelivered, () => blob.uploadData(manifest, { ...inBlocks, ...options }));
   }
 
   async #download(name: string, what: string, sizeBytes = 0): Promise<Buffer> {

@@ -83,6 +83,22 @@ test('a resend while the record is being sent in vain has it tried again at once
   }
 });
 
+test('a resend is done though another changes the record in that moment, and counts for one try alone', async (t) => {
+  const storage = await bed.openStorage();
+  await storeMails(storage, 'away', 1);
+  const { id = '' } = (await storage.newest()) ?? {};
+  const update = storage.table.updateEntity.bind(storage.table);
+  t.mock.method(storage.table, 'updateEntity', async (...args: Parameters<typeof update>) => {
+    t.mock.restoreAll();
+    await update({ partitionKey: 'undelivered', rowKey: id, note: 'of an operator' }, 'Merge');
+    return await update(...args);
+  });
+  assert.equal(await storage.store.resend(id), true);
+  const destinations = bed.failingBy(async () => false);
+  assert.equal((await bed.tick(storage, { destinations })).failed, 1);
+  assert.equal((await bed.tick(storage, { destinations })).due, 0);
+});
+
 test('a record that is given up while it is sent in part leaves no blob behind', async () => {
   const { storage } = await bed.withDue(1);
   let sent = 0;

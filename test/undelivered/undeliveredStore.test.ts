@@ -128,6 +128,13 @@ test('a transaction whose answer was lost was done: the mail counts as stored, o
   assert.equal((await storage.marks()).length, 1);
 });
 
+test('no part is written where the row that leads to it can’t be', async (t) => {
+  const storage = await openStorage(azurite);
+  t.mock.method(storage.table, 'createEntity', () => Promise.reject(new Error('Storage is away.')));
+  await assert.rejects(storage.store.store(undeliveredMail(['a'])), { reason: 'storage' });
+  assert.deepEqual(await storage.blobs(), []);
+});
+
 test('a first write whose answer was lost and that storage carries out late takes nothing back', async () => {
   const storage = await openStorage(azurite);
   await storage.store.store(undeliveredMail(['a'], { uid: 1 }));
