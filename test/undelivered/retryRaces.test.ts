@@ -111,6 +111,20 @@ test('a record that is given up while it is sent in part leaves no blob behind',
   assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
 });
 
+test('nor is it brought back where its blobs are still to go', async (t) => {
+  const { storage } = await bed.withDue(1);
+  t.mock.method(storage.parts, 'remove', away);
+  const destinations = bed.failingBy(async () => {
+    await storage.store.giveUp((await storage.newest())?.id ?? '');
+    return false;
+  });
+  await bed.tick(storage, { destinations });
+  t.mock.restoreAll();
+  assert.deepEqual([(await storage.rows()).length, await storage.records()], [1, []]);
+  await bed.tick(storage, { destinations: refusing });
+  assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
+});
+
 test('nor does one that is given up as what is left of it is written, by a process that dies just then', async (t) => {
   const { storage } = await bed.withDue(1);
   const keepOnly = storage.parts.keepOnly.bind(storage.parts);
