@@ -96,6 +96,20 @@ test('a lock that is not renewed expires, and settling is then refused', {
   await assert.rejects(receiver.renewMessageLock(first), { code: 'MessageLockLost' });
 });
 
+test('each of several messages that are settled at once is told its own fate', {
+  queues: [{ name: 'q', lockDurationMs: 2_000 }],
+}, async ({ client }) => {
+  await client.createSender('q').sendMessages([{ body: 'a' }, { body: 'b' }]);
+  const receiver = client.createReceiver('q', { maxAutoLockRenewalDurationInMs: 0 });
+  const [kept, lost] = [await receive(receiver), await receive(receiver)];
+  while (Date.now() <= Number(lost.lockedUntilUtc)) await receiver.renewMessageLock(kept);
+  const told = await Promise.allSettled([receiver.completeMessage(kept), receiver.completeMessage(lost)]);
+  assert.deepEqual(
+    told.map(({ status }) => status),
+    ['fulfilled', 'rejected'],
+  );
+});
+
 test('a subscription drains thousands of messages, each once', async ({ broker, client }) => {
   const sender = client.createSender('q');
   const total = 3_000;

@@ -144,6 +144,14 @@ const outcomes = rhea.message as unknown as {
 function settle(delivery: Delivery, outcome: { described(): unknown }): void {
   delivery.update(true, outcome.described());
   (delivery as unknown as { remote_settled: boolean }).remote_settled = true;
+  // By itself, for the same reason; it is called while rhea goes through what was updated.
+  const { outgoing } = delivery.link.session as unknown as {
+    outgoing: { updated: unknown[]; process(): void };
+  };
+  const { updated } = outgoing;
+  outgoing.updated = [];
+  outgoing.process();
+  outgoing.updated = updated;
 }
 
 /** The annotations that a receiver gives with `modified`, typed. */
