@@ -174,8 +174,6 @@ export class PayloadUpload {
   async abort(): Promise<void> {
     this.#aborting.abort();
     await Promise.all(this.#inFlight);
-    this.#block = undefined;
-    this.#spare.length = 0;
     this.#releaseMemory();
   }
 

@@ -61,7 +61,8 @@ export class Namespace {
       sender = opening;
       const batch = await inTime(
         tryTimeoutMs,
-        (signal) => opening.createMessageBatch({ abortSignal: signal }),
+        // Given a signal that fires, the SDK closes a link that opens late and leaves the rejection of that to nobody.
+        () => opening.createMessageBatch(),
         () => new TryTimedOut(),
         stop,
       );

@@ -149,6 +149,29 @@ test('a namespace that takes connections and says nothing is left no socket', as
   await until('no socket', () => open() === 0);
 });
 
+test('a link that opens when its try is over, and is lost as it is closed, leaves its rejection to nobody', async (t) => {
+  const { proxy, name } = await behindProxy(t);
+  const retry = { ...quickRetry, openTotalMs: quickRetry.tryMs };
+  const all = Array.from({ length: 10 }, () => {
+    const destinations = destinationsFor(broker.connectionStringFor(proxy.port), { retry });
+    t.after(() => destinations.close());
+    return { destinations, queue: newQueue() };
+  });
+  // The connection stays for this one.
+  await Promise.all(all.map(({ destinations }) => destinations.open(name)));
+  // The try ends after the token's answer and before the link's.
+  proxy.setDelay(350);
+  const openings = all.map(({ destinations, queue }) => failureOf(destinations.open(queue.name)));
+  await Promise.all(openings);
+  // One of them is deleted while its link is being closed; the test's own process hears of what nobody handles.
+  for (const { queue } of all) {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    broker.delete(queue.name);
+  }
+  proxy.setDelay(0);
+  await Promise.all(all.map(({ destinations }) => send(destinations, name)));
+});
+
 test('an open and sends that try a queue anew side by side leave one link', async (t) => {
   const retry = { ...quickRetry, openTotalMs: 4_000, firstDelayMs: 100, maxDelayMs: 200 };
   const [destinations, links, { name }] = [
