@@ -5,7 +5,13 @@ import type { ServiceBusSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
 import { inTime, withDeadline } from '../wait/deadline.ts';
 import { TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
-import { endSocket, LinkWatch, sendWithoutDelay, withAmqpTypes } from './serviceBusInside.ts';
+import {
+  endUnopenedSocket,
+  heardAndNotAsked,
+  LinkWatch,
+  sendWithoutDelay,
+  withAmqpTypes,
+} from './serviceBusInside.ts';
 
 /** Standard tier's limit, for a link that states none. */
 const unstatedLimitBytes = 262_144;
@@ -61,8 +67,7 @@ export class Namespace {
       sender = opening;
       const batch = await inTime(
         tryTimeoutMs,
-        // Given a signal that fires, the SDK closes a link that opens late and leaves the rejection of that to nobody.
-        () => opening.createMessageBatch(),
+        (signal) => opening.createMessageBatch({ abortSignal: heardAndNotAsked(signal) }),
         () => new TryTimedOut(),
         stop,
       );
@@ -227,7 +232,7 @@ export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
 
 async function closeClient(client: ServiceBusClient): Promise<void> {
   await endInTime(client.close());
-  endSocket(client);
+  endUnopenedSocket(client);
 }
 
 /** Waits for the other side, which may be gone, but not for long. Never rejects. */

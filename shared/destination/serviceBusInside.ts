@@ -97,14 +97,25 @@ export function withAmqpTypes(
 }
 
 /**
- * Ends the connection of a client that is closed: where the other side took it and said nothing, the SDK would leave
- * the socket open for ever.
+ * To be called once a client is closed: where the other side took the connection and said nothing, the SDK would leave
+ * the socket open for ever, and its timer for what the other side may say.
  */
-export function endSocket(client: ServiceBusClient): void {
-  const socket = ['_connectionContext', 'connection', '_connection', 'socket'].reduce<unknown>(field, client);
+export function endUnopenedSocket(client: ServiceBusClient): void {
+  const connection = ['_connectionContext', 'connection', '_connection'].reduce<unknown>(field, client);
+  if (field(field(connection, 'remote'), 'open') !== undefined) return;
+  clearTimeout(field(connection, 'heartbeat_in') as NodeJS.Timeout | undefined);
+  const socket = field(connection, 'socket');
   // That of a WebSocket can only be ended, and destroys its own.
   const end = field(socket, 'destroy') ?? field(socket, 'end');
   if (typeof end === 'function') Reflect.apply(end, socket, []);
+}
+
+/**
+ * As `signal`, for opening a link: asked whether it has fired it always denies it. The SDK asks once the link is open,
+ * closes it then, and leaves the rejection of that to nobody, which ends the process.
+ */
+export function heardAndNotAsked(signal: AbortSignal): AbortSignal {
+  return Object.defineProperty(AbortSignal.any([signal]), 'aborted', { value: false });
 }
 
 let isWithoutDelay = false;
