@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { after, afterEach, before, type TestContext, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
+import { AwaitableSender } from 'rhea-promise';
 import type { Destinations } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
@@ -150,26 +151,25 @@ test('a namespace that takes connections and says nothing is left no socket', as
 });
 
 test('a link that opens when its try is over, and is lost as it is closed, leaves its rejection to nobody', async (t) => {
-  const { proxy, name } = await behindProxy(t);
   const retry = { ...quickRetry, openTotalMs: quickRetry.tryMs };
-  const all = Array.from({ length: 10 }, () => {
-    const destinations = destinationsFor(broker.connectionStringFor(proxy.port), { retry });
-    t.after(() => destinations.close());
-    return { destinations, queue: newQueue() };
-  });
+  const { destinations, proxy, name } = await behindProxy(t, { retry });
+  const other = newQueue();
   // The connection stays for this one.
-  await Promise.all(all.map(({ destinations }) => destinations.open(name)));
+  await destinations.open(other.name);
+  const { close } = AwaitableSender.prototype;
+  let closings = 0;
+  t.mock.method(AwaitableSender.prototype, 'close', function (this: AwaitableSender) {
+    closings += 1;
+    if (closings === 1) broker.delete(name);
+    return close.call(this);
+  });
   // The try ends after the token's answer and before the link's.
   proxy.setDelay(350);
-  const openings = all.map(({ destinations, queue }) => failureOf(destinations.open(queue.name)));
-  await Promise.all(openings);
-  // One of them is deleted while its link is being closed; the test's own process hears of what nobody handles.
-  for (const { queue } of all) {
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    broker.delete(queue.name);
-  }
+  await failureOf(destinations.open(name));
+  await until('the late link is being closed', () => closings > 0);
   proxy.setDelay(0);
-  await Promise.all(all.map(({ destinations }) => send(destinations, name)));
+  // Behind the word of the queue's end; the test's own process hears of what nobody handles.
+  await send(destinations, other.name);
 });
 
 test('an open and sends that try a queue anew side by side leave one link', async (t) => {
