@@ -1,22 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { TableClient } from '@azure/data-tables';
 import { type ConnectionStore, openConnectionStore } from '../../shared/connection/connectionStore.ts';
 import { writeRefreshToken } from '../../shared/connection/refreshToken.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 
-let azurite: Azurite;
-let table: TableClient;
-let store: ConnectionStore;
-before(async () => {
-  azurite = await startAzurite();
-  table = TableClient.fromConnectionString(azurite.connectionString, 'Connections', {
-    allowInsecureConnection: true,
-  });
-  await table.createTable();
-  store = openConnectionStore(table);
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
+const table = TableClient.fromConnectionString(azurite.connectionString, 'Connections', {
+  allowInsecureConnection: true,
+});
+await table.createTable();
+const store = openConnectionStore(table);
 
 const keyOf = (connection: string) => ({ customer: 'acme', connection });
 

@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { TableClient } from '@azure/data-tables';
 import { DeliveredMails, forgetConnection } from '../../shared/delivered/deliveredMails.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import { noCredential } from '../destination/support.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 
-let azurite: Azurite;
-before(async () => {
-  azurite = await startAzurite();
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
 
 const box = 'imap|mail.example.com|box|INBOX|7';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { BlobClient, BlockBlobClient, type ContainerClient, RestError } from '@azure/storage-blob';
 import { type ContentMemory, MailPayloads, PayloadConflict } from '../../shared/destination/claimCheck.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import {
   blobNames,
   bytesOf,
@@ -15,10 +15,7 @@ import {
   until,
 } from './support.ts';
 
-let azurite: Azurite;
-before(async () => {
-  azurite = await startAzurite();
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
 
 const owner = { customer: 'acme', connection: 'in.box', interchangeId: '0f-1' };

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'n
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type ContentMemory, MailPayloads } from '../../shared/destination/claimCheck.ts';
 import { fixedMemory, MailContents } from '../../shared/destination/contentStore.ts';
@@ -15,11 +15,8 @@ import { buildMessages, type PartMessage } from '../../shared/message/message.ts
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { blobNames, bytesOf, failureOf, freshContainer, mail, payloadOf } from './support.ts';
 
-let azurite: Azurite;
-let folder: string;
-before(async () => {
-  [azurite, folder] = await Promise.all([startAzurite(), mkdtemp(join(tmpdir(), 'content-store-'))]);
-});
+const azurite = await startAzurite();
+const folder = await mkdtemp(join(tmpdir(), 'content-store-'));
 after(async () => {
   await azurite.stop();
   await rm(folder, { recursive: true });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { encodedBytes } from '../../shared/destination/amqpSize.ts';
 import {
   MessageTooLarge,
@@ -7,7 +7,7 @@ import {
   type QueueSender,
 } from '../../shared/destination/destination.ts';
 import { defaultRetryLimits } from '../../shared/destination/endpointRetry.ts';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { startBroker } from '../testbed/broker/broker.ts';
 import type { QueueOptions } from '../testbed/broker/queue.ts';
 import {
   assertAmqpNumberTypes,
@@ -20,12 +20,7 @@ import {
   until,
 } from './support.ts';
 
-let broker: Broker;
-
-before(async () => {
-  broker = await startBroker();
-});
-
+const broker = await startBroker();
 after(async () => {
   await broker.stop();
 });

@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { after, afterEach, before, type TestContext, test } from 'node:test';
+import { after, afterEach, type TestContext, test } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { AwaitableSender } from 'rhea-promise';
 import type { Destinations } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { onClientSocket } from '../testbed/clientSockets.ts';
 import { startProxy } from '../testbed/proxy.ts';
 import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry, until } from './support.ts';
 
-let broker: Broker;
-before(async () => {
-  broker = await startBroker();
-});
+const broker = await startBroker();
 after(() => broker.stop());
 afterEach(() => {
   Object.assign(broker.faults, noFaults());

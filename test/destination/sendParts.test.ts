@@ -3,7 +3,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import type { ContainerClient } from '@azure/storage-blob';
 import { encodedBytes } from '../../shared/destination/amqpSize.ts';
 import { MailPayloads } from '../../shared/destination/claimCheck.ts';
@@ -19,8 +19,8 @@ import { sendParts } from '../../shared/destination/sendParts.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Content } from '../../shared/mail/mail.ts';
 import { buildMessages, withClaimCheck } from '../../shared/message/message.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { startAzurite } from '../testbed/azurite.ts';
+import { startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import {
   blobNames,
@@ -34,12 +34,7 @@ import {
   payloadOf,
 } from './support.ts';
 
-let azurite: Azurite;
-let broker: Broker;
-
-before(async () => {
-  [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
-});
+const [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
 after(() => Promise.all([azurite.stop(), broker.stop()]));
 
 /** A queue of its own, and its sender until the test ends. */
@@ -62,10 +57,7 @@ function messagesOf(contents: readonly Content[], sessions: 'none' | 'connection
 
 /** A sender that answers as told, for what the broker can't be made to do. */
 function scripted(send: QueueSender['send'], maxMessageBytes = 1_000_000): QueueSender {
-  return {
-    maxMessageBytes,
-    send,
-  };
+  return { maxMessageBytes, send };
 }
 
 async function contentsWith(holdBytes: number, at?: ContainerClient) {

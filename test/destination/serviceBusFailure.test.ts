@@ -1,21 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
 import type { FailureReason } from '../../shared/failure/failure.ts';
 import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { startBroker } from '../testbed/broker/broker.ts';
 import { type BrokerFaults, noFaults } from '../testbed/broker/faults.ts';
-import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
+import { startProxy } from '../testbed/proxy.ts';
 import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry } from './support.ts';
 
-let broker: Broker;
-let silent: TcpProxy;
-
-before(async () => {
-  broker = await startBroker({ queues: [{ name: 'orders' }] });
-  silent = await startProxy({ targetHost: '127.0.0.1', targetPort: broker.port });
-  silent.silenceNew(true);
-});
+const broker = await startBroker({ queues: [{ name: 'orders' }] });
+const silent = await startProxy({ targetHost: '127.0.0.1', targetPort: broker.port });
+silent.silenceNew(true);
 after(async () => {
   await silent.stop();
   await broker.stop();

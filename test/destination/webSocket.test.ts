@@ -6,50 +6,43 @@ import * as https from 'node:https';
 import * as net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createWebSocketStream, WebSocketServer } from 'ws';
-import { type Broker, startBroker } from '../testbed/broker/broker.ts';
+import { startBroker } from '../testbed/broker/broker.ts';
 import { testCertificate } from '../testbed/certificates.ts';
-import { type Listening, listening } from '../testbed/listening.ts';
+import { listening } from '../testbed/listening.ts';
 
 const main = join(import.meta.dirname, 'webSocketMain.ts');
 
-let broker: Broker;
-let gateway: Listening;
-let proxy: Listening;
-let folder: string;
 const tunnels: string[] = [];
 const protocols: string[] = [];
 
-before(async () => {
-  broker = await startBroker({ queues: [{ name: 'orders' }] });
-  const { caCertificate, certificate, key } = await testCertificate();
-  folder = await mkdtemp(join(tmpdir(), 'web-socket-'));
-  await writeFile(join(folder, 'ca.pem'), caCertificate);
-  // What Service Bus does at port 443: AMQP in the frames of a WebSocket.
-  const amqpServer = https.createServer({ key, cert: certificate });
-  const sockets = new WebSocketServer({ server: amqpServer });
-  sockets.on('connection', (socket, request) => {
-    protocols.push(`${request.url} ${socket.protocol}`);
-    const stream = createWebSocketStream(socket);
-    const upstream = net.connect(broker.port, '127.0.0.1');
-    stream.pipe(upstream).pipe(stream);
-    for (const each of [stream, upstream]) each.on('error', () => upstream.destroy());
-  });
-  gateway = await listening(amqpServer);
-  const proxyServer = http.createServer();
-  proxyServer.on('connect', (request, socket: net.Socket) => {
-    tunnels.push(String(request.url));
-    const upstream = net.connect(gateway.port, '127.0.0.1', () => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\n');
-      socket.pipe(upstream).pipe(socket);
-    });
-    for (const each of [socket, upstream]) each.on('error', () => each.destroy());
-  });
-  proxy = await listening(proxyServer);
+const broker = await startBroker({ queues: [{ name: 'orders' }] });
+const { caCertificate, certificate, key } = await testCertificate();
+const folder = await mkdtemp(join(tmpdir(), 'web-socket-'));
+await writeFile(join(folder, 'ca.pem'), caCertificate);
+// What Service Bus does at port 443: AMQP in the frames of a WebSocket.
+const amqpServer = https.createServer({ key, cert: certificate });
+const sockets = new WebSocketServer({ server: amqpServer });
+sockets.on('connection', (socket, request) => {
+  protocols.push(`${request.url} ${socket.protocol}`);
+  const stream = createWebSocketStream(socket);
+  const upstream = net.connect(broker.port, '127.0.0.1');
+  stream.pipe(upstream).pipe(stream);
+  for (const each of [stream, upstream]) each.on('error', () => upstream.destroy());
 });
-
+const gateway = await listening(amqpServer);
+const proxyServer = http.createServer();
+proxyServer.on('connect', (request, socket: net.Socket) => {
+  tunnels.push(String(request.url));
+  const upstream = net.connect(gateway.port, '127.0.0.1', () => {
+    socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    socket.pipe(upstream).pipe(socket);
+  });
+  for (const each of [socket, upstream]) each.on('error', () => each.destroy());
+});
+const proxy = await listening(proxyServer);
 after(async () => {
   await Promise.all([gateway, proxy, broker].map((server) => server.stop()));
   await rm(folder, { recursive: true });

@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { after, afterEach, before, beforeEach, mock, type TestContext, test } from 'node:test';
+import { after, afterEach, beforeEach, mock, type TestContext, test } from 'node:test';
 import { addLaterOutcomes, type JournalOptions, openJournal } from '../../shared/journal/journal.ts';
 import { maxLineBytes, type RunLine } from '../../shared/journal/lines.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import type { StorageCall, StorageFault } from '../testbed/storageProxy.ts';
 import { type JournalStorage, mailLine, openJournalStorage, part } from './storage.ts';
 
-let azurite: Azurite;
+const azurite = await startAzurite();
+after(() => azurite.stop());
+
 let storage: JournalStorage;
 
-before(async () => {
-  azurite = await startAzurite();
-});
-after(() => azurite.stop());
 beforeEach(async () => {
   storage = await openJournalStorage(azurite);
 });

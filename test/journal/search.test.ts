@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { after, afterEach, beforeEach, test } from 'node:test';
 import type { ConnectionKey } from '../../shared/connection/connectionStore.ts';
 import { addLaterOutcomes, type LaterOutcome, openJournal } from '../../shared/journal/journal.ts';
 import { type MailLine, mailText } from '../../shared/journal/lines.ts';
 import { maxPortionBytes } from '../../shared/journal/scan.ts';
 import { findMails, findRuns, type JournalQuery } from '../../shared/journal/search.ts';
 import type { JournalMode } from '../../shared/settings/settings.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import { type JournalStorage, mailLine, openJournalStorage, part } from './storage.ts';
 
-let azurite: Azurite;
+const azurite = await startAzurite();
+after(() => azurite.stop());
+
 let storage: JournalStorage;
 
-before(async () => {
-  azurite = await startAzurite();
-});
-after(() => azurite.stop());
 beforeEach(async () => {
   storage = await openJournalStorage(azurite);
 });

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { BlobLeaseClient, BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { defaultLeaseTimes, type Lease, type LeaseTimes, leasesIn } from '../../shared/lease/lease.ts';
 import { until } from '../destination/support.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import { startProxy, type TcpProxy } from '../testbed/proxy.ts';
 
-let azurite: Azurite;
-before(async () => {
-  azurite = await startAzurite();
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
 
 /** A container of its own, which is not there yet. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 import { shortHash } from '../../shared/message/identity.ts';
 import { protocols, queueName } from '../app/testbed.ts';
 import {
@@ -12,16 +12,13 @@ import {
 } from '../mailbox/imap/scriptedImapServer.ts';
 import { arrived, eachOnce, twoPartMails } from '../reliability/mails.ts';
 import { startDrippingServer } from '../reliability/slowServers.ts';
-import { addImapServer, addPop3Server, type PollingBed, startPollingBed } from './pollingBed.ts';
+import { addImapServer, addPop3Server, startPollingBed } from './pollingBed.ts';
 
 const budgetSeconds = 2;
 /** What the end of a run may cost beside: its last writes, on a busy machine. */
 const graceMs = 6_000;
 
-let bed: PollingBed;
-before(async () => {
-  bed = await startPollingBed([], { POLL_TIME_BUDGET_SECONDS: String(budgetSeconds) });
-});
+const bed = await startPollingBed([], { POLL_TIME_BUDGET_SECONDS: String(budgetSeconds) });
 after(() => bed.stop());
 
 async function pollTimed(name: string) {

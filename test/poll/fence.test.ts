@@ -1,36 +1,19 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { protocols, queueName, userOf, usersOf } from '../app/testbed.ts';
 import type { Answer, Script } from '../mailbox/imap/scriptedImapServer.ts';
 import { arrived, countUnsettled, eachOnce, messagesOf, twoPartMails, until } from '../reliability/mails.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { startProxy } from '../testbed/proxy.ts';
-import {
-  addImapServer,
-  addPop3Server,
-  type PollingBed,
-  proxyStorage,
-  SettableClock,
-  startPollingBed,
-} from './pollingBed.ts';
+import { addImapServer, addPop3Server, proxyStorage, SettableClock, startPollingBed } from './pollingBed.ts';
 
 const mailCount = 60;
 const clocks = ['monotonic', 'wall'] as const;
 
-let bed: PollingBed;
-before(async () => {
-  const users = usersOf('wall', 'monotonic', 'broken', 'going');
-  bed = await startPollingBed([
-    ...users,
-    'late',
-    'twice',
-    'ahead',
-    'ending',
-    'opening',
-    'unheard',
-    'storing',
-  ]);
-});
+const bed = await startPollingBed([
+  ...usersOf('wall', 'monotonic', 'broken', 'going'),
+  ...['late', 'twice', 'ahead', 'ending', 'opening', 'unheard', 'storing'],
+]);
 afterEach(() => void Object.assign(bed.broker.faults, noFaults()));
 after(() => bed.stop());
 

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { DeliveredMails } from '../../shared/delivered/deliveredMails.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import { KnownMails } from '../../shared/poll/knownMails.ts';
 import { until } from '../reliability/mails.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import { openStorage, passMinutes, type Storage, undeliveredMail } from '../undelivered/storage.ts';
 
-let azurite: Azurite;
-before(async () => {
-  azurite = await startAzurite();
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
 
 const mailboxId = 'imap|mail.example.com|box|INBOX|7';

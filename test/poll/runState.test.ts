@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { TableClient } from '@azure/data-tables';
 import {
   type ConnectionEntity,
@@ -7,20 +7,15 @@ import {
   openConnectionStore,
 } from '../../shared/connection/connectionStore.ts';
 import { RunState } from '../../shared/poll/runState.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 
-let azurite: Azurite;
-let table: TableClient;
-let store: ConnectionStore;
-before(async () => {
-  azurite = await startAzurite();
-  table = TableClient.fromConnectionString(azurite.connectionString, 'Connections', {
-    allowInsecureConnection: true,
-  });
-  await table.createTable();
-  store = openConnectionStore(table);
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
+const table = TableClient.fromConnectionString(azurite.connectionString, 'Connections', {
+  allowInsecureConnection: true,
+});
+await table.createTable();
+const store = openConnectionStore(table);
 
 const time = new Date('2026-11-24T10:00:00.000Z');
 

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { base64Lines } from '../mail/encode.ts';
-import { addImapServer, type PollingBed, startPollingBed } from './pollingBed.ts';
+import { addImapServer, startPollingBed } from './pollingBed.ts';
 
-let bed: PollingBed;
-before(async () => {
-  bed = await startPollingBed([]);
-});
+const bed = await startPollingBed([]);
 after(() => bed.stop());
 
 const pictures = 24;

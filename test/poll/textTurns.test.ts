@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import type { Answer } from '../mailbox/imap/scriptedImapServer.ts';
 import { messagesOf, until } from '../reliability/mails.ts';
-import { addImapServer, type PollingBed, startPollingBed } from './pollingBed.ts';
+import { addImapServer, startPollingBed } from './pollingBed.ts';
 
 const mebibyte = 1_048_576;
 
-let bed: PollingBed;
-before(async () => {
-  bed = await startPollingBed([]);
-});
+const bed = await startPollingBed([]);
 after(() => bed.stop());
 
 const linesOf = (bytes: number, line: string) => Buffer.alloc(bytes, line);

@@ -1,21 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { queueName } from '../app/testbed.ts';
 import { twoPartMails, until } from '../reliability/mails.ts';
 import { type DrippingServer, startDrippingServer } from '../reliability/slowServers.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
-import { type PollingBed, SettableClock, startPollingBed } from './pollingBed.ts';
+import { SettableClock, startPollingBed } from './pollingBed.ts';
 
 const budgetSeconds = 8;
 const otherQueue = 'other';
 
-let bed: PollingBed;
-before(async () => {
-  bed = await startPollingBed(['hog-1', 'hog-2'], { POLL_TIME_BUDGET_SECONDS: String(budgetSeconds) });
-  bed.broker.createQueue({ name: otherQueue, maxMessageSizeBytes: 1_048_576 });
-  await bed.addMailbox('hog-1', 'IMAP', twoPartMails('hog-1', 40, 700_000));
-  await bed.addMailbox('hog-2', 'IMAP', twoPartMails('hog-2', 40, 700_000), { queueName: otherQueue });
-});
+const bed = await startPollingBed(['hog-1', 'hog-2'], { POLL_TIME_BUDGET_SECONDS: String(budgetSeconds) });
+bed.broker.createQueue({ name: otherQueue, maxMessageSizeBytes: 1_048_576 });
+await bed.addMailbox('hog-1', 'IMAP', twoPartMails('hog-1', 40, 700_000));
+await bed.addMailbox('hog-2', 'IMAP', twoPartMails('hog-2', 40, 700_000), { queueName: otherQueue });
 afterEach(() => {
   Object.assign(bed.broker.faults, noFaults());
   bed.broker.dropConnections();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, beforeEach, test } from 'node:test';
 import { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { openConnectionStore } from '../../shared/connection/connectionStore.ts';
@@ -11,17 +11,14 @@ import {
   type SchedulerDependencies,
 } from '../../shared/schedule/schedulePolls.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 
-let azurite: Azurite;
+const azurite = await startAzurite();
+after(() => azurite.stop());
+
 let table: TableClient;
 let queue: QueueClient;
 let names = 0;
-
-before(async () => {
-  azurite = await startAzurite();
-});
-after(() => azurite.stop());
 
 beforeEach(async () => {
   names += 1;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import {
   AccountSASPermissions,
   AccountSASResourceTypes,
@@ -13,12 +13,9 @@ import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import { noCredential } from '../destination/support.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 
-let azurite: Azurite;
-before(async () => {
-  azurite = await startAzurite();
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
 
 const field = (name: string) => new RegExp(`${name}=([^;]+)`).exec(azurite.connectionString)?.[1] ?? '';

@@ -1,26 +1,19 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { toDeliveryProblem } from '../../shared/destination/serviceBusFailure.ts';
 import type { Identity } from '../../shared/settings/account.ts';
 import { createGetCredential, type TokenLimits } from '../../shared/storage/credential.ts';
 import { failing, IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import { openTable } from '../../shared/storage/tables.ts';
-import {
-  type IdentityAnswer,
-  type IdentityEndpoint,
-  startIdentityEndpoint,
-} from '../testbed/identityEndpoint.ts';
+import { type IdentityAnswer, startIdentityEndpoint } from '../testbed/identityEndpoint.ts';
 
 const limits: TokenLimits = { tokenMs: 3_000, tryMs: 600, maxRetryAfterMs: 1_000 };
 const getCredential = createGetCredential(limits);
 const system: Identity = { kind: 'managedIdentity' };
 
-let endpoint: IdentityEndpoint;
-before(async () => {
-  endpoint = await startIdentityEndpoint();
-  Object.assign(process.env, endpoint.env);
-});
+const endpoint = await startIdentityEndpoint();
+Object.assign(process.env, endpoint.env);
 afterEach(() => {
   endpoint.answer = () => ({ kind: 'token', token: 'identity-token' });
 });

@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, test } from 'node:test';
-import type { TableClient } from '@azure/data-tables';
-import type { ContainerClient } from '@azure/storage-blob';
-import type { QueueClient } from '@azure/storage-queue';
+import { after, afterEach, describe, test } from 'node:test';
 import type { StorageSettings } from '../../shared/settings/account.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
@@ -10,7 +7,7 @@ import { storageFailure } from '../../shared/storage/storageFailure.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import { type CallLimits, storageLimits } from '../../shared/storage/tries.ts';
 import { noCredential } from '../destination/support.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import {
   type StorageFault,
   type StorageProxy,
@@ -21,35 +18,26 @@ import {
 const limits: CallLimits = { tries: 4, tryMs: 400, callMs: 1_600, firstDelayMs: 20, maxDelayMs: 400 };
 const keys = { partitionKey: 'acme', rowKey: 'orders' };
 
-let azurite: Azurite;
-let proxies: { table: StorageProxy; blob: StorageProxy; queue: StorageProxy };
-let table: TableClient;
-let container: ContainerClient;
-let queue: QueueClient;
-let access: StorageSettings;
-
-before(async () => {
-  azurite = await startAzurite();
-  proxies = {
-    table: await startStorageProxy(azurite.tablePort),
-    blob: await startStorageProxy(azurite.blobPort),
-    queue: await startStorageProxy(azurite.queuePort),
-  };
-  const connectionString = throughProxies(azurite.connectionString, [
-    [azurite.tablePort, proxies.table.port],
-    [azurite.blobPort, proxies.blob.port],
-    [azurite.queuePort, proxies.queue.port],
-  ]);
-  access = { kind: 'connectionString', connectionString };
-  table = await openTable(access, 'Connections', noCredential, limits);
-  container = await openContainer(access, 'payloads', noCredential, limits);
-  queue = await openQueue(access, 'orders', noCredential, limits);
-  await table.createTable();
-  await table.createEntity(keys);
-  await container.createIfNotExists();
-  await queue.createIfNotExists();
-  await container.getBlockBlobClient('content').upload('content', 7);
-});
+const azurite = await startAzurite();
+const proxies = {
+  table: await startStorageProxy(azurite.tablePort),
+  blob: await startStorageProxy(azurite.blobPort),
+  queue: await startStorageProxy(azurite.queuePort),
+};
+const connectionString = throughProxies(azurite.connectionString, [
+  [azurite.tablePort, proxies.table.port],
+  [azurite.blobPort, proxies.blob.port],
+  [azurite.queuePort, proxies.queue.port],
+]);
+const access: StorageSettings = { kind: 'connectionString', connectionString };
+const table = await openTable(access, 'Connections', noCredential, limits);
+const container = await openContainer(access, 'payloads', noCredential, limits);
+const queue = await openQueue(access, 'orders', noCredential, limits);
+await table.createTable();
+await table.createEntity(keys);
+await container.createIfNotExists();
+await queue.createIfNotExists();
+await container.getBlockBlobClient('content').upload('content', 7);
 afterEach(() => {
   for (const proxy of Object.values(proxies)) proxy.fault = () => undefined;
 });

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { QueueClient } from '@azure/storage-queue';
-import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from '../app/testbed.ts';
-import { type Envelope, type Ingestion, startIngestion } from './ingestion.ts';
+import { mailboxColumns, queueName, startAppTestbed } from '../app/testbed.ts';
+import { type Envelope, startIngestion } from './ingestion.ts';
 
 const users = ['anna', 'bert', 'ten', 'many', 'odd', 'kept'];
-let bed: AppTestbed;
-let ingestion: Ingestion;
-let sent: readonly Readonly<Record<string, unknown>>[];
 
 const mail = (subject: string) =>
   Buffer.from(
@@ -17,44 +14,42 @@ const mails = (count: number) => Array.from({ length: count }, (_, index) => mai
 /** Without a boundary: it goes raw, with a warning. */
 const oddMail = Buffer.from('Subject: odd\r\nContent-Type: multipart/mixed\r\n\r\nsomething\r\n');
 
-before(async () => {
-  ingestion = await startIngestion();
-  bed = await startAppTestbed({
-    users,
-    settings: {
-      APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString,
-      WEBSITE_SITE_NAME: 'mail-app',
-    },
-  });
-  await bed.addMailbox('anna', 'IMAP', mails(3));
-  await bed.addMailbox('bert', 'POP3', mails(2));
-  await bed.addMailbox('ten', 'IMAP', mails(10));
-  await bed.addMailbox('many', 'IMAP', mails(300));
-  await bed.addMailbox('odd', 'IMAP', Array<Buffer>(30).fill(oddMail));
-  await bed.addMailbox('kept', 'IMAP', mails(1));
-  const columns = mailboxColumns(bed.dovecot, 'IMAP', 'anna');
-  await bed.addConnection('wrong', { ...columns, password: 'guess' });
-  await bed.addConnection('unreadable', { ...columns, hostType: 'MAPI' });
-  await bed.addConnection('held', columns);
-  for (const name of ['anna', 'bert', 'ten', 'many', 'odd', 'wrong', 'unreadable']) await bed.poll(name);
-  sent = bed.broker.queue(queueName).messages.map(({ applicationProperties }) => applicationProperties);
-
-  await bed.container('email-leases').getBlockBlobClient('acme/held').upload('', 0);
-  await bed.lease('held').acquireLease(60);
-  await bed.poll('held');
-  bed.broker.faults.quotaExceeded = true;
-  await bed.poll('kept');
-  const poisoned = new QueueClient(bed.azurite.connectionString, 'email-polls-poison');
-  await poisoned.createIfNotExists();
-  await poisoned.sendMessage('e30=');
-  await bed.host.fireTimer('retryDeliveries');
-  // Its hook sends what is there.
-  await bed.host.stop();
+const ingestion = await startIngestion();
+const bed = await startAppTestbed({
+  users,
+  settings: {
+    APPLICATIONINSIGHTS_CONNECTION_STRING: ingestion.connectionString,
+    WEBSITE_SITE_NAME: 'mail-app',
+  },
 });
 after(async () => {
   await bed.stop();
   await ingestion.stop();
 });
+await bed.addMailbox('anna', 'IMAP', mails(3));
+await bed.addMailbox('bert', 'POP3', mails(2));
+await bed.addMailbox('ten', 'IMAP', mails(10));
+await bed.addMailbox('many', 'IMAP', mails(300));
+await bed.addMailbox('odd', 'IMAP', Array<Buffer>(30).fill(oddMail));
+await bed.addMailbox('kept', 'IMAP', mails(1));
+const columns = mailboxColumns(bed.dovecot, 'IMAP', 'anna');
+await bed.addConnection('wrong', { ...columns, password: 'guess' });
+await bed.addConnection('unreadable', { ...columns, hostType: 'MAPI' });
+await bed.addConnection('held', columns);
+for (const name of ['anna', 'bert', 'ten', 'many', 'odd', 'wrong', 'unreadable']) await bed.poll(name);
+const sent = bed.broker.queue(queueName).messages.map(({ applicationProperties }) => applicationProperties);
+
+await bed.container('email-leases').getBlockBlobClient('acme/held').upload('', 0);
+await bed.lease('held').acquireLease(60);
+await bed.poll('held');
+bed.broker.faults.quotaExceeded = true;
+await bed.poll('kept');
+const poisoned = new QueueClient(bed.azurite.connectionString, 'email-polls-poison');
+await poisoned.createIfNotExists();
+await poisoned.sendMessage('e30=');
+await bed.host.fireTimer('retryDeliveries');
+// Its hook sends what is there.
+await bed.host.stop();
 
 const total = (name: string, dimensions: Readonly<Record<string, string>>): number =>
   ingestion.metric(name, dimensions).reduce((sum, { value }) => sum + value, 0);

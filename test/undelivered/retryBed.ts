@@ -1,4 +1,4 @@
-import { after, before } from 'node:test';
+import { after } from 'node:test';
 import type { Destinations, OutboundMessage } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
@@ -6,7 +6,7 @@ import { type RetryOptions, retryDeliveries } from '../../shared/undelivered/ret
 import type { UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
 import { forEachOf } from '../../shared/wait/parallel.ts';
 import { destinationsFor, quickRetry } from '../destination/support.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import type { BrokerQueue } from '../testbed/broker/queue.ts';
@@ -40,17 +40,12 @@ export interface RetryBed {
   failingBy(isTaken: () => Promise<boolean>): Destinations;
 }
 
-/** To be called once in a file: starts both before its tests and stops them after. */
-export function retryBed(): RetryBed {
-  let azurite: Azurite;
-  let broker: Broker;
-  let destinations: Destinations;
+/** To be called once in a file: starts both, and stops them after its tests. */
+export async function startRetryBed(): Promise<RetryBed> {
   let queueCount = 0;
-  before(async () => {
-    [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
-    // A try that a busy machine stalls would be one more message on the queue.
-    destinations = destinationsFor(broker.connectionString, { retry: { ...quickRetry, tryMs: 3_000 } });
-  });
+  const [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
+  // A try that a busy machine stalls would be one more message on the queue.
+  const destinations = destinationsFor(broker.connectionString, { retry: { ...quickRetry, tryMs: 3_000 } });
   after(async () => {
     await destinations.close();
     await Promise.all([azurite.stop(), broker.stop()]);
@@ -61,9 +56,7 @@ export function retryBed(): RetryBed {
     return broker.createQueue({ name: `inbound-${queueCount}`, ...options });
   };
   return {
-    get broker() {
-      return broker;
-    },
+    broker,
     openStorage: () => openStorage(azurite),
     newQueue,
     async withDue(count, options) {

@@ -16,14 +16,14 @@ import {
   hourMs,
   recordingLog,
   refusing,
-  retryBed,
+  startRetryBed,
   storeMails,
   storeRows,
   storeWith,
 } from './retryBed.ts';
 import { passMinutes, undeliveredMail } from './storage.ts';
 
-const bed = retryBed();
+const bed = await startRetryBed();
 
 test('nothing due: one table query, no connection to Service Bus', async () => {
   const storage = await bed.openStorage();

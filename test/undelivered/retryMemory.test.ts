@@ -4,10 +4,10 @@ import type { Destinations } from '../../shared/destination/destination.ts';
 import { toStored } from '../../shared/undelivered/manifest.ts';
 import type { RetryOptions } from '../../shared/undelivered/retryDeliveries.ts';
 import { until } from '../destination/support.ts';
-import { retryBed, storeRows, storeWith } from './retryBed.ts';
+import { startRetryBed, storeRows, storeWith } from './retryBed.ts';
 import { passMinutes, type Storage, undeliveredMail } from './storage.ts';
 
-const bed = retryBed();
+const bed = await startRetryBed();
 const mebibyte = 1_024 * 1_024;
 
 /** What a record's parts weigh, in MiB. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
 import { blobNames, destinationsFor, idsIn, quickRetry } from '../destination/support.ts';
-import { recordingLog, retryBed, storeWith } from './retryBed.ts';
+import { recordingLog, startRetryBed, storeWith } from './retryBed.ts';
 import { passMinutes, undeliveredMail } from './storage.ts';
 
-const bed = retryBed();
+const bed = await startRetryBed();
 
 const away = () => Promise.reject(new Failure('storage', 'Storage could not be reached.'));
 

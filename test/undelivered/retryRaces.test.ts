@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { accepting, refusing, retryBed, storeMails, storeWith } from './retryBed.ts';
+import { accepting, refusing, startRetryBed, storeMails, storeWith } from './retryBed.ts';
 import { passMinutes, repeatUpdates, type Storage, undeliveredMail } from './storage.ts';
 
-const bed = retryBed();
+const bed = await startRetryBed();
 
 test('three instances at once send nothing twice', async () => {
   const { queue, storage } = await bed.withDue(9);

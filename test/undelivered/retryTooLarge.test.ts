@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { MessageTooLarge } from '../../shared/destination/destination.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
 import { assertAmqpNumberTypes, blobNames, bytesOf, contentOf, payloadOf } from '../destination/support.ts';
-import { retryBed } from './retryBed.ts';
+import { startRetryBed } from './retryBed.ts';
 import { passMinutes, undeliveredMail } from './storage.ts';
 
-const bed = retryBed();
+const bed = await startRetryBed();
 
 test('a part that no longer fits goes by claim check', async () => {
   const bytes = bytesOf(9_000_000);

@@ -3,20 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { BlobClient, BlockBlobClient } from '@azure/storage-blob';
 import { readBody } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import { shortHash } from '../../shared/message/identity.ts';
 import { withClaimCheck } from '../../shared/message/message.ts';
 import { contentOf, mayWrite, payloadOf, until } from '../destination/support.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import { openStorage, passMinutes, repeatUpdates, type Storage, undeliveredMail } from './storage.ts';
 
-let azurite: Azurite;
-before(async () => {
-  azurite = await startAzurite();
-});
+const azurite = await startAzurite();
 after(() => azurite.stop());
 
 async function takeDue(storage: Storage) {

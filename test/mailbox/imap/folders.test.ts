@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Dovecot } from '../../testbed/dovecot.ts';
+import { after, test } from 'node:test';
 import { newUser, optionsOn, startServer, withMailProgram } from './dovecotUsers.ts';
 import { drain, onServer, withSession } from './drain.ts';
 import { smallMails } from './scriptedImapServer.ts';
 
-let server: Dovecot;
-
-before(async () => {
-  server = await startServer();
-});
+const server = await startServer();
 after(() => server.stop());
 
 test('another UIDVALIDITY is another mailbox', async () => {

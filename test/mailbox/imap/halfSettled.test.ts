@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { MailboxSession } from '../../../shared/mailbox/mailbox.ts';
-import type { Dovecot } from '../../testbed/dovecot.ts';
 import { readMaildir } from '../../testbed/seed.ts';
 import { flagDeleted, newUser, optionsOn, startServer } from './dovecotUsers.ts';
 import { failureOf, fetchAll, listAndMeasure, onServer, withSession } from './drain.ts';
 import { type Answer, aMail, optionsFor, smallMails, withServer } from './scriptedImapServer.ts';
 
-let server: Dovecot;
-
-before(async () => {
-  server = await startServer();
-});
+const server = await startServer();
 after(() => server.stop());
 
 test('mails that were flagged and not expunged, for the connection was lost, are found and expunged', async () => {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
 import { withCrlf } from '../../servers/mailServers.ts';
-import type { Dovecot } from '../../testbed/dovecot.ts';
 import { listMaildir, readMaildir } from '../../testbed/seed.ts';
 import { CountedMemory } from '../memory.ts';
 import { variedMails } from '../pop3/variedMails.ts';
@@ -23,11 +22,7 @@ import {
 } from './drain.ts';
 import { smallMails } from './scriptedImapServer.ts';
 
-let server: Dovecot;
-
-before(async () => {
-  server = await startServer();
-});
+const server = await startServer();
 after(() => server.stop());
 
 for (const security of ['plain', 'starttls', 'tls'] as const) {

@@ -1,18 +1,14 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { after, before, test } from 'node:test';
-import { type Dovecot, startDovecot } from '../../testbed/dovecot.ts';
+import { after, test } from 'node:test';
+import { startDovecot } from '../../testbed/dovecot.ts';
 import { listening } from '../../testbed/listening.ts';
 import { seedMaildir } from '../../testbed/seed.ts';
 import { drain } from './drain.ts';
 import { optionsFor, smallMails, withServer } from './scriptedImapServer.ts';
 
 const user = { user: 'anna', password: 'pass-7391-word' };
-let server: Dovecot;
-
-before(async () => {
-  server = await startDovecot({ users: [user] });
-});
+const server = await startDovecot({ users: [user] });
 after(() => server.stop());
 
 /** A relay that counts how often the client speaks after the server did: each is a round trip. */
