@@ -5,6 +5,7 @@ import { protocols, queueName } from '../app/testbed.ts';
 import {
   type Answer,
   type Command,
+  headerRow,
   rows,
   smallMails,
   stepOf,
@@ -78,10 +79,7 @@ test('a mailbox that takes too long to list ends too', async (t) => {
 /** Has 6,300 unread mails, the first of which is an order, and takes half a second for a page of their headers. */
 async function addSlowHeaders(t: TestContext, name: string, columns: Readonly<Record<string, unknown>>) {
   const unread = new Set(smallMails(6_300).map((_, index) => index + 1));
-  const row = (uid: number) => {
-    const header = `Subject: ${uid === 1 ? 'orders' : 'news'}\r\n\r\n`;
-    return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (SUBJECT)] {${header.length}}\r\n${header})\r\n`;
-  };
+  const row = (uid: number) => headerRow(uid, `Subject: ${uid === 1 ? 'orders' : 'news'}\r\n\r\n`);
   const answers: Readonly<Record<string, Answer>> = {
     HEADERS: rows(row),
     'UID SEARCH': () => `* SEARCH ${[0, ...unread].join(' ').slice(2)}\r\nTAG OK done\r\n`,

@@ -15,6 +15,7 @@ import {
   type Answer,
   aMail,
   fetchRow,
+  headerRow,
   rows,
   smallMails,
   timeoutsOf,
@@ -181,10 +182,7 @@ for (const [how, changes] of [
     const mails = [aMail, standIn, received];
     const row = (uid: number, args: string) => fetchRow(uid, args, mails[uid - 1]);
     const FETCH = rows((uid, { args }) => row(uid, args).replace(uid === 2 ? 'UID 2 ' : '', ''));
-    const HEADERS = rows((uid) => {
-      const header = `${mails[uid - 1]}`.replace(/^Received.*\r\n/, '');
-      return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (FROM)] {${header.length}}\r\n${header})\r\n`;
-    });
+    const HEADERS = rows((uid) => headerRow(uid, `${mails[uid - 1]}`.replace(/^Received.*\r\n/, '')));
     const fetched = await fetchedOf({ mails, answers: { FETCH, HEADERS }, options: changes });
     assert.deepEqual(kindsOf(fetched), ['1 mail', '2 unavailable', '3 mail']);
     assert.match(
@@ -214,10 +212,7 @@ test('a mail that was not asked for is not taken for the one that was, though no
 
 test('a mail whose header is such a note is not marked as read since the filter leaves out the note', async () => {
   const mails = [aMail, standIn];
-  const HEADERS = rows((uid) => {
-    const header = `${mails[uid - 1]}`;
-    return `* ${uid} FETCH (UID ${uid} BODY[HEADER.FIELDS (FROM)] {${header.length}}\r\n${header})\r\n`;
-  });
+  const HEADERS = rows((uid) => headerRow(uid, `${mails[uid - 1]}`));
   const filter = { fingerprint: 'a', takes: (header: Buffer) => header.includes('Subject: a mail') };
   const options = { headerFilter: filter, unmatchedMails: 'markRead' } as const;
   await onServer({ mails, answers: { HEADERS }, options }, async (session, { commands }) => {

@@ -4,15 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import type { MailboxOptions } from '../../../shared/mailbox/mailbox.ts';
-import {
-  assertFails,
-  assertNotOpened,
-  assertRefused,
-  drain,
-  drained,
-  failureOf,
-  withSession,
-} from './drain.ts';
+import { assertFails, assertNotOpened, assertRefused, drain, drained, failureOf, onServer } from './drain.ts';
 import { type Answer, optionsFor, type Script, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
 const refusals: Record<string, readonly ['login' | 'busy', RegExp]> = {
@@ -77,9 +69,8 @@ test('CR, LF and NUL never reach a server', async () => {
 });
 
 test('a password with quotes, backslashes and outer spaces arrives as it is', async () => {
-  await withServer({}, async ({ port, commands }) => {
-    const credential = { kind: 'password' as const, password: ' a"b\\c{3} ' };
-    await withSession(optionsFor(port, { credential }), async () => {});
+  const credential = { kind: 'password', password: ' a"b\\c{3} ' } as const;
+  await onServer({ options: { credential } }, async (_, { commands }) => {
     assert.equal(commands.find(({ name }) => name === 'LOGIN')?.args, '"anna" " a\\"b\\\\c{3} "');
   });
 });
@@ -95,9 +86,7 @@ test('credentials beyond ASCII, or a server without LOGIN, go by AUTHENTICATE PL
         return undefined;
       },
     };
-    await withServer({ capabilities, answers }, ({ port }) =>
-      withSession(optionsFor(port, credentials), async () => {}),
-    );
+    await onServer({ capabilities, answers, options: credentials }, async () => {});
     return response;
   };
   const credential = { kind: 'password' as const, password: 'pä€' };
@@ -147,10 +136,8 @@ function oauthScript(capabilities: string, seen: string[]): Script {
 async function logInTwice(capabilities: string) {
   const seen: string[] = [];
   const { asked, credential } = tokens();
-  return await withServer(oauthScript(capabilities, seen), async ({ port }) => {
-    await withSession(optionsFor(port, { credential }), async () => {});
-    return { seen, asked, port };
-  });
+  const script = { ...oauthScript(capabilities, seen), options: { credential } };
+  return await onServer(script, async (_, { port }) => ({ seen, asked, port }));
 }
 
 test('XOAUTH2: the error challenge is answered, and a fresh token is tried once', async () => {

@@ -11,7 +11,7 @@ import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { openImapMailbox } from '../../../shared/mailbox/imap/imapMailbox.ts';
 import { testCertificate } from '../../testbed/certificates.ts';
 import { listening } from '../../testbed/listening.ts';
-import { assertNotOpened, assertRefused, failureOf, withSession } from './drain.ts';
+import { assertNotOpened, assertRefused, failureOf, onServer } from './drain.ts';
 import {
   type Answer,
   type Command,
@@ -142,10 +142,9 @@ test('STARTTLS that is not offered, or dropped, ends before any login', async ()
 });
 
 test('without startTls no upgrade is tried, though it is offered', async () => {
-  await withServer(offering, async ({ port, commands }) => {
-    await withSession(optionsFor(port), async () => {});
-    assert.ok(!commands.some(({ name }) => name === 'STARTTLS'));
-  });
+  await onServer(offering, async (_, { commands }) =>
+    assert.ok(!commands.some(({ name }) => name === 'STARTTLS')),
+  );
 });
 
 test('a port that refuses, and a host that is none', async () => {

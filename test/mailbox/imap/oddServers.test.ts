@@ -21,6 +21,7 @@ import {
   type Answer,
   aMail,
   fetchRow,
+  headerRow,
   optionsFor,
   rows,
   type Script,
@@ -68,10 +69,7 @@ for (const [what, row] of Object.entries(strangeFetches)) {
 }
 
 test('a filter takes a mail by its header though the server sends that without its UID', async () => {
-  const HEADERS = rows((uid) => {
-    const header = `${threeMails[uid - 1]}`;
-    return `* ${uid} FETCH (FLAGS () BODY[HEADER.FIELDS (SUBJECT)] {${header.length}}\r\n${header})\r\n`;
-  });
+  const HEADERS = rows((uid) => headerRow(uid, `${threeMails[uid - 1]}`, 'FLAGS ()'));
   const headerFilter = { fingerprint: 'two', takes: (header: Buffer) => header.includes('two') };
   const mails = await drained({ mails: threeMails, answers: { HEADERS }, options: { headerFilter } });
   assert.deepEqual(mails, [threeMails[1]]);
@@ -102,7 +100,7 @@ function markingServer(seen = new Set<number>(), mails = threeMails, marks = /BO
     if (marks.test(args)) seen.add(uid);
     const flags = seen.has(uid) ? '\\SEEN' : '';
     if (!args.includes('HEADER')) return fetchRow(uid, args, mails[uid - 1], flags);
-    return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[HEADER.FIELDS (SUBJECT)] {5}\r\nx: y\n)\r\n`;
+    return headerRow(uid, 'x: y\n', `UID ${uid} FLAGS (${flags})`);
   });
   const search = (): string => {
     const unread = mails.map((_, index) => index + 1).filter((uid) => !seen.has(uid));
@@ -265,12 +263,10 @@ test('flags count in any case', async () => {
       '* 3 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS (\\SEEN \\deleted)] ok\r\nTAG OK [READ-WRITE] selected\r\n',
     FETCH: rows((uid, { args }) => fetchRow(uid, args, aMail, uid === 2 ? '\\sEEN' : '')),
   };
-  await withServer({ mails: threeMails, answers }, async ({ port, commands }) => {
-    await withSession(optionsFor(port), async (session) => {
-      const fetched = await fetchAll(session, await listAndMeasure(session));
-      assert.deepEqual(kindsOf(fetched), ['1 mail', '2 gone', '3 mail']);
-      await session.settle([{ key: '1', id: 1 }]);
-    });
+  await onServer({ mails: threeMails, answers }, async (session, { commands }) => {
+    const fetched = await fetchAll(session, await listAndMeasure(session));
+    assert.deepEqual(kindsOf(fetched), ['1 mail', '2 gone', '3 mail']);
+    await session.settle([{ key: '1', id: 1 }]);
     assert.ok(commands.some(({ name, args }) => name === 'UID STORE' && args.includes('\\Seen')));
   });
 });
@@ -285,11 +281,10 @@ test('a name and a password beyond ASCII go as literals where there is no AUTH=P
     }
     return 'TAG OK [CAPABILITY IMAP4rev1] in\r\n';
   };
-  await withServer({ capabilities: 'IMAP4rev1', answers: { LOGIN } }, async ({ port }) => {
-    const credential = { kind: 'password', password: 'pä€' } as const;
-    await withSession(optionsFor(port, { username: 'änna', credential }), async () => {});
-    assert.deepEqual(credentials, ['{5}', 'änna {6}', 'pä€']);
-  });
+  const options = { username: 'änna', credential: { kind: 'password', password: 'pä€' } } as const;
+  await onServer({ capabilities: 'IMAP4rev1', answers: { LOGIN }, options }, async () =>
+    assert.deepEqual(credentials, ['{5}', 'änna {6}', 'pä€']),
+  );
 });
 
 for (const [greeting, sentence] of [
@@ -312,10 +307,9 @@ for (const [greeting, sentence] of [
 }
 
 test('a mail that a person reads as a filter looks at it makes no server one that marks what is looked at', async () => {
-  const HEADERS = rows((uid) => {
-    const flags = uid === 2 ? '\\Seen' : '';
-    return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[HEADER.FIELDS (SUBJECT)] {14}\r\nSubject: a\r\n\r\n)\r\n`;
-  });
+  const HEADERS = rows((uid) =>
+    headerRow(uid, 'Subject: a\r\n\r\n', `UID ${uid} FLAGS (${uid === 2 ? '\\Seen' : ''})`),
+  );
   const headerFilter = { fingerprint: 'all', takes: () => true };
   await onServer(
     { mails: threeMails, answers: { HEADERS }, options: { headerFilter } },
@@ -431,13 +425,11 @@ test('what is marked as read since the filter leaves it out stays so on a server
 });
 
 test('a session on such a server that is closed twice has marked all once, and says nothing', async () => {
-  await withServer(markingServer(), async ({ port, commands }) => {
-    await withSession(optionsFor(port), async (session) => {
-      await fetchAll(session, await listAndMeasure(session));
-      await session.close();
-      await session.close();
-      assert.equal(session.leftRead, undefined);
-    });
+  await onServer(markingServer(), async (session, { commands }) => {
+    await fetchAll(session, await listAndMeasure(session));
+    await session.close();
+    await session.close();
+    assert.equal(session.leftRead, undefined);
     assert.equal(commands.filter(({ name }) => name === 'UID STORE').length, 1);
   });
 });

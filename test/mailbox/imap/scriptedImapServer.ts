@@ -166,6 +166,11 @@ export function fetchRow(uid: number, args: string, mail: Buffer = Buffer.alloc(
   return `* ${uid} FETCH (UID ${uid} FLAGS (${flags}) BODY[]${origin} {${piece.length}}\r\n${text})\r\n`;
 }
 
+/** One FETCH row with header fields, as a filter asks for them. */
+export function headerRow(uid: number, header: string, attributes = `UID ${uid}`): string {
+  return `* ${uid} FETCH (${attributes} BODY[HEADER.FIELDS (SUBJECT)] {${header.length}}\r\n${header})\r\n`;
+}
+
 /** Answers a fetch by what `row` says of each mail that is asked for. */
 export function rows(row: (uid: number, command: Command) => string): (command: Command) => string {
   return (command) =>

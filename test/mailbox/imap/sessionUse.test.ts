@@ -11,7 +11,6 @@ import {
   listAndMeasure,
   onServer,
   sourcesOf,
-  withSession,
 } from './drain.ts';
 import { type Answer, faultAt, optionsFor, stepOf, timeoutsOf, withServer } from './scriptedImapServer.ts';
 
@@ -60,16 +59,12 @@ test('what a server keeps though it was told to expunge it, and unflags, is no c
 });
 
 test('what failed once fails again with the same sentence, on the same session', async () => {
-  await withServer(
-    faultAt('UID SEARCH', (wire) => wire.reset()),
-    async ({ port }) => {
-      await withSession(optionsFor(port), async (session) => {
-        const first = await failureOf(session.list(1));
-        assert.equal(await failureOf(session.list(1)), first);
-        assert.equal(await failureOf(session.settle([{ key: 'k', id: 1 }])), first);
-      });
-    },
-  );
+  const script = faultAt('UID SEARCH', (wire) => wire.reset());
+  await onServer(script, async (session) => {
+    const first = await failureOf(session.list(1));
+    assert.equal(await failureOf(session.list(1)), first);
+    assert.equal(await failureOf(session.settle([{ key: 'k', id: 1 }])), first);
+  });
 });
 
 test('a command starts its deadline only when its turn has come', async (t) => {
@@ -91,26 +86,23 @@ test('a command starts its deadline only when its turn has come', async (t) => {
 });
 
 test('an IPv6 address stands in brackets in the endpoint, so that it is a URL', async () => {
-  await withServer({}, async ({ port }) => {
-    // Reaches a server that listens on 127.0.0.1.
-    await withSession(optionsFor(port, { host: '::ffff:127.0.0.1' }), async ({ endpoint }) => {
-      assert.equal(endpoint, `imap://[::ffff:127.0.0.1]:${port}/INBOX`);
-      assert.ok(URL.canParse(endpoint));
-    });
+  // Reaches a server that listens on 127.0.0.1.
+  const options = { host: '::ffff:127.0.0.1' };
+  await onServer({ options }, async ({ endpoint }, { port }) => {
+    assert.equal(endpoint, `imap://[::ffff:127.0.0.1]:${port}/INBOX`);
+    assert.ok(URL.canParse(endpoint));
   });
 });
 
 test('of small and large mails in turn each comes once, in order, and the server is asked no more than it takes', async () => {
   const mails = [10, 5_000, 20, 30, 5_000, 5_000, 40].map((size, index) => Buffer.alloc(size, `${index}`));
-  await withServer({ mails }, async ({ port, commands }) => {
-    await withSession(optionsFor(port, { wholeBytes: 1_000 }), async (session) => {
-      const answers = await fetchAll(session, await listAndMeasure(session));
-      assert.deepEqual(sourcesOf(answers), mails);
-      assert.deepEqual(
-        answers.map((one) => one.kind === 'mail' && one.isWhole),
-        mails.map(({ length }) => length <= 1_000),
-      );
-    });
+  await onServer({ mails, options: { wholeBytes: 1_000 } }, async (session, { commands }) => {
+    const answers = await fetchAll(session, await listAndMeasure(session));
+    assert.deepEqual(sourcesOf(answers), mails);
+    assert.deepEqual(
+      answers.map((one) => one.kind === 'mail' && one.isWhole),
+      mails.map(({ length }) => length <= 1_000),
+    );
     // The measure, three groups of small ones, and a piece of each large one.
     const fetches = commands.filter(({ name }) => name === 'UID FETCH').map(stepOf);
     assert.equal(fetches.filter((step) => step === 'MEASURE').length, 1);
@@ -121,9 +113,7 @@ test('of small and large mails in turn each comes once, in order, and the server
 test('rows in answer to a STORE, which asked for none, hold nothing up after a fetch', async () => {
   const row = '* 1 FETCH (UID 1 FLAGS (\\Seen $Forwarded $MDNSent NonJunk Junk Archive Later))\r\n';
   const answers = { 'UID STORE': `${row.repeat(4_000)}TAG OK done\r\n` };
-  await withServer({ answers }, async ({ port }) => {
-    assert.equal((await drain(optionsFor(port))).length, 2);
-  });
+  assert.equal((await drained({ answers })).length, 2);
 });
 
 for (const [what, line] of [
@@ -132,9 +122,7 @@ for (const [what, line] of [
 ] as const) {
   test(`a server that ${what} is polled`, async () => {
     const SELECT = `* 2 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n${line}TAG OK [READ-WRITE] selected\r\n`;
-    await withServer({ answers: { SELECT } }, async ({ port }) => {
-      assert.equal((await drain(optionsFor(port))).length, 2);
-    });
+    assert.equal((await drained({ answers: { SELECT } })).length, 2);
   });
 }
 
