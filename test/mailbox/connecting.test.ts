@@ -7,6 +7,12 @@ import { tlsOptions } from '../../shared/mailbox/connecting.ts';
 import { defaultTimeouts } from '../../shared/mailbox/mailbox.ts';
 import { testCertificate } from '../testbed/certificates.ts';
 
+it('TLS is spoken from 1.2 on, and names the host that it is for, unless that is an address', () => {
+  const { servername, minVersion } = tlsOptions('mail.test');
+  assert.deepEqual([servername, minVersion], ['mail.test', 'TLSv1.2']);
+  assert.equal(tlsOptions('127.0.0.1').servername, undefined);
+});
+
 describe('trusted roots', () => {
   it("are the system's and each certificate of caCertificate", async () => {
     const one = (await testCertificate()).caCertificate;
