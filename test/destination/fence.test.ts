@@ -12,6 +12,7 @@ import {
   idsIn,
   mayWrite,
   messageOf,
+  openQueue,
   quickRetry,
   startSending,
   until,
@@ -98,21 +99,18 @@ test('it is asked once the link is open that the message waits for', async (t) =
 
 test('it is asked as the wire gets the messages, which may have waited for the link’s credit; others keep their link', async (t) => {
   Object.assign(broker.faults, { creditDelayMs: 500, acceptDelayMs: 1_500 });
-  const slow = broker.createQueue({ name: 'without-credit' });
-  const own = destinationsFor(broker.connectionString, { retry: { ...quickRetry, tryMs: 3_000 } });
-  t.after(() => own.close());
-  const toSlow = await own.open(slow.name);
+  const slow = await openQueue(t, broker, { retry: { ...quickRetry, tryMs: 3_000 } });
   // It goes alone, and has no answer yet when the others get credit.
-  const first = toSlow.send(messageOf(bytesOf(70_000), { messageId: 'first' }), mayWrite);
-  await until('it is on the wire', () => slow.transfers === 1);
+  const first = slow.sender.send(messageOf(bytesOf(70_000), { messageId: 'first' }), mayWrite);
+  await until('it is on the wire', () => slow.queue.transfers === 1);
   const fence = closingFence();
-  const fenced = failureOf(toSlow.send(messageOf(bytesOf(10), { messageId: 'fenced' }), fence));
-  const passing = toSlow.send(messageOf(bytesOf(10), { messageId: 'passing' }), mayWrite);
+  const fenced = failureOf(slow.sender.send(messageOf(bytesOf(10), { messageId: 'fenced' }), fence));
+  const passing = slow.sender.send(messageOf(bytesOf(10), { messageId: 'passing' }), mayWrite);
   await until('it is on its way', () => fence.asked >= 2);
   fence.close();
   assert.ok((await fenced) instanceof FencedOff);
   await Promise.all([first, passing]);
-  assert.deepEqual([idsIn(slow), slow.transfers], [['first', 'passing'], 2]);
+  assert.deepEqual([idsIn(slow.queue), slow.queue.transfers], [['first', 'passing'], 2]);
 });
 
 test('in a batch each message has its own: the others of the batch pass, in one transfer', async () => {
@@ -167,16 +165,12 @@ test('when a refused batch is sent one by one, it is asked for each', async () =
 });
 
 test('a try’s time grows with all the bytes that are on the wire', async (t) => {
-  const large = broker.createQueue({ name: 'large', maxMessageSizeBytes: 2_000_000 });
-  const own = destinationsFor(broker.connectionString, {
-    retry: { sendTotalMs: 5_000, openTotalMs: 5_000, tryMs: 200, firstDelayMs: 10, maxDelayMs: 50 },
-  });
-  t.after(() => own.close());
-  const toLarge = await own.open('large');
+  const retry = { sendTotalMs: 5_000, openTotalMs: 5_000, tryMs: 200, firstDelayMs: 10, maxDelayMs: 50 };
+  const large = await openQueue(t, broker, { maxMessageSizeBytes: 2_000_000, retry });
   broker.faults.acceptDelayMs = 800;
   // A megabyte is given two seconds at 0.5 MB/s.
-  await Promise.all([1_000_000, 10].map((size) => toLarge.send(messageOf(bytesOf(size)), mayWrite)));
-  assert.deepEqual([large.transfers, large.accepted], [2, 2]);
-  await toLarge.send(messageOf(bytesOf(10)), mayWrite).catch(() => undefined);
-  assert.ok(large.transfers > 3, 'one small message alone is not waited for as long');
+  await Promise.all([1_000_000, 10].map((size) => large.sender.send(messageOf(bytesOf(size)), mayWrite)));
+  assert.deepEqual([large.queue.transfers, large.queue.accepted], [2, 2]);
+  await large.sender.send(messageOf(bytesOf(10)), mayWrite).catch(() => undefined);
+  assert.ok(large.queue.transfers > 3, 'one small message alone is not waited for as long');
 });

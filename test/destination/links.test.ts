@@ -9,7 +9,16 @@ import { startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { onClientSocket } from '../testbed/clientSockets.ts';
 import { startProxy } from '../testbed/proxy.ts';
-import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry, until } from './support.ts';
+import {
+  bytesOf,
+  destinationsFor,
+  failureOf,
+  mayWrite,
+  messageOf,
+  openQueue,
+  quickRetry,
+  until,
+} from './support.ts';
 
 const broker = await startBroker();
 after(() => broker.stop());
@@ -171,13 +180,8 @@ test('a link that opens when its try is over, and is lost as it is closed, leave
 
 test('an open and sends that try a queue anew side by side leave one link', async (t) => {
   const retry = { ...quickRetry, openTotalMs: 4_000, firstDelayMs: 100, maxDelayMs: 200 };
-  const [destinations, links, { name }] = [
-    destinationsFor(broker.connectionString, { retry }),
-    watchLinks(t),
-    newQueue(),
-  ];
-  t.after(() => destinations.close());
-  const sender = await destinations.open(name);
+  const links = watchLinks(t);
+  const { queue, destinations, sender } = await openQueue(t, broker, { retry });
   for (let outage = 0; outage < 3; outage += 1) {
     await broker.stop();
     const sends = Array.from({ length: 4 }, (_, n) => sender.send(messageOf(bytesOf(70_000, n)), mayWrite));
@@ -186,7 +190,7 @@ test('an open and sends that try a queue anew side by side leave one link', asyn
       await until('it is tried anew', () => links.opened > before + 1);
     };
     await triedAnew();
-    const opening = destinations.open(name);
+    const opening = destinations.open(queue.name);
     await triedAnew();
     await broker.restart();
     await Promise.all([opening, ...sends]);

@@ -3,7 +3,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { ContainerClient } from '@azure/storage-blob';
 import { encodedBytes } from '../../shared/destination/amqpSize.ts';
 import { MailPayloads } from '../../shared/destination/claimCheck.ts';
@@ -26,24 +26,16 @@ import {
   blobNames,
   bytesOf,
   contentOf,
-  destinationsFor,
   freshContainer,
   mail,
   mayWrite,
+  openQueue,
   partNumbersIn,
   payloadOf,
 } from './support.ts';
 
 const [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
 after(() => Promise.all([azurite.stop(), broker.stop()]));
-
-/** A queue of its own, and its sender until the test ends. */
-async function openQueue(t: TestContext, { maxMessageSizeBytes = 1_048_576 }) {
-  const queue = broker.createQueue({ name: randomUUID(), maxMessageSizeBytes });
-  const destinations = destinationsFor(broker.connectionString);
-  t.after(() => destinations.close());
-  return { queue, sender: await destinations.open(queue.name) };
-}
 
 function messagesOf(contents: readonly Content[], sessions: 'none' | 'connection' = 'none') {
   const parts = contents.map((content, n) => ({
@@ -73,7 +65,7 @@ async function contentsWith(holdBytes: number, at?: ContainerClient) {
 }
 
 test('parts from memory, from files and from blobs arrive in order, byte for byte', async (t) => {
-  const { queue, sender } = await openQueue(t, {});
+  const { queue, sender } = await openQueue(t, broker);
   const { store, container } = await contentsWith(120_000);
   const bodies = [50_000, 60_000, 70_000, 0, 150_000, 80_000].map((size, n) => bytesOf(size, n));
   const contents: Content[] = [];
@@ -98,7 +90,7 @@ test('parts from memory, from files and from blobs arrive in order, byte for byt
 
 test('at the limit: the last byte that fits goes in the message, one more by claim check', async (t) => {
   const limit = 30_000;
-  const { queue, sender } = await openQueue(t, { maxMessageSizeBytes: limit });
+  const { queue, sender } = await openQueue(t, broker, { maxMessageSizeBytes: limit });
   const { store, container } = await contentsWith(1_000_000);
   const [probe] = messagesOf([contentOf(bytesOf(29_000))]);
   assert.ok(probe);
@@ -175,7 +167,7 @@ test('storage that fails a claim check fails that part and those after it, not t
 });
 
 test('mails of many files hold few of them in memory together, also where their queue hangs', async (t) => {
-  const { sender } = await openQueue(t, {});
+  const { sender } = await openQueue(t, broker);
   let readBytes = 0;
   const sendMail = async () => {
     const { store } = await contentsWith(0);
@@ -205,7 +197,7 @@ test('mails of many files hold few of them in memory together, also where their 
 });
 
 test('a file that is gone fails its part with a sentence', async (t) => {
-  const { sender } = await openQueue(t, {});
+  const { sender } = await openQueue(t, broker);
   const { store, spillFolder } = await contentsWith(0);
   const content = await store.put(bytesOf(100));
   await rm(spillFolder, { recursive: true });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { hash, randomUUID } from 'node:crypto';
+import type { TestContext } from 'node:test';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { Destinations, Fence } from '../../shared/destination/destination.ts';
 import { createDestinations, type DestinationOptions } from '../../shared/destination/destinations.ts';
@@ -11,7 +12,7 @@ import { identifyMail } from '../../shared/message/identity.ts';
 import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import type { Azurite } from '../testbed/azurite.ts';
-import { startBroker } from '../testbed/broker/broker.ts';
+import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import type { BrokerQueue, QueueOptions } from '../testbed/broker/queue.ts';
 
@@ -24,6 +25,8 @@ export const quickRetry: RetryLimits = {
   maxDelayMs: 100,
 };
 
+type QueueSettings = Omit<QueueOptions, 'name'>;
+
 /** The process's destinations on this namespace; whoever makes them closes them. */
 export function destinationsFor(
   connectionString: string,
@@ -35,8 +38,24 @@ export function destinationsFor(
   );
 }
 
+/** A queue of its own, and its sender with destinations of its own, until the test ends. */
+export async function openQueue(
+  t: TestContext,
+  broker: Broker,
+  {
+    maxMessageBytes = 4_194_304,
+    retry = quickRetry,
+    ...options
+  }: QueueSettings & Partial<Pick<DestinationOptions, 'maxMessageBytes' | 'retry'>> = {},
+) {
+  const queue = broker.createQueue({ name: randomUUID(), ...options });
+  const destinations = destinationsFor(broker.connectionString, { maxMessageBytes, retry });
+  t.after(() => destinations.close());
+  return { queue, destinations, sender: await destinations.open(queue.name) };
+}
+
 /** A broker of its own with one queue, and its sender. */
-export async function startSending(options: Omit<QueueOptions, 'name'> = {}) {
+export async function startSending(options: QueueSettings = {}) {
   const broker = await startBroker();
   const queue = broker.createQueue({ name: 'orders', ...options });
   const destinations = destinationsFor(broker.connectionString);
