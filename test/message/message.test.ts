@@ -183,10 +183,12 @@ test('a message gets its claim check later, and keeps everything else', () => {
   assert.equal('claimCheck' in message.head.applicationProperties, false);
 });
 
-test('with a trace each message says which, by both names that consumers look for', () => {
+test('with a trace each message says which, by both names that consumers look for, and all else as without', () => {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-  for (const { head } of buildMessages(mail, split, 'none', traceparent)) {
-    assert.equal(head.applicationProperties.traceparent, traceparent);
-    assert.equal(head.applicationProperties['Diagnostic-Id'], traceparent);
-  }
+  const traced = buildMessages(mail, split, 'none').map(({ head, ...message }) => {
+    const trace = { traceparent, 'Diagnostic-Id': traceparent };
+    const applicationProperties = { ...head.applicationProperties, ...trace };
+    return { ...message, head: { ...head, applicationProperties } };
+  });
+  assert.deepEqual(buildMessages(mail, split, 'none', traceparent), traced);
 });

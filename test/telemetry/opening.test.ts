@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lazyTelemetry } from '../../shared/app/telemetry.ts';
-import { buildMessages } from '../../shared/message/message.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import { noTelemetry } from '../../shared/telemetry/telemetry.ts';
-import { contentOf, mail } from '../destination/support.ts';
 
 function settingsWith(connectionString: string | undefined) {
   const read = readSettings({
@@ -35,16 +33,4 @@ test('a connection string that the exporter refuses costs telemetry, a line of l
   assert.equal(lines.length, 1);
   assert.match(lines[0] ?? '', /^Telemetry is off: app setting APPLICATIONINSIGHTS_CONNECTION_STRING/);
   assert.doesNotMatch(lines[0] ?? '', /not-a-key/);
-});
-
-test('the trace is in the message by both names, and changes neither its id nor what else it says', () => {
-  const content = contentOf(Buffer.from('Hello'));
-  const part = { kind: 'body', contentType: 'text/plain', fileName: 'body.txt', content } as const;
-  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-  const [traced] = buildMessages(mail, { envelope: {}, parts: [part] }, 'none', traceparent);
-  const [plain] = buildMessages(mail, { envelope: {}, parts: [part] }, 'none');
-  assert.ok(traced && plain);
-  const { 'Diagnostic-Id': id, traceparent: sent, ...properties } = traced.head.applicationProperties;
-  assert.deepEqual([id, sent], [traceparent, traceparent]);
-  assert.deepEqual({ ...traced.head, applicationProperties: properties }, plain.head);
 });

@@ -31,26 +31,6 @@ async function bodiesOf(storage: Storage, id: string): Promise<Buffer[]> {
   return await Promise.all(parts.map(async ({ content }) => await readBody(await contents.read(content))));
 }
 
-test('what is stored comes back as the very same messages, byte for byte', async () => {
-  const storage = await openStorage(azurite);
-  const bytes = randomBytes(9 * 1_024 * 1_024);
-  const mail = undeliveredMail(['Hello', contentOf(bytes), '']);
-  await storage.store.store(mail);
-  passMinutes(storage, 1);
-  const taken = await takeDue(storage);
-  const parts = await storage.parts.read(taken.id);
-  assert.deepEqual(
-    parts.map(({ head }) => head),
-    mail.parts.map(({ head }) => head),
-  );
-  const bodies = await bodiesOf(storage, taken.id);
-  assert.deepEqual(
-    bodies.map((body) => body.length),
-    [5, bytes.length, 0],
-  );
-  assert.ok(bodies[1]?.equals(bytes));
-});
-
 test('a part in a local file is stored, and one in a payload blob is copied, which may be gone before it is sent', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'undelivered-'));
   try {
