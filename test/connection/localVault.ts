@@ -5,38 +5,32 @@ import { testCertificate } from '../testbed/certificates.ts';
 import { listening } from '../testbed/listening.ts';
 
 /** What the vault answers for one secret: its value, or a refusal in the service's own form. */
-export type VaultAnswer =
+type VaultAnswer =
   | string
   | { readonly status: number; readonly code: string; readonly innerCode?: string }
   | 'silence';
 
-/** A server that speaks the REST of Key Vault's secrets, with the service's own challenge. */
-export interface LocalVault {
-  readonly url: string;
-  readonly caCertificate: string;
-  readonly secrets: Map<string, VaultAnswer>;
-  /** Requests that came without a token. */
-  challenges: number;
-  /** The secrets that were asked for with a token. */
-  readonly asked: string[];
-  /** The tokens that came along. */
-  readonly tokens: Set<string>;
-  /** Drops every connection instead of answering, while true. */
-  away: boolean;
-}
-
 export const vaultHost = 'mail-secrets.vault.azure.net';
 
 /**
- * Starts it on this machine under a name of the vaults' own domain, since the SDK takes a challenge for no other;
- * the name is resolved to loopback in this process.
+ * Starts a server that speaks the REST of Key Vault's secrets, with the service's own challenge, on this machine. It has
+ * a name of the vaults' own domain, since the SDK takes a challenge for no other, which is resolved to loopback in this
+ * process.
  */
-export async function startLocalVault(context: TestContext): Promise<LocalVault> {
+export async function startLocalVault(context: TestContext) {
   const { caCertificate, certificate, key } = await testCertificate({ names: [vaultHost, '127.0.0.1'] });
   const secrets = new Map<string, VaultAnswer>();
-  const asked: string[] = [];
-  const tokens = new Set<string>();
-  const vault = { url: '', caCertificate, secrets, challenges: 0, asked, tokens, away: false };
+  const vault = {
+    ...{ url: '', caCertificate, secrets },
+    /** Requests that came without a token. */
+    challenges: 0,
+    /** The secrets that were asked for with a token. */
+    asked: [] as string[],
+    /** The tokens that came along. */
+    tokens: new Set<string>(),
+    /** Drops every connection instead of answering, while true. */
+    away: false,
+  };
   const server = createServer({ cert: certificate, key }, (request, response) => {
     if (vault.away) {
       request.socket.destroy();
@@ -55,10 +49,10 @@ export async function startLocalVault(context: TestContext): Promise<LocalVault>
       send(401, { error }, { 'WWW-Authenticate': challenge });
       return;
     }
-    tokens.add(token);
+    vault.tokens.add(token);
     const address = new URL(request.url ?? '/', `https://${vaultHost}`);
     const secret = /^\/secrets\/([^/]+)\/?$/.exec(address.pathname)?.[1] ?? '';
-    asked.push(secret);
+    vault.asked.push(secret);
     const answer = secrets.get(secret) ?? { status: 404, code: 'SecretNotFound' };
     if (answer === 'silence') return;
     if (typeof answer === 'string') {

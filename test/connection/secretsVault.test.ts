@@ -3,23 +3,15 @@ import { registerHooks } from 'node:module';
 import { type TestContext, test } from 'node:test';
 import { openSecretsVault, type SecretsVaultOptions } from '../../shared/connection/secretsVault.ts';
 import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
-import { type LocalVault, startLocalVault, vaultHost } from './localVault.ts';
+import { startLocalVault, vaultHost } from './localVault.ts';
 
 const minute = 60_000;
 const secret = { vaultSecret: 'mailbox-orders', column: 'passwordVaultSecret' };
 
-interface Bed {
-  readonly vault: LocalVault;
-  readonly warnings: string[];
-  /** Moves the clock on. */
-  pass(ms: number): void;
-  read(refused?: string): Promise<string>;
-}
-
 async function open(
   context: TestContext,
   { host = vaultHost, ...change }: Partial<SecretsVaultOptions> & { readonly host?: string } = {},
-): Promise<Bed> {
+) {
   const vault = await startLocalVault(context);
   let now = Date.parse('2026-06-01T12:00:00Z');
   const warnings: string[] = [];
@@ -37,10 +29,11 @@ async function open(
   return {
     vault,
     warnings,
-    pass: (ms) => {
+    /** Moves the clock on. */
+    pass: (ms: number) => {
       now += ms;
     },
-    read: (refused) => secrets.read(secret, log, refused),
+    read: (refused?: string) => secrets.read(secret, log, refused),
   };
 }
 

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { type ContentMemory, MailPayloads } from '../../shared/destination/claimCheck.ts';
+import { MailPayloads } from '../../shared/destination/claimCheck.ts';
 import { fixedMemory, MailContents } from '../../shared/destination/contentStore.ts';
 import { readBody } from '../../shared/destination/destination.ts';
 import { openTemporaryFolder } from '../../shared/destination/spillFolder.ts';
 import type { Content, Part } from '../../shared/mail/mail.ts';
 import { buildMessages, type PartMessage } from '../../shared/message/message.ts';
-import { type Azurite, startAzurite } from '../testbed/azurite.ts';
+import { startAzurite } from '../testbed/azurite.ts';
 import { blobNames, bytesOf, failureOf, freshContainer, mail, payloadOf } from './support.ts';
 
 const azurite = await startAzurite();
@@ -22,16 +22,12 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-interface BedOptions {
-  readonly maxInlineBytes?: number;
-  readonly memory?: ContentMemory;
-  readonly spillFolder?: string;
-  readonly at?: Azurite;
-}
-
-async function bed(options: BedOptions = {}) {
-  const { maxInlineBytes = 100, memory = fixedMemory(1_000_000), at = azurite } = options;
-  const spillFolder = options.spillFolder ?? join(folder, randomUUID());
+async function bed({
+  maxInlineBytes = 100,
+  memory = fixedMemory(1_000_000),
+  spillFolder = join(folder, randomUUID()),
+  at = azurite,
+} = {}) {
   const container = await freshContainer(at);
   const owner = { customer: 'acme', connection: 'inbox', interchangeId: randomUUID() };
   const payloads = new MailPayloads(container, owner);

@@ -6,7 +6,6 @@ import type { Destinations, Fence } from '../../shared/destination/destination.t
 import { createDestinations, type DestinationOptions } from '../../shared/destination/destinations.ts';
 import type { RetryLimits } from '../../shared/destination/endpointRetry.ts';
 import type { ReadMessage } from '../../shared/destination/namespace.ts';
-import { Failure } from '../../shared/failure/failure.ts';
 import type { Content } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
@@ -15,6 +14,8 @@ import type { Azurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import type { BrokerQueue, QueueOptions } from '../testbed/broker/queue.ts';
+
+export { failureOf } from '../mailbox/outcomes.ts';
 
 /** As in production, but all within seconds. */
 export const quickRetry: RetryLimits = {
@@ -120,17 +121,6 @@ export function assertAmqpNumberTypes(raw: Buffer): void {
     const code = raw.readUInt8(at + key.length);
     assert.ok(amqpTypeCodes[type].includes(code), `${name} has the type code 0x${code.toString(16)}`);
   }
-}
-
-/** The `Failure` that the promise rejects with. */
-export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
-  throw new Error('It did not fail.');
 }
 
 /** What has arrived in a queue, in order. */

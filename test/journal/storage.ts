@@ -5,17 +5,12 @@ import type { JournalPart, MailLine } from '../../shared/journal/lines.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { blobNames, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
-import { type StorageProxy, startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
+import { startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
+
+export type JournalStorage = Awaited<ReturnType<typeof openJournalStorage>>;
 
 /** A journal's container of its own, reached through a proxy that makes faults. */
-export interface JournalStorage extends StorageProxy {
-  readonly container: () => Promise<ContainerClient>;
-  /** The lines of a file, parsed. */
-  lines(name: string): Promise<Record<string, unknown>[]>;
-  names(): Promise<string[]>;
-}
-
-export async function openJournalStorage(azurite: Azurite): Promise<JournalStorage> {
+export async function openJournalStorage(azurite: Azurite) {
   const proxy = await startStorageProxy(azurite.blobPort);
   const name = `journal-${randomUUID().slice(0, 13)}`;
   const open = async (connectionString: string): Promise<ContainerClient> =>
@@ -24,6 +19,7 @@ export async function openJournalStorage(azurite: Azurite): Promise<JournalStora
   const direct = await open(azurite.connectionString);
   return Object.assign(proxy, {
     container: () => proxied,
+    /** The lines of a file, parsed. */
     lines: async (file: string) => {
       const text = (await direct.getBlobClient(file).downloadToBuffer()).toString('utf8');
       assert.ok(text.endsWith('\n'));

@@ -41,15 +41,8 @@ export async function turnsDuring(work: () => Promise<unknown>): Promise<number>
   return turns;
 }
 
-/** A part, easy to compare. */
-export interface SeenPart {
-  readonly kind: string;
-  readonly contentType: string;
-  readonly fileName: string;
-  readonly bytes: Buffer;
-}
-
-export function seen(mail: SplitMail): SeenPart[] {
+/** The parts, easy to compare. */
+export function seen(mail: SplitMail) {
   return mail.parts.map(({ kind, contentType, fileName, content }) => {
     if (content.kind !== 'bytes') throw new Error('The store keeps bytes.');
     return { kind, contentType, fileName, bytes: content.bytes };

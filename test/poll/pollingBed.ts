@@ -6,9 +6,10 @@ import { createProcess, type Process } from '../../shared/app/process.ts';
 import type { Clock, LeaseTimes } from '../../shared/lease/lease.ts';
 import { readSettings } from '../../shared/settings/settings.ts';
 import { noTelemetry } from '../../shared/telemetry/telemetry.ts';
-import { hostOptions, type MailParts, serverColumns, startMailParts } from '../app/testbed.ts';
-import { type Script as ImapScript, startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
-import { type Script as Pop3Script, startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
+import { hostOptions, type MailParts, type Protocol, serverColumns, startMailParts } from '../app/testbed.ts';
+import { startScriptedImapServer } from '../mailbox/imap/scriptedImapServer.ts';
+import { startScriptedServer } from '../mailbox/pop3/scriptedServer.ts';
+import type { Listening } from '../testbed/listening.ts';
 import { startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 
 /** Two clocks that go with the real ones and can be set ahead. */
@@ -80,33 +81,18 @@ export async function startPollingBed(
   };
 }
 
-/** Starts an IMAP server of this script, until the test ends, and writes a connection to it. */
-export async function addImapServer(
-  bed: PollingBed,
-  t: TestContext,
-  name: string,
-  script: ImapScript,
-  columns: Columns = {},
-) {
-  const server = await startScriptedImapServer(script);
-  t.after(() => server.stop());
-  await bed.addConnection(name, { ...serverColumns('IMAP', server.port), ...columns });
-  return server;
-}
+/** Starts a server of this script, until the test ends, and writes a connection to it. */
+const adding =
+  <Script, Server extends Listening>(hostType: Protocol, start: (script: Script) => Promise<Server>) =>
+  async (bed: PollingBed, t: TestContext, name: string, script: Script, columns: Columns = {}) => {
+    const server = await start(script);
+    t.after(() => server.stop());
+    await bed.addConnection(name, { ...serverColumns(hostType, server.port), ...columns });
+    return server;
+  };
 
-/** The same with a POP3 server. */
-export async function addPop3Server(
-  bed: PollingBed,
-  t: TestContext,
-  name: string,
-  script: Pop3Script,
-  columns: Columns = {},
-) {
-  const server = await startScriptedServer(script);
-  t.after(() => server.stop());
-  await bed.addConnection(name, { ...serverColumns('POP3', server.port), ...columns });
-  return server;
-}
+export const addImapServer = adding('IMAP', startScriptedImapServer);
+export const addPop3Server = adding('POP3', startScriptedServer);
 
 /** A proxy in front of this port of the storage, until the test ends, and what opens instances behind it. */
 export async function proxyStorage(bed: PollingBed, t: TestContext, port: number) {

@@ -12,17 +12,11 @@ export interface SeenRequest {
 
 export type Answer = (response: ServerResponse, request: SeenRequest, number: number) => void;
 
-export interface LocalEndpoint {
-  readonly url: string;
-  readonly host: string;
-  readonly requests: readonly SeenRequest[];
-}
-
 /**
  * A token endpoint on loopback that ends with the test; `answer` is called with each whole request and its
  * number, from 1.
  */
-export async function startEndpoint(context: TestContext, answer: Answer): Promise<LocalEndpoint> {
+export async function startEndpoint(context: TestContext, answer: Answer) {
   const requests: SeenRequest[] = [];
   const server = createServer(async (incoming, response) => {
     const { method = '', url: path = '', headers } = incoming;

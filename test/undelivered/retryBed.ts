@@ -3,45 +3,23 @@ import type { Destinations, OutboundMessage } from '../../shared/destination/des
 import { Failure } from '../../shared/failure/failure.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { type RetryOptions, retryDeliveries } from '../../shared/undelivered/retryDeliveries.ts';
-import type { UndeliveredMail, UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
+import type { UndeliveredStore } from '../../shared/undelivered/undeliveredStore.ts';
 import { forEachOf } from '../../shared/wait/parallel.ts';
 import { destinationsFor, quickRetry } from '../destination/support.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
-import type { BrokerQueue } from '../testbed/broker/queue.ts';
 import { openStorage, passMinutes, type Storage, undeliveredMail } from './storage.ts';
 
 export const hourMs = 3_600_000;
 
 type QueueOptions = Partial<Parameters<Broker['createQueue']>[0]>;
 
-/** Storage and a broker for the tests of one file, and the retry's ticks over them. */
-export interface RetryBed {
-  readonly broker: Broker;
-  openStorage(): Promise<Storage>;
-  /** A queue of its own for each test; without duplicate detection, so that whatever is sent twice is seen. */
-  newQueue(options?: QueueOptions): BrokerQueue;
-  /** A queue, and storage with so many mails of two parts each for it, that have just become due. */
-  withDue(count: number, options?: QueueOptions): Promise<{ queue: BrokerQueue; storage: Storage }>;
-  /** The same with one mail of these parts. */
-  withDueMail(
-    bodies: Parameters<typeof undeliveredMail>[0],
-    options?: QueueOptions,
-  ): Promise<{ queue: BrokerQueue; storage: Storage; mail: UndeliveredMail }>;
-  tick(storage: Storage, options?: Partial<RetryOptions>): ReturnType<typeof retryDeliveries>;
-  /** The real destinations, and the names of the queues that are opened there, in order. */
-  recordingOpens(): { destinations: Destinations; opened: string[] };
-  /** The real destinations, with another `send`. */
-  sendingBy(
-    change: (send: (message: OutboundMessage) => Promise<void>, message: OutboundMessage) => Promise<void>,
-  ): Destinations;
-  /** Destinations whose queue is full for each message of which `isTaken` gives false. */
-  failingBy(isTaken: () => Promise<boolean>): Destinations;
-}
-
-/** To be called once in a file: starts both, and stops them after its tests. */
-export async function startRetryBed(): Promise<RetryBed> {
+/**
+ * Storage and a broker for the tests of one file, and the retry's ticks over them. To be called once in a file: starts
+ * both, and stops them after its tests.
+ */
+export async function startRetryBed() {
   let queueCount = 0;
   const [azurite, broker] = await Promise.all([startAzurite(), startBroker()]);
   // A try that a busy machine stalls would be one more message on the queue.
@@ -50,6 +28,7 @@ export async function startRetryBed(): Promise<RetryBed> {
     await destinations.close();
     await Promise.all([azurite.stop(), broker.stop()]);
   });
+  /** A queue of its own for each test; without duplicate detection, so that whatever is sent twice is seen. */
   const newQueue = (options: QueueOptions = {}) => {
     Object.assign(broker.faults, noFaults());
     queueCount += 1;
@@ -59,20 +38,22 @@ export async function startRetryBed(): Promise<RetryBed> {
     broker,
     openStorage: () => openStorage(azurite),
     newQueue,
-    async withDue(count, options) {
+    /** A queue, and storage with so many mails of two parts each for it, that have just become due. */
+    async withDue(count: number, options?: QueueOptions) {
       const [queue, storage] = [newQueue(options), await openStorage(azurite)];
       await storeMails(storage, queue.name, count);
       passMinutes(storage, 1);
       return { queue, storage };
     },
-    async withDueMail(bodies, options) {
+    /** The same with one mail of these parts. */
+    async withDueMail(bodies: Parameters<typeof undeliveredMail>[0], options?: QueueOptions) {
       const [queue, storage] = [newQueue(options), await openStorage(azurite)];
       const mail = undeliveredMail(bodies, { queueName: queue.name });
       await storage.store.store(mail);
       passMinutes(storage, 1);
       return { queue, storage, mail };
     },
-    tick: (storage, options = {}) =>
+    tick: (storage: Storage, options: Partial<RetryOptions> = {}) =>
       retryDeliveries({
         store: storage.store,
         destinations,
@@ -83,6 +64,7 @@ export async function startRetryBed(): Promise<RetryBed> {
         journal: async () => undefined,
         ...options,
       }),
+    /** The real destinations, and the names of the queues that are opened there, in order. */
     recordingOpens() {
       const opened: string[] = [];
       const open: Destinations['open'] = (queueName) => {
@@ -91,7 +73,10 @@ export async function startRetryBed(): Promise<RetryBed> {
       };
       return { opened, destinations: { open, close: async () => undefined } };
     },
-    sendingBy: (change) => ({
+    /** The real destinations, with another `send`. */
+    sendingBy: (
+      change: (send: (message: OutboundMessage) => Promise<void>, message: OutboundMessage) => Promise<void>,
+    ): Destinations => ({
       async open(queueName) {
         const real = await destinations.open(queueName);
         return {
@@ -101,7 +86,8 @@ export async function startRetryBed(): Promise<RetryBed> {
       },
       close: async () => undefined,
     }),
-    failingBy: (isTaken) => ({
+    /** Destinations whose queue is full for each message of which `isTaken` gives false. */
+    failingBy: (isTaken: () => Promise<boolean>): Destinations => ({
       open: async () => ({
         maxMessageBytes: 1_000_000,
         async send() {

@@ -1,13 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { TestContext } from 'node:test';
-import type { TableClient } from '@azure/data-tables';
-import type { ContainerClient } from '@azure/storage-blob';
 import type { Content, Part } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import { buildMessages, interchangeIdOf } from '../../shared/message/message.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openTable } from '../../shared/storage/tables.ts';
-import type { UndeliveredRecord } from '../../shared/undelivered/record.ts';
 import { StoredParts } from '../../shared/undelivered/storedParts.ts';
 import {
   type DueRecord,
@@ -19,40 +16,18 @@ import type { Azurite } from '../testbed/azurite.ts';
 
 type Row = Readonly<Record<string, unknown>> & { readonly partitionKey: string; readonly rowKey: string };
 
+export type Storage = Awaited<ReturnType<typeof openStorage>>;
+
 /** Tables and containers of one test, apart from those of the others. */
-export interface Storage {
-  readonly table: TableClient;
-  /** The table of delivered mails. */
-  readonly delivered: TableClient;
-  readonly undelivered: ContainerClient;
-  readonly payloads: ContainerClient;
-  readonly clock: Clock;
-  readonly parts: StoredParts;
-  readonly store: UndeliveredStore;
-  /** All records, the newest first. */
-  records(): Promise<readonly UndeliveredRecord[]>;
-  newest(): Promise<UndeliveredRecord | undefined>;
-  /** What is due, the newest first. */
-  due(): Promise<readonly DueRecord[]>;
-  /** Names of all blobs in the container of undelivered mails. */
-  blobs(): Promise<string[]>;
-  /** The rows of records, without the marks. */
-  rows(): Promise<Row[]>;
-  marks(): Promise<Row[]>;
-}
-
-export interface Clock {
-  now: Date;
-}
-
-export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): Promise<Storage> {
+export async function openStorage(azurite: Pick<Azurite, 'connectionString'>) {
   const suffix = randomUUID().replaceAll('-', '').slice(0, 12);
   const access = { kind: 'connectionString', connectionString: azurite.connectionString } as const;
   const table = await openTable(access, `Undelivered${suffix}`, noCredential);
+  /** That of delivered mails. */
   const delivered = await openTable(access, `Delivered${suffix}`, noCredential);
   const undelivered = await openContainer(access, `undelivered-${suffix}`, noCredential);
   const payloads = await openContainer(access, `payloads-${suffix}`, noCredential);
-  const clock: Clock = { now: new Date('2026-11-20T10:00:45.500Z') };
+  const clock = { now: new Date('2026-11-20T10:00:45.500Z') };
   const parts = new StoredParts(undelivered, payloads);
   const store = new UndeliveredStore(table, parts, () => clock.now);
   const allRows = async (): Promise<Row[]> => {
@@ -70,14 +45,18 @@ export async function openStorage(azurite: Pick<Azurite, 'connectionString'>): P
   const isMark = ({ rowKey }: Row) => rowKey.startsWith('mark');
   return {
     ...{ table, delivered, undelivered, payloads, clock, parts, store },
+    /** All records, the newest first. */
     records: async () => (await store.list({ limit: 100 })).records,
     newest: async () => (await store.list({ limit: 1 })).records[0],
+    /** What is due, the newest first. */
     async due() {
       const due: DueRecord[] = [];
       for await (const each of store.findDue()) due.push(each);
       return due;
     },
+    /** Names of all blobs in the container of undelivered mails. */
     blobs: () => blobNames(undelivered),
+    /** The rows of records, without the marks. */
     rows: async () => (await allRows()).filter((row) => !isMark(row)),
     marks: async () => (await allRows()).filter(isMark),
   };

@@ -29,19 +29,6 @@ function row(uid: number, mail = ''): string {
   return `* ${uid} FETCH (UID ${uid} FLAGS () BODY[] {${mail.length}}\r\n${mail} INTERNALDATE "x")\r\n`;
 }
 
-interface Tapped {
-  readonly rows: readonly FetchData[];
-  /** What imapflow read, each response without its literals. */
-  readonly passed: readonly string[];
-  /** Both, in the order in which they came out, as `uid` and mail or as text. */
-  readonly all: readonly string[];
-  /** What the sink was told of each row. */
-  readonly sizesBytes: readonly number[];
-  /** The pieces that imapflow was handed. */
-  readonly handedBytes: readonly number[];
-  readonly receivedBytes: number;
-}
-
 /** Has memory for everything. */
 const aSink: Pick<FetchSink, 'holdLiteral' | 'giveBack' | 'fail'> = {
   holdLiteral: async () => new CountedMemory().hold(),
@@ -66,15 +53,16 @@ function tapped(handedBytes: number[] = []) {
 }
 
 /** Has a tapped client read these pieces, the first `attached` of them with a sink; a full one has room a turn later. */
-async function read(
-  pieces: readonly Buffer[],
-  { attached = pieces.length, isFull = false } = {},
-): Promise<Tapped> {
+async function read(pieces: readonly Buffer[], { attached = pieces.length, isFull = false } = {}) {
+  /** The pieces that imapflow was handed. */
   const handedBytes: number[] = [];
   const { client, parser, tap } = tapped(handedBytes);
   const rows: FetchData[] = [];
+  /** What the sink was told of each row. */
   const sizesBytes: number[] = [];
+  /** What imapflow read, each response without its literals. */
   const passed: string[] = [];
+  /** Both, in the order in which they came out, as `uid` and mail or as text. */
   const all: string[] = [];
   parser.on('data', (item: { payload: Buffer; literals: readonly Buffer[]; next: () => void }) => {
     const text = item.payload.toString('latin1');

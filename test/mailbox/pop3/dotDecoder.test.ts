@@ -5,13 +5,8 @@ import { DotDecoder } from '../../../shared/mailbox/pop3/multiLine.ts';
 import { cut } from '../../mail/support.ts';
 import { stuff } from './scriptedServer.ts';
 
-interface Decoded {
-  readonly content: string;
-  readonly rest: string;
-}
-
 /** Decodes what comes in these chunks; fails where no end is in them. */
-function decode(chunks: readonly Buffer[], isLenient = false): Decoded {
+function decode(chunks: readonly Buffer[], isLenient = false) {
   const decoder = new DotDecoder(isLenient);
   const pieces: Buffer[] = [];
   for (const [index, chunk] of chunks.entries()) {

@@ -2,7 +2,7 @@ import * as net from 'node:net';
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import * as tls from 'node:tls';
 import type { Certificate } from '../../testbed/certificates.ts';
-import { listening } from '../../testbed/listening.ts';
+import { type Listening, listening } from '../../testbed/listening.ts';
 
 /** How a connection's bytes reach the client, counted from its first byte. */
 export interface Delivery {
@@ -39,8 +39,7 @@ export interface Script {
 type Answer = string | Buffer | 'silence' | 'fin' | 'rst';
 
 /** A server for faults that a real one won't produce. */
-export interface ScriptedServer {
-  readonly port: number;
+export interface ScriptedServer extends Listening {
   /** Every line that came, in order, of all connections. */
   readonly commands: readonly string[];
   readonly connections: () => number;
@@ -48,7 +47,6 @@ export interface ScriptedServer {
   readonly deleted: () => number;
   /** The most bytes that any connection has been sent. */
   readonly sentBytes: () => number;
-  readonly stop: () => Promise<void>;
 }
 
 export const fullCapabilities = ['TOP', 'UIDL', 'RESP-CODES', 'PIPELINING', 'USER', 'SASL PLAIN'];

@@ -56,14 +56,8 @@ export async function withSession<T>(
   });
 }
 
-/** What a whole session brought. */
-export interface Drained {
-  readonly answers: readonly Fetched[];
-  readonly confirmed: boolean;
-}
-
 /** Lists, fetches, settles what came, and ends the session: as a poll does. No memory stays held. */
-export async function drain(session: MailboxSession): Promise<Drained> {
+export async function drain(session: MailboxSession) {
   const memory = new CountedMemory();
   try {
     const answers = await fetchAll(session, await listAndMeasure(session), memory);
@@ -75,15 +69,12 @@ export async function drain(session: MailboxSession): Promise<Drained> {
   }
 }
 
-export async function openAndDrain(
-  options: MailboxOptions,
-  open: OpenMailbox = openPop3Mailbox,
-): Promise<Drained> {
+export async function openAndDrain(options: MailboxOptions, open: OpenMailbox = openPop3Mailbox) {
   return drain(await open(options));
 }
 
 /** A whole session against a server of its own. */
-export async function drained(script: Script): Promise<Drained & { readonly server: ScriptedServer }> {
+export async function drained(script: Script) {
   return await withServer(script, async (server) => ({
     ...(await openAndDrain(pop3Options(server.port))),
     server,
