@@ -14,7 +14,7 @@ export interface Envelope {
   };
 }
 
-export interface BaseData {
+interface BaseData {
   readonly id?: string;
   readonly name?: string;
   readonly success?: boolean;
@@ -24,28 +24,7 @@ export interface BaseData {
   readonly metrics?: readonly { readonly name: string; readonly value: number; readonly count: number }[];
 }
 
-/** An ingestion endpoint on this machine that keeps what it is sent. */
-export interface Ingestion {
-  readonly connectionString: string;
-  /** What becomes of requests from now on. */
-  mode: IngestionMode;
-  /** The `authorization` header of each request. */
-  readonly authorizations: readonly (string | undefined)[];
-  /** Drops what was kept so far. */
-  forget(): void;
-  readonly envelopes: readonly Envelope[];
-  readonly paths: ReadonlySet<string>;
-  ofType(baseType: Envelope['data']['baseType']): readonly Envelope[];
-  /** The data points of a metric whose dimensions hold all of these. */
-  metric(name: string, dimensions?: Readonly<Record<string, string>>): readonly MetricPoint[];
-  stop(): Promise<void>;
-}
-
-export interface MetricPoint {
-  readonly value: number;
-  readonly count: number;
-  readonly dimensions: Readonly<Record<string, string>>;
-}
+export type Ingestion = Awaited<ReturnType<typeof startIngestion>>;
 
 /** With a key of its own: what can't be sent the exporter keeps on disk, by key. */
 export function connectionStringFor(port: number): string {
@@ -55,13 +34,14 @@ export function connectionStringFor(port: number): string {
 /** `silent`: takes requests and never answers them. A number: refuses them with that status. */
 export type IngestionMode = 'answering' | 'silent' | number;
 
-/** With `tls` it speaks https, by that certificate. */
+/** An ingestion endpoint on this machine that keeps what it is sent. With `tls` it speaks https, by that certificate. */
 export async function startIngestion(
   mode: IngestionMode = 'answering',
   tls?: { readonly key: string; readonly cert: string },
-): Promise<Ingestion> {
+) {
   const envelopes: Envelope[] = [];
   const paths = new Set<string>();
+  /** The `authorization` header of each request. */
   const authorizations: (string | undefined)[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     paths.add(`${request.method} ${request.url}`);
@@ -79,8 +59,10 @@ export async function startIngestion(
   };
   const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
   const { port, stop } = await listening(server);
-  const ofType: Ingestion['ofType'] = (type) => envelopes.filter(({ data }) => data.baseType === type);
-  const ingestion: Ingestion = {
+  const ofType = (type: Envelope['data']['baseType']) =>
+    envelopes.filter(({ data }) => data.baseType === type);
+  const ingestion = {
+    /** What becomes of requests from now on. */
     mode,
     connectionString:
       tls === undefined
@@ -89,15 +71,17 @@ export async function startIngestion(
     envelopes,
     paths,
     authorizations,
+    /** Drops what was kept so far. */
     forget: () => void envelopes.splice(0),
     ofType,
-    metric: (name, dimensions = {}) =>
+    /** The data points of a metric whose dimensions hold all of these. */
+    metric: (name: string, dimensions: Readonly<Record<string, string>> = {}) =>
       ofType('MetricData').flatMap(({ data: { baseData } }) => {
         const point = baseData.metrics?.find((metric) => metric.name === name);
         const isAsked = Object.entries(dimensions).every(
           ([key, value]) => baseData.properties[key] === value,
         );
-        return point && isAsked ? [{ ...point, dimensions: baseData.properties }] : [];
+        return point && isAsked ? [point] : [];
       }),
     stop,
   };

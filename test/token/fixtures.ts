@@ -21,16 +21,11 @@ export function refreshGrant(url: string, changes: Partial<RefreshToken> = {}): 
   return { kind: 'refreshToken', authority, clientId: 'client-1', ...from, ...changes };
 }
 
-export interface Notes {
-  readonly saved: [token: string, replaced: string][];
-  readonly warnings: string[];
-}
-
 /** Dependencies that note what was saved and warned of. */
-export function tokenDeps(changes: Partial<TokenSourceDeps> = {}): TokenSourceDeps & Notes {
-  const saved: Notes['saved'] = [];
+export function tokenDeps(changes: Partial<TokenSourceDeps> = {}) {
+  const saved: [token: string, replaced: string][] = [];
   const warnings: string[] = [];
-  return {
+  const deps: TokenSourceDeps = {
     customer: 'contoso',
     connection: 'orders',
     cache: createTokenCache(),
@@ -45,8 +40,7 @@ export function tokenDeps(changes: Partial<TokenSourceDeps> = {}): TokenSourceDe
     },
     endpointRules: { denyPrivate: false },
     limits: quickLimits,
-    saved,
-    warnings,
     ...changes,
   };
+  return { ...deps, saved, warnings };
 }

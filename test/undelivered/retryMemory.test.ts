@@ -10,12 +10,8 @@ import { passMinutes, type Storage, undeliveredMail } from './storage.ts';
 const bed = await startRetryBed();
 const mebibyte = 1_024 * 1_024;
 
-/** What a record's parts weigh, in MiB. */
-type Weights = readonly number[];
-
-interface Queues {
-  readonly [queueName: string]: { readonly records: number; readonly weights: Weights };
-}
+/** By queue: how many records, and what the parts of each weigh, in MiB. */
+type Queues = Readonly<Record<string, { readonly records: number; readonly weights: readonly number[] }>>;
 
 /** Storage with records for these queues whose parts weigh so much in the retry's eyes, and how much of them it holds. */
 async function heavy(queues: Queues) {
