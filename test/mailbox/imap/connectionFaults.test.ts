@@ -7,6 +7,7 @@ import {
   assertFails,
   assertRefused,
   drain,
+  drained,
   failureOf,
   fetchAll,
   listAndMeasure,
@@ -192,10 +193,8 @@ for (const [step, half] of [
       const timer = setInterval(() => wire.send('x'), 10);
       setTimeout(() => clearInterval(timer), 2_000).unref();
     };
-    await withServer(faultAt(step, trickle, half), async ({ port }) => {
-      const options = optionsFor(port, { timeouts: timeoutsOf(200, 5_000) });
-      await assertFails(drain(options), 'timeout', /nothing came within 200 ms/);
-    });
+    const script = { ...faultAt(step, trickle, half), options: { timeouts: timeoutsOf(200, 5_000) } };
+    await assertFails(drained(script), 'timeout', /nothing came within 200 ms/);
   });
 }
 

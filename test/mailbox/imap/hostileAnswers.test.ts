@@ -2,17 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FailureReason } from '../../../shared/failure/failure.ts';
 import { type ConnectionState, describeLoginRefusal } from '../../../shared/mailbox/imap/imapFailure.ts';
-import { assertFails, drain, drained, failureOf } from './drain.ts';
-import {
-  type Answer,
-  aMail,
-  faultAt,
-  fetchRow,
-  optionsFor,
-  rows,
-  timeoutsOf,
-  withServer,
-} from './scriptedImapServer.ts';
+import { assertFails, drained, failureOf } from './drain.ts';
+import { type Answer, aMail, faultAt, fetchRow, rows, timeoutsOf } from './scriptedImapServer.ts';
 
 const nonsense: Record<string, readonly [step: string, answer: string, ...FailureReason[]]> = {
   'a literal larger than anything': ['FETCH', '* 1 FETCH (UID 1 BODY[] {99999999999}\r\n', 'protocol'],
@@ -64,15 +55,11 @@ test('a refusal of very many full stops is told in time in proportion to it', ()
 
 for (const [name, [step, answer, ...reasons]] of Object.entries(nonsense)) {
   test(`hostile answer: ${name}`, async () => {
-    await withServer({ mails: [aMail], answers: { [step]: answer } }, async ({ port }) => {
-      const polling = drain(optionsFor(port, { timeouts: timeoutsOf(250, 5_000) }));
-      if (reasons.length === 0) {
-        await polling;
-        return;
-      }
-      const failure = await failureOf(polling);
-      assert.ok(reasons.includes(failure.reason), `${failure.reason}: ${failure.message}`);
-    });
+    const options = { timeouts: timeoutsOf(250, 5_000) };
+    const polling = drained({ mails: [aMail], answers: { [step]: answer }, options });
+    if (reasons.length === 0) return void (await polling);
+    const failure = await failureOf(polling);
+    assert.ok(reasons.includes(failure.reason), `${failure.reason}: ${failure.message}`);
   });
 }
 

@@ -3,17 +3,8 @@ import { test } from 'node:test';
 import { Failure } from '../../../shared/failure/failure.ts';
 import type { FetchAnswer, MailMemory } from '../../../shared/mailbox/mailbox.ts';
 import { bytesOf, CountedMemory, fetchAll } from '../memory.ts';
-import { assertRefused, drain, failureOf, kindsOf, listAndMeasure, onServer, sourcesOf } from './drain.ts';
-import {
-  type Answer,
-  aMail,
-  faultAt,
-  fetchRow,
-  optionsFor,
-  rows,
-  timeoutsOf,
-  withServer,
-} from './scriptedImapServer.ts';
+import { assertRefused, drained, failureOf, kindsOf, listAndMeasure, onServer, sourcesOf } from './drain.ts';
+import { type Answer, aMail, faultAt, fetchRow, rows, timeoutsOf } from './scriptedImapServer.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -146,15 +137,11 @@ test('memory that is refused, since the run is to end, ends the fetch with that 
 for (const step of ['LOGIN', 'SELECT', 'UID SEARCH', 'MEASURE', 'FETCH', 'UID STORE']) {
   test(`a signal ends what hangs at ${step}, soon and with its reason`, async () => {
     const abort = new AbortController();
-    await withServer(
-      faultAt(step, () => setTimeout(() => abort.abort(new Failure('timeout', 'The time is up.')), 20)),
-      async ({ port }) => {
-        const startedAt = performance.now();
-        const polling = drain(optionsFor(port, { signal: abort.signal }));
-        assert.equal((await failureOf(polling)).message, 'The time is up.');
-        assert.ok(performance.now() - startedAt < 2_000);
-      },
-    );
+    const end = () => setTimeout(() => abort.abort(new Failure('timeout', 'The time is up.')), 20);
+    const startedAt = performance.now();
+    const polling = drained({ ...faultAt(step, end), options: { signal: abort.signal } });
+    assert.equal((await failureOf(polling)).message, 'The time is up.');
+    assert.ok(performance.now() - startedAt < 2_000);
   });
 }
 
