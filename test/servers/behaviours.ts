@@ -17,7 +17,7 @@ import {
   withCrlf,
 } from './mailServers.ts';
 
-const mailCount = 60;
+const mailCount = 100;
 const mails = sampleMails(mailCount, 11);
 const sources = mails.map(({ source }) => source);
 const small = (count: number) =>
@@ -66,12 +66,16 @@ export function testMailServer(name: string, start: StartMailServer): void {
         inAnyOrder(arrivedParts(messagesOf(app, connection), connection)),
         inAnyOrder(expected),
       );
+      assert.equal(state.lastMessageCount, expected.flat().length);
       assert.deepEqual(await countMails(mailbox), { count: left, seen: left });
+      for await (const { rowKey } of app.table('EmailDelivered').listEntities())
+        assert.fail(`left: ${rowKey}`);
 
       const { transfers } = app.broker.queue(queueName);
       const again = await app.poll(connection);
       assert.deepEqual([again.lastError, again.lastMailCount], ['', 0]);
       assert.equal(app.broker.queue(queueName).transfers, transfers);
+      assert.equal(app.broker.queue(queueName).duplicates, 0);
     });
 
     test(`whole mails arrive byte for byte: ${way}`, async () => {
