@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { type Location, type TransformFailure, transformSync } from 'esbuild';
 import { isConfigColumn } from '../../shared/connection/columns.ts';
 import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { decodeConnection } from '../../shared/connection/decode.ts';
 import { type SecretSources, settingsOf } from '../../shared/connection/secret.ts';
 import { DemoError } from './arguments.ts';
-import { findJsonError } from './jsonError.ts';
 
 /** A connection as its file has it: the columns of the table, and the keys. */
 export interface ConnectionFile {
@@ -80,11 +80,23 @@ function parse(file: string): Record<string, unknown> {
     value = JSON.parse(text);
   } catch {
     // The parser's own message quotes the text, which may be the password.
-    const { line, column } = findJsonError(text) ?? { line: 1, column: 1 };
-    throw new DemoError(`${file} is not JSON: line ${line}, column ${column}.`);
+    throw new DemoError(`${file} is not JSON: ${placeOfError(text)}.`);
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new DemoError(`${file} must hold one JSON object, such as {"host": "…", "hostType": "IMAP", …}.`);
   }
   return Object.fromEntries(Object.entries(value));
+}
+
+/** Where a text stops being JSON: `JSON.parse` says that of some only, and esbuild counts bytes. */
+function placeOfError(text: string): string {
+  let place: Partial<Location> | null | undefined;
+  try {
+    transformSync(text, { loader: 'json', logLevel: 'silent' });
+  } catch (error) {
+    place = (error as TransformFailure).errors[0]?.location;
+  }
+  const { line = 1, lineText = '', column = 0 } = place ?? {};
+  const before = Buffer.from(lineText).subarray(0, column).toString();
+  return `line ${line}, column ${before.length + 1}`;
 }
