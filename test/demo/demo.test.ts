@@ -116,12 +116,15 @@ test('--watch takes mail by SMTP, polls when a key is pressed, serves the page a
   const [, smtp = ''] = /^SMTP +(127\.0\.0\.1:\d+)/m.exec(demo.output()) ?? [];
 
   const mail = ['Subject: By SMTP', '', '..a line that begins with a dot', '.', ''].join('\r\n');
-  assert.match(await sendMail(smtp, 'orders@anywhere.example', mail), /^250 .*in the mailbox/m);
+  // A consumer that guesses would take its text for something else.
+  const json = ['Subject: A text in JSON', '', '"quoted"', '.', ''].join('\r\n');
+  for (const each of [mail, json]) {
+    assert.match(await sendMail(smtp, 'orders@anywhere.example', each), /^250 .*in the mailbox/m);
+  }
   assert.match(await sendMail(smtp, 'nobody@anywhere.example', mail), /^550 .*orders, faxes, spare/m);
   assert.doesNotMatch(demo.output(), /By SMTP/);
   demo.press('p');
-  await demo.says('By SMTP');
-  await demo.says('hall.tif');
+  for (const subject of ['By SMTP', 'A text in JSON', 'hall.tif']) await demo.says(subject);
 
   assert.equal((await fetch(`${url}/api/ui`)).status, 200);
   assert.equal((await fetch(`${url}/api/connections`)).status, 401);
@@ -129,14 +132,16 @@ test('--watch takes mail by SMTP, polls when a key is pressed, serves the page a
   const listed = await (await fetch(`${url}/api/connections`, { headers })).text();
   assert.match(listed, /"connection":"orders-imap"/);
 
-  const body = readdirSync(out).find((name) =>
-    readFileSync(join(out, `${bare(name)}.json`), 'utf8').includes('By SMTP'),
-  );
-  assert.ok(body);
-  assert.equal(readFileSync(join(out, bare(body)), 'utf8'), '.a line that begins with a dot\n');
-  const { subject, applicationProperties } = JSON.parse(
-    readFileSync(join(out, `${bare(body)}.json`), 'utf8'),
-  );
+  const messageWith = (words: string) => {
+    const name = readdirSync(out).find((each) => each.endsWith('.json') && textOf(each).includes(words));
+    assert.ok(name);
+    return { text: textOf(name.replace(/\.json$/, '')), properties: JSON.parse(textOf(name)) };
+  };
+  const textOf = (name: string) => readFileSync(join(out, name), 'utf8');
+  const { text, properties } = messageWith('By SMTP');
+  assert.equal(text, '.a line that begins with a dot\n');
+  assert.equal(messageWith('A text in JSON').text, '"quoted"\n');
+  const { subject, applicationProperties } = properties;
   assert.equal(subject, 'body');
   assert.equal(applicationProperties.connection, 'orders-imap');
   assert.ok(readdirSync(out).some((name) => name.endsWith('-orders-imap-Lieferschein 0815.pdf')));
@@ -298,11 +303,6 @@ function connectionFile(user: string, hostType: 'IMAP' | 'POP3', more: Record<st
   const file = join(folder, `${user}.json`);
   writeFileSync(file, JSON.stringify(columns));
   return file;
-}
-
-/** A file of the folder without the ending of its properties. */
-function bare(name: string): string {
-  return name.replace(/\.json$/, '');
 }
 
 /** Speaks SMTP (RFC 5321) as a program would that adds nothing; gives all that the server answered. */
