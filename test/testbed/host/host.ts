@@ -15,7 +15,7 @@ import {
 import { type HttpCall, type HttpServerOptions, type RunningHttpServer, serveHttp } from './httpServer.ts';
 import { invoke, keepLogs, type LogEntry } from './invoke.ts';
 import { makeQueueTrigger, type QueueTally, type QueueTrigger } from './queue.ts';
-import { makeTimer, type Timer, timerRequest } from './timers.ts';
+import { makeTimer, type Timer } from './timers.ts';
 
 export interface HostOptions {
   /** The app's entry file, CommonJS, as `dist/main.cjs`. */
@@ -29,15 +29,9 @@ export interface HostOptions {
   readonly onLog?: (entry: LogEntry) => void;
 }
 
-export interface HostFunction {
-  /** Of its trigger: `timerTrigger`, `queueTrigger`, `httpTrigger`. */
-  readonly type: string;
-  /** As the app registered them, in order. */
-  readonly bindings: readonly BindingInfo[];
-}
-
 export interface Host {
-  readonly functions: Readonly<Record<string, HostFunction>>;
+  /** The bindings of each function, as the app registered them, in order. */
+  readonly functions: Readonly<Record<string, readonly BindingInfo[]>>;
   /** What functions, library and host logged, the last 20,000 entries. */
   readonly logs: readonly LogEntry[];
   /** Rejects with what the function threw. */
@@ -95,7 +89,7 @@ async function makeHost(
     return invocation;
   };
 
-  const functions: Record<string, HostFunction> = {};
+  const functions: Record<string, readonly BindingInfo[]> = {};
   const timers = new Map<string, Timer>();
   const queues: QueueTrigger[] = [];
   const routes: HttpRoute[] = [];
@@ -104,12 +98,12 @@ async function makeHost(
     const trigger = bindings.find(([, binding]) => /trigger$/i.test(binding.type));
     if (trigger === undefined) throw new Error(`Function ${name} has no trigger.`);
     const [bindingName, binding] = trigger;
-    functions[name] = { type: binding.type, bindings: bindings.map(([, each]) => each) };
+    functions[name] = bindings.map(([, each]) => each);
     const setting = (property: string) => resolveSettings(String(binding[property]), env);
     if (binding.type === 'timerTrigger') {
       const timer = makeTimer({
         schedule: setting('schedule'),
-        run: async (timerInfo) => void (await run(name, timerRequest(bindingName, timerInfo))),
+        run: async () => void (await run(name, { inputData: [{ name: bindingName, data: { json: '{}' } }] })),
       });
       timers.set(name, timer);
     } else if (binding.type === 'queueTrigger') {

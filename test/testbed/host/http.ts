@@ -32,8 +32,8 @@ export interface RouteMatch {
 }
 
 /**
- * Finds the function for a path below the prefix; among several the one with most literal segments. A method that
- * none of them names is not found, as with the real host: HEAD and OPTIONS, too.
+ * Finds the function for a path below the prefix. A method that none of them names is not found, as with the real
+ * host: HEAD and OPTIONS, too.
  */
 export function matchRoute(
   routes: readonly HttpRoute[],
@@ -42,7 +42,6 @@ export function matchRoute(
 ): RouteMatch | undefined {
   return routes
     .filter((route) => route.methods.includes(method.toUpperCase()))
-    .sort((a, b) => literals(b.route) - literals(a.route))
     .flatMap((route) => {
       const params = matchTemplate(route.route, path);
       return params === undefined ? [] : [{ route, params }];
@@ -124,10 +123,6 @@ function matchTemplate(template: string, path: string): Record<string, string> |
 function parameterOf(segment: string): { name: string; isOptional: boolean } | undefined {
   const [, name, mark] = /^\{(\w+)(?::[^?}]*)?(\??)\}$/.exec(segment) ?? [];
   return name === undefined ? undefined : { name, isOptional: mark === '?' };
-}
-
-function literals(template: string): number {
-  return segments(template).filter((segment) => parameterOf(segment) === undefined).length;
 }
 
 function segments(path: string): string[] {

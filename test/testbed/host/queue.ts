@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type DequeuedMessageItem, QueueServiceClient } from '@azure/storage-queue';
-import type { InvocationRequest, TypedData } from './coreTypes.ts';
+import type { InvocationRequest } from './coreTypes.ts';
 import type { HostConfig } from './hostConfig.ts';
 
 export interface QueueTally {
@@ -72,7 +72,7 @@ export function makeQueueTrigger(options: QueueTriggerOptions): QueueTrigger {
     }, visibilitySeconds * 500);
     let succeeded = false;
     try {
-      await options.run(request(options.bindingName, message, text));
+      await options.run({ inputData: [{ name: options.bindingName, data: { string: text } }] });
       succeeded = true;
       tally.succeeded += 1;
     } catch {
@@ -168,20 +168,4 @@ async function receive(
 function decode(text: string): string | undefined {
   const isBase64 = text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
   return isBase64 ? Buffer.from(text, 'base64').toString('utf8') : undefined;
-}
-
-function request(bindingName: string, message: DequeuedMessageItem, text: string): InvocationRequest {
-  const json = (value: unknown): TypedData => ({ json: JSON.stringify(value) });
-  return {
-    inputData: [{ name: bindingName, data: { string: text } }],
-    triggerMetadata: {
-      QueueTrigger: { string: text },
-      Id: json(message.messageId),
-      PopReceipt: json(message.popReceipt),
-      DequeueCount: json(message.dequeueCount),
-      InsertionTime: json(message.insertedOn.toISOString()),
-      ExpirationTime: json(message.expiresOn.toISOString()),
-      NextVisibleTime: json(message.nextVisibleOn.toISOString()),
-    },
-  };
 }

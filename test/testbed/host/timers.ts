@@ -1,5 +1,4 @@
 import { Cron } from 'croner';
-import type { InvocationRequest } from './coreTypes.ts';
 
 export interface Timer {
   /** Runs the function now, or skips when it still runs: a timer never overlaps itself. */
@@ -12,7 +11,7 @@ export interface Timer {
 export interface TimerOptions {
   /** NCRONTAB with six fields, UTC. */
   readonly schedule: string;
-  readonly run: (timerInfo: string) => Promise<void>;
+  readonly run: () => Promise<void>;
 }
 
 /** How much too early every other tick comes: the real host's timer fires up to 3 ms before its second. */
@@ -23,7 +22,6 @@ export function makeTimer(options: TimerOptions): Timer {
   // NCRONTAB wants both of day of month and day of week to match, cron either.
   const cron = new Cron(options.schedule, { timezone: 'UTC', domAndDow: true, paused: true, mode: '6-part' });
   let running = false;
-  let last: Date | undefined;
   let waiting: NodeJS.Timeout | undefined;
   let stopped = true;
   let isNextEarly = true;
@@ -32,11 +30,9 @@ export function makeTimer(options: TimerOptions): Timer {
     if (running) return 'skipped';
     running = true;
     try {
-      const next = cron.nextRun();
-      await options.run(timerInfo(last, next));
+      await options.run();
       return 'ran';
     } finally {
-      last = new Date();
       running = false;
     }
   };
@@ -66,22 +62,4 @@ export function makeTimer(options: TimerOptions): Timer {
       clearTimeout(waiting);
     },
   };
-}
-
-/** The request that a tick makes. */
-export function timerRequest(bindingName: string, timerInfo: string): InvocationRequest {
-  return { inputData: [{ name: bindingName, data: { json: timerInfo } }] };
-}
-
-function timerInfo(last: Date | undefined, next: Date | null): string {
-  const never = '0001-01-01T00:00:00+00:00';
-  return JSON.stringify({
-    Schedule: { AdjustForDST: true },
-    ScheduleStatus: {
-      Last: last?.toISOString() ?? never,
-      Next: next?.toISOString() ?? never,
-      LastUpdated: last?.toISOString() ?? never,
-    },
-    IsPastDue: false,
-  });
 }
