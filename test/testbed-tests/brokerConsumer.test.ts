@@ -297,15 +297,6 @@ test('a connection dropped on the third transfer loses only that', {
   assert.deepEqual({ count, duplicates, transfers }, { count: 4, duplicates: 0, transfers: 5 });
 });
 
-test('transfers are left without an answer, and not stored', {
-  retryOptions: { maxRetries: 0, timeoutInMs: 1_000 },
-}, async ({ broker, client }) => {
-  const sender = client.createSender('q');
-  broker.faults.silentTransfers = true;
-  await assert.rejects(sender.sendMessages({ body: 1 }), { code: 'ServiceTimeout' });
-  assert.deepEqual([broker.queue('q').count, broker.queue('q').transfers], [0, 1]);
-});
-
 test('a disabled queue refuses what comes on an open link', async ({ broker, client }) => {
   const sender = client.createSender('q');
   await sender.sendMessages({ body: 1 });
@@ -318,18 +309,6 @@ test('another name for the key is refused', async ({ broker }) => {
   const client = new ServiceBusClient(wrong, { retryOptions: { maxRetries: 0 } });
   await assert.rejects(client.createSender('q').createMessageBatch(), { code: 'UnauthorizedAccess' });
   await client.close();
-});
-
-test('a stopped broker refuses connections, and a restarted one has its messages on the same port', {
-  retryOptions,
-}, async ({ broker, client }) => {
-  const sender = client.createSender('q');
-  await sender.sendMessages({ body: 1, messageId: '1' });
-  await broker.stop();
-  assert.equal(broker.connections.open, 0);
-  await broker.restart();
-  await sender.sendMessages({ body: 2, messageId: '2' });
-  assert.deepEqual(bodiesOf(await client.createReceiver('q').peekMessages(9)), [1, 2]);
 });
 
 test('a receiver that lost its connection gets the message again when the lock has run out', {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commandOf, hasCommand, programs, requirePrograms } from '../testbed/programs.ts';
+import { commandOf, programs, requirePrograms } from '../testbed/programs.ts';
 
 test('programs are found by any of their commands, also in the sbin folders that are not on the PATH', () => {
   requirePrograms([programs.dovecot]);
@@ -19,11 +19,4 @@ test('programs are found by any of their commands, also in the sbin folders that
     commandOf({ name: 'A shell', commands: ['no-such-shell', 'sh'], packages: [] }).endsWith('/sh'),
     true,
   );
-});
-
-test('a program that is not there is named with its commands', () => {
-  assert.equal(hasCommand('no-such-program'), false);
-  assert.throws(() => commandOf({ name: 'Nothing', commands: ['no-such', 'nor-this'], packages: [] }), {
-    message: 'Nothing is not here (no-such, nor-this).',
-  });
 });

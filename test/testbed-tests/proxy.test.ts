@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { listenLocally, startScript } from '../testbed/child.ts';
+import { listenLocally } from '../testbed/child.ts';
 import { type ProxyOptions, startProxy } from '../testbed/proxy.ts';
 import { waitFor } from './brokerTest.ts';
 
@@ -219,18 +219,4 @@ test('a slow reader holds the sender back instead of filling memory', deadline, 
     seen = now;
   }
   assert.ok(written < 50_000_000, `${written} bytes left the server`);
-});
-
-test('as a process of its own it says its port', deadline, async (t) => {
-  const { accepted, proxy } = await startEnds(t, echo);
-  const main = new URL('../testbed/proxyMain.ts', import.meta.url);
-  const { said, stop } = await startScript<{ port: number }>(main, [
-    ...['--target', `127.0.0.1:${proxy.port}`, '--delay', '5'],
-  ]);
-  t.after(stop);
-  const client = connect(said.port, '127.0.0.1');
-  client.write('through two');
-  assert.equal((await read(client, 11)).toString(), 'through two');
-  client.destroy();
-  assert.equal(accepted.length, 1);
 });
