@@ -4,6 +4,7 @@ import { type Ingestion, startIngestion } from '../telemetry/ingestion.ts';
 import { keepUnsentApart } from '../telemetry/support.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import { type IdentityEndpoint, startIdentityEndpoint } from '../testbed/identityEndpoint.ts';
+import { pollOrder } from '../testbed/storage.ts';
 import { type StorageProxy, startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 import { hostOptions, type Parts, serverColumns, startParts } from './testbed.ts';
 
@@ -14,11 +15,6 @@ before(async () => {
   parts = await startParts();
 });
 after(() => parts.stop());
-
-async function order(): Promise<void> {
-  const text = JSON.stringify({ customer: 'acme', connection: 'orders' });
-  await parts.orders.sendMessage(Buffer.from(text).toString('base64'));
-}
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
   const startedMs = performance.now();
@@ -69,7 +65,7 @@ describe('storage in trouble', () => {
   test('tables that ask to wait an hour hold a poll no longer than 45 s, nor its lease; it is said once', async () => {
     proxies.table.fault = () => ({ kind: 'answer', status: 503, headers: { 'retry-after': '3600' } });
     const known = errorsOf(host).length;
-    await order();
+    await parts.orders.sendMessage(pollOrder('acme', 'orders'));
     const tookMs = await timed(() => host.runQueueOnce());
     assert.ok(tookMs < 45_000, `${tookMs} ms`);
     assert.deepEqual(errorsOf(host).slice(known), [
@@ -119,7 +115,7 @@ describe('an identity endpoint that is silent', () => {
   });
 
   test('ends ticks, polls and calls of the API within 25 s, each with its sentence, and later ones ask anew', async () => {
-    await order();
+    await parts.orders.sendMessage(pollOrder('acme', 'orders'));
     const tookMs = await timed(async () => {
       const [tick, , answer] = await Promise.allSettled([
         host.fireTimer('schedulePolls'),

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
-import { TableClient } from '@azure/data-tables';
+import type { TableClient } from '@azure/data-tables';
 import { type BlobLeaseClient, BlobServiceClient, type ContainerClient } from '@azure/storage-blob';
 import { QueueClient } from '@azure/storage-queue';
-import { ImapFlow } from 'imapflow';
+import type { ImapFlow } from 'imapflow';
+import { inMailProgram } from '../servers/mailServers.ts';
 import { type Azurite, startAzurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
 import { type Dovecot, type DovecotOptions, startDovecot } from '../testbed/dovecot.ts';
 import { type Host, startHost } from '../testbed/host/host.ts';
 import { seedMaildir } from '../testbed/seed.ts';
+import { openTable, pollOrder } from '../testbed/storage.ts';
 
 export const mainFile = join(import.meta.dirname, '..', '..', 'dist', 'main.cjs');
 export const queueName = 'email-inbound';
@@ -89,8 +91,7 @@ export async function startParts({ maxMessageSizeBytes = 1_048_576 }: PartsOptio
     startAzurite(),
     startBroker({ queues: [{ name: queueName, maxMessageSizeBytes, duplicateDetectionWindowMs: 600_000 }] }),
   ]);
-  const table = (name: string) =>
-    TableClient.fromConnectionString(azurite.connectionString, name, { allowInsecureConnection: true });
+  const table = (name: string) => openTable(azurite.connectionString, name);
   const blobs = BlobServiceClient.fromConnectionString(azurite.connectionString);
   const container = (name: string) => blobs.getContainerClient(name);
   const connections = table('EmailConnections');
@@ -156,8 +157,7 @@ export function hostOptions(
 export async function withHost<P extends Parts>(parts: P, settings?: Settings): Promise<P & Hosted> {
   const host = await startHost(hostOptions(parts, settings));
   const order = async (connection: string): Promise<void> => {
-    const text = JSON.stringify({ customer: 'acme', connection });
-    await parts.orders.sendMessage(Buffer.from(text).toString('base64'));
+    await parts.orders.sendMessage(pollOrder('acme', connection));
   };
   const pollTogether = async (names: readonly string[]): Promise<void> => {
     for (const name of names) await order(name);
@@ -218,19 +218,12 @@ export function userOf(kind: string, protocol: Protocol): string {
 
 /** Does something in a mailbox, whose INBOX is open, as a person's mail program would. */
 export async function asPerson<T>(
-  { imapPort }: Dovecot,
+  server: Dovecot,
   user: string,
   act: (client: ImapFlow) => Promise<T>,
 ): Promise<T> {
-  const client = new ImapFlow({
-    ...{ host: '127.0.0.1', port: imapPort, secure: false, doSTARTTLS: false, logger: false as const },
-    auth: { user, pass: password },
+  return await inMailProgram({ server, user, password }, async (program) => {
+    await program.mailboxOpen('INBOX');
+    return await act(program);
   });
-  await client.connect();
-  try {
-    await client.mailboxOpen('INBOX');
-    return await act(client);
-  } finally {
-    await client.logout();
-  }
 }

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { type AppTestbed, mailboxColumns, queueName, startAppTestbed } from '../app/testbed.ts';
 import { blobNames } from '../destination/support.ts';
 import { seedMaildir } from '../testbed/seed.ts';
+import { pollOrder } from '../testbed/storage.ts';
 
 /** Keys that are right, and as alike as right ones can be. */
 const alike = [
@@ -63,8 +64,7 @@ after(() => bed.stop());
 
 async function poll(keys: Iterable<readonly [string, string]>): Promise<void> {
   for (const [customer, connection] of keys) {
-    const order = JSON.stringify({ customer, connection });
-    await bed.orders.sendMessage(Buffer.from(order).toString('base64'));
+    await bed.orders.sendMessage(pollOrder(customer, connection));
   }
   const { failed, poisoned } = await bed.host.drainQueue();
   assert.deepEqual({ failed, poisoned }, { failed: 0, poisoned: 0 });

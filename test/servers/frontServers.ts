@@ -4,12 +4,10 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { testCertificate } from '../testbed/certificates.ts';
-import { exited, freePorts, onExit, portsAnswer } from '../testbed/child.ts';
+import { exited, freePorts, onExit, serverAnswers } from '../testbed/child.ts';
 import { listening } from '../testbed/listening.ts';
-import { unpackDebianPackages } from '../testbed/programs.ts';
-import { libraryPath, type StartMailServer, startMailServer } from './mailServers.ts';
-
-const startTimeoutMs = 20_000;
+import { libraryPath, unpackDebianPackages } from '../testbed/programs.ts';
+import { type StartMailServer, startMailServer } from './mailServers.ts';
 
 /** nginx's mail proxy in front of Dovecot, with logins and TLS of its own. */
 export const startNginx: StartMailServer = async (users) => {
@@ -110,18 +108,7 @@ async function running(
     child.kill('SIGKILL');
     rmSync(home, { recursive: true, force: true });
   });
-  let output = '';
-  child.stderr?.on('data', (piece: Buffer) => {
-    output = (output + piece.toString()).slice(-2_000);
-  });
-  let failed: Error | undefined;
-  child.once('error', (error) => {
-    failed = error;
-  });
-  await portsAnswer([...ports], startTimeoutMs, () => {
-    if (failed !== undefined || child.exitCode !== null)
-      throw new Error(`${name} did not start. ${failed?.message ?? ''} ${output}`);
-  });
+  await serverAnswers(name, child, ports);
   return async () => {
     const ended = exited(child);
     child.kill('SIGKILL');

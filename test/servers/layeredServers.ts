@@ -12,11 +12,10 @@ import {
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exited, onExit } from '../testbed/child.ts';
+import { exited, firstLine, onExit, outputOf, signalGroup } from '../testbed/child.ts';
 import { listening } from '../testbed/listening.ts';
-import { unpackDebianPackages } from '../testbed/programs.ts';
+import { libraryPath, unpackDebianPackages } from '../testbed/programs.ts';
 import { seedMaildir } from '../testbed/seed.ts';
-import { libraryPath } from './mailServers.ts';
 import type { SessionServer, sessionUsers } from './sessionBehaviours.ts';
 
 /** A server as Debian packages it, which wants its files where it was built for. */
@@ -82,7 +81,7 @@ exec sleep infinity`;
   const children = new Set<ChildProcess>();
   const clean = () => {
     for (const child of children) child.kill('SIGKILL');
-    endGroup(holder);
+    signalGroup(holder, 'SIGKILL');
     rmSync(home, { recursive: true, force: true });
   };
   const offExit = onExit(clean);
@@ -133,25 +132,10 @@ function connectTo(holder: ChildProcess, command: string, socket: Socket, librar
 }
 
 async function ready(child: ChildProcess, name: string): Promise<void> {
-  let errors = '';
-  child.stderr?.on('data', (piece: Buffer) => {
-    errors = (errors + piece.toString()).slice(-2_000);
+  const output = outputOf(child);
+  await firstLine(child).catch(() => {
+    throw new Error(`${name} could not be laid over this system. ${output().slice(-2_000)}`);
   });
-  await new Promise<void>((resolve, reject) => {
-    child.stdout?.on('data', (piece: Buffer) => {
-      if (piece.includes('ready')) resolve();
-    });
-    child.once('exit', () => reject(new Error(`${name} could not be laid over this system. ${errors}`)));
-  });
-}
-
-function endGroup(child: ChildProcess): void {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  try {
-    process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // It has just ended.
-  }
 }
 
 function seedMbox(file: string, sources: readonly string[], uid: number): void {

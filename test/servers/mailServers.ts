@@ -1,5 +1,3 @@
-import { globSync } from 'node:fs';
-import { join } from 'node:path';
 import { ImapFlow } from 'imapflow';
 import { startCyrus } from '../testbed/cyrus.ts';
 import { type DovecotOptions, startDovecot } from '../testbed/dovecot.ts';
@@ -94,11 +92,4 @@ export async function countMails(
 /** As a server takes mail: with LF as line end only after CR. */
 export function withCrlf(mail: Buffer): Buffer {
   return Buffer.from(mail.toString('latin1').replace(/\r?\n/g, '\r\n'), 'latin1');
-}
-
-/** Where the libraries of unpacked packages lie, for the dynamic linker. */
-export function libraryPath(root: string): string {
-  return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu', 'usr/lib/*-linux-gnu/*'], { cwd: root })
-    .map((folder) => join(root, folder))
-    .join(':');
 }

@@ -163,11 +163,7 @@ function canListen(port: number): Promise<boolean> {
 }
 
 /** Resolves when every port of 127.0.0.1 accepts connections; rejects after `timeoutMs` or when `check` throws. */
-export async function portsAnswer(
-  ports: readonly number[],
-  timeoutMs: number,
-  check: () => void,
-): Promise<void> {
+async function portsAnswer(ports: readonly number[], timeoutMs: number, check: () => void): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (const port of ports) {
     while (!(await accepts(port))) {

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { testCertificate } from './certificates.ts';
 import { exited, freePorts, onExit, portsRefuse, serverAnswers, signalGroup } from './child.ts';
 import { serveLogins } from './cyrusLogins.ts';
 import type { Dovecot, DovecotUser } from './dovecot.ts';
-import { unpackDebianPackages } from './programs.ts';
+import { libraryPath, unpackDebianPackages } from './programs.ts';
 
 /** A second mail server that shares no code with Dovecot. Its mails lie in a format of its own: seed by IMAP. */
 export type Cyrus = Omit<Dovecot, 'maildir' | 'kill' | 'restart'>;
@@ -124,15 +124,9 @@ function spawnCyrus(root: string, home: string, configPath: string): ChildProces
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {
       PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`,
-      LD_LIBRARY_PATH: libraryFolders(root).join(':'),
+      LD_LIBRARY_PATH: libraryPath(root),
     },
   });
-}
-
-function libraryFolders(root: string): string[] {
-  return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu'], { cwd: root }).map((folder) =>
-    join(root, folder),
-  );
 }
 
 function isRoot(): boolean {

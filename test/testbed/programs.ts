@@ -4,6 +4,7 @@ import {
   chmodSync,
   constants,
   existsSync,
+  globSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -143,6 +144,13 @@ export function unpackDebianPackages(names: readonly string[]): string {
     if (!existsSync(folder)) throw error;
   }
   return ownFolder(folder);
+}
+
+/** Where the libraries of unpacked packages lie, for the dynamic linker. */
+export function libraryPath(root: string): string {
+  return globSync(['usr/lib/*-linux-gnu', 'lib/*-linux-gnu', 'usr/lib/*-linux-gnu/*'], { cwd: root })
+    .map((folder) => join(root, folder))
+    .join(':');
 }
 
 /** Anyone may make a folder of this name, and what is in it is run. */
