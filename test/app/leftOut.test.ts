@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { countUnsettled } from '../reliability/mails.ts';
+import { entity } from '../mail/build.ts';
+import { attached, countUnsettled, mixedMail } from '../reliability/mails.ts';
 import { type AppTestbed, protocols, queueName, startAppTestbed, userOf, usersOf } from './testbed.ts';
 
 let bed: AppTestbed;
@@ -10,26 +11,10 @@ before(async () => {
 after(() => bed.stop());
 
 const textOnly = Buffer.from('From: a@example.com\r\nSubject: only text\r\n\r\nHello\r\n');
-const withPicture = Buffer.from(
-  [
-    'From: a@example.com',
-    'Subject: a picture',
-    'Content-Type: multipart/mixed; boundary=b',
-    '',
-    '--b',
-    'Content-Type: text/plain',
-    '',
-    'Look',
-    '--b',
-    'Content-Type: image/png; name=logo.png',
-    'Content-Disposition: attachment; filename=logo.png',
-    'Content-Transfer-Encoding: base64',
-    '',
-    'aGVsbG8=',
-    '--b--',
-    '',
-  ].join('\r\n'),
-);
+const withPicture = mixedMail('From: a@example.com\r\nSubject: a picture', [
+  entity('Content-Type: text/plain', 'Look'),
+  attached('image/png', 'logo.png', Buffer.from('hello')),
+]);
 
 for (const protocol of protocols) {
   test(`${protocol}: a mail of which a rule leaves out all is settled, told of, and no delivered mail`, async () => {

@@ -1,3 +1,4 @@
+import { entity, multipart } from '../mail/build.ts';
 import {
   base64Lines,
   encodedWords,
@@ -100,10 +101,6 @@ function mail(subject: string, content: Buffer): Buffer {
   return Buffer.concat([Buffer.from(head), content]);
 }
 
-function entity(fields: string, body: string | Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`${fields}\r\n\r\n`), Buffer.from(body)]);
-}
-
 function plain(text: string): Buffer {
   return entity('Content-Type: text/plain; charset=us-ascii', text);
 }
@@ -117,7 +114,7 @@ function attachment(type: string, nameParameter: string, bytes: Buffer): Buffer 
 }
 
 function mixed(...parts: Buffer[]): Buffer {
-  return entity('Content-Type: multipart/mixed; boundary="=_demo"', join('=_demo', parts));
+  return entity('Content-Type: multipart/mixed; boundary="=_demo"', multipart('=_demo', ...parts));
 }
 
 function related(html: string, image: Buffer): Buffer {
@@ -126,12 +123,7 @@ function related(html: string, image: Buffer): Buffer {
     `${base64Lines(image)}\r\n`,
   );
   const page = entity('Content-Type: text/html; charset=us-ascii', html);
-  return entity('Content-Type: multipart/related; boundary="=_logo"', join('=_logo', [page, picture]));
-}
-
-function join(boundary: string, parts: readonly Buffer[]): Buffer {
-  const pieces = parts.flatMap((part) => [Buffer.from(`--${boundary}\r\n`), part, Buffer.from('\r\n')]);
-  return Buffer.concat([...pieces, Buffer.from(`--${boundary}--\r\n`)]);
+  return entity('Content-Type: multipart/related; boundary="=_logo"', multipart('=_logo', page, picture));
 }
 
 /** Bytes that begin as a file of its kind does; no file of that kind. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { type MailParts, type Parts, type Protocol, queueName } from '../app/testbed.ts';
-import { base64Lines } from '../mail/encode.ts';
+import { base64Entity, entity, multipart } from '../mail/build.ts';
 import type { QueueMessage } from '../testbed/broker/queue.ts';
 import type { TcpProxy } from '../testbed/proxy.ts';
 import { listMaildir } from '../testbed/seed.ts';
@@ -13,31 +13,27 @@ export async function cutOff(proxy: TcpProxy): Promise<void> {
   await refused;
 }
 
+/** A mail with these fields and parts. */
+export function mixedMail(fields: string, parts: readonly Buffer[]): Buffer {
+  return entity(`${fields}\r\nContent-Type: multipart/mixed; boundary=b`, multipart('b', ...parts));
+}
+
+/** A part that is an attachment of this name. */
+export function attached(type: string, fileName: string, bytes: Buffer): Buffer {
+  const disposition = `Content-Disposition: attachment; filename=${fileName}`;
+  return base64Entity(`Content-Type: ${type}; name=${fileName}\r\n${disposition}`, bytes);
+}
+
 /** Mails of a body and one attachment each; what they hold tells them apart. */
 export function twoPartMails(name: string, count: number, attachmentBytes = 2_000): Buffer[] {
   return Array.from({ length: count }, (_, index) => {
     const attachment = Buffer.alloc(attachmentBytes, `${name} ${index} `);
-    return Buffer.from(
-      [
-        'From: sender@example.com',
-        `Subject: ${name} ${index}`,
-        `Message-ID: <${index}@${name}>`,
-        'Content-Type: multipart/mixed; boundary=b',
-        '',
-        '--b',
-        'Content-Type: text/plain',
-        '',
-        `Body of ${name} ${index}`,
-        '--b',
-        'Content-Type: application/octet-stream; name=data.bin',
-        'Content-Disposition: attachment; filename=data.bin',
-        'Content-Transfer-Encoding: base64',
-        '',
-        base64Lines(attachment),
-        '--b--',
-        '',
-      ].join('\r\n'),
-    );
+    const fields = `From: sender@example.com\r\nSubject: ${name} ${index}\r\nMessage-ID: <${index}@${name}>`;
+    const parts = [
+      entity('Content-Type: text/plain', `Body of ${name} ${index}`),
+      attached('application/octet-stream', 'data.bin', attachment),
+    ];
+    return mixedMail(fields, parts);
   });
 }
 

@@ -4,10 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { base64Lines } from '../mail/encode.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { type ReliabilityBed, startReliabilityBed } from './bed.ts';
-import { arrived, eachOnce, messagesOf, twoPartMails, until } from './mails.ts';
+import { arrived, attached, eachOnce, messagesOf, mixedMail, twoPartMails, until } from './mails.ts';
 
 let bed: ReliabilityBed;
 let folder: string;
@@ -26,13 +25,11 @@ const attachmentBytes = 700_000;
 
 /** A mail of many attachments that would each fit a message, and together more than memory may hold of it. */
 function manyAttachments(subject: string): Buffer {
-  const encoded = base64Lines(Buffer.alloc(attachmentBytes, 'x'));
-  const part = (index: number) =>
-    `--b\r\nContent-Type: application/octet-stream; name=${index}.bin\r\nContent-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n${encoded}\r\n`;
-  const parts = Array.from({ length: attachments }, (_, index) => part(index)).join('');
-  return Buffer.from(
-    `From: a@example.com\r\nSubject: ${subject}\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n${parts}--b--\r\n`,
+  const bytes = Buffer.alloc(attachmentBytes, 'x');
+  const parts = Array.from({ length: attachments }, (_, index) =>
+    attached('application/octet-stream', `${index}.bin`, bytes),
   );
+  return mixedMail(`From: a@example.com\r\nSubject: ${subject}`, parts);
 }
 
 const filesIn = (path: string) =>

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { between, type Random } from '../mail/build.ts';
+import { between, entity, type Random } from '../mail/build.ts';
+import { attached, mixedMail } from '../reliability/mails.ts';
 
 /** A mail whose parts are known: `parts` holds the SHA-256 of each, in order. */
 export interface TortureMail {
@@ -16,31 +17,14 @@ export function tortureMail(random: Random, mailbox: string, index: number): Tor
   const attachments = Array.from({ length: between(random, 0, 2) }, (_, number) =>
     Buffer.alloc(attachmentBytes(random), `${subject} attachment ${number} `),
   );
-  const source = [
-    'From: sender@example.com',
-    `Subject: ${subject}`,
-    `Message-ID: <${index}@${mailbox}.example.com>`,
-    'MIME-Version: 1.0',
-    'Content-Type: multipart/mixed; boundary=b',
-    '',
-    '--b',
-    'Content-Type: text/plain; charset=utf-8',
-    '',
-    ...body,
-    ...attachments.flatMap((bytes, number) => [
-      '--b',
-      `Content-Type: application/octet-stream; name=${number}.bin`,
-      `Content-Disposition: attachment; filename=${number}.bin`,
-      'Content-Transfer-Encoding: base64',
-      '',
-      ...(bytes.toString('base64').match(/.{1,76}/g) ?? []),
-    ]),
-    '--b--',
-    '',
-  ].join('\r\n');
+  const fields = `From: sender@example.com\r\nSubject: ${subject}\r\nMessage-ID: <${index}@${mailbox}.example.com>`;
+  const source = mixedMail(`${fields}\r\nMIME-Version: 1.0`, [
+    entity('Content-Type: text/plain; charset=utf-8', body.join('\r\n')),
+    ...attachments.map((bytes, number) => attached('application/octet-stream', `${number}.bin`, bytes)),
+  ]);
   return {
     subject,
-    source: Buffer.from(source),
+    source,
     parts: [Buffer.from(body.join('\n')), ...attachments].map((bytes) =>
       createHash('sha256').update(bytes).digest('hex'),
     ),

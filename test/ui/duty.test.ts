@@ -5,6 +5,8 @@ import { after, before, test } from 'node:test';
 import type { TransactionAction } from '@azure/data-tables';
 import { clock } from '../../shared/ui/page/words.ts';
 import { mailboxColumns, password } from '../app/testbed.ts';
+import { entity } from '../mail/build.ts';
+import { attached, mixedMail } from '../reliability/mails.ts';
 import { listMaildir, seedMaildir } from '../testbed/seed.ts';
 import { fill, go, startUiTestbed, type UiTestbed, violationsOf } from './browser.ts';
 import { addRecord } from './records.ts';
@@ -16,30 +18,18 @@ before(async () => {
 });
 after(() => ui.stop());
 
-const boundary = 'b1';
-const mail = Buffer.from(
-  [
-    'From: Xaver <xaver@example.org>',
-    'To: orders@acme.example',
-    'Subject: Invoice 4711',
-    'Message-ID: <4711@example.org>',
-    'Date: Thu, 26 Nov 2026 08:15:00 +0000',
-    'MIME-Version: 1.0',
-    `Content-Type: multipart/mixed; boundary=${boundary}`,
-    '',
-    `--${boundary}`,
-    'Content-Type: text/plain',
-    '',
-    'As agreed.',
-    `--${boundary}`,
-    'Content-Type: application/pdf; name=invoice.pdf',
-    'Content-Disposition: attachment; filename=invoice.pdf',
-    '',
-    '%PDF',
-    `--${boundary}--`,
-    '',
-  ].join('\r\n'),
-);
+const fields = [
+  'From: Xaver <xaver@example.org>',
+  'To: orders@acme.example',
+  'Subject: Invoice 4711',
+  'Message-ID: <4711@example.org>',
+  'Date: Thu, 26 Nov 2026 08:15:00 +0000',
+  'MIME-Version: 1.0',
+].join('\r\n');
+const mail = mixedMail(fields, [
+  entity('Content-Type: text/plain', 'As agreed.'),
+  attached('application/pdf', 'invoice.pdf', Buffer.from('%PDF')),
+]);
 
 test('told of a mail by sender and subject, one finds that it was picked up, when, and what became of each part; or that it never came', async (context) => {
   await seedMaildir(ui.bed.dovecot.maildir('anna'), [mail]);
