@@ -4,18 +4,18 @@ import { type Logger, SeverityNumber } from '@opentelemetry/api-logs';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs';
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
-import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
+import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { withDeadline } from '../wait/deadline.ts';
 import { createExporters } from './azureExporters.ts';
 import type { Log } from './log.ts';
 import { Meters, maxLabelledConnections } from './meters.ts';
-import { type PollSpans, SpanCollector, startPollSpans } from './pollSpans.ts';
-import { SpanOutbox } from './spanOutbox.ts';
+import { type PollSpans, spanCollector, startPollSpans } from './pollSpans.ts';
 import type { ConnectionLabels, Invocation, PollTrace, Telemetry } from './telemetry.ts';
 import { createTraceSampler } from './traceSampler.ts';
 
 const scope = 'email-inbound-adapter';
-const outboxLimits = { maxSpans: 20_000, batchSpans: 512, everyMs: 5_000, sendMs: 30_000 } as const;
+/** Spans that wait to be sent, at most: those of polls that went well take no room from those of failed ones. */
+const maxWaitingSpans = { failed: 16_000, fine: 4_000 } as const;
 const defaultRequestMs = 20_000;
 const tracesPerMinute = { busy: 300, idle: 10 } as const;
 const metricsEveryMs = 60_000;
@@ -53,10 +53,10 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
     'service.name': options.appName ?? scope,
     ...(options.instance === undefined ? {} : { 'service.instance.id': options.instance }),
   });
-  const collector = new SpanCollector();
-  const outbox = new SpanOutbox(exporters.spans, outboxLimits);
+  const sending = (maxQueueSize: number) => new BatchSpanProcessor(exporters.spans, { maxQueueSize });
+  const [failed, fine] = [sending(maxWaitingSpans.failed), sending(maxWaitingSpans.fine)];
   const keepsTrace = createTraceSampler(tracesPerMinute, Date.now);
-  const tracers = new BasicTracerProvider({ resource, spanProcessors: [collector] });
+  const tracers = new BasicTracerProvider({ resource, spanProcessors: [spanCollector] });
   const meterProvider = new MeterProvider({
     resource,
     views: [{ instrumentName: '*', aggregationCardinalityLimit: maxSeries }],
@@ -89,7 +89,7 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
         meters.countPoll(labels, outcome);
         const ended = spans.end(outcome);
         const kind = outcome.failure ? 'failed' : outcome.mails > 0 ? 'busy' : 'idle';
-        if (keepsTrace(kind)) outbox.add(ended, kind === 'failed');
+        if (keepsTrace(kind)) for (const span of ended) (kind === 'failed' ? failed : fine).onEnd(span);
       },
     };
   };
@@ -102,7 +102,7 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
       return {
         log: alsoTo(logger, log, () => context),
         startPoll(labels, runId) {
-          const spans = startPollSpans(tracer, collector, context, labels, runId);
+          const spans = startPollSpans(tracer, context, labels, runId);
           context = spans.context;
           return watch(spans, labels);
         },
@@ -111,7 +111,9 @@ export function openTelemetry(options: OpenTelemetryOptions): Telemetry {
       } satisfies Invocation;
     },
     async shutdown(timeoutMs) {
-      const stopped = Promise.allSettled([outbox.stop(), meterProvider.shutdown(), loggers.shutdown()]);
+      const sent = Promise.allSettled([failed.forceFlush(), fine.forceFlush()]);
+      const spans = sent.then(() => exporters.spans.shutdown());
+      const stopped = Promise.allSettled([spans, meterProvider.shutdown(), loggers.shutdown()]);
       await Promise.allSettled([withDeadline(stopped, timeoutMs, () => new Error('late'))]);
     },
   };

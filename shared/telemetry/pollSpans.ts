@@ -1,4 +1,12 @@
-import { type Context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
+import {
+  type Context,
+  createContextKey,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
 import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace-base';
 import type { Failure } from '../failure/failure.ts';
 import type { ConnectionLabels, PollOutcome, PollStep, Step } from './telemetry.ts';
@@ -15,55 +23,33 @@ const kinds: Readonly<Record<PollStep, SpanKind>> = {
   settle: SpanKind.CLIENT,
 };
 
-/** Keeps the ended spans of each poll together until it is known how the poll went. */
-export class SpanCollector implements SpanProcessor {
-  /** By the id of the poll's own span: the host may give several polls the same trace. */
-  readonly #byPoll = new Map<string, ReadableSpan[]>();
+/** Where, in its context, the spans of a poll are kept until it is known how it went. */
+const spansKey = createContextKey('spans of the poll');
 
-  /** Begins to keep the spans of a poll: its own, and those right below it. */
-  open(root: Span): () => readonly ReadableSpan[] {
-    const spans: ReadableSpan[] = [];
-    const { spanId } = root.spanContext();
-    this.#byPoll.set(spanId, spans);
-    return () => {
-      this.#byPoll.delete(spanId);
-      return spans;
-    };
-  }
-
-  onStart(): void {}
-
-  onEnd(span: ReadableSpan): void {
-    const parentId = span.parentSpanContext?.spanId;
-    const spans =
-      this.#byPoll.get(span.spanContext().spanId) ??
-      (parentId === undefined ? undefined : this.#byPoll.get(parentId));
-    spans?.push(span);
-  }
-
-  async forceFlush(): Promise<void> {}
-
-  async shutdown(): Promise<void> {}
-}
+/** Keeps each span with those of its poll. */
+export const spanCollector: SpanProcessor = {
+  onStart(span, context) {
+    const spans = context.getValue(spansKey);
+    if (Array.isArray(spans)) spans.push(span);
+  },
+  onEnd() {},
+  forceFlush: async () => undefined,
+  shutdown: async () => undefined,
+};
 
 export type PollSpans = ReturnType<typeof startPollSpans>;
 
 /** Begins the spans of one poll, below `parent`: its own, and below it one a step, bounded. */
-export function startPollSpans(
-  tracer: Tracer,
-  collector: SpanCollector,
-  parent: Context,
-  labels: ConnectionLabels,
-  runId: string,
-) {
+export function startPollSpans(tracer: Tracer, parent: Context, labels: ConnectionLabels, runId: string) {
+  const spans: ReadableSpan[] = [];
+  const collecting = parent.setValue(spansKey, spans);
   const root = tracer.startSpan(
     'poll',
     // The exporter takes the name of what isn't HTTP from this attribute.
     { kind: SpanKind.CONSUMER, attributes: { ...labels, runId, 'ai.operation.name': 'poll' } },
-    parent,
+    collecting,
   );
-  const context = trace.setSpan(parent, root);
-  const takeSpans = collector.open(root);
+  const context = trace.setSpan(collecting, root);
   const beyond: Step = { traceparent: traceparentOf(root), end() {} };
   const started = new Map<PollStep, number>();
   return {
@@ -90,7 +76,7 @@ export function startPollSpans(
       if (failure) markFailed(root, failure);
       else root.setStatus({ code: SpanStatusCode.OK });
       root.end();
-      return takeSpans();
+      return spans.filter(({ ended }) => ended);
     },
   };
 }
