@@ -2,23 +2,17 @@ import {
   parseServiceBusConnectionString,
   parseStorageConnectionString,
   readTransport,
+  type StorageAccount,
+  type StorageEndpoints,
   services,
   type Transport,
 } from './connectionString.ts';
 import { bareUrl, type SettingReader } from './reader.ts';
 
-/** How to get at tables, blobs and queues. */
+/** How to get at tables, blobs and queues: where they are, without a slash at the end, and what opens them. */
 export type StorageSettings =
-  /** As it stands in the setting; `parseStorageConnectionString` has read it once and found it good. */
-  | { readonly kind: 'connectionString'; readonly connectionString: string }
-  | {
-      readonly kind: 'identity';
-      /** Without a slash at the end. */
-      readonly blobServiceUri: string;
-      readonly queueServiceUri: string;
-      readonly tableServiceUri: string;
-      readonly identity: Identity;
-    };
+  | StorageAccount
+  | (StorageEndpoints & { readonly kind: 'identity'; readonly identity: Identity });
 
 export type ServiceBusSettings = {
   /** Whether AMQP goes over TCP (port 5671) or over web sockets (port 443). */
@@ -52,7 +46,7 @@ export function readStorage(reader: SettingReader): StorageSettings | undefined 
   const connectionString = reader.get(storageName);
   if (connectionString !== undefined) {
     const account = parseStorageConnectionString(connectionString);
-    if (account.ok) return { kind: 'connectionString', connectionString };
+    if (account.ok) return account.value;
     const rule = `a storage connection string (AccountName=…;AccountKey=…), "UseDevelopmentStorage=true", or be replaced by ${storageName}__accountName`;
     return reader.wrong(storageName, connectionString, rule, `not valid: ${account.problem}`);
   }
@@ -76,7 +70,7 @@ export function readStorage(reader: SettingReader): StorageSettings | undefined 
     );
   }
   if (!blob || !queue || !table || identity === undefined) return undefined;
-  return { kind: 'identity', blobServiceUri: blob, queueServiceUri: queue, tableServiceUri: table, identity };
+  return { kind: 'identity', blobEndpoint: blob, queueEndpoint: queue, tableEndpoint: table, identity };
 }
 
 /** The Service Bus namespace: a connection string comes before an identity. */

@@ -1,7 +1,10 @@
 import { bareUrl, fieldsOf } from './reader.ts';
 
-/** An account by connection string: a key or a signature, and where its services are. Without a slash at the end. */
-export type StorageAccount = Record<'blobEndpoint' | 'queueEndpoint' | 'tableEndpoint', string> &
+/** Where the services of an account are. Without a slash at the end. */
+export type StorageEndpoints = Readonly<Record<'blobEndpoint' | 'queueEndpoint' | 'tableEndpoint', string>>;
+
+/** An account by connection string: a key or a signature, and where its services are. */
+export type StorageAccount = StorageEndpoints &
   (
     | { readonly kind: 'key'; readonly accountName: string; readonly accountKey: string }
     /** A shared access signature, without `?`. */
@@ -147,7 +150,7 @@ function readEmulator(text: string, proxyUri: string | undefined): StorageAccoun
 function readEndpoints(
   fields: ReadonlyMap<string, string>,
   accountName: string | undefined,
-): Record<'blobEndpoint' | 'queueEndpoint' | 'tableEndpoint', string> {
+): StorageEndpoints {
   const protocol = (fields.get('defaultendpointsprotocol') ?? 'https').toLowerCase();
   if (protocol !== 'https' && protocol !== 'http') {
     throw new Problem('its DefaultEndpointsProtocol is neither https nor http');

@@ -6,7 +6,7 @@ import {
   type TableServiceClientOptions,
 } from '@azure/data-tables';
 import type { StorageSettings } from '../settings/account.ts';
-import { accountOf, type GetCredential } from './access.ts';
+import type { GetCredential } from './access.ts';
 import { codeOf, storageFailure } from './storageFailure.ts';
 import { type CallLimits, sendInTries, storageLimits } from './tries.ts';
 
@@ -17,21 +17,23 @@ export async function openTable(
   getCredential: GetCredential,
   limits: CallLimits = storageLimits,
 ): Promise<TableClient> {
+  const policy: PipelinePolicy = {
+    name: 'tries',
+    sendRequest: (request, next) => sendInTries(request, () => next(request), limits),
+  };
+  const options: TableServiceClientOptions = {
+    retryOptions: { maxRetries: 0 },
+    additionalPolicies: [{ position: 'perCall', policy }],
+    // The connection string itself says whether the endpoint is plain http, as Azurite's is.
+    allowInsecureConnection: access.kind !== 'identity',
+  };
+  const { tableEndpoint: url } = access;
   if (access.kind === 'identity') {
-    const credential = await getCredential(access.identity);
-    return new TableClient(access.tableServiceUri, name, credential, optionsOf(limits));
+    return new TableClient(url, name, await getCredential(access.identity), options);
   }
-  const account = accountOf(access);
-  // The connection string itself says whether the endpoint is plain http, as Azurite's is.
-  const options = { ...optionsOf(limits), allowInsecureConnection: true };
-  return account.kind === 'key'
-    ? new TableClient(
-        account.tableEndpoint,
-        name,
-        new AzureNamedKeyCredential(account.accountName, account.accountKey),
-        options,
-      )
-    : new TableClient(account.tableEndpoint, name, new AzureSASCredential(account.signature), options);
+  return access.kind === 'signature'
+    ? new TableClient(url, name, new AzureSASCredential(access.signature), options)
+    : new TableClient(url, name, new AzureNamedKeyCredential(access.accountName, access.accountKey), options);
 }
 
 /**
@@ -50,12 +52,4 @@ export async function* findEntities(
   } catch (error) {
     if (codeOf(error) !== 'TableNotFound') throw storageFailure(error, doing);
   }
-}
-
-function optionsOf(limits: CallLimits): TableServiceClientOptions {
-  const policy: PipelinePolicy = {
-    name: 'tries',
-    sendRequest: (request, next) => sendInTries(request, () => next(request), limits),
-  };
-  return { retryOptions: { maxRetries: 0 }, additionalPolicies: [{ position: 'perCall', policy }] };
 }

@@ -5,7 +5,7 @@ import type { TableClient } from '@azure/data-tables';
 import { DeliveredMails, forgetConnection } from '../../shared/delivered/deliveredMails.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import { openTable } from '../../shared/storage/tables.ts';
-import { noCredential } from '../destination/support.ts';
+import { accessTo, noCredential } from '../destination/support.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 
 const azurite = await startAzurite();
@@ -17,8 +17,7 @@ const mails = (...numbers: number[]) => numbers.map((n) => mail(n));
 const dayMs = 86_400_000;
 
 async function freshTable(connectionString = azurite.connectionString): Promise<TableClient> {
-  const access = { kind: 'connectionString', connectionString } as const;
-  return await openTable(access, `Delivered${randomUUID().slice(0, 8)}`, noCredential);
+  return await openTable(accessTo(connectionString), `Delivered${randomUUID().slice(0, 8)}`, noCredential);
 }
 
 const clock = { now: new Date('2026-11-20T10:00:00Z') };

@@ -9,6 +9,8 @@ import type { ReadMessage } from '../../shared/destination/namespace.ts';
 import type { Content } from '../../shared/mail/mail.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import type { MailOrigin, MessageHead } from '../../shared/message/message.ts';
+import type { StorageSettings } from '../../shared/settings/account.ts';
+import { parseStorageConnectionString } from '../../shared/settings/connectionString.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import type { Azurite } from '../testbed/azurite.ts';
 import { type Broker, startBroker } from '../testbed/broker/broker.ts';
@@ -144,9 +146,18 @@ export async function freshContainer(
   azurite: Pick<Azurite, 'connectionString'>,
   prefix = 'email-payloads',
 ): Promise<ContainerClient> {
-  const { connectionString } = azurite;
-  const access = { kind: 'connectionString', connectionString } as const;
-  return await openContainer(access, `${prefix}-${randomUUID().slice(0, 8)}`, noCredential);
+  return await openContainer(
+    accessTo(azurite.connectionString),
+    `${prefix}-${randomUUID().slice(0, 8)}`,
+    noCredential,
+  );
+}
+
+/** The account that a connection string is for. */
+export function accessTo(connectionString: string): StorageSettings {
+  const account = parseStorageConnectionString(connectionString);
+  assert.ok(account.ok, 'a storage connection string');
+  return account.value;
 }
 
 /** The blobs of a container by name, empty where it was never made. */

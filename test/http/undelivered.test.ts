@@ -5,6 +5,7 @@ import { createStorage } from '../../shared/app/storage.ts';
 import { route } from '../../shared/http/router.ts';
 import type { MailLine } from '../../shared/journal/lines.ts';
 import { type AppTestbed, queueName, startAppTestbed } from '../app/testbed.ts';
+import { accessTo } from '../destination/support.ts';
 import { mailLine } from '../journal/storage.ts';
 import { openStorage, undeliveredMail } from '../undelivered/storage.ts';
 import { type Api, list, type Operation, object, openApi } from './api.ts';
@@ -20,8 +21,7 @@ before(async () => {
 });
 after(() => bed.stop());
 
-const storage = () =>
-  createStorage({ kind: 'connectionString', connectionString: bed.azurite.connectionString });
+const storage = () => createStorage(accessTo(bed.azurite.connectionString));
 
 /** Keeps a mail as a poll does whose queue is away; gives its id and its interchangeId. */
 async function keep(uid: number, connection = 'orders'): Promise<{ id: string; interchangeId: string }> {

@@ -4,6 +4,7 @@ import { createStorage } from '../../shared/app/storage.ts';
 import { openJournal } from '../../shared/journal/journal.ts';
 import type { MailLine, RunLine } from '../../shared/journal/lines.ts';
 import type { RunningApp } from '../app/testbed.ts';
+import { accessTo } from '../destination/support.ts';
 
 /** Writes mails, and what the run came to, into the journal of a connection of customer `acme`, as a poll does. */
 export async function writeJournal(
@@ -13,10 +14,9 @@ export async function writeJournal(
   run?: RunLine,
   runId: string = randomUUID(),
 ): Promise<void> {
-  const access = { kind: 'connectionString', connectionString: azurite.connectionString } as const;
   const journal = openJournal({
     ...{ customer: 'acme', connection, mode: 'full', runId },
-    container: () => createStorage(access).container('email-journal'),
+    container: () => createStorage(accessTo(azurite.connectionString)).container('email-journal'),
   });
   for (const mail of mails) journal.addMail(mail);
   assert.equal(await journal.end(run), undefined);

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { ContainerClient } from '@azure/storage-blob';
 import type { JournalPart, MailLine } from '../../shared/journal/lines.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
-import { blobNames, noCredential } from '../destination/support.ts';
+import { accessTo, blobNames, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
 import { startStorageProxy, throughProxies } from '../testbed/storageProxy.ts';
 
@@ -14,7 +14,7 @@ export async function openJournalStorage(azurite: Azurite) {
   const proxy = await startStorageProxy(azurite.blobPort);
   const name = `journal-${randomUUID().slice(0, 13)}`;
   const open = async (connectionString: string): Promise<ContainerClient> =>
-    await openContainer({ kind: 'connectionString', connectionString }, name, noCredential);
+    await openContainer(accessTo(connectionString), name, noCredential);
   const proxied = open(throughProxies(azurite.connectionString, [[azurite.blobPort, proxy.port]]));
   const direct = await open(azurite.connectionString);
   return Object.assign(proxy, {

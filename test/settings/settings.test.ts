@@ -26,7 +26,12 @@ function sentence(env: Env): string {
 
 test('two connection strings are enough; the rest has defaults', () => {
   assert.deepEqual(good(base), {
-    storage: { kind: 'connectionString', connectionString: storage },
+    storage: {
+      ...{ kind: 'key', accountName: 'acme', accountKey: key },
+      blobEndpoint: 'https://acme.blob.core.windows.net',
+      queueEndpoint: 'https://acme.queue.core.windows.net',
+      tableEndpoint: 'https://acme.table.core.windows.net',
+    },
     serviceBus: { kind: 'connectionString', connectionString: `${serviceBus};`, transport: 'tcp' },
     queueName: 'email-inbound',
     maxMessageBytes: 4_194_304,
@@ -116,9 +121,9 @@ test('the storage account by identity: its name stands for the three services', 
   });
   assert.deepEqual(read, {
     kind: 'identity',
-    blobServiceUri: 'https://acme.blob.core.windows.net',
-    queueServiceUri: 'https://acme.queue.core.windows.net',
-    tableServiceUri: 'https://acme.table.core.windows.net',
+    blobEndpoint: 'https://acme.blob.core.windows.net',
+    queueEndpoint: 'https://acme.queue.core.windows.net',
+    tableEndpoint: 'https://acme.table.core.windows.net',
     identity: { kind: 'managedIdentity', clientId: 'client' },
   });
 });
@@ -132,9 +137,9 @@ test('the storage account by identity: its services by their addresses', () => {
   };
   assert.deepEqual(good(env).storage, {
     kind: 'identity',
-    blobServiceUri: 'https://b.example.com',
-    queueServiceUri: 'https://q.example.com',
-    tableServiceUri: 'https://t.example.com',
+    blobEndpoint: 'https://b.example.com',
+    queueEndpoint: 'https://q.example.com',
+    tableEndpoint: 'https://t.example.com',
     identity: { kind: 'default' },
   });
   const missing = readSettings({ ...env, AzureWebJobsStorage__queueServiceUri: '' });

@@ -130,9 +130,9 @@ test('a user-assigned identity is asked for by the id that the settings give', a
 test('a call of storage by identity ends with the token’s own failure, and works once there is a token', async () => {
   const access = {
     kind: 'identity',
-    blobServiceUri: 'https://b.invalid',
-    queueServiceUri: 'https://q.invalid',
-    tableServiceUri: 'https://t.invalid',
+    blobEndpoint: 'https://b.invalid',
+    queueEndpoint: 'https://q.invalid',
+    tableEndpoint: 'https://t.invalid',
     identity: { kind: 'managedIdentity', clientId: 'storage' },
   } as const;
   const quick = { tries: 1, tryMs: 10_000, callMs: 20_000, firstDelayMs: 1, maxDelayMs: 1 };

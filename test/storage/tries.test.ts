@@ -6,7 +6,7 @@ import { openQueue } from '../../shared/storage/queues.ts';
 import { storageFailure } from '../../shared/storage/storageFailure.ts';
 import { openTable } from '../../shared/storage/tables.ts';
 import { type CallLimits, storageLimits } from '../../shared/storage/tries.ts';
-import { noCredential } from '../destination/support.ts';
+import { accessTo, noCredential } from '../destination/support.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 import {
   type StorageFault,
@@ -29,7 +29,7 @@ const connectionString = throughProxies(azurite.connectionString, [
   [azurite.blobPort, proxies.blob.port],
   [azurite.queuePort, proxies.queue.port],
 ]);
-const access: StorageSettings = { kind: 'connectionString', connectionString };
+const access = accessTo(connectionString);
 const table = await openTable(access, 'Connections', noCredential, limits);
 const container = await openContainer(access, 'payloads', noCredential, limits);
 const queue = await openQueue(access, 'orders', noCredential, limits);

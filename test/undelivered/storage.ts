@@ -11,7 +11,7 @@ import {
   type UndeliveredMail,
   UndeliveredStore,
 } from '../../shared/undelivered/undeliveredStore.ts';
-import { blobNames, contentOf, noCredential } from '../destination/support.ts';
+import { accessTo, blobNames, contentOf, noCredential } from '../destination/support.ts';
 import type { Azurite } from '../testbed/azurite.ts';
 
 type Row = Readonly<Record<string, unknown>> & { readonly partitionKey: string; readonly rowKey: string };
@@ -21,7 +21,7 @@ export type Storage = Awaited<ReturnType<typeof openStorage>>;
 /** Tables and containers of one test, apart from those of the others. */
 export async function openStorage(azurite: Pick<Azurite, 'connectionString'>) {
   const suffix = randomUUID().replaceAll('-', '').slice(0, 12);
-  const access = { kind: 'connectionString', connectionString: azurite.connectionString } as const;
+  const access = accessTo(azurite.connectionString);
   const table = await openTable(access, `Undelivered${suffix}`, noCredential);
   /** That of delivered mails. */
   const delivered = await openTable(access, `Delivered${suffix}`, noCredential);
