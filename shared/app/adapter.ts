@@ -51,8 +51,7 @@ export function createAdapter(env: Env) {
     ]);
     return createScheduler({
       connections: await storage.connections(),
-      openOrders: storage.orders,
-      makeOrderQueue: storage.makeOrderQueue,
+      orderQueue: storage.orderQueue,
       now: () => new Date(),
     });
   });

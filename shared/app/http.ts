@@ -33,7 +33,7 @@ export async function answerHttp(
 function createDependencies({ settings, storage, env, destinations }: Process, log: Log): HttpDependencies {
   return {
     connections: storage.connections,
-    orders: storage.orders,
+    orderQueue: storage.orderQueue,
     undelivered: storage.undelivered,
     journal: { container: () => storage.container('email-journal'), mode: settings.journal },
     async openSession(config) {

@@ -1,6 +1,5 @@
 import type { TableClient } from '@azure/data-tables';
 import type { ContainerClient } from '@azure/storage-blob';
-import type { PutOrder } from '../schedule/schedulePolls.ts';
 import type { StorageSettings } from '../settings/account.ts';
 import type { GetCredential } from '../storage/access.ts';
 import { lazily } from '../wait/lazy.ts';
@@ -20,10 +19,6 @@ export function createStorage(access: StorageSettings) {
     const tables = await import('../storage/tables.ts');
     return await tables.openTable(access, name, getCredential);
   };
-  const orderQueue = lazily(async () => {
-    const { openQueue } = await import('../storage/queues.ts');
-    return await openQueue(access, 'email-polls', getCredential);
-  });
   const containers = new Map<string, () => Promise<ContainerClient>>();
 
   const container = (name: ContainerName): Promise<ContainerClient> => {
@@ -44,15 +39,13 @@ export function createStorage(access: StorageSettings) {
       const { openConnectionStore } = await import('../connection/connectionStore.ts');
       return openConnectionStore(await openTable('EmailConnections'));
     }),
-    async orders(): Promise<PutOrder> {
-      const { ordersOn } = await import('../schedule/orderQueue.ts');
-      return ordersOn(await orderQueue());
-    },
-    /** Makes the queue of orders where it is missing. */
-    async makeOrderQueue(): Promise<void> {
-      const { makeOrderQueue } = await import('../schedule/orderQueue.ts');
-      await makeOrderQueue(await orderQueue());
-    },
+    orderQueue: lazily(async () => {
+      const [{ openQueue }, { orderQueueOn }] = await Promise.all([
+        import('../storage/queues.ts'),
+        import('../schedule/orderQueue.ts'),
+      ]);
+      return orderQueueOn(await openQueue(access, 'email-polls', getCredential));
+    }),
     /** Orders that the host has given up after five tries. */
     async countPoisonedOrders(): Promise<number> {
       const { countMessages, openQueue } = await import('../storage/queues.ts');

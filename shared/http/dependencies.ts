@@ -4,7 +4,7 @@ import type { ConnectionKey, ConnectionStore } from '../connection/connectionSto
 import type { SecretSources } from '../connection/secret.ts';
 import type { MailboxSession } from '../mailbox/mailbox.ts';
 import type { CheckedServer } from '../mailbox/serverCheck.ts';
-import type { PutOrder } from '../schedule/schedulePolls.ts';
+import type { OrderQueue } from '../schedule/orderQueue.ts';
 import type { JournalMode } from '../settings/settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
@@ -12,7 +12,7 @@ import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 /** What the HTTP API works with; each part is opened, and its library loaded, when a call needs it. */
 export interface HttpDependencies {
   readonly connections: () => Promise<ConnectionStore>;
-  readonly orders: () => Promise<PutOrder>;
+  readonly orderQueue: () => Promise<OrderQueue>;
   readonly undelivered: () => Promise<UndeliveredStore>;
   readonly journal: { readonly container: () => Promise<ContainerClient>; readonly mode: JournalMode };
   /** Opens a session on a mailbox that shares no token with the polls. Rejects with a `Failure`. */

@@ -27,12 +27,12 @@ export async function orderPoll(request: ApiRequest, dependencies: HttpDependenc
   if (!isEnabled(entity.columns)) {
     return problem(409, `Connection ${nameOf(key)} is disabled. Set enabled to true first.`);
   }
-  const putOrder = await dependencies.orders();
+  const orders = await dependencies.orderQueue();
   const requestedAt = dependencies.now();
   // Before the order: a run that has begun has written when it is due next, and that must stand.
   const nextRunAt = startOfMinute(requestedAt).toISOString();
   if ((await store.merge(key, { nextRunAt })).kind === 'missing') refuseMissing(key);
-  await putOrder(key);
+  await orders.put(key);
   const order = { ...key, runRequestedAt: requestedAt.toISOString() };
   if (waitMs > 0 && waiting < maxWaiting) {
     waiting += 1;

@@ -3,23 +3,26 @@ import { isStorableKey } from '../connection/columns.ts';
 import type { ConnectionKey } from '../connection/connectionStore.ts';
 import { withMade } from '../storage/firstUse.ts';
 import { failing } from '../storage/storageFailure.ts';
-import type { PutOrder } from './schedulePolls.ts';
 
 /** A backlog must never hold a connection much more than once: the next tick orders anew. */
 const orderLifetimeSeconds = 60;
 
-/** Orders on the storage queue `email-polls`, encoded as the Functions host expects by default. */
-export function ordersOn(queue: QueueClient): PutOrder {
-  return async ({ customer, connection }) => {
-    const text = Buffer.from(JSON.stringify({ customer, connection })).toString('base64');
-    const put = () => queue.sendMessage(text, { messageTimeToLive: orderLifetimeSeconds });
-    await withMade(queue, put).catch(failing('putting an order on the queue email-polls'));
-  };
-}
+/** The storage queue `email-polls`. Rejections are `Failure`s of reason `storage`. */
+export type OrderQueue = ReturnType<typeof orderQueueOn>;
 
-/** Makes the queue where it is missing. Rejects with a `Failure`. */
-export async function makeOrderQueue(queue: QueueClient): Promise<void> {
-  await queue.createIfNotExists().catch(failing('making the queue email-polls'));
+export function orderQueueOn(queue: QueueClient) {
+  return {
+    /** Puts an order to poll, encoded as the Functions host expects by default. */
+    async put({ customer, connection }: ConnectionKey): Promise<void> {
+      const text = Buffer.from(JSON.stringify({ customer, connection })).toString('base64');
+      const put = () => queue.sendMessage(text, { messageTimeToLive: orderLifetimeSeconds });
+      await withMade(queue, put).catch(failing('putting an order on the queue email-polls'));
+    },
+    /** Makes the queue where it is missing. */
+    async make(): Promise<void> {
+      await queue.createIfNotExists().catch(failing('making the queue email-polls'));
+    },
+  };
 }
 
 /**

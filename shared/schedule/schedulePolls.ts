@@ -5,16 +5,12 @@ import { boundedWarnings, type Log } from '../telemetry/log.ts';
 import { clockToleranceMs, earlyTickMs, readTime } from '../time/time.ts';
 import { forEachOf } from '../wait/parallel.ts';
 import { dueColumns, isDue, readNextRunAt, staleHeartbeatMs } from './due.ts';
-
-/** Puts one order to poll on the queue `email-polls`. */
-export type PutOrder = (key: ConnectionKey) => Promise<void>;
+import type { OrderQueue } from './orderQueue.ts';
 
 export interface SchedulerDependencies {
   readonly connections: ConnectionStore;
-  /** Called at the first connection that is due. */
-  readonly openOrders: () => Promise<PutOrder>;
-  /** Makes the queue of orders where it is missing. */
-  readonly makeOrderQueue: () => Promise<void>;
+  /** Gives the same one at each call. */
+  readonly orderQueue: () => Promise<OrderQueue>;
   readonly now: () => Date;
 }
 
@@ -35,7 +31,7 @@ const hourMs = 3_600_000;
  * orders logs an error every two seconds.
  */
 export function createScheduler(dependencies: SchedulerDependencies): (log: Log) => Promise<void> {
-  const { connections, openOrders, makeOrderQueue, now } = dependencies;
+  const { connections, orderQueue, now } = dependencies;
   let lastFullHour: number | undefined;
   let isQueueMade = false;
 
@@ -54,8 +50,8 @@ export function createScheduler(dependencies: SchedulerDependencies): (log: Log)
       }
     };
     const [put, made] = await Promise.allSettled([
-      putOrders(dueKeys(), openOrders, log),
-      isQueueMade ? undefined : makeOrderQueue(),
+      putOrders(dueKeys(), orderQueue, log),
+      isQueueMade ? undefined : orderQueue().then((queue) => queue.make()),
     ]);
     for (const end of [put, made]) if (end.status === 'rejected') throw end.reason;
     if (put.status === 'fulfilled' && put.value !== undefined) throw put.value;
@@ -67,10 +63,9 @@ export function createScheduler(dependencies: SchedulerDependencies): (log: Log)
 /** Orders them while they come, and logs how many; gives what went wrong first with an order. Rejects as `keys` does. */
 async function putOrders(
   keys: AsyncIterable<ConnectionKey>,
-  openOrders: () => Promise<PutOrder>,
+  orderQueue: SchedulerDependencies['orderQueue'],
   log: Log,
 ): Promise<Failure | undefined> {
-  let opening: Promise<PutOrder> | undefined;
   let due = 0;
   let failed = 0;
   let failure: Failure | undefined;
@@ -78,8 +73,7 @@ async function putOrders(
     await forEachOf(keys, putsInFlight, async (key) => {
       due += 1;
       try {
-        opening ??= openOrders();
-        await (await opening)(key);
+        await (await orderQueue()).put(key);
       } catch (error) {
         failed += 1;
         failure ??= toFailure(error, 'putting an order to poll');

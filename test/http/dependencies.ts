@@ -6,7 +6,7 @@ export const unused = () => Promise.reject(new Error('This is not needed here.')
 /** The dependencies that a test is about; whatever else is asked for rejects. */
 export function dependenciesWith(given: Partial<HttpDependencies>): HttpDependencies {
   return {
-    ...{ connections: unused, orders: unused, undelivered: unused, forget: unused },
+    ...{ connections: unused, orderQueue: unused, undelivered: unused, forget: unused },
     ...{ openSession: unused, checkServer: unused, openQueue: unused, testTimeoutMs: 30_000 },
     journal: { container: unused, mode: 'off' },
     secrets: { settingsPrefix: 'MAILBOX_', readSetting: () => undefined },

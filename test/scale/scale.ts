@@ -113,14 +113,14 @@ async function startTicks(storage: Storage): Promise<(nowMs: number) => Promise<
   let timeMs = 0;
   const tick = createScheduler({
     connections: await storage.connections(),
-    openOrders: async () => {
-      const put = await storage.orders();
-      return async (key) => {
-        await put(key);
+    orderQueue: async () => {
+      const queue = await storage.orderQueue();
+      const put: typeof queue.put = async (key) => {
+        await queue.put(key);
         ordered += 1;
       };
+      return { ...queue, put };
     },
-    makeOrderQueue: storage.makeOrderQueue,
     now: () => new Date(timeMs),
   });
   return async (nowMs) => {

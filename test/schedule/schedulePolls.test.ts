@@ -4,12 +4,8 @@ import { TableClient } from '@azure/data-tables';
 import { QueueClient } from '@azure/storage-queue';
 import { openConnectionStore } from '../../shared/connection/connectionStore.ts';
 import { Failure } from '../../shared/failure/failure.ts';
-import { makeOrderQueue, ordersOn } from '../../shared/schedule/orderQueue.ts';
-import {
-  createScheduler,
-  type PutOrder,
-  type SchedulerDependencies,
-} from '../../shared/schedule/schedulePolls.ts';
+import { orderQueueOn } from '../../shared/schedule/orderQueue.ts';
+import { createScheduler, type SchedulerDependencies } from '../../shared/schedule/schedulePolls.ts';
 import type { Log } from '../../shared/telemetry/log.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 
@@ -40,8 +36,7 @@ function schedulerAt(clock: { now: Date }, change: Partial<SchedulerDependencies
   warnings = [];
   return createScheduler({
     connections: openConnectionStore(table),
-    openOrders: async () => ordersOn(queue),
-    makeOrderQueue: () => makeOrderQueue(queue),
+    orderQueue: async () => orderQueueOn(queue),
     now: () => clock.now,
     ...change,
   });
@@ -161,7 +156,7 @@ test('a pass that failed is made again at the next tick', async () => {
   const clock = { now: new Date('2026-01-01T12:31:00Z') };
   let isAway = true;
   const tick = schedulerAt(clock, {
-    makeOrderQueue: () => (isAway ? Promise.reject(new Error('away')) : makeOrderQueue(queue)),
+    orderQueue: () => (isAway ? Promise.reject(new Error('away')) : Promise.resolve(orderQueueOn(queue))),
   });
   await assert.rejects(tick(log), /away/);
   await addRow('a-day-fast', { nextRunAt: '2026-01-02T12:10:00.000Z' });
@@ -173,19 +168,15 @@ test('a pass that failed is made again at the next tick', async () => {
 
 test('an order that can’t be put stops no other, is counted, and fails the tick in the end', async () => {
   for (const name of ['a', 'b', 'c']) await addRow(name, {});
-  let opened = 0;
-  const openOrders = async (): Promise<PutOrder> => {
-    opened += 1;
-    const put = ordersOn(queue);
-    return (key) => (key.connection === 'b' ? Promise.reject(new Failure('storage', 'Full.')) : put(key));
-  };
-  const tick = schedulerAt({ now: early }, { openOrders });
+  const real = orderQueueOn(queue);
+  const put: typeof real.put = (key) =>
+    key.connection === 'b' ? Promise.reject(new Failure('storage', 'Full.')) : real.put(key);
+  const tick = schedulerAt({ now: early }, { orderQueue: async () => ({ ...real, put }) });
   const lines: unknown[] = [];
   const info: Log['info'] = (...line) => lines.push(line);
   await assert.rejects(tick({ ...log, info }), { message: 'Full.' });
   assert.deepEqual(await ordered(), ['a', 'c']);
   assert.deepEqual(lines, [['Ordered 2 of 3 due polls.', { due: 3, failed: 1 }]]);
-  assert.equal(opened, 1);
 });
 
 test('a run with a heartbeat from the future is ordered at the next tick, in a filtered pass too', async () => {
