@@ -75,7 +75,7 @@ export async function createPolling(
         ...{ queueName, known, sender, payloads, openUndelivered, temporaryFolder },
         endpoint: session.endpoint,
         mailboxId: session.mailboxId,
-        streamMemory: () => memory.forStream(share),
+        streamMemory: () => memory.hold(share, 'stream'),
         takeTextTurn: () => texts.take(share),
         maxMailBytes: settings.maxMailBytes,
       };

@@ -17,7 +17,7 @@ import { type Step, traced } from '../telemetry/telemetry.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Known, KnownMails } from './knownMails.ts';
-import type { StreamHolding } from './memory.ts';
+import type { ProcessHolding } from './memory.ts';
 import type { RunStart } from './runStart.ts';
 import { isSuspicious, maxRisks } from './tries.ts';
 
@@ -30,7 +30,7 @@ export interface Way extends RunStart {
   readonly known: KnownMails;
   readonly payloads: ContainerClient;
   readonly openUndelivered: () => Promise<UndeliveredStore>;
-  readonly streamMemory: () => StreamHolding;
+  readonly streamMemory: () => ProcessHolding;
   /** Before a streamed mail holds much text: a turn, or the promise of one. */
   readonly takeTextTurn: () => Holding | Promise<Holding>;
   readonly maxMailBytes: number;
@@ -61,7 +61,7 @@ export interface ApartMail {
   readonly split: SplitMail;
   readonly parts: readonly PartMessage[];
   readonly contents: MailContents;
-  readonly memory: StreamHolding | undefined;
+  readonly memory: ProcessHolding | undefined;
   readonly known: Extract<Fate, { kind: 'known' }> | undefined;
   readonly pushing: Step;
 }
@@ -75,7 +75,7 @@ const tooRisky = `The mail was not taken apart and goes whole, as message/rfc822
 
 /** Reads a mail to its end and takes it apart. Never rejects. */
 export async function takeApart(mail: FetchedMail, way: Way): Promise<Taken> {
-  let memory: StreamHolding | undefined;
+  let memory: ProcessHolding | undefined;
   let identity: MailIdentity | undefined;
   try {
     const { source, head } = await withHead(mail);
@@ -174,7 +174,7 @@ async function splitAndUpload(
   source: MailSource,
   identity: MailIdentity,
   isKnown: boolean,
-  memory: StreamHolding | undefined,
+  memory: ProcessHolding | undefined,
   way: Way,
 ): Promise<Pick<ApartMail, 'interchangeId' | 'split' | 'parts' | 'contents' | 'pushing'>> {
   const { config, endpoint, trace } = way;

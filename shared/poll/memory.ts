@@ -14,8 +14,21 @@ export interface RunMemory extends MailMemory {
   readonly wasCutWaiting: boolean;
 }
 
+/** Memory that can also be taken only where it is to be had at once. */
+export interface ProcessHolding extends Holding {
+  tryGrow(sizeBytes: number): boolean;
+  shrink(sizeBytes: number): void;
+}
+
+interface Holder {
+  readonly share: MemoryShare;
+  readonly kind: 'whole' | 'stream';
+  bytes: number;
+  isReleased: boolean;
+}
+
 interface Request {
-  readonly holder: ProcessHolding;
+  readonly holder: Holder;
   readonly bytes: number;
   /** It was granted, or its holder wants it no more. */
   readonly end: () => void;
@@ -47,27 +60,45 @@ export class ProcessMemory {
     const noteCut = () => {
       run.wasCutWaiting = true;
     };
-    const run = { wasCutWaiting: false, hold: () => new ProcessHolding(this, share, 'whole', noteCut) };
+    const run = { wasCutWaiting: false, hold: () => this.hold(share, 'whole', noteCut) };
     return run;
   }
 
-  /** What the parts of a streamed mail may take while it is read; what is not granted goes to files. */
-  forStream(share: MemoryShare): StreamHolding {
-    return new ProcessHolding(this, share, 'stream');
+  /**
+   * Opens an account. `stream` is for what the parts of a streamed mail may take while it is read; what is not granted
+   * goes to files. `noteCut` is called when the run was ended while the holder waited.
+   */
+  hold(share: MemoryShare, kind: Holder['kind'], noteCut?: () => void): ProcessHolding {
+    const holder: Holder = { share, kind, bytes: 0, isReleased: false };
+    return {
+      // Once it was released it holds nothing more.
+      grow: async (sizeBytes) => {
+        if (!holder.isReleased) await this.#take(holder, sizeBytes, noteCut);
+      },
+      tryGrow: (sizeBytes) => !holder.isReleased && this.#tryTake(holder, sizeBytes),
+      shrink: (sizeBytes) => this.#giveBack(holder, Math.min(sizeBytes, holder.bytes)),
+      release: () => {
+        holder.isReleased = true;
+        const dropped = this.#waiting.filter((request) => request.holder === holder);
+        this.#waiting = this.#waiting.filter((request) => request.holder !== holder);
+        for (const { end } of dropped) end();
+        this.#giveBack(holder, holder.bytes);
+      },
+    };
   }
 
   /**
-   * Resolves when so many bytes may be held, or the holder was dropped; rejects with the signal's reason when it fires
+   * Resolves when so many bytes may be held, or the holder was released; rejects with the signal's reason when it fires
    * before.
    */
-  take(holder: ProcessHolding, bytes: number): Promise<void> {
+  #take(holder: Holder, bytes: number, noteCut?: () => void): Promise<void> {
     const { signal } = holder.share;
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.tryTake(holder, bytes)) return Promise.resolve();
+    if (this.#tryTake(holder, bytes)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         this.#waiting = this.#waiting.filter((other) => other !== request);
-        holder.noteCut();
+        noteCut?.();
         reject(signal.reason);
         this.#grant();
       };
@@ -83,32 +114,21 @@ export class ProcessMemory {
   }
 
   /** Whether so many bytes are to be had at once; nobody who waits is passed over. */
-  tryTake(holder: ProcessHolding, bytes: number): boolean {
+  #tryTake(holder: Holder, bytes: number): boolean {
     const isRoom =
       this.#waiting.length === 0 && this.#hasRoom(bytes) && this.#fullShareOf(holder, bytes) === undefined;
-    if (isRoom) this.#give(holder, bytes);
+    if (isRoom) this.#add(holder, bytes);
     return isRoom;
   }
 
-  giveBack(holder: ProcessHolding, bytes: number): void {
+  #giveBack(holder: Holder, bytes: number): void {
     this.#add(holder, -bytes);
     this.#grant();
   }
 
-  /** The holder gives back all that it has, and wants nothing more that it still waits for. */
-  drop(holder: ProcessHolding, bytes: number): void {
-    const dropped = this.#waiting.filter((request) => request.holder === holder);
-    this.#waiting = this.#waiting.filter((request) => request.holder !== holder);
-    for (const { end } of dropped) end();
-    this.giveBack(holder, bytes);
-  }
-
-  #give(holder: ProcessHolding, bytes: number): void {
-    this.#add(holder, bytes);
-    holder.noteGranted(bytes);
-  }
-
-  #add({ share, kind }: ProcessHolding, bytes: number): void {
+  #add(holder: Holder, bytes: number): void {
+    const { share, kind } = holder;
+    holder.bytes += bytes;
     this.#usedBytes += bytes;
     if (kind === 'stream') this.#streamBytes += bytes;
     addTo(this.#byMailbox, share.mailbox, bytes);
@@ -128,7 +148,7 @@ export class ProcessMemory {
       if (sharesOf(holder).some((share) => full.has(share))) continue;
       if (!this.#hasRoom(bytes)) return;
       this.#waiting = this.#waiting.filter((other) => other !== next);
-      this.#give(holder, bytes);
+      this.#add(holder, bytes);
       next.end();
       // With one fewer waiting, those that were passed over may have more.
       this.#grant();
@@ -141,7 +161,7 @@ export class ProcessMemory {
   }
 
   /** Which of its shares has no room for so many bytes more; undefined where all have. */
-  #fullShareOf(holder: ProcessHolding, bytes: number): string | undefined {
+  #fullShareOf(holder: Holder, bytes: number): string | undefined {
     const { mailbox, queueName } = holder.share;
     const [ofMailbox, ofQueue, ofStreams] = sharesOf(holder);
     const exceeds = (heldBytes: number, part: number) =>
@@ -177,78 +197,22 @@ export class TextTurns {
 
   /** Gives a turn that is to be had at once as it is, else a promise, which rejects with the signal's reason. */
   take(share: MemoryShare): Holding | Promise<Holding> {
-    const turn = new ProcessHolding(this.#memory, share, 'whole');
+    const turn = this.#memory.hold(share, 'whole');
     return turn.tryGrow(turnBytes) ? turn : this.#wait(share);
   }
 
   async #wait(share: MemoryShare): Promise<Holding> {
     const signal = AbortSignal.any([share.signal, AbortSignal.timeout(this.#mostWaitMs)]);
-    const turn = this.#memory.of({ ...share, signal }).hold();
+    const turn = this.#memory.hold({ ...share, signal }, 'whole');
     await turn.grow(turnBytes).catch(() => share.signal.throwIfAborted());
     return turn;
   }
 }
 
 /** The names of the shares that a holder has a part of: its mailbox's, its queue's, and that of streams. */
-function sharesOf({ share, kind }: ProcessHolding): readonly string[] {
+function sharesOf({ share, kind }: Holder): readonly string[] {
   const named = [`mailbox ${share.mailbox}`, `queue ${share.queueName}`];
   return kind === 'stream' ? [...named, 'streams'] : named;
-}
-
-/** Memory that is taken only where it is to be had at once. */
-export interface StreamHolding {
-  tryGrow(sizeBytes: number): boolean;
-  shrink(sizeBytes: number): void;
-  release(): void;
-}
-
-class ProcessHolding implements Holding, StreamHolding {
-  readonly share: MemoryShare;
-  readonly kind: 'whole' | 'stream';
-  /** Its run was ended while it waited. */
-  readonly noteCut: () => void;
-  readonly #memory: ProcessMemory;
-  #bytes = 0;
-  #isReleased = false;
-
-  constructor(
-    memory: ProcessMemory,
-    share: MemoryShare,
-    kind: 'whole' | 'stream',
-    noteCut: () => void = () => undefined,
-  ) {
-    this.#memory = memory;
-    this.share = share;
-    this.kind = kind;
-    this.noteCut = noteCut;
-  }
-
-  /** Once it was released it holds nothing more. */
-  async grow(sizeBytes: number): Promise<void> {
-    if (!this.#isReleased) await this.#memory.take(this, sizeBytes);
-  }
-
-  tryGrow(sizeBytes: number): boolean {
-    return !this.#isReleased && this.#memory.tryTake(this, sizeBytes);
-  }
-
-  /** Told in the same turn in which it is granted. */
-  noteGranted(bytes: number): void {
-    this.#bytes += bytes;
-  }
-
-  shrink(sizeBytes: number): void {
-    const bytes = Math.min(sizeBytes, this.#bytes);
-    this.#bytes -= bytes;
-    this.#memory.giveBack(this, bytes);
-  }
-
-  release(): void {
-    this.#isReleased = true;
-    const bytes = this.#bytes;
-    this.#bytes = 0;
-    this.#memory.drop(this, bytes);
-  }
 }
 
 function addTo(counts: Map<string, number>, key: string, bytes: number): void {

@@ -22,7 +22,7 @@ function bed(totalBytes = 100) {
     return { holding, grown };
   };
   const stream = (mailbox: string, queueName = 'inbound') =>
-    memory.forStream({ mailbox, queueName, signal: new AbortController().signal });
+    memory.hold({ mailbox, queueName, signal: new AbortController().signal }, 'stream');
   return { memory, granted, ask, stream };
 }
 
