@@ -1,11 +1,5 @@
 import { createDefaultHttpClient, type HttpClient, RestError } from '@azure/core-rest-pipeline';
-import {
-  type AccessToken,
-  DefaultAzureCredential,
-  type GetTokenOptions,
-  ManagedIdentityCredential,
-  type TokenCredential,
-} from '@azure/identity';
+import { DefaultAzureCredential, ManagedIdentityCredential, type TokenCredential } from '@azure/identity';
 import type { Identity } from '../settings/account.ts';
 import { withDeadline } from '../wait/deadline.ts';
 import type { GetCredential } from './access.ts';
@@ -31,90 +25,77 @@ const tokenLimits: TokenLimits = { tokenMs: 20_000, tryMs: 5_000, maxRetryAfterM
 export function createGetCredential(limits: TokenLimits = tokenLimits): GetCredential {
   const made = new Map<string, TokenCredential>();
   // One for all: the library keeps the client of the first managed identity of a process for the others too.
-  const endpoint = new WatchedClient(createDefaultHttpClient(), limits);
+  const endpoint = watchedEndpoint(limits);
   return async (identity) => {
     const id = JSON.stringify(identity);
-    const credential = made.get(id) ?? new BoundedCredential(identity, endpoint, limits);
+    const credential = made.get(id) ?? boundedCredential(identity, endpoint, limits);
     made.set(id, credential);
     return credential;
   };
 }
 
-class BoundedCredential implements TokenCredential {
-  readonly #identity: Identity;
-  readonly #limits: TokenLimits;
-  readonly #endpoint: WatchedClient;
-  readonly #inner: TokenCredential;
-
-  constructor(identity: Identity, httpClient: WatchedClient, limits: TokenLimits) {
-    this.#identity = identity;
-    this.#limits = limits;
-    this.#endpoint = httpClient;
-    const { kind, ...named } = identity;
-    this.#inner =
-      kind === 'managedIdentity'
-        ? new ManagedIdentityCredential({ ...named, httpClient })
-        : new DefaultAzureCredential({
-            ...(identity.clientId === undefined ? {} : { managedIdentityClientId: identity.clientId }),
-            httpClient,
-          });
-  }
-
-  async getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken> {
-    const askedAtMs = performance.now();
-    try {
-      const asked = this.#inner.getToken(scopes, options);
-      const token = await withDeadline(asked, this.#limits.tokenMs, () => new TokenTimedOut());
-      if (token !== null) return token;
-    } catch (error) {
-      throw this.#failure(error, askedAtMs);
-    }
-    throw this.#failure(undefined, askedAtMs);
-  }
-
-  #failure(error: unknown, askedAtMs: number): IdentityFailure {
-    const last = this.#endpoint.last;
-    const answered = last !== undefined && last.atMs >= askedAtMs ? last.status : undefined;
-    const isSilent = error instanceof TokenTimedOut && answered === undefined;
-    const why = isSilent
-      ? `the identity endpoint did not answer within ${this.#limits.tokenMs / 1_000} s. The app asks anew by itself; if it goes on, restart the function app.`
-      : describe(answered, error);
-    return new IdentityFailure(`No token for ${nameOf(this.#identity)}: ${why}`, error);
-  }
+function boundedCredential(
+  identity: Identity,
+  endpoint: WatchedEndpoint,
+  limits: TokenLimits,
+): TokenCredential {
+  const { client: httpClient } = endpoint;
+  const { kind, ...named } = identity;
+  const inner =
+    kind === 'managedIdentity'
+      ? new ManagedIdentityCredential({ ...named, httpClient })
+      : new DefaultAzureCredential({
+          ...(identity.clientId === undefined ? {} : { managedIdentityClientId: identity.clientId }),
+          httpClient,
+        });
+  return {
+    async getToken(scopes, options) {
+      const askedAtMs = performance.now();
+      try {
+        const asked = inner.getToken(scopes, options);
+        return await withDeadline(asked, limits.tokenMs, () => new TokenTimedOut());
+      } catch (error) {
+        const last = endpoint.last();
+        const answered = last !== undefined && last.atMs >= askedAtMs ? last.status : undefined;
+        const isSilent = error instanceof TokenTimedOut && answered === undefined;
+        const why = isSilent
+          ? `the identity endpoint did not answer within ${limits.tokenMs / 1_000} s. The app asks anew by itself; if it goes on, restart the function app.`
+          : describe(answered, error);
+        throw new IdentityFailure(`No token for ${nameOf(identity)}: ${why}`, error);
+      }
+    },
+  };
 }
 
 class TokenTimedOut extends Error {}
 
+type WatchedEndpoint = ReturnType<typeof watchedEndpoint>;
+
 /** Bounds each request to an identity endpoint, and remembers what the last answer was. */
-class WatchedClient implements HttpClient {
-  readonly #inner: HttpClient;
-  readonly #limits: TokenLimits;
-  last: { readonly status: number; readonly atMs: number } | undefined;
-
-  constructor(inner: HttpClient, limits: TokenLimits) {
-    this.#inner = inner;
-    this.#limits = limits;
-  }
-
-  sendRequest: HttpClient['sendRequest'] = async (request) => {
-    const { tryMs, maxRetryAfterMs } = this.#limits;
-    const given = request.abortSignal;
-    request.timeout = tryMs;
-    try {
-      const response = await this.#inner.sendRequest(request);
-      this.last = { status: response.status, atMs: performance.now() };
-      const retryAfter = response.headers.get('retry-after');
-      // A date, or longer than anyone waits here: without it the answer counts at once.
-      if (retryAfter !== undefined && !(Number(retryAfter) * 1_000 <= maxRetryAfterMs)) {
-        response.headers.delete('retry-after');
+function watchedEndpoint({ tryMs, maxRetryAfterMs }: TokenLimits) {
+  const inner = createDefaultHttpClient();
+  let last: { readonly status: number; readonly atMs: number } | undefined;
+  const client: HttpClient = {
+    async sendRequest(request) {
+      const given = request.abortSignal;
+      request.timeout = tryMs;
+      try {
+        const response = await inner.sendRequest(request);
+        last = { status: response.status, atMs: performance.now() };
+        const retryAfter = response.headers.get('retry-after');
+        // A date, or longer than anyone waits here: without it the answer counts at once.
+        if (retryAfter !== undefined && !(Number(retryAfter) * 1_000 <= maxRetryAfterMs)) {
+          response.headers.delete('retry-after');
+        }
+        return response;
+      } catch (error) {
+        // The library tries anew after a network fault, and takes its own time-out for a caller who gave up.
+        const isTimeout = error instanceof Error && error.name === 'AbortError' && given?.aborted !== true;
+        throw isTimeout ? new RestError('No answer in time.', { code: 'ETIMEDOUT', request }) : error;
       }
-      return response;
-    } catch (error) {
-      // The library tries anew after a network fault, and takes its own time-out for a caller who gave up.
-      const isTimeout = error instanceof Error && error.name === 'AbortError' && given?.aborted !== true;
-      throw isTimeout ? new RestError('No answer in time.', { code: 'ETIMEDOUT', request }) : error;
-    }
+    },
   };
+  return { client, last: () => last };
 }
 
 function nameOf({ kind, ...named }: Identity): string {
