@@ -62,7 +62,7 @@ export function leasesIn(container: ContainerClient, times: LeaseTimes = default
       if (code === 'LeaseAlreadyPresent' || code === 'LeaseIsBreakingAndCannotBeAcquired') return 'taken';
       throw storageFailure(error, `taking the lease of ${customer}/${connection}`);
     }
-    return new HeldLease(client, askedAt, times);
+    return holdLease(client, askedAt, times);
   };
 }
 
@@ -76,68 +76,57 @@ function ignoreExisting(error: unknown): void {
  * Renews the lease until it is lost or released. What counts is the moment before a renewal was asked for: the
  * service can only have started the lease's time later.
  */
-class HeldLease implements Lease {
-  readonly #client: BlobLeaseClient;
-  readonly #times: LeaseTimes;
-  readonly #lost = new AbortController();
-  #renewedAt: Moment;
-  #isReleased = false;
-  #renewTimer: NodeJS.Timeout | undefined;
-  #lapseTimer: NodeJS.Timeout | undefined;
-
-  constructor(client: BlobLeaseClient, askedAt: Moment, times: LeaseTimes) {
-    this.#client = client;
-    this.#renewedAt = askedAt;
-    this.#times = times;
-    this.#schedule();
-  }
-
-  get lost(): AbortSignal {
-    return this.#lost.signal;
-  }
-
-  isHeld(): boolean {
-    if (this.#leftMs() <= 0) this.#lost.abort();
-    return !this.#lost.signal.aborted;
-  }
-
-  async release(): Promise<void> {
-    this.#isReleased = true;
-    clearTimeout(this.#renewTimer);
-    clearTimeout(this.#lapseTimer);
-    await this.#client.releaseLease({ abortSignal: AbortSignal.timeout(10_000) }).catch(() => undefined);
-  }
+function holdLease(
+  client: BlobLeaseClient,
+  askedAt: Moment,
+  { leaseSeconds, renewMs, clock }: LeaseTimes,
+): Lease {
+  const lost = new AbortController();
+  let renewedAt = askedAt;
+  let isReleased = false;
+  let renewTimer: NodeJS.Timeout | undefined;
+  let lapseTimer: NodeJS.Timeout | undefined;
 
   /** Until the lease can have lapsed. */
-  #leftMs(): number {
-    const now = this.#times.clock.read();
-    const goneMs = Math.max(
-      now.monotonicMs - this.#renewedAt.monotonicMs,
-      now.wallMs - this.#renewedAt.wallMs,
-    );
-    return this.#times.leaseSeconds * 1_000 - goneMs;
-  }
-
-  async #renew(): Promise<void> {
-    if (!this.isHeld()) return;
-    const askedAt = this.#times.clock.read();
+  const leftMs = (): number => {
+    const now = clock.read();
+    const goneMs = Math.max(now.monotonicMs - renewedAt.monotonicMs, now.wallMs - renewedAt.wallMs);
+    return leaseSeconds * 1_000 - goneMs;
+  };
+  const isHeld = (): boolean => {
+    if (leftMs() <= 0) lost.abort();
+    return !lost.signal.aborted;
+  };
+  const renew = async (): Promise<void> => {
+    if (!isHeld()) return;
+    const askedAt = clock.read();
     try {
-      const timeoutMs = Math.min(this.#times.renewMs, 15_000);
-      await this.#client.renewLease({ abortSignal: AbortSignal.timeout(timeoutMs) });
+      await client.renewLease({ abortSignal: AbortSignal.timeout(Math.min(renewMs, 15_000)) });
       // An answer that came too late gives nothing back: a run that was fenced stays so.
-      if (this.isHeld()) this.#renewedAt = askedAt;
+      if (isHeld()) renewedAt = askedAt;
     } catch (error) {
-      if (refusals.has(codeOf(error) ?? '')) this.#lost.abort();
+      if (refusals.has(codeOf(error) ?? '')) lost.abort();
     }
-    this.#schedule();
-  }
+    schedule();
+  };
+  const schedule = (): void => {
+    clearTimeout(lapseTimer);
+    if (isReleased) return;
+    renewTimer = setTimeout(() => void renew(), renewMs).unref();
+    lapseTimer = setTimeout(isHeld, leftMs() + 1).unref();
+  };
 
-  #schedule(): void {
-    clearTimeout(this.#lapseTimer);
-    if (this.#isReleased) return;
-    this.#renewTimer = setTimeout(() => void this.#renew(), this.#times.renewMs).unref();
-    this.#lapseTimer = setTimeout(() => this.isHeld(), this.#leftMs() + 1).unref();
-  }
+  schedule();
+  return {
+    isHeld,
+    lost: lost.signal,
+    async release() {
+      isReleased = true;
+      clearTimeout(renewTimer);
+      clearTimeout(lapseTimer);
+      await client.releaseLease({ abortSignal: AbortSignal.timeout(10_000) }).catch(() => undefined);
+    },
+  };
 }
 
 /** Codes that say of a renewal that the lease is no longer this run's. */
