@@ -1,7 +1,7 @@
+import type { HeaderFilterRules } from '../mail/headerFilter.ts';
 import type { SplitRules } from '../mail/mail.ts';
 import type { MailboxOptions } from '../mailbox/mailbox.ts';
 import type { Schedule } from '../time/time.ts';
-import type { Takes } from './patterns.ts';
 import type { ConfiguredSecret, SecretPlace } from './secret.ts';
 
 /** A connection's config, decoded: nothing in it is left to check. */
@@ -16,9 +16,9 @@ export interface ConnectionConfig
   readonly connection: string;
   readonly enabled: boolean;
   readonly auth: ConnectionAuth;
-  readonly rules: Omit<SplitRules, 'maxMailBytes'> & AttachmentRules;
+  readonly rules: Omit<SplitRules, 'maxMailBytes'>;
   /** IMAP only; absent: every unread mail is taken. */
-  readonly filters?: MailFilters;
+  readonly filters?: HeaderFilterRules;
   /** What becomes of the mails that the filters leave out. */
   readonly unmatchedMails: 'leave' | 'markRead';
   /** IMAP only, and never with `deleteMails`: where delivered mails go, by its name as people see it. */
@@ -28,25 +28,6 @@ export interface ConnectionConfig
   /** Absent: the app's own default queue. */
   readonly queueName?: string;
   readonly sessions: 'none' | 'connection' | 'mail';
-}
-
-export interface AttachmentRules {
-  /** Whether the attachment of this name (`inboundFileName`) is sent; absent: every one is. */
-  readonly attachmentFilter?: (fileName: string) => boolean;
-  /** Whether what winmail.dat holds takes its place. */
-  readonly unpackWinmail: boolean;
-}
-
-/** Which mails are taken: those that every filter here takes. */
-export interface MailFilters {
-  /** Given the addresses in From, bare: `ann@example.com`. */
-  readonly from?: Takes;
-  /** Given those in To, Cc, Delivered-To and X-Original-To. */
-  readonly to?: Takes;
-  /** Given the decoded subject, alone; the empty string where a mail has none. */
-  readonly subject?: Takes;
-  /** The same for the same patterns: what was looked at under other filters has to be looked at again. */
-  readonly fingerprint: string;
 }
 
 export type ConnectionAuth =

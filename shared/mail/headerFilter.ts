@@ -13,6 +13,7 @@ export interface HeaderFilterRules {
   readonly to?: Takes;
   /** Given the decoded subject, alone; the empty string where a mail has none. */
   readonly subject?: Takes;
+  /** The same for the same patterns: what was looked at under other filters has to be looked at again. */
   readonly fingerprint: string;
 }
 
