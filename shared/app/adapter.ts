@@ -77,7 +77,7 @@ export function createAdapter(env: Env) {
 
     pollMailbox: (order: unknown, call: HostCall) =>
       carryOut(call, 'polling a mailbox', async (invocation) => {
-        const { poll } = await polling();
+        const poll = await polling();
         await tracked(poll(order, invocation));
       }),
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeConnection } from '../connection/decode.ts';
@@ -33,11 +32,11 @@ const idleBufferBytes = 4 * mebibyte;
 const maxMailLines = 10;
 const furtherMails = 'Further warnings about mails of this run are left out.';
 
-/** What `pollMailbox` works with, made once a process. */
+/** `pollMailbox` with what it works with, made once a process. */
 export async function createPolling(
   process: Process,
   leaseTimes: LeaseTimes = defaultLeaseTimes,
-): Promise<{ poll(order: unknown, invocation: Invocation): Promise<void> }> {
+): Promise<(order: unknown, invocation: Invocation) => Promise<void>> {
   const { settings, storage, env, destinations, told } = process;
   const [connections, deliveredTable, leases, temporaryFolder] = await Promise.all([
     storage.connections(),
@@ -65,28 +64,16 @@ export async function createPolling(
           ...{ table: deliveredTable, customer, connection, mailboxId, runId, now },
         }),
       });
-    const openWay: Run['openWay'] = async (session, known) => {
-      const [sender, payloads] = await Promise.all([
-        destinations.open(queueName),
-        storage.container('email-payloads'),
-      ]);
-      return {
-        ...start,
-        ...{ queueName, known, sender, payloads, openUndelivered, temporaryFolder },
-        endpoint: session.endpoint,
-        mailboxId: session.mailboxId,
-        streamMemory: () => memory.hold(share, 'stream'),
-        takeTextTurn: () => texts.take(share),
-        maxMailBytes: settings.maxMailBytes,
-      };
-    };
     return await runMailbox({
       ...start,
-      ...{ openKnown, openWay },
+      ...{ queueName, openKnown, openUndelivered, temporaryFolder },
       memory: memory.of(share),
-      queueName,
-      openSession: (lookedAt) =>
-        openSession(config, log, { signal: limits.signal, ...(lookedAt === undefined ? {} : { lookedAt }) }),
+      streamMemory: () => memory.hold(share, 'stream'),
+      takeTextTurn: () => texts.take(share),
+      maxMailBytes: settings.maxMailBytes,
+      openSender: () => destinations.open(queueName),
+      openPayloads: () => storage.container('email-payloads'),
+      openSession: (lookedAt) => openSession(config, log, { signal: limits.signal, lookedAt }),
       warn: boundedWarnings(log, maxMailLines, furtherMails, { customer, connection, runId }),
     });
   };
@@ -94,7 +81,7 @@ export async function createPolling(
   const dependencies: Omit<PollDependencies, 'invocation'> = {
     connections,
     takeLease,
-    decode: async ({ key, columns }) =>
+    decode: ({ key, columns }) =>
       decodeConnection({ ...columns, PartitionKey: key.customer, RowKey: key.connection }, sources),
     run,
     openJournal: (key, runId) =>
@@ -102,10 +89,8 @@ export async function createPolling(
         ...{ ...key, runId, mode: settings.journal },
         container: () => storage.container('email-journal'),
       }),
-    now,
-    newRunId: randomUUID,
     pollTimeBudgetMs: settings.pollTimeBudgetMs,
     told,
   };
-  return { poll: (order, invocation) => pollMailbox(order, { ...dependencies, invocation }) };
+  return (order, invocation) => pollMailbox(order, { ...dependencies, invocation });
 }

@@ -26,7 +26,7 @@ export type OpenSession = (
     /** Ends whatever is under way. */
     readonly signal?: AbortSignal;
     /** How far earlier sessions have looked with the filter. */
-    readonly lookedAt?: string;
+    readonly lookedAt?: string | undefined;
   },
 ) => Promise<MailboxSession>;
 

@@ -14,27 +14,19 @@ import { type FetchedMail, type Holding, MailGone } from '../mailbox/mailbox.ts'
 import { identifyMail, type MailIdentity } from '../message/identity.ts';
 import { buildMessages, interchangeIdOf, type PartMessage } from '../message/message.ts';
 import { type Step, traced } from '../telemetry/telemetry.ts';
-import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Known, KnownMails } from './knownMails.ts';
 import type { ProcessHolding } from './memory.ts';
-import type { RunStart } from './runStart.ts';
+import type { Run } from './run.ts';
 import { isSuspicious, maxRisks } from './tries.ts';
 
-/** What the mails of one run go by. */
-export interface Way extends RunStart {
-  readonly queueName: string;
+/** What the mails of one session go by. */
+export interface Way extends Run {
   readonly endpoint: string;
   readonly mailboxId: string;
-  readonly sender: QueueSender;
   readonly known: KnownMails;
+  readonly sender: QueueSender;
   readonly payloads: ContainerClient;
-  readonly openUndelivered: () => Promise<UndeliveredStore>;
-  readonly streamMemory: () => ProcessHolding;
-  /** Before a streamed mail holds much text: a turn, or the promise of one. */
-  readonly takeTextTurn: () => Holding | Promise<Holding>;
-  readonly maxMailBytes: number;
-  readonly temporaryFolder: string;
 }
 
 /** What became of a mail. */

@@ -5,7 +5,6 @@ import type { FetchAnswer, FetchedMail, MailboxSession, MailRef } from '../mailb
 import { leftOutOf, type MailIdentity } from '../message/identity.ts';
 import { traced } from '../telemetry/telemetry.ts';
 import { type ApartMail, bring, type Fate, takeApart, type Way } from './carry.ts';
-import type { RunMemory } from './memory.ts';
 
 /** What a run has done so far; it only grows, and the first thing that went wrong stays. */
 export class Tally {
@@ -35,13 +34,10 @@ export interface FlightOptions {
   readonly session: MailboxSession;
   readonly way: Way;
   readonly tally: Tally;
-  readonly memory: RunMemory;
   /** Keys of mails that this run leaves where they are. */
   readonly passedOver: Set<string>;
   /** Gets the keys of the mails that it settles. */
   readonly settledKeys: Set<string>;
-  /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
-  readonly warn: (sentence: string) => void;
 }
 
 /** Mails are settled when so many wait for it, or have waited so long: each time costs the wire a pause. */
@@ -173,9 +169,9 @@ export class Flight {
       this.#noteGone(mail);
       return;
     }
-    const { way, tally, passedOver, memory } = this.#options;
+    const { way, tally, passedOver } = this.#options;
     passedOver.add(mail.key);
-    const isCounted = atFault === 'mail' || (atFault === 'handover' && !memory.wasCutWaiting);
+    const isCounted = atFault === 'mail' || (atFault === 'handover' && !way.memory.wasCutWaiting);
     if (isCounted) way.tries.add(mail, failure.message);
     if (atFault !== 'mail') tally.fail(failure);
     this.#warn(mail, `it stays on the server: ${failure.message}`);
@@ -234,7 +230,7 @@ export class Flight {
   }
 
   #warn(mail: MailRef, sentence: string): void {
-    this.#options.warn(`Mail ${mail.id}: ${sentence}`);
+    this.#options.way.warn(`Mail ${mail.id}: ${sentence}`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { keyPattern } from '../connection/columns.ts';
 import { type ConnectionConfig, type Decoded, summarizeErrors } from '../connection/config.ts';
@@ -30,13 +31,11 @@ import { FetchTries, RiskTries } from './tries.ts';
 export interface PollDependencies {
   readonly connections: ConnectionStore;
   readonly takeLease: TakeLease;
-  readonly decode: (entity: ConnectionEntity) => Promise<Decoded>;
+  readonly decode: (entity: ConnectionEntity) => Decoded;
   readonly run: (start: RunStart) => Promise<RunResult>;
   readonly openJournal: (key: ConnectionKey, runId: string) => Journal;
   /** Logs and watches. */
   readonly invocation: Invocation;
-  readonly now: () => Date;
-  readonly newRunId: () => string;
   readonly pollTimeBudgetMs: number;
   /** Fires when the process is told to go. */
   readonly told: AbortSignal;
@@ -76,15 +75,15 @@ export async function pollMailbox(order: unknown, dependencies: PollDependencies
       const held = lease ?? { isHeld: () => false };
       const state = new RunState({ store: connections, entity, runId, lease: held });
       const start =
-        leasing.status === 'rejected' ? leasing.reason : await decode(entity, lease, dependencies);
+        leasing.status === 'rejected' ? leasing.reason : startOf(dependencies.decode(entity), lease);
       if (!(start instanceof Error))
         return await carryOut({ ...watched, ...start, state }, entity, dependencies);
       const failure = toFailure(start, 'beginning a poll');
       await watched.writeJournal({ ...nothing, failure });
       // Whoever is at work holds the lease that could not be asked for.
-      const isAtWork = leasing.status === 'rejected' && hasLiveRun(entity.columns, dependencies.now());
+      const isAtWork = leasing.status === 'rejected' && hasLiveRun(entity.columns, new Date());
       if (isAtWork) return { ...nothing, failure };
-      return await refuse(state, entity, failure, dependencies);
+      return await refuse(state, entity, failure);
     });
   } finally {
     await lease?.release();
@@ -98,17 +97,15 @@ async function readAndLease(key: ConnectionKey, dependencies: PollDependencies, 
   const isTaken = leasing.status === 'fulfilled' && leasing.value === 'taken';
   if (isRepeat || !isTaken || reading.status === 'rejected') return both;
   const { lastRunEndedAt } = readState(reading.value?.columns ?? {});
-  if (dependencies.now().getTime() - (lastRunEndedAt?.getTime() ?? 0) > justEndedMs) return both;
+  if (Date.now() - (lastRunEndedAt?.getTime() ?? 0) > justEndedMs) return both;
   await delay(releaseMs);
   return await readAndLease(key, dependencies, true);
 }
 
-async function decode(
-  entity: ConnectionEntity,
+function startOf(
+  decoded: Decoded,
   lease: Lease | undefined,
-  dependencies: PollDependencies,
-): Promise<Failure | { config: ConnectionConfig; lease: Lease }> {
-  const decoded = await dependencies.decode(entity);
+): Failure | { config: ConnectionConfig; lease: Lease } {
   if (!decoded.ok) return new Failure('config', summarizeErrors(decoded.errors));
   if (lease) return { config: decoded.config, lease };
   return new Failure('config', 'The keys of this connection are not valid.');
@@ -129,7 +126,7 @@ async function skip(entity: ConnectionEntity, dependencies: PollDependencies): P
   const { customer, connection } = entity.key;
   invocation.skipPoll({ ...entity.key, protocol: protocolLabel(entity.columns.hostType) });
   invocation.log.info(`Poll of ${customer}/${connection} skipped: another run holds its lease.`);
-  const now = dependencies.now();
+  const now = new Date();
   if (hasLiveRun(entity.columns, now)) return;
   const { skippedSince, consecutiveFailures = 0 } = readState(entity.columns);
   const known = readTime(skippedSince);
@@ -150,13 +147,8 @@ async function skip(entity: ConnectionEntity, dependencies: PollDependencies): P
 }
 
 /** A run that could not even begin. */
-async function refuse(
-  state: RunState,
-  entity: ConnectionEntity,
-  failure: Failure,
-  { now }: PollDependencies,
-): Promise<RunResult> {
-  const startedAt = now();
+async function refuse(state: RunState, entity: ConnectionEntity, failure: Failure): Promise<RunResult> {
+  const startedAt = new Date();
   const result: RunResult = { ...nothing, failure };
   await state.write({
     lastRunStartedAt: startedAt,
@@ -171,11 +163,11 @@ const nothing = { mails: 0, messages: 0, bytes: 0, unfinished: false } as const;
 /** Reports what `poll` comes to, in the log and as telemetry; an outcome that can't be written is a failed poll. */
 async function watch(
   entity: ConnectionEntity,
-  { invocation, newRunId, openJournal, now }: PollDependencies,
+  { invocation, openJournal }: PollDependencies,
   poll: (watched: Watched) => Promise<RunResult>,
 ): Promise<void> {
   const startedAtMs = performance.now();
-  const runId = newRunId();
+  const runId = randomUUID();
   const labels: ConnectionLabels = { ...entity.key, protocol: protocolLabel(entity.columns.hostType) };
   const trace = invocation.startPoll(labels, runId);
   const journal = openJournal(entity.key, runId);
@@ -184,7 +176,7 @@ async function watch(
     durationMs: Math.round(performance.now() - startedAtMs),
   });
   const writeJournal = async (result: RunResult): Promise<void> => {
-    const warning = await journal.end(runLine(timed(result), now()));
+    const warning = await journal.end(runLine(timed(result), new Date()));
     if (warning !== undefined) invocation.log.warn(warning, { ...labels, runId });
   };
   const end = (result: RunResult): void => {
@@ -214,10 +206,10 @@ interface Begun extends Watched, Pick<RunStart, 'config'> {
 async function carryOut(
   { runId, trace, config, journal, writeJournal, lease, state }: Begun,
   entity: ConnectionEntity,
-  { now, run, pollTimeBudgetMs, told, invocation }: PollDependencies,
+  { run, pollTimeBudgetMs, told, invocation }: PollDependencies,
 ): Promise<RunResult> {
   const { schedule, useProcessLock } = config;
-  const startedAt = now();
+  const startedAt = new Date();
   const before = readState(entity.columns);
   const dueAt = readNextRunAt(entity.columns, startedAt);
   const next = await nextRunAt(schedule, startedAt, before.scheduleAnchor, dueAt);
@@ -245,7 +237,7 @@ async function carryOut(
     return { isAfterAnother: state.isAfterAnother };
   };
   const over = new AbortController();
-  void state.sayAtWork(first, now, over.signal);
+  void state.sayAtWork(first, over.signal);
   const hasOutcome = before.lastStatus === 'ok' || before.lastStatus === 'failed';
   const result = await run({
     ...{ runId, trace, config, journal, limits, tries, risks, settled, begin },
@@ -261,7 +253,7 @@ async function carryOut(
   await writeJournal(result);
   await state.write({
     ...(state.hasBegun ? {} : first),
-    ...outcomeOf(result, entity, now()),
+    ...outcomeOf(result, entity, new Date()),
     ...{ unfetchable: tries.toColumn(), lookedAt: result.lookedAt ?? '' },
     ...(risks.changedColumn === undefined ? {} : { riskyMails: risks.changedColumn }),
     ...(settled.toColumn() === undefined ? {} : { settledMails: settled.toColumn() }),

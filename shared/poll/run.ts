@@ -1,18 +1,20 @@
-import { FencedOff } from '../destination/destination.ts';
+import type { ContainerClient } from '@azure/storage-blob';
+import { FencedOff, type QueueSender } from '../destination/destination.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailFate } from '../journal/lines.ts';
 import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
-import type { MailboxSession, MailRef } from '../mailbox/mailbox.ts';
+import type { Holding, MailboxSession, MailRef } from '../mailbox/mailbox.ts';
 import { identifyMail, leftOutOf, type MailIdentity, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { traced } from '../telemetry/telemetry.ts';
+import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Way } from './carry.ts';
 import { envelopeLine, Flight, hasLine, Tally } from './flight.ts';
 import type { Known, KnownMails } from './knownMails.ts';
-import type { RunMemory } from './memory.ts';
+import type { ProcessHolding, RunMemory } from './memory.ts';
 import { ToldToGo } from './runLimits.ts';
 import type { RunStart } from './runStart.ts';
 import { isSuspicious } from './tries.ts';
@@ -23,8 +25,15 @@ export interface Run extends RunStart {
   readonly memory: RunMemory;
   readonly openSession: (lookedAt: string | undefined) => Promise<MailboxSession>;
   readonly openKnown: (mailboxId: string) => KnownMails;
-  /** Opens what mails go by, which proves that the queue can be reached. Rejects with a `Failure` that names it. */
-  readonly openWay: (session: MailboxSession, known: KnownMails) => Promise<Way>;
+  /** Proves that the queue can be reached. Rejects with a `Failure` that names it. */
+  readonly openSender: () => Promise<QueueSender>;
+  readonly openPayloads: () => Promise<ContainerClient>;
+  readonly openUndelivered: () => Promise<UndeliveredStore>;
+  readonly streamMemory: () => ProcessHolding;
+  /** Before a streamed mail holds much text: a turn, or the promise of one. */
+  readonly takeTextTurn: () => Holding | Promise<Holding>;
+  readonly maxMailBytes: number;
+  readonly temporaryFolder: string;
   /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
   readonly warn: (sentence: string) => void;
 }
@@ -269,18 +278,18 @@ class Drain {
     tally: Tally,
     before: Flight | undefined,
   ): Promise<Flight> {
-    const { begin, openWay, limits, trace, tries, memory, warn } = this.#run;
+    const { begin, limits, trace, tries, memory } = this.#run;
     const measuring = session.measure(wanted);
     measuring.catch(() => undefined);
     const [way, { isAfterAnother }] = await this.#untilCut(
-      Promise.all([before?.way ?? openWay(session, known), begin()]),
+      Promise.all([before?.way ?? this.#openWay(session, known), begin()]),
     );
     if (isAfterAnother && this.#mailbox?.isRead === false) {
       await this.#untilCut(known.read());
       this.#mailbox.isRead = true;
     }
     const keys = { passedOver: this.#passedOver, settledKeys: this.#settledKeys };
-    const flight = before ?? new Flight({ session, way, tally, memory, warn, ...keys });
+    const flight = before ?? new Flight({ session, way, tally, ...keys });
     await limits.beginFetching();
     const mails = await measuring;
     if (!this.mayTakeMore()) return flight;
@@ -305,6 +314,12 @@ class Drain {
       tally.fail(toFailure(error, 'fetching mails'));
     }
     return flight;
+  }
+
+  async #openWay({ endpoint, mailboxId }: MailboxSession, known: KnownMails): Promise<Way> {
+    const { openSender, openPayloads } = this.#run;
+    const [sender, payloads] = await Promise.all([openSender(), openPayloads()]);
+    return { ...this.#run, endpoint, mailboxId, known, sender, payloads };
   }
 
   /** A session ends with the run by itself; what a vault, storage or a queue keeps waiting is left behind. */

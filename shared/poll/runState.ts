@@ -106,11 +106,11 @@ export class RunState {
    * Says that the run is at work, and goes on saying so until it is over: one word after the other, so that the
    * outcome waits for one at most.
    */
-  async sayAtWork(first: Partial<ConnectionState>, now: () => Date, over: AbortSignal): Promise<void> {
+  async sayAtWork(first: Partial<ConnectionState>, over: AbortSignal): Promise<void> {
     for (let waitMs = quietMs; ; waitMs = heartbeatMs) {
       await timers.setTimeout(waitMs, undefined, { signal: over, ref: false }).catch(() => undefined);
       if (over.aborted) return;
-      const beat = { heartbeatAt: now() };
+      const beat = { heartbeatAt: new Date() };
       await (this.#hasBegun ? this.write(beat) : this.begin({ ...first, ...beat })).catch(() => undefined);
     }
   }

@@ -58,7 +58,7 @@ export async function startPollingBed(
   const write = (sentence: string) => void logged.push(sentence);
   const log = { info: write, warn: write, error: write };
   const openInstance: PollingBed['openInstance'] = async (times, own) => {
-    const { poll } = await createPolling(own === undefined ? current : newProcess(own), times);
+    const poll = await createPolling(own === undefined ? current : newProcess(own), times);
     return async (name) => {
       await poll({ customer: 'acme', connection: name }, noTelemetry.follow(log, undefined));
       return await parts.state(name);

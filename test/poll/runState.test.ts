@@ -173,7 +173,7 @@ test('an outcome waits for one heartbeat at most, however long storage has kept 
   const run = new RunState({ store: { ...store, merge }, entity, runId: 'run', lease });
   const over = new AbortController();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const saying = run.sayAtWork({ lastStatus: 'running' }, () => time, over.signal);
+  const saying = run.sayAtWork({ lastStatus: 'running' }, over.signal);
   for (let minute = 0; minute < 10; minute += 1) {
     t.mock.timers.tick(60_000);
     await new Promise(setImmediate);
