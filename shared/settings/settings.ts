@@ -25,21 +25,21 @@ export interface Settings {
   readonly pollTimeBudgetMs: number;
   /** An undelivered record that is older is abandoned. */
   readonly retryMaxAgeMs: number;
-  /** Lower-case host patterns, `*.example.com` or a whole name; absent: any host. */
-  readonly mailHostsAllowed?: readonly string[];
+  /** Lower-case host patterns, `*.example.com` or a whole name; undefined: any host. */
+  readonly mailHostsAllowed: readonly string[] | undefined;
   readonly denyPrivateNetworks: boolean;
   /** What the name of an app setting must begin with for a connection to name it as a secret; case counts. */
   readonly secretSettingsPrefix: string;
   /** The Key Vault for secrets that connections name, as an address without path or slash at its end. */
-  readonly secretsVault?: string;
+  readonly secretsVault: string | undefined;
   /** What the name of a secret in that vault must begin with; as in the vault, case does not count. */
   readonly secretsVaultPrefix: string;
   /** Patterns of mail hosts, beside Microsoft's own, that may get a token of the app's identity. */
   readonly managedIdentityHosts: readonly string[];
   readonly journal: JournalMode;
-  readonly applicationInsightsConnectionString?: string;
-  /** Whose token telemetry is sent with; absent: the connection string is enough. */
-  readonly applicationInsightsIdentity?: Identity;
+  readonly applicationInsightsConnectionString: string | undefined;
+  /** Whose token telemetry is sent with; undefined: the connection string is enough. */
+  readonly applicationInsightsIdentity: Identity | undefined;
 }
 
 /** What the journal says of a mail: all; nothing that names a person or a document; nothing at all. */
@@ -60,11 +60,11 @@ export function readSettings(env: Env, nodeVersion = process.versions.node): Rea
   }
   const storage = readStorage(reader);
   const serviceBus = readServiceBus(reader);
-  const mailHostsAllowed = readHostPatterns(reader, 'MAIL_HOSTS_ALLOWED');
-  const insights = readInsights(reader);
-  const insightsIdentity = readInsightsIdentity(reader);
-  const secretsVault = readVaultAddress(reader);
   const rest = {
+    mailHostsAllowed: readHostPatterns(reader, 'MAIL_HOSTS_ALLOWED'),
+    applicationInsightsConnectionString: readInsights(reader),
+    applicationInsightsIdentity: readInsightsIdentity(reader),
+    secretsVault: readVaultAddress(reader),
     queueName: reader.matching('EMAIL_QUEUE_NAME', queueNamePattern, 'email-inbound', queueNameRule),
     maxMessageBytes: readNumber(reader, 'EMAIL_MAX_MESSAGE_BYTES', 4_194_304, bytesTo(104_857_600)),
     maxMailBytes: readNumber(reader, 'EMAIL_MAX_MAIL_BYTES', 157_286_400, bytesTo(2_147_483_648)),
@@ -84,18 +84,7 @@ export function readSettings(env: Env, nodeVersion = process.versions.node): Rea
   if (storage === undefined || serviceBus === undefined || reader.sentences.length > 0) {
     return { ok: false, failure: new Failure('setting', reader.sentences.join(' ')) };
   }
-  return {
-    ok: true,
-    settings: {
-      storage,
-      serviceBus,
-      ...rest,
-      ...(mailHostsAllowed === undefined ? {} : { mailHostsAllowed }),
-      ...(secretsVault === undefined ? {} : { secretsVault }),
-      ...(insights === undefined ? {} : { applicationInsightsConnectionString: insights }),
-      ...(insightsIdentity === undefined ? {} : { applicationInsightsIdentity: insightsIdentity }),
-    },
-  };
+  return { ok: true, settings: { storage, serviceBus, ...rest } };
 }
 
 interface NumberRule {

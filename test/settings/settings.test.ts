@@ -43,6 +43,10 @@ test('two connection strings are enough; the rest has defaults', () => {
     secretsVaultPrefix: 'mailbox-',
     managedIdentityHosts: [],
     journal: 'full',
+    mailHostsAllowed: undefined,
+    secretsVault: undefined,
+    applicationInsightsConnectionString: undefined,
+    applicationInsightsIdentity: undefined,
   });
 });
 
