@@ -1,3 +1,5 @@
+import { parseObject } from '../json/json.ts';
+
 /**
  * What the runs of the last day came to, an hour a number: the newest last, and quiet hours at either end left
  * out. As JSON it takes less than 1 KiB.
@@ -40,15 +42,11 @@ export function addRun(
 /** Reads the column; what is no history is undefined. Never throws. */
 export function readHistory(value: unknown): RunHistory | undefined {
   if (typeof value !== 'string' || value.length > 4096) return undefined;
-  try {
-    const { since, mails, failures } = JSON.parse(value) as Record<string, unknown>;
-    const isTime = typeof since === 'string' && /^\d{4}-\d\d-\d\dT\d\d:00:00\.000Z$/.test(since);
-    if (!isTime || Number.isNaN(Date.parse(since))) return undefined;
-    const isWhole = areCounts(mails) && areCounts(failures) && mails.length === failures.length;
-    return isWhole ? { since, mails, failures } : undefined;
-  } catch {
-    return undefined;
-  }
+  const { since, mails, failures } = parseObject(value) ?? {};
+  const isTime = typeof since === 'string' && /^\d{4}-\d\d-\d\dT\d\d:00:00\.000Z$/.test(since);
+  if (!isTime || Number.isNaN(Date.parse(since))) return undefined;
+  const isWhole = areCounts(mails) && areCounts(failures) && mails.length === failures.length;
+  return isWhole ? { since, mails, failures } : undefined;
 }
 
 function areCounts(value: unknown): value is number[] {

@@ -10,10 +10,10 @@ import type { ColumnError, ConnectionConfig } from '../connection/config.ts';
 import type { ConnectionEntity, ConnectionKey, StoredColumns } from '../connection/connectionStore.ts';
 import { decodeConnection } from '../connection/decode.ts';
 import type { SecretSources } from '../connection/secret.ts';
+import type { JsonObject } from '../json/json.ts';
 import { toPem } from '../mailbox/pem.ts';
 import { refuseColumns } from './answer.ts';
 import { secretFlags } from './representation.ts';
-import type { JsonObject } from './request.ts';
 
 export interface ConnectionBody {
   /** To be stored: plain types, nothing empty, kept secrets included. */

@@ -1,10 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import type { HttpRequest } from '@azure/functions';
+import { type JsonObject, parseObject } from '../json/json.ts';
 import { refuse } from './answer.ts';
 
 /** What is read of a request. */
 export type ApiRequest = Pick<HttpRequest, 'method' | 'url' | 'params' | 'query' | 'headers' | 'body'>;
-
-export type JsonObject = Readonly<Record<string, unknown>>;
 
 const maxBodyBytes = 65_536;
 
@@ -23,8 +23,8 @@ export async function readJsonObject(request: ApiRequest): Promise<JsonObject | 
   if (type.trim().toLowerCase() !== 'application/json') {
     refuse(415, 'The body must be JSON: send it with the header Content-Type: application/json.');
   }
-  const value = parse(bytes);
-  return isObject(value) ? value : refuse(400, 'The body must be a JSON object in UTF-8.');
+  const value = isUtf8(bytes) ? parseObject(bytes.toString()) : undefined;
+  return value ?? refuse(400, 'The body must be a JSON object in UTF-8.');
 }
 
 async function readBytes({ headers, body }: ApiRequest): Promise<Buffer> {
@@ -40,16 +40,4 @@ async function readBytes({ headers, body }: ApiRequest): Promise<Buffer> {
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
-}
-
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
-  }
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,10 +1,11 @@
+import { isObject, type JsonObject, parseObject } from '../json/json.ts';
 import { clockToleranceMs } from '../time/time.ts';
 import type { JournalFile } from './files.ts';
 import { type FoundMail, type FoundPart, type FoundRun, outcomes } from './found.ts';
 
 /** Reads a line of kind `mail`; undefined for one that is not as the journal writes it. */
 export function readMailLine(text: string, later?: Later): FoundMail | undefined {
-  const line = parse(text);
+  const line = parseObject(text) ?? {};
   const known = neededTexts(line, ['at', 'runId', 'customer', 'connection', 'interchangeId', 'queueName']);
   const written = outcomes.find((outcome) => outcome === line.outcome);
   if (known === undefined || written === undefined) return undefined;
@@ -24,7 +25,7 @@ export function readMailLine(text: string, later?: Later): FoundMail | undefined
 
 /** Reads a line of kind `run`, whose file says which connection it is about. */
 export function readRunLine(text: string, file: JournalFile | undefined): FoundRun | undefined {
-  const line = parse(text);
+  const line = parseObject(text) ?? {};
   const known = neededTexts(line, ['at', 'runId', 'status']);
   if (known === undefined || file === undefined) return undefined;
   return {
@@ -43,7 +44,7 @@ export type Later = NonNullable<ReturnType<typeof readLaterLine>>;
 
 /** Reads a line of kind `later`. */
 export function readLaterLine(text: string) {
-  const line = parse(text);
+  const line = parseObject(text) ?? {};
   const known = neededTexts(line, ['at', 'interchangeId']);
   const outcome = (['delivered', 'given-up'] as const).find((each) => each === line.outcome);
   return known && outcome && { ...known, outcome };
@@ -62,25 +63,9 @@ function partOf(value: unknown): FoundPart | undefined {
   };
 }
 
-type Line = Readonly<Record<string, unknown>>;
-
-/** Nothing in it where it is no JSON object. */
-function parse(text: string): Line {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : {};
-  } catch {
-    return {};
-  }
-}
-
-function isObject(value: unknown): value is Line {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Undefined where one of them is missing. */
 function neededTexts<Name extends string>(
-  line: Line,
+  line: JsonObject,
   names: readonly Name[],
 ): { [name in Name]: string } | undefined {
   const found = names.map((name) => [name, line[name]]);
@@ -88,7 +73,7 @@ function neededTexts<Name extends string>(
   return Object.fromEntries(found) as { [name in Name]: string };
 }
 
-function texts<Name extends string>(line: Line, names: readonly Name[]): { [name in Name]?: string } {
+function texts<Name extends string>(line: JsonObject, names: readonly Name[]): { [name in Name]?: string } {
   const found: { [name in Name]?: string } = {};
   for (const name of names) {
     const value = line[name];

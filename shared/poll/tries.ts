@@ -1,4 +1,5 @@
 import { Failure } from '../failure/failure.ts';
+import { isObject, parseObject } from '../json/json.ts';
 import type { MailRef } from '../mailbox/mailbox.ts';
 import { shortHash } from '../message/identity.ts';
 
@@ -166,9 +167,7 @@ export class RiskTries {
   constructor(column: unknown, write: (column: string) => Promise<void>) {
     this.#written = typeof column === 'string' ? column : '';
     this.#deaths = new Map(
-      Object.entries(parseObject(column)).filter(
-        (entry): entry is [string, number] => typeof entry[1] === 'number',
-      ),
+      entriesOf(column).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
     );
     this.#counts = new Map(this.#deaths);
     this.#write = write;
@@ -208,20 +207,14 @@ export class RiskTries {
 
 function parse(column: unknown): Map<string, Try> {
   const known = new Map<string, Try>();
-  for (const [id, one] of Object.entries(parseObject(column))) {
-    const { tries, lastTriedAt } = typeof one === 'object' && one !== null ? (one as Partial<Try>) : {};
+  for (const [id, one] of entriesOf(column)) {
+    const { tries, lastTriedAt } = isObject(one) ? one : {};
     if (typeof tries === 'number' && typeof lastTriedAt === 'number') known.set(id, { tries, lastTriedAt });
   }
   return known;
 }
 
 /** A column that someone has edited counts as empty: the counting begins anew. */
-function parseObject(column: unknown): object {
-  if (typeof column !== 'string' || column === '') return {};
-  try {
-    const parsed: unknown = JSON.parse(column);
-    return typeof parsed === 'object' && parsed !== null ? parsed : {};
-  } catch {
-    return {};
-  }
+function entriesOf(column: unknown): readonly (readonly [id: string, value: unknown])[] {
+  return Object.entries((typeof column === 'string' && parseObject(column)) || {});
 }

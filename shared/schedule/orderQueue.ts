@@ -1,6 +1,7 @@
 import type { QueueClient } from '@azure/storage-queue';
 import { isStorableKey } from '../connection/columns.ts';
 import type { ConnectionKey } from '../connection/connectionStore.ts';
+import { isObject, parseObject } from '../json/json.ts';
 import { withMade } from '../storage/firstUse.ts';
 import { failing } from '../storage/storageFailure.ts';
 
@@ -33,20 +34,11 @@ export function orderQueueOn(queue: QueueClient) {
 export function readOrder(order: unknown): ConnectionKey | undefined {
   const read =
     typeof order === 'string'
-      ? (parseJson(order) ?? parseJson(Buffer.from(order, 'base64').toString()))
+      ? (parseObject(order) ?? parseObject(Buffer.from(order, 'base64').toString()))
       : order;
-  if (typeof read !== 'object' || read === null) return undefined;
-  const { customer, connection } = read as Record<string, unknown>;
+  const { customer, connection } = isObject(read) ? read : {};
   if (typeof customer !== 'string' || typeof connection !== 'string') return undefined;
   return isKey(customer) && isKey(connection) ? { customer, connection } : undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text.replace(/^\uFEFF/, ''));
-  } catch {
-    return undefined;
-  }
 }
 
 /** A lone surrogate would be another character once it is sent. */
