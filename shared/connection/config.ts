@@ -30,11 +30,11 @@ export interface ConnectionConfig
   readonly sessions: 'none' | 'connection' | 'mail';
 }
 
-export type ConnectionAuth =
-  | { readonly kind: 'password'; readonly password: ConfiguredSecret }
-  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant<ConfiguredSecret> };
-
 /** `Secret` is a string once what stands in a vault has been read. */
+export type ConnectionAuth<Secret extends ConfiguredSecret = ConfiguredSecret> =
+  | { readonly kind: 'password'; readonly password: Secret }
+  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant<Secret> };
+
 export type OAuth2Grant<Secret extends ConfiguredSecret = string> =
   | {
       readonly kind: 'clientCredentials';

@@ -1,5 +1,4 @@
 import type { TableClient } from '@azure/data-tables';
-import { Failure } from '../failure/failure.ts';
 import { withMade } from '../storage/firstUse.ts';
 import {
   codeOf,
@@ -164,12 +163,6 @@ function keysOf({ customer, connection }: ConnectionKey): { partitionKey: string
 
 function toEntity(entity: object): ConnectionEntity {
   const { partitionKey, rowKey, etag, ...columns } = entity as Record<string, unknown>;
-  if (typeof partitionKey !== 'string' || typeof rowKey !== 'string') {
-    throw new Failure('storage', 'Storage answered an entity of EmailConnections without keys.');
-  }
-  return {
-    key: { customer: partitionKey, connection: rowKey },
-    columns,
-    etag: typeof etag === 'string' ? etag : '*',
-  };
+  const key = { customer: String(partitionKey), connection: String(rowKey) };
+  return { key, columns, etag: typeof etag === 'string' ? etag : '*' };
 }

@@ -1,12 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Failure } from '../failure/failure.ts';
-import type { ConnectionAuth, ConnectionConfig, OAuth2Grant } from './config.ts';
+import type { ConnectionAuth, ConnectionConfig } from './config.ts';
 import type { ConfiguredSecret, VaultSecret } from './secret.ts';
 
 /** How to log in, with every secret at hand. */
-export type ResolvedAuth =
-  | { readonly kind: 'password'; readonly password: string }
-  | { readonly kind: 'oauth2'; readonly grant: OAuth2Grant };
+export type ResolvedAuth = ConnectionAuth<string>;
 
 /** Reads a secret of the vault; `refused` is a value of it that was refused just now. */
 export type ReadVaultSecret = (secret: VaultSecret, refused?: string) => Promise<string>;

@@ -43,10 +43,11 @@ export function refuseHeldSecrets(
   { columns, config, kept }: ConnectionBody,
   stored: ConnectionEntity | undefined,
 ): void {
+  // Where nothing is saved it has no host, and so another target than any that can be tested.
   const saved = stored?.columns ?? {};
   const errors: ColumnError[] = [];
   for (const secret of usedSecrets(config)) {
-    const isSameTarget = stored !== undefined && goesToSameTarget(secret, columns, saved);
+    const isSameTarget = goesToSameTarget(secret, columns, saved);
     const { setting, vaultSecret } = secretReferences[secret];
     const reference = [setting, vaultSecret].find((name) => columns[name] !== undefined);
     if (kept.has(secret)) {
@@ -65,7 +66,7 @@ export function refuseHeldSecrets(
   }
   const { auth } = config;
   const usesIdentity = auth.kind === 'oauth2' && auth.grant.kind === 'managedIdentity';
-  if (usesIdentity && !(stored !== undefined && target(columns) === target(saved))) {
+  if (usesIdentity && target(columns) !== target(saved)) {
     errors.push({
       column: 'oauth2Grant',
       message:

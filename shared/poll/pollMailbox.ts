@@ -232,15 +232,15 @@ async function carryOut(
     ownTimeEndsAt: async (firstFetchAt) =>
       useProcessLock ? undefined : await leaseEndsAt(schedule, firstFetchAt),
   });
-  const begin = async () => {
-    await state.begin(first);
-    return { isAfterAnother: state.isAfterAnother };
-  };
   const over = new AbortController();
   void state.sayAtWork(first, over.signal);
   const hasOutcome = before.lastStatus === 'ok' || before.lastStatus === 'failed';
   const result = await run({
-    ...{ runId, trace, config, journal, limits, tries, risks, settled, begin },
+    ...{ runId, trace, config, journal, limits, tries, risks, settled },
+    begin: async () => {
+      await state.begin(first);
+      return state;
+    },
     // The last run's, which has written its journal before its outcome.
     journaledSince: hasOutcome ? before.lastRunStartedAt : undefined,
     cleanMailbox: before.cleanMailbox,
