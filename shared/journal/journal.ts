@@ -50,113 +50,102 @@ const filesAtOnce = 4;
 let heldBytes = 0;
 
 /** Opens the journal of one run. Nothing is sent before there is something to write. */
-export function openJournal(options: JournalOptions): Journal {
-  const isOff = options.mode === 'off' || !isName(options.customer) || !isName(options.connection);
-  return isOff ? silent : new WritingJournal(options);
-}
-
-const silent: Journal = { addMail: () => undefined, end: async () => undefined };
-
-class WritingJournal implements Journal {
-  readonly #options: JournalOptions;
-  #pending: { readonly day: string; readonly text: string }[] = [];
-  #pendingBytes = 0;
+export function openJournal({ container, mode, runId, ...owner }: JournalOptions): Journal {
+  if (mode === 'off' || !isName(owner.customer) || !isName(owner.connection)) return silent;
+  let pending: { readonly day: string; readonly text: string }[] = [];
+  let pendingBytes = 0;
   /** When the last group was begun, or the first line came. */
-  #groupBeganMs: number | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #timerMs = 0;
-  #writing: Promise<void> | undefined;
+  let groupBeganMs: number | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let timerMs = 0;
+  let writing: Promise<void> | undefined;
   /** `end` writes what there is; nobody else begins to. */
-  #isEnding = false;
-  #lostLines = 0;
-  #failure: Failure | undefined;
+  let isEnding = false;
+  let lostLines = 0;
+  let failure: Failure | undefined;
 
-  constructor(options: JournalOptions) {
-    this.#options = options;
-  }
-
-  addMail(line: MailLine): void {
-    this.#add(line.at, () => mailText(this.#options.mode, this.#options, this.#options.runId, line));
-    this.#plan();
-  }
-
-  async end(run: RunLine | undefined): Promise<string | undefined> {
-    if (run !== undefined) this.#add(run.at, () => runText(this.#options.runId, run));
-    if (this.#writing !== undefined || this.#pending.length > 0) {
-      const deadline = AbortSignal.timeout(endTimeoutMs);
-      this.#isEnding = true;
-      await this.#writing;
-      await this.#write(deadline);
-      this.#isEnding = false;
-    }
-    if (this.#lostLines === 0) return undefined;
-    const lines = this.#lostLines === 1 ? 'line' : 'lines';
-    const why = this.#failure?.message ?? 'They came faster than storage took them.';
-    return `The journal misses ${this.#lostLines} ${lines} of this run. ${why}`;
-  }
-
-  #add(at: Date, render: () => string): void {
+  const add = (at: Date, render: () => string): void => {
     try {
       const [day, text] = [journalDay(at), render()];
       const sizeBytes = Buffer.byteLength(text);
       if (heldBytes + sizeBytes > maxHeldBytes) {
-        this.#lostLines += 1;
+        lostLines += 1;
         return;
       }
       heldBytes += sizeBytes;
-      this.#pendingBytes += sizeBytes;
-      this.#pending.push({ day, text });
-      this.#groupBeganMs ??= performance.now();
+      pendingBytes += sizeBytes;
+      pending.push({ day, text });
+      groupBeganMs ??= performance.now();
     } catch (error) {
-      this.#lostLines += 1;
-      this.#failure ??= toFailure(error, 'writing a line of the journal');
+      lostLines += 1;
+      failure ??= toFailure(error, 'writing a line of the journal');
     }
-  }
-
+  };
   /** Begins a write now, or sees to it that one is begun in time. */
-  #plan(): void {
-    if (this.#isEnding || this.#writing !== undefined || this.#pending.length === 0) return;
+  const plan = (): void => {
+    if (isEnding || writing !== undefined || pending.length === 0) return;
     const nowMs = performance.now();
-    const isGroup = this.#pending.length >= groupMails;
-    const waitMs = isGroup ? (this.#groupBeganMs ?? 0) + shortestWaitMs - nowMs : longestWaitMs;
-    if (this.#pendingBytes >= groupBytes || waitMs <= 0) {
-      this.#begin();
-    } else if (this.#timer === undefined || this.#timerMs > nowMs + waitMs) {
-      clearTimeout(this.#timer);
-      this.#timerMs = nowMs + waitMs;
-      this.#timer = setTimeout(() => this.#begin(), waitMs).unref();
+    const isGroup = pending.length >= groupMails;
+    const waitMs = isGroup ? (groupBeganMs ?? 0) + shortestWaitMs - nowMs : longestWaitMs;
+    if (pendingBytes >= groupBytes || waitMs <= 0) {
+      begin();
+    } else if (timer === undefined || timerMs > nowMs + waitMs) {
+      clearTimeout(timer);
+      timerMs = nowMs + waitMs;
+      timer = setTimeout(begin, waitMs).unref();
     }
-  }
-
-  #begin(): void {
-    this.#writing = this.#write(AbortSignal.timeout(writeTimeoutMs)).finally(() => {
-      this.#writing = undefined;
-      this.#plan();
+  };
+  const begin = (): void => {
+    writing = write(AbortSignal.timeout(writeTimeoutMs)).finally(() => {
+      writing = undefined;
+      plan();
     });
-  }
-
+  };
   /** Writes all that is pending, day by day. Never rejects: what can't be written is lost and counted. */
-  async #write(signal: AbortSignal): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const [lines, sizeBytes] = [this.#pending, this.#pendingBytes];
+  const write = async (signal: AbortSignal): Promise<void> => {
+    clearTimeout(timer);
+    timer = undefined;
+    const [lines, sizeBytes] = [pending, pendingBytes];
     if (lines.length === 0) return;
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    this.#groupBeganMs = performance.now();
+    pending = [];
+    pendingBytes = 0;
+    groupBeganMs = performance.now();
     try {
       for (const [day, ofDay] of Map.groupBy(lines, (line) => line.day)) {
         const texts = ofDay.map(({ text }) => text);
-        const failure = await append(this.#options.container, day, this.#options, texts, signal);
-        if (failure === undefined) continue;
-        this.#lostLines += ofDay.length;
-        this.#failure ??= failure;
+        const failed = await append(container, day, owner, texts, signal);
+        if (failed === undefined) continue;
+        lostLines += ofDay.length;
+        failure ??= failed;
       }
     } finally {
       heldBytes -= sizeBytes;
     }
-  }
+  };
+
+  return {
+    addMail(line) {
+      add(line.at, () => mailText(mode, owner, runId, line));
+      plan();
+    },
+    async end(run) {
+      if (run !== undefined) add(run.at, () => runText(runId, run));
+      if (writing !== undefined || pending.length > 0) {
+        const deadline = AbortSignal.timeout(endTimeoutMs);
+        isEnding = true;
+        await writing;
+        await write(deadline);
+        isEnding = false;
+      }
+      if (lostLines === 0) return undefined;
+      const lines = lostLines === 1 ? 'line' : 'lines';
+      const why = failure?.message ?? 'They came faster than storage took them.';
+      return `The journal misses ${lostLines} ${lines} of this run. ${why}`;
+    },
+  };
 }
+
+const silent: Journal = { addMail: () => undefined, end: async () => undefined };
 
 /**
  * Writes what became later of mails whose lines say `undelivered`, each into the file of its mail's line: for
