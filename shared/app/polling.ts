@@ -1,7 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeConnection } from '../connection/decode.ts';
-import { DeliveredMails } from '../delivered/deliveredMails.ts';
 import { openTemporaryFolder } from '../destination/spillFolder.ts';
 import { openJournal } from '../journal/journal.ts';
 import { defaultLeaseTimes, type LeaseTimes, leasesIn } from '../lease/lease.ts';
@@ -38,7 +37,7 @@ export async function createPolling(
   leaseTimes: LeaseTimes = defaultLeaseTimes,
 ): Promise<(order: unknown, invocation: Invocation) => Promise<void>> {
   const { settings, storage, env, destinations, told } = process;
-  const [connections, deliveredTable, leases, temporaryFolder] = await Promise.all([
+  const [connections, table, leases, temporaryFolder] = await Promise.all([
     storage.connections(),
     storage.delivered(),
     storage.container('email-leases'),
@@ -58,12 +57,7 @@ export async function createPolling(
     const queueName = config.queueName ?? settings.queueName;
     const share = { mailbox: `${customer}/${connection}`, queueName, signal: limits.signal };
     const openKnown: Run['openKnown'] = (mailboxId) =>
-      new KnownMails({
-        ...{ customer, connection, mailboxId, openUndelivered, now },
-        delivered: new DeliveredMails({
-          ...{ table: deliveredTable, customer, connection, mailboxId, runId, now },
-        }),
-      });
+      new KnownMails({ table, customer, connection, mailboxId, runId, now, openUndelivered });
     return await runMailbox({
       ...start,
       ...{ queueName, openKnown, openUndelivered, temporaryFolder },

@@ -24,10 +24,6 @@ export class Tally {
   fail(failure: Failure | undefined): void {
     this.#failure ??= failure;
   }
-
-  plus({ mails, messages, bytes }: Tally): Pick<Tally, 'mails' | 'messages' | 'bytes'> {
-    return { mails: this.mails + mails, messages: this.messages + messages, bytes: this.bytes + bytes };
-  }
 }
 
 export interface FlightOptions {

@@ -1,16 +1,11 @@
 import timers from 'node:timers/promises';
-import type { DeliveredMails } from '../delivered/deliveredMails.ts';
+import { DeliveredMails, type DeliveredMailsOptions } from '../delivered/deliveredMails.ts';
 import { type MailIdentity, shortHash } from '../message/identity.ts';
 import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 import { GroupCommit } from '../wait/groupCommit.ts';
 
-export interface KnownMailsOptions {
-  readonly customer: string;
-  readonly connection: string;
-  readonly mailboxId: string;
-  readonly delivered: DeliveredMails;
+export interface KnownMailsOptions extends DeliveredMailsOptions {
   readonly openUndelivered: () => Promise<UndeliveredStore>;
-  readonly now: () => Date;
 }
 
 /** Why a mail is to be settled and not sent. */
@@ -31,6 +26,7 @@ const longestMs = 7 * 86_400_000;
  */
 export class KnownMails {
   readonly #options: KnownMailsOptions;
+  readonly #delivered: DeliveredMails;
   readonly #records: GroupCommit<MailIdentity>;
   /** By identity id. */
   readonly #marks = new Map<string, { readonly keyHash: string; readonly storedAt: Date }>();
@@ -43,20 +39,20 @@ export class KnownMails {
 
   constructor(options: KnownMailsOptions) {
     this.#options = options;
-    this.#records = new GroupCommit(maxGroup, recordEveryMs, (identities) =>
-      options.delivered.record(identities),
-    );
+    const delivered = new DeliveredMails(options);
+    this.#delivered = delivered;
+    this.#records = new GroupCommit(maxGroup, recordEveryMs, (identities) => delivered.record(identities));
   }
 
   /** Whether nothing is left that this or an earlier run brought away and did not settle. */
   get isEmpty(): boolean {
-    return !this.#isInDoubt && this.#options.delivered.isEmpty && this.#marks.size === 0;
+    return !this.#isInDoubt && this.#delivered.isEmpty && this.#marks.size === 0;
   }
 
   /** Reads what earlier runs have left; marks that are too old go. Rejects with a `Failure`. */
   async read(): Promise<void> {
-    const { customer, connection, mailboxId, delivered, openUndelivered, now } = this.#options;
-    const [store] = await Promise.all([openUndelivered(), delivered.read()]);
+    const { customer, connection, mailboxId, openUndelivered, now } = this.#options;
+    const [store] = await Promise.all([openUndelivered(), this.#delivered.read()]);
     const mailbox = shortHash(mailboxId);
     const tooOld: string[] = [];
     for (const mark of await store.readMarks(customer, connection)) {
@@ -70,11 +66,11 @@ export class KnownMails {
   /** The hashes of the keys of all that is known: what a mail's own may be told by before it is fetched. */
   keyHashes(): ReadonlySet<string> {
     const marked = [...this.#marks.values()].map(({ keyHash }) => keyHash);
-    return new Set([...this.#options.delivered.keyHashes(), ...marked]);
+    return new Set([...this.#delivered.keyHashes(), ...marked]);
   }
 
   find(identity: MailIdentity): Known | undefined {
-    const recordedAt = this.#options.delivered.recordedAt(identity);
+    const recordedAt = this.#delivered.recordedAt(identity);
     if (recordedAt) return { kind: 'delivered', at: recordedAt };
     const mark = this.#marks.get(identity.id);
     return mark && { kind: 'stored', at: mark.storedAt };
@@ -134,13 +130,13 @@ export class KnownMails {
   /** These mails are settled, or gone. Rejects with a `Failure`. */
   async forget(identityIds: readonly string[]): Promise<void> {
     for (const id of identityIds) this.#unrecorded.delete(id);
-    await this.#orInDoubt(this.#options.delivered.forget(identityIds));
+    await this.#orInDoubt(this.#delivered.forget(identityIds));
     await this.#removeMarks(identityIds.filter((id) => this.#marks.has(id)));
   }
 
   /** Forgets the mails that a complete list no longer has. Rejects with a `Failure`. */
   async keepOnly(keyHashes: ReadonlySet<string>): Promise<void> {
-    await this.#orInDoubt(this.#options.delivered.keepOnly(keyHashes));
+    await this.#orInDoubt(this.#delivered.keepOnly(keyHashes));
     await this.#removeMarks(
       [...this.#marks].flatMap(([id, { keyHash }]) => (keyHashes.has(keyHash) ? [] : [id])),
     );

@@ -122,13 +122,14 @@ class Drain {
     tally.fail(this.#known.failure);
     const sentence = tries.sentence ?? settled.sentence;
     if (sentence !== undefined) tally.fail(new Failure('mail', sentence));
-    const { mails, messages, bytes } = tally.plus(this.#known);
     // What a run that was told to go could not bring to its end is the next one's.
     const isOfGoing = tally.failure instanceof ToldToGo || tally.failure instanceof FencedOff;
     const failure = limits.isTold && isOfGoing ? undefined : tally.failure;
     const isClean = this.#mailbox?.known.isEmpty === true;
     return {
-      ...{ mails, messages, bytes },
+      mails: tally.mails + this.#known.mails,
+      messages: tally.messages + this.#known.messages,
+      bytes: tally.bytes + this.#known.bytes,
       unfinished: limits.isTimeOver || limits.hasStoppedLooking || this.hasMore,
       ...(failure ? { failure } : {}),
       ...(isClean && this.#mailbox ? { cleanMailbox: shortHash(this.#mailbox.id) } : {}),

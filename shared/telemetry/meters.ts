@@ -38,7 +38,7 @@ export class Meters {
     for (const [id, count] of this.#lastUndelivered) if (!now.has(id)) this.#record({ ...count, mails: 0 });
     for (const count of now.values()) this.#record(count);
     this.#lastUndelivered = now;
-    if (poisonedOrders !== undefined) this.#instruments.poisoned.record(poisonedOrders);
+    this.#instruments.poisoned.record(poisonedOrders);
   }
 
   #record({ labels, status, mails }: UndeliveredCount): void {

@@ -50,8 +50,8 @@ export interface Invocation {
 /** How much waits for a person or for a retry. */
 export interface Backlog {
   readonly undelivered: readonly UndeliveredCount[];
-  /** Orders that the host has given up; absent when it could not be told. */
-  readonly poisonedOrders?: number;
+  /** Orders that the host has given up. */
+  readonly poisonedOrders: number;
 }
 
 export interface UndeliveredCount {

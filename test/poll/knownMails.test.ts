@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { DeliveredMails } from '../../shared/delivered/deliveredMails.ts';
 import { identifyMail } from '../../shared/message/identity.ts';
 import { KnownMails } from '../../shared/poll/knownMails.ts';
 import { until } from '../reliability/mails.ts';
@@ -15,9 +14,12 @@ const mail = (n: number, box = mailboxId) => identifyMail(box, `imap:7:${n}:INBO
 
 /** What a new run knows; `box` is where its connection points. */
 function knownOf(storage: Storage, box = mailboxId, runId = 'run') {
-  const options = { customer: 'acme', connection: 'orders', mailboxId: box, now: () => storage.clock.now };
-  const delivered = new DeliveredMails({ ...options, table: storage.delivered, runId });
-  return new KnownMails({ ...options, delivered, openUndelivered: async () => storage.store });
+  return new KnownMails({
+    ...{ customer: 'acme', connection: 'orders', mailboxId: box, runId },
+    table: storage.delivered,
+    openUndelivered: async () => storage.store,
+    now: () => storage.clock.now,
+  });
 }
 
 /** What the next run has read. */

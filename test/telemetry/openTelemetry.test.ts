@@ -86,7 +86,7 @@ test('the dimensions of metrics are bounded: connections beyond that are counted
     status: 'waiting' as const,
     mails: 2,
   }));
-  telemetry.follow(quiet, undefined).reportBacklog?.({ undelivered });
+  telemetry.follow(quiet, undefined).reportBacklog?.({ undelivered, poisonedOrders: 0 });
   await telemetry.shutdown(5_000);
   const skips = ingestion.metric('email.lease.skipped');
   assert.equal(skips.length, maxLabelledConnections + 1);
@@ -99,7 +99,7 @@ test('what is no longer undelivered is said to be 0', async (context) => {
   const { ingestion, telemetry } = await startTelemetry(context);
   telemetry
     .follow(quiet, undefined)
-    .reportBacklog?.({ undelivered: [{ labels, status: 'abandoned', mails: 3 }] });
+    .reportBacklog?.({ undelivered: [{ labels, status: 'abandoned', mails: 3 }], poisonedOrders: 0 });
   telemetry.follow(quiet, undefined).reportBacklog?.({ undelivered: [], poisonedOrders: 0 });
   await telemetry.shutdown(5_000);
   assert.equal(ingestion.metric('email.undelivered', { status: 'abandoned' })[0]?.value, 0);
