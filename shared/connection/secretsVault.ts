@@ -9,8 +9,6 @@ import { lazily } from '../wait/lazy.ts';
 import { Recent } from './recent.ts';
 import { isUsableSecret, usableRule, type VaultSecret } from './secret.ts';
 
-export type SecretsVault = ReturnType<typeof openSecretsVault>;
-
 export interface SecretsVaultOptions {
   /** `https://….vault.azure.net` */
   readonly url: string;

@@ -2,7 +2,6 @@ import { readTime } from '../time/time.ts';
 import { readHistory } from './history.ts';
 
 export const runStatuses = ['running', 'ok', 'failed', 'skipped'] as const;
-export type RunStatus = (typeof runStatuses)[number];
 
 /** What the app writes beside a connection's config, and only ever merges: how each column is read. */
 const readers = {
