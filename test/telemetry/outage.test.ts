@@ -69,6 +69,19 @@ test('an endpoint that was silent for a while costs neither what comes after it 
   assert.ok(afterwards < before + 8, `${before} MiB before, ${afterwards} MiB after`);
 });
 
+test('spans of polls that went well take no room from those of failed ones', async (context) => {
+  const { ingestion, telemetry } = await startTelemetry(context, 'silent', { requestMs: 200 });
+  const labels: ConnectionLabels = { customer: 'acme', connection: 'fine', protocol: 'imap' };
+  for (let index = 0; index < 300; index += 1) {
+    const trace = telemetry.follow(quiet, undefined).startPoll(labels, `fine ${index}`);
+    for (let step = 0; step < 50; step += 1) trace.startStep('push').end();
+    trace.end({ mails: 1, messages: 50, bytes: 50, durationMs: 5 });
+  }
+  poll(telemetry, 1, 'failed');
+  ingestion.mode = 'answering';
+  await arrival(ingestion, 'failed');
+});
+
 test('an endpoint that asks for ten minutes of rest holds up nothing that comes after it', async (context) => {
   const { ingestion, telemetry } = await startTelemetry(context, 429);
   const errors: string[] = [];
