@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, test } from 'node:test';
-import type { StorageSettings } from '../../shared/settings/account.ts';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
 import { storageFailure } from '../../shared/storage/storageFailure.ts';
