@@ -128,7 +128,7 @@ function refusalOf(error: unknown, secret: VaultSecret, host: string): Failure |
       `${column} names the secret ${vaultSecret}, which is disabled or outside its dates in the Key Vault ${host}; enable it there.`,
     );
   }
-  if (codes.some((code) => code.startsWith('ForbiddenBy'))) {
+  if (codes.some((code) => /^ForbiddenBy(Firewall|Connection)$/.test(code))) {
     return fail(
       `The Key Vault ${host} does not let the app in by its network rules (${quoteServerText(codes.join(', '))}), so that ${vaultSecret} can't be read; allow the app's network in the vault's firewall.`,
     );

@@ -126,6 +126,10 @@ for (const [answer, says] of [
     /^The app's identity may not read the secret mailbox-orders in the Key Vault \S+ \(HTTP 403\), which passwordVaultSecret names; give it the role Key Vault Secrets User\.$/,
   ],
   [
+    { status: 403, code: 'Forbidden', innerCode: 'ForbiddenByRbac' },
+    /^The app's identity may not read the secret mailbox-orders in the Key Vault \S+ \(HTTP 403\), which passwordVaultSecret names; give it the role Key Vault Secrets User\.$/,
+  ],
+  [
     { status: 403, code: 'Forbidden', innerCode: 'SecretDisabled' },
     /^passwordVaultSecret names the secret mailbox-orders, which is disabled or outside its dates in the Key Vault \S+; enable it there\.$/,
   ],
