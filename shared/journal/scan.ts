@@ -63,28 +63,26 @@ export async function listPortions(
   start?: { readonly first: Place; readonly last: Place },
 ): Promise<Portion[]> {
   const pieces = await listPieces(container, day, filter, portionBytes);
-  const portions: Portion[] = [];
-  let taken: Piece[] = [];
-  const close = (): void => {
-    const [first, last] = [taken[0], taken.at(-1)];
-    if (first === undefined || last === undefined) return;
-    const spans = taken.flatMap((piece) => piece.spans);
-    // Only its first connection can have begun in a portion before.
-    const newer = pieces
-      .filter(({ owner, piece }) => owner === first.owner && piece > first.piece)
-      .flatMap((piece) => piece.spans);
-    portions.push({ day, first, last, spans, newer });
-    taken = [];
-  };
+  const portions: (Portion & { last: Place; readonly spans: Span[] })[] = [];
+  let roomBytes = 0;
   for (const piece of pieces) {
     if (start !== undefined && comparePlaces(piece, start.first) < 0) continue;
-    const spans = [...taken, piece].flatMap((each) => each.spans);
-    const isFull = bytesOf(spans) > portionBytes || spans.length > maxPortionFiles;
-    const isPastEnd = portions.length === 0 && start !== undefined && comparePlaces(start.last, piece) < 0;
-    if (isFull || isPastEnd) close();
-    taken.push(piece);
+    const open = portions.at(-1);
+    roomBytes -= bytesOf(piece.spans);
+    const isFull = open && (roomBytes < 0 || open.spans.length + piece.spans.length > maxPortionFiles);
+    const isPastEnd = portions.length === 1 && start !== undefined && comparePlaces(start.last, piece) < 0;
+    if (open && !isFull && !isPastEnd) {
+      open.last = piece;
+      open.spans.push(...piece.spans);
+      continue;
+    }
+    roomBytes = portionBytes - bytesOf(piece.spans);
+    // Only its first connection can have begun in a portion before.
+    const newer = pieces
+      .filter(({ owner, piece: number }) => owner === piece.owner && number > piece.piece)
+      .flatMap(({ spans }) => spans);
+    portions.push({ day, first: piece, last: piece, spans: [...piece.spans], newer });
   }
-  close();
   return portions;
 }
 

@@ -3,7 +3,7 @@ import { after, afterEach, beforeEach, test } from 'node:test';
 import type { ConnectionKey } from '../../shared/connection/connectionStore.ts';
 import { addLaterOutcomes, type LaterOutcome, openJournal } from '../../shared/journal/journal.ts';
 import { type MailLine, mailText } from '../../shared/journal/lines.ts';
-import { maxPortionBytes } from '../../shared/journal/scan.ts';
+import { listPortions, maxPortionBytes } from '../../shared/journal/scan.ts';
 import { findMails, findRuns, type JournalQuery } from '../../shared/journal/search.ts';
 import type { JournalMode } from '../../shared/settings/settings.ts';
 import { startAzurite } from '../testbed/azurite.ts';
@@ -254,6 +254,24 @@ test('very many later outcomes are read in time in proportion to them', async ()
   assert.equal((await mails()).found.length, 1);
   const { user } = process.cpuUsage(startedAt);
   assert.ok(user < 5_000_000, `${user / 1000} ms`);
+});
+
+test('the files of a day are divided in time in proportion to them', async (t) => {
+  const container = await storage.container();
+  const files = 20_000;
+  t.mock.method(container, 'listBlobsFlat', async function* () {
+    for (let index = 0; index < files; index += 1) {
+      yield { name: `2026-11-26/acme/c${index}.jsonl`, properties: { contentLength: 1_000 } };
+    }
+  });
+  const startedAt = process.cpuUsage();
+  const portions = await listPortions(container, '2026-11-26', {}, maxPortionBytes);
+  const { user } = process.cpuUsage(startedAt);
+  assert.deepEqual(
+    portions.map(({ spans }) => spans.length),
+    [files / 2, files / 2],
+  );
+  assert.ok(user < 2_000_000, `${user / 1000} ms`);
 });
 
 /** Writes `count` mails of one day into a file, each with a body and an attachment; the oldest first. Gives the bytes. */
