@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { BlockBlobParallelUploadOptions, ContainerClient } from '@azure/storage-blob';
 import { MailPayloads, type PayloadOwner } from '../destination/claimCheck.ts';
@@ -74,11 +74,8 @@ export class StoredParts {
           'a part of an undelivered mail',
           content.sizeBytes,
         );
-        if (hash('sha256', body) === content.sha256) return body;
-        throw new Failure(
-          'storage',
-          `The blob ${content.blobName} of email-undelivered is not what was stored.`,
-        );
+        expectStored(content, hash('sha256', body));
+        return body;
       },
       toClaimCheck: (part) => this.#toClaimCheck(part, payloads),
     };
@@ -135,15 +132,21 @@ export class StoredParts {
     return withClaimCheck(part, await payloads.upload(name, part, () => this.#pieces(content)));
   }
 
-  async *#pieces({ blobName, sizeBytes }: StoredContent): AsyncIterable<Buffer> {
+  async *#pieces(content: StoredContent): AsyncIterable<Buffer> {
+    const { blobName, sizeBytes } = content;
     if (sizeBytes === 0) return;
+    const digest = createHash('sha256');
     // The same bytes go up while they come down.
     const abortSignal = AbortSignal.timeout(writeMs + 2 * wireMs(sizeBytes));
     try {
       const { readableStreamBody } = await this.#undelivered
         .getBlobClient(blobName)
         .download(0, undefined, { abortSignal });
-      for await (const piece of readableOf(readableStreamBody)) yield piece;
+      for await (const piece of readableOf(readableStreamBody)) {
+        digest.update(piece);
+        yield piece;
+      }
+      expectStored(content, digest.digest('hex'));
     } catch (error) {
       throw storageFailure(error, 'reading a part of an undelivered mail');
     }
@@ -152,6 +155,12 @@ export class StoredParts {
 
 function manifestName(id: string): string {
   return `${id}/mail.json`;
+}
+
+/** Throws a `Failure` where the bytes that were read are others than those that were stored. */
+function expectStored({ blobName, sha256 }: StoredContent, readSha256: string): void {
+  if (readSha256 === sha256) return;
+  throw new Failure('storage', `The blob ${blobName} of email-undelivered is not what was stored.`);
 }
 
 function readableOf(stream: NodeJS.ReadableStream | undefined): Readable {

@@ -25,6 +25,16 @@ test('a part that no longer fits goes by claim check', async () => {
   for (const { raw } of queue.peek(0, Infinity)) assertAmqpNumberTypes(raw);
 });
 
+test('a part that is not what was stored goes by no claim check either', async () => {
+  const { queue, storage } = await bed.withDueMail([contentOf(bytesOf(9_000_000))]);
+  const name = (await storage.blobs()).find((each) => each.endsWith('part-1')) ?? '';
+  await storage.undelivered.uploadBlockBlob(name, bytesOf(8_000_000), 8_000_000);
+  const { delivered, failed } = await bed.tick(storage);
+  assert.deepEqual([delivered, failed, queue.count], [0, 1, 0]);
+  assert.match((await storage.newest())?.lastError ?? '', /part-1 .* is not what was stored/);
+  assert.deepEqual(await blobNames(storage.payloads), []);
+});
+
 test('messages too large even by claim check are not taken for an outage', async () => {
   const queue = bed.newQueue();
   const storage = await bed.openStorage();
