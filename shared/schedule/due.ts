@@ -53,7 +53,9 @@ export function readNextRunAt(
 ): Date | undefined {
   const nextRunAt = readTime(columns.nextRunAt);
   if (nextRunAt === undefined || hasCron(columns.cron)) return nextRunAt;
-  const latestMs = now.getTime() + intervalMsOf(columns.pollingIntervalSeconds) + clockToleranceMs;
+  // One that can't be read has a config that is refused: then the default stands, so that its run says so.
+  const intervalMs = Number(columns.pollingIntervalSeconds) * 1_000 || defaultIntervalMs;
+  const latestMs = now.getTime() + intervalMs + clockToleranceMs;
   return nextRunAt.getTime() <= latestMs ? nextRunAt : undefined;
 }
 
@@ -64,12 +66,6 @@ export function isEnabled(columns: Pick<DueColumns, 'enabled'>): boolean {
 
 function hasCron(value: unknown): boolean {
   return typeof value === 'string' && value.trim() !== '';
-}
-
-/** An interval that can't be read has a config that is refused: then the default stands, so that its run says so. */
-function intervalMsOf(value: unknown): number {
-  const seconds = typeof value === 'string' || typeof value === 'bigint' ? Number(value) : value;
-  return typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : defaultIntervalMs;
 }
 
 function isText(value: unknown, text: string): boolean {
