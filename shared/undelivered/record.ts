@@ -146,11 +146,8 @@ export function readRecord(entity: Readonly<Record<string, unknown>>): Undeliver
  * whole minute, seconds cut off, so that the timer never comes just too early and costs a minute more.
  */
 export function nextTryAt(failedTries: number, from: Date): Date {
-  return wholeMinute(new Date(from.getTime() + waitMs(failedTries)));
-}
-
-function waitMs(failedTries: number): number {
-  return (waitsMinutes[failedTries] ?? longestWaitMinutes) * minuteMs;
+  const waitMinutes = waitsMinutes[failedTries] ?? longestWaitMinutes;
+  return wholeMinute(new Date(from.getTime() + waitMinutes * minuteMs));
 }
 
 /**
@@ -163,9 +160,13 @@ export function afterFailure(
   maxAgeMs: number,
 ): RecordChange {
   const tries = record.tries + 1;
-  const waitedMs = Array.from({ length: tries }, (_, n) => waitMs(n)).reduce((sum, ms) => sum + ms, 0);
+  const first = waitsMinutes.slice(0, tries);
+  const waitedMinutes = first.reduce(
+    (sum, minutes) => sum + minutes,
+    (tries - first.length) * longestWaitMinutes,
+  );
   const isAhead = record.storedAt.getTime() > triedAt.getTime() + clockToleranceMs;
-  const storedAtMs = isAhead ? triedAt.getTime() - waitedMs : record.storedAt.getTime();
+  const storedAtMs = isAhead ? triedAt.getTime() - waitedMinutes * minuteMs : record.storedAt.getTime();
   const endsAt = wholeMinute(new Date(storedAtMs + maxAgeMs));
   if (triedAt >= endsAt) return { status: 'abandoned', nextTryAt: undefined, tries };
   const dueAtMs = Math.min(nextTryAt(tries, triedAt).getTime(), endsAt.getTime());

@@ -276,10 +276,7 @@ class QueueRetry {
 
   async #putOff(left: readonly DueRecord[], outage: Failure): Promise<void> {
     try {
-      const changes = left.map((due) => {
-        const aged = { tries: due.tries, storedAt: new Date(due.storedAt) };
-        return [due, this.#changeAfter(aged, outage)] as const;
-      });
+      const changes = left.map((due) => [due, this.#changeAfter(due, outage)] as const);
       await this.#tick.store.putOff(changes);
       for (const [due, { status }] of changes) this.#noteFailed(status, outage, due);
     } catch (error) {
@@ -288,7 +285,7 @@ class QueueRetry {
   }
 
   /** Counted from the start of the tick, so that a slow one does not push the next try past its minute. */
-  #changeAfter(record: Pick<UndeliveredRecord, 'storedAt' | 'tries'>, failure: Failure): RecordChange {
+  #changeAfter(record: DueRecord | TakenRecord, failure: Failure): RecordChange {
     const { startedAt, maxAgeMs } = this.#tick;
     const change = afterFailure(record, startedAt, maxAgeMs);
     return { ...change, lastTryAt: startedAt, lastError: failure.message };

@@ -43,7 +43,7 @@ export interface UndeliveredMail extends Omit<NewRecord, 'partsLeft'> {
 export interface DueRecord extends ConnectionKey {
   readonly id: string;
   readonly queueName: string;
-  readonly storedAt: string;
+  readonly storedAt: Date;
   readonly tries: number;
   readonly etag: string;
   /** What an interrupted `store` or removal has left: to be cleared, not sent. */
@@ -230,7 +230,7 @@ export class UndeliveredStore {
         customer: String(customer),
         connection: String(connection),
         queueName: String(queueName),
-        storedAt: String(storedAt),
+        storedAt: readTime(storedAt) ?? new Date(0),
         tries: Number(tries) || 0,
         etag: etagOf(entity),
         isLeftover: status !== 'waiting',

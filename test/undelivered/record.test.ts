@@ -105,4 +105,6 @@ test('a record that was stored by a clock far ahead is abandoned once its tries 
   }
   // 1, 2, 4, 8, 16 and 32 minutes, then an hour, then what is left of the third.
   assert.deepEqual([tries, now], [7, new Date('2026-11-20T13:00:00Z')]);
+  // A number that somebody has edited takes no time in proportion to it.
+  assert.equal(afterFailure({ storedAt, tries: 2_000_000_000 }, now, maxAgeMs).status, 'abandoned');
 });

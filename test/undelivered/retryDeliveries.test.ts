@@ -147,6 +147,20 @@ for (const [what, blob, damage, sentence] of [
   });
 }
 
+test('a row that lost the time it was stored at keeps no other from being put off', async () => {
+  const { storage } = await bed.withDue(3);
+  const [row] = await storage.rows();
+  assert.ok(row);
+  const { partitionKey, rowKey } = row;
+  await storage.table.updateEntity({ partitionKey, rowKey, storedAt: 'lost' }, 'Merge');
+  const { failed } = await bed.tick(storage, { destinations: refusing });
+  assert.equal(failed, 3);
+  assert.deepEqual(
+    (await storage.records()).map(({ tries }) => tries),
+    [1, 1],
+  );
+});
+
 test('the oldest of a queue come first', async () => {
   const { queue, storage } = await bed.withDue(5);
   await bed.tick(storage, { destinations: refusing });
@@ -156,7 +170,7 @@ test('the oldest of a queue come first', async () => {
   const order: string[] = [];
   const store = storeWith(storage, {
     take(due) {
-      order.push(due.storedAt);
+      order.push(due.storedAt.toISOString());
       return storage.store.take(due);
     },
   });
