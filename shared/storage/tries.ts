@@ -61,8 +61,8 @@ class StorageTimedOut extends Error {
 const maxRequests = 64;
 
 const agents = {
-  'http:': new HttpAgent({ keepAlive: true, maxSockets: maxRequests }),
-  'https:': new HttpsAgent({ keepAlive: true, maxSockets: maxRequests }),
+  'http:': new HttpAgent({ keepAlive: true }),
+  'https:': new HttpsAgent({ keepAlive: true }),
 };
 
 /**

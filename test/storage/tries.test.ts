@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { after, afterEach, describe, test } from 'node:test';
 import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
@@ -149,6 +150,15 @@ test('a download that has begun is not cut off by the time of the call', async (
   await new Promise((resolve) => setTimeout(resolve, limits.callMs + 200));
   for await (const piece of readableStreamBody) bytes += piece.length;
   assert.equal(bytes, content.length);
+});
+
+test('downloads that are read slowly, however many, keep no other call from the service', async () => {
+  const slow = { ...limits, callMs: 10_000, tryMs: 5_000 };
+  const large = (await openContainer(access, 'payloads', noCredential, slow)).getBlockBlobClient('large');
+  await large.upload(Buffer.alloc(3_000_000, 'x'), 3_000_000);
+  const downloads = await Promise.all(Array.from({ length: 64 }, () => large.download()));
+  assert.ok(await large.getProperties());
+  for (const { readableStreamBody: body } of downloads) if (body instanceof Readable) body.destroy();
 });
 
 test('an upload has the time that its bytes need at 0.5 MB/s', async () => {
