@@ -102,6 +102,23 @@ test('while the vault is away the last good value is used for an hour, and said 
   assert.equal(await read(), 'good');
 });
 
+test('a vault that failed is not asked again for a minute while there is a value, not after a refused login either', async (context) => {
+  const { vault, read, pass } = await open(context);
+  vault.secrets.set('mailbox-orders', 'good');
+  await read();
+  vault.secrets.set('mailbox-orders', { status: 503, code: 'Unavailable' });
+  pass(6 * minute);
+  for (const [passedMs, asked] of [
+    [0, 2],
+    [minute - 1, 2],
+    [1, 3],
+  ] as const) {
+    pass(passedMs);
+    assert.deepEqual([await read(), await read('good')], ['good', 'good']);
+    assert.equal(vault.asked.length, asked);
+  }
+});
+
 test('after an outage is over the next one is said again', async (context) => {
   const { vault, read, pass, warnings } = await open(context);
   vault.secrets.set('mailbox-orders', 'good');
