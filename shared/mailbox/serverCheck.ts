@@ -48,7 +48,6 @@ function readCertificateEnd({ host, addresses, port }: ServerToCheck): Promise<D
     };
     socket.setTimeout(handshakeMs, () => end());
     socket.once('error', () => end());
-    socket.once('close', () => end());
     socket.once('secureConnect', () => {
       const date = new Date(socket.getPeerCertificate().valid_to);
       end(Number.isNaN(date.getTime()) ? undefined : date);

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createServer } from 'node:tls';
 import type { ConnectionConfig } from '../../shared/connection/config.ts';
 import { Failure } from '../../shared/failure/failure.ts';
 import type { HttpDependencies } from '../../shared/http/dependencies.ts';
 import { testInSteps } from '../../shared/http/testSteps.ts';
 import type { MailboxSession } from '../../shared/mailbox/mailbox.ts';
 import { checkServer } from '../../shared/mailbox/serverCheck.ts';
+import { testCertificate } from '../testbed/certificates.ts';
 import { startDovecot } from '../testbed/dovecot.ts';
+import { listening } from '../testbed/listening.ts';
 import { dependenciesWith } from './dependencies.ts';
 
 function stepsWith(change: Partial<HttpDependencies>, certificateEndsAt = new Date('2027-01-01')) {
@@ -62,4 +65,25 @@ test('a server’s certificate is read without being trusted, and a silent port 
   } finally {
     await dovecot.stop();
   }
+});
+
+test('a server is told which name it is asked by, since it may have a certificate for each, and is left at once', async (t) => {
+  const { certificate: cert, key } = await testCertificate();
+  const names: string[] = [];
+  const closed: Promise<unknown>[] = [];
+  const SNICallback = (name: string, done: (error: null) => void) => {
+    names.push(name);
+    done(null);
+  };
+  const server = createServer({ cert, key, SNICallback });
+  server.on('connection', (socket) => closed.push(new Promise((resolve) => socket.once('close', resolve))));
+  const { port, stop } = await listening(server);
+  t.after(stop);
+  const { certificateEndsAt } = await checkServer({ host: 'localhost', port, security: 'tls' });
+  assert.ok(certificateEndsAt);
+  assert.deepEqual(names, ['localhost']);
+  await Promise.all(closed);
+  // Nothing is said to a port that begins without TLS.
+  await checkServer({ host: 'localhost', port, security: 'plain' });
+  assert.equal(closed.length, 1);
 });

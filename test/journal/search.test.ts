@@ -305,6 +305,8 @@ test('a day of 100,000 mails is one portion: each file is read once, and no more
   }));
   let dayBytes = 0;
   for (const owner of connections) dayBytes += await fillFile(owner, 500);
+  // Outside the window.
+  await write(orders, { mails: ['24', '28'].map((day) => mailLine({ at: time(`${day}T12:00:00.000`) })) });
   assert.ok((100_000 / (20 * 500)) * dayBytes < maxPortionBytes);
   const parse = t.mock.method(JSON, 'parse');
   const ask = async (query: Query) => {
