@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Failure } from '../../shared/failure/failure.ts';
 import { blobNames, destinationsFor, idsIn, quickRetry } from '../destination/support.ts';
-import { recordingLog, startRetryBed, storeWith } from './retryBed.ts';
+import { recordingLog, refusing, startRetryBed, storeWith } from './retryBed.ts';
 import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = await startRetryBed();
@@ -77,6 +77,22 @@ test('an outcome that can’t be written is logged; the record is due again, not
   await bed.tick(storage);
   assert.equal(new Set(idsIn(queue)).size, 2);
   assert.deepEqual(await storage.rows(), []);
+});
+
+test('what can’t be put off or cleared is logged, and ends no tick', async (t) => {
+  const { storage } = await bed.withDue(3);
+  t.mock.method(storage.parts, 'remove', away);
+  await storage.store.giveUp((await storage.newest())?.id ?? '');
+  const { log, lines } = recordingLog();
+  const putOff = () => Promise.reject(new Failure('storage', 'Nothing is written.'));
+  const store = storeWith(storage, { putOff });
+  const { due, failed } = await bed.tick(storage, { store, log, destinations: refusing });
+  assert.deepEqual([due, failed], [2, 0]);
+  const warnings = lines.filter((line) => line.startsWith('warn'));
+  assert.match(
+    warnings.toSorted().join('\n'),
+    /^warn Nothing is written\. .*\nwarn Storage could not be reached\. .*$/,
+  );
 });
 
 test('storage that is away before the tick fails it in one sentence', async () => {
