@@ -83,6 +83,21 @@ test('mails are found newest first over connections and days, within a window, a
   assert.deepEqual(pages, [['e', 'c'], ['f', 'd'], ['b']]);
 });
 
+test('mails that were recorded in the same moment are found once each, over pages', async () => {
+  const expected: string[] = [];
+  for (const owner of [orders, other]) {
+    const written = Array.from({ length: 70 }, (_, index) =>
+      mailLine({ interchangeId: `${owner.connection}-${(index * 37) % 70}` }),
+    );
+    expected.push(...written.map(({ interchangeId }) => interchangeId));
+    await write(owner, { mails: written });
+  }
+  for (const limit of [20, 100]) {
+    const found = (await pagesOf({ limit })).flatMap((page) => page.found.map((mail) => mail.interchangeId));
+    assert.deepEqual(found, expected.toSorted().reverse());
+  }
+});
+
 test('a mail is given whole, and with what became of it later', async () => {
   const stored = mailLine({ outcome: 'undelivered', warning: 'Kept.' } as Partial<MailLine>);
   const reason = 'The filters leave it out.';

@@ -25,14 +25,26 @@ test('a part that no longer fits goes by claim check', async () => {
   for (const { raw } of queue.peek(0, Infinity)) assertAmqpNumberTypes(raw);
 });
 
-test('a part that is not what was stored goes by no claim check either', async () => {
-  const { queue, storage } = await bed.withDueMail([contentOf(bytesOf(9_000_000))]);
-  const name = (await storage.blobs()).find((each) => each.endsWith('part-1')) ?? '';
-  await storage.undelivered.uploadBlockBlob(name, bytesOf(8_000_000), 8_000_000);
+test('a part that is gone or is not what was stored goes by no claim check either, and is no outage', async () => {
+  const queue = bed.newQueue({ maxMessageSizeBytes: 10_000 });
+  const storage = await bed.openStorage();
+  for (let uid = 1; uid <= 3; uid += 1) {
+    await storage.store.store(undeliveredMail(['x'.repeat(20_000)], { uid, queueName: queue.name }));
+    storage.clock.now = new Date(storage.clock.now.getTime() + 1);
+  }
+  passMinutes(storage, 1);
+  // Of the oldest, which are tried first.
+  const [, other = '', gone = ''] = (await storage.blobs())
+    .filter((each) => each.endsWith('part-1'))
+    .toSorted();
+  await storage.undelivered.uploadBlockBlob(other, 'y'.repeat(20_000), 20_000);
+  await storage.undelivered.deleteBlob(gone);
   const { delivered, failed } = await bed.tick(storage);
-  assert.deepEqual([delivered, failed, queue.count], [0, 1, 0]);
-  assert.match((await storage.newest())?.lastError ?? '', /part-1 .* is not what was stored/);
-  assert.deepEqual(await blobNames(storage.payloads), []);
+  assert.deepEqual([delivered, failed, queue.count], [1, 2, 1]);
+  const [first, second] = await storage.records();
+  assert.match(first?.lastError ?? '', /part-1 .* is not what was stored/);
+  assert.match(second?.lastError ?? '', /reading a part of an undelivered mail/);
+  assert.equal((await blobNames(storage.payloads)).length, 1);
 });
 
 test('messages too large even by claim check are not taken for an outage', async () => {
