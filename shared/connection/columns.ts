@@ -166,8 +166,8 @@ export function isStorableKey(text: string): boolean {
 export function normalizeColumn(name: ConfigColumnName, given: unknown): unknown {
   const column: ConfigColumn = configColumns[name];
   const value = field(given, 'type') === 'Guid' ? field(given, 'value') : given;
-  if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value === 'bigint') return column.type === 'integer' ? Number(value) : value;
+  if (value === null || value === '') return undefined;
+  if (typeof value === 'bigint') return Number(value);
   if (typeof value !== 'string' || column.verbatim) return value;
   const text = value.trim();
   if (text === '') return undefined;

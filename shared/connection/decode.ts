@@ -107,8 +107,7 @@ function columnSentence(name: ConfigColumnName, value: unknown): string {
   }
   const { type, rule }: ConfigColumn = configColumns[name];
   // As some tools write whatever has digits alone. Zeros in front are lost then, so it is not taken for the text.
-  if (type === 'string' && /^(number|bigint)$/.test(typeof value))
-    return `${name} is a number; it must be ${rule}.`;
+  if (type === 'string' && typeof value === 'number') return `${name} is a number; it must be ${rule}.`;
   // A name that can't be a setting's may be the secret itself, put into the wrong column.
   const hidden =
     isSecretColumn(name) ||
@@ -127,8 +126,7 @@ function quote(value: unknown): string {
     const hexOf = (character: string) => (character.codePointAt(0) ?? 0).toString(16).padStart(4, '0');
     return text.replace(/(?! )[\p{C}\p{Z}]/gu, (character) => `\\u${hexOf(character)}`);
   }
-  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
-    return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return `of type ${value === null ? 'null' : typeof value}`;
 }
 

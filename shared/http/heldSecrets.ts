@@ -126,8 +126,6 @@ function mailboxTarget(columns: Columns): string {
   ]);
 }
 
-/** As text where it is nothing that JSON knows. */
 function columnOf(columns: Columns, name: ConfigColumnName): unknown {
-  const value = normalizeColumn(name, columns[name]);
-  return typeof value === 'bigint' ? String(value) : value;
+  return normalizeColumn(name, columns[name]);
 }

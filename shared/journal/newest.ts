@@ -28,11 +28,7 @@ export class Newest {
 
   /** A quick look, by time alone. */
   wants(at: string): boolean {
-    const isReached = this.#after === undefined || at <= this.#after.slice(0, at.length);
-    if (!isReached) return false;
-    if (at >= this.#floor.slice(0, at.length)) return true;
-    this.hasMore = true;
-    return false;
+    return (this.#after === undefined || at <= this.#after) && at >= this.#floor.slice(0, at.length);
   }
 
   add(key: string, line: Buffer, id: string, name: string): void {
