@@ -49,7 +49,7 @@ function decodeGrant(
     return clientId === undefined ? { kind, scope } : { kind, clientId, scope };
   }
   const need = `oauth2Grant=${kind}`;
-  if (clientId === undefined) requireColumn(findings, 'oauth2ClientId', need);
+  requireColumn(findings, 'oauth2ClientId', need);
   const authority = decodeAuthority(columns, findings, need);
   const secretNeed = kind === 'clientCredentials' ? need : undefined;
   const secret = decodeSecret('oauth2ClientSecret', secretNeed, columns, findings, sources);

@@ -580,11 +580,13 @@ test('refresh token: the client secret is optional, and where the token stands i
   assert.equal(auth.grant.refreshTokenFrom, 'setting');
 });
 
-test('managed identity needs nothing more', () => {
+test('managed identity needs nothing more, and may be one of several', () => {
   const scope = 'https://outlook.office365.com/.default';
   const grant = { kind: 'managedIdentity', scope };
   const exchange = { ...identity, host: 'outlook.office365.com' };
   assert.deepEqual(good(exchange).auth, { kind: 'oauth2', grant });
+  const named = { ...grant, clientId: 'second' };
+  assert.deepEqual(good({ ...exchange, oauth2ClientId: 'second' }).auth, { kind: 'oauth2', grant: named });
   assert.equal(good({ ...exchange, useSsl: false, startTls: true }).security, 'starttls');
   for (const host of [
     'Outlook.Office365.com',
