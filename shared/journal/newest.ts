@@ -47,7 +47,7 @@ export class Newest {
 
   #cut(): void {
     const sorted = this.#candidates
-      .sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0))
+      .sort((a, b) => (a.key < b.key ? 1 : -1))
       .filter(({ key }, index, all) => key !== all[index - 1]?.key);
     let bytes = 0;
     const tooMany = sorted.findIndex(({ line }, index) => {

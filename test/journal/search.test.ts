@@ -98,6 +98,17 @@ test('mails that were recorded in the same moment are found once each, over page
   }
 });
 
+test('a page of mails with very many parts ends at 8 MiB, and the next one goes on', async () => {
+  const parts = Array.from({ length: 600 }, (_, index) => part(index + 1));
+  const written = Array.from({ length: 48 }, () => mailLine({ parts }));
+  await write(orders, { mails: written });
+  const pages = await pagesOf({ limit: 100 });
+  const sizes = pages.map(({ found }) => JSON.stringify(found).length);
+  assert.ok(Math.max(...sizes) <= 8 * 1_024 * 1_024, `${sizes}`);
+  const found = pages.flatMap((page) => page.found.map(({ interchangeId }) => interchangeId));
+  assert.deepEqual(found.sort(), written.map(({ interchangeId }) => interchangeId).sort());
+});
+
 test('a mail is given whole, and with what became of it later', async () => {
   const stored = mailLine({ outcome: 'undelivered', warning: 'Kept.' } as Partial<MailLine>);
   const reason = 'The filters leave it out.';
