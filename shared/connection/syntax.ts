@@ -11,7 +11,6 @@ const label = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 export function toHost(text: string): string | undefined {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (isIP(bare) === 6 && !bare.includes('%')) return bare;
-  if (bare !== text) return undefined;
   if (isIP(text) === 4) return text;
   // domainToASCII drops line breaks and tabs silently.
   if (/[\s\x00-\x1f\x7f]/.test(text)) return undefined;

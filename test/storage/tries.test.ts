@@ -5,7 +5,7 @@ import { openContainer } from '../../shared/storage/blobs.ts';
 import { openQueue } from '../../shared/storage/queues.ts';
 import { storageFailure } from '../../shared/storage/storageFailure.ts';
 import { openTable } from '../../shared/storage/tables.ts';
-import { type CallLimits, storageLimits } from '../../shared/storage/tries.ts';
+import { type CallLimits, sendInTries, storageLimits } from '../../shared/storage/tries.ts';
 import { accessTo, noCredential } from '../destination/support.ts';
 import { startAzurite } from '../testbed/azurite.ts';
 import {
@@ -119,6 +119,37 @@ for (const service of ['table', 'blob', 'queue'] as const) {
     });
   });
 }
+
+test('what may pass is tried anew, whether it is an answer, an error with one, or a fault of the network', async () => {
+  const headers = { get: () => undefined };
+  const request = { url: 'https://storage.example/', headers };
+  const triesOf = async (outcome: object) => {
+    let tries = 0;
+    const send = async () => {
+      tries += 1;
+      if (outcome instanceof Error) throw outcome;
+      return { status: 0, headers, ...outcome };
+    };
+    await sendInTries(request, send, { ...limits, firstDelayMs: 1 }).catch(() => undefined);
+    return tries;
+  };
+  for (const [expected, statuses] of [
+    [4, [408, 429, 500, 502, 503, 504]],
+    [1, [200, 304, 400, 403, 404, 409, 412, 416, 501, 505]],
+  ] as const) {
+    for (const status of statuses) {
+      assert.equal(await triesOf({ status }), expected, `${status}`);
+      const error = Object.assign(new Error('Refused.'), { statusCode: status });
+      assert.equal(await triesOf(error), expected, `${status}`);
+    }
+  }
+  const withCode = (code: string) => Object.assign(new Error('Away.'), { code });
+  const passing = ['ETIMEDOUT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH'];
+  for (const code of [...passing, 'ENOTFOUND', 'EAI_AGAIN', 'REQUEST_SEND_ERROR', 'PARSE_ERROR']) {
+    assert.equal(await triesOf(withCode(code)), 4, code);
+  }
+  assert.equal(await triesOf(withCode('DEPTH_ZERO_SELF_SIGNED_CERT')), 1);
+});
 
 test('a page whose body stalls is given up in time', async () => {
   proxies.table.fault = () => ({ kind: 'stallBody', afterBytes: 10 });
