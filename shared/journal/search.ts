@@ -67,10 +67,7 @@ export async function findRuns(
   return await search(container, query, {
     kind: 'run',
     matches: status === undefined ? () => true : (line) => line.includes(mark),
-    read: (line, _later, name) => {
-      const run = readRunLine(line, parseFileName(name));
-      return status === undefined || run?.status === status ? run : undefined;
-    },
+    read: (line, _later, name) => readRunLine(line, parseFileName(name)),
   });
 }
 

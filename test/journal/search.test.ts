@@ -224,7 +224,10 @@ test('a day that is too much for one portion is read piece by piece, each mail o
       const at = new Date(time('26T08:00:00.000').getTime() + index * 1_000);
       return mailLine({ outcome, at, interchangeId: id(index) } as Partial<MailLine>);
     });
-    await write(owner, { mails: written });
+    // Of the day before, where the connections begin anew.
+    const before = mailLine({ at: time('25T08:00:00.000'), interchangeId: id(24) });
+    expected.set(id(24), 'delivered');
+    await write(owner, { mails: [before, ...written] });
     // In the newest piece, of a mail in the oldest.
     const later = { mailAt: time('26T08:00:00.000'), at: time('27T08:00:00.000'), interchangeId: id(0) };
     await becameLater({ ...owner, ...later, outcome: 'given-up' });
