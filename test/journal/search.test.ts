@@ -244,6 +244,16 @@ test('a day that is too much for one portion is read piece by piece, each mail o
   }
 });
 
+test('a journal that is refused, or is not read in its time, is a failure that says so', async (t) => {
+  await write(orders, { mails: [mailLine()] });
+  storage.fault = () => ({ kind: 'answer', status: 403 });
+  const refused = /refused access \(403\) while reading the journal, container email-journal/;
+  await assert.rejects(mails(), { reason: 'storage', message: refused });
+  storage.fault = () => undefined;
+  t.mock.method(AbortSignal, 'timeout', () => AbortSignal.abort());
+  await assert.rejects(mails(), { reason: 'storage', message: /could not be read in time\. Ask for less/ });
+});
+
 test('what became of a mail before it was picked up again says nothing of the second time', async () => {
   const line = mailLine({ at: time('26T08:00:00.000'), outcome: 'undelivered' });
   const again = mailLine({ ...line, at: time('26T16:00:00.000') });
