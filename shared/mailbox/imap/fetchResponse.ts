@@ -52,14 +52,19 @@ export function parseFetchResponse(text: string, literals: readonly Buffer[]): F
   const begun = reader.match(start);
   if (begun === undefined) return undefined;
   let data: FetchData = { sequence: Number(begun[1]), uid: 0 };
+  let mail: Buffer | undefined;
   for (;;) {
     reader.match(spaces);
-    if (reader.accept(')')) return data;
+    if (reader.accept(')')) break;
     const name = reader.match(itemName);
     const value = name && reader.readValue();
     if (!name || !value) return undefined;
     data = { ...data, ...itemOf(name[1] ?? '', name[2], value) };
+    mail ??= data.body ?? data.header;
   }
+  // One whose size was given too large swallows the beginning of the next one's row, and is followed by that one's bytes.
+  const isFollowed = mail !== undefined && literals.includes(mail) && mail !== literals.at(-1);
+  return isFollowed ? undefined : data;
 }
 
 function itemOf(name: string, section: string | undefined, value: Value): Partial<FetchData> {

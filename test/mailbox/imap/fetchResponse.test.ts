@@ -33,14 +33,13 @@ test('a body may be NIL, empty or a quoted string', () => {
 });
 
 test('another section, or a structure, is no body; header fields are told apart', () => {
-  const text =
-    '* 1 FETCH (UID 1 BODY[HEADER.FIELDS (SUBJECT)] {3}\r\n BODY ("TEXT" ("A" NIL)) BODY[] {18}\r\n)\r\n';
-  assert.deepEqual(parseFetchResponse(text, [Buffer.from('abc'), mail]), {
-    sequence: 1,
-    uid: 1,
-    header: Buffer.from('abc'),
-    body: mail,
-  });
+  for (const [items, item] of [
+    ['BODY[HEADER.FIELDS (SUBJECT)] {18}\r\n', { header: mail }],
+    ['BODY ("TEXT" ("A" NIL)) BODY[] {18}\r\n', { body: mail }],
+  ] as const) {
+    const row = parseFetchResponse(`* 1 FETCH (UID 1 ${items})\r\n`, [mail]);
+    assert.deepEqual(row, { sequence: 1, uid: 1, ...item });
+  }
   // A literal within the brackets would count as what they name.
   const named = '* 1 FETCH (UID 1 BODY[HEADER.FIELDS ({4}\r\n)] {18}\r\n)\r\n';
   assert.equal(parseFetchResponse(named, [Buffer.from('From'), mail]), undefined);
@@ -57,6 +56,16 @@ test('what is no whole FETCH response is none', () => {
     '* FETCH (UID 1)\r\n',
   ]) {
     assert.equal(parseFetchResponse(text, []), undefined, text);
+  }
+});
+
+test('a mail that is followed by the literal of another is none: its size was given too large', () => {
+  const other = Buffer.from('Subject: other\r\n\r\n');
+  for (const section of ['', 'HEADER.FIELDS (SUBJECT)']) {
+    for (const rest of ['FLAGS () BODY[', ') BODY[', 'DY[']) {
+      const text = `* 1 FETCH (UID 1 BODY[${section}] {40}\r\n${rest}${section}] {18}\r\n)\r\n`;
+      assert.equal(parseFetchResponse(text, [mail, other]), undefined, text);
+    }
   }
 });
 

@@ -28,6 +28,7 @@ import {
   smallMails,
   threeMails,
   timeoutsOf,
+  uidsIn,
   withServer,
 } from './scriptedImapServer.ts';
 
@@ -65,6 +66,20 @@ for (const [what, row] of Object.entries(strangeFetches)) {
     const fetched = await fetchedOf({ mails: threeMails, answers: { FETCH: rows(row) } });
     assert.deepEqual(kindsOf(fetched), ['1 mail', '2 mail', '3 mail']);
     for (const one of fetched) assert.deepEqual(sourcesOf([one]), [threeMails[one.mail.id - 1]]);
+  });
+}
+
+for (const tooManyBytes of [15, 19, 24, 27, 30]) {
+  test(`a mail whose size is given as ${tooManyBytes} bytes more than come of it is not taken for one of the others`, async () => {
+    const FETCH: Answer = (command) => {
+      const sizeOf = (bytes: string) => Number(bytes) + (uidsIn(command.args).length > 1 ? tooManyBytes : 0);
+      const row = (uid: number) =>
+        uid === 2 ? body(uid).replace(/\{(\d+)/, (_, bytes) => `{${sizeOf(bytes)}`) : body(uid);
+      return rows(row)(command);
+    };
+    const fetched = await fetchedOf({ mails: threeMails, answers: { FETCH } });
+    for (const one of fetched) assert.deepEqual(sourcesOf([one]), [threeMails[one.mail.id - 1]]);
+    assert.equal(fetched.length, 3);
   });
 }
 
