@@ -69,6 +69,15 @@ for (const [what, row] of Object.entries(strangeFetches)) {
   });
 }
 
+test('a large mail is delivered by a server that repeats the whole range of each piece, as Twisted does', async () => {
+  const FETCH = rows((uid, { args }) => {
+    const [range = ''] = /<\d+\.\d+>/.exec(args) ?? [];
+    return fetchRow(uid, args, threeMails[uid - 1]).replace(/<\d+>/, range);
+  });
+  const script = { mails: threeMails, answers: { FETCH }, options: { wholeBytes: 0 } };
+  assert.deepEqual(await drained(script), threeMails);
+});
+
 for (const tooManyBytes of [15, 19, 24, 27, 30]) {
   test(`a mail whose size is given as ${tooManyBytes} bytes more than come of it is not taken for one of the others`, async () => {
     const FETCH: Answer = (command) => {
