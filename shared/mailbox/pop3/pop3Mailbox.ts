@@ -63,7 +63,7 @@ async function open(
     if (!greeting.ok) throw describeGreetingRefusal(wire, greeting);
     wire.contact.phase = 'login';
     if (options.security === 'starttls') await startTls(wire, trust, deadline);
-    capabilities ??= await readCapabilities(wire, deadline);
+    capabilities ??= await readCapabilities(wire, deadline.step(options.timeouts.connectMs / 3));
     // WildDuck writes the mails of RETRs that come together into each other, up to January 2026.
     const isMixing = capabilities.get('IMPLEMENTATION')?.[0]?.startsWith('WILDDUCK') === true;
     const canPipeline = capabilities.has('PIPELINING') && !isMixing;
@@ -78,10 +78,10 @@ async function open(
   } catch (error) {
     const failure = toFailure(error, 'opening a POP3 session');
     wire.fail(failure);
-    // Some servers hang up on what they don't know.
-    const isAsking = capabilities === undefined && wire.contact.phase === 'login';
-    if (!isAsking || failure.reason !== 'connection-lost') throw failure;
-    return await open(options, distrusts, deadline, secret, new Map());
+    // Some servers hang up on what they don't know, or fall silent.
+    const isAsking = capabilities === undefined && wire.contact.phase === 'login' && deadline.waitMs > 0;
+    if (!isAsking || !/^(connection-lost|timeout)$/.test(failure.reason)) throw failure;
+    return await open(options, distrusts, deadline, secret, new Map([['EXPIRE', ['0']]]));
   }
 }
 
@@ -108,15 +108,11 @@ async function reach(
   const wire = new Pop3Wire(openSocket(address, port), contact, timeouts);
   wire.endWith(signal);
   const isLast = others.length === 0;
-  const ownDeadline = isLast ? deadline : new Deadline(Math.min(addressMs, deadline.waitMs));
-  const startedAt = performance.now();
   try {
-    await wire.connected(ownDeadline);
+    await wire.connected(isLast ? deadline : deadline.step(addressMs));
     return wire;
   } catch (error) {
     if (isLast || signal?.aborted) throw error;
-  } finally {
-    if (!isLast) deadline.spend(performance.now() - startedAt);
   }
   return await reach(options, others, deadline);
 }

@@ -218,11 +218,18 @@ export class Pop3Wire {
  */
 export class Deadline {
   readonly silenceMs: number;
+  readonly #whole: Deadline | undefined;
   #leftMs: number;
 
-  constructor(totalMs: number, silenceMs = totalMs) {
+  constructor(totalMs: number, silenceMs = totalMs, whole?: Deadline) {
     this.#leftMs = totalMs;
     this.silenceMs = Math.min(silenceMs, totalMs);
+    this.#whole = whole;
+  }
+
+  /** One for a step of it: what that spends is spent of the whole. */
+  step(mostMs: number): Deadline {
+    return new Deadline(Math.min(mostMs, this.waitMs), mostMs, this);
   }
 
   /** How long the next wait may last. */
@@ -232,6 +239,7 @@ export class Deadline {
 
   spend(ms: number): void {
     this.#leftMs -= ms;
+    this.#whole?.spend(ms);
   }
 
   /** What was received adds the time that the slowest of good servers would have taken for it. */

@@ -45,13 +45,27 @@ describe('POP3 servers of odd manners', () => {
     await failureOf(drained({ answer }), 'protocol');
   });
 
-  it('may hang up on CAPA', async () => {
-    for (const how of ['fin', 'rst']) {
-      const { answers, confirmed, server } = await drained({ answer: { CAPA: how } });
-      assert.deepEqual([sources(answers), confirmed], [threeMails, true]);
-      assert.equal(server.commands.filter((line) => line === 'CAPA').length, 1);
-    }
-  });
+  for (const [what, CAPA] of [
+    ['hang up', 'fin'],
+    ['hang up without a word', 'rst'],
+    ['fall silent', 'silence'],
+    ['answer without a list', '+OK\r\n'],
+  ] as const) {
+    it(`may ${what} on CAPA`, () =>
+      withServer({ answer: { CAPA } }, async ({ port, commands }) => {
+        const options = pop3Options(port, { timeouts: timeoutsOf(5_000, 600) });
+        const { answers, confirmed } = await openAndDrain(options);
+        assert.deepEqual([sources(answers), confirmed], [threeMails, true]);
+        assert.equal(commands.filter((line) => line === 'CAPA').length, 1);
+      }));
+  }
+
+  it('that do so may have an EXPIRE 0 to tell: no mail is asked for ahead, and none hidden that was not delivered', () =>
+    withSession({ answer: { CAPA: 'fin' } }, async (session, { commands }) => {
+      for await (const _ of fetched(session, await measured(session))) break;
+      await session.close();
+      assert.deepEqual(commands.slice(-2), ['UIDL', 'RETR 1']);
+    }));
 
   it('that hang up at every login end in a failure, after one attempt without CAPA', () =>
     withServer({ answer: () => 'fin' }, async ({ port, connections }) => {
