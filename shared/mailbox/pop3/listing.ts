@@ -3,7 +3,7 @@ import type { MeasuredMail } from '../mailbox.ts';
 import { ContentHash } from './contentHash.ts';
 import type { Distrust } from './distrust.ts';
 import { type Pop3Body, readLines } from './multiLine.ts';
-import { describeRefusal, isGone, type Pop3Reply, readReply } from './reply.ts';
+import { ask, describeRefusal, isGone, type Pop3Reply, readReply } from './reply.ts';
 import { describeUnavailable, Retrieval } from './retrieval.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 
@@ -41,9 +41,10 @@ export async function listMails(wire: Pop3Wire, uidlPromised: boolean): Promise<
     bearers.set(uidl, (bearers.get(uidl) ?? 0) + 1);
     uidls.set(id, uidl);
   });
+  // Some refuse either for want of mails.
+  const isEmpty = listReply.ok ? sizes.size === 0 : /^0\b/.test((await ask(wire, 'STAT')).text);
+  if (isEmpty) return [];
   if (!listReply.ok) throw describeRefusal(wire, 'LIST', listReply);
-  // Some refuse it for want of mails.
-  if (sizes.size === 0) return [];
   // A server that has UIDL and fails to give them now must not make the same mails look new under other keys.
   const { ok, code, text } = uidlReply;
   if (!ok && (code !== undefined || (uidlPromised && !unknownCommand.test(text)))) {

@@ -35,9 +35,12 @@ describe('POP3 servers of odd manners', () => {
     assert.ok(!(await drained({})).server.commands.includes('UTF8'));
   });
 
-  it('may refuse UIDL for want of mails', async () => {
-    const { answers, confirmed } = await drained({ mails: [], answer: { UIDL: '-ERR no messages\r\n' } });
-    assert.deepEqual([answers, confirmed], [[], true]);
+  it('may refuse UIDL, or LIST as well, for want of mails', async () => {
+    const UIDL = '-ERR no messages\r\n';
+    for (const answer of [{ UIDL }, { UIDL, LIST: UIDL, STAT: '+OK 0 0\r\n' }]) {
+      const { answers, confirmed } = await drained({ mails: [], answer });
+      assert.deepEqual([answers, confirmed], [[], true]);
+    }
   });
 
   it('may list all when asked about one', async () => {
