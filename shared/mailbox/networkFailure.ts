@@ -123,6 +123,10 @@ export function describeTimeout(contact: MailServerContact, waitedMs?: number): 
   return new Failure('timeout', sentences[contact.phase]);
 }
 
+/** How servers of either protocol say without a code that they would take the same command at another time. */
+export const busyWords =
+  /too many|maximum number of connections|(connections?|rate|bandwidth) limit|throttl|try again|temporar(y|ily)|serv(er|ices?) unavailable/i;
+
 export const encryptAdvice =
   ' Set useSsl or startTls to true: the server takes a login only when it is encrypted.';
 

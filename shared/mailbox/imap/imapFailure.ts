@@ -1,6 +1,7 @@
 import { Failure } from '../../failure/failure.ts';
 import {
   adviceInWords,
+  busyWords,
   describeNetworkFailure,
   encryptAdvice,
   formatSeconds,
@@ -39,8 +40,6 @@ const protocolCodes = new Set([
 ]);
 /** Response codes of a server that would take the same command at another time. */
 const busyCodes = new Set(['LIMIT', 'UNAVAILABLE', 'INUSE', 'OVERQUOTA', 'THROTTLED']);
-const busyText =
-  /too many|maximum number of connections|(connections?|rate|bandwidth) limit|throttl|try again|temporar(y|ily)|serv(er|ice) unavailable/i;
 
 /** Reads a tagged NO or BAD out of what imapflow threw or logged. */
 export function refusalOf(error: unknown): Refusal | undefined {
@@ -53,7 +52,7 @@ export function refusalOf(error: unknown): Refusal | undefined {
 
 /** Whether the server refused for its own present state and not for the sake of this command. */
 export function isBusy({ code, text }: Refusal): boolean {
-  return (code !== undefined && busyCodes.has(code)) || busyText.test(text);
+  return (code !== undefined && busyCodes.has(code)) || busyWords.test(text);
 }
 
 /** The server's words for a refusal: `NO [LIMIT] Too many connections`, cleaned and cut, without the full stop. */

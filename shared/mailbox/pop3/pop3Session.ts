@@ -32,6 +32,7 @@ import {
 import type { Pop3Wire } from './wire.ts';
 
 const deletesInFlight = 1_000;
+const maxInDoubt = 10;
 
 /** A session on a mailbox by POP3 (RFC 1939), in its transaction state. */
 export class Pop3Session implements MailboxSession {
@@ -50,6 +51,8 @@ export class Pop3Session implements MailboxSession {
   readonly #retrieved = new Set<number>();
   /** Asked for, and not handed over. */
   readonly #refusedIds = new Set<number>();
+  /** Of which the server says that it is busy: whether that is so, or they are at fault, is told by those behind them. */
+  #inDoubt: { readonly answer: NoMail; readonly failure: Failure }[] = [];
   readonly #lock = new Limit(1);
   hasMore = false;
   quitRefusal: string | undefined;
@@ -149,9 +152,11 @@ export class Pop3Session implements MailboxSession {
         if (withheld === undefined) yield* this.#retrieve(mail, retrieval, held);
         else yield withheld;
       }
+      if (this.#inDoubt[0] !== undefined) throw this.#inDoubt[0].failure;
     } catch (error) {
       throw this.#failed(error, 'fetching mails');
     } finally {
+      this.#inDoubt = [];
       held.giveBackAll();
       // What a consumer that stopped early has left on the wire is read away behind its back.
       retrieval
@@ -253,9 +258,10 @@ export class Pop3Session implements MailboxSession {
     const { body, reply } = await retrieval.next(mail);
     if (body === undefined) {
       held.giveBack(holding);
-      yield this.#refused(mail, reply);
+      yield* this.#refused(mail, reply);
       return;
     }
+    yield* this.#endDoubt();
     const read = await readBeginning(body, bytes, mostBytes, holding, buffers);
     const sentence = Buffer.isBuffer(read) ? describeNone(this.#wire, mail, read) : undefined;
     if (sentence !== undefined) {
@@ -320,10 +326,18 @@ export class Pop3Session implements MailboxSession {
     throw new Failure('mail', `A mail could not be fetched from ${this.#wire.server} a second time: ${why}`);
   }
 
-  #refused(mail: MeasuredMail, reply: Pop3Reply): NoMail {
+  *#refused(mail: MeasuredMail, reply: Pop3Reply): Generator<NoMail, void, undefined> {
     this.#refusedIds.add(mail.id);
-    if (isGone(reply)) return { kind: 'gone', mail };
-    return { kind: 'unavailable', mail, sentence: describeUnavailable(this.#wire, mail, reply) };
+    const sentence = describeUnavailable(this.#wire, mail, reply);
+    const answer: NoMail = isGone(reply) ? { kind: 'gone', mail } : { kind: 'unavailable', mail, sentence };
+    const failure = describeRefusal(this.#wire, `RETR ${mail.id}`, reply);
+    this.#inDoubt.push({ answer, failure });
+    if (failure.reason !== 'busy') yield* this.#endDoubt();
+    else if (this.#inDoubt.length > maxInDoubt) throw failure;
+  }
+
+  *#endDoubt(): Generator<NoMail, void, undefined> {
+    for (const { answer } of this.#inDoubt.splice(0)) yield answer;
   }
 
   /** What is known of a mail without asking: deleted by this session, or refused when it was to be keyed. */

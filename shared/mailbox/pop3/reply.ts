@@ -1,5 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
-import { adviceForProtocol, adviceInWords, hostAndPort, protocolOf } from '../networkFailure.ts';
+import { adviceForProtocol, adviceInWords, busyWords, hostAndPort, protocolOf } from '../networkFailure.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** The status line of a reply; `code` is its response code (RFC 2449, RFC 3206) in capitals, without brackets. */
@@ -81,23 +81,19 @@ export function describeLoginRefusal(
   const failed = (verb: string) => `POP3 login to ${who} ${verb}: ${answerOf(wire, reply)}`;
   const isAbout = (known: string, words: RegExp) =>
     loginCodes.has(code) ? code === known : words.test(text);
+  const busy = (verb: string, hint: string) => new Failure('busy', `${failed(verb)} ${hint}`);
   // Before the codes: Dovecot sends [IN-USE] for this too.
-  if (tooManyConnections.test(text) && !tooManyFailures.test(text)) {
-    const sentence = `${failed('met too many connections')} Close other clients of this mailbox, or poll it less often.`;
-    return new Failure('busy', sentence);
-  }
-  if (isAbout('IN-USE', lockedMailbox)) {
-    const sentence = `${failed('found the mailbox in use')} Close other POP3 clients of this mailbox; the next run tries again.`;
-    return new Failure('busy', sentence);
-  }
-  if (isAbout('LOGIN-DELAY', loginDelay)) {
-    const sentence = `${failed('came too soon')} The server wants more time between logins: raise pollingIntervalSeconds.`;
-    return new Failure('busy', sentence);
-  }
-  if (code === 'SYS/TEMP') {
-    const sentence = `${failed('failed for now')} The server has a passing fault; the next run tries again.`;
-    return new Failure('busy', sentence);
-  }
+  if (tooManyConnections.test(text) && !tooManyFailures.test(text))
+    return busy('met too many connections', 'Close other clients of this mailbox, or poll it less often.');
+  if (isAbout('IN-USE', lockedMailbox))
+    return busy(
+      'found the mailbox in use',
+      'Close other POP3 clients of this mailbox; the next run tries again.',
+    );
+  if (isAbout('LOGIN-DELAY', loginDelay))
+    return busy('came too soon', 'The server wants more time between logins: raise pollingIntervalSeconds.');
+  if (code === 'SYS/TEMP' || (isAbout('', busyWords) && !tooManyFailures.test(text)))
+    return busy('failed for now', 'The server has a passing fault; the next run tries again.');
   if (code === 'SYS/PERM')
     return new Failure('login', `${failed('failed for good')} Ask the server's operator.`);
   return new Failure('login', `${failed('was refused')}${adviceInWords(text, wire.contact) ?? ` ${advice}`}`);
@@ -113,7 +109,8 @@ export function describeGreetingRefusal(wire: Pop3Wire, reply: Pop3Reply): Failu
 
 /** Why a server refused a command that it must know. */
 export function describeRefusal(wire: Pop3Wire, command: string, reply: Pop3Reply): Failure {
-  const isPassing = ['SYS/TEMP', 'IN-USE', 'LOGIN-DELAY'].includes(reply.code ?? '');
+  const { code, text } = reply;
+  const isPassing = code === undefined ? busyWords.test(text) : /^(SYS\/TEMP|IN-USE|LOGIN-DELAY)$/.test(code);
   const sentence = `${wire.server} refused ${command}: ${answerOf(wire, reply)} The next run tries again; ask the server's operator if it stays.`;
   return new Failure(isPassing ? 'busy' : 'protocol', sentence);
 }

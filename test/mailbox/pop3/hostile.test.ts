@@ -47,6 +47,38 @@ describe('POP3 server with hostile answers', () => {
     assert.equal(confirmed, true);
   });
 
+  for (const words of ['[SYS/TEMP] Internal error', 'Mailbox temporarily unavailable']) {
+    it(`blames no mail when RETR of all but the first is refused as by a busy server: ${words}`, () => {
+      const answer = (line: string) => (/^RETR [^1]/.test(line) ? `-ERR ${words}\r\n` : undefined);
+      return withSession({ answer }, async (session, { deleted }) => {
+        const mails = await measured(session);
+        const given: string[] = [];
+        const fetching = async () => {
+          for await (const { kind, mail } of fetched(session, mails)) given.push(`${mail.id} ${kind}`);
+        };
+        await assertFails(fetching(), 'busy', /refused RETR 2: .*The next run tries again/);
+        assert.deepEqual(given, ['1 mail']);
+        await session.settle(mails.slice(0, 1));
+        assert.equal(await session.close(), true);
+        assert.equal(deleted(), 1);
+      });
+    });
+  }
+
+  it('blames the mails that such a server refuses, and no others, when one behind them comes', async () => {
+    const answer = (line: string) => (/^RETR [12]$/.test(line) ? '-ERR [SYS/TEMP]\r\n' : undefined);
+    assert.deepEqual(kinds((await drained({ answer })).answers), ['unavailable', 'unavailable', 'mail']);
+  });
+
+  it('asks a server that is busy for a few mails only', () => {
+    const mails = Array.from({ length: 300 }, () => Buffer.from('a\r\n'));
+    const script = { mails, capa: false, answer: { RETR: '-ERR try again later\r\n' } } as const;
+    return withSession(script, async (session, { commands }) => {
+      await failureOf(fetchAll(session, await measured(session)), 'busy');
+      assert.ok(commands.filter((line) => line.startsWith('RETR')).length < 20);
+    });
+  });
+
   for (const text of [
     ...['no such message', 'Message 2 not found', 'already expunged', 'it does not exist'],
     ...['invalid message', 'it has been deleted', 'no message 2', 'out of range'],

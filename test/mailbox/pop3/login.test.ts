@@ -32,6 +32,14 @@ describe('POP3 login with a password', () => {
       'busy',
       'failed for now: [SYS/TEMP] try later. The server has a passing fault; the next run tries again.',
     ],
+    '-ERR mail storage services unavailable, wait a few minutes and try again': [
+      'busy',
+      'failed for now: mail storage services unavailable, wait a few minutes and try again. The server has a passing fault; the next run tries again.',
+    ],
+    '-ERR Invalid user name or password. Too many invalid logon attempts.': [
+      'login',
+      'was refused: Invalid user name or password. Too many invalid logon attempts. Check username and password.',
+    ],
     '-ERR [SYS/PERM] disabled': ['login', "failed for good: [SYS/PERM] disabled. Ask the server's operator."],
     '-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)': [
       'busy',
