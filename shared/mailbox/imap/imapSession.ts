@@ -89,16 +89,12 @@ export class ImapSession implements MailboxSession {
 
   async sample(limit: number, maxBytes: number): Promise<MailboxSample> {
     const uids = await this.#search();
-    const mails = uids.slice(0, limit).map(mailRef);
+    const looked = uids.slice(0, limit);
+    const mails = looked.map(mailRef);
     const heads = await this.readHeads(mails, maxBytes);
     // A server that marks what is looked at lists none of them any more.
     const listed = await this.#stillListed(mails);
-    const isMarked = !mails.some(({ id }) => listed.has(id));
-    if (isMarked)
-      await this.#settleCommands.mark(
-        mails.map(({ id }) => id),
-        'unread',
-      );
+    if (!looked.some((uid) => listed.has(uid))) await this.#settleCommands.mark(looked, 'unread');
     return { count: uids.length, heads: mails.flatMap((mail) => heads.get(mail) ?? []) };
   }
 
