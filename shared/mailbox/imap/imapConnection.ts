@@ -47,6 +47,7 @@ export class ImapConnection {
   #phase: ConnectionState['phase'] = 'connect';
   #socketError: Error | undefined;
   #lastRefusal: Refusal | undefined;
+  #alert: string | undefined;
   /** Why it is over. */
   failure: Failure | undefined;
   #fetching: FetchCommand | undefined;
@@ -66,6 +67,9 @@ export class ImapConnection {
     // Without a listener, for good, a lost connection would end the process.
     this.client.on('error', (error: Error) => {
       this.#socketError ??= error;
+    });
+    this.client.on('alert', ({ message }) => {
+      this.#alert = message;
     });
     this.#tap = new FetchTap(this.client, options.buffers ?? newBuffers, (chunk) => this.#mayPass(chunk));
     watchCommands(this.client, (name, argument) => {
@@ -88,6 +92,7 @@ export class ImapConnection {
       startTlsOffered: this.client.capabilities.has('STARTTLS'),
       socketError: this.#socketError,
       byeReason: this.client.byeReason,
+      alert: this.#alert,
     };
   }
 

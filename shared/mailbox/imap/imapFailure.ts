@@ -24,6 +24,8 @@ export interface ConnectionState extends MailServerContact {
   readonly startTlsOffered: boolean;
   /** The text of the server's BYE. */
   readonly byeReason: string | undefined;
+  /** The last text that the server wants people to see (RFC 3501, 7.1). */
+  readonly alert: string | undefined;
 }
 
 /** A tagged NO or BAD, or a BYE over it: the server is there, and won't do this. */
@@ -120,7 +122,11 @@ export function describeFolderRefusal(refusal: Refusal, folder: string, state: C
 
 /** The failure of a folder that took the server too long to open. */
 export function describeSlowOpen(folder: string, state: ConnectionState, waitedMs: number): Failure {
-  const sentence = `${serverName(state)} did not open folder "${quoteServerText(folder)}" within ${formatSeconds(waitedMs)}. The server may be overloaded, or the folder very large: move old mails elsewhere.`;
+  const why =
+    state.alert === undefined
+      ? 'The server may be overloaded, or the folder very large: move old mails elsewhere.'
+      : `It says: ${endless(quoteServerText(state.alert, state.secrets))}.`;
+  const sentence = `${serverName(state)} did not open folder "${quoteServerText(folder)}" within ${formatSeconds(waitedMs)}. ${why}`;
   return new Failure('timeout', sentence);
 }
 

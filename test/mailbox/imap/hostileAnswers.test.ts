@@ -47,6 +47,7 @@ test('a refusal of very many full stops is told in time in proportion to it', ()
     socketError: undefined,
     startTlsOffered: false,
     byeReason: undefined,
+    alert: undefined,
   };
   const startedAt = process.cpuUsage();
   describeLoginRefusal({ status: 'NO', text: `${'.'.repeat(100_000)}x` }, state);

@@ -374,6 +374,14 @@ test('a folder that takes long to open, or to search, has a time of its own', as
   await assertRefused(slow(['SELECT']), 'timeout', sentence, { timeouts: timeoutsOf(100, 5_000) });
 });
 
+test('what a server wants people to see is said of a folder that it does not open', async () => {
+  // As poczta.interia.pl does, which ends no command after that.
+  const words = '[ALERT] Please enable IMAP access in your account settings first.';
+  const answers = { LOGIN: `TAG OK ${words}\r\n`, SELECT: `* BAD ${words}\r\n` };
+  const sentence = /did not open folder "INBOX" within 100 ms\. It says: Please enable IMAP .* first\.$/;
+  await assertRefused({ answers }, 'timeout', sentence, { timeouts: timeoutsOf(100, 5_000) });
+});
+
 test('a large folder is searched once, however many pages are listed', async () => {
   await onServer({ mails: smallMails(50) }, async (session, { commands }) => {
     let listed = 0;
