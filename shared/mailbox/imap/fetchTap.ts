@@ -118,6 +118,14 @@ export class FetchTap {
   #takeLine(
     line: string,
   ): 'not ours' | 'too much' | 'complete' | { response: OpenResponse; literalBytes: number } {
+    const open = this.#response;
+    const isUncounted = !open?.hasUncounted && literalMark.test(open?.text ?? '') && /^\r?\n$/.test(line);
+    if (open !== undefined && isUncounted) {
+      open.hasUncounted = true;
+      this.#parser.readBytesCounter += line.length;
+      return 'complete';
+    }
+    if (open?.hasUncounted && !/^[ )]/.test(line)) this.#endResponse(open);
     if (this.#response === undefined && !(this.#sink !== undefined && beginsFetchResponse(line)))
       return 'not ours';
     const response = this.#response ?? new OpenResponse();
@@ -169,6 +177,8 @@ class OpenResponse {
   /** What its literals hold of the memory budget. */
   holding: Holding | undefined;
   isInLiteral = false;
+  /** Behind a literal came a line end that the server, Domino, had not counted with it. */
+  hasUncounted = false;
   #literal: Buffer | undefined;
   #unfilledBytes = 0;
 

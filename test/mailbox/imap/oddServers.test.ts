@@ -78,7 +78,18 @@ test('a large mail is delivered by a server that repeats the whole range of each
   assert.deepEqual(await drained(script), threeMails);
 });
 
-for (const tooManyBytes of [15, 19, 24, 27, 30]) {
+for (const uncountedBytes of [1, 2]) {
+  test(`mails are delivered by a server that does not count the last ${uncountedBytes} bytes of a line end, as Domino does`, async () => {
+    const FETCH = rows((uid) =>
+      body(uid).replace(/\{(\d+)/, (_, bytes) => `{${Number(bytes) - uncountedBytes}`),
+    );
+    const mails = await drained({ mails: threeMails, answers: { FETCH } });
+    const counted = threeMails.map((mail) => mail.subarray(0, -uncountedBytes));
+    assert.deepEqual(mails, counted);
+  });
+}
+
+for (const tooManyBytes of [2, 15, 19, 24, 27, 30]) {
   test(`a mail whose size is given as ${tooManyBytes} bytes more than come of it is not taken for one of the others`, async () => {
     const FETCH: Answer = (command) => {
       const sizeOf = (bytes: string) => Number(bytes) + (uidsIn(command.args).length > 1 ? tooManyBytes : 0);
