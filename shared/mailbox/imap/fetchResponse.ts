@@ -27,7 +27,7 @@ export const unreadBody: Buffer = Buffer.alloc(0);
 
 /** Some servers put NULs before it. */
 const start = /^\0*\* +(\d{1,10}) +FETCH +\(/i;
-const spaces = / */y;
+const spaces = /[ \r\n]*/y;
 const itemName = /([A-Z0-9.-]+)(\[[^\]{]*\])?(?:<\d+(?:\.\d+)?>)? */iy;
 const literalMark = /~?\{\d+\+?\}\r?\n/y;
 const quotedString = /"((?:[^"\\]|\\.)*)"/sy;

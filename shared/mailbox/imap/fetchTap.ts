@@ -18,6 +18,8 @@ const maxTextBytes = 64 * 1024;
 /** A mail is one literal. Small ones take far more memory than they have on the wire. */
 const maxLiterals = 16;
 const literalMark = /\{(\d+)\+?\}\r?\n$/;
+/** Behind a literal, a line end that is the mail's own: Domino does not count it. */
+const uncountedEnd = /\}\r?\n\r?\n$/;
 
 /**
  * Reads FETCH responses out of what comes from the server before imapflow does, which makes most of what a mail costs.
@@ -119,13 +121,12 @@ export class FetchTap {
     line: string,
   ): 'not ours' | 'too much' | 'complete' | { response: OpenResponse; literalBytes: number } {
     const open = this.#response;
-    const isUncounted = !open?.hasUncounted && literalMark.test(open?.text ?? '') && /^\r?\n$/.test(line);
-    if (open !== undefined && isUncounted) {
-      open.hasUncounted = true;
+    if (open !== undefined && literalMark.test(open.text) && /^\r?\n$/.test(line)) {
+      open.text += line;
       this.#parser.readBytesCounter += line.length;
       return 'complete';
     }
-    if (open?.hasUncounted && !/^[ )]/.test(line)) this.#endResponse(open);
+    if (open !== undefined && uncountedEnd.test(open.text) && !/^[ )]/.test(line)) this.#endResponse(open);
     if (this.#response === undefined && !(this.#sink !== undefined && beginsFetchResponse(line)))
       return 'not ours';
     const response = this.#response ?? new OpenResponse();
@@ -177,8 +178,6 @@ class OpenResponse {
   /** What its literals hold of the memory budget. */
   holding: Holding | undefined;
   isInLiteral = false;
-  /** Behind a literal came a line end that the server, Domino, had not counted with it. */
-  hasUncounted = false;
   #literal: Buffer | undefined;
   #unfilledBytes = 0;
 
