@@ -23,7 +23,7 @@ export interface HostRules {
  */
 export async function resolveHost(
   host: string,
-  { allowed, denyPrivate, lookUp = lookUpAll }: HostRules,
+  { allowed, denyPrivate, lookUp = (name) => lookupDns(name, { all: true }) }: HostRules,
   timeoutMs: number,
   subject: { readonly name: string; readonly column: string } = { name: 'Host', column: 'host' },
 ): Promise<{ readonly addresses?: readonly string[] }> {
@@ -58,8 +58,6 @@ export function matchesHostPattern(host: string, patterns: readonly string[]): b
     return isIP(name) === 0 && name.length > domain.length && name.endsWith(domain);
   });
 }
-
-const lookUpAll = (host: string) => lookupDns(host, { all: true });
 
 /** Lower case and without the root's dot, as DNS compares names; IPv6 addresses in their shortest form. */
 function toComparable(host: string): string {

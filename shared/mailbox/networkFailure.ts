@@ -16,66 +16,41 @@ export interface MailServerContact {
   readonly phase: 'connect' | 'tls' | 'greeting' | 'login' | 'session';
 }
 
-/** Codes of a socket, of TLS or of DNS, with the reason and the sentence that they stand for. */
-const known: readonly (readonly [codes: string, FailureReason, sentence: string])[] = [
+/** What the codes of a socket, of TLS or of DNS stand for: by reason, the sentence that each of these codes gets. */
+const describeKnown = (
+  server: string,
+  code: string,
+  names: string,
+): readonly (readonly [FailureReason, Readonly<Record<string, string>>])[] => [
   [
-    `DEPTH_ZERO_SELF_SIGNED_CERT SELF_SIGNED_CERT_IN_CHAIN UNABLE_TO_VERIFY_LEAF_SIGNATURE
-    UNABLE_TO_GET_ISSUER_CERT UNABLE_TO_GET_ISSUER_CERT_LOCALLY CERT_UNTRUSTED INVALID_CA
-    CERT_SIGNATURE_FAILURE CERT_CHAIN_TOO_LONG`,
     'tls',
-    "The TLS certificate of {server} is not trusted ({code}). If its CA is private, put the CA's PEM in caCertificate.",
+    {
+      [`DEPTH_ZERO_SELF_SIGNED_CERT SELF_SIGNED_CERT_IN_CHAIN UNABLE_TO_VERIFY_LEAF_SIGNATURE
+      UNABLE_TO_GET_ISSUER_CERT UNABLE_TO_GET_ISSUER_CERT_LOCALLY CERT_UNTRUSTED INVALID_CA
+      CERT_SIGNATURE_FAILURE CERT_CHAIN_TOO_LONG`]: `The TLS certificate of ${server} is not trusted (${code}). If its CA is private, put the CA's PEM in caCertificate.`,
+      CERT_HAS_EXPIRED: `The TLS certificate of ${server} has expired (${code}). The server's operator must renew it.`,
+      CERT_NOT_YET_VALID: `The TLS certificate of ${server} is not valid yet (${code}). The server's operator must renew it.`,
+      'ERR_TLS_CERT_ALTNAME_INVALID HOSTNAME_MISMATCH': `The TLS certificate of ${server} is for other names${names}. Set host to a name it holds.`,
+      'CERT_REVOKED CERT_REJECTED INVALID_PURPOSE PATH_LENGTH_EXCEEDED': `The TLS certificate of ${server} is not acceptable (${code}). Ask the server's operator.`,
+      // What OpenSSL says when the first bytes of the answer are no TLS record, such as a plain greeting.
+      [`ERR_SSL_WRONG_VERSION_NUMBER ERR_SSL_PACKET_LENGTH_TOO_LONG ERR_SSL_HTTP_REQUEST
+      ERR_SSL_RECORD_LAYER_FAILURE ERR_SSL_UNEXPECTED_MESSAGE ERR_SSL_BAD_RECORD_TYPE`]: `${server} does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.`,
+      'ERR_SSL_UNSUPPORTED_PROTOCOL ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION ERR_SSL_VERSION_TOO_LOW': `${server} offers no TLS version from 1.2 on (${code}). The server must be updated.`,
+    },
   ],
   [
-    'CERT_HAS_EXPIRED',
-    'tls',
-    "The TLS certificate of {server} has expired ({code}). The server's operator must renew it.",
-  ],
-  [
-    'CERT_NOT_YET_VALID',
-    'tls',
-    "The TLS certificate of {server} is not valid yet ({code}). The server's operator must renew it.",
-  ],
-  [
-    'ERR_TLS_CERT_ALTNAME_INVALID HOSTNAME_MISMATCH',
-    'tls',
-    'The TLS certificate of {server} is for other names{names}. Set host to a name it holds.',
-  ],
-  [
-    'CERT_REVOKED CERT_REJECTED INVALID_PURPOSE PATH_LENGTH_EXCEEDED',
-    'tls',
-    "The TLS certificate of {server} is not acceptable ({code}). Ask the server's operator.",
-  ],
-  [
-    // What OpenSSL says when the first bytes of the answer are no TLS record, such as a plain greeting.
-    `ERR_SSL_WRONG_VERSION_NUMBER ERR_SSL_PACKET_LENGTH_TOO_LONG ERR_SSL_HTTP_REQUEST
-    ERR_SSL_RECORD_LAYER_FAILURE ERR_SSL_UNEXPECTED_MESSAGE ERR_SSL_BAD_RECORD_TYPE`,
-    'tls',
-    '{server} does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.',
-  ],
-  [
-    'ERR_SSL_UNSUPPORTED_PROTOCOL ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION ERR_SSL_VERSION_TOO_LOW',
-    'tls',
-    '{server} offers no TLS version from 1.2 on ({code}). The server must be updated.',
-  ],
-  [
-    'ENOTFOUND EAI_NODATA EAI_NONAME EAI_FAIL',
     'unknown-host',
-    '{server} is unknown: DNS has no address for it ({code}). Check host.',
+    {
+      'ENOTFOUND EAI_NODATA EAI_NONAME EAI_FAIL': `${server} is unknown: DNS has no address for it (${code}). Check host.`,
+      EAI_AGAIN: `${server} could not be looked up: DNS gave no answer (${code}). Check host and DNS.`,
+    },
   ],
   [
-    'EAI_AGAIN',
-    'unknown-host',
-    '{server} could not be looked up: DNS gave no answer ({code}). Check host and DNS.',
-  ],
-  [
-    'ECONNREFUSED',
     'refused',
-    '{server} refused the connection: nothing listens there ({code}). Check host, port and firewall.',
-  ],
-  [
-    'EHOSTUNREACH ENETUNREACH EHOSTDOWN ENETDOWN EADDRNOTAVAIL EACCES EPERM EINVAL',
-    'refused',
-    '{server} is unreachable ({code}). Check host, port and network.',
+    {
+      ECONNREFUSED: `${server} refused the connection: nothing listens there (${code}). Check host, port and firewall.`,
+      'EHOSTUNREACH ENETUNREACH EHOSTDOWN ENETDOWN EADDRNOTAVAIL EACCES EPERM EINVAL': `${server} is unreachable (${code}). Check host, port and network.`,
+    },
   ],
 ];
 const timeoutCodes = /^(ETIMEDOUT|ETIMEOUT|ERR_SOCKET_CONNECTION_TIMEOUT|UPGRADE_TIMEOUT)$/;
@@ -89,13 +64,9 @@ export function describeNetworkFailure(error: unknown, contact: MailServerContac
   const code = codeOf(error);
   const server = serverName(contact);
   const fail = (reason: FailureReason, sentence: string) => new Failure(reason, sentence, error);
-  for (const [codes, reason, sentence] of known) {
-    if (!codes.split(/\s+/).includes(code)) continue;
-    const words: Record<string, string> = { server, code, names: certificateNames(error) };
-    return fail(
-      reason,
-      sentence.replace(/\{(\w+)\}/g, (_, word: string) => words[word] ?? ''),
-    );
+  for (const [reason, sentences] of describeKnown(server, code, certificateNames(error))) {
+    const found = Object.entries(sentences).find(([codes]) => codes.split(/\s+/).includes(code));
+    if (found !== undefined) return fail(reason, found[1]);
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_'))
     return fail('tls', `The TLS handshake with ${server} failed (${code}). Check port, useSsl and startTls.`);
@@ -143,11 +114,8 @@ export function adviceInWords(
 /** The failure of what was under way when the run's signal fired. */
 export function describeAbort(signal: AbortSignal | undefined, contact: MailServerContact): Failure {
   const reason: unknown = signal?.reason;
-  if (reason instanceof Failure) return reason;
-  return new Failure(
-    'timeout',
-    `The run had to end, so its session with ${serverName(contact)} was dropped.`,
-  );
+  const sentence = `The run had to end, so its session with ${serverName(contact)} was dropped.`;
+  return reason instanceof Failure ? reason : new Failure('timeout', sentence);
 }
 
 function lostSentence(code: string, contact: MailServerContact): string {

@@ -146,16 +146,13 @@ export class Candidates {
     try {
       await this.#commands.markRead(leftOut.map(({ mail }) => mail.id));
     } catch (error) {
+      const isRefused = error instanceof Failure && /^(protocol|busy)$/.test(error.reason);
       // Without an answer they may be marked, and then no session finds them again.
-      if (!isRefused(error)) this.#leftOut.push(...leftOut);
+      if (!isRefused) this.#leftOut.push(...leftOut);
       throw error;
     }
     this.#leftOut.push(...leftOut);
   }
-}
-
-function isRefused(error: unknown): boolean {
-  return error instanceof Failure && (error.reason === 'protocol' || error.reason === 'busy');
 }
 
 export function mailRef(uid: number): MailRef {

@@ -28,10 +28,9 @@ export class Pop3Body {
   }
 
   /** The next bytes, maybe none, as views on what came; undefined at the end. Rejects once it was discarded. */
-  next(): Promise<readonly Buffer[] | undefined> {
-    if (!this.#isDiscarded) return this.#read();
-    const sentence = 'A mail was read on after it was opened anew or the next one was fetched.';
-    return Promise.reject(new Failure('internal', sentence));
+  async next(): Promise<readonly Buffer[] | undefined> {
+    if (!this.#isDiscarded) return await this.#read();
+    throw new Failure('internal', 'A mail was read on after it was opened anew or the next one was fetched.');
   }
 
   async #read(): Promise<readonly Buffer[] | undefined> {

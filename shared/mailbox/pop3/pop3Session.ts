@@ -91,8 +91,8 @@ export class Pop3Session implements MailboxSession {
       for (const { id, uidl } of mails) if (uidl === undefined) this.#retrieved.add(id);
       const keyed = await keyMails(this.#wire, mails, this.mailboxId, this.#distrusts.retrieving);
       for (const mail of keyed) this.#listed.set(mail.id, mail);
-      const isRefused = (id: number) => this.#listed.get(id)?.unavailable !== undefined;
-      for (const { id } of mails) if (!this.#listed.has(id) || isRefused(id)) this.#refusedIds.add(id);
+      const had = new Set(keyed.flatMap(({ id, unavailable }) => (unavailable === undefined ? id : [])));
+      for (const { id } of mails) if (!had.has(id)) this.#refusedIds.add(id);
       return keyed.map(({ key, id }) => ({ key, id }));
     });
   }
@@ -168,9 +168,8 @@ export class Pop3Session implements MailboxSession {
 
   settle(mails: readonly MailRef[]): Promise<readonly MailRef[]> {
     const settling = this.#inTurn('deleting mails', async () => {
-      const ids = [...new Set(mails.map((mail) => this.#known(mail).id))].filter(
-        (id) => !this.#deleted.has(id),
-      );
+      const known = new Set(mails.map((mail) => this.#known(mail).id));
+      const ids = [...known].filter((id) => !this.#deleted.has(id));
       const inFlight = this.#wire.pipelining ? deletesInFlight : 1;
       let refusal: Failure | undefined;
       for (let at = 0; at < ids.length; at += inFlight) {
