@@ -104,8 +104,10 @@ export const encryptAdvice =
 /** What a refused login's text says to do: empty where it says so to people, undefined where it doesn't tell. */
 export function adviceInWords(
   text: string,
-  { security }: Pick<MailServerContact, 'security'>,
+  { host, security }: Pick<MailServerContact, 'host' | 'security'>,
 ): string | undefined {
+  if (/\.(office365|outlook)\.com$/i.test(host) && /^log(in|on) fail/i.test(text))
+    return ' Exchange Online and Outlook.com take no passwords: set authType to oauth2.';
   if (security === 'plain' && /\b(stls|starttls|tls|ssl|encrypt\w*|secure)\b/i.test(text))
     return encryptAdvice;
   return /https?:\/\/|app(lication)?[- ]specific|app password/i.test(text) ? '' : undefined;

@@ -106,8 +106,17 @@ describe('network failure', () => {
 
   it('points at useSsl where a server asks for encryption, unless there is some', () => {
     const words = 'Please log in by a secure connection';
-    assert.match(adviceInWords(words, { security: 'plain' }) ?? '', /Set useSsl or startTls/);
-    assert.equal(adviceInWords(words, { security: 'tls' }), undefined);
+    assert.match(adviceInWords(words, { ...contact, security: 'plain' }) ?? '', /Set useSsl or startTls/);
+    assert.equal(adviceInWords(words, contact), undefined);
+  });
+
+  it('points at OAuth2 where Microsoft refuses a password, and only there', () => {
+    for (const words of ['LOGIN failed.', 'Logon failure: unknown user name or bad password.']) {
+      const atMicrosoft = { ...contact, host: 'outlook.office365.com' };
+      assert.match(adviceInWords(words, atMicrosoft) ?? '', /take no passwords: set authType to oauth2\.$/);
+      assert.equal(adviceInWords(words, contact), undefined);
+      assert.equal(adviceInWords('AUTHENTICATE failed.', atMicrosoft), undefined);
+    }
   });
 
   it('puts an IPv6 address in brackets, so that its port can be told from it', () => {

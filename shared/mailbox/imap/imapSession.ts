@@ -48,7 +48,7 @@ export class ImapSession implements MailboxSession {
   readonly #candidates: Candidates;
   /** Why the header of a mail, which the filter needs, is not to be had; by UID. */
   readonly #withheld = new Map<number, string>();
-  #leftRead: Failure | undefined;
+  leftRead: Failure | undefined;
   /** Resolves when no settle is under way. */
   #settled: Promise<unknown> = Promise.resolve();
 
@@ -167,10 +167,6 @@ export class ImapSession implements MailboxSession {
     return true;
   }
 
-  get leftRead(): Failure | undefined {
-    return this.#leftRead;
-  }
-
   /** On a server that marks what is asked for, what was not settled must be found by the next session. */
   async #leaveRestUnread(): Promise<void> {
     const { peek, unread, connection } = this.#folder;
@@ -180,7 +176,7 @@ export class ImapSession implements MailboxSession {
       await this.#settleCommands.mark([...unread], 'unread');
       unread.clear();
     } catch (error) {
-      this.#leftRead = leftRead([...unread], toFailure(error, 'marking mails as unread'));
+      this.leftRead = describeLeftRead([...unread], toFailure(error, 'marking mails as unread'));
     }
   }
 
@@ -294,7 +290,7 @@ export class ImapSession implements MailboxSession {
   }
 }
 
-function leftRead(uids: readonly number[], { reason, message }: Failure): Failure {
+function describeLeftRead(uids: readonly number[], { reason, message }: Failure): Failure {
   const named = uids.slice(0, maxNamed).join(', ');
   const others = uids.length > maxNamed ? ` and ${uids.length - maxNamed} more` : '';
   return new Failure(
