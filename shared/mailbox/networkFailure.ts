@@ -31,11 +31,12 @@ const describeKnown = (
       CERT_HAS_EXPIRED: `The TLS certificate of ${server} has expired (${code}). The server's operator must renew it.`,
       CERT_NOT_YET_VALID: `The TLS certificate of ${server} is not valid yet (${code}). The server's operator must renew it.`,
       'ERR_TLS_CERT_ALTNAME_INVALID HOSTNAME_MISMATCH': `The TLS certificate of ${server} is for other names${names}. Set host to a name it holds.`,
-      'CERT_REVOKED CERT_REJECTED INVALID_PURPOSE PATH_LENGTH_EXCEEDED': `The TLS certificate of ${server} is not acceptable (${code}). Ask the server's operator.`,
+      'CERT_REVOKED CERT_REJECTED INVALID_PURPOSE PATH_LENGTH_EXCEEDED UNSPECIFIED': `The TLS certificate of ${server} is not acceptable (${code}). Ask the server's operator.`,
       // What OpenSSL says when the first bytes of the answer are no TLS record, such as a plain greeting.
       [`ERR_SSL_WRONG_VERSION_NUMBER ERR_SSL_PACKET_LENGTH_TOO_LONG ERR_SSL_HTTP_REQUEST
       ERR_SSL_RECORD_LAYER_FAILURE ERR_SSL_UNEXPECTED_MESSAGE ERR_SSL_BAD_RECORD_TYPE`]: `${server} does not speak TLS there. Use its SSL port, or set useSsl to false with startTls true, or both false for a plain one.`,
       'ERR_SSL_UNSUPPORTED_PROTOCOL ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION ERR_SSL_VERSION_TOO_LOW': `${server} offers no TLS version from 1.2 on (${code}). The server must be updated.`,
+      'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE ERR_SSL_DH_KEY_TOO_SMALL ERR_SSL_UNSAFE_LEGACY_RENEGOTIATION_DISABLED': `${server} has no safe TLS in common with this app, or wants a certificate of it (${code}). The server must be updated.`,
     },
   ],
   [
@@ -153,7 +154,7 @@ export function codeOf(error: unknown): string {
   const isPlainAnswer = /wrong version number|packet length/i.test(error.message);
   if (error.code === 'EPROTO' && isPlainAnswer) return 'ERR_SSL_WRONG_VERSION_NUMBER';
   // A code is a word in capitals; anything else is text from outside, or imapflow's own for a lost connection.
-  return /^[A-Z][A-Z0-9_]{0,63}$/.test(error.code) ? error.code : '';
+  return /^[A-Z][A-Z0-9_/]{0,63}$/.test(error.code) ? error.code : '';
 }
 
 function certificateNames(error: unknown): string {

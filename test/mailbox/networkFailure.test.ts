@@ -42,6 +42,10 @@ describe('network failure', () => {
       'tls',
       'offers no TLS version from 1.2 on (ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION). The server must be updated.',
     ],
+    'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE': [
+      'tls',
+      'has no safe TLS in common with this app, or wants a certificate of it (ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE). The server must be updated.',
+    ],
   };
   for (const [code, [reason, sentence]] of Object.entries(cases)) {
     it(`by ${code} says what to do`, () => {
@@ -108,6 +112,12 @@ describe('network failure', () => {
     const words = 'Please log in by a secure connection';
     assert.match(adviceInWords(words, { ...contact, security: 'plain' }) ?? '', /Set useSsl or startTls/);
     assert.equal(adviceInWords(words, contact), undefined);
+  });
+
+  it('by what Node has no code for names the certificate, as one whose key is too small', () => {
+    const failure = describeNetworkFailure(coded('UNSPECIFIED', 'EE certificate key too weak'), contact);
+    assert.equal(failure.reason, 'tls');
+    assert.match(failure.message, /^The TLS certificate of .* is not acceptable \(UNSPECIFIED\)\. Ask/);
   });
 
   it('points at OAuth2 where Microsoft refuses a password, and only there', () => {

@@ -50,7 +50,7 @@ test('the certificate is checked against host, whichever address is connected to
   });
 });
 
-test('a certificate of an unknown CA, an expired one, and a TLS older than 1.2 are refused', async () => {
+test('a certificate of an unknown CA, an expired one, and a TLS older than 1.2 or without safe ciphers are refused', async () => {
   const { caCertificate } = await testCertificate();
   const { certificate: cert, key, ...expired } = await testCertificate({ expired: true });
   const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
@@ -58,6 +58,11 @@ test('a certificate of an unknown CA, an expired one, and a TLS older than 1.2 a
     [{}, undefined, /is not trusted/],
     [{ cert, key }, expired.caCertificate, /has expired/],
     [old, caCertificate, /TLS/],
+    [
+      { ciphers: 'ADH-AES128-SHA:@SECLEVEL=0', maxVersion: 'TLSv1.2' },
+      caCertificate,
+      /no safe TLS in common/,
+    ],
   ] as const) {
     await withTlsServer(server, async (port) => {
       const trust = trusted === undefined ? {} : { caCertificate: trusted };
