@@ -38,7 +38,7 @@ export interface UidFetch<M extends MailRef> {
 }
 
 /** What a server says that lists a mail and gives no row for it. */
-const silence: Refusal = { status: 'OK', text: 'and says nothing about it' };
+const silence: Refusal = { status: 'OK', text: 'and says nothing about it that can be read' };
 
 const uncounted: LiteralMemory = {
   hold: () => ({ grow: async () => {}, release() {} }),
