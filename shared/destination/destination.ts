@@ -34,7 +34,7 @@ export interface QueueSender {
   readonly maxMessageBytes: number;
   /**
    * Resolves when Service Bus has accepted the message. Rejects with a `Failure` after the endpoint retry,
-   * or at once where a retry can't help; with a `MessageTooLarge` when only this message is at fault, and a
+   * or at once where a retry can't help; with a `MessageRefused` when only this message is at fault, and a
    * `FencedOff` when its fence let it go no further.
    */
   send(message: OutboundMessage, fence: Fence): Promise<void>;
@@ -51,8 +51,11 @@ export interface Destinations {
   close(): Promise<void>;
 }
 
-/** The queue refuses this one message for its size, whatever `fits` said: send it by claim check instead. */
-export class MessageTooLarge extends Failure {}
+/** The queue refuses this one message, whatever else is sent there. */
+export class MessageRefused extends Failure {}
+
+/** For its size, whatever `fits` said: send it by claim check instead. */
+export class MessageTooLarge extends MessageRefused {}
 
 /** The run may no longer send: its lease can have lapsed, or it was told to end. */
 export class FencedOff extends Failure {

@@ -1,6 +1,6 @@
 import { Failure, type FailureReason } from '../failure/failure.ts';
 import { IdentityFailure } from '../storage/storageFailure.ts';
-import { MessageTooLarge } from './destination.ts';
+import { MessageRefused, MessageTooLarge } from './destination.ts';
 
 /** Where a message was to go; what every sentence names. */
 export interface QueueName {
@@ -95,7 +95,8 @@ const rules = {
       `${inNamespace(queue)} took no message, for its partitions and duplicate detection. Make it without partitioning.`,
   },
   'session-missing': {
-    ...misconfigured,
+    ...unfit,
+    reason: 'queue',
     sentence: (queue) =>
       `${inNamespace(queue)} requires sessions and got a message without one. Set the connection's sessions to connection or mail.`,
   },
@@ -173,13 +174,10 @@ export function toDeliveryProblem(error: unknown, queue: QueueName): DeliveryPro
   const cause = lastOf(error);
   const code = socketCodeOf(cause) ?? codeOf(cause);
   const kind = refine(kindByCode[code] ?? kindOf(cause), cause);
-  const rule: Rule = rules[kind];
-  const sentence = rule.sentence(queue, code);
-  const failure =
-    kind === 'too-large'
-      ? new MessageTooLarge(rule.reason, sentence, error)
-      : new Failure(rule.reason, sentence, error);
-  return { retry: rule.retry, scope: rule.scope, failure };
+  const { retry, scope, reason, sentence }: Rule = rules[kind];
+  const isRefusal = scope === 'message' && retry === 'no';
+  const Kind = kind === 'too-large' ? MessageTooLarge : isRefusal ? MessageRefused : Failure;
+  return { retry, scope, failure: new Kind(reason, sentence(queue, code), error) };
 }
 
 /** The SDK passes a socket's error on as text, under codes of its own. */

@@ -1,9 +1,8 @@
-import { nameOf } from '../connection/connectionStore.ts';
 import {
   type Destinations,
   type Fence,
   FencedOff,
-  MessageTooLarge,
+  MessageRefused,
   type QueueSender,
 } from '../destination/destination.ts';
 import { sendParts } from '../destination/sendParts.ts';
@@ -136,12 +135,9 @@ class QueueRetry {
   readonly #tick: Tick;
   readonly #queueName: string;
   readonly #readBytes = new Limit(maxReadBytesOfQueue);
-  #left: DueRecord[] = [];
-  /** Connections by whose last record the queue may be away. */
-  readonly #failing = new Set<string>();
-  /** The connections of the records that failed since something was accepted. */
-  #failuresInARow: string[] = [];
-  #hasAccepted = false;
+  /** Records that failed since something was accepted. */
+  #failuresInARow = 0;
+  #hasAnswered = false;
   /** Once set, no more is sent there in this tick. */
   #outage: Failure | undefined;
   #storageFailure: Failure | undefined;
@@ -156,24 +152,27 @@ class QueueRetry {
   /** Never rejects. */
   async run(due: readonly DueRecord[]): Promise<void> {
     const { log } = this.#tick;
-    this.#left = [...due];
+    const left = due[Symbol.iterator]();
     try {
       if (this.#tick.leftMs() === 0) return;
       const sender = await this.#tick.destinations.open(this.#queueName);
-      while (this.#left.length > 0 && !this.#hasEnded()) {
-        this.#hasAccepted = false;
-        // One after the other until the queue has taken something: one that refuses is not asked a thousand times.
-        const first = this.#nextWhile(() => !this.#hasAccepted);
-        await forEachOf(first, 1, (record) => this.#retry(record, sender));
-        const others = this.#nextWhile(() => !this.#left.every(this.#isFailing));
-        await forEachOf(others, recordsAtOnce, (record) => this.#retry(record, sender));
-      }
+      // One after the other until the queue has answered: one that refuses all is not asked a thousand times.
+      await forEachOf(
+        until(left, () => this.#hasEnded() || this.#hasAnswered),
+        1,
+        (record) => this.#retry(record, sender),
+      );
+      await forEachOf(
+        until(left, () => this.#hasEnded()),
+        recordsAtOnce,
+        (record) => this.#retry(record, sender),
+      );
     } catch (error) {
       // A try that was given up with the process says nothing of the queue.
       if (!this.#tick.told.aborted) this.#outage ??= toFailure(error, `opening queue ${this.#queueName}`);
     }
     const outage = this.#outage;
-    if (outage && !this.#storageFailure) await this.#putOff(this.#left, outage);
+    if (outage && !this.#storageFailure) await this.#putOff([...left], outage);
     if (this.#lastFailure) {
       const mails = this.#failed === 1 ? 'mail' : 'mails';
       log.warn(
@@ -182,18 +181,6 @@ class QueueRetry {
     }
     if (this.#storageFailure) log.warn(this.#storageFailure.message);
   }
-
-  /** Takes what is left, the oldest first, but what is of a failing connection last. */
-  *#nextWhile(goesOn: () => boolean): Iterable<DueRecord> {
-    while (!this.#hasEnded() && goesOn()) {
-      const other = this.#left.findIndex((due) => !this.#isFailing(due));
-      const [next] = this.#left.splice(Math.max(other, 0), 1);
-      if (next === undefined) return;
-      yield next;
-    }
-  }
-
-  readonly #isFailing = (due: DueRecord): boolean => this.#failing.has(nameOf(due));
 
   #hasEnded(): boolean {
     return this.#tick.leftMs() === 0 || this.#outage !== undefined || this.#storageFailure !== undefined;
@@ -220,11 +207,10 @@ class QueueRetry {
       );
       summary.messages += accepted.length;
       if (accepted.length > 0) {
-        this.#hasAccepted = true;
-        this.#failuresInARow = [];
+        this.#hasAnswered = true;
+        this.#failuresInARow = 0;
       }
       if (!failed) {
-        this.#failing.delete(nameOf(record));
         summary.delivered += 1;
         // First: it was delivered, whatever becomes of its record.
         void this.#tick.delivered.add(record);
@@ -239,7 +225,7 @@ class QueueRetry {
         await store.keep(record, dueNow, unsent);
         return;
       }
-      this.#noteHealth(failed.failure, nameOf(record));
+      this.#noteHealth(failed.failure);
       await this.#keepFailed(record, failed.failure, unsent);
     } catch (error) {
       this.#storageFailure ??= toFailure(error, 'retrying an undelivered mail');
@@ -262,16 +248,14 @@ class QueueRetry {
   }
 
   /**
-   * Two records that fail in a row, neither for its size nor for want of storage, mean that the queue is away: one
-   * alone may itself be at fault, and so may a connection while there is another to ask.
+   * Two records that fail in a row, neither refused for itself nor for want of storage, mean that the queue is away:
+   * one alone may itself be at fault.
    */
-  #noteHealth(failure: Failure, connection: string): void {
-    if (failure instanceof MessageTooLarge || failure.reason === 'storage') return;
-    this.#failuresInARow.push(connection);
-    this.#failing.add(connection);
-    const isOfMany = this.#failuresInARow.some((other) => other !== connection);
-    if (this.#failuresInARow.length >= 2 && (isOfMany || this.#left.every(this.#isFailing)))
-      this.#outage ??= failure;
+  #noteHealth(failure: Failure): void {
+    if (failure.reason === 'storage') return;
+    if (failure instanceof MessageRefused) this.#hasAnswered = true;
+    else this.#failuresInARow += 1;
+    if (this.#failuresInARow >= 2) this.#outage ??= failure;
   }
 
   async #putOff(left: readonly DueRecord[], outage: Failure): Promise<void> {
@@ -314,5 +298,14 @@ class QueueRetry {
       `Undelivered mail ${id} of ${customer}/${connection} was abandoned after ${tries + 1} tries: ${failure.message} It is kept; resend it by POST /api/undelivered/${id}/resend.`,
       { customer, connection, id, tries: tries + 1 },
     );
+  }
+}
+
+/** Takes from `items` until it is over; what is left stays there. */
+function* until<T>(items: Iterator<T>, isOver: () => boolean): Iterable<T> {
+  while (!isOver()) {
+    const next = items.next();
+    if (next.done) return;
+    yield next.value;
   }
 }

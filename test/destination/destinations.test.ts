@@ -231,6 +231,21 @@ test('a message without a session on a queue that requires one says so at once',
   }
 });
 
+test('a message without a session on a queue that requires one refuses no other that waits behind it', async (t) => {
+  const { queue, sender } = await openQueue(t, broker, { requiresSession: true });
+  broker.faults.acceptDelayMs = 200;
+  const refused = allFailing(sender, many(3, 10));
+  await until('it is on its way', () => queue.transfers > 0);
+  broker.faults.acceptDelayMs = 400;
+  await sendAll(
+    sender,
+    Array.from({ length: 100 }, (_, n) => messageOf(bytesOf(10), { sessionId: `${n}` })),
+  );
+  await Promise.all(refused);
+  broker.faults.acceptDelayMs = 0;
+  assert.equal(queue.accepted, 100);
+});
+
 test('closing refuses what still waits, ends what is in flight, and may be done twice', async (t) => {
   const { queue, destinations, sender } = await openQueue(t, broker, { retry: defaultRetryLimits });
   broker.faults.silentTransfers = true;

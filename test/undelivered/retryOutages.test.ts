@@ -20,18 +20,18 @@ test('a queue that fills up in the middle is not tried for each of the other rec
   assert.equal(queue.accepted, 24);
 });
 
-test('a connection whose mails the queue refuses keeps back those of no other, and is put off', async () => {
+test('mails that the queue refuses for themselves keep back no other, of their connection or of another', async () => {
   const queue = bed.newQueue({ requiresSession: true });
   const storage = await bed.openStorage();
-  for (let uid = 1; uid <= 9; uid += 1) {
-    const mail = undeliveredMail(['x'], { uid, queueName: queue.name });
+  for (let uid = 1; uid <= 15; uid += 1) {
+    const mail = undeliveredMail(['x'], { uid, queueName: queue.name, connection: `box ${uid % 2}` });
     const parts = mail.parts.map(({ head: { sessionId: _, ...head }, ...part }) => ({ ...part, head }));
-    await storage.store.store(uid <= 6 ? { ...mail, connection: 'sessionless', parts } : mail);
+    await storage.store.store(uid <= 12 ? { ...mail, parts } : mail);
     storage.clock.now = new Date(storage.clock.now.getTime() + 1);
   }
   passMinutes(storage, 1);
   const { delivered, failed } = await bed.tick(storage);
-  assert.deepEqual([delivered, failed, queue.accepted], [3, 6, 3]);
+  assert.deepEqual([delivered, failed, queue.accepted], [3, 12, 3]);
   assert.deepEqual(new Set((await storage.records()).map(({ tries }) => tries)), new Set([1]));
 });
 
