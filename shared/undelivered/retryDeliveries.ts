@@ -81,10 +81,12 @@ export async function retryDeliveries(options: RetryOptions): Promise<RetrySumma
   };
   const { byQueue, leftovers, count } = await chooseDue(store);
   summary.due = count;
-  await forEachOf(byQueue, queuesAtOnce, ([queueName, due]) => new QueueRetry(tick, queueName).run(due));
-  await forEachOf(leftovers, recordsAtOnce, ({ id, etag }) => store.remove(id, etag)).catch(
+  const cleared = until(leftovers.values(), () => tick.leftMs() === 0);
+  const clearing = forEachOf(cleared, recordsAtOnce, ({ id, etag }) => store.remove(id, etag)).catch(
     (error: unknown) => log.warn(toFailure(error, 'clearing the table EmailUndelivered').message),
   );
+  await forEachOf(byQueue, queuesAtOnce, ([queueName, due]) => new QueueRetry(tick, queueName).run(due));
+  await clearing;
   await tick.delivered.end();
   const { due, delivered, failed, abandoned } = summary;
   const left = due - delivered - failed;

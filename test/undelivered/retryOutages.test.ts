@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Destinations } from '../../shared/destination/destination.ts';
 import { Failure } from '../../shared/failure/failure.ts';
-import { blobNames, destinationsFor, idsIn, quickRetry } from '../destination/support.ts';
-import { recordingLog, refusing, startRetryBed, storeWith } from './retryBed.ts';
+import { blobNames, destinationsFor, idsIn, quickRetry, until } from '../destination/support.ts';
+import { recordingLog, refusing, startRetryBed, storeMails, storeWith } from './retryBed.ts';
 import { passMinutes, undeliveredMail } from './storage.ts';
 
 const bed = await startRetryBed();
@@ -114,6 +115,25 @@ test('storage that goes away in the middle ends the tick, and what was not begun
   assert.ok(delivered <= 2 && takes <= 9);
   await bed.tick(storage);
   assert.equal(queue.accepted, 20);
+});
+
+test('what interrupted stores have left is cleared within the time of a tick, beside queues that take all of it', async (t) => {
+  const storage = await bed.openStorage();
+  for (const uid of [1, 2, 3]) {
+    t.mock.method(storage.parts, 'write', away, { times: 1 });
+    await assert.rejects(storage.store.store(undeliveredMail(['x'], { uid })), { reason: 'storage' });
+  }
+  passMinutes(storage, 61);
+  await bed.tick(storage, { told: AbortSignal.abort() });
+  assert.equal((await storage.rows()).length, 3, 'no time, nothing begun');
+  await storeMails(storage, 'hanging', 1);
+  passMinutes(storage, 1);
+  const destinations: Destinations = {
+    open: () =>
+      until('cleared', async () => (await storage.rows()).length === 1).then(() => refusing.open('')),
+    close: async () => undefined,
+  };
+  assert.equal((await bed.tick(storage, { destinations })).failed, 1);
 });
 
 test('after its time a tick begins nothing more, and what is left is due at once', async () => {
