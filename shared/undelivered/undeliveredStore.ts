@@ -122,6 +122,8 @@ export class UndeliveredStore {
           ['upsert', marked, 'Replace'],
         ]);
       } catch (error) {
+        // Cleared as a leftover meanwhile: no row leads to its blobs.
+        if (isMissing(error)) await this.parts.remove(id).catch(() => undefined);
         // It may have been done though its answer was lost.
         const row = await this.#read(id).catch(() => undefined);
         if (row?.status !== 'waiting') throw storageFailure(error, doing);

@@ -140,6 +140,18 @@ test('a mail that another instance takes for a leftover, by a clock that is ahea
   assert.deepEqual([await storage.records(), await storage.marks()], [[], []]);
 });
 
+test('a store that goes on after its row was cleared as a leftover leaves no blobs behind', async (t) => {
+  const storage = await openStorage(azurite);
+  const write = storage.parts.write.bind(storage.parts);
+  t.mock.method(storage.parts, 'write', async (...args: Parameters<typeof write>) => {
+    // Suspended for more than an hour.
+    await storage.store.remove(args[0]);
+    await write(...args);
+  });
+  await assert.rejects(storage.store.store(undeliveredMail(['a'])), { reason: 'storage' });
+  assert.deepEqual([await storage.rows(), await storage.blobs()], [[], []]);
+});
+
 test('storing, reading and moving a part are given the time that its bytes need at 0.5 MB/s', async (t) => {
   const storage = await openStorage(azurite);
   // Time passes with the bytes alone: 130 seconds for all.
