@@ -1,3 +1,4 @@
+import { toFailure } from '../failure/failure.ts';
 import { readInsightsString } from '../settings/insightsString.ts';
 import type { Env } from '../settings/reader.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -14,9 +15,13 @@ export function sendsTelemetry({ applicationInsightsConnectionString: text }: Se
 export function lazyTelemetry(env: Env) {
   let opening: Promise<Telemetry> | undefined;
   return {
-    /** Never rejects: where it can't be opened, that is logged once and the app does without. */
+    /** Never rejects: where it can't be opened, that is logged, and the app does without for this call. */
     async open(settings: Settings, getCredential: GetCredential, log: Log): Promise<Telemetry> {
-      opening ??= openTelemetryOf(env, settings, getCredential, log);
+      opening ??= openTelemetryOf(env, settings, getCredential, log).catch((error: unknown) => {
+        opening = undefined;
+        log.warn(toFailure(error, 'opening telemetry; the next call tries again').message);
+        return noTelemetry;
+      });
       return await opening;
     },
     /** Sends what there is, if any was opened. Resolves after `timeoutMs` at the latest. */
@@ -33,20 +38,18 @@ async function openTelemetryOf(
   log: Log,
 ): Promise<Telemetry> {
   if (text === undefined) return noTelemetry;
-  try {
-    const connectionString = readInsightsString(text);
-    if (connectionString === undefined) throw new Error('It has no valid instrumentation key.');
-    const { openTelemetry } = await import('../telemetry/openTelemetry.ts');
-    return openTelemetry({
-      connectionString,
-      ...(identity === undefined ? {} : { credential: await getCredential(identity) }),
-      ...(appName ? { appName } : {}),
-      ...(instance ? { instance } : {}),
-    });
-  } catch {
+  const connectionString = readInsightsString(text);
+  if (connectionString === undefined) {
     log.warn(
       'Telemetry is off: app setting APPLICATIONINSIGHTS_CONNECTION_STRING was not accepted. Copy it anew from the Application Insights resource.',
     );
     return noTelemetry;
   }
+  const { openTelemetry } = await import('../telemetry/openTelemetry.ts');
+  return openTelemetry({
+    connectionString,
+    ...(identity === undefined ? {} : { credential: await getCredential(identity) }),
+    ...(appName ? { appName } : {}),
+    ...(instance ? { instance } : {}),
+  });
 }
