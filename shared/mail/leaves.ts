@@ -225,10 +225,15 @@ export class LeafCollector {
 
   async #endAttachment({ order, entity, sink, pictureId, waits }: AttachmentLeaf): Promise<void> {
     const { declaredType: contentType } = entity;
-    const body = waits ? sink : await sink.end();
-    if (!waits && sink.hasTrailer)
-      this.warnings.add('What stood behind the end of an attachment’s data was left out.');
+    const body = waits ? sink : await this.endBody(sink);
     this.attachments.push({ order, contentType, fileName: entity.fileName, body, pictureId });
+  }
+
+  /** The body of what is sent; warns of what was behind its end. */
+  async endBody<T>(body: { end(): Promise<T>; readonly hasTrailer: boolean }): Promise<T> {
+    const ended = await body.end();
+    if (body.hasTrailer) this.warnings.add('What stood behind the end of an attachment’s data was left out.');
+    return ended;
   }
 
   async #endText({ order, entity, role, held }: HeldLeaf): Promise<void> {
@@ -257,7 +262,7 @@ export class LeafCollector {
     const { order, held } = leaf;
     await this.#beforeRisk();
     const entity: Entity = { ...withOwnName(leaf), encoding: 'identity' };
-    const bytes = await held.end();
+    const bytes = await this.endBody(held);
     const kind = containerOf(entity, this.#rules);
     if (kind === 'signed') {
       const inner = this.signatures < maxSignatures ? openSignedData(bytes) : undefined;

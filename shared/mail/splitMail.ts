@@ -152,7 +152,7 @@ async function makeParts(
       omissions.push({ order, reason: isShown ? 'inlineAttachments' : 'attachmentFilter' });
       continue;
     }
-    const kept = isOpen ? await body.end() : body;
+    const kept = isOpen ? await leaves.endBody(body) : body;
     const content = Buffer.isBuffer(kept) ? await store.put(kept) : kept;
     parts.push({ kind: 'attachment', contentType, fileName: name, content });
   }

@@ -4,7 +4,25 @@ import fc from 'fast-check';
 import { seededRandom } from './build.ts';
 import { base64Lines, quotedPrintable } from './encode.ts';
 import { applyDamage, damageKinds, damageTexts, findLost, tokenMail } from './law.ts';
-import { cut, places, seen, split, splitInPieces } from './support.ts';
+import { cut, mixed, part, places, seen, split, splitInPieces } from './support.ts';
+
+describe('what stands behind the end of an attachment’s data', () => {
+  const base64 = 'Content-Transfer-Encoding: base64\r\n';
+  const damaged = `${base64Lines(Buffer.alloc(100, 7))}\r\nfooter of a list\r\n`;
+  const filter = { attachmentFilter: () => true };
+  for (const [what, attachment, rules] of [
+    ['is sent at once', part('application/pdf; name=a.pdf', damaged, base64), {}],
+    ['waits for its name', part('application/pdf', damaged, base64), filter],
+    ['waits for the text that may show it', part('image/png', damaged, `${base64}Content-ID: <a>\r\n`), {}],
+    ['is to be unpacked', part('application/ms-tnef; name=winmail.dat', damaged, base64), {}],
+  ] as const) {
+    test(`is left out with a warning, of one that ${what}`, async () => {
+      const mail = await split(mixed(part('text/plain', 'text'), attachment), rules);
+      assert.deepEqual(seen(mail)[1]?.bytes, Buffer.alloc(100, 7));
+      assert.match(mail.warning ?? '', /What stood behind the end of an attachment’s data was left out/);
+    });
+  }
+});
 
 describe('the parser', () => {
   test('never throws and loses no mail, whatever comes', async () => {
