@@ -233,7 +233,8 @@ export class Pop3Session implements MailboxSession {
     wire.write(this.#quitSent ? `${commands}QUIT\r\n` : commands);
     const doubtful = new Map<number, Failure>();
     for (const id of ids) {
-      const reply = await readReply(wire);
+      // Office 365 answers some with an empty line.
+      const reply = await readReply(wire, undefined, true);
       if (!reply.ok && !isGone(reply)) doubtful.set(id, describeRefusal(wire, `DELE ${id}`, reply));
     }
     if (doubtful.size === 0) return undefined;

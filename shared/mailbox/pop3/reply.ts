@@ -18,13 +18,17 @@ export function parseReply(line: string): Pop3Reply | undefined {
   return { ok: match[1]?.startsWith('+') === true, text, code };
 }
 
-/** Reads a status line. Rejects with a `Failure` (protocol) when something else comes, which ends the connection. */
+/**
+ * Reads a status line. Rejects with a `Failure` (protocol) when something else comes, which ends the connection; an
+ * empty line may count as a refusal.
+ */
 export async function readReply(
   wire: Pop3Wire,
   deadline: Deadline = new Deadline(wire.timeouts.commandMs),
+  mayBeEmpty = false,
 ): Promise<Pop3Reply> {
   const line = await wire.line(deadline);
-  const reply = parseReply(line);
+  const reply = parseReply(mayBeEmpty && line === '' ? '-ERR' : line);
   if (reply !== undefined) return reply;
   throw wire.fail(notPop3(wire, line));
 }

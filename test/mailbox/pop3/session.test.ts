@@ -200,6 +200,38 @@ describe('POP3 session', () => {
         assert.equal(server.deleted(), 4);
       }));
 
+  for (const [what, capa] of [
+    ['pipelining', undefined],
+    ['no pipelining', ['UIDL', 'USER']],
+  ] as const) {
+    it(`asks the list where DELE is answered with an empty line, as Office 365 does (${what})`, async () => {
+      for (const [line, numbers] of [
+        ['\r\n', [1, 3, 4, 5]],
+        ['\r\n', [1, 2, 3, 4, 5]],
+        ['\r\n+OK\r\n', [1, 3, 4, 5]],
+      ] as const) {
+        let isAsked = false;
+        const answer = (command: string) => {
+          if (command === 'DELE 2') isAsked = true;
+          if (command === 'DELE 2') return line;
+          return command === 'LIST' && isAsked
+            ? multiLine(numbers.map((number) => `${number} 5`))
+            : undefined;
+        };
+        const script = { mails, answer, ...(capa && { capa }) };
+        await withSession(script, async (session, server) => {
+          const all = await measured(session);
+          const settling = session.settle(all.slice(0, 3));
+          if (!numbers.some((number) => number === 2)) await settling;
+          else await assertFails(settling, 'protocol', /refused DELE 2: no reason given\./);
+          assert.equal((await fetchAll(session, all.slice(3, 5))).length, 2);
+          assert.equal(await session.close(), true);
+          assert.equal(server.deleted(), 2);
+        });
+      }
+    });
+  }
+
   it('says so when a mail cannot be deleted, and not be listed', () => {
     let lists = 0;
     const LIST = () => {
