@@ -177,14 +177,12 @@ const greetings: readonly (readonly [RegExp, string])[] = [
   [/^SSH-/, 'SSH'],
 ];
 
-/** The protocol that a server's first line is of; undefined for one that isn't known. */
-export function protocolOf(greeting: string): string | undefined {
-  return greetings.find(([begins]) => begins.test(greeting))?.[1];
-}
-
-/** What to do when the server that answers speaks another protocol than the connection's `hostType`. */
-export function adviceForProtocol(spoken: string): string {
-  return spoken === 'IMAP' || spoken === 'POP3'
-    ? `That is ${spoken}: set hostType to ${spoken}, or port to the right one.`
-    : `That is ${spoken}: check host and port.`;
+/** The failure of a server one line of which, quoted so, is not of the protocol that the connection's `hostType` names. */
+export function describeOtherProtocol(contact: MailServerContact, line: string, quoted: string): Failure {
+  const spoken = greetings.find(([begins]) => begins.test(line))?.[1] ?? contact.protocol;
+  const isMail = spoken === 'IMAP' || spoken === 'POP3';
+  const what = isMail ? `set hostType to ${spoken}, or port to the right one.` : 'check host and port.';
+  const advice = spoken === contact.protocol ? 'Check host and port.' : `That is ${spoken}: ${what}`;
+  const sentence = `${serverName(contact)} answered ${quoted}, which is not ${contact.protocol}. ${advice}`;
+  return new Failure('protocol', sentence);
 }

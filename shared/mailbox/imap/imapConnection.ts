@@ -3,13 +3,7 @@ import { Failure } from '../../failure/failure.ts';
 import { unlessAborted, withDeadline } from '../../wait/deadline.ts';
 import { newBuffers } from '../mailBuffers.ts';
 import type { MailboxOptions } from '../mailbox.ts';
-import {
-  adviceForProtocol,
-  describeAbort,
-  describeTimeout,
-  protocolOf,
-  serverName,
-} from '../networkFailure.ts';
+import { describeAbort, describeOtherProtocol, describeTimeout, serverName } from '../networkFailure.ts';
 import { quoteServerText } from '../serverText.ts';
 import { clientOptions, type LoginSecret } from './clientOptions.ts';
 import { FetchCommand, type FetchItems, type LiteralMemory } from './fetchCommand.ts';
@@ -126,14 +120,15 @@ export class ImapConnection {
   #mayPass(chunk: Buffer): boolean {
     const greeting = this.#isGreeted ? '' : chunk.toString('latin1', 0, maxGreetingBytes);
     this.#isGreeted = true;
-    const spoken = protocolOf(greeting);
-    const isOther = spoken !== undefined && spoken !== 'IMAP';
+    // Every greeting begins with an asterisk. What is no text, as of TLS, is left to whoever waits for one.
+    const isOther = /^\s*[!-)+-~]/.test(greeting);
     if (!isOther && this.#budget.take(chunk)) return true;
-    const words = quoteServerText(greeting.split('\n', 1)[0] ?? '', this.#secrets);
-    const what = isOther
-      ? `answered "${words}". ${adviceForProtocol(spoken)}`
-      : 'goes on sending what nobody asked for, so the session was ended. Check the server.';
-    this.fail(new Failure('protocol', `${serverName(this.state)} ${what}`), 'a command');
+    const line = greeting.trimStart().split('\n', 1)[0] ?? '';
+    const flood = `${serverName(this.state)} goes on sending what nobody asked for, so the session was ended. Check the server.`;
+    const failure = isOther
+      ? describeOtherProtocol(this.state, line, `"${quoteServerText(line, this.#secrets)}"`)
+      : new Failure('protocol', flood);
+    this.fail(failure, 'a command');
     return false;
   }
 

@@ -1,5 +1,5 @@
 import { Failure } from '../../failure/failure.ts';
-import { adviceForProtocol, adviceInWords, busyWords, hostAndPort, protocolOf } from '../networkFailure.ts';
+import { adviceInWords, busyWords, describeOtherProtocol, hostAndPort } from '../networkFailure.ts';
 import { Deadline, type Pop3Wire } from './wire.ts';
 
 /** The status line of a reply; `code` is its response code (RFC 2449, RFC 3206) in capitals, without brackets. */
@@ -42,11 +42,7 @@ export async function ask(wire: Pop3Wire, command: string, deadline?: Deadline):
 
 /** The failure for a line that should have been an answer. */
 export function notPop3(wire: Pop3Wire, line: string): Failure {
-  const spoken = protocolOf(line);
-  const advice =
-    spoken === undefined || spoken === 'POP3' ? 'Check host and port.' : adviceForProtocol(spoken);
-  const sentence = `${wire.server} answered ${wire.quoteOdd(line)}, which is not POP3. ${advice}`;
-  return new Failure('protocol', sentence);
+  return describeOtherProtocol(wire.contact, line, wire.quoteOdd(line));
 }
 
 const gone =

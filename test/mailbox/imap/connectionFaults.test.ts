@@ -117,6 +117,8 @@ test('a folder that was made anew during a drop ends the session, whose UIDs mea
 const greetings: readonly (readonly [string | false, FailureReason, RegExp])[] = [
   [false, 'timeout', /no greeting within 200 ms/],
   ['* OK hel', 'timeout', /greeting/],
+  // An alert of TLS.
+  ['\x15\x03\x01\x00\x02\x02\x0a', 'timeout', /set useSsl to true/],
   ['* BYE Too many connections\r\n', 'busy', /Too many connections/],
 ];
 for (const [greeting, reason, sentence] of greetings) {

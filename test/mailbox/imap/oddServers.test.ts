@@ -325,14 +325,15 @@ test('a name and a password beyond ASCII go as literals where there is no AUTH=P
 for (const [greeting, sentence] of [
   [
     '+OK POP3 ready\r\n',
-    /answered "\+OK POP3 ready"\. That is POP3: set hostType to POP3, or port to the right one\.$/,
+    /answered "\+OK POP3 ready", which is not IMAP\. That is POP3: set hostType to POP3, or port to the right one\.$/,
   ],
   [
     '220 mail.example.com ESMTP\r\n',
-    /answered "220 mail\.example\.com ESMTP"\. That is SMTP: check host and port\.$/,
+    /answered "220 mail\.example\.com ESMTP", which is not IMAP\. That is SMTP: check host and port\.$/,
   ],
   ['HTTP/1.1 400 Bad Request\r\n\r\n', /That is HTTP: check host and port\.$/],
   ['SSH-2.0-OpenSSH_9.2\r\n', /That is SSH: check host and port\.$/],
+  ['"IMPLEMENTATION" "Sieve"\r\n', /"Sieve"", which is not IMAP\. Check host and port\.$/],
 ] as const) {
   test(`another protocol on that port is named at once: ${greeting.trim()}`, async () => {
     const startedAt = performance.now();
