@@ -6,7 +6,7 @@ export function wireMs(bytes: number): number {
 }
 
 /**
- * Runs `work`, whose signal fires after `timeoutMs` or with `stop`. Settles as `work` does, or rejects then with what
+ * Runs `work`, whose signal fires after `timeoutMs`, with `stop`, or when it rejects. Settles as `work` does, or rejects then with what
  * `onTimeout` makes, also where the work heeds no signal; what it comes to later is ignored.
  */
 export async function inTime<T>(
@@ -26,6 +26,10 @@ export async function inTime<T>(
   if (stop?.aborted) end();
   try {
     return await Promise.race([work(ending.signal), late.promise]);
+  } catch (error) {
+    // Part of it may go on.
+    ending.abort();
+    throw error;
   } finally {
     clearTimeout(timer);
     stop?.removeEventListener('abort', end);

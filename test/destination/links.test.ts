@@ -78,6 +78,8 @@ function watchWrites(t: TestContext, port: number): () => number {
 
 const turn = () => new Promise(setImmediate);
 
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+
 const send = async (destinations: Destinations, queueName: string) =>
   await (await destinations.open(queueName)).send(messageOf(bytesOf(10)), mayWrite);
 
@@ -126,6 +128,19 @@ test('after a dropped connection all who wait get one new link, once', async (t)
   assert.deepEqual([proxy.connections.total, links.opened], [2, 2]);
   await send(destinations, name);
   assert.equal(broker.queue(name).accepted, 1);
+});
+
+test('messages that were on their way over a connection that is lost wait for their answers no longer', async (t) => {
+  const { destinations, proxy, name, queue } = await behindProxy(t);
+  const sender = await destinations.open(name);
+  const before = timers();
+  broker.faults.silentTransfers = true;
+  const sends = Array.from({ length: 4 }, () => sender.send(messageOf(bytesOf(100_000)), mayWrite));
+  await until('all are on their way', () => queue.transfers === 4);
+  broker.faults.silentTransfers = false;
+  proxy.dropAll('rst');
+  await Promise.all(sends);
+  await until('no more timers than before', () => timers() <= before);
 });
 
 test('links that were lost, and tries to open one that failed, leave nothing behind', async (t) => {
