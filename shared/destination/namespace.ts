@@ -6,7 +6,7 @@ import type { GetCredential } from '../storage/access.ts';
 import { inTime, withDeadline } from '../wait/deadline.ts';
 import { TryTimedOut, toDeliveryProblem } from './serviceBusFailure.ts';
 import {
-  endUnopenedSocket,
+  endSocket,
   heardAndNotAsked,
   LinkWatch,
   sendWithoutDelay,
@@ -232,7 +232,7 @@ export function toSdkHead(head: MessageHead): Omit<ServiceBusMessage, 'body'> {
 
 async function closeClient(client: ServiceBusClient): Promise<void> {
   await endInTime(client.close());
-  endUnopenedSocket(client);
+  endSocket(client);
 }
 
 /** Waits for the other side, which may be gone, but not for long. Never rejects. */

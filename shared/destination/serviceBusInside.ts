@@ -97,12 +97,11 @@ export function withAmqpTypes(
 }
 
 /**
- * To be called once a client is closed: where the other side took the connection and said nothing, the SDK would leave
- * the socket open for ever, and its timer for what the other side may say.
+ * To be called once a client is closed, or was not in time: to the other side that says nothing the SDK would leave the
+ * socket open for minutes, and for ever where it never said anything, and its timer for what the other side may say.
  */
-export function endUnopenedSocket(client: ServiceBusClient): void {
+export function endSocket(client: ServiceBusClient): void {
   const connection = ['_connectionContext', 'connection', '_connection'].reduce<unknown>(field, client);
-  if (field(field(connection, 'remote'), 'open') !== undefined) return;
   clearTimeout(field(connection, 'heartbeat_in') as NodeJS.Timeout | undefined);
   const socket = field(connection, 'socket');
   // That of a WebSocket can only be ended, and destroys its own.

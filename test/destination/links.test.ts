@@ -158,16 +158,30 @@ test('links that were lost, and tries to open one that failed, leave nothing beh
   });
 });
 
-test('a namespace that takes connections and says nothing is left no socket', async (t) => {
-  const { destinations, proxy, name } = await behindProxy(t);
+/** Counts the sockets to a port that this process makes from now on and has not ended. */
+function watchSockets(t: TestContext, port: number): () => number {
   const sockets: Socket[] = [];
   t.after(onClientSocket((socket) => sockets.push(socket)));
-  const open = () =>
-    sockets.filter(({ destroyed, remotePort }) => !destroyed && remotePort === proxy.port).length;
+  return () => sockets.filter(({ destroyed, remotePort }) => !destroyed && remotePort === port).length;
+}
+
+test('a namespace that takes connections and says nothing is left no socket, and no timer', async (t) => {
+  const { destinations, proxy, name } = await behindProxy(t);
+  const [open, before] = [watchSockets(t, proxy.port), timers()];
   proxy.silenceNew(true);
   const opening = failureOf(destinations.open(name));
   await until('it is connected', () => open() > 0);
   await opening;
+  await until('no socket and no timer', () => open() === 0 && timers() <= before);
+});
+
+test('a namespace that falls silent before its connection is closed is left no socket', async (t) => {
+  const { destinations, proxy, name } = await behindProxy(t);
+  const open = watchSockets(t, proxy.port);
+  await destinations.open(name);
+  assert.equal(open(), 1);
+  proxy.dropAll('silence');
+  await destinations.close();
   await until('no socket', () => open() === 0);
 });
 
