@@ -9,6 +9,7 @@ import { startBroker } from '../testbed/broker/broker.ts';
 import { noFaults } from '../testbed/broker/faults.ts';
 import { onClientSocket } from '../testbed/clientSockets.ts';
 import { startProxy } from '../testbed/proxy.ts';
+import { shortenSdkTimers } from './sdkTimers.ts';
 import {
   bytesOf,
   destinationsFor,
@@ -20,6 +21,7 @@ import {
   until,
 } from './support.ts';
 
+shortenSdkTimers();
 const broker = await startBroker();
 after(() => broker.stop());
 afterEach(() => {

@@ -6,8 +6,10 @@ import { IdentityFailure } from '../../shared/storage/storageFailure.ts';
 import { startBroker } from '../testbed/broker/broker.ts';
 import { type BrokerFaults, noFaults } from '../testbed/broker/faults.ts';
 import { startProxy } from '../testbed/proxy.ts';
+import { shortenSdkTimers } from './sdkTimers.ts';
 import { bytesOf, destinationsFor, failureOf, mayWrite, messageOf, quickRetry } from './support.ts';
 
+shortenSdkTimers();
 const broker = await startBroker({ queues: [{ name: 'orders' }] });
 const silent = await startProxy({ targetHost: '127.0.0.1', targetPort: broker.port });
 silent.silenceNew(true);
