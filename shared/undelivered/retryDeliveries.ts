@@ -159,16 +159,11 @@ class QueueRetry {
       if (this.#tick.leftMs() === 0) return;
       const sender = await this.#tick.destinations.open(this.#queueName);
       // One after the other until the queue has answered: one that refuses all is not asked a thousand times.
-      await forEachOf(
-        until(left, () => this.#hasEnded() || this.#hasAnswered),
-        1,
-        (record) => this.#retry(record, sender),
-      );
-      await forEachOf(
-        until(left, () => this.#hasEnded()),
-        recordsAtOnce,
-        (record) => this.#retry(record, sender),
-      );
+      const retry = (record: DueRecord) => this.#retry(record, sender);
+      const first = until(left, () => this.#hasEnded() || this.#hasAnswered);
+      await forEachOf(first, 1, retry);
+      const others = until(left, () => this.#hasEnded());
+      await forEachOf(others, recordsAtOnce, retry);
     } catch (error) {
       // A try that was given up with the process says nothing of the queue.
       if (!this.#tick.told.aborted) this.#outage ??= toFailure(error, `opening queue ${this.#queueName}`);
