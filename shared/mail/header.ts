@@ -82,7 +82,7 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
   const stray = strays.find(({ index, goesOn }) => index > lastKnown && !goesOn)?.index;
   const behind = lines.slice(lastKnown + 1, stray).filter(({ folded }) => !folded);
   // A field that no header has, right before the text or the end: it may be text itself.
-  const mayBeText = behind.some(({ line }) => nameOf(line) !== '' || !parameterLine.test(line));
+  const mayBeText = behind.length > 0;
   const isOpen = stray === undefined && hasEnd;
   // Behind a line of blanks the text may be indented.
   const isIndented = blanks.some((index) => index > lastKnown && index < (stray ?? lines.length));
@@ -168,8 +168,9 @@ function nameOf(line: string): string {
 
 /** Whether a line that should begin with white space, and doesn't, goes on with the field before it. */
 function continues(line: string, before: string, field: string): boolean {
-  if (line.trim() === '') return false;
-  return parameterLine.test(line) || (/[;,=]\s*$/.test(before) && field !== '' && !freeText.test(field));
+  return (
+    /^(?:boundary|charset)=/i.test(line) || (/[;,]\s*$/.test(before) && field !== '' && !freeText.test(field))
+  );
 }
 
 /** The unfolded values of all fields of that name that have one. */

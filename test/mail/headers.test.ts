@@ -50,6 +50,9 @@ describe('a header that is none', () => {
     'of an encoded part without its empty line': withPdf(
       lines('--o', 'Content-Type: image/png', 'Content-Transfer-Encoding: base64', 'some words', 'AAAA'),
     ),
+    'of an encoded part of one line without its empty line': withPdf(
+      lines('--o', 'Content-Type: image/png', 'Content-Transfer-Encoding: base64', 'AAA='),
+    ),
     'text on top': `Dear all,\r\nhello\r\n${head}\r\nx`,
   };
   const read: Record<string, [mail: string, ...parts: string[]]> = {
@@ -80,6 +83,10 @@ describe('a header that is none', () => {
       `Subject: x\r\ngoes on here\r\nContent-Type: text/html\r\n\r\n<p>y`,
       'body text/html; charset=utf-8 body.html "<p>y"',
     ],
+    'a parameter without its indentation and the semicolon before it': [
+      `Content-Type: text/html\r\ncharset=utf-8\r\nSubject: x\r\n\r\n<p>y`,
+      'body text/html; charset=utf-8 body.html "<p>y"',
+    ],
     'a parameter without its indentation': [
       `${head}Content-Type: application/pdf;\r\nname="a.pdf"\r\n\r\nx`,
       'attachment application/pdf a.pdf "x"',
@@ -101,6 +108,18 @@ describe('a header that is none', () => {
       body('ten pieces\nThanks'),
     ],
     'addresses without their indentation': [`Subject: x\r\nTo: a@b,\r\nc@d\r\n\r\ntext`, body('text')],
+    'no separator behind an index that ends in an equals sign': [
+      `${head}Thread-Index: AQHalJpfg3l8gA==\r\nTen pieces.\r\n\r\nThanks`,
+      body('Ten pieces.\n\nThanks'),
+    ],
+    'no separator, and values by their names': [
+      `${head}order=4711\r\npieces=10\r\n\r\nThanks`,
+      body('order=4711\npieces=10\n\nThanks'),
+    ],
+    'no separator behind a type, and nothing but values by their names': [
+      `${head}Content-Type: text/plain\r\norder=4711\r\npieces=10`,
+      body('order=4711\npieces=10'),
+    ],
     'nothing behind it': [`${head}X-Own: y\r\n`, body('')],
     'a boundary without its indentation': [
       `${head}Content-Type: multipart/mixed;\r\nboundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n`,
