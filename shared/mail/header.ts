@@ -16,14 +16,15 @@ const knownOften =
 /** Of these, what a line of text begins with too. */
 const likeText =
   /^(?:from|sender|reply-to|to|cc|bcc|subject|date|importance|priority|precedence|sensitivity|status|lines|comments|keywords|organi[sz]ation)$/;
-/** RFC 5322, 3.6.8; but the address of a page is no field. */
-const fieldName = /^[!-9;-~]+[ \t]*:(?!\/\/)/;
+/** Of what RFC 5322, 3.6.8 allows what is used: EDIFACT, JSON, HTML and the address of a page are no fields. */
+const fieldName = /^[\w./-]+[ \t]*:(?!\/\/)/;
 /** What is written in these goes over no further lines that should begin with white space and don't. */
 const freeText = /^(?:subject|comments|keywords|organi[sz]ation)$/;
 /** What stands above the header of mails that were exported, and is no part of it. */
 const topLine = /^(?:>?From |POST |Microsoft Mail Internet Headers)/i;
 /** Further lines of a field that should begin with white space and don't. */
-const parameterLine = /^[\w*-]+\*?[ \t]*=/;
+const parameterLine =
+  /^(?:boundary|charset|(?:file)?name|format|delsp|type|protocol|micalg|report-type|smime-type|size)[*\d]*[ \t]*=/i;
 /** A line end of old systems that hides a field or the end of the header. */
 const hiddenLine = /\r[!-9;-~]+[ \t]*:|(?<!\r)\r\r+[^\r\n]/;
 
@@ -168,9 +169,8 @@ function nameOf(line: string): string {
 
 /** Whether a line that should begin with white space, and doesn't, goes on with the field before it. */
 function continues(line: string, before: string, field: string): boolean {
-  return (
-    /^(?:boundary|charset)=/i.test(line) || (/[;,]\s*$/.test(before) && field !== '' && !freeText.test(field))
-  );
+  const isAddress = line.includes('@') && /[;,]\s*$/.test(before) && !freeText.test(field);
+  return isAddress || /^(?:boundary|charset)=/i.test(line);
 }
 
 /** The unfolded values of all fields of that name that have one. */

@@ -38,7 +38,7 @@ describe('a header that is none', () => {
     'lone CR': `${head}\r\ntext\r\n`.replaceAll('\r\n', '\r'),
     'no separator, and a line of text that looks like a field behind another': `${head}Order 4711\r\nDate: tomorrow\r\n\r\nThanks\r\n`,
     'no separator, and text that looks like fields up to the end': `${head}Article: 4711\r\nPieces: 10\r\n`,
-    'no separator behind addresses that end in a comma': `Subject: x\r\nTo: a@b,\r\nOrder 4711\r\nThanks`,
+    'no separator behind addresses that end in a comma': `Subject: x\r\nTo: a@b,\r\nOrder of c@d\r\nThanks`,
     'an empty line on top': `\r\n${head}Content-Type: text/html\r\n\r\n<p>x`,
     'empty lines on top': `\r\n\n${head}`,
     'of a part whose text looks like fields': withPdf(
@@ -111,6 +111,20 @@ describe('a header that is none', () => {
     'no separator behind an index that ends in an equals sign': [
       `${head}Thread-Index: AQHalJpfg3l8gA==\r\nTen pieces.\r\n\r\nThanks`,
       body('Ten pieces.\n\nThanks'),
+    ],
+    'no separator behind addresses, and no address': [
+      `Subject: x\r\nTo: a@b,\r\nOrder 4711\r\n\r\nThanks`,
+      body('Order 4711\n\nThanks'),
+    ],
+    'no separator, and JSON': [`${head}{"order": 4711}\r\n\r\n`, body('{"order": 4711}\n\n')],
+    'no separator, and HTML': [`${head}<b>Note:</b> ten\r\n\r\n`, body('<b>Note:</b> ten\n\n')],
+    'no separator, and EDIFACT': [
+      `${head}UNB+UNOC:3+4711'\r\nUNZ+1'\r\n\r\n`,
+      body("UNB+UNOC:3+4711'\nUNZ+1'\n\n"),
+    ],
+    'no separator behind a semicolon': [
+      `${head}Content-Type: text/plain; charset=utf-8;\r\norder=4711\r\n\r\nThanks`,
+      body('order=4711\n\nThanks'),
     ],
     'no separator, and values by their names': [
       `${head}order=4711\r\npieces=10\r\n\r\nThanks`,
