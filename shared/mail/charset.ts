@@ -111,8 +111,9 @@ export function findCharset(name: string | undefined): Charset | 'undeclared' {
   return found;
 }
 
-/** What stands around the name that the tables know: the year of a standard, IANA's `cs`, and `x-`. */
-const around = /[:_-](?:19|20)\d\d$|^(?:cs|x-)/gi;
+/** What stands around the name that the tables know: the year of a standard, IANA's `cs`, who has made it. */
+const around =
+  /[:_-](?:19|20)\d\d$|-(?:win|open)$|^(?:cs|x-|microsoft-|iso-?(?=latin)|(?:ms|ansi|oem|dos|windows)-?(?=\d))/gi;
 
 function lookUp(name: string): Charset | 'undeclared' {
   // RFC 2231, 5: a language may follow the charset. And there are senders that write `charset="charset=utf-8"`.
@@ -129,7 +130,7 @@ function lookUpBare(bare: string): Charset | 'undeclared' | undefined {
   const own = byName.get(key);
   if (own) return own;
   if (/^(?:cs)?iso2022jp/.test(key)) return shifted('iso-2022-jp');
-  for (const each of [normalizeCharset(bare), bare, key]) {
+  for (const each of [normalizeCharset(bare), bare, key, normalizeCharset(`iso-${bare}`)]) {
     const codec = each.toLowerCase().replace(/[^a-z0-9]/g, '');
     if (!noCharsets.has(codec) && iconv.encodingExists(each)) return byName.get(codec) ?? table(each);
   }

@@ -172,6 +172,12 @@ describe('a text', () => {
       [['unicode', 'utf-16', 'ucs-2'], 'fffe4f60597d', '恏絙'],
       [['utf-7', 'unicode-1-1-utf-7'], '472b4150772d', 'Gü'],
       [['windows-1251', 'cp1251', 'win-1251', 'charset=windows-1251'], 'cff0', 'Пр'],
+      [['microsoft-cp1251', 'ms1251', 'ms-1251', 'ansi-1251'], 'cff0', 'Пр'],
+      [['8859-2', '8859_2', 'iso-latin-2', 'isolatin2'], 'a3', 'Ł'],
+      [['8859-1', 'iso-8859-1', 'iso-latin-1'], '80', '€'],
+      [['oem-850', 'dos-850', 'windows-850'], '84', 'ä'],
+      [['SJIS-win'], '82a0', 'あ'],
+      [['eucJP-win', 'eucJP-open'], 'a4a2', 'あ'],
       [['shift_jis', 'x-sjis', 'cp932', 'ms_kanji'], '82a0', 'あ'],
       [['gb2312', 'gbk', 'cp936', 'gb18030', 'euc-cn'], 'c4e39439da33', '你💩'],
       [['iso-8859-15', 'latin-9', 'Latin9', 'l9', 'csISO885915'], 'a4', '€'],
@@ -207,7 +213,7 @@ describe('a text', () => {
       ' ',
     ))
       assert.notEqual(findCharset(label), 'undeclared', label);
-    for (const none of ['base64', 'hex', 'x-klingon', '__proto__', 'constructor', ''])
+    for (const none of ['base64', 'hex', 'x-klingon', 'ms', '__proto__', 'constructor', ''])
       assert.equal(findCharset(none), 'undeclared');
   });
 
