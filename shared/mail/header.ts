@@ -79,15 +79,14 @@ export function readHeaderBlock(block: Buffer, root: boolean, hasEnd = true): He
   const delimiter = inside.some(({ index }) => /^--\S/.test(lines[index]?.line ?? ''));
   // Text in which a line looks like a field: nothing behind it is sure to be the header's.
   const textInside = inside.some(({ index, goesOn }) => index > lastOfHeader && !goesOn);
-  if (textOnTop || delimiter || textInside) return { kind: 'unclear', fields: fields(lines.length) };
   const stray = strays.find(({ index, goesOn }) => index > lastKnown && !goesOn)?.index;
-  const behind = lines.slice(lastKnown + 1, stray).filter(({ folded }) => !folded);
   // A field that no header has, right before the text or the end: it may be text itself.
-  const mayBeText = behind.length > 0;
+  const mayBeText = lines.slice(lastKnown + 1, stray).some(({ folded }) => !folded);
   const isOpen = stray === undefined && hasEnd;
   // Behind a line of blanks the text may be indented.
   const isIndented = blanks.some((index) => index > lastKnown && index < (stray ?? lines.length));
-  if ((mayBeText && !isOpen) || isIndented) return { kind: 'unclear', fields: fields(lines.length) };
+  if (textOnTop || delimiter || textInside || (mayBeText && !isOpen) || isIndented)
+    return { kind: 'unclear', fields: fields(lines.length) };
   if (stray === undefined) return { kind: 'fields', fields: fields(lines.length) };
   const at = lines[stray];
   const blank = at?.line.trim() === '';
