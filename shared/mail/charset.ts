@@ -64,10 +64,7 @@ const byName: ReadonlyMap<string, Charset> = new Map([
   ...called(table('cp949'), 'uhc cp949 ms949 windows949 cp51949 cp20949 xwindows949 ksx1001'),
   ...called(table('iso-8859-8'), 'csiso88598i csiso88598e logical visual'),
   ...called(table('shift_jis'), 'cp943 ibm943 xmscp932 xmssjis mskanji cswindows31j'),
-  ...called(table('iso-8859-13'), 'latin7 l7'),
-  ...called(table('iso-8859-14'), 'latin8 l8'),
-  ...called(table('iso-8859-15'), 'latin9 l9'),
-  ...called(table('iso-8859-16'), 'latin10 l10'),
+  ...[7, 8, 9, 10].flatMap((latin) => called(table(`iso-8859-${latin + 6}`), `latin${latin} l${latin}`)),
   ...called(table('cp858'), 'ibm00858 ccsid00858'),
   ...called(table('big5-hkscs'), 'hkscs'),
   ...called(
@@ -79,7 +76,6 @@ const byName: ReadonlyMap<string, Charset> = new Map([
     table('gb18030'),
     'gbk gb2312 gb231280 gb23121980 euccn xeuccn cp936 ms936 windows936 cp20936 cp51936 cp54936 chinese isoir58 csiso58gb231280',
   ),
-  ...called(table('cp862'), 'dos862 cp862'),
   ...called(table('macintosh'), 'xmacroman mac csmacintosh macroman cp10000'),
   // Microsoft's numbers of those of the Macintosh.
   ...called(table('macgreek'), 'cp10006'),

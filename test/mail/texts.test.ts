@@ -176,6 +176,7 @@ describe('a text', () => {
       [['8859-2', '8859_2', 'iso-latin-2', 'isolatin2'], 'a3', 'Ł'],
       [['8859-1', 'iso-8859-1', 'iso-latin-1'], '80', '€'],
       [['oem-850', 'dos-850', 'windows-850'], '84', 'ä'],
+      [['dos-862', 'cp862', 'ibm862'], '80', 'א'],
       [['SJIS-win'], '82a0', 'あ'],
       [['eucJP-win', 'eucJP-open'], 'a4a2', 'あ'],
       [['shift_jis', 'x-sjis', 'cp932', 'ms_kanji'], '82a0', 'あ'],
