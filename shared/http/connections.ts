@@ -15,7 +15,7 @@ import { type Answer, problem, refuse } from './answer.ts';
 import type { HttpDependencies } from './dependencies.ts';
 import { keepSecrets } from './heldSecrets.ts';
 import { mayChange } from './preconditions.ts';
-import { queryText, readChoice, readLimit, readTime } from './query.ts';
+import { maxLimit, queryText, readChoice, readTime, readWhole } from './query.ts';
 import { configTag, connectionJson, secretsVersionColumn, writeIdColumn } from './representation.ts';
 import { type ApiRequest, readJsonObject } from './request.ts';
 
@@ -31,7 +31,7 @@ const sinceOverlapMs = 15_000;
 
 /** `GET /api/connections`: in the table's order, a page at a time. */
 export async function listConnections(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
-  const limit = readLimit(request, 1_000);
+  const limit = readWhole(request, 'limit', maxLimit, 1, maxLimit);
   const status = readChoice(request, 'status', runStatuses);
   const asOf = dependencies.now();
   const since = readTime(request, 'since');

@@ -3,10 +3,10 @@ import { type ConnectionKey, type ConnectionStore, nameOf } from '../connection/
 import { readState } from '../connection/state.ts';
 import { isEnabled } from '../schedule/due.ts';
 import { startOfMinute } from '../time/nextTime.ts';
-import { type Answer, problem, refuse } from './answer.ts';
+import { type Answer, problem } from './answer.ts';
 import { findExisting, keyOf, refuseMissing } from './connections.ts';
 import type { HttpDependencies } from './dependencies.ts';
-import { queryText } from './query.ts';
+import { readWhole } from './query.ts';
 import { stateJson } from './representation.ts';
 import type { ApiRequest } from './request.ts';
 
@@ -20,7 +20,7 @@ let waiting = 0;
  * with the state once a run has ended that started no earlier than the order.
  */
 export async function orderPoll(request: ApiRequest, dependencies: HttpDependencies): Promise<Answer> {
-  const waitMs = readWait(request);
+  const waitMs = 1_000 * readWhole(request, 'wait', 0, 0, maxWaitSeconds);
   const key = keyOf(request);
   const store = await dependencies.connections();
   const entity = await findExisting(key, store);
@@ -31,9 +31,10 @@ export async function orderPoll(request: ApiRequest, dependencies: HttpDependenc
   const requestedAt = dependencies.now();
   // Before the order: a run that has begun has written when it is due next, and that must stand.
   const nextRunAt = startOfMinute(requestedAt).toISOString();
-  if ((await store.merge(key, { nextRunAt })).kind === 'missing') refuseMissing(key);
+  const runRequestedAt = requestedAt.toISOString();
+  if ((await store.merge(key, { nextRunAt, runRequestedAt })).kind === 'missing') refuseMissing(key);
   await orders.put(key);
-  const order = { ...key, runRequestedAt: requestedAt.toISOString() };
+  const order = { ...key, runRequestedAt };
   if (waitMs > 0 && waiting < maxWaiting) {
     waiting += 1;
     try {
@@ -65,11 +66,4 @@ async function endOfRun(
     const hasStarted = lastRunStartedAt !== undefined && lastRunStartedAt >= requestedAt;
     if (hasStarted && lastStatus !== undefined && lastStatus !== 'running') return stateJson(entity.columns);
   }
-}
-
-function readWait(request: ApiRequest): number {
-  const text = queryText(request, 'wait') ?? '0';
-  const seconds = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
-  if (seconds <= maxWaitSeconds) return seconds * 1_000;
-  return refuse(400, `wait must be a whole number of seconds from 0 to ${maxWaitSeconds}.`);
 }

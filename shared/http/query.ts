@@ -10,7 +10,7 @@ export interface PageQuery extends Partial<ConnectionKey> {
   readonly after?: string;
 }
 
-const maxLimit = 1_000;
+export const maxLimit = 1_000;
 /** The Functions key may stand in any address. */
 const always = ['code'];
 
@@ -34,19 +34,19 @@ export function queryText({ query }: Query, name: string): string | undefined {
   return query.get(name) || undefined;
 }
 
-/** The query's `limit`. */
-export function readLimit(request: Query, usual: number): number {
-  const text = queryText(request, 'limit') ?? String(usual);
-  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (limit >= 1 && limit <= maxLimit) return limit;
-  return refuse(400, `limit must be a whole number from 1 to ${maxLimit}.`);
+/** A whole number. */
+export function readWhole(request: Query, name: string, usual: number, min: number, max: number): number {
+  const text = queryText(request, name) ?? String(usual);
+  const whole = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (whole >= min && whole <= max) return whole;
+  return refuse(400, `${name} must be a whole number from ${min} to ${max}.`);
 }
 
 /** Which page of a list is asked for, and whose mails. */
 export function readPage(request: Query): PageQuery {
   const texts = ['customer', 'connection', 'after'].map((name) => [name, queryText(request, name)]);
   const given = texts.filter(([, text]) => text !== undefined);
-  return { limit: readLimit(request, 100), ...Object.fromEntries(given) };
+  return { limit: readWhole(request, 'limit', 100, 1, maxLimit), ...Object.fromEntries(given) };
 }
 
 /** A point in time, ISO 8601 with its zone; of a day alone its begin in UTC, or its end. */

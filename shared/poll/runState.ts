@@ -69,6 +69,7 @@ export class RunState {
         const current = now?.columns.runId;
         // Its own stands there when the answer to this very write was lost.
         this.#isAfterAnother ||= current !== before.runId && current !== this.#runId;
+        if (isOrderedSince(before, now)) delete columns.nextRunAt;
         merged = await this.#store.merge(key, columns, now?.etag);
       }
       if (merged.kind !== 'merged') {
@@ -84,7 +85,7 @@ export class RunState {
   write(change: Partial<ConnectionState>): Promise<void> {
     return this.#inTurn(async () => {
       const { key, columns: before } = this.#entity;
-      let columns = writeState({ ...change, runId: this.#runId });
+      const columns = writeState({ ...change, runId: this.#runId });
       let merged = await this.#store.merge(key, columns, this.#etag);
       while (merged.kind === 'changed') {
         // The operator has edited the config, a run was skipped, or another one has begun.
@@ -93,8 +94,9 @@ export class RunState {
         if (current !== this.#runId && (this.#hasBegun || current !== before.runId)) {
           if (this.#hasBegun || current === undefined || !this.#lease.isHeld()) return;
           // That run has ended. What it left is the next one's to look for.
-          columns = { ...columns, ...writeState({ cleanMailbox: '' }) };
+          columns.cleanMailbox = '';
         }
+        if (isOrderedSince(before, now)) delete columns.nextRunAt;
         merged = await this.#store.merge(key, columns, now?.etag);
       }
       if (merged.kind === 'merged') this.#etag = merged.etag;
@@ -120,4 +122,9 @@ export class RunState {
     this.#writing = written.catch(() => undefined);
     return written;
   }
+}
+
+/** Whether a poll was ordered over HTTP since the row was read: it is still to come. */
+function isOrderedSince(before: ConnectionEntity['columns'], now: ConnectionEntity | undefined): boolean {
+  return now?.columns.runRequestedAt !== before.runRequestedAt;
 }

@@ -27,8 +27,7 @@ export type DueColumns = { readonly [Column in (typeof dueColumns)[number]]?: un
 export function isDue(columns: DueColumns, now: Date): boolean {
   if (!isEnabled(columns)) return false;
   const running = isText(columns.lastStatus, 'running');
-  const alive = hasLiveRun(columns, now);
-  if (running && !alive) return true;
+  if (running && !hasLiveRun(columns, now)) return true;
   if (running && isText(columns.useProcessLock, 'true')) return false;
   const dueAt = readNextRunAt(columns, now);
   return dueAt === undefined || dueAt.getTime() <= now.getTime() + earlyTickMs;

@@ -119,6 +119,24 @@ test('a run that begins nothing writes its outcome in one request, over a skippe
   assert.equal(idle.hasBegun, true);
 });
 
+test('a poll that is ordered before a run has begun is still to come, and one that was skipped is not', async () => {
+  const words = {
+    begins: (run: RunState) => run.begin({ lastStatus: 'running', nextRunAt: time }),
+    ends: (run: RunState) => run.write({ lastStatus: 'ok', nextRunAt: time }),
+  };
+  for (const [name, word] of Object.entries(words)) {
+    for (const order of [{}, { runRequestedAt: '2026-11-24T09:00:01.000Z' }]) {
+      const isOrdered = 'runRequestedAt' in order;
+      const entity = await connection(`${name}-${isOrdered}`);
+      const skipped = { lastStatus: 'skipped', nextRunAt: '2026-11-24T09:01:00.000Z' };
+      await store.merge(entity.key, { ...order, ...skipped });
+      await word(runOf(entity, 'run'));
+      const { nextRunAt } = await columns(entity.key.connection);
+      assert.equal(nextRunAt, isOrdered ? skipped.nextRunAt : time.toISOString(), name);
+    }
+  }
+});
+
 test('one that was fenced off before it had begun leaves the columns to a run that has', async () => {
   const entity = await connection('late');
   const late = runOf(entity, 'late', false);
