@@ -29,8 +29,11 @@ const maxEntities = 1000;
 const belowBytes = 2048;
 const linesBetweenPauses = 512;
 /** What a part that is not seen as one begins with: a field of its header, or a delimiter behind the CR of old systems. */
-const hiddenPart = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:|\r--\S/i;
-const maxHiddenPart = 40;
+const hiddenPart = /[\r\n]content-(?:type|disposition|transfer-encoding)[ \t]*:|\r--\S/gi;
+/** A delimiter that has lost the line end before it, and the header behind it. */
+const gluedPart =
+  /[^\s>-](?=(--\S{1,70})[ \t]{0,9}\r{0,3}\ncontent-(?:type|disposition|transfer-encoding)[ \t]?:)/gi;
+const maxHiddenPart = 128;
 const betweenBytes = 64 * 1024;
 /** The header of an attached mail is looked at up to here. */
 const maxAttachedHead = 64 * 1024;
@@ -290,6 +293,7 @@ export class MultipartScanner {
     this.#at = end;
     if (bytes.length === 0) return false;
     if (this.#state === 'leaf') {
+      if (!this.#inBase64 && this.#open.innermost) this.#passBetween(bytes);
       if (this.#attachedMail !== undefined && this.#attachedMail.length < maxAttachedHead)
         this.#attachedMail += bytes.toString('latin1', 0, maxAttachedHead - this.#attachedMail.length);
       yield { kind: 'body', bytes };
@@ -298,14 +302,16 @@ export class MultipartScanner {
     return false;
   }
 
-  /** What stands before the first part of a multipart and behind the last is for nobody, but must hide no part. */
+  /** What stands before, in and behind the parts of a multipart must hide no part. */
   #passBetween(bytes: Buffer): void {
     if (this.#isTextHidden && !isBlank(bytes)) throw new Unsplittable(partOutside);
     const level = this.#open.innermost;
     if (level?.blank && !level.hasParts) level.blank = isBlank(bytes);
     for (let at = 0; at < bytes.length; at += betweenBytes) {
       const text = this.#between + bytes.toString('latin1', at, at + betweenBytes);
-      if (hiddenPart.test(text)) throw new Unsplittable(partOutside);
+      for (const [, glued] of text.matchAll(this.#state === 'leaf' ? gluedPart : hiddenPart))
+        if (glued === undefined || this.#open.match(Buffer.from(glued, 'latin1'), 0, glued.length))
+          throw new Unsplittable(partOutside);
       this.#between = text.slice(-maxHiddenPart);
     }
   }
@@ -328,11 +334,11 @@ export class MultipartScanner {
 
   *#enter(delimiter: Delimiter): Generator<MimeEvent> {
     const { level, closes } = delimiter;
-    const isInnermost = this.#open.isInnermost(delimiter);
+    const passed = this.#open.pass(delimiter);
+    const isInnermost = passed === this.#open.innermost;
     const behindClose = this.#open.inEpilogue && isInnermost;
-    const boundary = this.#open.pass(delimiter);
-    if (this.#state === 'leaf' && this.#attachedMail !== undefined && boundary !== undefined)
-      refuseSameBoundary(this.#attachedMail, boundary);
+    if (this.#state === 'leaf' && this.#attachedMail !== undefined && passed?.boundary !== undefined)
+      refuseSameBoundary(this.#attachedMail, passed.boundary);
     this.#atLineStart = true;
     this.#isTextHidden = false;
     this.#between = '\n';

@@ -58,15 +58,11 @@ export class OpenMultiparts {
     return closed.length;
   }
 
-  /** Takes note that a delimiter was passed; gives the boundary. */
-  pass({ level: index }: Delimiter): string | undefined {
+  /** Takes note that a delimiter was passed; gives what it is of. */
+  pass({ level: index }: Delimiter): Level | undefined {
     const level = this.#levels[index];
     if (level) level.glued = false;
-    return level?.boundary;
-  }
-
-  isInnermost({ level }: Delimiter): boolean {
-    return level === this.#levels.length - 1;
+    return level;
   }
 
   /** Whether a line is a delimiter, with any number of CR before the LF, and no line end needed at the very end. */

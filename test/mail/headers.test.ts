@@ -180,6 +180,8 @@ describe('delimiters where nobody expects them', () => {
     'of another multipart behind the close delimiter': `${mixed}\r\n--o\r\n${text}--o--\r\n--i\r\n${pdfPart}--i--\r\n`,
     'closing a text, with a footer glued to it': `${mixed}\r\n--o\r\n${pdfPart}--o\r\n${text}--o--______\r\nfooter of a list\r\n`,
     'of a boundary that an attached mail has too': `${mixed}\r\n--o\r\n${text}--o\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\nContent-Type: multipart/mixed;\r\n boundary="o"\r\n\r\n--o\r\n${pdfPart}--o--\r\n--o--\r\n`,
+    'at the end of a line of text': `${mixed}\r\n--o\r\n\r\ntext--o\r\n${pdfPart}--o--\r\n`,
+    'of an outer multipart, at the end of a line of an attachment': `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\nContent-Type: text/csv\r\n\r\na;b--o \n${pdfPart}--o--\r\n`,
     'with more behind it, in front of the first part': `${mixed}\r\nThis is a multi-part message.\r\n--o o\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
     'with more behind it, between an inner multipart and the next part': `${mixed}\r\n--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n${text}--i--\r\n--o;\r\n\r\nhidden\r\n--o\r\n${pdfPart}--o--\r\n`,
   };
@@ -204,6 +206,14 @@ describe('delimiters where nobody expects them', () => {
     `${mixed}\r\n--o\r\n${alternative('o')}--o\r\n${pdfPart}--o--\r\n`;
   testEach(sentRaw, ['raw']);
   testEach(giveBoth, [body('text'), pdf]);
+  testEach(
+    {
+      'of an attached mail, with dashes in it': `${mixed}\r\n--o\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=a--i\r\n\r\n--a--i\r\nContent-Type: text/csv\r\n\r\nx\r\n--o--\r\n`,
+    },
+    [
+      `attachment message/rfc822 attachment-1.eml ${JSON.stringify('Content-Type: multipart/mixed; boundary=a--i\r\n\r\n--a--i\r\nContent-Type: text/csv\r\n\r\nx')}`,
+    ],
+  );
   testEach(
     {
       'of a multipart that is closed: lines of text': `${mixed}\r\n--o\r\n${alternative('i')}--o\r\n${lines('', 'you wrote', '--i', 'this')}--o--\r\n`,
