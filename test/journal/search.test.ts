@@ -236,6 +236,8 @@ test('a day that is too much for one portion is read piece by piece, each mail o
   for (const [portionBytes, limit] of [
     [3_000, 50],
     [30_000, 7],
+    // More than half of it for each connection: a page goes on from one portion to the next.
+    [45_000, 7],
   ] as const) {
     const pages = await pagesOf({ portionBytes, limit });
     const found = pages.flatMap((page) => page.found.map((mail) => [mail.interchangeId, mail.outcome]));
