@@ -152,6 +152,7 @@ test('bools and whole numbers as a table editor writes them are accepted, and em
   assert.equal(config.host, 'mail.example.com');
   assert.equal(config.folder, 'INBOX');
   assert.equal(good({ ...base, port: 993n }).port, 993);
+  for (const name of ['sendMessageBody', 'sendAttachments']) good({ ...base, [name]: 'false' });
 });
 
 test('an id that is stored as a Guid is the text that it shows', () => {
