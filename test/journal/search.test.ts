@@ -176,13 +176,15 @@ test('with a journal of ids a mail is found by its whole Message-ID, with or wit
 
 test('runs are found by connection and status', async () => {
   await write(orders, { status: 'ok', mails: [mailLine()] });
+  // Both in the same moment.
   await write(orders, { status: 'failed', runAt: time('26T11:00:00.000') });
+  await write(other, { status: 'failed', runAt: time('26T11:00:00.000') });
   await write(foreign, { status: 'failed', runAt: time('26T10:30:00.000') });
   const runs = async (query: object = {}) =>
     (await findRuns(await storage.container(), { ...window, ...query })).found.map(
       ({ customer, status, mails: count }) => `${customer} ${status} ${count}`,
     );
-  assert.deepEqual(await runs(), ['acme failed 0', 'zeta failed 0', 'acme ok 1']);
+  assert.deepEqual(await runs(), ['acme failed 0', 'acme failed 0', 'zeta failed 0', 'acme ok 1']);
   assert.deepEqual(await runs({ status: 'ok' }), ['acme ok 1']);
   assert.deepEqual(await runs({ customer: 'zeta' }), ['zeta failed 0']);
 });
