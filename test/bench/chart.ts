@@ -4,6 +4,7 @@ const labels: Readonly<Record<string, string>> = {
   raw: 'raw fetch',
   app: 'this app',
   mbsync: 'mbsync',
+  packages: 'packages alone',
   plain: 'plain script',
   fetchmail: 'fetchmail',
 };

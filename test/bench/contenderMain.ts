@@ -1,10 +1,10 @@
-// The raw fetches and the plain script, in a process of their own. Started by contenders.ts.
+// The raw fetches, the packages alone and the plain script, in a process of their own. Started by contenders.ts.
 import type { PlainScript } from './plainScript.ts';
 import { fetchRawImap, fetchRawPop3, type Login, openMailbox } from './rawFetch.ts';
 
 export type Job =
   | { readonly do: 'rawImap' | 'rawPop3' | 'openImap' | 'openPop3'; readonly login: Login }
-  | ({ readonly do: 'plainScript' } & PlainScript);
+  | ({ readonly do: 'plainScript' | 'packagesAlone' } & PlainScript);
 
 /** `amount`: bytes fetched, or messages sent. */
 export type Outcome = { readonly ms: number; readonly amount: number } | { readonly error: string };
@@ -20,6 +20,7 @@ process.on('disconnect', () => process.exit(0));
 async function perform(job: Job): Promise<Outcome> {
   // Loaded before the clock starts: only the work counts.
   const plain = job.do === 'plainScript' ? await import('./plainScript.ts') : undefined;
+  const alone = job.do === 'packagesAlone' ? await import('./packagesAlone.ts') : undefined;
   const startedMs = performance.now();
   let amount = 0;
   if (job.do === 'rawImap') amount = await fetchRawImap(job.login);
@@ -27,5 +28,6 @@ async function perform(job: Job): Promise<Outcome> {
   else if (job.do === 'openImap') await openMailbox('IMAP', job.login);
   else if (job.do === 'openPop3') await openMailbox('POP3', job.login);
   else if (job.do === 'plainScript') amount = (await plain?.runPlainScript(job)) ?? 0;
+  else if (job.do === 'packagesAlone') amount = (await alone?.runPackagesAlone(job)) ?? 0;
   return { ms: performance.now() - startedMs, amount };
 }

@@ -13,7 +13,7 @@ import { withTemporaryFolder } from './temporaryFolder.ts';
 const run = promisify(execFile);
 const jobTimeoutMs = 600_000;
 
-/** The process of the raw fetches and the plain script; it stays warm over all rounds. */
+/** The process of the raw fetches, the packages alone and the plain script; it stays warm over all rounds. */
 export interface Contenders {
   /** One at a time. Rejects when the job fails or takes ten minutes. */
   perform(job: Job): Promise<{ ms: number; amount: number }>;

@@ -11,7 +11,7 @@ const bars = { IMAP: 3.2, POP3: 2.7 } as const;
 export async function measureLatency(context: Context): Promise<ScenarioResult> {
   const { install, sizes } = context.options;
   const contendersOf: Record<Protocol, Contender[]> = {
-    IMAP: ['raw', 'app', ...programIfThere('mbsync', install), 'plain'],
+    IMAP: ['raw', 'app', ...programIfThere('mbsync', install), 'packages', 'plain'],
     POP3: ['raw', 'app', ...programIfThere('fetchmail', install)],
   };
   const figures: Figure[] = [];
@@ -26,8 +26,11 @@ export async function measureLatency(context: Context): Promise<ScenarioResult> 
       onlyOnce: ['fetchmail'],
       bed: { name: `${protocol.toLowerCase()}-40ms`, distances },
     });
-    const { app, raw } = race.series;
+    const { app, raw, packages } = race.series;
     figures.push(ratioFigure(`${race.title}: this app / raw`, app, raw, atMost(bars[protocol])));
+    if (protocol === 'IMAP') {
+      figures.push(ratioFigure(`${race.title}: this app / imapflow and SDK alone`, app, packages));
+    }
     relatives.push(...race.relatives);
   }
   return { figures, relatives };

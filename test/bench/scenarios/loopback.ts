@@ -4,13 +4,20 @@ import { atLeast, atMost, type Figure, ratioFigure, type ScenarioResult } from '
 import type { Context } from './context.ts';
 import { type Contender, type RaceResult, runRace } from './race.ts';
 
-/** The mixed mailbox on loopback, by IMAP, against raw fetch, mbsync and the plain script. */
+/** The mixed mailbox on loopback, by IMAP, against raw fetch, mbsync, the packages alone and the plain script. */
 export async function measureImap(context: Context): Promise<ScenarioResult> {
   const mbsync = programIfThere('mbsync', context.options.install);
-  const { series, relatives, title } = await race(context, 'IMAP', ['raw', 'app', ...mbsync, 'plain']);
+  const { series, relatives, title } = await race(context, 'IMAP', [
+    'raw',
+    'app',
+    ...mbsync,
+    'packages',
+    'plain',
+  ]);
   const figures: Figure[] = [
     ratioFigure(`${title}: this app / raw fetch`, series.app, series.raw, atMost(5)),
     ...mbsync.map(() => ratioFigure(`${title}: this app / mbsync`, series.app, series.mbsync, atMost(0.75))),
+    ratioFigure(`${title}: this app / imapflow and SDK alone`, series.app, series.packages),
     ratioFigure(`${title}: plain script / this app`, series.plain, series.app, atLeast(3.5)),
   ];
   return { figures, relatives };

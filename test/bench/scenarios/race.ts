@@ -6,7 +6,7 @@ import { password, queueName } from '../parts.ts';
 import { type StoredMail, withStock } from '../stock.ts';
 import { type Context, inMs, withBed } from './context.ts';
 
-export type Contender = 'raw' | 'app' | 'mbsync' | 'plain' | 'fetchmail';
+export type Contender = 'raw' | 'app' | 'mbsync' | 'packages' | 'plain' | 'fetchmail';
 
 export interface Race {
   readonly protocol: Protocol;
@@ -26,7 +26,7 @@ export interface RaceResult {
   readonly relatives: readonly Relative[];
 }
 
-const users: readonly Contender[] = ['raw', 'app', 'mbsync', 'plain', 'fetchmail'];
+const users: readonly Contender[] = ['raw', 'app', 'mbsync', 'packages', 'plain', 'fetchmail'];
 const warmMailCount = 10;
 
 /**
@@ -37,7 +37,14 @@ const warmMailCount = 10;
 export async function runRace(context: Context, race: Race): Promise<RaceResult> {
   const { protocol, mailCount, where, contenders, onlyOnce = [] } = race;
   const { messageLimitBytes, rounds } = context.options;
-  const samples: Record<Contender, number[]> = { raw: [], app: [], mbsync: [], plain: [], fetchmail: [] };
+  const samples: Record<Contender, number[]> = {
+    raw: [],
+    app: [],
+    mbsync: [],
+    packages: [],
+    plain: [],
+    fetchmail: [],
+  };
   await withStock(mailCount, mixedMail, (mails) =>
     withBed(context, { ...race.bed, users, messageLimitBytes }, async (bed) => {
       await bed.connect(protocol);
@@ -68,6 +75,7 @@ export async function runRace(context: Context, race: Race): Promise<RaceResult>
       raw: series('raw'),
       app: series('app'),
       mbsync: series('mbsync'),
+      packages: series('packages'),
       plain: series('plain'),
       fetchmail: series('fetchmail'),
     },
@@ -111,13 +119,20 @@ async function runOne(
       return runMbsync(port, contender, mails.length);
     case 'fetchmail':
       return runFetchmail(port, contender, mailBytes);
+    case 'packages':
     case 'plain': {
-      const job = { do: 'plainScript', login, serviceBusConnectionString, queueName } as const;
-      const { ms, amount } = await contenders.perform(job);
-      const partCount = mails.reduce((sum, { parts }) => sum + parts.length, 0);
+      const isPlain = contender === 'plain';
+      const job = isPlain ? 'plainScript' : 'packagesAlone';
+      const { ms, amount } = await contenders.perform({
+        do: job,
+        login,
+        serviceBusConnectionString,
+        queueName,
+      });
+      const count = isPlain ? mails.reduce((sum, { parts }) => sum + parts.length, 0) : mails.length;
       const { accepted } = await broker.state(queueName);
-      if (accepted !== partCount || amount !== partCount) {
-        throw new Error(`The plain script sent ${accepted} of ${partCount} messages.`);
+      if (accepted !== count || amount !== count) {
+        throw new Error(`${job} sent ${accepted} of ${count} messages.`);
       }
       await broker.clear(queueName);
       return ms;
