@@ -17,7 +17,7 @@ const knownOften =
 const likeText =
   /^(?:from|sender|reply-to|to|cc|bcc|subject|date|importance|priority|precedence|sensitivity|status|lines|comments|keywords|organi[sz]ation)$/;
 /** Of what RFC 5322, 3.6.8 allows what is used: EDIFACT, JSON, HTML and the address of a page are no fields. */
-const fieldName = /^[\w./-]+[ \t]*:(?!\/\/)/;
+const fieldName = /^(?:x-[!-9;-~]+|[\w./-]+)[ \t]*:(?!\/\/)/i;
 /** What is written in these goes over no further lines that should begin with white space and don't. */
 const freeText = /^(?:subject|comments|keywords|organi[sz]ation)$/;
 /** What stands above the header of mails that were exported, and is no part of it. */

@@ -116,6 +116,10 @@ describe('a header that is none', () => {
       `Subject: x\r\nTo: a@b,\r\nOrder 4711\r\n\r\nThanks`,
       body('Order 4711\n\nThanks'),
     ],
+    'a name of their own with signs in it, last of all': [
+      `${head}X-Spam[1]: y\r\nX-Rate+$: 3\r\n\r\ntext`,
+      body('text'),
+    ],
     'no separator, and JSON': [`${head}{"order": 4711}\r\n\r\n`, body('{"order": 4711}\n\n')],
     'no separator, and HTML': [`${head}<b>Note:</b> ten\r\n\r\n`, body('<b>Note:</b> ten\n\n')],
     'no separator, and EDIFACT': [
