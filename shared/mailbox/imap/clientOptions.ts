@@ -4,19 +4,18 @@ import type { ImapFlowOptions, ImapTransport } from 'imapflow';
 import { lookUpAs, tlsOptions } from '../connecting.ts';
 import type { MailboxOptions } from '../mailbox.ts';
 import type { MailServerContact } from '../networkFailure.ts';
-import { memberOf } from './imapflowInside.ts';
 
 /** What goes to the server: the password, or this attempt's access token. */
 export type LoginSecret = { readonly pass: string } | { readonly accessToken: string };
 
 const dayMs = 86_400_000;
 
-/** `onPhase` hears how far the connection has come, `onLogged` the errors that imapflow only logs. */
+/** `onPhase` hears how far the connection has come, `onLogged` what imapflow only logs of errors and oddities. */
 export function clientOptions(
   options: MailboxOptions,
   secret: LoginSecret,
   onPhase: (phase: MailServerContact['phase']) => void,
-  onLogged: (error: unknown) => void,
+  onLogged: (entry: unknown) => void,
 ): ImapFlowOptions {
   const { host, port, security, username } = options;
   return {
@@ -39,11 +38,17 @@ export function clientOptions(
   };
 }
 
-/** Writes nothing anywhere: it picks out the errors, and keeps imapflow from making up log lines. */
-function refusalLogger(onLogged: (error: unknown) => void) {
-  const pick = (entry: unknown): void => onLogged(memberOf(entry, 'err'));
+/** Writes nothing anywhere, and keeps imapflow from making up log lines. */
+function refusalLogger(onLogged: (entry: unknown) => void) {
   const drop = (): void => {};
-  return { isLevelEnabled: () => false, trace: drop, debug: drop, info: drop, warn: pick, error: pick };
+  return {
+    isLevelEnabled: () => false,
+    trace: drop,
+    debug: drop,
+    info: drop,
+    warn: onLogged,
+    error: onLogged,
+  };
 }
 
 function createTransport(

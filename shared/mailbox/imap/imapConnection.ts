@@ -20,7 +20,7 @@ import {
   type Refusal,
   refusalOf,
 } from './imapFailure.ts';
-import { boundThrottling, watchCommands } from './imapflowInside.ts';
+import { boundThrottling, memberOf, watchCommands } from './imapflowInside.ts';
 import { mailsIn, ResponseBudget } from './responseBudget.ts';
 
 const maxGreetingBytes = 1024;
@@ -42,6 +42,7 @@ export class ImapConnection {
   #socketError: Error | undefined;
   #lastRefusal: Refusal | undefined;
   #alert: string | undefined;
+  #hasUnreadNumbers = false;
   /** Why it is over. */
   failure: Failure | undefined;
   #fetching: FetchCommand | undefined;
@@ -54,8 +55,9 @@ export class ImapConnection {
     const onPhase = (phase: ConnectionState['phase']): void => {
       this.#phase = phase;
     };
-    const onLogged = (error: unknown): void => {
-      this.#lastRefusal = refusalOf(error) ?? this.#lastRefusal;
+    const onLogged = (entry: unknown): void => {
+      this.#lastRefusal = refusalOf(memberOf(entry, 'err')) ?? this.#lastRefusal;
+      this.#hasUnreadNumbers ||= isUnreadSearch(entry);
     };
     this.client = new ImapFlow(clientOptions(options, secret, onPhase, onLogged));
     // Without a listener, for good, a lost connection would end the process.
@@ -199,10 +201,14 @@ export class ImapConnection {
     throw describeImapError(undefined, doing, this.state);
   }
 
-  /** UID SEARCH: the UIDs found, ascending. */
+  /** UID SEARCH: the UIDs found, ascending. Rejects where there are some and none can be read, for imapflow finds none. */
   async search(query: SearchObject, doing: string): Promise<readonly number[]> {
+    this.#hasUnreadNumbers = false;
     const found = await this.require(doing, () => this.client.search(query, { uid: true }));
-    return Array.isArray(found) ? found : [];
+    if (Array.isArray(found) && found.length > 0) return found;
+    if (!this.#hasUnreadNumbers) return [];
+    const sentence = `${serverName(this.state)} answered SEARCH, ${doing}, with numbers that can't be read. Ask the server's operator.`;
+    throw new Failure('protocol', sentence);
   }
 
   /** Sends a UID FETCH; its responses are to be taken until their end, `largestBytes` being the largest mail's size. */
@@ -234,6 +240,11 @@ export class ImapConnection {
       .catch(() => {})
       .finally(() => this.close());
   }
+}
+
+/** Whether imapflow logs that it could not read an answer to SEARCH that holds numbers, or some of these. */
+function isUnreadSearch(entry: unknown): boolean {
+  return memberOf(entry, 'discarded') === true || /^\0*\* *E?SEARCH\b.*\d/i.test(`${memberOf(entry, 'msg')}`);
 }
 
 /** The most that arrives for one mail of this size without being a flood, in bytes. */

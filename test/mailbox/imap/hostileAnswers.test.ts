@@ -30,6 +30,7 @@ const nonsense: Record<string, readonly [step: string, answer: string, ...Failur
   'a search for numbers that are none': [
     'UID SEARCH',
     '* SEARCH NaN 0 -1 1e9 99999999999999999999 {\r\nTAG OK\r\n',
+    'protocol',
   ],
   'brackets without end': ['MEASURE', `* 1 FETCH ${'('.repeat(50_000)}\r\nTAG OK\r\n`],
 };

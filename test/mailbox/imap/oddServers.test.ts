@@ -424,6 +424,18 @@ test('a search that finds half a million mails is no flood', async () => {
   );
 });
 
+for (const found of [' 1 2', '1\t2', '1,2']) {
+  test(`unread mails that a server lists as ${JSON.stringify(found)} are not taken for none`, async () => {
+    const answers = { 'UID SEARCH': `* SEARCH ${found}\r\nTAG OK done\r\n` };
+    await assertFails(drained({ mails: [aMail, aMail], answers }), 'protocol', /SEARCH.*can't be read/);
+  });
+}
+
+test('a list of no unread mails may end in blanks', async () => {
+  const answers = { 'UID SEARCH': '* SEARCH  \r\nTAG OK done\r\n' };
+  assert.deepEqual(await drained({ mails: [aMail], answers }), []);
+});
+
 test('news of many mails that came and went is no flood', async () => {
   const answers = { 'UID EXPUNGE': `${'* 1 EXPUNGE\r\n* 5 EXISTS\r\n'.repeat(9_000)}TAG OK done\r\n` };
   await onServer({ mails: smallMails(3_000), answers, options: { deleteMails: true } }, async (session) => {
