@@ -1,6 +1,5 @@
-import { ServiceBusClient, type ServiceBusMessage } from '@azure/service-bus';
-import { ImapFlow } from 'imapflow';
-import type { PlainScript } from './plainScript.ts';
+import type { ServiceBusMessage } from '@azure/service-bus';
+import { connect, type PlainScript } from './plainScript.ts';
 
 const batchMails = 64;
 const batchBytes = 800_000;
@@ -11,22 +10,8 @@ const sendsInFlight = 8;
  * comes, in batches of which several are in flight, then all marked as read. No mail is looked into, and nothing is
  * remembered of any. Answers how many mails it sent.
  */
-export async function runPackagesAlone({
-  login: { port, user, password },
-  serviceBusConnectionString,
-  queueName,
-}: PlainScript): Promise<number> {
-  const serviceBus = new ServiceBusClient(serviceBusConnectionString);
-  const sender = serviceBus.createSender(queueName);
-  const client = new ImapFlow({
-    host: '127.0.0.1',
-    port,
-    secure: false,
-    doSTARTTLS: false,
-    auth: { user, pass: password },
-    logger: false,
-  });
-  await client.connect();
+export async function runPackagesAlone(script: PlainScript): Promise<number> {
+  const { serviceBus, sender, client } = await connect(script);
   await client.mailboxOpen('INBOX');
   const inFlight = new Set<Promise<void>>();
   const read: number[] = [];

@@ -9,15 +9,12 @@ export interface PlainScript {
   readonly queueName: string;
 }
 
-/**
- * The script that a competent user would write: fetch the unread mails as one range, parse each, send its parts
- * one after the other, and mark what was sent as read. Answers how many messages it sent.
- */
-export async function runPlainScript({
+/** Both connections as anyone would open them. */
+export async function connect({
   login: { port, user, password },
   serviceBusConnectionString,
   queueName,
-}: PlainScript): Promise<number> {
+}: PlainScript) {
   const serviceBus = new ServiceBusClient(serviceBusConnectionString);
   const sender = serviceBus.createSender(queueName);
   const client = new ImapFlow({
@@ -29,6 +26,15 @@ export async function runPlainScript({
     logger: false,
   });
   await client.connect();
+  return { serviceBus, sender, client };
+}
+
+/**
+ * The script that a competent user would write: fetch the unread mails as one range, parse each, send its parts
+ * one after the other, and mark what was sent as read. Answers how many messages it sent.
+ */
+export async function runPlainScript(script: PlainScript): Promise<number> {
+  const { serviceBus, sender, client } = await connect(script);
   const lock = await client.getMailboxLock('INBOX');
   let sent = 0;
   try {
