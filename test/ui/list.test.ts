@@ -86,10 +86,13 @@ for (const colorScheme of ['light', 'dark'] as const) {
         .waitFor();
       await check('own page');
       await page.getByRole('link', { name: 'Mails', exact: true }).click();
+      // Until then the page before stands there, which has more such buttons.
+      await page.getByRole('heading', { level: 1, name: 'Mails' }).waitFor();
       await page.getByRole('button', { name: hostile }).click();
       await page.getByText('SHA-256').first().waitFor();
       await check('mails');
       await page.getByRole('link', { name: /^Undelivered/ }).click();
+      await page.getByRole('heading', { level: 1, name: 'Undelivered' }).waitFor();
       await page.getByText('Old one').first().waitFor();
       await check('undelivered');
       await page.goto(`${ui.url}#/import`);
