@@ -17,7 +17,7 @@ import { type Step, traced } from '../telemetry/telemetry.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Known, KnownMails } from './knownMails.ts';
 import type { ProcessHolding } from './memory.ts';
-import type { Run } from './run.ts';
+import type { Run } from './runStart.ts';
 import { isSuspicious, maxRisks } from './tries.ts';
 
 /** What the mails of one session go by. */

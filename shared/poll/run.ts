@@ -1,42 +1,20 @@
-import type { ContainerClient } from '@azure/storage-blob';
-import { FencedOff, type QueueSender } from '../destination/destination.ts';
+import { FencedOff } from '../destination/destination.ts';
 import { Failure, toFailure } from '../failure/failure.ts';
 import type { MailFate } from '../journal/lines.ts';
 import { readEnvelopeStart } from '../mail/envelope.ts';
 import { identityWindowBytes, mailFingerprint } from '../mail/identity.ts';
 import type { MailEnvelope } from '../mail/mail.ts';
-import type { Holding, MailboxSession, MailRef } from '../mailbox/mailbox.ts';
+import type { MailboxSession, MailRef } from '../mailbox/mailbox.ts';
 import { identifyMail, leftOutOf, type MailIdentity, shortHash } from '../message/identity.ts';
 import { interchangeIdOf } from '../message/message.ts';
 import { traced } from '../telemetry/telemetry.ts';
-import type { UndeliveredStore } from '../undelivered/undeliveredStore.ts';
 import { unlessAborted } from '../wait/deadline.ts';
 import type { Way } from './carry.ts';
 import { envelopeLine, Flight, hasLine, Tally } from './flight.ts';
 import type { Known, KnownMails } from './knownMails.ts';
-import type { ProcessHolding, RunMemory } from './memory.ts';
 import { ToldToGo } from './runLimits.ts';
-import type { RunStart } from './runStart.ts';
+import type { Run } from './runStart.ts';
 import { isSuspicious } from './tries.ts';
-
-/** One run on one mailbox, with what its process gives it. */
-export interface Run extends RunStart {
-  readonly queueName: string;
-  readonly memory: RunMemory;
-  readonly openSession: (lookedAt: string | undefined) => Promise<MailboxSession>;
-  readonly openKnown: (mailboxId: string) => KnownMails;
-  /** Proves that the queue can be reached. Rejects with a `Failure` that names it. */
-  readonly openSender: () => Promise<QueueSender>;
-  readonly openPayloads: () => Promise<ContainerClient>;
-  readonly openUndelivered: () => Promise<UndeliveredStore>;
-  readonly streamMemory: () => ProcessHolding;
-  /** Before a streamed mail holds much text: a turn, or the promise of one. */
-  readonly takeTextTurn: () => Holding | Promise<Holding>;
-  readonly maxMailBytes: number;
-  readonly temporaryFolder: string;
-  /** One line for a mail that needs a person's eye; bounded by whoever logs it. */
-  readonly warn: (sentence: string) => void;
-}
 
 /** What a run has done, whether it failed in the end or not. */
 export interface RunResult {

@@ -26,7 +26,7 @@ export function clientOptions(
     auth: { user: username, ...secret },
     transport: createTransport(options, onPhase),
     clientInfo: { name: 'email-inbound-adapter', version: false, vendor: false, 'support-url': false },
-    logger: refusalLogger(onLogged),
+    logger: quietLogger(onLogged),
     disableAutoIdle: true,
     disableCompression: true,
     disableAutoEnable: true,
@@ -39,7 +39,7 @@ export function clientOptions(
 }
 
 /** Writes nothing anywhere, and keeps imapflow from making up log lines. */
-function refusalLogger(onLogged: (entry: unknown) => void) {
+function quietLogger(onLogged: (entry: unknown) => void) {
   const drop = (): void => {};
   return {
     isLevelEnabled: () => false,
